@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Asking once for a lease: one command, and what its answer means.
+ *
+ * Home of the client's part of invariants 5 (an id is used once) and 6 (who is busy), and with index.h of 9. A duplicate-key
+ * error is contention: two first inserts met; it is asked again, and says who holds it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "backoff.h"
+#include "clock.h"
+#include "doc.h"
+#include "held.h"
+#include "index.h"
+#include "key.h"
+
+enum { CODE_DUPLICATE_KEY = 11000 };
+#define RACES_MAX 8           /* lost races for a fresh key until the caller is told */
+#define INDEX_AGE_MS 60000    /* how old the last look at the index may be when an acquire inserted */
+
+/* A first grant (an insert) takes its token from the cluster time at which the command started. If the command was then blocked while
+ * the document was deleted, that is older than tokens of the deleted document may be. Cleanup deletes what was free for at least a
+ * second, so an insert answered within a second cannot have seen that: later ones are not believed. */
+#define INSERT_BELIEVED_MS 1000
+#define RETRY_AFTER_CAP_MS 5000
+
+typedef struct {
+    lh_store *store;
+    const char *key;
+    lh_acquire_options o;
+    char id[LH_LEASE_ID_ROOM];
+    int64_t deadline;
+    lh_lease **ret_lease;
+    lh_record **ret_busy;
+    lh_error *error;
+} request;
+
+/* What an answer leads to. */
+typedef enum { NEXT_DONE, NEXT_RACE, NEXT_NEW_ID } next;
+
+static int check_request(request *r, const lh_acquire_options *options)
+{
+    int outcome = lh_store_check(r->store, r->error);
+    if (outcome == LH_OK)
+        outcome = lh_key_check(r->key, r->key ? strlen(r->key) : 0, r->error);
+    if (outcome != LH_OK)
+        return outcome;
+    r->o = (lh_acquire_options)LH_ACQUIRE_OPTIONS_INIT;
+    if (options)
+        memcpy(&r->o, options, options->size < sizeof r->o ? options->size : sizeof r->o);
+    if (r->o.ttl_ms < LH_TTL_MIN_MS || r->o.ttl_ms > LH_TTL_MAX_MS)
+        return lh_fail(r->error, LH_INVALID, "ttl_ms is %lld: it must be 1,000 (a second) to 604,800,000 (7 days)",
+                       (long long)r->o.ttl_ms);
+    if (r->o.mode != LH_EXCLUSIVE && r->o.mode != LH_SHARED)
+        return lh_fail(r->error, LH_INVALID, "mode is %d: it must be LH_EXCLUSIVE or LH_SHARED", r->o.mode);
+    if (r->o.timeout_ms < 0)
+        return lh_fail(r->error, LH_INVALID, "timeout_ms is negative");
+    if (!r->o.owner)
+        r->o.owner = r->store->owner;
+    outcome = lh_text_check("owner", r->o.owner, strlen(r->o.owner), 1, LH_OWNER_MAX, r->error);
+    if (outcome == LH_OK && r->o.purpose)
+        outcome = lh_text_check("purpose", r->o.purpose, strlen(r->o.purpose), 0, LH_TEXT_MAX, r->error);
+    if (outcome == LH_OK && r->o.lease_id)
+        outcome = lh_lease_id_check(r->o.lease_id, r->error);
+    return outcome;
+}
+
+static int draw_id(request *r)
+{
+    if (r->o.lease_id)
+        memcpy(r->id, r->o.lease_id, LH_LEASE_ID_ROOM);
+    else if (!lh_lease_id_new(r->id))
+        return lh_fail(r->error, LH_BUG, "the system gives no random bytes");
+    return LH_OK;
+}
+
+/* Not believed: give it back, never ask with this id again. A caller's own id leaves nothing else to ask with. */
+static next give_back(request *r, int *ret_outcome, const char *why)
+{
+    lh_lease_leave(r->store, r->key, r->id, r->deadline);
+    if (!r->o.lease_id && lh_clock_ms() < r->deadline)
+        return NEXT_NEW_ID;
+    *ret_outcome = lh_fail(r->error, LH_LOST, "%s", why);
+    return NEXT_DONE;
+}
+
+static int hand_out(request *r, const lh_mine *mine, int64_t deadline)
+{
+    lh_lease *lease = lh_lease_new(r->store, r->key, r->id);
+    char *owner = lease ? strdup(r->o.owner) : NULL;
+    if (!owner) {
+        lh_lease_free(lease);
+        lh_lease_leave(r->store, r->key, r->id, r->deadline);
+        return lh_fail_memory(r->error);
+    }
+    free(lease->owner);
+    lease->owner = owner;
+    lease->mode = r->o.mode;
+    lease->deadline = deadline;
+    lease->token = mine->token;
+    lease->ttl_ms = r->o.ttl_ms;
+    lease->expires_at_ms = mine->expires_at_ms;
+    lh_held_add(lease);
+    *r->ret_lease = lease;
+    return LH_OK;
+}
+
+/* The document says that it is mine. */
+static next take(request *r, const lh_mine *mine, bool inserted, int64_t sent, int *ret_outcome)
+{
+    int64_t now = lh_clock_ms(), deadline = sent + r->o.ttl_ms - LH_DRIFT_MS(r->o.ttl_ms);
+    if (now >= deadline)
+        return give_back(r, ret_outcome, "the grant was answered after the lease had ended: ask again, or with a longer ttl");
+    if (inserted && now - sent >= INSERT_BELIEVED_MS)
+        return give_back(r, ret_outcome, "the server took too long for a first grant to be believed: ask again");
+    if (inserted) {
+        *ret_outcome = lh_index_require(r->store, INDEX_AGE_MS, r->deadline, r->error);
+        if (*ret_outcome != LH_OK) {
+            lh_lease_leave(r->store, r->key, r->id, lh_store_deadline(r->store, 0));
+            return NEXT_DONE;
+        }
+    }
+    *ret_outcome = hand_out(r, mine, deadline);
+    return NEXT_DONE;
+}
+
+static int why_busy(const request *r, const lh_record *record)
+{
+    const lh_holder *holder = lh_record_holder(record, 0);
+    if (record->state == LH_MALFORMED)
+        return LH_WHY_MALFORMED;
+    if (!holder)
+        return LH_WHY_QUEUE;
+    if (r->o.mode == LH_EXCLUSIVE || holder->mode == LH_EXCLUSIVE)
+        return LH_WHY_HELD;
+    return record->holders >= r->store->max_shared ? LH_WHY_FULL : LH_WHY_QUEUE;
+}
+
+static int64_t retry_after_ms(const request *r, const lh_holder *holder)
+{
+    if (!holder || holder->remaining_ms > RETRY_AFTER_CAP_MS)
+        return RETRY_AFTER_CAP_MS;
+    int64_t ms = holder->remaining_ms + r->store->clock_skew_ms;
+    return ms < 10 ? 10 : ms;
+}
+
+/* Says who holds it. Takes the record. */
+static int tell_busy(request *r, lh_record *record, int why)
+{
+    static const char *const sentences[] = {
+        [LH_WHY_HELD] = "is held by",           [LH_WHY_QUEUE] = "is waited for by others; it is held by",
+        [LH_WHY_MALFORMED] = "has a document that cannot be read, which counts as held by",
+        [LH_WHY_FULL] = "has as many shared holders as are allowed; one is",
+        [LH_WHY_RACE] = "is asked for by many at once; it is held by"};
+    if (!record)
+        return lh_fail_memory(r->error);
+    const lh_holder *holder = lh_record_holder(record, 0);
+    record->why = why;
+    record->retry_after_ms = retry_after_ms(r, holder);
+    int outcome = lh_fail(r->error, LH_BUSY, "\"%s\" %s %s", r->key, sentences[why],
+                          holder && *holder->owner ? holder->owner : holder ? "somebody unnamed" : "nobody");
+    if (r->ret_busy)
+        *r->ret_busy = record;
+    else
+        lh_record_free(record);
+    return outcome;
+}
+
+static next judge_answer(request *r, const lh_answer *answer, int *ret_outcome)
+{
+    const bson_t *reply = &answer->reply, *document = &answer->document;
+    lh_mine mine;
+    bson_iter_t top, existing;
+    bool inserted = bson_iter_init(&top, reply) && bson_iter_find_descendant(&top, "lastErrorObject.updatedExisting", &existing) &&
+                    !bson_iter_bool(&existing);
+    lh_doc_mine(document, r->id, &mine);
+    if (mine.holds && mine.written)
+        return take(r, &mine, inserted, answer->sent, ret_outcome);
+    if (mine.holds || mine.lapsed) /* granted by an attempt whose answer was lost long ago */
+        return give_back(r, ret_outcome, "the lease ended before its grant was answered: ask again, or with a longer ttl");
+    if (mine.released) {
+        *ret_outcome = lh_fail(r->error, LH_LOST, "this lease id was used before: an id is good for one lease");
+        return r->o.lease_id ? NEXT_DONE : NEXT_NEW_ID;
+    }
+    lh_record *record = lh_doc_reply_record(document, r->store->clock_skew_ms);
+    *ret_outcome = tell_busy(r, record, record ? why_busy(r, record) : 0);
+    return NEXT_DONE;
+}
+
+/* E11000 on the key, or on _id (which is the key): somebody else inserted first. On anything else the collection has a unique
+ * index of its own. */
+static bool is_race(const bson_t *reply)
+{
+    bson_iter_t pattern, field;
+    if (!bson_iter_init_find(&pattern, reply, "keyPattern") || !BSON_ITER_HOLDS_DOCUMENT(&pattern) ||
+        !bson_iter_recurse(&pattern, &field) || !bson_iter_next(&field))
+        return true;
+    const char *name = bson_iter_key(&field);
+    return strcmp(name, "workspace_id") == 0 || strcmp(name, "_id") == 0;
+}
+
+static next judge_failure(request *r, int outcome, int server_code, const bson_t *reply, int *ret_outcome)
+{
+    *ret_outcome = outcome;
+    if (outcome == LH_UNKNOWN) {
+        lh_held_doubt(r->store, r->key, r->id);
+        if (r->error)
+            memcpy(r->error->lease_id, r->id, LH_LEASE_ID_ROOM);
+    }
+    if (outcome != LH_SERVER || server_code != CODE_DUPLICATE_KEY)
+        return NEXT_DONE;
+    if (is_race(reply))
+        return NEXT_RACE;
+    *ret_outcome = lh_fail(r->error, LH_CONFIG,
+                           "%s.%s has a unique index on other fields than workspace_id, which keeps new leases out: drop that index",
+                           r->store->db, r->store->collection);
+    return NEXT_DONE;
+}
+
+static next ask(request *r, int *ret_outcome)
+{
+    lh_answer answer;
+    lh_error mine;
+    lh_vars vars = lh_lease_vars(r->store, r->key, r->id);
+    vars.owner = r->o.owner;
+    vars.purpose = r->o.purpose;
+    vars.ttl_ms = r->o.ttl_ms;
+    lh_do what = r->o.mode == LH_SHARED ? LH_DO_ACQUIRE_SHARED : LH_DO_ACQUIRE_EXCLUSIVE;
+    int outcome = lh_lease_run(r->store, what, false, &vars, r->deadline, &answer, &mine);
+    next then = NEXT_DONE;
+    if (outcome == LH_OK && answer.there) {
+        then = judge_answer(r, &answer, ret_outcome);
+    } else if (outcome == LH_OK) {
+        *ret_outcome = lh_fail(r->error, LH_BUG, "the server answered an upsert without a document");
+    } else {
+        if (r->error)
+            *r->error = mine;
+        then = judge_failure(r, outcome, mine.server_code, &answer.reply, ret_outcome);
+    }
+    bson_destroy(&answer.reply);
+    return then;
+}
+
+/* Lost every race for a fresh key: say who holds it now. */
+static int tell_race(request *r)
+{
+    lh_record *record;
+    int outcome = lh_status(r->store, r->key, &record, r->error);
+    return outcome == LH_OK ? tell_busy(r, record, LH_WHY_RACE) : outcome;
+}
+
+int lh_acquire(lh_store *store, const char *key, const lh_acquire_options *options, lh_lease **ret_lease,
+               lh_record **ret_busy, lh_error *error)
+{
+    request r = {.store = store, .key = key, .ret_lease = ret_lease, .ret_busy = ret_busy, .error = error};
+    int outcome = check_request(&r, options);
+    if (outcome != LH_OK)
+        return outcome;
+    r.deadline = lh_store_deadline(store, r.o.timeout_ms);
+    outcome = lh_index_require(store, INT64_MAX, r.deadline, error);
+    if (outcome == LH_OK)
+        outcome = draw_id(&r);
+    if (outcome != LH_OK)
+        return outcome;
+    lh_backoff pause = lh_backoff_from(2, 50, (uint64_t)lh_clock_ms() ^ (uintptr_t)&r);
+    for (int races = 0;;) {
+        switch (ask(&r, &outcome)) {
+        case NEXT_DONE:
+            return outcome;
+        case NEXT_NEW_ID:
+            if ((outcome = draw_id(&r)) != LH_OK)
+                return outcome;
+            break;
+        case NEXT_RACE:
+            if (++races == RACES_MAX)
+                return tell_race(&r);
+            lh_clock_sleep(lh_backoff_next(&pause));
+            break;
+        }
+    }
+}

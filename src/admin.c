@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Seeing and acting, for operators: status, list, break. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "doc.h"
+#include "key.h"
+#include "lease.h"
+
+/* A find whose documents come as {d: the document, now: the server's clock}. The caller appends its filter first. */
+static void append_whole(bson_t *command)
+{
+    bson_t projection;
+    BSON_APPEND_DOCUMENT_BEGIN(command, "projection", &projection);
+    BSON_APPEND_INT32(&projection, "_id", 0);
+    BSON_APPEND_UTF8(&projection, "d", "$$ROOT");
+    BSON_APPEND_UTF8(&projection, "now", "$$NOW");
+    bson_append_document_end(command, &projection);
+}
+
+/* The parts of such an answer; `ret_document` is a view. */
+static bool read_whole(const bson_t *answer, bson_t *ret_document, int64_t *ret_now_ms)
+{
+    bson_iter_t value;
+    const uint8_t *data;
+    uint32_t len;
+    *ret_now_ms = bson_iter_init_find(&value, answer, "now") ? bson_iter_date_time(&value) : 0;
+    if (!bson_iter_init_find(&value, answer, "d") || !BSON_ITER_HOLDS_DOCUMENT(&value))
+        return false;
+    bson_iter_document(&value, &len, &data);
+    return bson_init_static(ret_document, data, len);
+}
+
+/* The document of `key` and the server's clock; where there is none, only a guess at the clock is not needed. */
+static int find_one(lh_store *store, const char *key, bson_t *reply, bson_t *ret_document, bool *ret_there, int64_t *ret_now_ms,
+                    lh_error *error)
+{
+    bson_t command = BSON_INITIALIZER, filter, sort;
+    BSON_APPEND_UTF8(&command, "find", store->collection);
+    BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &filter);
+    BSON_APPEND_UTF8(&filter, "workspace_id", key);
+    bson_append_document_end(&command, &filter);
+    BSON_APPEND_DOCUMENT_BEGIN(&command, "sort", &sort); /* of duplicates that are not yet migrated: the newest end */
+    BSON_APPEND_INT32(&sort, "expires_at", -1);
+    bson_append_document_end(&command, &sort);
+    append_whole(&command);
+    BSON_APPEND_INT32(&command, "limit", 1);
+    BSON_APPEND_BOOL(&command, "singleBatch", true);
+    lh_call call = {.what = "read the key", .command = &command, .deadline = lh_store_deadline(store, 0), .read = true};
+    int outcome = lh_store_run(store, &call, reply, NULL, error);
+    bson_destroy(&command);
+    bson_iter_t top, first;
+    *ret_there = false;
+    *ret_now_ms = 0;
+    if (outcome == LH_OK && bson_iter_init(&top, reply) && bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first) &&
+        BSON_ITER_HOLDS_DOCUMENT(&first)) {
+        const uint8_t *data;
+        uint32_t len;
+        bson_t answer;
+        bson_iter_document(&first, &len, &data);
+        *ret_there = bson_init_static(&answer, data, len) && read_whole(&answer, ret_document, ret_now_ms);
+    }
+    return outcome;
+}
+
+int lh_status(lh_store *store, const char *key, lh_record **ret_record, lh_error *error)
+{
+    int outcome = lh_store_check(store, error);
+    if (outcome == LH_OK)
+        outcome = lh_key_check(key, key ? strlen(key) : 0, error);
+    if (outcome != LH_OK)
+        return outcome;
+    bson_t reply, document;
+    bool there;
+    int64_t now_ms;
+    outcome = find_one(store, key, &reply, &document, &there, &now_ms, error);
+    if (outcome == LH_OK) {
+        lh_record *record = there ? lh_doc_record(&document, now_ms, store->clock_skew_ms) : lh_doc_free_record(key, now_ms);
+        if (record)
+            *ret_record = record;
+        else
+            outcome = lh_fail_memory(error);
+    }
+    bson_destroy(&reply);
+    return outcome;
+}
+
+/* ---- list ----------------------------------------------------------------------------------------------------------*/
+typedef struct {
+    lh_list_options o;
+    int (*each)(void *arg, const lh_record *record);
+    void *arg;
+    int64_t grace_ms;
+    uint64_t given;
+    enum { GOING, ENDED, STOPPED_BY_CALLER, NO_MEMORY } state;
+} listing;
+
+static bool names_owner(const lh_record *record, const char *owner)
+{
+    const lh_holder *holder;
+    const lh_waiter *waiter;
+    for (size_t i = 0; (holder = lh_record_holder(record, i)); i++)
+        if (strcmp(holder->owner, owner) == 0)
+            return true;
+    for (size_t i = 0; (waiter = lh_record_waiter(record, i)); i++)
+        if (strcmp(waiter->owner, owner) == 0)
+            return true;
+    return record->expired && strcmp(record->released_owner, owner) == 0;
+}
+
+static bool is_wanted(const listing *l, const lh_record *record)
+{
+    if (l->o.owner && !names_owner(record, l->o.owner))
+        return false;
+    if (l->o.expired || l->o.malformed)
+        return (l->o.expired && record->expired) || (l->o.malformed && record->state == LH_MALFORMED);
+    return l->o.free_too || record->state != LH_FREE || record->waiters > 0;
+}
+
+static int list_one(void *arg, const bson_t *answer)
+{
+    listing *l = arg;
+    bson_t document;
+    int64_t now_ms;
+    if (!read_whole(answer, &document, &now_ms))
+        return 0;
+    lh_record *record = lh_doc_record(&document, now_ms, l->grace_ms);
+    if (!record) {
+        l->state = NO_MEMORY;
+        return 1;
+    }
+    if (l->o.prefix && strncmp(record->key, l->o.prefix, strlen(l->o.prefix)) != 0) {
+        l->state = ENDED; /* sorted: nothing behind it begins with the prefix */
+    } else if (is_wanted(l, record)) {
+        if (l->each(l->arg, record) != 0)
+            l->state = STOPPED_BY_CALLER;
+        else if (++l->given == l->o.limit)
+            l->state = ENDED;
+    }
+    lh_record_free(record);
+    return l->state != GOING;
+}
+
+static void append_list_command(const lh_store *store, const listing *l, bson_t *command)
+{
+    bson_t filter, range, sort;
+    BSON_APPEND_UTF8(command, "find", store->collection);
+    BSON_APPEND_DOCUMENT_BEGIN(command, "filter", &filter);
+    if (l->o.prefix && *l->o.prefix) {
+        BSON_APPEND_DOCUMENT_BEGIN(&filter, "workspace_id", &range);
+        BSON_APPEND_UTF8(&range, "$gte", l->o.prefix);
+        bson_append_document_end(&filter, &range);
+    }
+    bson_append_document_end(command, &filter);
+    BSON_APPEND_DOCUMENT_BEGIN(command, "sort", &sort);
+    BSON_APPEND_INT32(&sort, "workspace_id", 1);
+    bson_append_document_end(command, &sort);
+    BSON_APPEND_BOOL(command, "allowDiskUse", true); /* where the index is not there yet */
+    append_whole(command);
+    BSON_APPEND_INT32(command, "batchSize", 500);
+}
+
+int lh_list(lh_store *store, const lh_list_options *options, int (*each)(void *arg, const lh_record *record), void *arg,
+            lh_error *error)
+{
+    int outcome = lh_store_check(store, error);
+    if (outcome != LH_OK)
+        return outcome;
+    listing l = {.o = LH_LIST_OPTIONS_INIT, .each = each, .arg = arg, .grace_ms = store->clock_skew_ms, .state = GOING};
+    if (options)
+        memcpy(&l.o, options, options->size < sizeof l.o ? options->size : sizeof l.o);
+    if (l.o.prefix && (outcome = lh_text_check("prefix", l.o.prefix, strlen(l.o.prefix), 0, LH_KEY_MAX, error)) != LH_OK)
+        return outcome;
+    bson_t command = BSON_INITIALIZER;
+    append_list_command(store, &l, &command);
+    lh_call call = {.what = "list the keys", .command = &command, .deadline = lh_store_deadline(store, 0), .read = true};
+    outcome = lh_store_each(store, &call, list_one, &l, error);
+    bson_destroy(&command);
+    if (outcome == LH_STOPPED && l.state == ENDED)
+        return LH_OK;
+    return outcome == LH_STOPPED && l.state == NO_MEMORY ? lh_fail_memory(error) : outcome;
+}
+
+/* ---- break ---------------------------------------------------------------------------------------------------------*/
+
+/* What was seen, in the write that ends exactly that. */
+static int break_seen(lh_store *store, const char *key, const lh_break_options *o, const bson_t *seen, lh_error *error)
+{
+    bson_iter_t doc_id, id, token;
+    char mine[LH_LEASE_ID_ROOM];
+    if (!lh_lease_id_new(mine) || !bson_iter_init_find(&doc_id, seen, "_id"))
+        return lh_fail(error, LH_BUG, "the system gives no random bytes");
+    lh_vars vars = lh_lease_vars(store, key, mine);
+    vars.by = o->by ? o->by : store->owner;
+    vars.reason = o->reason;
+    vars.seen_doc_id = bson_iter_value(&doc_id);
+    vars.seen_id = bson_iter_init_find(&id, seen, "id") ? bson_iter_value(&id) : NULL;
+    vars.seen_token = bson_iter_init_find(&token, seen, "token") ? bson_iter_value(&token) : NULL;
+    lh_answer answer;
+    int outcome = lh_lease_run(store, LH_DO_BREAK, true, &vars, lh_store_deadline(store, 0), &answer, error);
+    if (outcome == LH_OK) {
+        lh_mine broken = {0};
+        if (answer.there)
+            lh_doc_mine(&answer.document, mine, &broken);
+        if (!broken.released)
+            outcome = lh_fail(error, LH_LOST, "\"%s\" changed hands meanwhile: look again, nothing was broken", key);
+    }
+    bson_destroy(&answer.reply);
+    return outcome;
+}
+
+static int check_break(lh_store *store, const char *key, const lh_break_options *o, lh_error *error)
+{
+    int outcome = lh_store_check(store, error);
+    if (outcome == LH_OK)
+        outcome = lh_key_check(key, key ? strlen(key) : 0, error);
+    if (outcome == LH_OK)
+        outcome = lh_text_check("reason", o->reason ? o->reason : "", o->reason ? strlen(o->reason) : 0, 1, LH_TEXT_MAX, error);
+    if (outcome == LH_OK && o->by)
+        outcome = lh_text_check("name of who breaks it", o->by, strlen(o->by), 1, LH_OWNER_MAX, error);
+    return outcome;
+}
+
+int lh_break(lh_store *store, const char *key, const lh_break_options *options, lh_record **ret_record, lh_error *error)
+{
+    lh_break_options o = LH_BREAK_OPTIONS_INIT;
+    if (options)
+        memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    int outcome = check_break(store, key, &o, error);
+    if (outcome != LH_OK)
+        return outcome;
+    bson_t reply, document;
+    bool there;
+    int64_t now_ms;
+    lh_record *record = NULL;
+    outcome = find_one(store, key, &reply, &document, &there, &now_ms, error);
+    if (outcome != LH_OK)
+        goto out;
+    record = there ? lh_doc_record(&document, now_ms, store->clock_skew_ms) : lh_doc_free_record(key, now_ms);
+    if (!record)
+        outcome = lh_fail_memory(error);
+    else if (record->state == LH_FREE)
+        outcome = lh_fail(error, LH_LOST, "nobody holds \"%s\": there is nothing to break", key);
+    else if (o.token >= 0 && o.token != record->token)
+        outcome = lh_fail(error, LH_LOST, "\"%s\" is held with token %lld, not %lld: look again, nothing was broken", key,
+                          (long long)record->token, (long long)o.token);
+    else
+        outcome = break_seen(store, key, &o, &document, error);
+    if (outcome == LH_OK && ret_record) {
+        *ret_record = record;
+        record = NULL;
+    }
+out:
+    lh_record_free(record);
+    bson_destroy(&reply);
+    return outcome;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The document of a key, as BSON and as structs: what is in it, and what in it cannot be read. Pure. */
+#ifndef LH_DOC_H
+#define LH_DOC_H
+
+#include <bson/bson.h>
+
+#include "error.h"
+
+/* `expires_at` as an instant: a date; an ISO-8601 string with Z, an offset, or neither (UTC), with a fraction or not; a
+ * number, below 10^11 seconds, else milliseconds. False when it cannot be read (null too: the caller knows what that means).
+ * The pipelines read the same (pipeline.c: END); a test holds them together. */
+bool lh_doc_instant(const bson_iter_t *value, int64_t *ret_ms);
+
+/* Why a document cannot be read: "expires_at is an array", in `problem`; false when it can. */
+bool lh_doc_problem(const bson_t *document, char *problem, size_t size);
+
+/* How one lease id stands in the document that a findAndModify returned. */
+typedef struct lh_mine {
+    bool holds;             /* exclusive or shared, and neither released nor ended by `now_ms` */
+    bool written;           /* … and this very command granted or extended it: only then may it be believed */
+    bool lapsed;            /* it holds, but its end has passed: nobody took over yet */
+    bool released;          /* it was the last to be released (or taken over) here */
+    bool ended;             /* … and by its own release, or nobody took over after its end */
+    int64_t token, ttl_ms, expires_at_ms, now_ms;
+} lh_mine;
+
+void lh_doc_mine(const bson_t *document, const char *lease_id, lh_mine *ret_mine);
+
+/* Of a document that a short form returned: is there more to it than its exclusive holder, readers or waiters? Is it held by
+ * one exclusive holder who is alive (or by nobody knows whom), so that no acquire can be granted? */
+bool lh_doc_has_more(const bson_t *document);
+bool lh_doc_is_held_alone(const bson_t *document, int64_t grace_ms);
+
+/* The whole record of a stored document (the server's clock, `now_ms`, says who is alive). NULL: out of memory. */
+lh_record *lh_doc_record(const bson_t *document, int64_t now_ms, int64_t grace_ms);
+
+/* The record of the document that a findAndModify returned, in which only the caller's own entries of the maps are left. */
+lh_record *lh_doc_reply_record(const bson_t *document, int64_t grace_ms);
+
+/* A record of a key without a document: free. */
+lh_record *lh_doc_free_record(const char *key, int64_t now_ms);
+
+#endif

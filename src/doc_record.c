@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * From a document to the public record: who holds, who waits, how the last one ended. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "doc.h"
+
+/* The record and all that it points to, in one piece of memory: strings go one after the other into `text`, which has room
+ * for every string of the document. */
+typedef struct {
+    lh_record record;
+    lh_holder *holders;
+    lh_waiter *waiters;
+    size_t n_holders, n_waiters;
+    char *text;
+    char problem[128];
+} box;
+
+static size_t count_entries(const bson_t *document, const char *map)
+{
+    bson_iter_t value, entry;
+    size_t n = 0;
+    if (bson_iter_init_find(&value, document, map) && BSON_ITER_HOLDS_DOCUMENT(&value) && bson_iter_recurse(&value, &entry))
+        while (bson_iter_next(&entry))
+            n++;
+    return n;
+}
+
+#define TEXT_SLACK 4096 /* for what is longer as text than as BSON: an ObjectId, a key that is no string */
+
+static box *box_new(const bson_t *document)
+{
+    size_t holders = count_entries(document, "shared") + 1, waiters = count_entries(document, "waiters");
+    size_t head = sizeof(box) + holders * sizeof(lh_holder) + waiters * sizeof(lh_waiter);
+    box *b = malloc(head + document->len + TEXT_SLACK);
+    if (!b)
+        return NULL;
+    memset(b, 0, head);
+    b->holders = (lh_holder *)(b + 1);
+    b->waiters = (lh_waiter *)(b->holders + holders);
+    b->text = (char *)(b->waiters + waiters);
+    lh_record *r = &b->record;
+    r->key = r->problem = r->released_how = r->released_owner = r->released_by = r->released_reason = "";
+    return b;
+}
+
+/* Copies a stored string; bytes that are not UTF-8, and NUL, become '?'. */
+static const char *keep(box *b, const char *text, size_t len)
+{
+    char *copy = b->text;
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    b->text += len + 1;
+    for (size_t i = 0; i < len; i++)
+        if (copy[i] == '\0')
+            copy[i] = '?';
+    while (!bson_utf8_validate(copy, len, false)) {
+        size_t good = 0; /* mend the first byte behind the longest valid beginning */
+        for (size_t step = 1; step <= 4 && good + step <= len;) {
+            if (bson_utf8_validate(copy + good, step, false)) {
+                good += step;
+                step = 1;
+            } else {
+                step++;
+            }
+        }
+        if (good < len)
+            copy[good] = '?';
+    }
+    return copy;
+}
+
+static const char *get_string(box *b, const bson_iter_t *object, const char *field)
+{
+    bson_iter_t value;
+    uint32_t len;
+    if (!bson_iter_recurse(object, &value) || !bson_iter_find(&value, field) || !BSON_ITER_HOLDS_UTF8(&value))
+        return "";
+    const char *text = bson_iter_utf8(&value, &len);
+    return keep(b, text, len);
+}
+
+static int64_t get_number(const bson_iter_t *object, const char *field)
+{
+    bson_iter_t value;
+    return bson_iter_recurse(object, &value) && bson_iter_find(&value, field) ? bson_iter_as_int64(&value) : 0;
+}
+
+static int64_t get_date(const bson_iter_t *object, const char *field)
+{
+    bson_iter_t value;
+    return bson_iter_recurse(object, &value) && bson_iter_find(&value, field) && BSON_ITER_HOLDS_DATE_TIME(&value)
+               ? bson_iter_date_time(&value)
+               : 0;
+}
+
+/* owner, or what older code wrote in its place: user_id, a string or an ObjectId. */
+static const char *get_owner(box *b, const bson_iter_t *object)
+{
+    const char *owner = get_string(b, object, "owner");
+    if (!*owner)
+        owner = get_string(b, object, "user_id");
+    bson_iter_t value;
+    if (!*owner && bson_iter_recurse(object, &value) && bson_iter_find(&value, "user_id") && BSON_ITER_HOLDS_OID(&value)) {
+        char hex[25];
+        bson_oid_to_string(bson_iter_oid(&value), hex);
+        owner = keep(b, hex, 24);
+    }
+    return owner;
+}
+
+static void add_holder(box *b, const bson_iter_t *object, int mode, int64_t now_ms)
+{
+    lh_holder *h = &b->holders[b->n_holders++];
+    *h = (lh_holder){.owner = get_owner(b, object),
+                     .host = get_string(b, object, "host"),
+                     .purpose = get_string(b, object, "purpose"),
+                     .pid = get_number(object, "pid"),
+                     .mode = mode,
+                     .token = get_number(object, "token"),
+                     .acquired_at_ms = get_date(object, "acquired_at"),
+                     .expires_at_ms = LH_NEVER,
+                     .remaining_ms = LH_NEVER};
+    bson_iter_t value;
+    if (bson_iter_recurse(object, &value) && bson_iter_find(&value, "expires_at") && lh_doc_instant(&value, &h->expires_at_ms))
+        if (__builtin_sub_overflow(h->expires_at_ms, now_ms, &h->remaining_ms))
+            h->remaining_ms = h->expires_at_ms < 0 ? INT64_MIN : LH_NEVER;
+}
+
+static void set_released(box *b, const char *how, const char *owner, const char *by, const char *reason, int64_t at_ms)
+{
+    lh_record *r = &b->record;
+    r->released_how = how;
+    r->released_owner = owner;
+    r->released_by = by;
+    r->released_reason = reason;
+    r->released_at_ms = at_ms;
+}
+
+static void read_released(box *b, const bson_t *document)
+{
+    bson_iter_t released;
+    if (!bson_iter_init_find(&released, document, "released") || !BSON_ITER_HOLDS_DOCUMENT(&released))
+        return;
+    const char *how = get_string(b, &released, "how");
+    set_released(b, how, get_string(b, &released, "owner"), get_string(b, &released, "by"), get_string(b, &released, "reason"),
+                 get_date(&released, "at"));
+}
+
+/* Does `field` of the document, an object, hold this string under `name`? */
+static bool same_string(const bson_t *document, const char *a, const char *b)
+{
+    bson_iter_t top, left, right;
+    return bson_iter_init(&top, document) && bson_iter_find_descendant(&top, a, &left) && BSON_ITER_HOLDS_UTF8(&left) &&
+           bson_iter_init(&top, document) && bson_iter_find_descendant(&top, b, &right) && BSON_ITER_HOLDS_UTF8(&right) &&
+           strcmp(bson_iter_utf8(&left, NULL), bson_iter_utf8(&right, NULL)) == 0;
+}
+
+static bool is_held_by_readers(const bson_t *document)
+{
+    bson_iter_t id, shared;
+    return bson_iter_init_find(&shared, document, "shared") && BSON_ITER_HOLDS_DOCUMENT(&shared) &&
+           bson_iter_init_find(&id, document, "id") && BSON_ITER_HOLDS_UTF8(&id) &&
+           strncmp(bson_iter_utf8(&id, NULL), "shared:", 7) == 0;
+}
+
+static void read_key(box *b, const bson_t *document)
+{
+    bson_iter_t value;
+    if (!bson_iter_init_find(&value, document, "workspace_id"))
+        return;
+    if (BSON_ITER_HOLDS_UTF8(&value)) {
+        uint32_t len;
+        const char *text = bson_iter_utf8(&value, &len);
+        b->record.key = keep(b, text, len);
+        return;
+    }
+    bson_t alone = BSON_INITIALIZER;
+    BSON_APPEND_VALUE(&alone, "v", bson_iter_value(&value));
+    size_t len;
+    char *json = bson_as_relaxed_extended_json(&alone, &len);
+    if (json && len > 10) { /* { "v" : … } */
+        size_t cut = len - 10 < TEXT_SLACK - 64 ? len - 10 : TEXT_SLACK - 64;
+        b->record.key = keep(b, json + 8, cut);
+    }
+    bson_free(json);
+    bson_destroy(&alone);
+}
+
+static void read_readers(box *b, const bson_t *document, int64_t now_ms, int64_t grace_ms)
+{
+    bson_iter_t shared, entry;
+    if (!bson_iter_init_find(&shared, document, "shared") || !bson_iter_recurse(&shared, &entry))
+        return;
+    while (bson_iter_next(&entry)) {
+        if (!BSON_ITER_HOLDS_DOCUMENT(&entry))
+            continue;
+        add_holder(b, &entry, LH_SHARED, now_ms);
+        if (b->holders[b->n_holders - 1].remaining_ms <= -grace_ms)
+            b->n_holders--;
+    }
+}
+
+static void read_waiters(box *b, const bson_t *document, int64_t now_ms)
+{
+    bson_iter_t waiters, entry;
+    if (!bson_iter_init_find(&waiters, document, "waiters") || !BSON_ITER_HOLDS_DOCUMENT(&waiters) ||
+        !bson_iter_recurse(&waiters, &entry))
+        return;
+    while (bson_iter_next(&entry)) {
+        if (!BSON_ITER_HOLDS_DOCUMENT(&entry) || get_date(&entry, "beat_at") <= now_ms - get_number(&entry, "claim_ms"))
+            continue;
+        const char *mode = get_string(b, &entry, "mode");
+        b->waiters[b->n_waiters++] = (lh_waiter){.owner = get_owner(b, &entry),
+                                                 .purpose = get_string(b, &entry, "purpose"),
+                                                 .mode = strcmp(mode, "shared") == 0 ? LH_SHARED : LH_EXCLUSIVE,
+                                                 .since_ms = get_date(&entry, "since")};
+    }
+}
+
+/* The whole document as one value, so that its fields are read like those of an entry. */
+static bson_t *wrap(const bson_t *document)
+{
+    bson_t *wrapped = bson_new();
+    BSON_APPEND_DOCUMENT(wrapped, "d", document);
+    return wrapped;
+}
+
+static void read_holders(box *b, const bson_t *document, bool whole, int64_t now_ms, int64_t grace_ms)
+{
+    lh_record *r = &b->record;
+    bool freed = same_string(document, "id", "released.id");
+    bson_t *wrapped = wrap(document);
+    bson_iter_t top;
+    (void)bson_iter_init_find(&top, wrapped, "d");
+    bool readers = is_held_by_readers(document);
+    if (r->state == LH_MALFORMED) {
+        add_holder(b, &top, LH_EXCLUSIVE, now_ms);
+    } else if (readers && whole) {
+        read_readers(b, document, now_ms, grace_ms);
+    } else if (!freed) {
+        add_holder(b, &top, readers ? LH_SHARED : LH_EXCLUSIVE, now_ms);
+    }
+    if (r->state != LH_MALFORMED) {
+        lh_holder *h = b->n_holders > 0 ? &b->holders[0] : NULL;
+        bool dead = h && !(readers && whole) && h->remaining_ms <= -grace_ms;
+        r->expired = dead || (readers && !freed && b->n_holders == 0);
+        if (dead)
+            set_released(b, "expire", h->owner, "", "", h->expires_at_ms);
+        if (dead)
+            b->n_holders = 0;
+        else if (r->expired)
+            set_released(b, "expire", get_owner(b, &top), "", "", get_date(&top, "expires_at"));
+        r->state = b->n_holders > 0 ? LH_HELD : LH_FREE;
+    }
+    bson_destroy(wrapped);
+    r->holders = b->n_holders;
+}
+
+static lh_record *make_record(const bson_t *document, bool whole, int64_t now_ms, int64_t grace_ms)
+{
+    box *b = box_new(document);
+    if (!b)
+        return NULL;
+    lh_record *r = &b->record;
+    r->now_ms = now_ms;
+    if (lh_doc_problem(document, b->problem, sizeof b->problem)) {
+        r->state = LH_MALFORMED;
+        r->problem = b->problem;
+    }
+    read_key(b, document);
+    bson_iter_t token;
+    if (bson_iter_init_find(&token, document, "token"))
+        r->token = bson_iter_as_int64(&token);
+    read_released(b, document);
+    read_holders(b, document, whole, now_ms, grace_ms);
+    if (whole)
+        read_waiters(b, document, now_ms);
+    r->waiters = b->n_waiters;
+    return r;
+}
+
+lh_record *lh_doc_record(const bson_t *document, int64_t now_ms, int64_t grace_ms)
+{
+    return make_record(document, true, now_ms, grace_ms);
+}
+
+lh_record *lh_doc_reply_record(const bson_t *document, int64_t grace_ms)
+{
+    bson_iter_t value;
+    int64_t now_ms = bson_iter_init_find(&value, document, "now") ? bson_iter_date_time(&value) : 0;
+    lh_record *record = make_record(document, false, now_ms, grace_ms);
+    if (record && record->state == LH_HELD && bson_iter_init_find(&value, document, "holders") &&
+        bson_iter_as_int64(&value) > 1)
+        record->holders = (size_t)bson_iter_as_int64(&value);
+    if (record && bson_iter_init_find(&value, document, "waiting"))
+        record->waiters = (size_t)bson_iter_as_int64(&value);
+    return record;
+}
+
+lh_record *lh_doc_free_record(const char *key, int64_t now_ms)
+{
+    bson_t document = BSON_INITIALIZER;
+    BSON_APPEND_UTF8(&document, "workspace_id", key);
+    box *b = box_new(&document);
+    if (b) {
+        b->record.now_ms = now_ms;
+        read_key(b, &document);
+    }
+    bson_destroy(&document);
+    return b ? &b->record : NULL;
+}
+
+const lh_holder *lh_record_holder(const lh_record *record, size_t i)
+{
+    const box *b = (const box *)record;
+    return i < b->n_holders ? &b->holders[i] : NULL;
+}
+
+const lh_waiter *lh_record_waiter(const lh_record *record, size_t i)
+{
+    const box *b = (const box *)record;
+    return i < b->n_waiters ? &b->waiters[i] : NULL;
+}
+
+void lh_record_free(lh_record *record)
+{
+    free(record);
+}
+
+const char *lh_why_word(int why)
+{
+    static const char *const words[] = {"", "held", "queue", "malformed", "full", "race"};
+    return why > 0 && why <= LH_WHY_RACE ? words[why] : "";
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Home of invariant 9: one document per key, and no grant before the index that says so was seen. */
+#include "index.h"
+
+#include <string.h>
+
+#include "clock.h"
+
+enum { CODE_NAMESPACE_NOT_FOUND = 26, CODE_DUPLICATE_KEY = 11000 };
+
+typedef struct {
+    lh_index_state state;
+    char wrong[256]; /* what is wrong with an index of our name, or with one on our key; "" */
+} finding;
+
+static bool is_true(const bson_t *index, const char *field)
+{
+    bson_iter_t value;
+    return bson_iter_init_find(&value, index, field) && bson_iter_as_bool(&value);
+}
+
+/* Is the key pattern exactly {workspace_id: 1}? */
+static bool is_on_key(const bson_t *index)
+{
+    bson_iter_t pattern, field;
+    if (!bson_iter_init_find(&pattern, index, "key") || !BSON_ITER_HOLDS_DOCUMENT(&pattern) ||
+        !bson_iter_recurse(&pattern, &field) || !bson_iter_next(&field))
+        return false;
+    return strcmp(bson_iter_key(&field), "workspace_id") == 0 && bson_iter_as_int64(&field) == 1 && !bson_iter_next(&field);
+}
+
+/* What forbids to rely on an index of our key; NULL: nothing. */
+static const char *unfit_option(const bson_t *index)
+{
+    bson_iter_t value;
+    if (bson_iter_init_find(&value, index, "collation"))
+        return "a collation, which can make two keys one";
+    if (bson_iter_init_find(&value, index, "partialFilterExpression"))
+        return "a partialFilterExpression, so that some documents escape it";
+    if (is_true(index, "sparse"))
+        return "sparse, so that some documents escape it";
+    if (bson_iter_init_find(&value, index, "expireAfterSeconds"))
+        return "expireAfterSeconds, which deletes documents";
+    if (is_true(index, "hidden"))
+        return "hidden, so that no query uses it";
+    return NULL;
+}
+
+static int judge_index(void *arg, const bson_t *index)
+{
+    finding *found = arg;
+    bson_iter_t value;
+    const char *name = bson_iter_init_find(&value, index, "name") && BSON_ITER_HOLDS_UTF8(&value) ? bson_iter_utf8(&value, NULL) : "";
+    bool ours = strcmp(name, LH_INDEX_NAME) == 0, on_key = is_on_key(index), unique = is_true(index, "unique");
+    const char *unfit = unfit_option(index);
+    if (on_key && unique && !unfit) { /* under any name: it does what we need */
+        found->state = LH_INDEX_STATE_RIGHT;
+    } else if (ours && !on_key) {
+        (void)strcpy(found->wrong, "is on other fields than {workspace_id: 1}");
+    } else if (ours && unfit) {
+        (void)strcpy(found->wrong, "has ");
+        (void)strcat(found->wrong, unfit);
+    } else if (ours && found->state != LH_INDEX_STATE_RIGHT) {
+        found->state = LH_INDEX_STATE_PLAIN;
+    }
+    return 0;
+}
+
+int lh_index_look(lh_store *store, int64_t deadline, lh_index_state *ret_state, lh_error *error)
+{
+    bson_t command = BSON_INITIALIZER;
+    BSON_APPEND_UTF8(&command, "listIndexes", store->collection);
+    finding found = {.state = LH_INDEX_STATE_NONE};
+    lh_error mine;
+    lh_call call = {.what = "list the indexes", .command = &command, .deadline = deadline, .bare = true};
+    int outcome = lh_store_each(store, &call, judge_index, &found, &mine);
+    bson_destroy(&command);
+    if (outcome == LH_SERVER && mine.server_code == CODE_NAMESPACE_NOT_FOUND) {
+        *ret_state = LH_INDEX_STATE_NO_COLLECTION;
+        return LH_OK;
+    }
+    if (outcome != LH_OK) {
+        if (error)
+            *error = mine;
+        return outcome;
+    }
+    if (found.state != LH_INDEX_STATE_RIGHT && *found.wrong)
+        return lh_fail(error, LH_CONFIG, "the index %s of %s.%s %s: drop it (db.%s.dropIndex(\"%s\")) and migrate again",
+                       LH_INDEX_NAME, store->db, store->collection, found.wrong, store->collection, LH_INDEX_NAME);
+    if (found.state == LH_INDEX_STATE_RIGHT)
+        atomic_store(&store->index_seen, lh_clock_ms());
+    *ret_state = found.state;
+    return LH_OK;
+}
+
+/* Is there any document? */
+static int look_for_document(lh_store *store, int64_t deadline, bool *ret_empty, lh_error *error)
+{
+    bson_t command = BSON_INITIALIZER, reply;
+    BSON_APPEND_UTF8(&command, "find", store->collection);
+    BSON_APPEND_INT32(&command, "limit", 1);
+    BSON_APPEND_BOOL(&command, "singleBatch", true);
+    lh_call call = {.what = "read the collection", .command = &command, .deadline = deadline, .read = true};
+    int outcome = lh_store_run(store, &call, &reply, NULL, error);
+    bson_iter_t top, first;
+    if (outcome == LH_OK)
+        *ret_empty = !(bson_iter_init(&top, &reply) && bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first));
+    bson_destroy(&command);
+    bson_destroy(&reply);
+    return outcome;
+}
+
+int lh_index_create_on_empty(lh_store *store, int64_t deadline, lh_error *error)
+{
+    bool empty = true;
+    int outcome = look_for_document(store, deadline, &empty, error);
+    if (outcome != LH_OK)
+        return outcome;
+    if (!empty)
+        return lh_fail(error, LH_CONFIG,
+                       "%s.%s has documents but no unique index on workspace_id, so nothing may be granted: run the "
+                       "migration (leasehold migrate)",
+                       store->db, store->collection);
+    bson_t *command = bson_new(), reply;
+    bson_t indexes, index, key, collation;
+    BSON_APPEND_UTF8(command, "createIndexes", store->collection);
+    BSON_APPEND_ARRAY_BEGIN(command, "indexes", &indexes);
+    BSON_APPEND_DOCUMENT_BEGIN(&indexes, "0", &index);
+    BSON_APPEND_DOCUMENT_BEGIN(&index, "key", &key);
+    BSON_APPEND_INT32(&key, "workspace_id", 1);
+    bson_append_document_end(&index, &key);
+    BSON_APPEND_UTF8(&index, "name", LH_INDEX_NAME);
+    BSON_APPEND_BOOL(&index, "unique", true);
+    BSON_APPEND_DOCUMENT_BEGIN(&index, "collation", &collation);
+    BSON_APPEND_UTF8(&collation, "locale", "simple");
+    bson_append_document_end(&index, &collation);
+    bson_append_document_end(&indexes, &index);
+    bson_append_array_end(command, &indexes);
+    lh_call call = {.what = "create the unique index", .command = command, .deadline = deadline};
+    outcome = lh_store_run(store, &call, &reply, NULL, error);
+    bson_destroy(command);
+    bson_destroy(&reply);
+    if (outcome == LH_OK)
+        atomic_store(&store->index_seen, lh_clock_ms());
+    return outcome;
+}
+
+int lh_index_require(lh_store *store, int64_t max_age_ms, int64_t deadline, lh_error *error)
+{
+    int64_t seen = atomic_load(&store->index_seen);
+    if (seen != 0 && lh_clock_ms() - seen <= max_age_ms)
+        return LH_OK;
+    lh_index_state state;
+    int outcome = lh_index_look(store, deadline, &state, error);
+    if (outcome == LH_OK && state != LH_INDEX_STATE_RIGHT)
+        outcome = lh_index_create_on_empty(store, deadline, error);
+    return outcome;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Validating the strings that callers give: keys, owners, purposes, lease ids. Pure. */
+#ifndef LH_KEY_H
+#define LH_KEY_H
+
+#include "error.h"
+
+/* LH_OK when `text` is `min` to `max` bytes of UTF-8 without control characters; else LH_INVALID with `what` ("owner") in
+ * the sentence. */
+int lh_text_check(const char *what, const char *text, size_t len, size_t min, size_t max, lh_error *error);
+
+/* LH_OK when `id` has the form of a lease id. */
+int lh_lease_id_check(const char *id, lh_error *error);
+
+#endif

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A lease's life on this side: its id, its local deadline, its commands. (Acquiring is in acquire.c.)
+ *
+ * Home of the client's part of invariants 1, 4 and 5: what may be believed, and until when. A deadline is anchored at
+ * CLOCK_BOOTTIME before the send of the command that was answered; a passed one is final; once a release was sent, nothing
+ * makes the lease valid again.
+ *
+ * Threads: a lease's own lock guards what changes; the store's guards the list of held leases. */
+#include "lease.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "doc.h"
+#include "held.h"
+#include "key.h"
+
+bool lh_lease_id_new(char ret_id[LH_LEASE_ID_ROOM])
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char bytes[LH_LEASE_ID_LEN / 2];
+    ssize_t n;
+    do
+        n = getrandom(bytes, sizeof bytes, 0);
+    while (n < 0 && errno == EINTR);
+    if (n != (ssize_t)sizeof bytes)
+        return false;
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        ret_id[2 * i] = digits[bytes[i] >> 4];
+        ret_id[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    ret_id[LH_LEASE_ID_LEN] = '\0';
+    return true;
+}
+
+lh_vars lh_lease_vars(const lh_store *store, const char *key, const char *lease_id)
+{
+    return (lh_vars){.key = key,
+                     .me = lease_id,
+                     .owner = store->owner,
+                     .host = store->host,
+                     .pid = store->pid,
+                     .grace_ms = store->clock_skew_ms,
+                     .max_shared = store->max_shared,
+                     .set = atomic_load(&store->topology) == LH_TOPOLOGY_SET};
+}
+
+static const char *what_in_words(lh_do what)
+{
+    switch (what) {
+    case LH_DO_ACQUIRE_EXCLUSIVE:
+    case LH_DO_ACQUIRE_SHARED:
+        return "acquire the lease";
+    case LH_DO_RENEW:
+        return "renew the lease";
+    case LH_DO_LEAVE:
+        return "release the lease";
+    default:
+        return "change the lease";
+    }
+}
+
+static int run_form(lh_store *store, lh_do what, bool whole, const lh_vars *vars, int64_t deadline, lh_answer *answer,
+                    lh_error *error)
+{
+    bson_t command = BSON_INITIALIZER;
+    lh_pipeline_command(store->pipelines, what, whole, store->collection, vars, &command);
+    lh_call call = {.what = what_in_words(what), .command = &command, .deadline = deadline};
+    bson_destroy(&answer->reply);
+    int outcome = lh_store_run(store, &call, &answer->reply, &answer->sent, error);
+    bson_destroy(&command);
+    bson_iter_t value;
+    answer->there = false;
+    if (outcome == LH_OK && bson_iter_init_find(&value, &answer->reply, "value") && BSON_ITER_HOLDS_DOCUMENT(&value)) {
+        const uint8_t *data;
+        uint32_t len;
+        bson_iter_document(&value, &len, &data);
+        answer->there = bson_init_static(&answer->document, data, len);
+    }
+    return outcome;
+}
+
+/* Does the short form's answer settle it? It does when it did what was asked, or when the whole form would not either. */
+static bool is_settled(lh_do what, const lh_vars *vars, const lh_answer *answer)
+{
+    if (!answer->there)
+        return true;
+    lh_mine mine;
+    lh_doc_mine(&answer->document, vars->me, &mine);
+    switch (what) {
+    case LH_DO_ACQUIRE_EXCLUSIVE:
+        return mine.holds ? mine.written : lh_doc_is_held_alone(&answer->document, vars->grace_ms);
+    case LH_DO_RENEW:
+        return mine.holds ? mine.written || mine.token != vars->token : !lh_doc_has_more(&answer->document);
+    default:
+        return mine.ended || (!mine.holds && !mine.lapsed && !lh_doc_has_more(&answer->document));
+    }
+}
+
+int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, int64_t deadline, lh_answer *answer,
+                 lh_error *error)
+{
+    answer->there = false;
+    bson_init(&answer->reply);
+    int outcome = lh_store_contact(store, deadline, error); /* only then it is known which clock gives the tokens */
+    if (outcome != LH_OK)
+        return outcome;
+    lh_vars all = *vars;
+    all.set = atomic_load(&store->topology) == LH_TOPOLOGY_SET;
+    if (!whole && lh_pipeline_has_short(what)) {
+        outcome = run_form(store, what, false, &all, deadline, answer, error);
+        if (outcome != LH_OK || is_settled(what, &all, answer))
+            return outcome;
+    }
+    return run_form(store, what, true, &all, deadline, answer, error);
+}
+
+/* Sends the release of a lease id; LH_OK also when it was released before, or ended and nobody took over. */
+static int leave(lh_store *store, const char *key, const char *lease_id, int64_t deadline, lh_error *error)
+{
+    lh_answer answer;
+    lh_vars vars = lh_lease_vars(store, key, lease_id);
+    int outcome = lh_lease_run(store, LH_DO_LEAVE, false, &vars, deadline, &answer, error);
+    lh_mine mine = {0};
+    char problem[128];
+    if (outcome == LH_OK && answer.there && lh_doc_problem(&answer.document, problem, sizeof problem)) {
+        outcome = lh_fail(error, LH_DATA, "the document of this key cannot be read: %s; look at it with `leasehold status`", problem);
+    } else if (outcome == LH_OK) {
+        if (answer.there)
+            lh_doc_mine(&answer.document, lease_id, &mine);
+        if (!mine.ended)
+            outcome = lh_fail(error, LH_LOST, "the lease is not (or no longer) the key's: nothing was changed");
+    }
+    bson_destroy(&answer.reply);
+    return outcome;
+}
+
+void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t deadline)
+{
+    (void)leave(store, key, lease_id, deadline, NULL);
+}
+
+static int check(const lh_lease *lease, lh_error *error)
+{
+    if (!lease)
+        return lh_fail(error, LH_INVALID, "no lease was given");
+    return lh_store_check(lease->store, error);
+}
+
+static int64_t remaining_ms_locked(const lh_lease *lease)
+{
+    int64_t ms = lease->over ? 0 : lease->deadline - lh_clock_ms();
+    return ms > 0 ? ms : 0;
+}
+
+/* It is over: the store need not release it. */
+static void end(lh_lease *lease)
+{
+    pthread_mutex_lock(&lease->lock);
+    lease->over = true;
+    pthread_mutex_unlock(&lease->lock);
+    lh_held_remove(lease);
+}
+
+int lh_lease_release(lh_lease *lease, lh_error *error)
+{
+    int outcome = check(lease, error);
+    if (outcome != LH_OK)
+        return outcome;
+    end(lease);
+    return leave(lease->store, lease->key, lease->id, lh_store_deadline(lease->store, 0), error);
+}
+
+/* The answer to a renewal, sent at `sent`. */
+static int believe(lh_lease *lease, const lh_mine *mine, int64_t sent, lh_error *error)
+{
+    int outcome = LH_OK;
+    pthread_mutex_lock(&lease->lock);
+    bool first = lease->token == 0;
+    bool late = lh_clock_ms() >= (first ? sent + mine->ttl_ms - LH_DRIFT_MS(mine->ttl_ms) : lease->deadline);
+    if (lease->over || late || (!first && mine->token != lease->token)) {
+        outcome = lh_fail(error, LH_LOST, "the lease ended before the renewal was answered");
+    } else {
+        int64_t deadline = sent + mine->ttl_ms - LH_DRIFT_MS(mine->ttl_ms);
+        if (first || deadline > lease->deadline)
+            lease->deadline = deadline;
+        lease->token = mine->token;
+        lease->ttl_ms = mine->ttl_ms;
+        lease->expires_at_ms = mine->expires_at_ms;
+    }
+    pthread_mutex_unlock(&lease->lock);
+    return outcome;
+}
+
+static int judge_renewal(lh_lease *lease, const bson_t *document, int64_t sent, lh_record **ret_record, lh_error *error)
+{
+    char problem[128];
+    if (document && lh_doc_problem(document, problem, sizeof problem))
+        return lh_fail(error, LH_DATA, "the document of this key cannot be read: %s; look at it with `leasehold status`", problem);
+    lh_mine mine = {0};
+    if (document)
+        lh_doc_mine(document, lease->id, &mine);
+    if (mine.holds && mine.written && (lease->token == 0 || mine.token == lease->token))
+        return believe(lease, &mine, sent, error);
+    if (ret_record)
+        *ret_record = document ? lh_doc_reply_record(document, lease->store->clock_skew_ms)
+                               : lh_doc_free_record(lease->key, mine.now_ms);
+    return lh_fail(error, LH_LOST, "%s",
+                   !document       ? "the lease is lost: its document is gone"
+                   : mine.lapsed   ? "the lease has ended: it was not renewed in time"
+                   : mine.released ? "the lease has ended, and was released or taken over"
+                                   : "the lease is lost: the key is somebody else's, or free");
+}
+
+int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error)
+{
+    int outcome = check(lease, error);
+    if (outcome != LH_OK)
+        return outcome;
+    if (ttl_ms != 0 && (ttl_ms < LH_TTL_MIN_MS || ttl_ms > LH_TTL_MAX_MS))
+        return lh_fail(error, LH_INVALID, "ttl_ms is %lld: it must be 1,000 (a second) to 604,800,000 (7 days)", (long long)ttl_ms);
+    pthread_mutex_lock(&lease->lock);
+    bool over = lease->over || (lease->token != 0 && remaining_ms_locked(lease) == 0);
+    pthread_mutex_unlock(&lease->lock);
+    if (over) {
+        end(lease);
+        return lh_fail(error, LH_LOST, "the lease has ended: it was released, or not renewed in time");
+    }
+    lh_answer answer;
+    lh_vars vars = lh_lease_vars(lease->store, lease->key, lease->id);
+    vars.ttl_ms = ttl_ms;
+    vars.token = lease->token;
+    outcome = lh_lease_run(lease->store, LH_DO_RENEW, lease->mode == LH_SHARED, &vars, lh_store_deadline(lease->store, 0),
+                           &answer, error);
+    if (outcome == LH_OK)
+        outcome = judge_renewal(lease, answer.there ? &answer.document : NULL, answer.sent, ret_record, error);
+    else if (outcome == LH_UNKNOWN) /* a renewal that was applied and not heard of does no harm: not a doubt to settle */
+        outcome = lh_fail(error, LH_UNREACHABLE, "cannot renew the lease: no answer in time; it is still valid for %lld ms: try again",
+                          (long long)lh_lease_remaining_ms(lease));
+    bson_destroy(&answer.reply);
+    if (outcome == LH_LOST)
+        end(lease);
+    return outcome;
+}
+
+lh_lease *lh_lease_new(lh_store *store, const char *key, const char *lease_id)
+{
+    lh_lease *lease = calloc(1, sizeof *lease);
+    if (!lease)
+        return NULL;
+    lease->key = strdup(key);
+    lease->owner = strdup(store->owner);
+    memcpy(lease->id, lease_id, LH_LEASE_ID_ROOM);
+    pthread_mutex_init(&lease->lock, NULL);
+    lease->store = lh_store_ref(store);
+    if (lease->key && lease->owner)
+        return lease;
+    lh_lease_free(lease);
+    return NULL;
+}
+
+int lh_lease_attach(lh_store *store, const char *key, const char *lease_id, lh_lease **ret_lease, lh_error *error)
+{
+    int outcome = lh_store_check(store, error);
+    if (outcome == LH_OK)
+        outcome = lh_key_check(key, key ? strlen(key) : 0, error);
+    if (outcome == LH_OK)
+        outcome = lh_lease_id_check(lease_id, error);
+    if (outcome != LH_OK)
+        return outcome;
+    lh_lease *lease = lh_lease_new(store, key, lease_id);
+    if (!lease)
+        return lh_fail_memory(error);
+    *ret_lease = lease;
+    return LH_OK;
+}
+
+void lh_lease_free(lh_lease *lease)
+{
+    if (!lease)
+        return;
+    lh_held_remove(lease);
+    lh_store_unref(lease->store);
+    pthread_mutex_destroy(&lease->lock);
+    free(lease->owner);
+    free(lease->key);
+    free(lease);
+}
+
+int64_t lh_lease_remaining_ms(const lh_lease *lease)
+{
+    lh_lease *changing = (lh_lease *)(uintptr_t)lease; /* for its lock */
+    pthread_mutex_lock(&changing->lock);
+    int64_t ms = remaining_ms_locked(lease);
+    pthread_mutex_unlock(&changing->lock);
+    return ms;
+}
+
+bool lh_lease_valid(const lh_lease *lease)
+{
+    return lh_lease_remaining_ms(lease) > 0;
+}
+
+static int64_t get_locked(const lh_lease *lease, const int64_t *number)
+{
+    lh_lease *changing = (lh_lease *)(uintptr_t)lease;
+    pthread_mutex_lock(&changing->lock);
+    int64_t value = *number;
+    pthread_mutex_unlock(&changing->lock);
+    return value;
+}
+
+int64_t lh_lease_token(const lh_lease *lease)
+{
+    return get_locked(lease, &lease->token);
+}
+
+int64_t lh_lease_ttl_ms(const lh_lease *lease)
+{
+    return get_locked(lease, &lease->ttl_ms);
+}
+
+int64_t lh_lease_expires_at_ms(const lh_lease *lease)
+{
+    return get_locked(lease, &lease->expires_at_ms);
+}
+
+const char *lh_lease_key(const lh_lease *lease)
+{
+    return lease->key;
+}
+
+const char *lh_lease_id(const lh_lease *lease)
+{
+    return lease->id;
+}
+
+const char *lh_lease_owner(const lh_lease *lease)
+{
+    return lease->owner;
+}
+
+int lh_lease_mode(const lh_lease *lease)
+{
+    return lease->mode;
+}

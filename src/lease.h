@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Leases: acquire once, renew, release; a command each. */
+#ifndef LH_LEASE_H
+#define LH_LEASE_H
+
+#include "pipeline.h"
+#include "store.h"
+
+#define LH_LEASE_ID_ROOM (LH_LEASE_ID_LEN + 1)
+
+/* 128 bits from the system. False: it has none to give. */
+bool lh_lease_id_new(char ret_id[LH_LEASE_ID_ROOM]);
+
+/* The variables that every command needs. */
+lh_vars lh_lease_vars(const lh_store *store, const char *key, const char *lease_id);
+
+/* What came back: `document` is a view into `reply`, if `there` is one. `sent`: lh_clock_ms() before the send. */
+typedef struct lh_answer {
+    bson_t reply, document;
+    bool there;
+    int64_t sent;
+} lh_answer;
+
+/* Runs `what` on the document of vars->key: with the short form first unless `whole`, and with the whole form where the short
+ * one did not settle it. answer->reply is always initialised, and the caller's to destroy. */
+int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, int64_t deadline, lh_answer *answer,
+                 lh_error *error);
+
+#endif

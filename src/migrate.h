@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the parts of the migration share. migrate.c walks the steps; the others each know one thing:
+ *
+ *   migrate_lease    who migrates: one process at a time, so that they do not do the same work. Nothing relies on it
+ *   migrate_index    the commands about the collection and its index
+ *   migrate_judge    which document of a key stays, and the sentence why
+ *   migrate_order    the server's order of values
+ *   migrate_dedupe   walks the documents in the index's order, or all of them to count
+ *   migrate_archive  moves judged documents: archive, raise the survivor's token, delete if unchanged, mark
+ *
+ * Inside, LH_LOST means "the ground moved: look at the index again": the migration lease is somebody else's, or the index
+ * or the collection changed under us. It never reaches the caller. */
+#ifndef LH_MIGRATE_H
+#define LH_MIGRATE_H
+
+#include "index.h"
+
+enum {
+    LH_MIGRATE_PIECE = 5000, /* documents read at a time */
+    LH_MIGRATE_SLICE = 1000, /* documents moved at a time, at most */
+};
+
+/* The server's error codes (error_codes.yml) that mean something to us. */
+enum {
+    LH_CODE_BAD_VALUE = 2,
+    LH_CODE_NAMESPACE_NOT_FOUND = 26,
+    LH_CODE_INDEX_NOT_FOUND = 27,
+    LH_CODE_DUPLICATE_KEY = 11000,
+};
+
+typedef struct lh_migration {
+    lh_store *store;
+    const lh_migrate_options *options;
+    lh_migrate_report *report;
+    char *archive, *leases; /* names of collections */
+    int64_t deadline;
+    uint64_t total;           /* documents, roughly; 0: unknown */
+    uint64_t bad_keys;        /* of the last walk: documents without a string workspace_id, and … */
+    char bad_example[160];    /* … the _id of one of them */
+    char me[33];              /* our name in the migration lease */
+    bool held;                /* the migration lease is ours */
+    int64_t renew_at;         /* on lh_clock_ms() */
+    int64_t server_ms, at_ms; /* the server's clock, and lh_clock_ms() when it was that */
+} lh_migration;
+
+/* The deadline of one command: the migration's, but a server that does not answer is given up after the store's timeout. */
+int64_t lh_migrate_until(const lh_migration *m);
+
+/* Tells the caller how far a step is. LH_STOPPED when it asks to stop, LH_UNREACHABLE when the time is over. */
+int lh_migrate_progress(const lh_migration *m, const char *step, uint64_t done, uint64_t total, lh_error *error);
+
+/* The sentence for documents without a string workspace_id that stand in the way. */
+int lh_migrate_fail_bad_keys(const lh_migration *m, lh_error *error);
+
+/* ---- migrate_lease.c */
+void lh_migrate_lease_init(lh_migration *m);
+
+/* Takes the lease, or renews it: m->held says whether it is ours. LH_OK also when it is not. */
+int lh_migrate_lease_ask(lh_migration *m, lh_error *error);
+
+/* Between two batches: renews the lease when that is due. LH_LOST when it became somebody else's. */
+int lh_migrate_lease_keep(lh_migration *m, lh_error *error);
+
+/* Gives it back; when that fails it ends by itself. */
+void lh_migrate_lease_release(lh_migration *m);
+
+/* The server's clock now, as far as the last answer tells. */
+int64_t lh_migrate_server_ms(const lh_migration *m);
+
+/* ---- migrate_index.c */
+/* lh_index_look(), repeated while the server does not answer. */
+int lh_migrate_look(lh_migration *m, lh_index_state *ret_state, lh_error *error);
+
+/* LH_CONFIG for a view, a capped or time-series collection, or one with a collation. */
+int lh_migrate_check_kind(lh_migration *m, lh_error *error);
+
+/* Creates the index. *ret_there: it was there before. LH_LOST: another one came in between. With `unique` a duplicate is
+ * LH_SERVER with server_code LH_CODE_DUPLICATE_KEY. */
+int lh_migrate_create(lh_migration *m, bool unique, bool *ret_there, lh_error *error);
+
+/* From here on the server refuses new duplicates. LH_LOST: the index is gone. */
+int lh_migrate_prepare(lh_migration *m, lh_error *error);
+
+/* Makes the index unique. *ret_done: false when duplicates are left. LH_LOST: the index is gone or not prepared. */
+int lh_migrate_convert(lh_migration *m, bool *ret_done, lh_error *error);
+
+/* m->total, from the collection's own count. */
+void lh_migrate_count(lh_migration *m);
+
+/* ---- migrate_order.c */
+/* Below, equal or above 0, as the server orders the two values (simple collation). */
+int lh_migrate_order(const bson_iter_t *a, const bson_iter_t *b);
+
+/* ---- migrate_judge.c */
+typedef struct lh_group {
+    uint64_t count;    /* documents of the key so far; 0: no key yet */
+    uint64_t ties;     /* how many of them end when the best one does */
+    uint64_t readable; /* how many have an end that can be read */
+    bson_t best;       /* a copy of the one that stays, as far as seen; valid when count > 0 */
+    bool best_ends;    /* its end can be read … */
+    int64_t best_ms;   /* … and is this */
+} lh_group;
+
+void lh_group_init(lh_group *group);
+void lh_group_fini(lh_group *group);
+void lh_group_clear(lh_group *group);
+
+/* Its key, as in the best document; valid until the next change. NULL when empty. */
+const char *lh_group_key(const lh_group *group, uint32_t *ret_len);
+
+/* Judges one more document of the same key. *ret_unreadable: it has an expires_at that cannot be read. */
+void lh_group_add(lh_group *group, const bson_t *document, bool *ret_unreadable);
+
+/* Tells the caller's `verdict` about a group with duplicates. */
+void lh_group_tell(const lh_group *group, const lh_migration *m);
+
+/* A view of BSON in somebody's memory; it begins with its length. */
+void lh_document_view(const uint8_t *data, bson_t *ret_document);
+
+/* The string key of a document, NULL when its workspace_id is no string. */
+const char *lh_document_key(const bson_t *document, uint32_t *ret_len);
+
+/* Has it an expires_at that is neither null nor readable? */
+bool lh_document_unreadable(const bson_t *document);
+
+/* The value of _id as extended JSON, cut to fit. */
+void lh_document_id_text(const bson_t *document, char *ret_text, size_t size);
+
+/* ---- migrate_dedupe.c */
+typedef struct lh_walk {
+    uint64_t duplicate_keys, losers; /* found */
+    uint64_t removed;                /* deleted by us, quarantined ones too */
+    uint64_t left;                   /* judged, but changed or gone meanwhile: to be judged again */
+} lh_walk;
+
+/* Reads all documents, sorted (by the index when `index` is true), and counts; tells verdicts when `tell`. */
+int lh_migrate_survey(lh_migration *m, bool index, bool tell, lh_walk *ret_walk, lh_error *error);
+
+/* Walks the index and moves what does not stay. */
+int lh_migrate_dedupe(lh_migration *m, lh_walk *ret_walk, lh_error *error);
+
+/* ---- migrate_archive.c */
+/* A document to move, as it was read when it was judged, and the one it lost to (NULL: it goes to quarantine). Both are
+ * borrowed BSON. */
+typedef struct lh_loser {
+    const uint8_t *document, *survivor;
+} lh_loser;
+
+/* Moves them: LH_OK also when some had changed since (walk->left). */
+int lh_migrate_move(lh_migration *m, const lh_loser *losers, size_t n, lh_walk *walk, lh_error *error);
+
+/* Marks what an interrupted run deleted and could not mark. */
+int lh_migrate_settle(lh_migration *m, lh_error *error);
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The migration's commands about the collection and its index: what kind of collection it is, creating the index,
+ * preparing it, making it unique. They wait behind open transactions and block others briefly, so each is bounded by the
+ * migration's deadline (`slow`). All of them may be repeated. */
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "migrate.h"
+
+enum {
+    CODE_ILLEGAL_OPERATION = 20,
+    CODE_INVALID_OPTIONS = 72,
+    CODE_INDEX_OPTIONS_CONFLICT = 85,
+    CODE_INDEX_KEY_SPECS_CONFLICT = 86,
+    CODE_OPERATION_IN_PROGRESS = 117,
+    CODE_INDEX_BUILD_ABORTED = 276,
+    CODE_INDEX_EXISTS_ALREADY = 68,
+    CODE_CANNOT_CONVERT_TO_UNIQUE = 359,
+    CODE_FAILED_TO_PARSE = 9,
+    CODE_COMMAND_NOT_FOUND = 59,
+    CODE_UNKNOWN_FIELD = 40415,
+};
+
+int lh_migrate_look(lh_migration *m, lh_index_state *ret_state, lh_error *error)
+{
+    int64_t until = lh_migrate_until(m);
+    for (;;) {
+        int outcome = lh_index_look(m->store, until, ret_state, error);
+        if (outcome != LH_UNREACHABLE || lh_clock_ms() + 250 >= until)
+            return outcome;
+        lh_clock_sleep(250); /* an election: a listing is not repeated by the store */
+    }
+}
+
+typedef struct {
+    char wrong[160];
+} kind_found;
+
+static int judge_kind(void *arg, const bson_t *entry)
+{
+    kind_found *found = arg;
+    bson_iter_t top, value;
+    const char *type = "collection";
+    if (bson_iter_init_find(&value, entry, "type") && BSON_ITER_HOLDS_UTF8(&value))
+        type = bson_iter_utf8(&value, NULL);
+    if (strcmp(type, "collection") != 0)
+        (void)snprintf(found->wrong, sizeof found->wrong, "is a %s",
+                       strcmp(type, "timeseries") == 0 ? "time-series collection" : type);
+    else if (bson_iter_init(&top, entry) && bson_iter_find_descendant(&top, "options.capped", &value) &&
+             bson_iter_as_bool(&value))
+        (void)snprintf(found->wrong, sizeof found->wrong, "is a capped collection, which drops its oldest documents");
+    else if (bson_iter_init(&top, entry) && bson_iter_find_descendant(&top, "options.collation", &value))
+        (void)snprintf(found->wrong, sizeof found->wrong, "has a collation of its own, which can make two keys one");
+    return 0;
+}
+
+int lh_migrate_check_kind(lh_migration *m, lh_error *error)
+{
+    kind_found found = {""};
+    bson_t *command =
+        BCON_NEW("listCollections", BCON_INT32(1), "filter", "{", "name", BCON_UTF8(m->store->collection), "}");
+    lh_call call = {
+        .what = "look at the collection", .command = command, .deadline = lh_migrate_until(m), .bare = true};
+    int outcome = lh_store_each(m->store, &call, judge_kind, &found, error);
+    bson_destroy(command);
+    if (outcome == LH_OK && *found.wrong)
+        outcome =
+            lh_fail(error, LH_CONFIG, "%s.%s %s: leases need an ordinary collection: name another one, or make it anew",
+                    m->store->db, m->store->collection, found.wrong);
+    return outcome;
+}
+
+/* Says which privilege is missing instead of what was refused. */
+static int name_privilege(const lh_migration *m, int outcome, const char *action, lh_error *error)
+{
+    if (outcome != LH_DENIED || !error)
+        return outcome;
+    lh_error before = *error;
+    outcome = lh_fail(error, LH_DENIED, "the user needs the privilege \"%s\" on %s.%s to migrate: %.300s", action,
+                      m->store->db, m->store->collection, before.message);
+    error->server_code = before.server_code;
+    return outcome;
+}
+
+static int fail_moved(const lh_error *why, lh_error *error)
+{
+    return lh_fail(error, LH_LOST, "the index changed meanwhile: %.400s", why->message);
+}
+
+static int64_t number_of(const bson_t *reply, const char *field)
+{
+    bson_iter_t value;
+    return bson_iter_init_find(&value, reply, field) ? bson_iter_as_int64(&value) : -1;
+}
+
+int lh_migrate_create(lh_migration *m, bool unique, bool *ret_there, lh_error *error)
+{
+    bson_t *command = BCON_NEW("createIndexes", BCON_UTF8(m->store->collection), "indexes", "[", "{", "key", "{",
+                               "workspace_id", BCON_INT32(1), "}", "name", LH_INDEX_NAME, "unique", BCON_BOOL(unique),
+                               "collation", "{", "locale", "simple", "}", "}", "]");
+    if (atomic_load(&m->store->topology) == LH_TOPOLOGY_SET)
+        BSON_APPEND_UTF8(command, "commitQuorum", "majority");
+    lh_error mine = {0};
+    bson_t reply;
+    lh_call call = {.what = "create the index", .command = command, .deadline = m->deadline, .slow = true};
+    int outcome = lh_store_run(m->store, &call, &reply, NULL, &mine);
+    if (outcome == LH_OK)
+        *ret_there = number_of(&reply, "numIndexesBefore") == number_of(&reply, "numIndexesAfter");
+    bson_destroy(command);
+    bson_destroy(&reply);
+    if (outcome == LH_SERVER) {
+        switch (mine.server_code) {
+        case LH_CODE_NAMESPACE_NOT_FOUND:
+        case CODE_INDEX_OPTIONS_CONFLICT:
+        case CODE_INDEX_KEY_SPECS_CONFLICT:
+        case CODE_INDEX_EXISTS_ALREADY:
+        case CODE_OPERATION_IN_PROGRESS:
+        case CODE_INDEX_BUILD_ABORTED:
+            return fail_moved(&mine, error);
+        default:
+            break;
+        }
+    }
+    if (outcome != LH_OK && error)
+        *error = mine;
+    return name_privilege(m, outcome, "createIndex", error);
+}
+
+/* collMod {index: {name, <option>: true}} */
+static int modify(lh_migration *m, const char *option, const char *what, lh_error *error)
+{
+    bson_t reply, *command = BCON_NEW("collMod", BCON_UTF8(m->store->collection), "index", "{", "name", LH_INDEX_NAME,
+                                      option, BCON_BOOL(true), "}");
+    lh_error mine = {0};
+    lh_call call = {.what = what, .command = command, .deadline = m->deadline, .slow = true};
+    int outcome = lh_store_run(m->store, &call, &reply, NULL, &mine);
+    bson_destroy(command);
+    bson_destroy(&reply);
+    if (outcome == LH_SERVER) {
+        switch (mine.server_code) {
+        case LH_CODE_NAMESPACE_NOT_FOUND:
+        case LH_CODE_INDEX_NOT_FOUND:
+        case CODE_OPERATION_IN_PROGRESS:
+            return fail_moved(&mine, error);
+        case CODE_COMMAND_NOT_FOUND:
+        case CODE_UNKNOWN_FIELD:
+        case CODE_FAILED_TO_PARSE:
+        case LH_CODE_BAD_VALUE:
+            return lh_fail(
+                error, LH_DENIED,
+                "the server does not let us %s: it needs MongoDB's collMod with %s, and the privilege \"collMod\" "
+                "on %s.%s: %.200s",
+                what, option, m->store->db, m->store->collection, mine.message);
+        default:
+            break;
+        }
+    }
+    if (outcome != LH_OK && error)
+        *error = mine;
+    return name_privilege(m, outcome, "collMod", error);
+}
+
+int lh_migrate_prepare(lh_migration *m, lh_error *error)
+{
+    return modify(m, "prepareUnique", "prepare the index (prepareUnique)", error);
+}
+
+int lh_migrate_convert(lh_migration *m, bool *ret_done, lh_error *error)
+{
+    lh_error mine = {0};
+    int outcome = modify(m, "unique", "make the index unique", &mine);
+    *ret_done = outcome == LH_OK;
+    if (outcome == LH_SERVER && mine.server_code == CODE_CANNOT_CONVERT_TO_UNIQUE)
+        return LH_OK;
+    if (outcome == LH_SERVER && mine.server_code == CODE_INVALID_OPTIONS) /* somebody took prepareUnique back */
+        return fail_moved(&mine, error);
+    if (outcome != LH_OK && error)
+        *error = mine;
+    return outcome;
+}
+
+void lh_migrate_count(lh_migration *m)
+{
+    bson_t reply, *command = BCON_NEW("count", BCON_UTF8(m->store->collection));
+    lh_call call = {.what = "count the documents", .command = command, .deadline = lh_migrate_until(m), .bare = true};
+    if (lh_store_run(m->store, &call, &reply, NULL, NULL) == LH_OK) {
+        int64_t n = number_of(&reply, "n");
+        m->total = n > 0 ? (uint64_t)n : 0;
+    }
+    bson_destroy(command);
+    bson_destroy(&reply);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Opening and closing: where the layers meet. Nothing below includes this. */
+#include "clock.h"
+#include "held.h"
+#include "index.h"
+
+static int look_at_index(lh_store *store, const lh_store_options *options, lh_error *error)
+{
+    lh_migrate_report report;
+    switch (options->at_open) {
+    case LH_AT_OPEN_VERIFY:
+        return lh_index_require(store, INT64_MAX, lh_store_deadline(store, 0), error);
+    case LH_AT_OPEN_MIGRATE:
+        return lh_migrate(store, options->migrate, &report, error);
+    default:
+        return LH_OK;
+    }
+}
+
+int lh_store_open(const lh_store_options *options, lh_store **ret_store, lh_error *error)
+{
+    lh_store *store = NULL;
+    int outcome = lh_store_new(options, &store, error);
+    if (outcome != LH_OK)
+        return outcome;
+    store->pipelines = lh_pipelines_new();
+    outcome = store->pipelines ? look_at_index(store, options, error) : lh_fail_memory(error);
+    if (outcome == LH_OK)
+        *ret_store = store;
+    else
+        lh_store_close(store);
+    return outcome;
+}
+
+void lh_store_close(lh_store *store)
+{
+    if (!store)
+        return;
+    if (lh_store_check(store, NULL) == LH_OK)
+        lh_held_release_all(store, lh_store_deadline(store, 0));
+    lh_store_shut(store);
+    lh_pipelines_free(store->pipelines);
+    store->pipelines = NULL;
+    lh_store_unref(store);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The protocol itself: the update pipelines that decide on the server, and the commands that carry them. Pure.
+ *
+ * Each pipeline is a constant text, parsed once; what differs from call to call travels in the command's `let`, wrapped in
+ * $literal. Home of invariant 8: a caller's string is never part of an expression. */
+#ifndef LH_PIPELINE_H
+#define LH_PIPELINE_H
+
+#include <bson/bson.h>
+
+#include "error.h"
+
+/* What each command does to the document of one key; the texts are in pipeline.c. */
+typedef enum {
+    LH_DO_ACQUIRE_EXCLUSIVE, /* extend mine, or grant, or leave untouched */
+    LH_DO_ACQUIRE_SHARED,
+    LH_DO_RENEW,             /* extend mine while it has not ended; the token must be the one given, unless that is 0 */
+    LH_DO_LEAVE,             /* release, or leave the queue; the head is granted in the same write */
+    LH_DO_BREAK,             /* end exactly the holder that was seen */
+    LH_DO_SETTLE,            /* forget the dead; grant the head */
+    LH_DO_COUNT
+} lh_do;
+
+typedef struct lh_pipelines lh_pipelines;
+
+/* NULL: out of memory. */
+lh_pipelines *lh_pipelines_new(void);
+void lh_pipelines_free(lh_pipelines *pipelines);
+
+/* The variables of a command, from its caller; what a pipeline does not use may stay 0 or NULL. */
+typedef struct lh_vars {
+    const char *key, *me;                     /* me: the caller's lease id */
+    const char *owner, *host, *purpose;       /* purpose may be NULL */
+    int64_t pid, ttl_ms, grace_ms, token;
+    int64_t max_shared;
+    const char *by, *reason;                  /* of a break */
+    const bson_value_t *seen_doc_id, *seen_id, *seen_token; /* of a break: as read; seen_id and seen_token NULL: not there */
+    bool judging;                             /* for cleanup */
+    bool set;                                 /* the deployment is a replica set: tokens come from its cluster time */
+} lh_vars;
+
+/* Appends a findAndModify on `collection` for the key: all of the command but its concern. `whole`: the form that decides every
+ * document; else the short one, if lh_pipeline_has_short(), which leaves untouched what is not simple. */
+void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole, const char *collection, const lh_vars *vars,
+                         bson_t *command);
+bool lh_pipeline_has_short(lh_do what);
+
+/* For cleanup, in whose variables ttl_ms is how long free is long enough. A find that says of each document {_id,
+ * removable, dead_holders, dead_waiters}; a delete of those of `ids` that still are removable; an update that forgets the dead
+ * in those of `ids`, and grants the heads of their queues. */
+void lh_pipeline_judge_all(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars, bson_t *command);
+void lh_pipeline_remove_many(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars, const bson_t *ids,
+                             bson_t *command);
+void lh_pipeline_settle_many(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars, const bson_t *ids,
+                             bson_t *command);
+
+/* Appends `let`: the variables of every command above. */
+void lh_pipeline_let(const lh_vars *vars, bson_t *command);
+
+#endif

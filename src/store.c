@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The store's life: its options, its pool, its references. Running commands is in store_run.c.
+ *
+ * Threads: everything in lh_store is set before lh_store_new() returns and constant from then on, but for the atomics and
+ * the two lists, which `lock` guards. The pool is the driver's own, thread-safe. */
+#include "store.h"
+
+#include <mongoc/mongoc.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "key.h"
+#include "store_uri.h"
+
+static pthread_once_t driver_once = PTHREAD_ONCE_INIT;
+
+/* What lh_driver_log() was given: the driver's log is process-wide, and so is this. */
+static struct {
+    void (*fn)(void *arg, int level, const char *line);
+    void *arg;
+} driver_log;
+
+static void start_driver(void)
+{
+    mongoc_init(); /* never undone: the application may use the driver too, and it cannot be started twice */
+}
+
+static void forward_log(mongoc_log_level_t level, const char *domain, const char *message, void *unused)
+{
+    (void)unused;
+    (void)domain;
+    if (driver_log.fn)
+        driver_log.fn(driver_log.arg, (int)level, message);
+}
+
+void lh_driver_log(void (*fn)(void *arg, int level, const char *line), void *arg)
+{
+    driver_log.fn = fn;
+    driver_log.arg = arg;
+    mongoc_log_set_handler(forward_log, NULL);
+}
+
+/* "user@host"; a user without a name is shown by number. */
+static char *default_owner(const char *host)
+{
+    struct passwd entry, *found = NULL;
+    char names[4096], owner[LH_OWNER_MAX + 1];
+    if (getpwuid_r(geteuid(), &entry, names, sizeof names, &found) == 0 && found)
+        (void)snprintf(owner, sizeof owner, "%s@%s", found->pw_name, host);
+    else
+        (void)snprintf(owner, sizeof owner, "uid%u@%s", (unsigned)geteuid(), host);
+    return strdup(owner);
+}
+
+static int check_range(const char *name, int64_t value, int64_t min, int64_t max, lh_error *error)
+{
+    if (value >= min && value <= max)
+        return LH_OK;
+    return lh_fail(error, LH_INVALID, "%s is %lld: it must be %lld to %lld", name, (long long)value, (long long)min,
+                   (long long)max);
+}
+
+static int check_options(const lh_store_options *o, lh_error *error)
+{
+    if (!o->uri || !*o->uri)
+        return lh_fail(error, LH_INVALID, "no connection string was given");
+    int outcome = check_range("timeout_ms", o->timeout_ms, 100, 600000, error);
+    if (outcome == LH_OK)
+        outcome = check_range("clock_skew_ms", o->clock_skew_ms, 0, 60000, error);
+    if (outcome == LH_OK)
+        outcome = check_range("max_waiters", o->max_waiters, 1, 10000, error);
+    if (outcome == LH_OK)
+        outcome = check_range("max_shared", o->max_shared, 1, 1000, error);
+    if (outcome == LH_OK)
+        outcome = check_range("pool_size", o->pool_size, 1, 1000, error);
+    if (outcome == LH_OK)
+        outcome = check_range("at_open", o->at_open, LH_AT_OPEN_NOTHING, LH_AT_OPEN_MIGRATE, error);
+    if (outcome == LH_OK && o->owner)
+        outcome = lh_text_check("owner", o->owner, strlen(o->owner), 1, LH_OWNER_MAX, error);
+    return outcome;
+}
+
+/* MongoDB's own limits on names (docs: "MongoDB Limits and Thresholds"), so that the sentence is ours. */
+static int check_names(const lh_store *store, lh_error *error)
+{
+    if (!*store->db || strlen(store->db) > 63 || strpbrk(store->db, "/\\. \"$*<>:|?"))
+        return lh_fail(error, LH_INVALID, "the database name must be 1 to 63 bytes without / \\ . \" $ * < > : | ? or a blank");
+    if (!*store->collection || strlen(store->collection) > 120 || strchr(store->collection, '$') ||
+        strncmp(store->collection, "system.", 7) == 0 || *store->collection == '.')
+        return lh_fail(error, LH_INVALID, "the collection name must be 1 to 120 bytes, without $ and not in system.");
+    return LH_OK;
+}
+
+static int name_store(lh_store *store, const lh_store_options *o, mongoc_uri_t *uri, lh_error *error)
+{
+    char host[256] = "";
+    if (gethostname(host, sizeof host - 1) != 0 || !*host)
+        memcpy(host, "localhost", 10);
+    const char *db = o->db ? o->db : mongoc_uri_get_database(uri);
+    store->db = strdup(db && *db ? db : "leasehold");
+    store->collection = strdup(o->collection ? o->collection : "workspace_locks");
+    store->host = strdup(host);
+    store->owner = o->owner ? strdup(o->owner) : default_owner(host);
+    if (!store->db || !store->collection || !store->host || !store->owner)
+        return lh_fail_memory(error);
+    return check_names(store, error);
+}
+
+int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error *error)
+{
+    lh_store_options o = LH_STORE_OPTIONS_INIT;
+    if (!options || options->size == 0)
+        return lh_fail(error, LH_INVALID, "no options were given: initialise them with LH_STORE_OPTIONS_INIT");
+    memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    int outcome = check_options(&o, error);
+    if (outcome != LH_OK)
+        return outcome;
+    pthread_once(&driver_once, start_driver);
+
+    /* Half the time for one attempt: what fails in one way can be asked again in the other half. */
+    int64_t socket_timeout_ms = o.timeout_ms / 2;
+    mongoc_uri_t *uri = NULL;
+    outcome = lh_store_uri_parse(&o, socket_timeout_ms, &uri, error);
+    if (outcome != LH_OK)
+        return outcome;
+    lh_store *store = calloc(1, sizeof *store);
+    if (!store) {
+        outcome = lh_fail_memory(error);
+        goto out;
+    }
+    store->pid = getpid();
+    store->timeout_ms = o.timeout_ms;
+    store->clock_skew_ms = o.clock_skew_ms;
+    store->socket_timeout_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, (int32_t)socket_timeout_ms);
+    store->max_waiters = o.max_waiters;
+    store->max_shared = o.max_shared;
+    atomic_init(&store->refs, 1);
+    pthread_mutex_init(&store->lock, NULL);
+    outcome = name_store(store, &o, uri, error);
+    if (outcome != LH_OK)
+        goto out;
+    bson_error_t why;
+    store->pool = mongoc_client_pool_new_with_error(uri, &why);
+    if (!store->pool) {
+        outcome = lh_fail(error, LH_CONFIG, "the driver refuses the connection string: %s", why.message);
+        goto out;
+    }
+    mongoc_client_pool_set_error_api(store->pool, MONGOC_ERROR_API_VERSION_2);
+    *ret_store = store;
+out:
+    mongoc_uri_destroy(uri);
+    if (outcome != LH_OK)
+        lh_store_unref(store);
+    return outcome;
+}
+
+lh_store *lh_store_ref(lh_store *store)
+{
+    atomic_fetch_add(&store->refs, 1);
+    return store;
+}
+
+void lh_store_shut(lh_store *store)
+{
+    atomic_store(&store->closed, true);
+    if (store->pool && store->pid == getpid()) /* in a forked child its sockets are the parent's */
+        mongoc_client_pool_destroy(store->pool);
+    store->pool = NULL;
+}
+
+void lh_store_unref(lh_store *store)
+{
+    if (!store || atomic_fetch_sub(&store->refs, 1) != 1)
+        return;
+    lh_store_shut(store);
+    pthread_mutex_destroy(&store->lock);
+    free(store->db);
+    free(store->collection);
+    free(store->owner);
+    free(store->host);
+    free(store);
+}
+
+int lh_store_check(const lh_store *store, lh_error *error)
+{
+    if (!store)
+        return lh_fail(error, LH_INVALID, "no store was given");
+    if (atomic_load(&store->closed))
+        return lh_fail(error, LH_INVALID, "the store is closed");
+    if (store->pid != getpid())
+        return lh_fail(error, LH_FORKED, "the store was opened before a fork(): open one in the child");
+    return LH_OK;
+}
+
+int64_t lh_store_deadline(const lh_store *store, int64_t timeout_ms)
+{
+    return lh_clock_ms() + (timeout_ms > 0 ? timeout_ms : store->timeout_ms);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The store: a pool of connections of its own, and how one command is run on it. Everything that reaches the server does
+ * so through lh_store_run() and lh_store_each(). */
+#ifndef LH_STORE_H
+#define LH_STORE_H
+
+#include <bson/bson.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "error.h"
+
+enum { LH_TOPOLOGY_UNKNOWN = 0, LH_TOPOLOGY_STANDALONE = 1, LH_TOPOLOGY_SET = 2 };
+
+struct _mongoc_client_pool_t;
+struct lh_pipelines;
+
+struct lh_store {
+    struct _mongoc_client_pool_t *pool;
+    pid_t pid;                  /* of the process that opened it */
+    atomic_int refs;            /* the opener's and one per lease handle */
+    atomic_bool closed;
+    atomic_int topology;        /* LH_TOPOLOGY_…, known after the first contact */
+    _Atomic int64_t index_seen; /* lh_clock_ms() when the unique index was last seen; 0: never */
+    char *db, *collection, *owner, *host;
+    int64_t timeout_ms, clock_skew_ms;
+    int64_t socket_timeout_ms;  /* of one attempt; a command's maxTimeMS is below it */
+    uint32_t max_waiters, max_shared;
+    struct lh_pipelines *pipelines;
+    pthread_mutex_t lock;       /* of the two lists */
+    struct lh_lease *held;      /* leases with a handle that this store acquired */
+    struct lh_doubt *doubts;    /* acquires that ended unknown */
+};
+
+/* Makes a store from options; contacts nobody. */
+int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error *error);
+lh_store *lh_store_ref(lh_store *store);
+
+/* From here on lh_store_check() fails, and the connections are gone; the memory stays until the last reference. */
+void lh_store_shut(lh_store *store);
+void lh_store_unref(lh_store *store);
+
+/* Refuses a store that is closed or was inherited over fork(). */
+int lh_store_check(const lh_store *store, lh_error *error);
+
+/* When a call that starts now must be over: lh_clock_ms() + timeout_ms, 0 meaning the store's. */
+int64_t lh_store_deadline(const lh_store *store, int64_t timeout_ms);
+
+typedef struct lh_call {
+    const char *what;       /* "acquire the lease": for the error's sentence */
+    const bson_t *command;  /* without writeConcern, readConcern and maxTimeMS */
+    const char *db;         /* NULL: the store's */
+    int64_t deadline;       /* on lh_clock_ms() */
+    bool read;              /* majority read concern, from the primary; else a write, acknowledged by a majority, journalled */
+    bool bare;              /* neither read nor write concern is sent: for commands that take none (listIndexes, …) */
+    bool once;              /* not to be repeated when the answer was lost: for commands that are not idempotent */
+    bool slow;              /* may take until `deadline` on the server (an index build), not just the socket timeout */
+} lh_call;
+
+/* Runs one command, and repeats it with backoff until its deadline while the answer is lost or retryable (every command of
+ * ours is idempotent, most of them by lease id).
+ *
+ * LH_OK: `reply` holds the answer. LH_UNKNOWN: a write may have been applied by one of the attempts. LH_UNREACHABLE: it
+ * surely was not. Other outcomes: the server's definite refusal, with error->server_code; the reply is filled. `reply` is
+ * always initialised and to be destroyed by the caller. *ret_sent (may be NULL): lh_clock_ms() before the send of the attempt that
+ * was answered: what a lease's deadline is anchored at. */
+int lh_store_run(lh_store *store, const lh_call *call, bson_t *reply, int64_t *ret_sent, lh_error *error);
+
+/* Runs a command that answers with a cursor, and gives each document to `each` (0: go on; else stop: LH_STOPPED). In
+ * constant memory; not repeated. */
+int lh_store_each(lh_store *store, const lh_call *call, int (*each)(void *arg, const bson_t *document), void *arg,
+                  lh_error *error);
+
+/* Knows the topology after it: contacts the deployment when nobody did yet. Refuses a mongos and servers below 6.0. */
+int lh_store_contact(lh_store *store, int64_t deadline, lh_error *error);
+
+#endif

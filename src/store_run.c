@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Running one command: bounded, repeated while its outcome is open, and its errors mapped to outcomes.
+ *
+ * Home of invariant 3: only an answer acknowledged by a majority, journalled, without writeConcernError is LH_OK. What was
+ * sent and not answered is asked again with the same lease id until the deadline, and is LH_UNKNOWN when that is in vain. */
+#include <mongoc/mongoc.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "backoff.h"
+#include "clock.h"
+#include "store.h"
+
+#define WIRE_VERSION_6_0 17
+#define PAUSE_FIRST_MS 10
+#define PAUSE_CAP_MS 250
+
+/* What one attempt can mean for the loop in lh_store_run(). */
+typedef enum {
+    ATTEMPT_DONE,    /* a definite outcome: LH_OK or the server's refusal */
+    ATTEMPT_NOT_RUN, /* surely not applied; worth another attempt */
+    ATTEMPT_OPEN,    /* may have been applied */
+} attempt;
+
+/* Codes of MongoDB's error_codes.yml (https://github.com/mongodb/mongo, src/mongo/base) that we tell apart. */
+enum {
+    CODE_HOST_UNREACHABLE = 6,
+    CODE_HOST_NOT_FOUND = 7,
+    CODE_UNAUTHORIZED = 13,
+    CODE_AUTHENTICATION_FAILED = 18,
+    CODE_MAX_TIME = 50,
+    CODE_NETWORK_TIMEOUT = 89,
+    CODE_SHUTDOWN = 91,
+    CODE_WRITE_CONFLICT = 112,
+    CODE_NOT_ON_VIEW = 166,
+    CODE_STEPPED_DOWN = 189,
+    CODE_EXCEEDED_TIME = 262,
+    CODE_SOCKET = 9001,
+    CODE_NOT_WRITABLE_PRIMARY = 10107,
+    CODE_INTERRUPTED_AT_SHUTDOWN = 11600,
+    CODE_INTERRUPTED_BY_STATE_CHANGE = 11602,
+    CODE_NOT_PRIMARY_NO_SECONDARY_OK = 13435,
+    CODE_NOT_PRIMARY_OR_SECONDARY = 13436,
+};
+
+/* "not authorized on db to execute command { … }": the command in it would show lease ids. */
+static int fail_denied(const lh_call *call, const bson_error_t *why, lh_error *error)
+{
+    const char *cut = strstr(why->message, " to execute command");
+    int len = cut ? (int)(cut - why->message) : (int)strlen(why->message);
+    return lh_fail(error, LH_DENIED, "not permitted to %s: %.*s; check the user's password and roles", call->what, len,
+                   why->message);
+}
+
+static attempt judge_server_code(const lh_call *call, const bson_error_t *why, int *ret_outcome, lh_error *error)
+{
+    switch (why->code) {
+    case CODE_UNAUTHORIZED:
+    case CODE_AUTHENTICATION_FAILED:
+        *ret_outcome = fail_denied(call, why, error);
+        return ATTEMPT_DONE;
+    case CODE_NOT_ON_VIEW:
+        *ret_outcome = lh_fail(error, LH_CONFIG, "cannot %s: the collection's name belongs to a view: choose another", call->what);
+        return ATTEMPT_DONE;
+    case CODE_MAX_TIME: /* in the command itself; while waiting for the majority it is a writeConcernError */
+    case CODE_EXCEEDED_TIME:
+    case CODE_WRITE_CONFLICT:
+    case CODE_NOT_WRITABLE_PRIMARY:
+    case CODE_NOT_PRIMARY_NO_SECONDARY_OK:
+    case CODE_NOT_PRIMARY_OR_SECONDARY:
+        return ATTEMPT_NOT_RUN;
+    case CODE_HOST_UNREACHABLE:
+    case CODE_HOST_NOT_FOUND:
+    case CODE_NETWORK_TIMEOUT:
+    case CODE_SHUTDOWN:
+    case CODE_STEPPED_DOWN:
+    case CODE_SOCKET:
+    case CODE_INTERRUPTED_AT_SHUTDOWN:
+    case CODE_INTERRUPTED_BY_STATE_CHANGE:
+        return ATTEMPT_OPEN;
+    default:
+        *ret_outcome = lh_fail(error, LH_SERVER, "the server refused to %s: %s (code %u)", call->what, why->message, why->code);
+        return ATTEMPT_DONE;
+    }
+}
+
+/* The driver returned false: what does that say of the command? */
+static attempt judge_failure(const lh_call *call, const bson_error_t *why, int *ret_outcome, lh_error *error)
+{
+    switch (why->domain) {
+    case MONGOC_ERROR_SERVER_SELECTION:
+        return ATTEMPT_NOT_RUN;
+    case MONGOC_ERROR_STREAM:
+        return why->code == MONGOC_ERROR_STREAM_CONNECT || why->code == MONGOC_ERROR_STREAM_NAME_RESOLUTION ||
+                       why->code == MONGOC_ERROR_STREAM_NOT_ESTABLISHED
+                   ? ATTEMPT_NOT_RUN
+                   : ATTEMPT_OPEN;
+    case MONGOC_ERROR_SERVER:
+        return judge_server_code(call, why, ret_outcome, error);
+    case MONGOC_ERROR_CLIENT:
+    case MONGOC_ERROR_SCRAM:
+    case MONGOC_ERROR_SASL:
+        if (why->domain != MONGOC_ERROR_CLIENT || why->code == MONGOC_ERROR_CLIENT_AUTHENTICATE) {
+            *ret_outcome = fail_denied(call, why, error);
+            return ATTEMPT_DONE;
+        }
+        /* fall through */
+    case MONGOC_ERROR_COMMAND:
+    case MONGOC_ERROR_BSON:
+        *ret_outcome = lh_fail(error, LH_BUG, "cannot %s: the driver refuses the command: %s", call->what, why->message);
+        return ATTEMPT_DONE;
+    default:
+        return ATTEMPT_OPEN;
+    }
+}
+
+/* LH_OK for a reply without writeConcernError. */
+static attempt judge_success(const bson_t *reply, bson_error_t *why)
+{
+    bson_iter_t concern, text;
+    if (!bson_iter_init_find(&concern, reply, "writeConcernError"))
+        return ATTEMPT_DONE;
+    const char *message = "writeConcernError";
+    if (bson_iter_recurse(&concern, &text) && bson_iter_find(&text, "errmsg") && BSON_ITER_HOLDS_UTF8(&text))
+        message = bson_iter_utf8(&text, NULL);
+    bson_set_error(why, MONGOC_ERROR_WRITE_CONCERN, 64, "no majority acknowledged it: %s", message);
+    return ATTEMPT_OPEN;
+}
+
+/* What is sent along: bounds, and the concern. */
+static void make_options(const lh_store *store, const lh_call *call, bson_t *options)
+{
+    int64_t ms = call->deadline - lh_clock_ms(), cap = store->socket_timeout_ms * 9 / 10;
+    if (!call->slow && ms > cap)
+        ms = cap;
+    bson_init(options);
+    BSON_APPEND_INT64(options, "maxTimeMS", ms > 1 ? ms : 1);
+    bson_t concern;
+    if (call->bare)
+        return;
+    BSON_APPEND_DOCUMENT_BEGIN(options, call->read ? "readConcern" : "writeConcern", &concern);
+    if (call->read) {
+        BSON_APPEND_UTF8(&concern, "level", "majority");
+    } else {
+        BSON_APPEND_UTF8(&concern, "w", "majority");
+        BSON_APPEND_BOOL(&concern, "j", true);
+    }
+    bson_append_document_end(options, &concern);
+}
+
+static attempt run_once(lh_store *store, mongoc_client_t *client, const lh_call *call, bson_t *reply, int64_t *ret_sent,
+                        int *ret_outcome, bson_error_t *why, lh_error *error)
+{
+    const char *db = call->db ? call->db : store->db;
+    bson_t options;
+    make_options(store, call, &options);
+    bson_destroy(reply);
+    if (ret_sent)
+        *ret_sent = lh_clock_ms();
+    bool good = call->read || call->bare
+                    ? mongoc_client_read_command_with_opts(client, db, call->command, NULL, &options, reply, why)
+                    : mongoc_client_write_command_with_opts(client, db, call->command, &options, reply, why);
+    bson_destroy(&options);
+    *ret_outcome = LH_OK;
+    attempt result = judge_success(reply, why);
+    if (result == ATTEMPT_DONE && !good)
+        result = judge_failure(call, why, ret_outcome, error);
+    if (result == ATTEMPT_DONE && *ret_outcome != LH_OK && error)
+        error->server_code = (int)why->code;
+    return result;
+}
+
+static int fail_unanswered(const lh_call *call, bool maybe, const bson_error_t *why, lh_error *error)
+{
+    int outcome = maybe
+                      ? lh_fail(error, LH_UNKNOWN, "the server may or may not have done it (%s): %s", call->what, why->message)
+                      : lh_fail(error, LH_UNREACHABLE, "cannot %s: no server answered in time: %s", call->what, why->message);
+    if (error && why->domain == MONGOC_ERROR_SERVER)
+        error->server_code = (int)why->code;
+    return outcome;
+}
+
+/* A client of the pool; for a slow call one of its own, whose socket waits as long as the call may take. */
+static mongoc_client_t *take_client(lh_store *store, const lh_call *call, bson_error_t *why)
+{
+    mongoc_client_t *client = mongoc_client_pool_pop(store->pool);
+    if (!client) {
+        bson_set_error(why, MONGOC_ERROR_SERVER_SELECTION, 0, "all connections of the store are in use");
+        return NULL;
+    }
+    if (!call->slow)
+        return client;
+    mongoc_uri_t *uri = mongoc_uri_copy(mongoc_client_get_uri(client));
+    mongoc_client_pool_push(store->pool, client);
+    int64_t ms = call->deadline - lh_clock_ms();
+    mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, (int32_t)(ms > 1000 ? ms : 1000));
+    client = mongoc_client_new_from_uri(uri);
+    mongoc_uri_destroy(uri);
+    if (!client)
+        bson_set_error(why, MONGOC_ERROR_SERVER_SELECTION, 0, "out of memory");
+    else
+        mongoc_client_set_error_api(client, MONGOC_ERROR_API_VERSION_2);
+    return client;
+}
+
+static void give_client(lh_store *store, const lh_call *call, mongoc_client_t *client)
+{
+    if (client && call->slow)
+        mongoc_client_destroy(client);
+    else if (client)
+        mongoc_client_pool_push(store->pool, client);
+}
+
+int lh_store_run(lh_store *store, const lh_call *call, bson_t *reply, int64_t *ret_sent, lh_error *error)
+{
+    bson_init(reply);
+    int outcome = lh_store_contact(store, call->deadline, error);
+    if (outcome != LH_OK)
+        return outcome;
+    lh_backoff pause = lh_backoff_from(PAUSE_FIRST_MS, PAUSE_CAP_MS, (uint64_t)lh_clock_ms() ^ (uintptr_t)call);
+    bool maybe = false;
+    for (;;) {
+        bson_error_t why = {0};
+        attempt result = ATTEMPT_NOT_RUN;
+        mongoc_client_t *client = take_client(store, call, &why);
+        if (client)
+            result = run_once(store, client, call, reply, ret_sent, &outcome, &why, error);
+        give_client(store, call, client);
+        /* A refusal settles only its own attempt, not an earlier one whose answer was lost. */
+        if (result == ATTEMPT_DONE && (outcome == LH_OK || !maybe))
+            return outcome;
+        maybe |= result == ATTEMPT_OPEN && !call->read && !call->bare;
+        int64_t ms = lh_backoff_next(&pause);
+        if (result == ATTEMPT_DONE || call->once || lh_clock_ms() + ms >= call->deadline)
+            return fail_unanswered(call, maybe, &why, error);
+        lh_clock_sleep(ms);
+    }
+}
+
+/* Which deployment is it? Asks the driver, which knows from its handshake: no command of ours. */
+static int judge_topology(lh_store *store, const mongoc_server_description_t *server, lh_error *error)
+{
+    const char *type = mongoc_server_description_type(server);
+    bson_iter_t wire;
+    const bson_t *hello = mongoc_server_description_hello_response(server);
+    if (strcmp(type, "Mongos") == 0 || strcmp(type, "LoadBalancer") == 0)
+        return lh_fail(error, LH_CONFIG,
+                       "this is a mongos: leases need the clock of one primary, and a sharded unique index is not supported "
+                       "yet: connect to a replica set");
+    if (bson_iter_init_find(&wire, hello, "maxWireVersion") && bson_iter_as_int64(&wire) < WIRE_VERSION_6_0)
+        return lh_fail(error, LH_CONFIG, "the server is older than MongoDB 6.0, which Leasehold needs: upgrade it");
+    int topology = strcmp(type, "Standalone") == 0 ? LH_TOPOLOGY_STANDALONE : LH_TOPOLOGY_SET;
+    atomic_store(&store->topology, topology);
+    return LH_OK;
+}
+
+int lh_store_contact(lh_store *store, int64_t deadline, lh_error *error)
+{
+    int outcome = lh_store_check(store, error);
+    if (outcome != LH_OK || atomic_load(&store->topology) != LH_TOPOLOGY_UNKNOWN)
+        return outcome;
+    for (;;) {
+        bson_error_t why = {0};
+        mongoc_server_description_t *server = NULL;
+        mongoc_client_t *client = mongoc_client_pool_pop(store->pool);
+        if (client)
+            server = mongoc_client_select_server(client, true, NULL, &why);
+        if (server)
+            outcome = judge_topology(store, server, error);
+        mongoc_server_description_destroy(server);
+        if (client)
+            mongoc_client_pool_push(store->pool, client);
+        if (server)
+            return outcome;
+        if (lh_clock_ms() + PAUSE_CAP_MS >= deadline)
+            return lh_fail(error, LH_UNREACHABLE, "no server can be reached: %s; check the connection string and that it runs",
+                           why.message);
+        lh_clock_sleep(PAUSE_CAP_MS);
+    }
+}
+
+/* Gives the cursor's documents away; the driver fetches the batches from the server that has it. */
+static int drain(mongoc_client_t *client, bson_t *reply, uint32_t server_id, const lh_call *call,
+                 int (*each)(void *arg, const bson_t *document), void *arg, lh_error *error)
+{
+    bson_t options = BSON_INITIALIZER;
+    BSON_APPEND_INT32(&options, "serverId", (int32_t)server_id);
+    mongoc_cursor_t *cursor = mongoc_cursor_new_from_command_reply_with_opts(client, reply, &options);
+    bson_destroy(&options);
+    int outcome = LH_OK;
+    const bson_t *document;
+    while (outcome == LH_OK && mongoc_cursor_next(cursor, &document))
+        if (each(arg, document) != 0)
+            outcome = lh_fail(error, LH_STOPPED, "stopped while it was going to %s", call->what);
+    bson_error_t why;
+    if (outcome == LH_OK && mongoc_cursor_error(cursor, &why)) {
+        if (judge_failure(call, &why, &outcome, error) != ATTEMPT_DONE)
+            outcome = fail_unanswered(call, false, &why, error);
+        else if (error)
+            error->server_code = (int)why.code;
+    }
+    mongoc_cursor_destroy(cursor);
+    return outcome;
+}
+
+int lh_store_each(lh_store *store, const lh_call *call, int (*each)(void *arg, const bson_t *document), void *arg,
+                  lh_error *error)
+{
+    int outcome = lh_store_contact(store, call->deadline, error);
+    if (outcome != LH_OK)
+        return outcome;
+    bson_t reply = BSON_INITIALIZER;
+    bson_error_t why = {0};
+    mongoc_server_description_t *server = NULL;
+    mongoc_client_t *client = take_client(store, call, &why);
+    if (client)
+        server = mongoc_client_select_server(client, true, NULL, &why);
+    attempt result = ATTEMPT_NOT_RUN;
+    if (server)
+        result = run_once(store, client, call, &reply, NULL, &outcome, &why, error);
+    if (result != ATTEMPT_DONE)
+        outcome = fail_unanswered(call, false, &why, error);
+    if (outcome == LH_OK) {
+        outcome = drain(client, &reply, mongoc_server_description_id(server), call, each, arg, error); /* takes the reply */
+        bson_init(&reply);
+    }
+    bson_destroy(&reply);
+    mongoc_server_description_destroy(server);
+    give_client(store, call, client);
+    return outcome;
+}

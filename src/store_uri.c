@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A connection string may hold a password, and the driver's own messages quote what they could not parse: nothing that
+ * comes from it is ever put into a message here, but host names that the driver understood. */
+#include "store_uri.h"
+
+#include <mongoc/mongoc.h>
+#include <string.h>
+
+/* Most URIs that do not parse have one of these faults; the sentence names the likely one without quoting anything. */
+static const char *likely_fault(const char *uri)
+{
+    if (strncmp(uri, "mongodb://", 10) != 0 && strncmp(uri, "mongodb+srv://", 14) != 0)
+        return "it does not begin with mongodb:// or mongodb+srv://";
+    const char *hosts = strstr(uri, "://") + 3;
+    if (!*hosts || *hosts == '/' || *hosts == '?')
+        return "it names no host";
+    const char *last_at = strrchr(hosts, '@');
+    if (last_at && strchr(hosts, '@') != last_at)
+        return "it has more than one '@': write '@' in a user name or password as %40";
+    if (last_at) {
+        size_t userinfo = strcspn(hosts, "/?#[]");
+        if (hosts + userinfo < last_at)
+            return "its user name or password has a character that must be percent-encoded (: / ? # [ ] @ %)";
+        for (const char *c = hosts; c < last_at; c++)
+            if (*c == '%' && (strspn(c + 1, "0123456789abcdefABCDEF") < 2))
+                return "its user name or password has a '%' that begins no percent-code: write it as %25";
+    }
+    if (strchr(hosts, '?') && !strchr(hosts, '/'))
+        return "its options must stand behind a '/': mongodb://host/?option=value";
+    return "a host, a port or an option in it is not valid";
+}
+
+static int refuse_weak_write_concern(mongoc_uri_t *uri, lh_error *error)
+{
+    const mongoc_write_concern_t *concern = mongoc_uri_get_write_concern(uri);
+    int32_t w = mongoc_write_concern_get_w(concern);
+    if (w != MONGOC_WRITE_CONCERN_W_DEFAULT && w != MONGOC_WRITE_CONCERN_W_MAJORITY)
+        return lh_fail(error, LH_CONFIG,
+                       "the URI asks for a write concern weaker than a majority, which can lose a grant at a failover: "
+                       "leave w out of it, or say w=majority");
+    if (mongoc_write_concern_journal_is_set(concern) && !mongoc_write_concern_get_journal(concern))
+        return lh_fail(error, LH_CONFIG,
+                       "the URI asks for unjournalled writes (journal=false), which can lose a grant in a crash: leave it out");
+    return LH_OK;
+}
+
+/* Sets a timeout unless the URI has a shorter one. */
+static bool bound(mongoc_uri_t *uri, const char *option, int64_t ms)
+{
+    int32_t theirs = mongoc_uri_get_option_as_int32(uri, option, 0);
+    if (theirs > 0 && theirs < ms)
+        return true;
+    return mongoc_uri_set_option_as_int32(uri, option, (int32_t)ms);
+}
+
+static bool bound_all(mongoc_uri_t *uri, const lh_store_options *options, int64_t socket_timeout_ms)
+{
+    /* Commands are repeated by us, by lease id; the driver's retryable writes would add a write to a table of the server's
+     * for each of ours (measured: src/README.md). */
+    bool good = mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYWRITES, false) &&
+                mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYREADS, false) &&
+                bound(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, socket_timeout_ms) &&
+                bound(uri, MONGOC_URI_CONNECTTIMEOUTMS, socket_timeout_ms) &&
+                bound(uri, MONGOC_URI_SOCKETTIMEOUTMS, socket_timeout_ms) &&
+                bound(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, socket_timeout_ms) &&
+                mongoc_uri_set_option_as_int32(uri, MONGOC_URI_MAXPOOLSIZE, (int32_t)options->pool_size);
+    mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
+    mongoc_uri_set_read_prefs_t(uri, primary);
+    mongoc_read_prefs_destroy(primary);
+    const char *app_name = options->app_name ? options->app_name : "leasehold";
+    if (options->app_name || !mongoc_uri_get_appname(uri))
+        good = good && mongoc_uri_set_appname(uri, app_name);
+    return good;
+}
+
+int lh_store_uri_parse(const lh_store_options *options, int64_t socket_timeout_ms, mongoc_uri_t **ret_uri, lh_error *error)
+{
+    bson_error_t ignored; /* it may quote the password */
+    mongoc_uri_t *uri = mongoc_uri_new_with_error(options->uri, &ignored);
+    if (!uri)
+        return lh_fail(error, LH_CONFIG, "the connection string does not parse: %s", likely_fault(options->uri));
+    int outcome = refuse_weak_write_concern(uri, error);
+    if (outcome == LH_OK && !bound_all(uri, options, socket_timeout_ms))
+        outcome = lh_fail(error, LH_INVALID, "app_name has more than %d bytes", MONGOC_HANDSHAKE_APPNAME_MAX);
+    if (outcome != LH_OK)
+        mongoc_uri_destroy(uri);
+    else
+        *ret_uri = uri;
+    return outcome;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a command is: an entry of a table. Usage, help, and later completions and man pages, are made from it. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "opts.h"
+#include "out.h"
+
+struct cli;
+
+struct command {
+    const char *name;
+    int (*run)(const struct cli *cli); /* returns the exit code */
+    const char *words;                 /* "KEY" for usage; NULL: takes none */
+    bool takes_command;                /* also takes `-- CMD…` */
+    const struct opt_spec *options;    /* its own; NULL: none */
+    const struct opt_spec *also;       /* those that it has in common with others; NULL: none */
+    const char *summary;               /* one line */
+    const char *detail;                /* what one must know to use it; lines of up to 100 columns */
+    const char *example;               /* commands and what they print */
+};
+
+struct cli {
+    const struct command *command;
+    struct args args;
+    struct out out;
+};
+
+extern const struct command cmd_acquire, cmd_renew, cmd_release, cmd_run, cmd_status, cmd_list, cmd_migrate,
+    cmd_cleanup, cmd_break;
+
+/* All of them, in the order of the help; NULL at the end. */
+extern const struct command *const commands[];
+
+/* The longest --wait but forever: a year. */
+#define OPT_WAIT_MAX (INT64_C(1000) * 3600 * 24 * 366)
+
+/* Small readers of the parsed options. */
+static inline bool cli_flag(const struct cli *cli, enum opt_id id)
+{
+    return cli->args.opt[id].given;
+}
+
+static inline const char *cli_text(const struct cli *cli, enum opt_id id)
+{
+    return cli->args.opt[id].given ? cli->args.opt[id].text : NULL;
+}
+
+static inline int64_t cli_number(const struct cli *cli, enum opt_id id, int64_t otherwise)
+{
+    return cli->args.opt[id].given ? cli->args.opt[id].number : otherwise;
+}
+
+/* The key; only for commands whose `words` is "KEY". */
+static inline const char *cli_key(const struct cli *cli)
+{
+    return cli->args.words[0];
+}
+
+#endif

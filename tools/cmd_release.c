@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * leasehold release: gives a lease back by its id. */
+#include <stdio.h>
+
+#include "cli.h"
+#include "connect.h"
+#include "json.h"
+
+static void print_outcome(const struct out *out, const char *key, const char *id, bool released, const lh_error *error)
+{
+    if (out->json) {
+        bson_t json;
+        json_init(&json, released ? "released" : "not_holder");
+        json_text(&json, "key", key);
+        json_text(&json, "lease", id);
+        if (!released)
+            json_text(&json, "message", error->message);
+        json_print(&json);
+    } else if (!out->quiet) {
+        out_word(out, released ? OUT_GOOD : OUT_BAD, released ? "released" : "not the holder");
+        printf("  %s%s", key, released ? "" : ": ");
+        out_text(released ? "" : error->message);
+        putchar('\n');
+    }
+}
+
+static int run(const struct cli *cli)
+{
+    lh_store *store = NULL;
+    lh_lease *lease = NULL;
+    lh_error error;
+    const char *id = cli_text(cli, OPT_LEASE);
+    int code, exit;
+    if (!id)
+        code = out_fail(&error, LH_INVALID, "which lease? --lease ID, as acquire printed it, or LEASEHOLD_LEASE=ID");
+    else
+        code = connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error);
+    if (code == LH_OK)
+        code = lh_lease_attach(store, cli_key(cli), id, &lease, &error);
+    if (code == LH_OK)
+        code = lh_lease_release(lease, &error);
+    if (code == LH_OK || code == LH_LOST) {
+        print_outcome(&cli->out, cli_key(cli), id, code == LH_OK, &error);
+        exit = out_exit_code(code);
+    } else {
+        exit = out_error(&cli->out, &error);
+    }
+    lh_lease_free(lease);
+    lh_store_close(store);
+    return exit;
+}
+
+static const struct opt_spec options_table[] = {
+    {OPT_LEASE, OPT_SECRET, "lease", 0, "ID", "LEASEHOLD_LEASE", 0, 0, "the lease, as acquire printed it"},
+    {0},
+};
+
+const struct command cmd_release = {
+    .name = "release",
+    .run = run,
+    .words = "KEY",
+    .options = options_table,
+    .summary = "give a lease back",
+    .detail = "Who waits for the key gets it at once. Releasing again what was released is no error. Releasing what\n"
+              "somebody else holds by now changes nothing and has the exit code 76.",
+    .example = "  $ leasehold release project:42 --lease 6a1f0c3e5b7d48219fd6e0a4c2b81357\n"
+               "  released  project:42\n",
+};

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * leasehold renew: extends a lease by its id. */
+#include <stdio.h>
+
+#include "cli.h"
+#include "connect.h"
+#include "json.h"
+#include "record.h"
+#include "text.h"
+
+static void print_renewed(const struct out *out, const lh_lease *lease)
+{
+    int64_t remaining_ms = lh_lease_remaining_ms(lease);
+    if (out->json) {
+        bson_t json;
+        json_init(&json, "renewed");
+        json_text(&json, "key", lh_lease_key(lease));
+        json_text(&json, "lease", lh_lease_id(lease));
+        json_number(&json, "token", lh_lease_token(lease));
+        json_number(&json, "ttl_ms", lh_lease_ttl_ms(lease));
+        json_time(&json, "expires_at", lh_lease_expires_at_ms(lease), 0);
+        json_number(&json, "remaining_ms", remaining_ms);
+        json_print(&json);
+    } else if (!out->quiet) {
+        char duration[TEXT_DURATION_SIZE];
+        text_from_duration(remaining_ms, duration);
+        out_word(out, OUT_GOOD, "renewed");
+        printf("  %s\n  ends in  %s unless renewed\n", lh_lease_key(lease), duration);
+    }
+}
+
+static void print_lost(const struct out *out, const char *key, const lh_record *record, const lh_error *error)
+{
+    if (out->json) {
+        bson_t json;
+        json_init(&json, "lost");
+        json_text(&json, "key", key);
+        json_text(&json, "message", error->message);
+        json_print(&json);
+        return;
+    }
+    if (out->quiet)
+        return;
+    out_word(out, OUT_BAD, "lost");
+    printf("  %s: ", key);
+    out_text(error->message);
+    putchar('\n');
+    if (record && record->state != LH_FREE)
+        record_print(out, record);
+}
+
+static int run(const struct cli *cli)
+{
+    lh_store *store = NULL;
+    lh_lease *lease = NULL;
+    lh_record *record = NULL;
+    lh_error error;
+    const char *id = cli_text(cli, OPT_LEASE);
+    int code, exit;
+    if (!id)
+        code = out_fail(&error, LH_INVALID, "which lease? --lease ID, as acquire printed it, or LEASEHOLD_LEASE=ID");
+    else
+        code = connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error);
+    if (code == LH_OK)
+        code = lh_lease_attach(store, cli_key(cli), id, &lease, &error);
+    if (code == LH_OK)
+        code = lh_lease_renew(lease, cli_number(cli, OPT_TTL, 0), &record, &error);
+    if (code == LH_OK) {
+        print_renewed(&cli->out, lease);
+        exit = EXIT_DONE;
+    } else if (code == LH_LOST) {
+        print_lost(&cli->out, cli_key(cli), record, &error);
+        exit = EXIT_LOST;
+    } else {
+        exit = out_error(&cli->out, &error);
+    }
+    lh_record_free(record);
+    lh_lease_free(lease); /* before the store: what was renewed is not ours to release */
+    lh_store_close(store);
+    return exit;
+}
+
+static const struct opt_spec options_table[] = {
+    {OPT_LEASE, OPT_SECRET, "lease", 0, "ID", "LEASEHOLD_LEASE", 0, 0, "the lease, as acquire printed it"},
+    {OPT_TTL, OPT_DURATION, "ttl", 0, "DURATION", "LEASEHOLD_TTL", LH_TTL_MIN_MS, LH_TTL_MAX_MS,
+     "from now on this long (default: what it was acquired for)"},
+    {0},
+};
+
+const struct command cmd_renew = {
+    .name = "renew",
+    .run = run,
+    .words = "KEY",
+    .options = options_table,
+    .summary = "extend a lease",
+    .detail =
+        "Never shortens a lease, and never revives one that has ended: then it says lost (exit code 76), and the\n"
+        "work under it must stop. Renew at a third of the time to live, so that two failures do no harm.",
+    .example = "  $ leasehold renew project:42 --lease 6a1f0c3e5b7d48219fd6e0a4c2b81357 --ttl 5m\n"
+               "  renewed  project:42\n"
+               "    ends in  4 min 59 s unless renewed\n",
+};

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * leasehold run: holds a lease while a command runs. This file ties the parts together: acquire (wait.c), start
+ * (run_child.c), renew (run_keeper.c), watch (run_loop.c), release. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "connect.h"
+#include "record.h"
+#include "run.h"
+#include "wait.h"
+
+enum { TIES = 4, TIE_SIZE = 2048, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
+
+/* What the command is told of its lease. */
+struct ties {
+    char text[TIES][TIE_SIZE];
+    char **environment;
+};
+
+static bool ties_init(struct ties *ties, const lh_lease *lease)
+{
+    static const char *const names[TIES] = {
+        "LEASEHOLD_KEY=", "LEASEHOLD_LEASE=", "LEASEHOLD_TOKEN=", "LEASEHOLD_OWNER="};
+    char token[24];
+    (void)snprintf(token, sizeof token, "%" PRId64, lh_lease_token(lease));
+    const char *const values[TIES] = {lh_lease_key(lease), lh_lease_id(lease), token, lh_lease_owner(lease)};
+    size_t n = 0, kept = 0;
+    while (environ[n])
+        n++;
+    ties->environment = calloc(n + TIES + 1, sizeof *ties->environment);
+    if (!ties->environment)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        bool ours = false;
+        for (size_t t = 0; t < TIES; t++)
+            ours = ours || strncmp(environ[i], names[t], strlen(names[t])) == 0;
+        if (!ours)
+            ties->environment[kept++] = environ[i];
+    }
+    for (size_t t = 0; t < TIES; t++) {
+        (void)snprintf(ties->text[t], TIE_SIZE, "%s%s", names[t], values[t]);
+        ties->environment[kept++] = ties->text[t];
+    }
+    return true;
+}
+
+/* Gives the lease back after the command has ended. Returns the exit code: the command's, unless somebody else had the
+ * lease by then — then the command did not run alone, and nobody may think it did. */
+static int give_back(const struct out *out, lh_lease *lease, int status)
+{
+    lh_error error;
+    bool was_valid = lh_lease_valid(lease);
+    int code = lh_lease_release(lease, &error);
+    if (code == LH_LOST || !was_valid) {
+        if (code != LH_LOST)
+            out_fail(&error, LH_LOST, "the lease had ended before the command did");
+        return out_error(out, &error);
+    }
+    if (code != LH_OK)
+        out_note(out, "not released, the lease ends with its ttl: %s", error.message);
+    return status;
+}
+
+static int cannot_start(const struct out *out, const char *command, int why)
+{
+    char message[256];
+    (void)snprintf(message, sizeof message, "%.150s: %s", command, why == ENOENT ? "command not found" : strerror(why));
+    return out_failure(out, "command", why == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE, message);
+}
+
+/* Waits no longer for signals: whoever is impatient from now on may end us; the lease then ends with its ttl. What came
+ * while the child was ending is forgotten. */
+static void stop_listening(struct run *run, const sigset_t *mask)
+{
+    struct signalfd_siginfo info;
+    while (read(run->signal_fd, &info, sizeof info) == sizeof info)
+        continue;
+    (void)close(run->signal_fd);
+    child_leave_terminal(&run->child);
+    (void)sigprocmask(SIG_SETMASK, mask, NULL);
+}
+
+/* With the lease in hand: start, watch, release. */
+static int run_holding(const struct cli *cli, struct guard *guard, lh_lease *lease, const sigset_t *signals,
+                       const sigset_t *mask)
+{
+    struct run run = {.out = &cli->out};
+    struct ties ties;
+    int64_t ttl_ms = lh_lease_ttl_ms(lease);
+    run.grace_ms = cli_number(cli, OPT_GRACE, 5000);
+    if (run.grace_ms > ttl_ms / 3)
+        run.grace_ms = ttl_ms / 3;
+    run.signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (!ties_init(&ties, lease) || run.signal_fd < 0 || !keeper_start(&run.keeper, lease, &cli->out)) {
+        lh_error error;
+        (void)lh_lease_release(lease, &error);
+        out_fail(&error, LH_MEMORY, "the system has no memory, thread or file descriptor left");
+        return out_error(&cli->out, &error);
+    }
+    bool held = true;
+    int why = child_start(&run.child, cli->args.rest, ties.environment, mask);
+    if (why == 0) {
+        guard_watch(guard, run.child.pid);
+        held = run_watch(&run);
+        guard_stop(guard);
+    }
+    stop_listening(&run, mask);
+    keeper_stop(&run.keeper);
+    free(ties.environment);
+
+    int exit = why ? cannot_start(&cli->out, cli->args.rest[0], why) : run.child.status;
+    if (held)
+        return give_back(&cli->out, lease, exit);
+    lh_error error, ignored;
+    out_fail(&error, LH_LOST, "the lease was lost and the command was ended: %.300s",
+             *run.keeper.error.message ? run.keeper.error.message : "it was not renewed in time");
+    (void)lh_lease_release(lease, &ignored); /* it may be ours still: it was about to end */
+    return out_error(&cli->out, &error);
+}
+
+static int acquire_and_run(const struct cli *cli, struct guard *guard, struct wait *wait, const sigset_t *signals,
+                           const sigset_t *mask)
+{
+    switch (wait_acquire(wait)) {
+    case LH_OK:
+        return run_holding(cli, guard, wait->lease, signals, mask);
+    case LH_BUSY:
+        record_print_busy(&cli->out, cli_key(cli), wait->busy);
+        return (int)cli_number(cli, OPT_BUSY_EXIT, EXIT_BUSY);
+    case LH_STOPPED:
+        return EXIT_SIGNAL + wait->signal;
+    default:
+        return out_error(&cli->out, &wait->error);
+    }
+}
+
+/* Blocks what the loop reads; `mask` is what the command gets back. */
+static void block_signals(sigset_t *ending, sigset_t *all, sigset_t *mask)
+{
+    (void)sigemptyset(ending);
+    for (size_t i = 0; i < RUN_FORWARDED; i++)
+        (void)sigaddset(ending, run_forwarded[i]);
+    *all = *ending;
+    (void)sigaddset(all, SIGCHLD);
+    sigset_t blocked = *all;
+    (void)sigaddset(&blocked, SIGTTOU); /* so that the terminal can be taken back */
+    (void)sigprocmask(SIG_BLOCK, &blocked, mask);
+}
+
+static int run(const struct cli *cli)
+{
+    lh_store *store = NULL;
+    sigset_t ending, signals, mask;
+    lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
+    options.ttl_ms = cli_number(cli, OPT_TTL, LH_TTL_DEFAULT_MS);
+    options.mode = cli_flag(cli, OPT_SHARED) ? LH_SHARED : LH_EXCLUSIVE;
+    options.owner = cli_text(cli, OPT_OWNER);
+    options.purpose = cli_text(cli, OPT_PURPOSE);
+    options.timeout_ms = connect_timeout_ms(cli);
+    struct wait wait = {.out = &cli->out,
+                        .key = cli_key(cli),
+                        .options = &options,
+                        .wait_ms = cli_number(cli, OPT_WAIT, INT64_MAX),
+                        .signals = &ending};
+    /* A renewal that hangs must leave time for another. */
+    int64_t timeout_ms = connect_timeout_ms(cli);
+    if (timeout_ms > options.ttl_ms / 3)
+        timeout_ms = options.ttl_ms / 3;
+
+    block_signals(&ending, &signals, &mask);
+    struct guard guard = {.pid = -1, .fd = -1};
+    int exit;
+    if (!guard_start(&guard)) { /* before the store, which starts threads */
+        out_fail(&wait.error, LH_MEMORY, "the system has no process left");
+        exit = out_error(&cli->out, &wait.error);
+    } else if (connect_store(cli, timeout_ms, NULL, &store, &wait.error) != LH_OK) {
+        exit = out_error(&cli->out, &wait.error);
+    } else {
+        wait.store = store;
+        exit = acquire_and_run(cli, &guard, &wait, &signals, &mask);
+    }
+    if (guard.fd >= 0)
+        guard_stop(&guard);
+    lh_record_free(wait.busy);
+    lh_lease_free(wait.lease);
+    lh_store_close(store);
+    return exit;
+}
+
+static const struct opt_spec options_table[] = {
+    {OPT_WAIT, OPT_PATIENCE, "wait", 0, "DURATION", NULL, 0, OPT_WAIT_MAX,
+     "wait for it that long; 0 asks once (default: forever)"},
+    {OPT_GRACE, OPT_DURATION, "grace", 0, "DURATION", NULL, 0, LH_TTL_MAX_MS,
+     "between TERM and KILL when the lease is lost (default: 5s, at most a third of the ttl)"},
+    {OPT_BUSY_EXIT, OPT_NUMBER, "busy-exit", 'E', "N", NULL, 0, 255, "the exit code for busy (default: 75)"},
+    {0},
+};
+
+const struct command cmd_run = {
+    .name = "run",
+    .run = run,
+    .words = "KEY",
+    .takes_command = true,
+    .options = options_table,
+    .also = opts_lease,
+    .summary = "hold a lease while a command runs",
+    .detail =
+        "Waits for the lease, runs CMD, renews the lease all the while, releases it at the end, and ends with\n"
+        "CMD's own exit code (128 + N when signal N ended it; 126 and 127 as in a shell). TERM, INT, HUP, QUIT,\n"
+        "USR1 and USR2 are passed on. When the lease is lost or can't be renewed, CMD and all of its process group\n"
+        "get TERM, and KILL before the lease can end; the exit code is 76 then. CMD does not survive leasehold.\n"
+        "What CMD leaves running in the background when it ends is not covered by the lease.\n"
+        "CMD finds LEASEHOLD_KEY, LEASEHOLD_LEASE, LEASEHOLD_TOKEN and LEASEHOLD_OWNER in its environment.",
+    .example = "  $ leasehold run project:42 --wait 10s --purpose rebuild -- make all\n"
+               "  $ leasehold run nightly --wait 0 -E 0 -- ./report.sh     # somebody does it already: fine\n",
+};

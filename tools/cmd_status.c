@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * leasehold status: who holds a key. */
+#include <stdio.h>
+
+#include "cli.h"
+#include "connect.h"
+#include "record.h"
+
+static int run(const struct cli *cli)
+{
+    lh_store *store = NULL;
+    lh_record *record = NULL;
+    lh_error error;
+    int exit;
+    if (connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error) != LH_OK ||
+        lh_status(store, cli_key(cli), &record, &error) != LH_OK) {
+        exit = out_error(&cli->out, &error);
+        goto out;
+    }
+    if (cli->out.json)
+        record_print_json(record);
+    else if (cli->out.quiet)
+        puts(record_state(record));
+    else
+        record_print(&cli->out, record);
+    exit = record->state == LH_MALFORMED ? EXIT_DATA : EXIT_DONE;
+out:
+    lh_record_free(record);
+    lh_store_close(store);
+    return exit;
+}
+
+const struct command cmd_status = {
+    .name = "status",
+    .run = run,
+    .words = "KEY",
+    .summary = "show who holds a key, who waits, and how the last holder ended",
+    .detail = "Reads what a majority of the servers has. Lease ids are not shown: they are their holders' secret.\n"
+              "Exit codes: 0, or 65 when what is stored cannot be read (it counts as held). With --quiet it prints\n"
+              "one word: free, held, expired or malformed.",
+    .example = "  $ leasehold status project:42\n"
+               "  held  project:42\n"
+               "    holder   alice@web1 (web1, pid 4242)\n"
+               "    purpose  rebuild\n"
+               "    since    2026-03-01T10:00:00.000Z, 12 s ago\n"
+               "    ends in  18 s unless renewed\n"
+               "    token    7427466391552000000\n",
+};

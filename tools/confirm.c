@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What destroys something is asked about on a terminal, needs --yes off it, and can be forbidden by
+ * LEASEHOLD_PROTECT=break,cleanup,migrate in a production shell. */
+#include "confirm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool is_command(const char *name, size_t len)
+{
+    for (const struct command *const *command = commands; *command; command++) {
+        if (strlen((*command)->name) == len && strncmp((*command)->name, name, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+int confirm_allowed(const struct cli *cli, lh_error *error)
+{
+    static const char separators[] = ", \t";
+    const char *at = getenv("LEASEHOLD_PROTECT");
+    const char *name = cli->command->name;
+    for (at = at ? at + strspn(at, separators) : ""; *at; at += strspn(at, separators)) {
+        size_t len = strcspn(at, separators);
+        /* A slip of the pen must not leave unprotected what was meant. */
+        if (!is_command(at, len))
+            return out_fail(error, LH_CONFIG, "LEASEHOLD_PROTECT names \"%.*s\", which is no command",
+                            len > 60 ? 60 : (int)len, at);
+        if (strlen(name) == len && strncmp(name, at, len) == 0)
+            return out_fail(error, LH_DENIED, "LEASEHOLD_PROTECT forbids %s in this environment", name);
+        at += len;
+    }
+    return LH_OK;
+}
+
+bool confirm_can_ask(void)
+{
+    return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+}
+
+int confirm_ask(const char *question, lh_error *error)
+{
+    (void)fflush(stdout);
+    fprintf(stderr, "%s [y/N] ", question);
+    char answer[16] = "";
+    bool yes = fgets(answer, sizeof answer, stdin) && (strcmp(answer, "y\n") == 0 || strcmp(answer, "yes\n") == 0);
+    if (yes)
+        return LH_OK;
+    return out_fail(error, LH_DENIED, "nothing was changed: the answer was not yes");
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * From options and environment to an open store. The connection string passes through here and is never printed: not
+ * in an error, not in a note, not with --verbose. */
+#include "connect.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { URI_SIZE = 16384 };
+
+/* Reads until the end, at most `size` bytes; -1 with errno. */
+static ssize_t read_all(int fd, char *buffer, size_t size)
+{
+    size_t len = 0;
+    while (len < size) {
+        ssize_t n = read(fd, buffer + len, size - len);
+        if (n == 0)
+            break;
+        if (n < 0 && errno != EINTR)
+            return -1;
+        len += n > 0 ? (size_t)n : 0;
+    }
+    return (ssize_t)len;
+}
+
+/* The file's text without the white space at its ends. */
+static int uri_from_file(const char *path, char *buffer, lh_error *error)
+{
+    bool is_stdin = strcmp(path, "-") == 0;
+    int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read_all(fd, buffer, URI_SIZE - 1);
+    int why = errno;
+    if (fd >= 0 && !is_stdin)
+        (void)close(fd);
+    if (len < 0)
+        return out_fail(error, LH_CONFIG, "the URI file %s cannot be read: %s", path, strerror(why));
+    buffer[len] = '\0';
+    len = (ssize_t)strlen(buffer);
+    while (len > 0 && strchr(" \t\r\n", buffer[len - 1]))
+        buffer[--len] = '\0';
+    size_t blank = strspn(buffer, " \t\r\n");
+    memmove(buffer, buffer + blank, (size_t)len - blank + 1);
+    if (!*buffer || strpbrk(buffer, "\r\n"))
+        return out_fail(error, LH_CONFIG, "the URI file %s must hold one line: the connection string", path);
+    return LH_OK;
+}
+
+/* Flags first, then the environment, the more particular before the more general. *ret_uri points into `buffer`, the
+ * options or the environment. */
+static int find_uri(const struct cli *cli, char *buffer, const char **ret_uri, lh_error *error)
+{
+    const struct opt_value *uri = &cli->args.opt[OPT_URI], *file = &cli->args.opt[OPT_URI_FILE];
+    const char *env = getenv("MONGODB_URI");
+    bool file_is_flag = file->given && !file->from_env;
+    if (uri->given && !uri->from_env && file_is_flag)
+        return out_fail(error, LH_INVALID, "either --uri or --uri-file");
+    if (uri->given && !(uri->from_env && file_is_flag)) {
+        *ret_uri = uri->text;
+        return LH_OK;
+    }
+    if (file->given) {
+        *ret_uri = buffer;
+        return uri_from_file(file->text, buffer, error);
+    }
+    if (env && *env) {
+        *ret_uri = env;
+        return LH_OK;
+    }
+    return out_fail(
+        error, LH_INVALID,
+        "which MongoDB? Set LEASEHOLD_URI=mongodb://host/ in the environment, or use --uri-file FILE or --uri "
+        "URI");
+}
+
+/* Neither enforce nor ignore in silence what this version does not know. */
+static int check_mode(lh_error *error)
+{
+    const char *mode = getenv("LEASEHOLD_MODE");
+    if (!mode || !*mode || strcmp(mode, "enforce") == 0)
+        return LH_OK;
+    if (strcmp(mode, "observe") == 0 || strcmp(mode, "off") == 0)
+        return out_fail(error, LH_CONFIG,
+                        "LEASEHOLD_MODE=%s is not supported yet by this version: unset it, or set it to enforce", mode);
+    return out_fail(error, LH_CONFIG, "LEASEHOLD_MODE must be enforce (observe and off come with a later version)");
+}
+
+int64_t connect_timeout_ms(const struct cli *cli)
+{
+    return cli_number(cli, OPT_TIMEOUT, 10000);
+}
+
+const char *connect_owner(void)
+{
+    const char *owner = getenv("LEASEHOLD_OWNER");
+    return owner && *owner ? owner : NULL;
+}
+
+int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner, lh_store **ret_store, lh_error *error)
+{
+    char buffer[URI_SIZE];
+    lh_store_options options = LH_STORE_OPTIONS_INIT;
+    int code = check_mode(error);
+    if (code == LH_OK)
+        code = find_uri(cli, buffer, &options.uri, error);
+    if (code != LH_OK)
+        return code;
+    options.db = cli_text(cli, OPT_DB);
+    options.collection = cli_text(cli, OPT_COLLECTION);
+    options.owner = owner;
+    options.timeout_ms = timeout_ms;
+    options.pool_size = 2;
+    options.at_open = LH_AT_OPEN_NOTHING; /* whoever needs the index looks at it */
+    code = lh_store_open(&options, ret_store, error);
+    explicit_bzero(buffer, sizeof buffer);
+    return code;
+}

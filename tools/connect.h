@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * From options and environment to an open store. */
+#ifndef CLI_CONNECT_H
+#define CLI_CONNECT_H
+
+#include "cli.h"
+
+/* Opens the store that the options name; no server is contacted yet. `timeout_ms`: how long a call may take. `owner`: may
+ * be NULL. LH_OK, or what to tell. */
+int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner, lh_store **ret_store, lh_error *error);
+
+/* What --timeout says. */
+int64_t connect_timeout_ms(const struct cli *cli);
+
+/* LEASEHOLD_OWNER, for commands that have no --owner of that meaning; NULL when it is not set. */
+const char *connect_owner(void);
+
+#endif

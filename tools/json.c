@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * JSON by libbson, which knows the escapes and the numbers. Here is only what the contract adds: null for what is not
+ * known, RFC 3339 instants, and one compact line (libbson puts spaces between everything). */
+#include "json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text.h"
+
+void json_init(bson_t *json, const char *outcome)
+{
+    bson_init(json);
+    json_number(json, "v", 1);
+    if (outcome)
+        json_text(json, "outcome", outcome);
+}
+
+void json_text(bson_t *json, const char *name, const char *text)
+{
+    if (!text || !*text) {
+        bson_append_null(json, name, -1);
+    } else if (bson_utf8_validate(text, strlen(text), false)) {
+        bson_append_utf8(json, name, -1, text, -1);
+    } else {
+        char *safe = text_safe(text, NULL);
+        bson_append_utf8(json, name, -1, safe ? safe : "", -1);
+        free(safe);
+    }
+}
+
+void json_number(bson_t *json, const char *name, int64_t number)
+{
+    bson_append_int64(json, name, -1, number);
+}
+
+void json_number_or_null(bson_t *json, const char *name, int64_t number, int64_t none)
+{
+    if (number == none)
+        bson_append_null(json, name, -1);
+    else
+        json_number(json, name, number);
+}
+
+void json_time(bson_t *json, const char *name, int64_t at_ms, int64_t none)
+{
+    char time[TEXT_TIME_SIZE];
+    json_text(json, name, at_ms != none && text_time(at_ms, time) ? time : NULL);
+}
+
+/* Prints libbson's text without its spaces between tokens, and with the control characters that it lets through
+ * (U+007F to U+009F) escaped: a terminal obeys them, and a string may come from anybody. */
+static void print_compact(const char *text)
+{
+    bool inside = false;
+    for (const char *at = text; *at; at++) {
+        unsigned char c = (unsigned char)*at, next = (unsigned char)at[1];
+        if (c == '"')
+            inside = !inside;
+        if (c == ' ' && !inside)
+            continue;
+        if (c == 0x7F || (c == 0xC2 && next >= 0x80 && next < 0xA0)) {
+            printf("\\u%04x", c == 0x7F ? 0x7F : next);
+            at += c == 0xC2;
+            continue;
+        }
+        putchar(c);
+        if (c == '\\') /* what is escaped is not looked at */
+            putchar(*++at);
+    }
+    putchar('\n');
+}
+
+void json_print(bson_t *json)
+{
+    char *text = bson_as_relaxed_extended_json(json, NULL);
+    if (text)
+        print_compact(text);
+    bson_free(text);
+    bson_destroy(json);
+}

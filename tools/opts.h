@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Options by specification: what a command takes is a table, and parsing, environment, ranges and help all read it. */
+#ifndef CLI_OPTS_H
+#define CLI_OPTS_H
+
+#include <leasehold/leasehold.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum opt_id {
+    OPT_URI,
+    OPT_URI_FILE,
+    OPT_DB,
+    OPT_COLLECTION,
+    OPT_TIMEOUT,
+    OPT_JSON,
+    OPT_QUIET,
+    OPT_VERBOSE,
+    OPT_NO_COLOR,
+    OPT_HELP,
+    OPT_VERSION,
+    OPT_TTL,
+    OPT_WAIT,
+    OPT_SHARED,
+    OPT_OWNER,
+    OPT_PURPOSE,
+    OPT_LEASE,
+    OPT_GRACE,
+    OPT_BUSY_EXIT,
+    OPT_PREFIX,
+    OPT_EXPIRED,
+    OPT_MALFORMED,
+    OPT_ALL,
+    OPT_LIMIT,
+    OPT_DRY_RUN,
+    OPT_ARCHIVE,
+    OPT_NO_ARCHIVE,
+    OPT_QUARANTINE,
+    OPT_OLDER_THAN,
+    OPT_REASON,
+    OPT_TOKEN,
+    OPT_YES,
+    OPT_IDS,
+};
+
+enum opt_kind {
+    OPT_FLAG,
+    OPT_TEXT,
+    OPT_SECRET,   /* text; its place on the command line is overwritten, so that `ps` does not show it */
+    OPT_DURATION, /* min to max milliseconds */
+    OPT_PATIENCE, /* the same, and `forever` (INT64_MAX) */
+    OPT_NUMBER,   /* min to max */
+};
+
+struct opt_spec {
+    enum opt_id id;
+    enum opt_kind kind;
+    const char *name;  /* NULL ends a table */
+    char letter;       /* also as -E; 0: none */
+    const char *value; /* what help calls its value */
+    const char *env;   /* what the environment may say instead; NULL: nothing */
+    int64_t min, max;
+    const char *help;
+};
+
+struct opt_value {
+    bool given;
+    bool from_env;    /* not on the command line */
+    const char *text; /* OPT_TEXT, OPT_SECRET */
+    int64_t number;   /* the other kinds; 1 for a flag */
+};
+
+struct args {
+    struct opt_value opt[OPT_IDS];
+    char **words; /* what is no option, in order: the key */
+    int n_words;
+    char **rest; /* for a command that takes a command line: what follows `--`; ends in NULL */
+    int n_rest;
+    char **owned; /* copies of secrets */
+    int n_owned;
+};
+
+extern const struct opt_spec opts_global[]; /* of every command */
+extern const struct opt_spec opts_lease[];  /* of those that acquire */
+
+enum { OPTS_TABLES = 2 }; /* of a command: its own and those in common; either may be NULL */
+
+/* Room for what argc words can hold. */
+bool args_init(struct args *args, int argc);
+void args_fini(struct args *args);
+
+/* Reads global options from argv[1] on, up to the first word that is none: *ret_command is its index, argc when there is
+ * none. LH_OK or LH_INVALID. */
+int opts_parse_globals(int argc, char **argv, struct args *args, int *ret_command, lh_error *error);
+
+/* Reads the options of `tables` and the global ones after argv[0], which is the command's name. With `takes_rest` what
+ * follows `--` is kept apart; else those are words like the others. LH_OK or LH_INVALID. */
+int opts_parse_command(int argc, char **argv, const struct opt_spec *const tables[OPTS_TABLES], bool takes_rest,
+                       struct args *args, lh_error *error);
+
+/* Fills from the environment what was not given. LH_OK or LH_INVALID. */
+int opts_from_environment(const struct opt_spec *specs, struct args *args, lh_error *error);
+
+/* Is --json on the line, before any `--`? For errors that come before the options are understood. */
+bool opts_wants_json(int argc, char **argv);
+
+/* A word of the command line as an error may quote it: cut, and hidden when it looks like a connection string. */
+const char *opts_quotable(const char *word, char buffer[64]);
+
+#endif

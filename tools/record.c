@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What is known of a key, as JSON and for people. Strings in a record come from whoever wrote the document: they pass
+ * through text_safe() before a terminal sees them. */
+#include "record.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text.h"
+
+static const char *const state_words[] = {[LH_FREE] = "free", [LH_HELD] = "held", [LH_MALFORMED] = "malformed"};
+static const char *const mode_words[] = {[LH_EXCLUSIVE] = "exclusive", [LH_SHARED] = "shared"};
+
+/* ---- JSON ---- */
+
+static void append_holder(bson_t *json, const lh_holder *holder)
+{
+    json_text(json, "owner", holder->owner);
+    json_text(json, "host", holder->host);
+    json_number_or_null(json, "pid", holder->pid, 0);
+    json_text(json, "purpose", holder->purpose);
+    json_text(json, "mode", mode_words[holder->mode]);
+    json_number_or_null(json, "token", holder->token, 0);
+    json_time(json, "acquired_at", holder->acquired_at_ms, 0);
+    json_time(json, "expires_at", holder->expires_at_ms, LH_NEVER);
+    json_number_or_null(json, "remaining_ms", holder->remaining_ms, LH_NEVER);
+}
+
+void record_append_holders(bson_t *json, const lh_record *record)
+{
+    bson_t array, item;
+    const lh_holder *holder;
+    char index[16];
+    bson_append_array_begin(json, "holders", -1, &array);
+    for (size_t i = 0; (holder = lh_record_holder(record, i)); i++) {
+        (void)snprintf(index, sizeof index, "%zu", i);
+        bson_append_document_begin(&array, index, -1, &item);
+        append_holder(&item, holder);
+        bson_append_document_end(&array, &item);
+    }
+    bson_append_array_end(json, &array);
+}
+
+static void append_waiters(bson_t *json, const lh_record *record)
+{
+    bson_t array, item;
+    const lh_waiter *waiter;
+    char index[16];
+    bson_append_array_begin(json, "waiters", -1, &array);
+    for (size_t i = 0; (waiter = lh_record_waiter(record, i)); i++) {
+        (void)snprintf(index, sizeof index, "%zu", i);
+        bson_append_document_begin(&array, index, -1, &item);
+        json_text(&item, "owner", waiter->owner);
+        json_text(&item, "purpose", waiter->purpose);
+        json_text(&item, "mode", mode_words[waiter->mode]);
+        json_time(&item, "since", waiter->since_ms, 0);
+        bson_append_document_end(&array, &item);
+    }
+    bson_append_array_end(json, &array);
+}
+
+static void append_released(bson_t *json, const lh_record *record)
+{
+    if (!*record->released_how) {
+        json_text(json, "released", NULL);
+        return;
+    }
+    bson_t released;
+    bson_append_document_begin(json, "released", -1, &released);
+    json_text(&released, "owner", record->released_owner);
+    json_text(&released, "how", record->released_how);
+    json_text(&released, "by", record->released_by);
+    json_text(&released, "reason", record->released_reason);
+    json_time(&released, "at", record->released_at_ms, 0);
+    bson_append_document_end(json, &released);
+}
+
+void record_print_json(const lh_record *record)
+{
+    bson_t json;
+    json_init(&json, NULL);
+    json_text(&json, "key", record->key);
+    json_text(&json, "state", state_words[record->state]);
+    json_number(&json, "token", record->token);
+    record_append_holders(&json, record);
+    append_waiters(&json, record);
+    append_released(&json, record);
+    if (record->state == LH_MALFORMED)
+        json_text(&json, "problem", record->problem);
+    json_print(&json);
+}
+
+static void print_busy_json(const char *key, const lh_record *record)
+{
+    const lh_holder *holder = record ? lh_record_holder(record, 0) : NULL;
+    bson_t json, item;
+    json_init(&json, "busy");
+    json_text(&json, "key", key);
+    json_text(&json, "reason", lh_why_word(record ? record->why : LH_WHY_RACE));
+    if (holder) {
+        bson_append_document_begin(&json, "holder", -1, &item);
+        append_holder(&item, holder);
+        bson_append_document_end(&json, &item);
+    } else {
+        json_text(&json, "holder", NULL);
+    }
+    json_number(&json, "holders", record ? (int64_t)record->holders : 0);
+    json_number(&json, "waiters", record ? (int64_t)record->waiters : 0);
+    json_number(&json, "retry_after_ms", record ? record->retry_after_ms : 0);
+    json_print(&json);
+}
+
+/* ---- for people ---- */
+
+const char *record_state(const lh_record *record)
+{
+    const lh_holder *holder = lh_record_holder(record, 0);
+    if (record->state == LH_HELD && holder && holder->remaining_ms <= 0)
+        return "expired";
+    return state_words[record->state];
+}
+
+static void print_who(const lh_holder *holder)
+{
+    out_text(*holder->owner ? holder->owner : "(no name)");
+    if (*holder->host || holder->pid) {
+        fputs(" (", stdout);
+        out_text(holder->host);
+        if (holder->pid)
+            printf("%spid %" PRId64, *holder->host ? ", " : "", holder->pid);
+        putchar(')');
+    }
+    puts(holder->mode == LH_SHARED ? ", shared" : "");
+}
+
+/* "2026-03-01T10:00:00.000Z, 12 s ago" */
+static void print_instant(int64_t at_ms, int64_t now_ms)
+{
+    char time[TEXT_TIME_SIZE], ago[TEXT_DURATION_SIZE];
+    text_from_duration(now_ms - at_ms, ago);
+    printf("%s, %s %s\n", text_time(at_ms, time) ? time : "?", ago, now_ms < at_ms ? "from now" : "ago");
+}
+
+static void print_holder(const lh_record *record, const lh_holder *holder)
+{
+    char duration[TEXT_DURATION_SIZE];
+    out_label("holder");
+    print_who(holder);
+    if (*holder->purpose) {
+        out_label("purpose");
+        out_text(holder->purpose);
+        putchar('\n');
+    }
+    if (holder->acquired_at_ms) {
+        out_label("since");
+        print_instant(holder->acquired_at_ms, record->now_ms);
+    }
+    if (holder->remaining_ms == LH_NEVER) {
+        out_label("ends");
+        puts("never by itself: it must be released, or broken with `leasehold break`");
+        return;
+    }
+    text_from_duration(holder->remaining_ms, duration);
+    out_label(holder->remaining_ms > 0 ? "ends in" : "ended");
+    printf("%s%s\n", duration, holder->remaining_ms > 0 ? " unless renewed" : " ago; the next to ask gets it");
+}
+
+static void print_waiters(const lh_record *record)
+{
+    const lh_waiter *waiter;
+    for (size_t i = 0; (waiter = lh_record_waiter(record, i)); i++) {
+        out_label(i == 0 ? "waiting" : "");
+        out_text(waiter->owner);
+        if (*waiter->purpose) {
+            fputs(", ", stdout);
+            out_text(waiter->purpose);
+        }
+        if (waiter->since_ms) {
+            fputs(", since ", stdout);
+            print_instant(waiter->since_ms, record->now_ms);
+        } else {
+            putchar('\n');
+        }
+    }
+}
+
+static void print_released(const lh_record *record)
+{
+    static const struct {
+        const char *how, *text;
+    } hows[] = {{"release", "released"}, {"expire", "expired"}, {"transfer", "handed on"}, {"break", "broken"}};
+    const char *text = record->released_how;
+    for (size_t i = 0; i < sizeof hows / sizeof hows[0]; i++) {
+        if (strcmp(hows[i].how, text) == 0)
+            text = hows[i].text;
+    }
+    out_label("before");
+    out_text(*record->released_owner ? record->released_owner : "(no name)");
+    fputs(", ", stdout);
+    out_text(text);
+    if (*record->released_by && strcmp(record->released_by, record->released_owner) != 0) {
+        fputs(" by ", stdout);
+        out_text(record->released_by);
+    }
+    if (*record->released_reason) {
+        fputs(": ", stdout);
+        out_text(record->released_reason);
+    }
+    putchar('\n');
+    if (record->released_at_ms) {
+        out_label("");
+        print_instant(record->released_at_ms, record->now_ms);
+    }
+}
+
+void record_print(const struct out *out, const lh_record *record)
+{
+    const lh_holder *holder;
+    out_word(out,
+             record->state == LH_FREE   ? OUT_GOOD
+             : record->state == LH_HELD ? OUT_WARN
+                                        : OUT_BAD,
+             record_state(record));
+    fputs("  ", stdout);
+    out_text(record->key);
+    putchar('\n');
+    if (record->state == LH_MALFORMED) {
+        out_label("problem");
+        out_text(record->problem);
+        puts("; it counts as held, `leasehold break` frees it");
+    }
+    for (size_t i = 0; (holder = lh_record_holder(record, i)); i++)
+        print_holder(record, holder);
+    if (record->token) {
+        out_label("token");
+        printf("%" PRId64 "\n", record->token);
+    }
+    print_waiters(record);
+    if (*record->released_how)
+        print_released(record);
+}
+
+static const char *why_sentence(const lh_record *record)
+{
+    switch (record ? record->why : LH_WHY_RACE) {
+    case LH_WHY_QUEUE:
+        return "others wait in front";
+    case LH_WHY_MALFORMED:
+        return "its document cannot be read, so it counts as held until `leasehold break` frees it";
+    case LH_WHY_FULL:
+        return "as many share it as may";
+    case LH_WHY_RACE:
+        return "others kept winning the race for it";
+    default:
+        return "somebody else holds it";
+    }
+}
+
+void record_print_busy(const struct out *out, const char *key, const lh_record *record)
+{
+    if (out->json) {
+        print_busy_json(key, record);
+        return;
+    }
+    if (out->quiet)
+        return;
+    char duration[TEXT_DURATION_SIZE];
+    const lh_holder *holder = record ? lh_record_holder(record, 0) : NULL;
+    out_word(out, OUT_WARN, "busy");
+    fputs("  ", stdout);
+    out_text(key);
+    printf(": %s\n", why_sentence(record));
+    if (holder)
+        print_holder(record, holder);
+    if (record && record->holders > 1)
+        printf("  and %zu more share it\n", record->holders - 1);
+    if (record && record->waiters > 0)
+        printf("  %zu waiting in front\n", record->waiters);
+    if (record && record->retry_after_ms > 0) {
+        text_from_duration(record->retry_after_ms, duration);
+        out_label("try again");
+        printf("in %s, or let --wait do it\n", duration);
+    }
+}
+
+char *record_sentence(const char *key, const lh_record *record)
+{
+    const lh_holder *holder = record ? lh_record_holder(record, 0) : NULL;
+    char duration[TEXT_DURATION_SIZE], *text = NULL;
+    int n;
+    if (!holder || !*holder->owner) {
+        n = asprintf(&text, "%s: %s", key, why_sentence(record));
+    } else if (holder->remaining_ms == LH_NEVER) {
+        n = asprintf(&text, "%s is held by %s, without an end", key, holder->owner);
+    } else {
+        text_from_duration(holder->remaining_ms > 0 ? holder->remaining_ms : 0, duration);
+        n = asprintf(&text, "%s is held by %s, for %s more unless renewed", key, holder->owner, duration);
+    }
+    return n < 0 ? NULL : text;
+}

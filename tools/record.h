@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What is known of a key, as JSON and for people: for status, list, break, and whoever was told busy. */
+#ifndef CLI_RECORD_H
+#define CLI_RECORD_H
+
+#include <leasehold/leasehold.h>
+
+#include "json.h"
+#include "out.h"
+
+/* The status object of the contract, on a line. */
+void record_print_json(const lh_record *record);
+/* Appends "holders":[…]. */
+void record_append_holders(bson_t *json, const lh_record *record);
+/* The same for people, in a few lines. */
+void record_print(const struct out *out, const lh_record *record);
+
+/* An acquire that was told busy: one object, or a few lines; nothing with --quiet. `record` may be NULL. */
+void record_print_busy(const struct out *out, const char *key, const lh_record *record);
+/* In one line: "project:42 is held by alice (web1, pid 42), \"rebuild\", for 12 s more". To be freed; may be NULL. */
+char *record_sentence(const char *key, const lh_record *record);
+
+/* The state, or "expired" for a holder past its end, for people. */
+const char *record_state(const lh_record *record);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The parts of `leasehold run`: a child in a process group of its own, a thread that renews, and the loop that watches
+ * both. */
+#ifndef CLI_RUN_H
+#define CLI_RUN_H
+
+#include <leasehold/leasehold.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "out.h"
+
+/* Milliseconds on CLOCK_BOOTTIME, which goes on while the machine sleeps. */
+int64_t run_now_ms(void);
+/* Makes the timer descriptor readable at that time. */
+void run_alarm(int timer_fd, int64_t at_ms);
+
+/* ---- the guard: a process that ends the group when leasehold itself was killed ---- */
+struct guard {
+    pid_t pid;
+    int fd; /* what it listens to */
+};
+
+/* Starts it; to be called while there is one thread only. False when the system has no process left. */
+bool guard_start(struct guard *guard);
+/* From now on it guards that group. */
+void guard_watch(const struct guard *guard, pid_t group);
+/* Sends it away. */
+void guard_stop(struct guard *guard);
+
+/* ---- the child ---- */
+struct child {
+    pid_t pid;        /* also its process group */
+    bool on_terminal; /* the terminal was handed over to it */
+    bool ended;
+    int status; /* once ended: as a shell would say it */
+};
+
+/* Starts argv with the environment and signal mask given. 0, or the errno that says why it could not. */
+int child_start(struct child *child, char *const *argv, char *const *environment, const sigset_t *mask);
+/* To the whole group; a stopped one is woken for it. */
+void child_signal(const struct child *child, int signal);
+/* Is anything of the group still there? */
+bool child_group_exists(const struct child *child);
+/* Looks whether it ended or stopped. Returns true when it was stopped from the terminal. */
+bool child_look(struct child *child);
+/* Stops this process as the child was stopped, and wakes the child when a shell has woken this one. */
+void child_stop_with(const struct child *child);
+/* Takes the terminal back. */
+void child_leave_terminal(struct child *child);
+
+/* ---- the keeper ---- */
+struct keeper {
+    lh_lease *lease;
+    const struct out *out;
+    int64_t ttl_ms;
+    pthread_t thread;
+    int stop_fd, lost_fd;        /* eventfds */
+    _Atomic int64_t deadline_ms; /* on CLOCK_BOOTTIME: until then the lease is ours */
+    atomic_bool lost;            /* the server said so; `error` has the sentence */
+    lh_error error;
+};
+
+/* Starts renewing, every third of the ttl. False when the system has no thread or descriptor left. */
+bool keeper_start(struct keeper *keeper, lh_lease *lease, const struct out *out);
+/* Ends it; may take as long as one renewal. */
+void keeper_stop(struct keeper *keeper);
+
+/* ---- the loop ---- */
+struct run {
+    const struct out *out;
+    struct child child;
+    struct keeper keeper;
+    int signal_fd;
+    int64_t grace_ms;
+};
+
+/* Signals that are passed on to the child. */
+extern const int run_forwarded[];
+enum { RUN_FORWARDED = 6 };
+
+/* Until the child has ended. False when it was ended because the lease was lost, or was about to end. */
+bool run_watch(struct run *run);
+
+#endif
