@@ -32,8 +32,8 @@ static bool read_whole(const bson_t *answer, bson_t *ret_document, int64_t *ret_
 }
 
 /* The document of `key` and the server's clock; where there is none, only a guess at the clock is not needed. */
-static int find_one(lh_store *store, const char *key, bson_t *reply, bson_t *ret_document, bool *ret_there, int64_t *ret_now_ms,
-                    lh_error *error)
+static int find_one(lh_store *store, const char *key, bson_t *reply, bson_t *ret_document, bool *ret_there,
+                    int64_t *ret_now_ms, lh_error *error)
 {
     bson_t command = BSON_INITIALIZER, filter, sort;
     BSON_APPEND_UTF8(&command, "find", store->collection);
@@ -52,8 +52,8 @@ static int find_one(lh_store *store, const char *key, bson_t *reply, bson_t *ret
     bson_iter_t top, first;
     *ret_there = false;
     *ret_now_ms = 0;
-    if (outcome == LH_OK && bson_iter_init(&top, reply) && bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first) &&
-        BSON_ITER_HOLDS_DOCUMENT(&first)) {
+    if (outcome == LH_OK && bson_iter_init(&top, reply) &&
+        bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first) && BSON_ITER_HOLDS_DOCUMENT(&first)) {
         const uint8_t *data;
         uint32_t len;
         bson_t answer;
@@ -75,7 +75,8 @@ int lh_status(lh_store *store, const char *key, lh_record **ret_record, lh_error
     int64_t now_ms;
     outcome = find_one(store, key, &reply, &document, &there, &now_ms, error);
     if (outcome == LH_OK) {
-        lh_record *record = there ? lh_doc_record(&document, now_ms, store->clock_skew_ms) : lh_doc_free_record(key, now_ms);
+        lh_record *record =
+            there ? lh_doc_record(&document, now_ms, store->clock_skew_ms) : lh_doc_free_record(key, now_ms);
         if (record)
             *ret_record = record;
         else
@@ -169,11 +170,13 @@ int lh_list(lh_store *store, const lh_list_options *options, int (*each)(void *a
     listing l = {.o = LH_LIST_OPTIONS_INIT, .each = each, .arg = arg, .grace_ms = store->clock_skew_ms, .state = GOING};
     if (options)
         memcpy(&l.o, options, options->size < sizeof l.o ? options->size : sizeof l.o);
-    if (l.o.prefix && (outcome = lh_text_check("prefix", l.o.prefix, strlen(l.o.prefix), 0, LH_KEY_MAX, error)) != LH_OK)
+    if (l.o.prefix &&
+        (outcome = lh_text_check("prefix", l.o.prefix, strlen(l.o.prefix), 0, LH_KEY_MAX, error)) != LH_OK)
         return outcome;
     bson_t command = BSON_INITIALIZER;
     append_list_command(store, &l, &command);
-    lh_call call = {.what = "list the keys", .command = &command, .deadline = lh_store_deadline(store, 0), .read = true};
+    lh_call call = {
+        .what = "list the keys", .command = &command, .deadline = lh_store_deadline(store, 0), .read = true};
     outcome = lh_store_each(store, &call, list_one, &l, error);
     bson_destroy(&command);
     if (outcome == LH_STOPPED && l.state == ENDED)
@@ -215,7 +218,8 @@ static int check_break(lh_store *store, const char *key, const lh_break_options 
     if (outcome == LH_OK)
         outcome = lh_key_check(key, key ? strlen(key) : 0, error);
     if (outcome == LH_OK)
-        outcome = lh_text_check("reason", o->reason ? o->reason : "", o->reason ? strlen(o->reason) : 0, 1, LH_TEXT_MAX, error);
+        outcome = lh_text_check("reason", o->reason ? o->reason : "", o->reason ? strlen(o->reason) : 0, 1, LH_TEXT_MAX,
+                                error);
     if (outcome == LH_OK && o->by)
         outcome = lh_text_check("name of who breaks it", o->by, strlen(o->by), 1, LH_OWNER_MAX, error);
     return outcome;
@@ -242,8 +246,8 @@ int lh_break(lh_store *store, const char *key, const lh_break_options *options, 
     else if (record->state == LH_FREE)
         outcome = lh_fail(error, LH_LOST, "nobody holds \"%s\": there is nothing to break", key);
     else if (o.token >= 0 && o.token != record->token)
-        outcome = lh_fail(error, LH_LOST, "\"%s\" is held with token %lld, not %lld: look again, nothing was broken", key,
-                          (long long)record->token, (long long)o.token);
+        outcome = lh_fail(error, LH_LOST, "\"%s\" is held with token %lld, not %lld: look again, nothing was broken",
+                          key, (long long)record->token, (long long)o.token);
     else
         outcome = break_seen(store, key, &o, &document, error);
     if (outcome == LH_OK && ret_record) {

@@ -71,8 +71,8 @@ static bool find_in(const bson_iter_t *object, const char *field, bson_iter_t *r
 static bool is_readable_reader(const bson_iter_t *entry)
 {
     bson_iter_t value;
-    return find_in(entry, "expires_at", &value) && BSON_ITER_HOLDS_DATE_TIME(&value) && find_in(entry, "token", &value) &&
-           is_number_in(&value, 0, TOKEN_MAX);
+    return find_in(entry, "expires_at", &value) && BSON_ITER_HOLDS_DATE_TIME(&value) &&
+           find_in(entry, "token", &value) && is_number_in(&value, 0, TOKEN_MAX);
 }
 
 static bool is_readable_waiter(const bson_iter_t *entry)
@@ -119,8 +119,7 @@ static bool find_problem(const bson_iter_t *value, char *problem, size_t size)
         (void)snprintf(problem, size, "workspace_id has a NUL in it");
     else if (strcmp(field, "expires_at") == 0 && !is_absent(value) && !lh_doc_instant(value, &instant))
         (void)snprintf(problem, size, "expires_at is %s", type_name(type));
-    else if (strcmp(field, "token") == 0 && !is_absent(value) &&
-             !is_number_in(value, 0, TOKEN_MAX))
+    else if (strcmp(field, "token") == 0 && !is_absent(value) && !is_number_in(value, 0, TOKEN_MAX))
         (void)snprintf(problem, size, "token is %s, not a number from 0 to 2^62", short_type_name(type));
     else
         return false;
@@ -153,7 +152,8 @@ bool lh_doc_problem(const bson_t *document, char *problem, size_t size)
 static const char *find_string(const bson_t *document, const char *path)
 {
     bson_iter_t top, value;
-    if (!bson_iter_init(&top, document) || !bson_iter_find_descendant(&top, path, &value) || !BSON_ITER_HOLDS_UTF8(&value))
+    if (!bson_iter_init(&top, document) || !bson_iter_find_descendant(&top, path, &value) ||
+        !BSON_ITER_HOLDS_UTF8(&value))
         return NULL;
     return bson_iter_utf8(&value, NULL);
 }
@@ -161,7 +161,8 @@ static const char *find_string(const bson_t *document, const char *path)
 static int64_t find_date(const bson_t *document, const char *path, int64_t otherwise)
 {
     bson_iter_t top, value;
-    if (!bson_iter_init(&top, document) || !bson_iter_find_descendant(&top, path, &value) || !BSON_ITER_HOLDS_DATE_TIME(&value))
+    if (!bson_iter_init(&top, document) || !bson_iter_find_descendant(&top, path, &value) ||
+        !BSON_ITER_HOLDS_DATE_TIME(&value))
         return otherwise;
     return bson_iter_date_time(&value);
 }
@@ -169,7 +170,8 @@ static int64_t find_date(const bson_t *document, const char *path, int64_t other
 static int64_t find_number(const bson_t *document, const char *path)
 {
     bson_iter_t top, value;
-    return bson_iter_init(&top, document) && bson_iter_find_descendant(&top, path, &value) ? bson_iter_as_int64(&value) : 0;
+    return bson_iter_init(&top, document) && bson_iter_find_descendant(&top, path, &value) ? bson_iter_as_int64(&value)
+                                                                                           : 0;
 }
 
 void lh_doc_mine(const bson_t *document, const char *lease_id, lh_mine *ret_mine)

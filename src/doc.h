@@ -17,11 +17,11 @@ bool lh_doc_problem(const bson_t *document, char *problem, size_t size);
 
 /* How one lease id stands in the document that a findAndModify returned. */
 typedef struct lh_mine {
-    bool holds;             /* exclusive or shared, and neither released nor ended by `now_ms` */
-    bool written;           /* … and this very command granted or extended it: only then may it be believed */
-    bool lapsed;            /* it holds, but its end has passed: nobody took over yet */
-    bool released;          /* it was the last to be released (or taken over) here */
-    bool ended;             /* … and by its own release, or nobody took over after its end */
+    bool holds;    /* exclusive or shared, and neither released nor ended by `now_ms` */
+    bool written;  /* … and this very command granted or extended it: only then may it be believed */
+    bool lapsed;   /* it holds, but its end has passed: nobody took over yet */
+    bool released; /* it was the last to be released (or taken over) here */
+    bool ended;    /* … and by its own release, or nobody took over after its end */
     int64_t token, ttl_ms, expires_at_ms, now_ms;
 } lh_mine;
 

@@ -6,8 +6,8 @@
 
 #include "doc.h"
 
-#define SECONDS_BELOW 1e11                          /* a number below it is seconds, else milliseconds */
-#define LAST_MS INT64_C(253402300799999)            /* the end of the year 9999 */
+#define SECONDS_BELOW 1e11                     /* a number below it is seconds, else milliseconds */
+#define LAST_MS       INT64_C(253402300799999) /* the end of the year 9999 */
 
 /* Days from 1970-01-01 to a date of the proleptic Gregorian calendar. */
 static int64_t days_from_civil(int year, int month, int day)
@@ -15,7 +15,8 @@ static int64_t days_from_civil(int year, int month, int day)
     static const int before_month[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
     /* Counted from 0000-03-01: then a leap day is the last of its year. */
     int64_t y = month <= 2 ? year - 1 : year;
-    int64_t leap_days = (y + 400) / 4 - (y + 400) / 100 + (y + 400) / 400 - 97; /* 400 years have 97: no negative division */
+    int64_t leap_days =
+        (y + 400) / 4 - (y + 400) / 100 + (y + 400) / 400 - 97; /* 400 years have 97: no negative division */
     return (int64_t)year * 365 + leap_days + before_month[month - 1] + day - 1 - 719527;
 }
 

@@ -21,7 +21,8 @@ static size_t count_entries(const bson_t *document, const char *map)
 {
     bson_iter_t value, entry;
     size_t n = 0;
-    if (bson_iter_init_find(&value, document, map) && BSON_ITER_HOLDS_DOCUMENT(&value) && bson_iter_recurse(&value, &entry))
+    if (bson_iter_init_find(&value, document, map) && BSON_ITER_HOLDS_DOCUMENT(&value) &&
+        bson_iter_recurse(&value, &entry))
         while (bson_iter_next(&entry))
             n++;
     return n;
@@ -102,7 +103,8 @@ static const char *get_owner(box *b, const bson_iter_t *object)
     if (!*owner)
         owner = get_string(b, object, "user_id");
     bson_iter_t value;
-    if (!*owner && bson_iter_recurse(object, &value) && bson_iter_find(&value, "user_id") && BSON_ITER_HOLDS_OID(&value)) {
+    if (!*owner && bson_iter_recurse(object, &value) && bson_iter_find(&value, "user_id") &&
+        BSON_ITER_HOLDS_OID(&value)) {
         char hex[25];
         bson_oid_to_string(bson_iter_oid(&value), hex);
         owner = keep(b, hex, 24);
@@ -123,7 +125,8 @@ static void add_holder(box *b, const bson_iter_t *object, int mode, int64_t now_
                      .expires_at_ms = LH_NEVER,
                      .remaining_ms = LH_NEVER};
     bson_iter_t value;
-    if (bson_iter_recurse(object, &value) && bson_iter_find(&value, "expires_at") && lh_doc_instant(&value, &h->expires_at_ms))
+    if (bson_iter_recurse(object, &value) && bson_iter_find(&value, "expires_at") &&
+        lh_doc_instant(&value, &h->expires_at_ms))
         if (__builtin_sub_overflow(h->expires_at_ms, now_ms, &h->remaining_ms))
             h->remaining_ms = h->expires_at_ms < 0 ? INT64_MIN : LH_NEVER;
 }
@@ -144,8 +147,8 @@ static void read_released(box *b, const bson_t *document)
     if (!bson_iter_init_find(&released, document, "released") || !BSON_ITER_HOLDS_DOCUMENT(&released))
         return;
     const char *how = get_string(b, &released, "how");
-    set_released(b, how, get_string(b, &released, "owner"), get_string(b, &released, "by"), get_string(b, &released, "reason"),
-                 get_date(&released, "at"));
+    set_released(b, how, get_string(b, &released, "owner"), get_string(b, &released, "by"),
+                 get_string(b, &released, "reason"), get_date(&released, "at"));
 }
 
 /* Does `field` of the document, an object, hold this string under `name`? */
@@ -153,8 +156,8 @@ static bool same_string(const bson_t *document, const char *a, const char *b)
 {
     bson_iter_t top, left, right;
     return bson_iter_init(&top, document) && bson_iter_find_descendant(&top, a, &left) && BSON_ITER_HOLDS_UTF8(&left) &&
-           bson_iter_init(&top, document) && bson_iter_find_descendant(&top, b, &right) && BSON_ITER_HOLDS_UTF8(&right) &&
-           strcmp(bson_iter_utf8(&left, NULL), bson_iter_utf8(&right, NULL)) == 0;
+           bson_iter_init(&top, document) && bson_iter_find_descendant(&top, b, &right) &&
+           BSON_ITER_HOLDS_UTF8(&right) && strcmp(bson_iter_utf8(&left, NULL), bson_iter_utf8(&right, NULL)) == 0;
 }
 
 static bool is_held_by_readers(const bson_t *document)

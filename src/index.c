@@ -26,7 +26,8 @@ static bool is_on_key(const bson_t *index)
     if (!bson_iter_init_find(&pattern, index, "key") || !BSON_ITER_HOLDS_DOCUMENT(&pattern) ||
         !bson_iter_recurse(&pattern, &field) || !bson_iter_next(&field))
         return false;
-    return strcmp(bson_iter_key(&field), "workspace_id") == 0 && bson_iter_as_int64(&field) == 1 && !bson_iter_next(&field);
+    return strcmp(bson_iter_key(&field), "workspace_id") == 0 && bson_iter_as_int64(&field) == 1 &&
+           !bson_iter_next(&field);
 }
 
 /* What forbids to rely on an index of our key; NULL: nothing. */
@@ -50,7 +51,8 @@ static int judge_index(void *arg, const bson_t *index)
 {
     finding *found = arg;
     bson_iter_t value;
-    const char *name = bson_iter_init_find(&value, index, "name") && BSON_ITER_HOLDS_UTF8(&value) ? bson_iter_utf8(&value, NULL) : "";
+    const char *name =
+        bson_iter_init_find(&value, index, "name") && BSON_ITER_HOLDS_UTF8(&value) ? bson_iter_utf8(&value, NULL) : "";
     bool ours = strcmp(name, LH_INDEX_NAME) == 0, on_key = is_on_key(index), unique = is_true(index, "unique");
     const char *unfit = unfit_option(index);
     if (on_key && unique && !unfit) { /* under any name: it does what we need */
@@ -85,8 +87,9 @@ int lh_index_look(lh_store *store, int64_t deadline, lh_index_state *ret_state, 
         return outcome;
     }
     if (found.state != LH_INDEX_STATE_RIGHT && *found.wrong)
-        return lh_fail(error, LH_CONFIG, "the index %s of %s.%s %s: drop it (db.%s.dropIndex(\"%s\")) and migrate again",
-                       LH_INDEX_NAME, store->db, store->collection, found.wrong, store->collection, LH_INDEX_NAME);
+        return lh_fail(error, LH_CONFIG,
+                       "the index %s of %s.%s %s: drop it (db.%s.dropIndex(\"%s\")) and migrate again", LH_INDEX_NAME,
+                       store->db, store->collection, found.wrong, store->collection, LH_INDEX_NAME);
     if (found.state == LH_INDEX_STATE_RIGHT)
         atomic_store(&store->index_seen, lh_clock_ms());
     *ret_state = found.state;

@@ -8,9 +8,9 @@
 #define LH_INDEX_NAME "workspace_id_unique"
 
 typedef enum {
-    LH_INDEX_STATE_RIGHT,     /* there, unique, simple collation, on {workspace_id: 1}, nothing partial or sparse */
-    LH_INDEX_STATE_NONE,      /* the collection is there, the index is not */
-    LH_INDEX_STATE_PLAIN,     /* of our name and key, but not unique: a migration was interrupted, or is under way */
+    LH_INDEX_STATE_RIGHT, /* there, unique, simple collation, on {workspace_id: 1}, nothing partial or sparse */
+    LH_INDEX_STATE_NONE,  /* the collection is there, the index is not */
+    LH_INDEX_STATE_PLAIN, /* of our name and key, but not unique: a migration was interrupted, or is under way */
     LH_INDEX_STATE_NO_COLLECTION,
 } lh_index_state;
 

@@ -56,7 +56,8 @@ int lh_lease_id_check(const char *id, lh_error *error)
 {
     if (id && strlen(id) == LH_LEASE_ID_LEN && strspn(id, "0123456789abcdef") == LH_LEASE_ID_LEN)
         return LH_OK;
-    return lh_fail(error, LH_INVALID, "the lease id is not %d lower-case hexadecimal digits: give the one that acquire printed",
+    return lh_fail(error, LH_INVALID,
+                   "the lease id is not %d lower-case hexadecimal digits: give the one that acquire printed",
                    LH_LEASE_ID_LEN);
 }
 

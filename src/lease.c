@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A lease's life on this side: its id, its local deadline, its commands. (Acquiring is in acquire.c.)
+ * A lease's life on this side: its id, its local deadline, its commands. (Acquiring is in lease_acquire.c.)
  *
  * Home of the client's part of invariants 1, 4 and 5: what may be believed, and until when. A deadline is anchored at
  * CLOCK_BOOTTIME before the send of the command that was answered; a passed one is final; once a release was sent, nothing
@@ -16,8 +16,8 @@
 
 #include "clock.h"
 #include "doc.h"
-#include "held.h"
 #include "key.h"
+#include "lease_held.h"
 
 bool lh_lease_id_new(char ret_id[LH_LEASE_ID_ROOM])
 {
@@ -128,7 +128,8 @@ static int leave(lh_store *store, const char *key, const char *lease_id, int64_t
     lh_mine mine = {0};
     char problem[128];
     if (outcome == LH_OK && answer.there && lh_doc_problem(&answer.document, problem, sizeof problem)) {
-        outcome = lh_fail(error, LH_DATA, "the document of this key cannot be read: %s; look at it with `leasehold status`", problem);
+        outcome = lh_fail(error, LH_DATA,
+                          "the document of this key cannot be read: %s; look at it with `leasehold status`", problem);
     } else if (outcome == LH_OK) {
         if (answer.there)
             lh_doc_mine(&answer.document, lease_id, &mine);
@@ -200,11 +201,12 @@ static int judge_renewal(lh_lease *lease, const bson_t *document, int64_t sent, 
 {
     char problem[128];
     if (document && lh_doc_problem(document, problem, sizeof problem))
-        return lh_fail(error, LH_DATA, "the document of this key cannot be read: %s; look at it with `leasehold status`", problem);
+        return lh_fail(error, LH_DATA,
+                       "the document of this key cannot be read: %s; look at it with `leasehold status`", problem);
     lh_mine mine = {0};
     if (document)
         lh_doc_mine(document, lease->id, &mine);
-    if (mine.holds && mine.written && (lease->token == 0 || mine.token == lease->token))
+    if (mine.holds && mine.written)
         return believe(lease, &mine, sent, error);
     if (ret_record)
         *ret_record = document ? lh_doc_reply_record(document, lease->store->clock_skew_ms)
@@ -222,9 +224,11 @@ int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_e
     if (outcome != LH_OK)
         return outcome;
     if (ttl_ms != 0 && (ttl_ms < LH_TTL_MIN_MS || ttl_ms > LH_TTL_MAX_MS))
-        return lh_fail(error, LH_INVALID, "ttl_ms is %lld: it must be 1,000 (a second) to 604,800,000 (7 days)", (long long)ttl_ms);
+        return lh_fail(error, LH_INVALID, "ttl_ms is %lld: it must be 1,000 (a second) to 604,800,000 (7 days)",
+                       (long long)ttl_ms);
     pthread_mutex_lock(&lease->lock);
-    bool over = lease->over || (lease->token != 0 && remaining_ms_locked(lease) == 0);
+    int64_t token = lease->token;
+    bool over = lease->over || (token != 0 && remaining_ms_locked(lease) == 0);
     pthread_mutex_unlock(&lease->lock);
     if (over) {
         end(lease);
@@ -233,13 +237,15 @@ int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_e
     lh_answer answer;
     lh_vars vars = lh_lease_vars(lease->store, lease->key, lease->id);
     vars.ttl_ms = ttl_ms;
-    vars.token = lease->token;
-    outcome = lh_lease_run(lease->store, LH_DO_RENEW, lease->mode == LH_SHARED, &vars, lh_store_deadline(lease->store, 0),
-                           &answer, error);
+    vars.token = token;
+    outcome = lh_lease_run(lease->store, LH_DO_RENEW, lease->mode == LH_SHARED, &vars,
+                           lh_store_deadline(lease->store, 0), &answer, error);
     if (outcome == LH_OK)
         outcome = judge_renewal(lease, answer.there ? &answer.document : NULL, answer.sent, ret_record, error);
-    else if (outcome == LH_UNKNOWN) /* a renewal that was applied and not heard of does no harm: not a doubt to settle */
-        outcome = lh_fail(error, LH_UNREACHABLE, "cannot renew the lease: no answer in time; it is still valid for %lld ms: try again",
+    else if (outcome ==
+             LH_UNKNOWN) /* a renewal that was applied and not heard of does no harm: not a doubt to settle */
+        outcome = lh_fail(error, LH_UNREACHABLE,
+                          "cannot renew the lease: no answer in time; it is still valid for %lld ms: try again",
                           (long long)lh_lease_remaining_ms(lease));
     bson_destroy(&answer.reply);
     if (outcome == LH_LOST)

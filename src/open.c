@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Opening and closing: where the layers meet. Nothing below includes this. */
 #include "clock.h"
-#include "held.h"
 #include "index.h"
+#include "lease_held.h"
 
 static int look_at_index(lh_store *store, const lh_store_options *options, lh_error *error)
 {

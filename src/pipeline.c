@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+// clang-format off
 #define NEVER "{'$date':{'$numberLong':'253402300799999'}}"
 #define CUT "{'$subtract':['$$NOW','$$grace']}"
 #define ZERO "{'$numberLong':'0'}"
@@ -280,6 +281,8 @@
     "{'$mergeObjects':['$$ROOT',{'expires_at':{'$min':['$expires_at','$$NOW']},"                                       \
     "'released':{'id':'$$me','owner':'$owner','how':'release','by':null,'reason':null,'at':'$$NOW'}}]},'$$ROOT']}}]"
 
+// clang-format on
+
 static const char *const texts[LH_DO_COUNT] = {
     [LH_DO_ACQUIRE_EXCLUSIVE] = ACQUIRE("exclusive"),
     [LH_DO_ACQUIRE_SHARED] = ACQUIRE("shared"),
@@ -295,7 +298,8 @@ static const char *const short_texts[LH_DO_COUNT] = {
     [LH_DO_LEAVE] = SHORT_LEAVE,
 };
 
-static const char short_fields_text[] = "{" FIELDS_HOLDER ",'more':{'$or':[{'$gt':['$shared',null]},{'$gt':['$waiters',null]}]}}";
+static const char short_fields_text[] =
+    "{" FIELDS_HOLDER ",'more':{'$or':[{'$gt':['$shared',null]},{'$gt':['$waiters',null]}]}}";
 static const char fields_text[] = "{" FIELDS_HOLDER "," FIELDS_MINE "}";
 static const char removable_text[] = "{'$expr':" REMOVABLE "}";
 static const char judge_text[] =
@@ -381,10 +385,11 @@ static void let_value(bson_t *let, const char *name, const bson_value_t *value)
  * only its own clock. */
 static void let_clock(bson_t *let, const char *name, bool set, int64_t ago_ms)
 {
-    bson_t *clock = set ? BCON_NEW("$add", "[", "{", "$multiply", "[", "{", "$tsSecond", "$$CLUSTER_TIME", "}",
-                                   BCON_INT64(INT64_C(1) << 22), "]", "}", "{", "$tsIncrement", "$$CLUSTER_TIME", "}", "]")
-                        : BCON_NEW("$toLong", "{", "$multiply", "[", "{", "$subtract", "[", "{", "$toLong", "$$NOW", "}",
-                                   BCON_INT64(ago_ms), "]", "}", BCON_DOUBLE(4194.304), "]", "}");
+    bson_t *clock =
+        set ? BCON_NEW("$add", "[", "{", "$multiply", "[", "{", "$tsSecond", "$$CLUSTER_TIME", "}",
+                       BCON_INT64(INT64_C(1) << 22), "]", "}", "{", "$tsIncrement", "$$CLUSTER_TIME", "}", "]")
+            : BCON_NEW("$toLong", "{", "$multiply", "[", "{", "$subtract", "[", "{", "$toLong", "$$NOW", "}",
+                       BCON_INT64(ago_ms), "]", "}", BCON_DOUBLE(4194.304), "]", "}");
     BSON_APPEND_DOCUMENT(let, name, clock);
     bson_destroy(clock);
 }
@@ -455,7 +460,8 @@ static void let_short(lh_do what, const lh_vars *vars, bson_t *command)
     bson_append_document_end(command, &let);
 }
 
-void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole, const char *collection, const lh_vars *vars, bson_t *command)
+void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole, const char *collection,
+                         const lh_vars *vars, bson_t *command)
 {
     bson_t query;
     bool upsert = what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_ACQUIRE_SHARED;
@@ -491,8 +497,8 @@ void lh_pipeline_judge_all(const lh_pipelines *pipelines, const char *collection
     lh_pipeline_let(vars, command);
 }
 
-void lh_pipeline_remove_many(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars, const bson_t *ids,
-                             bson_t *command)
+void lh_pipeline_remove_many(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars,
+                             const bson_t *ids, bson_t *command)
 {
     bson_t deletes, statement, filter;
     BSON_APPEND_UTF8(command, "delete", collection);
@@ -508,8 +514,8 @@ void lh_pipeline_remove_many(const lh_pipelines *pipelines, const char *collecti
     lh_pipeline_let(vars, command);
 }
 
-void lh_pipeline_settle_many(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars, const bson_t *ids,
-                             bson_t *command)
+void lh_pipeline_settle_many(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars,
+                             const bson_t *ids, bson_t *command)
 {
     bson_t updates, statement, filter;
     BSON_APPEND_UTF8(command, "update", collection);

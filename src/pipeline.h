@@ -14,10 +14,10 @@
 typedef enum {
     LH_DO_ACQUIRE_EXCLUSIVE, /* extend mine, or grant, or leave untouched */
     LH_DO_ACQUIRE_SHARED,
-    LH_DO_RENEW,             /* extend mine while it has not ended; the token must be the one given, unless that is 0 */
-    LH_DO_LEAVE,             /* release, or leave the queue; the head is granted in the same write */
-    LH_DO_BREAK,             /* end exactly the holder that was seen */
-    LH_DO_SETTLE,            /* forget the dead; grant the head */
+    LH_DO_RENEW,  /* extend mine while it has not ended; the token must be the one given, unless that is 0 */
+    LH_DO_LEAVE,  /* release, or leave the queue; the head is granted in the same write */
+    LH_DO_BREAK,  /* end exactly the holder that was seen */
+    LH_DO_SETTLE, /* forget the dead; grant the head */
     LH_DO_COUNT
 } lh_do;
 
@@ -29,30 +29,31 @@ void lh_pipelines_free(lh_pipelines *pipelines);
 
 /* The variables of a command, from its caller; what a pipeline does not use may stay 0 or NULL. */
 typedef struct lh_vars {
-    const char *key, *me;                     /* me: the caller's lease id */
-    const char *owner, *host, *purpose;       /* purpose may be NULL */
+    const char *key, *me;               /* me: the caller's lease id */
+    const char *owner, *host, *purpose; /* purpose may be NULL */
     int64_t pid, ttl_ms, grace_ms, token;
     int64_t max_shared;
-    const char *by, *reason;                  /* of a break */
-    const bson_value_t *seen_doc_id, *seen_id, *seen_token; /* of a break: as read; seen_id and seen_token NULL: not there */
-    bool judging;                             /* for cleanup */
-    bool set;                                 /* the deployment is a replica set: tokens come from its cluster time */
+    const char *by, *reason; /* of a break */
+    const bson_value_t *seen_doc_id, *seen_id,
+        *seen_token; /* of a break: as read; seen_id and seen_token NULL: not there */
+    bool judging;    /* for cleanup */
+    bool set;        /* the deployment is a replica set: tokens come from its cluster time */
 } lh_vars;
 
 /* Appends a findAndModify on `collection` for the key: all of the command but its concern. `whole`: the form that decides every
  * document; else the short one, if lh_pipeline_has_short(), which leaves untouched what is not simple. */
-void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole, const char *collection, const lh_vars *vars,
-                         bson_t *command);
+void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole, const char *collection,
+                         const lh_vars *vars, bson_t *command);
 bool lh_pipeline_has_short(lh_do what);
 
 /* For cleanup, in whose variables ttl_ms is how long free is long enough. A find that says of each document {_id,
  * removable, dead_holders, dead_waiters}; a delete of those of `ids` that still are removable; an update that forgets the dead
  * in those of `ids`, and grants the heads of their queues. */
 void lh_pipeline_judge_all(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars, bson_t *command);
-void lh_pipeline_remove_many(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars, const bson_t *ids,
-                             bson_t *command);
-void lh_pipeline_settle_many(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars, const bson_t *ids,
-                             bson_t *command);
+void lh_pipeline_remove_many(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars,
+                             const bson_t *ids, bson_t *command);
+void lh_pipeline_settle_many(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars,
+                             const bson_t *ids, bson_t *command);
 
 /* Appends `let`: the variables of every command above. */
 void lh_pipeline_let(const lh_vars *vars, bson_t *command);

@@ -88,7 +88,8 @@ static int check_options(const lh_store_options *o, lh_error *error)
 static int check_names(const lh_store *store, lh_error *error)
 {
     if (!*store->db || strlen(store->db) > 63 || strpbrk(store->db, "/\\. \"$*<>:|?"))
-        return lh_fail(error, LH_INVALID, "the database name must be 1 to 63 bytes without / \\ . \" $ * < > : | ? or a blank");
+        return lh_fail(error, LH_INVALID,
+                       "the database name must be 1 to 63 bytes without / \\ . \" $ * < > : | ? or a blank");
     if (!*store->collection || strlen(store->collection) > 120 || strchr(store->collection, '$') ||
         strncmp(store->collection, "system.", 7) == 0 || *store->collection == '.')
         return lh_fail(error, LH_INVALID, "the collection name must be 1 to 120 bytes, without $ and not in system.");
@@ -135,7 +136,8 @@ int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error
     store->pid = getpid();
     store->timeout_ms = o.timeout_ms;
     store->clock_skew_ms = o.clock_skew_ms;
-    store->socket_timeout_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, (int32_t)socket_timeout_ms);
+    store->socket_timeout_ms =
+        mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, (int32_t)socket_timeout_ms);
     store->max_waiters = o.max_waiters;
     store->max_shared = o.max_shared;
     atomic_init(&store->refs, 1);

@@ -18,19 +18,19 @@ struct lh_pipelines;
 
 struct lh_store {
     struct _mongoc_client_pool_t *pool;
-    pid_t pid;                  /* of the process that opened it */
-    atomic_int refs;            /* the opener's and one per lease handle */
+    pid_t pid;       /* of the process that opened it */
+    atomic_int refs; /* the opener's and one per lease handle */
     atomic_bool closed;
     atomic_int topology;        /* LH_TOPOLOGY_…, known after the first contact */
     _Atomic int64_t index_seen; /* lh_clock_ms() when the unique index was last seen; 0: never */
     char *db, *collection, *owner, *host;
     int64_t timeout_ms, clock_skew_ms;
-    int64_t socket_timeout_ms;  /* of one attempt; a command's maxTimeMS is below it */
+    int64_t socket_timeout_ms; /* of one attempt; a command's maxTimeMS is below it */
     uint32_t max_waiters, max_shared;
     struct lh_pipelines *pipelines;
-    pthread_mutex_t lock;       /* of the two lists */
-    struct lh_lease *held;      /* leases with a handle that this store acquired */
-    struct lh_doubt *doubts;    /* acquires that ended unknown */
+    pthread_mutex_t lock;    /* of the two lists */
+    struct lh_lease *held;   /* leases with a handle that this store acquired */
+    struct lh_doubt *doubts; /* acquires that ended unknown */
 };
 
 /* Makes a store from options; contacts nobody. */
@@ -48,14 +48,14 @@ int lh_store_check(const lh_store *store, lh_error *error);
 int64_t lh_store_deadline(const lh_store *store, int64_t timeout_ms);
 
 typedef struct lh_call {
-    const char *what;       /* "acquire the lease": for the error's sentence */
-    const bson_t *command;  /* without writeConcern, readConcern and maxTimeMS */
-    const char *db;         /* NULL: the store's */
-    int64_t deadline;       /* on lh_clock_ms() */
-    bool read;              /* majority read concern, from the primary; else a write, acknowledged by a majority, journalled */
-    bool bare;              /* neither read nor write concern is sent: for commands that take none (listIndexes, …) */
-    bool once;              /* not to be repeated when the answer was lost: for commands that are not idempotent */
-    bool slow;              /* may take until `deadline` on the server (an index build), not just the socket timeout */
+    const char *what;      /* "acquire the lease": for the error's sentence */
+    const bson_t *command; /* without writeConcern, readConcern and maxTimeMS */
+    const char *db;        /* NULL: the store's */
+    int64_t deadline;      /* on lh_clock_ms() */
+    bool read; /* majority read concern, from the primary; else a write, acknowledged by a majority, journalled */
+    bool bare; /* neither read nor write concern is sent: for commands that take none (listIndexes, …) */
+    bool once; /* not to be repeated when the answer was lost: for commands that are not idempotent */
+    bool slow; /* may take until `deadline` on the server (an index build), not just the socket timeout */
 } lh_call;
 
 /* Runs one command, and repeats it with backoff until its deadline while the answer is lost or retryable (every command of
@@ -68,7 +68,8 @@ typedef struct lh_call {
 int lh_store_run(lh_store *store, const lh_call *call, bson_t *reply, int64_t *ret_sent, lh_error *error);
 
 /* Runs a command that answers with a cursor, and gives each document to `each` (0: go on; else stop: LH_STOPPED). In
- * constant memory; not repeated. */
+ * constant memory. Repeated until the deadline as long as no document came; how long the documents take is not bounded, but each
+ * batch is. */
 int lh_store_each(lh_store *store, const lh_call *call, int (*each)(void *arg, const bson_t *document), void *arg,
                   lh_error *error);
 

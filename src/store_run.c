@@ -12,8 +12,8 @@
 #include "store.h"
 
 #define WIRE_VERSION_6_0 17
-#define PAUSE_FIRST_MS 10
-#define PAUSE_CAP_MS 250
+#define PAUSE_FIRST_MS   10
+#define PAUSE_CAP_MS     250
 
 /* What one attempt can mean for the loop in lh_store_run(). */
 typedef enum {
@@ -60,7 +60,8 @@ static attempt judge_server_code(const lh_call *call, const bson_error_t *why, i
         *ret_outcome = fail_denied(call, why, error);
         return ATTEMPT_DONE;
     case CODE_NOT_ON_VIEW:
-        *ret_outcome = lh_fail(error, LH_CONFIG, "cannot %s: the collection's name belongs to a view: choose another", call->what);
+        *ret_outcome =
+            lh_fail(error, LH_CONFIG, "cannot %s: the collection's name belongs to a view: choose another", call->what);
         return ATTEMPT_DONE;
     case CODE_MAX_TIME: /* in the command itself; while waiting for the majority it is a writeConcernError */
     case CODE_EXCEEDED_TIME:
@@ -79,7 +80,8 @@ static attempt judge_server_code(const lh_call *call, const bson_error_t *why, i
     case CODE_INTERRUPTED_BY_STATE_CHANGE:
         return ATTEMPT_OPEN;
     default:
-        *ret_outcome = lh_fail(error, LH_SERVER, "the server refused to %s: %s (code %u)", call->what, why->message, why->code);
+        *ret_outcome =
+            lh_fail(error, LH_SERVER, "the server refused to %s: %s (code %u)", call->what, why->message, why->code);
         return ATTEMPT_DONE;
     }
 }
@@ -107,7 +109,8 @@ static attempt judge_failure(const lh_call *call, const bson_error_t *why, int *
         /* fall through */
     case MONGOC_ERROR_COMMAND:
     case MONGOC_ERROR_BSON:
-        *ret_outcome = lh_fail(error, LH_BUG, "cannot %s: the driver refuses the command: %s", call->what, why->message);
+        *ret_outcome =
+            lh_fail(error, LH_BUG, "cannot %s: the driver refuses the command: %s", call->what, why->message);
         return ATTEMPT_DONE;
     default:
         return ATTEMPT_OPEN;
@@ -127,14 +130,16 @@ static attempt judge_success(const bson_t *reply, bson_error_t *why)
     return ATTEMPT_OPEN;
 }
 
-/* What is sent along: bounds, and the concern. */
-static void make_options(const lh_store *store, const lh_call *call, bson_t *options)
+/* What is sent along: bounds, and the concern. A cursor has no maxTimeMS: it would count for all of its batches together,
+ * each of which the socket's timeout bounds. */
+static void make_options(const lh_store *store, const lh_call *call, bool cursor, bson_t *options)
 {
     int64_t ms = call->deadline - lh_clock_ms(), cap = store->socket_timeout_ms * 9 / 10;
     if (!call->slow && ms > cap)
         ms = cap;
     bson_init(options);
-    BSON_APPEND_INT64(options, "maxTimeMS", ms > 1 ? ms : 1);
+    if (!cursor)
+        BSON_APPEND_INT64(options, "maxTimeMS", ms > 1 ? ms : 1);
     bson_t concern;
     if (call->bare)
         return;
@@ -148,12 +153,12 @@ static void make_options(const lh_store *store, const lh_call *call, bson_t *opt
     bson_append_document_end(options, &concern);
 }
 
-static attempt run_once(lh_store *store, mongoc_client_t *client, const lh_call *call, bson_t *reply, int64_t *ret_sent,
-                        int *ret_outcome, bson_error_t *why, lh_error *error)
+static attempt run_once(lh_store *store, mongoc_client_t *client, const lh_call *call, bool cursor, bson_t *reply,
+                        int64_t *ret_sent, int *ret_outcome, bson_error_t *why, lh_error *error)
 {
     const char *db = call->db ? call->db : store->db;
     bson_t options;
-    make_options(store, call, &options);
+    make_options(store, call, cursor, &options);
     bson_destroy(reply);
     if (ret_sent)
         *ret_sent = lh_clock_ms();
@@ -172,9 +177,9 @@ static attempt run_once(lh_store *store, mongoc_client_t *client, const lh_call 
 
 static int fail_unanswered(const lh_call *call, bool maybe, const bson_error_t *why, lh_error *error)
 {
-    int outcome = maybe
-                      ? lh_fail(error, LH_UNKNOWN, "the server may or may not have done it (%s): %s", call->what, why->message)
-                      : lh_fail(error, LH_UNREACHABLE, "cannot %s: no server answered in time: %s", call->what, why->message);
+    int outcome =
+        maybe ? lh_fail(error, LH_UNKNOWN, "the server may or may not have done it (%s): %s", call->what, why->message)
+              : lh_fail(error, LH_UNREACHABLE, "cannot %s: no server answered in time: %s", call->what, why->message);
     if (error && why->domain == MONGOC_ERROR_SERVER)
         error->server_code = (int)why->code;
     return outcome;
@@ -224,7 +229,7 @@ int lh_store_run(lh_store *store, const lh_call *call, bson_t *reply, int64_t *r
         attempt result = ATTEMPT_NOT_RUN;
         mongoc_client_t *client = take_client(store, call, &why);
         if (client)
-            result = run_once(store, client, call, reply, ret_sent, &outcome, &why, error);
+            result = run_once(store, client, call, false, reply, ret_sent, &outcome, &why, error);
         give_client(store, call, client);
         /* A refusal settles only its own attempt, not an earlier one whose answer was lost. */
         if (result == ATTEMPT_DONE && (outcome == LH_OK || !maybe))
@@ -244,9 +249,10 @@ static int judge_topology(lh_store *store, const mongoc_server_description_t *se
     bson_iter_t wire;
     const bson_t *hello = mongoc_server_description_hello_response(server);
     if (strcmp(type, "Mongos") == 0 || strcmp(type, "LoadBalancer") == 0)
-        return lh_fail(error, LH_CONFIG,
-                       "this is a mongos: leases need the clock of one primary, and a sharded unique index is not supported "
-                       "yet: connect to a replica set");
+        return lh_fail(
+            error, LH_CONFIG,
+            "this is a mongos: leases need the clock of one primary, and a sharded unique index is not supported "
+            "yet: connect to a replica set");
     if (bson_iter_init_find(&wire, hello, "maxWireVersion") && bson_iter_as_int64(&wire) < WIRE_VERSION_6_0)
         return lh_fail(error, LH_CONFIG, "the server is older than MongoDB 6.0, which Leasehold needs: upgrade it");
     int topology = strcmp(type, "Standalone") == 0 ? LH_TOPOLOGY_STANDALONE : LH_TOPOLOGY_SET;
@@ -273,8 +279,8 @@ int lh_store_contact(lh_store *store, int64_t deadline, lh_error *error)
         if (server)
             return outcome;
         if (lh_clock_ms() + PAUSE_CAP_MS >= deadline)
-            return lh_fail(error, LH_UNREACHABLE, "no server can be reached: %s; check the connection string and that it runs",
-                           why.message);
+            return lh_fail(error, LH_UNREACHABLE,
+                           "no server can be reached: %s; check the connection string and that it runs", why.message);
         lh_clock_sleep(PAUSE_CAP_MS);
     }
 }
@@ -303,29 +309,44 @@ static int drain(mongoc_client_t *client, bson_t *reply, uint32_t server_id, con
     return outcome;
 }
 
+/* Runs the command that opens the cursor, on `client`, and drains it. ATTEMPT_DONE, or worth another attempt: no document was
+ * given away then. */
+static attempt each_once(lh_store *store, mongoc_client_t *client, const lh_call *call,
+                         int (*each)(void *arg, const bson_t *document), void *arg, int *ret_outcome, bson_error_t *why,
+                         lh_error *error)
+{
+    mongoc_server_description_t *server = mongoc_client_select_server(client, true, NULL, why);
+    if (!server)
+        return ATTEMPT_NOT_RUN;
+    bson_t reply = BSON_INITIALIZER;
+    attempt result = run_once(store, client, call, true, &reply, NULL, ret_outcome, why, error);
+    if (result == ATTEMPT_DONE && *ret_outcome == LH_OK) /* takes the reply */
+        *ret_outcome = drain(client, &reply, mongoc_server_description_id(server), call, each, arg, error);
+    else
+        bson_destroy(&reply);
+    mongoc_server_description_destroy(server);
+    return result;
+}
+
 int lh_store_each(lh_store *store, const lh_call *call, int (*each)(void *arg, const bson_t *document), void *arg,
                   lh_error *error)
 {
     int outcome = lh_store_contact(store, call->deadline, error);
     if (outcome != LH_OK)
         return outcome;
-    bson_t reply = BSON_INITIALIZER;
-    bson_error_t why = {0};
-    mongoc_server_description_t *server = NULL;
-    mongoc_client_t *client = take_client(store, call, &why);
-    if (client)
-        server = mongoc_client_select_server(client, true, NULL, &why);
-    attempt result = ATTEMPT_NOT_RUN;
-    if (server)
-        result = run_once(store, client, call, &reply, NULL, &outcome, &why, error);
-    if (result != ATTEMPT_DONE)
-        outcome = fail_unanswered(call, false, &why, error);
-    if (outcome == LH_OK) {
-        outcome = drain(client, &reply, mongoc_server_description_id(server), call, each, arg, error); /* takes the reply */
-        bson_init(&reply);
+    lh_backoff pause = lh_backoff_from(PAUSE_FIRST_MS, PAUSE_CAP_MS, (uint64_t)lh_clock_ms() ^ (uintptr_t)call);
+    for (;;) {
+        bson_error_t why = {0};
+        attempt result = ATTEMPT_NOT_RUN;
+        mongoc_client_t *client = take_client(store, call, &why);
+        if (client)
+            result = each_once(store, client, call, each, arg, &outcome, &why, error);
+        give_client(store, call, client);
+        int64_t ms = lh_backoff_next(&pause);
+        if (result == ATTEMPT_DONE)
+            return outcome;
+        if (call->once || lh_clock_ms() + ms >= call->deadline)
+            return fail_unanswered(call, false, &why, error);
+        lh_clock_sleep(ms);
     }
-    bson_destroy(&reply);
-    mongoc_server_description_destroy(server);
-    give_client(store, call, client);
-    return outcome;
 }

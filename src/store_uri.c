@@ -39,8 +39,9 @@ static int refuse_weak_write_concern(mongoc_uri_t *uri, lh_error *error)
                        "the URI asks for a write concern weaker than a majority, which can lose a grant at a failover: "
                        "leave w out of it, or say w=majority");
     if (mongoc_write_concern_journal_is_set(concern) && !mongoc_write_concern_get_journal(concern))
-        return lh_fail(error, LH_CONFIG,
-                       "the URI asks for unjournalled writes (journal=false), which can lose a grant in a crash: leave it out");
+        return lh_fail(
+            error, LH_CONFIG,
+            "the URI asks for unjournalled writes (journal=false), which can lose a grant in a crash: leave it out");
     return LH_OK;
 }
 
@@ -73,7 +74,8 @@ static bool bound_all(mongoc_uri_t *uri, const lh_store_options *options, int64_
     return good;
 }
 
-int lh_store_uri_parse(const lh_store_options *options, int64_t socket_timeout_ms, mongoc_uri_t **ret_uri, lh_error *error)
+int lh_store_uri_parse(const lh_store_options *options, int64_t socket_timeout_ms, mongoc_uri_t **ret_uri,
+                       lh_error *error)
 {
     bson_error_t ignored; /* it may quote the password */
     mongoc_uri_t *uri = mongoc_uri_new_with_error(options->uri, &ignored);

@@ -93,21 +93,21 @@ typedef enum lh_outcome {
 LH_API const char *lh_outcome_word(int outcome);
 LH_API const char *lh_outcome_sentence(int outcome);
 
-#define LH_KEY_MAX 1024     /* bytes of a key, at least 1 */
-#define LH_OWNER_MAX 256    /* bytes of an owner, at least 1 */
-#define LH_TEXT_MAX 1024    /* bytes of a purpose or a reason */
-#define LH_LEASE_ID_LEN 32  /* characters of a lease id: 128 random bits in lower-case hexadecimal */
-#define LH_TTL_MIN_MS 1000  /* one second */
-#define LH_TTL_MAX_MS (7 * 24 * 3600 * INT64_C(1000))
+#define LH_KEY_MAX        1024 /* bytes of a key, at least 1 */
+#define LH_OWNER_MAX      256  /* bytes of an owner, at least 1 */
+#define LH_TEXT_MAX       1024 /* bytes of a purpose or a reason */
+#define LH_LEASE_ID_LEN   32   /* characters of a lease id: 128 random bits in lower-case hexadecimal */
+#define LH_TTL_MIN_MS     1000 /* one second */
+#define LH_TTL_MAX_MS     (7 * 24 * 3600 * INT64_C(1000))
 #define LH_TTL_DEFAULT_MS 30000
-#define LH_NEVER INT64_MAX
+#define LH_NEVER          INT64_MAX
 
 /* Details of a failure. Owned by the caller, filled on every outcome but LH_OK (also on LH_BUSY: one sentence). */
 typedef struct lh_error {
-    int code;                            /* the lh_outcome */
-    int server_code;                     /* MongoDB's error code, or 0 */
-    char lease_id[LH_LEASE_ID_LEN + 1];  /* with LH_UNKNOWN from an acquire: the lease in doubt; else "" */
-    char message[512];                   /* what was wrong, where, what to do; never a password; cut at a character */
+    int code;                           /* the lh_outcome */
+    int server_code;                    /* MongoDB's error code, or 0 */
+    char lease_id[LH_LEASE_ID_LEN + 1]; /* with LH_UNKNOWN from an acquire: the lease in doubt; else "" */
+    char message[512];                  /* what was wrong, where, what to do; never a password; cut at a character */
 } lh_error;
 
 /* ---- The store -----------------------------------------------------------------------------------------------------
@@ -117,29 +117,29 @@ typedef struct lh_store lh_store;
 typedef struct lh_lease lh_lease;
 
 enum {
-    LH_AT_OPEN_NOTHING = 0,  /* the index is looked at before the first grant */
-    LH_AT_OPEN_VERIFY = 1,   /* the index must be there: needs no more than find on the collection */
-    LH_AT_OPEN_MIGRATE = 2,  /* lh_migrate(); one round trip when there is nothing to do */
+    LH_AT_OPEN_NOTHING = 0, /* the index is looked at before the first grant */
+    LH_AT_OPEN_VERIFY = 1,  /* the index must be there: needs no more than find on the collection */
+    LH_AT_OPEN_MIGRATE = 2, /* lh_migrate(); one round trip when there is nothing to do */
 };
 
 struct lh_migrate_options;
 
 typedef struct lh_store_options {
     size_t size;
-    const char *uri;         /* a MongoDB connection string. A weaker write concern than majority is refused (LH_CONFIG);
+    const char *uri;        /* a MongoDB connection string. A weaker write concern than majority is refused (LH_CONFIG);
                                 timeouts in it are honoured where they are shorter than `timeout_ms` */
-    const char *db;          /* NULL: the URI's, else "leasehold" */
-    const char *collection;  /* NULL: "workspace_locks" */
-    const char *owner;       /* owner of leases whose acquire names none. NULL: user@host */
-    const char *app_name;    /* as the server's log and currentOp show it. NULL: "leasehold" */
-    int64_t timeout_ms;      /* how long one call may take when the server does not answer: 100 … 600,000; default 10,000 */
-    int64_t clock_skew_ms;   /* grace: nobody is taken over before its end + this; 0 … 60,000; default 500. One value per
+    const char *db;         /* NULL: the URI's, else "leasehold" */
+    const char *collection; /* NULL: "workspace_locks" */
+    const char *owner;      /* owner of leases whose acquire names none. NULL: user@host */
+    const char *app_name;   /* as the server's log and currentOp show it. NULL: "leasehold" */
+    int64_t timeout_ms; /* how long one call may take when the server does not answer: 100 … 600,000; default 10,000 */
+    int64_t clock_skew_ms; /* grace: nobody is taken over before its end + this; 0 … 60,000; default 500. One value per
                                 deployment. Exclusion by expiry holds while the clocks of any two members that were
                                 primary during the lease differ by no more (invariant 1) */
-    uint32_t max_waiters;    /* queue bound per key: 1 … 10,000; default 1,000 */
-    uint32_t max_shared;     /* shared holders per key: 1 … 1,000; default 128 */
-    uint32_t pool_size;      /* connections at most: 1 … 1,000; default 16 */
-    int at_open;             /* one of LH_AT_OPEN_…; default LH_AT_OPEN_VERIFY */
+    uint32_t max_waiters;  /* queue bound per key: 1 … 10,000; default 1,000 */
+    uint32_t max_shared;   /* shared holders per key: 1 … 1,000; default 128 */
+    uint32_t pool_size;    /* connections at most: 1 … 1,000; default 16 */
+    int at_open;           /* one of LH_AT_OPEN_…; default LH_AT_OPEN_VERIFY */
     const struct lh_migrate_options *migrate; /* for LH_AT_OPEN_MIGRATE; NULL: its defaults */
 } lh_store_options;
 
@@ -183,48 +183,48 @@ enum { LH_EXCLUSIVE = 0, LH_SHARED = 1 };
 
 /* Why an acquire was told `busy`. */
 enum {
-    LH_WHY_HELD = 1,       /* somebody holds it */
-    LH_WHY_QUEUE = 2,      /* it is free, or shared, but others wait in front */
-    LH_WHY_MALFORMED = 3,  /* its document cannot be read: held, until an operator breaks it */
-    LH_WHY_FULL = 4,       /* as many shared holders as the store allows */
-    LH_WHY_RACE = 5,       /* others kept winning the race for a fresh key */
+    LH_WHY_HELD = 1,      /* somebody holds it */
+    LH_WHY_QUEUE = 2,     /* it is free, or shared, but others wait in front */
+    LH_WHY_MALFORMED = 3, /* its document cannot be read: held, until an operator breaks it */
+    LH_WHY_FULL = 4,      /* as many shared holders as the store allows */
+    LH_WHY_RACE = 5,      /* others kept winning the race for a fresh key */
 };
 /* "held", "queue", "malformed", "full", "race". */
 LH_API const char *lh_why_word(int why);
 
 typedef struct lh_holder {
-    const char *owner;        /* "" where the document names none (`user_id` is shown where there is no `owner`) */
-    const char *host;         /* "" where unknown */
-    const char *purpose;      /* "" where none was given */
-    int64_t pid;              /* 0 where unknown */
-    int mode;                 /* LH_EXCLUSIVE or LH_SHARED */
-    int64_t token;            /* 0 for a lock of older code */
-    int64_t acquired_at_ms;   /* 0 where unknown */
-    int64_t expires_at_ms;    /* LH_NEVER: no end, or one that cannot be read */
-    int64_t remaining_ms;     /* by the server's clock when it answered; 0 or less: past its end. LH_NEVER likewise */
+    const char *owner;      /* "" where the document names none (`user_id` is shown where there is no `owner`) */
+    const char *host;       /* "" where unknown */
+    const char *purpose;    /* "" where none was given */
+    int64_t pid;            /* 0 where unknown */
+    int mode;               /* LH_EXCLUSIVE or LH_SHARED */
+    int64_t token;          /* 0 for a lock of older code */
+    int64_t acquired_at_ms; /* 0 where unknown */
+    int64_t expires_at_ms;  /* LH_NEVER: no end, or one that cannot be read */
+    int64_t remaining_ms;   /* by the server's clock when it answered; 0 or less: past its end. LH_NEVER likewise */
 } lh_holder;
 
 typedef struct lh_waiter {
     const char *owner, *purpose;
     int mode;
-    int64_t since_ms;         /* when it queued */
+    int64_t since_ms; /* when it queued */
 } lh_waiter;
 
 typedef struct lh_record {
-    const char *key;          /* for a document whose workspace_id is no string: its value as extended JSON */
-    int state;                /* LH_FREE, LH_HELD or LH_MALFORMED (counts as held) */
-    const char *problem;      /* LH_MALFORMED: what cannot be read, in words; else "" */
-    int64_t token;            /* the highest ever granted on the key; 0 if none was */
-    bool expired;             /* its holder is past its end and nobody took over yet: LH_FREE, and released_how is "expire" */
-    size_t holders, waiters;  /* how many the deployment counted; lh_record_holder() may give fewer (see there) */
-    int64_t now_ms;           /* the server's clock when it answered */
+    const char *key;     /* for a document whose workspace_id is no string: its value as extended JSON */
+    int state;           /* LH_FREE, LH_HELD or LH_MALFORMED (counts as held) */
+    const char *problem; /* LH_MALFORMED: what cannot be read, in words; else "" */
+    int64_t token;       /* the highest ever granted on the key; 0 if none was */
+    bool expired; /* its holder is past its end and nobody took over yet: LH_FREE, and released_how is "expire" */
+    size_t holders, waiters; /* how many the deployment counted; lh_record_holder() may give fewer (see there) */
+    int64_t now_ms;          /* the server's clock when it answered */
     /* How the previous holder ended; released_how is "" where that is unknown. */
-    const char *released_how;     /* "release", "expire", "transfer" or "break" */
+    const char *released_how; /* "release", "expire", "transfer" or "break" */
     const char *released_owner, *released_by, *released_reason;
     int64_t released_at_ms;
     /* Only from an acquire that was told busy: */
-    int why;                  /* LH_WHY_… */
-    int64_t retry_after_ms;   /* when asking again is worth it: a hint */
+    int why;                /* LH_WHY_… */
+    int64_t retry_after_ms; /* when asking again is worth it: a hint */
 } lh_record;
 
 /* The i-th holder and waiter, NULL past the last. A record from lh_acquire() carries one holder (of several readers, the
@@ -236,13 +236,14 @@ LH_API void lh_record_free(lh_record *record);
 /* ---- Leases --------------------------------------------------------------------------------------------------------*/
 typedef struct lh_acquire_options {
     size_t size;
-    int64_t ttl_ms;        /* 1,000 … 604,800,000 (7 days); default 30,000 */
-    int mode;              /* LH_EXCLUSIVE (default) or LH_SHARED */
-    const char *owner;     /* 1–256 bytes: who, for people; never a proof of anything. NULL: the store's */
-    const char *purpose;   /* up to 1,024 bytes: why, for people. NULL: none */
-    const char *lease_id;  /* LH_LEASE_ID_LEN hexadecimal digits, from a good random source, never used before: for a caller
+    int64_t ttl_ms;      /* 1,000 … 604,800,000 (7 days); default 30,000 */
+    int mode;            /* LH_EXCLUSIVE (default) or LH_SHARED */
+    const char *owner;   /* 1–256 bytes: who, for people; never a proof of anything. NULL: the store's */
+    const char *purpose; /* up to 1,024 bytes: why, for people. NULL: none */
+    const char
+        *lease_id; /* LH_LEASE_ID_LEN hexadecimal digits, from a good random source, never used before: for a caller
                               that records the id before it asks. NULL: the library draws one */
-    int64_t timeout_ms;    /* 0: the store's */
+    int64_t timeout_ms; /* 0: the store's */
 } lh_acquire_options;
 
 #define LH_ACQUIRE_OPTIONS_INIT                                                                                        \
@@ -265,7 +266,8 @@ LH_API int lh_acquire(lh_store *store, const char *key, const lh_acquire_options
 /* A handle on a lease that somebody else acquired: another process goes on with it. No command is sent and nothing is
  * believed (lh_lease_valid() is false) until the first lh_lease_renew() succeeded. Freeing the handle does not release.
  * LH_OK: *ret_lease. LH_INVALID, LH_MEMORY. */
-LH_API int lh_lease_attach(lh_store *store, const char *key, const char *lease_id, lh_lease **ret_lease, lh_error *error);
+LH_API int lh_lease_attach(lh_store *store, const char *key, const char *lease_id, lh_lease **ret_lease,
+                           lh_error *error);
 
 /* Extends the lease to the later of its present end and now + ttl_ms (0: the ttl it has). One command. Never shortens,
  * never revives a lease that has ended, never changes the token (invariant 4).
@@ -293,11 +295,12 @@ LH_API int64_t lh_lease_remaining_ms(const lh_lease *lease);
  * attached lease that was not renewed yet. Send it along with what is written under the lease, and refuse a smaller one. */
 LH_API int64_t lh_lease_token(const lh_lease *lease);
 LH_API const char *lh_lease_key(const lh_lease *lease);
-LH_API const char *lh_lease_id(const lh_lease *lease);   /* a capability: whoever knows it may renew and release */
+LH_API const char *lh_lease_id(const lh_lease *lease); /* a capability: whoever knows it may renew and release */
 LH_API const char *lh_lease_owner(const lh_lease *lease);
 LH_API int lh_lease_mode(const lh_lease *lease);
 LH_API int64_t lh_lease_ttl_ms(const lh_lease *lease);
-LH_API int64_t lh_lease_expires_at_ms(const lh_lease *lease);  /* by the server's clock, as last heard; 0: not heard yet */
+LH_API int64_t
+lh_lease_expires_at_ms(const lh_lease *lease); /* by the server's clock, as last heard; 0: not heard yet */
 
 /* Frees the handle and forgets the lease, which is not released: it ends with its ttl, unless somebody attaches to it by
  * its id. A handle may be freed before or after its store is closed. */
@@ -311,12 +314,12 @@ LH_API int lh_status(lh_store *store, const char *key, lh_record **ret_record, l
 
 typedef struct lh_list_options {
     size_t size;
-    const char *prefix;   /* only keys that begin with this; NULL: all */
-    const char *owner;    /* only keys that this owner holds (or waits for); NULL: all */
-    bool expired;         /* only holders past their end that nobody took over */
-    bool malformed;       /* only documents that cannot be read */
-    bool free_too;        /* also keys that are free; without it only held and malformed ones are given */
-    uint64_t limit;       /* 0: all */
+    const char *prefix; /* only keys that begin with this; NULL: all */
+    const char *owner;  /* only keys that this owner holds (or waits for); NULL: all */
+    bool expired;       /* only holders past their end that nobody took over */
+    bool malformed;     /* only documents that cannot be read */
+    bool free_too;      /* also keys that are free; without it only held and malformed ones are given */
+    uint64_t limit;     /* 0: all */
 } lh_list_options;
 
 #define LH_LIST_OPTIONS_INIT                                                                                           \
@@ -331,9 +334,9 @@ LH_API int lh_list(lh_store *store, const lh_list_options *options, int (*each)(
 
 typedef struct lh_break_options {
     size_t size;
-    const char *reason;  /* why: required, 1–1,024 bytes; stored with the key */
-    const char *by;      /* who; NULL: the store's owner */
-    int64_t token;       /* break only if this is still the grant's token; -1: whatever is held now */
+    const char *reason; /* why: required, 1–1,024 bytes; stored with the key */
+    const char *by;     /* who; NULL: the store's owner */
+    int64_t token;      /* break only if this is still the grant's token; -1: whatever is held now */
 } lh_break_options;
 
 #define LH_BREAK_OPTIONS_INIT                                                                                          \
@@ -352,8 +355,8 @@ LH_API int lh_break(lh_store *store, const char *key, const lh_break_options *op
 
 typedef struct lh_cleanup_options {
     size_t size;
-    int64_t older_than_ms;  /* how long free, or past its end: at least 1,000; default 86,400,000 (24 h) */
-    bool dry_run;           /* count, change nothing */
+    int64_t older_than_ms; /* how long free, or past its end: at least 1,000; default 86,400,000 (24 h) */
+    bool dry_run;          /* count, change nothing */
     int (*progress)(void *arg, uint64_t looked_at, uint64_t removed); /* after each batch; not 0 ends with LH_STOPPED */
     void *progress_arg;
 } lh_cleanup_options;
@@ -364,9 +367,10 @@ typedef struct lh_cleanup_options {
     }
 
 typedef struct lh_cleanup_report {
-    uint64_t removed;          /* documents deleted: free, or past their end, for that long */
-    uint64_t holders_dropped;  /* holders past their end + grace, not yet that long: marked as ended, the queue's head granted */
-    uint64_t waiters_dropped;  /* waiters that stopped beating */
+    uint64_t removed; /* documents deleted: free, or past their end, for that long */
+    uint64_t
+        holders_dropped; /* holders past their end + grace, not yet that long: marked as ended, the queue's head granted */
+    uint64_t waiters_dropped; /* waiters that stopped beating */
 } lh_cleanup_report;
 
 /* Removes what is dead, in bounded batches; each document is judged again by the server in the write that changes it.
@@ -384,22 +388,22 @@ enum { LH_INDEX_PRESENT = 0, LH_INDEX_CREATED = 1, LH_INDEX_CONVERTED = 2, LH_IN
 /* One survivor and why, for `verdict` below. Borrowed for the call. */
 typedef struct lh_verdict {
     const char *key;
-    const char *survivor;      /* its _id as extended JSON */
-    const char *reason;        /* a sentence: why it stays */
-    uint64_t losers;           /* how many documents go */
+    const char *survivor; /* its _id as extended JSON */
+    const char *reason;   /* a sentence: why it stays */
+    uint64_t losers;      /* how many documents go */
 } lh_verdict;
 
 typedef struct lh_migrate_options {
     size_t size;
-    bool dry_run;          /* look and report, change nothing */
-    bool remove;           /* may move duplicates to the archive. false: duplicates are LH_CONFIG, and reported. Default true */
-    bool no_archive;       /* delete the losers without keeping a copy */
-    const char *archive;   /* NULL: "<collection>_archive" */
-    bool quarantine;       /* move documents whose workspace_id is no string to the archive too */
-    int64_t timeout_ms;    /* for the whole migration, waiting for other migrators included: default 600,000 */
+    bool dry_run; /* look and report, change nothing */
+    bool remove;  /* may move duplicates to the archive. false: duplicates are LH_CONFIG, and reported. Default true */
+    bool no_archive;     /* delete the losers without keeping a copy */
+    const char *archive; /* NULL: "<collection>_archive" */
+    bool quarantine;     /* move documents whose workspace_id is no string to the archive too */
+    int64_t timeout_ms;  /* for the whole migration, waiting for other migrators included: default 600,000 */
     int (*progress)(void *arg, const char *step, uint64_t done, uint64_t total); /* total 0: unknown; not 0 stops */
     void (*verdict)(void *arg, const lh_verdict *verdict);
-    void *arg;             /* of both */
+    void *arg; /* of both */
 } lh_migrate_options;
 
 #define LH_MIGRATE_OPTIONS_INIT                                                                                        \
@@ -408,14 +412,14 @@ typedef struct lh_migrate_options {
     }
 
 typedef struct lh_migrate_report {
-    int index;                /* LH_INDEX_… at the end */
-    uint64_t scanned;         /* documents looked at (0 when the index was there) */
-    uint64_t duplicate_keys;  /* keys with more than one document */
-    uint64_t removed;         /* losers deleted (dry run: that would be) */
-    uint64_t archived;        /* copies written to the archive */
-    uint64_t quarantined;     /* documents without a string workspace_id moved to the archive */
-    uint64_t malformed;       /* documents without a string workspace_id found, plus those with an unreadable expires_at */
-    uint64_t waited_ms;       /* how long another migrator was waited for */
+    int index;               /* LH_INDEX_… at the end */
+    uint64_t scanned;        /* documents looked at (0 when the index was there) */
+    uint64_t duplicate_keys; /* keys with more than one document */
+    uint64_t removed;        /* losers deleted (dry run: that would be) */
+    uint64_t archived;       /* copies written to the archive */
+    uint64_t quarantined;    /* documents without a string workspace_id moved to the archive */
+    uint64_t malformed; /* documents without a string workspace_id found, plus those with an unreadable expires_at */
+    uint64_t waited_ms; /* how long another migrator was waited for */
     uint64_t elapsed_ms;
 } lh_migrate_report;
 

@@ -9,13 +9,13 @@
 #include "backoff.h"
 #include "clock.h"
 #include "doc.h"
-#include "held.h"
 #include "index.h"
 #include "key.h"
+#include "lease_held.h"
 
 enum { CODE_DUPLICATE_KEY = 11000 };
-#define RACES_MAX 8           /* lost races for a fresh key until the caller is told */
-#define INDEX_AGE_MS 60000    /* how old the last look at the index may be when an acquire inserted */
+#define RACES_MAX    8     /* lost races for a fresh key until the caller is told */
+#define INDEX_AGE_MS 60000 /* how old the last look at the index may be when an acquire inserted */
 
 /* A first grant (an insert) takes its token from the cluster time at which the command started. If the command was then blocked while
  * the document was deleted, that is older than tokens of the deleted document may be. Cleanup deletes what was free for at least a
@@ -109,7 +109,8 @@ static next take(request *r, const lh_mine *mine, bool inserted, int64_t sent, i
 {
     int64_t now = lh_clock_ms(), deadline = sent + r->o.ttl_ms - LH_DRIFT_MS(r->o.ttl_ms);
     if (now >= deadline)
-        return give_back(r, ret_outcome, "the grant was answered after the lease had ended: ask again, or with a longer ttl");
+        return give_back(r, ret_outcome,
+                         "the grant was answered after the lease had ended: ask again, or with a longer ttl");
     if (inserted && now - sent >= INSERT_BELIEVED_MS)
         return give_back(r, ret_outcome, "the server took too long for a first grant to be believed: ask again");
     if (inserted) {
@@ -146,18 +147,21 @@ static int64_t retry_after_ms(const request *r, const lh_holder *holder)
 /* Says who holds it. Takes the record. */
 static int tell_busy(request *r, lh_record *record, int why)
 {
-    static const char *const sentences[] = {
-        [LH_WHY_HELD] = "is held by",           [LH_WHY_QUEUE] = "is waited for by others; it is held by",
-        [LH_WHY_MALFORMED] = "has a document that cannot be read, which counts as held by",
-        [LH_WHY_FULL] = "has as many shared holders as are allowed; one is",
-        [LH_WHY_RACE] = "is asked for by many at once; it is held by"};
+    static const char *const sentences[] = {[LH_WHY_HELD] = "is held by",
+                                            [LH_WHY_QUEUE] = "is waited for by others; it is held by",
+                                            [LH_WHY_MALFORMED] =
+                                                "has a document that cannot be read, which counts as held by",
+                                            [LH_WHY_FULL] = "has as many shared holders as are allowed; one is",
+                                            [LH_WHY_RACE] = "is asked for by many at once; it is held by"};
     if (!record)
         return lh_fail_memory(r->error);
     const lh_holder *holder = lh_record_holder(record, 0);
     record->why = why;
     record->retry_after_ms = retry_after_ms(r, holder);
     int outcome = lh_fail(r->error, LH_BUSY, "\"%s\" %s %s", r->key, sentences[why],
-                          holder && *holder->owner ? holder->owner : holder ? "somebody unnamed" : "nobody");
+                          holder && *holder->owner ? holder->owner
+                          : holder                 ? "somebody unnamed"
+                                                   : "nobody");
     if (r->ret_busy)
         *r->ret_busy = record;
     else
@@ -170,13 +174,15 @@ static next judge_answer(request *r, const lh_answer *answer, int *ret_outcome)
     const bson_t *reply = &answer->reply, *document = &answer->document;
     lh_mine mine;
     bson_iter_t top, existing;
-    bool inserted = bson_iter_init(&top, reply) && bson_iter_find_descendant(&top, "lastErrorObject.updatedExisting", &existing) &&
+    bool inserted = bson_iter_init(&top, reply) &&
+                    bson_iter_find_descendant(&top, "lastErrorObject.updatedExisting", &existing) &&
                     !bson_iter_bool(&existing);
     lh_doc_mine(document, r->id, &mine);
     if (mine.holds && mine.written)
         return take(r, &mine, inserted, answer->sent, ret_outcome);
     if (mine.holds || mine.lapsed) /* granted by an attempt whose answer was lost long ago */
-        return give_back(r, ret_outcome, "the lease ended before its grant was answered: ask again, or with a longer ttl");
+        return give_back(r, ret_outcome,
+                         "the lease ended before its grant was answered: ask again, or with a longer ttl");
     if (mine.released) {
         *ret_outcome = lh_fail(r->error, LH_LOST, "this lease id was used before: an id is good for one lease");
         return r->o.lease_id ? NEXT_DONE : NEXT_NEW_ID;
@@ -210,9 +216,10 @@ static next judge_failure(request *r, int outcome, int server_code, const bson_t
         return NEXT_DONE;
     if (is_race(reply))
         return NEXT_RACE;
-    *ret_outcome = lh_fail(r->error, LH_CONFIG,
-                           "%s.%s has a unique index on other fields than workspace_id, which keeps new leases out: drop that index",
-                           r->store->db, r->store->collection);
+    *ret_outcome = lh_fail(
+        r->error, LH_CONFIG,
+        "%s.%s has a unique index on other fields than workspace_id, which keeps new leases out: drop that index",
+        r->store->db, r->store->collection);
     return NEXT_DONE;
 }
 

@@ -4,9 +4,9 @@
 
 #include "lease.h"
 
-#define BATCH_MAX 1000
-#define RETENTION_MIN_MS 1000 /* acquire.c (INSERT_BELIEVED_MS) relies on it */
-#define PATIENCE_MS (24 * 3600 * INT64_C(1000))
+#define BATCH_MAX        1000
+#define RETENTION_MIN_MS 1000 /* lease_acquire.c (INSERT_BELIEVED_MS) relies on it */
+#define PATIENCE_MS      (24 * 3600 * INT64_C(1000))
 
 typedef struct {
     bson_t ids;
@@ -49,8 +49,8 @@ static uint64_t lesser(uint64_t a, uint64_t b)
 static void write_batch(cleaning *c, batch *b, bool remove, uint64_t *ret_changed)
 {
     bson_t command = BSON_INITIALIZER, reply;
-    (remove ? lh_pipeline_remove_many : lh_pipeline_settle_many)(c->store->pipelines, c->store->collection, &c->vars, &b->ids,
-                                                                &command);
+    (remove ? lh_pipeline_remove_many : lh_pipeline_settle_many)(c->store->pipelines, c->store->collection, &c->vars,
+                                                                 &b->ids, &command);
     lh_call call = {.what = remove ? "remove what is free" : "mark what has ended",
                     .command = &command,
                     .deadline = lh_store_deadline(c->store, 0)};
@@ -78,7 +78,8 @@ static void flush(cleaning *c, batch *b, bool remove)
         c->report->waiters_dropped += changed == b->n ? b->waiters : lesser(b->waiters, changed);
     }
     batch_clear(b);
-    if (c->outcome == LH_OK && c->o->progress && c->o->progress(c->o->progress_arg, c->looked_at, c->report->removed) != 0)
+    if (c->outcome == LH_OK && c->o->progress &&
+        c->o->progress(c->o->progress_arg, c->looked_at, c->report->removed) != 0)
         c->outcome = lh_fail(c->error, LH_STOPPED, "stopped by the caller");
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What a store holds, and what it may hold: leases with a handle, and acquires whose outcome stayed unknown. */
-#ifndef LH_HELD_H
-#define LH_HELD_H
+#ifndef LH_LEASE_HELD_H
+#define LH_LEASE_HELD_H
 
 #include "lease.h"
 
@@ -13,11 +13,11 @@ struct lh_lease {
     char *key, *owner;
     char id[LH_LEASE_ID_ROOM];
     int mode;
-    pthread_mutex_t lock;                             /* of what follows */
-    bool over;                                        /* released, or lost */
-    int64_t deadline, token, ttl_ms, expires_at_ms;   /* deadline on lh_clock_ms(); token 0: attached, not yet renewed */
-    struct lh_lease *next, *previous;                 /* in the store's list, under the store's lock */
-    bool held;                                        /* it is in that list */
+    pthread_mutex_t lock;                           /* of what follows */
+    bool over;                                      /* released, or lost */
+    int64_t deadline, token, ttl_ms, expires_at_ms; /* deadline on lh_clock_ms(); token 0: attached, not yet renewed */
+    struct lh_lease *next, *previous;               /* in the store's list, under the store's lock */
+    bool held;                                      /* it is in that list */
 };
 
 /* A handle; the caller fills what an answer said. NULL: out of memory. */

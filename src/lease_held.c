@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The two lists of a store. Threads: the store's lock guards them; nothing is sent while it is held. */
-#include "held.h"
+#include "lease_held.h"
 
 #include <stdlib.h>
 #include <string.h>
