@@ -6,7 +6,29 @@
 #include <mongoc/mongoc.h>
 #include <string.h>
 
-/* Most URIs that do not parse have one of these faults; the sentence names the likely one without quoting anything. */
+/* What is wrong with the user name and password, or NULL. Looked at before the driver is asked: it takes what follows the
+ * first '@' for a host, and would look for a host that is part of a password, and say so. */
+static const char *userinfo_fault(const char *uri)
+{
+    const char *scheme_end = strstr(uri, "://");
+    if (!scheme_end)
+        return NULL;
+    const char *hosts = scheme_end + 3, *last_at = strrchr(hosts, '@');
+    if (!last_at)
+        return NULL;
+    if (hosts + strcspn(hosts, "/?#[]") < last_at)
+        return "its user name or password has a character that must be percent-encoded (: / ? # [ ] @ %), or an option "
+               "has an "
+               "'@', which is %40 there";
+    if (strchr(hosts, '@') != last_at)
+        return "it has more than one '@': write '@' in a user name or password as %40";
+    for (const char *c = hosts; c < last_at; c++)
+        if (*c == '%' && strspn(c + 1, "0123456789abcdefABCDEF") < 2)
+            return "its user name or password has a '%' that begins no percent-code: write it as %25";
+    return NULL;
+}
+
+/* The likely fault of a URI that the driver refused: without quoting anything of it. */
 static const char *likely_fault(const char *uri)
 {
     if (strncmp(uri, "mongodb://", 10) != 0 && strncmp(uri, "mongodb+srv://", 14) != 0)
@@ -14,17 +36,6 @@ static const char *likely_fault(const char *uri)
     const char *hosts = strstr(uri, "://") + 3;
     if (!*hosts || *hosts == '/' || *hosts == '?')
         return "it names no host";
-    const char *last_at = strrchr(hosts, '@');
-    if (last_at && strchr(hosts, '@') != last_at)
-        return "it has more than one '@': write '@' in a user name or password as %40";
-    if (last_at) {
-        size_t userinfo = strcspn(hosts, "/?#[]");
-        if (hosts + userinfo < last_at)
-            return "its user name or password has a character that must be percent-encoded (: / ? # [ ] @ %)";
-        for (const char *c = hosts; c < last_at; c++)
-            if (*c == '%' && (strspn(c + 1, "0123456789abcdefABCDEF") < 2))
-                return "its user name or password has a '%' that begins no percent-code: write it as %25";
-    }
     if (strchr(hosts, '?') && !strchr(hosts, '/'))
         return "its options must stand behind a '/': mongodb://host/?option=value";
     return "a host, a port or an option in it is not valid";
@@ -78,9 +89,11 @@ int lh_store_uri_parse(const lh_store_options *options, int64_t socket_timeout_m
                        lh_error *error)
 {
     bson_error_t ignored; /* it may quote the password */
-    mongoc_uri_t *uri = mongoc_uri_new_with_error(options->uri, &ignored);
+    const char *fault = userinfo_fault(options->uri);
+    mongoc_uri_t *uri = fault ? NULL : mongoc_uri_new_with_error(options->uri, &ignored);
     if (!uri)
-        return lh_fail(error, LH_CONFIG, "the connection string does not parse: %s", likely_fault(options->uri));
+        return lh_fail(error, LH_CONFIG, "the connection string does not parse: %s",
+                       fault ? fault : likely_fault(options->uri));
     int outcome = refuse_weak_write_concern(uri, error);
     if (outcome == LH_OK && !bound_all(uri, options, socket_timeout_ms))
         outcome = lh_fail(error, LH_INVALID, "app_name has more than %d bytes", MONGOC_HANDSHAKE_APPNAME_MAX);
