@@ -91,7 +91,7 @@ static int run(const struct cli *cli)
         record_print_busy(&cli->out, cli_key(cli), wait.busy);
     lh_record_free(wait.busy);
     lh_lease_free(wait.lease); /* before the store, which would release it */
-    lh_store_close(store);
+    connect_close(store, code);
     return exit;
 }
 

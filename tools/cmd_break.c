@@ -89,7 +89,7 @@ static int run(const struct cli *cli)
     else
         exit = out_error(&cli->out, &error);
     lh_record_free(record);
-    lh_store_close(store);
+    connect_close(store, code);
     return exit;
 }
 

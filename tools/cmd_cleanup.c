@@ -77,7 +77,7 @@ static int run(const struct cli *cli)
     if (code == LH_OK)
         code = lh_cleanup(store, &options, &report, &error);
     out_progress(&cli->out, NULL);
-    lh_store_close(store);
+    connect_close(store, code);
     if (code != LH_OK)
         return out_error(&cli->out, &error);
     print_report(&cli->out, options.dry_run, &report);

@@ -96,7 +96,7 @@ static int run(const struct cli *cli)
     if (code == LH_OK)
         code = lh_list(store, &options, each, &list, &error);
     table_flush(&list.table);
-    lh_store_close(store);
+    connect_close(store, code);
     if (code == LH_STOPPED && ferror(stdout))
         return EXIT_UNKNOWN;
     if (code == LH_STOPPED)

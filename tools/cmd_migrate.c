@@ -162,7 +162,7 @@ static int run(const struct cli *cli)
     if (code == LH_OK)
         code = settle(&migration, store, &error);
     if (code != LH_OK) {
-        lh_store_close(store);
+        connect_close(store, code);
         return out_error(&cli->out, &error);
     }
     code = lh_migrate(store, options, &migration.report, &error);
@@ -171,7 +171,7 @@ static int run(const struct cli *cli)
         print_json(&migration, code, &error);
     else if (!cli->out.quiet)
         print_report(&migration, code);
-    lh_store_close(store);
+    connect_close(store, code);
     if (code == LH_OK)
         return EXIT_DONE;
     struct out plain = cli->out;

@@ -46,7 +46,7 @@ static int run(const struct cli *cli)
         exit = out_error(&cli->out, &error);
     }
     lh_lease_free(lease);
-    lh_store_close(store);
+    connect_close(store, code);
     return exit;
 }
 

@@ -76,7 +76,7 @@ static int run(const struct cli *cli)
     }
     lh_record_free(record);
     lh_lease_free(lease); /* before the store: what was renewed is not ours to release */
-    lh_store_close(store);
+    connect_close(store, code);
     return exit;
 }
 

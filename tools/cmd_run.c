@@ -124,10 +124,12 @@ static int run_holding(const struct cli *cli, struct guard *guard, lh_lease *lea
     return out_error(&cli->out, &error);
 }
 
+/* Returns the exit code; *ret_code is what the acquire returned. */
 static int acquire_and_run(const struct cli *cli, struct guard *guard, struct wait *wait, const sigset_t *signals,
-                           const sigset_t *mask)
+                           const sigset_t *mask, int *ret_code)
 {
-    switch (wait_acquire(wait)) {
+    *ret_code = wait_acquire(wait);
+    switch (*ret_code) {
     case LH_OK:
         return run_holding(cli, guard, wait->lease, signals, mask);
     case LH_BUSY:
@@ -175,7 +177,7 @@ static int run(const struct cli *cli)
 
     block_signals(&ending, &signals, &mask);
     struct guard guard = {.pid = -1, .fd = -1};
-    int exit;
+    int exit, code = LH_OK;
     if (!guard_start(&guard)) { /* before the store, which starts threads */
         out_fail(&wait.error, LH_MEMORY, "the system has no process left");
         exit = out_error(&cli->out, &wait.error);
@@ -183,13 +185,13 @@ static int run(const struct cli *cli)
         exit = out_error(&cli->out, &wait.error);
     } else {
         wait.store = store;
-        exit = acquire_and_run(cli, &guard, &wait, &signals, &mask);
+        exit = acquire_and_run(cli, &guard, &wait, &signals, &mask, &code);
     }
     if (guard.fd >= 0)
         guard_stop(&guard);
     lh_record_free(wait.busy);
     lh_lease_free(wait.lease);
-    lh_store_close(store);
+    connect_close(store, code);
     return exit;
 }
 

@@ -11,22 +11,23 @@ static int run(const struct cli *cli)
     lh_store *store = NULL;
     lh_record *record = NULL;
     lh_error error;
+    int code = connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error);
+    if (code == LH_OK)
+        code = lh_status(store, cli_key(cli), &record, &error);
+
     int exit;
-    if (connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error) != LH_OK ||
-        lh_status(store, cli_key(cli), &record, &error) != LH_OK) {
+    if (code != LH_OK)
         exit = out_error(&cli->out, &error);
-        goto out;
-    }
-    if (cli->out.json)
-        record_print_json(record);
-    else if (cli->out.quiet)
-        puts(record_state(record));
     else
+        exit = record->state == LH_MALFORMED ? EXIT_DATA : EXIT_DONE;
+    if (code == LH_OK && cli->out.json)
+        record_print_json(record);
+    else if (code == LH_OK && cli->out.quiet)
+        puts(record_state(record));
+    else if (code == LH_OK)
         record_print(&cli->out, record);
-    exit = record->state == LH_MALFORMED ? EXIT_DATA : EXIT_DONE;
-out:
     lh_record_free(record);
-    lh_store_close(store);
+    connect_close(store, code);
     return exit;
 }
 

@@ -5,11 +5,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { URI_SIZE = 16384 };
+enum { URI_SIZE = 16384, CLOSE_MS = 50 };
 
 /* Reads until the end, at most `size` bytes; -1 with errno. */
 static ssize_t read_all(int fd, char *buffer, size_t size)
@@ -116,4 +118,33 @@ int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner, 
     code = lh_store_open(&options, ret_store, error);
     explicit_bzero(buffer, sizeof buffer);
     return code;
+}
+
+static void *close_store(void *store)
+{
+    lh_store_close(store);
+    return NULL;
+}
+
+/* The driver waits up to half a second for a thread of its own that watches the server. Nobody at a prompt should: the
+ * goodbye to the server comes before that, so it gets its time, and then the process just ends (see main). */
+void connect_close(lh_store *store, int code)
+{
+    bool patient = code == LH_UNKNOWN;
+#ifdef __SANITIZE_ADDRESS__
+    patient = true; /* leaks are looked for */
+#endif
+    pthread_t thread;
+    if (!store)
+        return;
+    if (patient || pthread_create(&thread, NULL, close_store, store) != 0) {
+        lh_store_close(store);
+        return;
+    }
+    struct timespec until;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += CLOSE_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    (void)pthread_timedjoin_np(thread, NULL, &until);
 }

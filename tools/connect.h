@@ -9,6 +9,10 @@
  * be NULL. LH_OK, or what to tell. */
 int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner, lh_store **ret_store, lh_error *error);
 
+/* Closes the store, NULL too, before the process ends. `code`: what the last call on it returned; after LH_UNKNOWN all is
+ * done that can be done about the lease in doubt, else no time is spent. */
+void connect_close(lh_store *store, int code);
+
 /* What --timeout says. */
 int64_t connect_timeout_ms(const struct cli *cli);
 

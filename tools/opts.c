@@ -117,10 +117,10 @@ static const struct opt_spec *menu_find(const struct menu *menu, int value)
     return NULL;
 }
 
-/* "--uri=secret" → "--uri": an error must not repeat the value. */
+/* "--uri=secret" → "--uri", "--urimongodb://secret" → "--urimongodb": an error must not repeat the value. */
 static void option_name(const char *word, char buffer[64])
 {
-    (void)snprintf(buffer, 64, "%.*s", (int)strcspn(word, "="), word);
+    (void)snprintf(buffer, 64, "%.*s", (int)strcspn(word, "=:"), word);
 }
 
 static int unknown_option(const struct menu *menu, const char *word, lh_error *error)

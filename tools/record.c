@@ -280,7 +280,7 @@ void record_print_busy(const struct out *out, const char *key, const lh_record *
         printf("  %zu waiting in front\n", record->waiters);
     if (record && record->retry_after_ms > 0) {
         text_from_duration(record->retry_after_ms, duration);
-        out_label("try again");
+        out_label("retry");
         printf("in %s, or let --wait do it\n", duration);
     }
 }

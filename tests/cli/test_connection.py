@@ -114,3 +114,16 @@ def test_a_grant_that_cannot_be_told_is_released(cli, voice):
     os.close(writer)
     assert done.returncode == 74
     assert cli("--json", "status", "k").json["state"] == "free"
+
+
+def test_nothing_is_left_in_shared_memory(cli):
+    shared = Path("/dev/shm")
+    process = cli.start("acquire", "k", "--wait", "forever", "--ttl", "1s")
+    assert process.wait(timeout=10) == 0
+    killed = cli.start("acquire", "k", "--wait", "forever")
+    time.sleep(0.5)
+    killed.kill()
+    killed.wait()
+    for done in (process, killed):
+        done.communicate()
+        assert not (shared / f"mongoc-{done.pid}").exists()

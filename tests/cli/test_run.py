@@ -2,12 +2,14 @@
 """run: CMD holds the lease as long as it runs, and never longer than the lease."""
 import json
 import os
+import pty
+import select
 import signal
 import time
-from pathlib import Path
 
 import pytest
-from conftest import alive, wait_until
+from conftest import BINARY, alive, wait_until
+from tunnel import Tunnel
 
 
 def state(cli, key="k"):
@@ -211,7 +213,6 @@ def test_stopped_for_a_while_it_goes_on(cli, tmp_path):
 
 def test_the_server_going_away_ends_the_command_before_the_lease(cli, tmp_path):
     """Through a tunnel that then keeps silent: a renewal that hangs delays nothing."""
-    from tunnel import Tunnel
     with Tunnel(cli.env["LEASEHOLD_URI"]) as tunnel:
         process, pid = start_sleeper(cli, tmp_path, "--ttl", "3s", script="trap '' TERM; while :; do sleep 0.05; done",
                                      env={"LEASEHOLD_URI": tunnel.uri})
@@ -243,21 +244,81 @@ def test_readers_run_together(cli, tmp_path):
         process.communicate()
 
 
-def test_on_a_terminal_the_command_has_the_foreground(cli):
-    import pty
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execve(Path(cli.env.get("SHELL_FOR_TEST", "/bin/sh")), ["sh", "-c", f'"{_binary()}" run k -- sh -c \'read x; echo "got $x"\'; echo "status $?"'], cli.env)
-    time.sleep(1)
-    os.write(terminal, b"hello\n")
-    shown = b""
-    while b"status" not in shown:
-        shown += os.read(terminal, 1024)
-    os.waitpid(pid, 0)
-    os.close(terminal)
-    assert b"got hello" in shown and b"status 0" in shown
+class Terminal:
+    """A shell with job control on a terminal of its own."""
+
+    def __init__(self, cli):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execve("/bin/sh", ["sh", "-i"], cli.env | {"PS1": "prompt> ", "PATH": f"{BINARY.parent}:{os.environ['PATH']}"})
+        self.shown = ""
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def expect(self, text, seconds=10):
+        """Waits until it is shown, and forgets what came before."""
+        end = time.monotonic() + seconds
+        while text not in self.shown:
+            assert time.monotonic() < end, self.shown
+            if select.select([self.fd], [], [], 0.1)[0]:
+                self.shown += os.read(self.fd, 4096).decode()
+        self.shown = self.shown.partition(text)[2]
+
+    def close(self):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
 
 
-def _binary():
-    from conftest import BINARY
-    return BINARY
+@pytest.fixture
+def terminal(cli):
+    terminal = Terminal(cli)
+    terminal.expect("prompt> ")
+    yield terminal
+    terminal.close()
+
+
+def test_on_a_terminal_the_command_reads_and_the_shell_gets_it_back(terminal):
+    terminal.type("leasehold run k -- sh -c 'echo rea\"\"dy; read x; echo got $x'; echo sta\"\"tus $?\n")
+    terminal.expect("ready")
+    terminal.type("hello\n")
+    terminal.expect("got hello")
+    terminal.expect("status 0")
+    terminal.type("echo my tu\"\"rn\n")
+    terminal.expect("my turn")
+
+
+def test_control_c_ends_the_command(cli, terminal):
+    terminal.type("leasehold run k -- sh -c 'echo rea\"\"dy; sleep 60'; echo sta\"\"tus $?\n")
+    terminal.expect("ready")
+    terminal.type("\x03")
+    terminal.expect("status 130")
+    assert state(cli) == "free"
+
+
+def test_control_z_stops_both_and_fg_goes_on(cli, terminal):
+    terminal.type("leasehold run k --ttl 1m -- sh -c 'echo rea\"\"dy; read x; echo got $x'; echo sta\"\"tus $?\n")
+    terminal.expect("ready")
+    terminal.type("\x1a")
+    terminal.expect("prompt> ")
+    terminal.type("fg\n")
+    terminal.expect("leasehold run")
+    time.sleep(0.3)
+    terminal.type("hello\n")
+    terminal.expect("got hello")
+    terminal.expect("prompt> ")
+    assert state(cli) == "free"
+
+
+def test_woken_after_the_lease_s_end_a_stopped_command_does_not_go_on(cli, terminal):
+    terminal.type("leasehold run k --ttl 1s -- sh -c 'echo rea\"\"dy; read x; echo got $x'\n")
+    terminal.expect("ready")
+    terminal.type("\x1a")
+    terminal.expect("prompt> ")
+    time.sleep(1.5)
+    terminal.type("fg\n")
+    terminal.expect("the command was ended")
+    terminal.expect("prompt> ")
+    terminal.type("echo sta\"\"tus $?\n")
+    terminal.expect("status 76")

@@ -132,7 +132,7 @@ def test_stored_control_characters_never_reach_the_terminal(cli, locks):
         shown = result.out + result.err
         assert "a\\x1b[2Jb" in shown, result
         assert not [c for c in shown if unicodedata.category(c) in ("Cc", "Cf") and c != "\n"]
-    locks.update_one({}, {"$set": {"id": "y"}})
+    locks.update_one({}, {"$set": {"id": "y", "owner": evil, "expires_at": ahead(3600)}})
     result = cli("--json", "status", "k")
     assert result.json["holders"][0]["owner"] == evil
     assert not [c for c in result.out if unicodedata.category(c) == "Cc" and c != "\n"]
