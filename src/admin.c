@@ -131,7 +131,9 @@ static int list_one(void *arg, const bson_t *answer)
         return 1;
     }
     if (l->o.prefix && strncmp(record->key, l->o.prefix, strlen(l->o.prefix)) != 0) {
-        l->state = ENDED; /* sorted: nothing behind it begins with the prefix */
+        /* Sorted: nothing behind it begins with the prefix. (A key that is no string stands somewhere else.) */
+        if (record->state != LH_MALFORMED && strcmp(record->key, l->o.prefix) > 0)
+            l->state = ENDED;
     } else if (is_wanted(l, record)) {
         if (l->each(l->arg, record) != 0)
             l->state = STOPPED_BY_CALLER;
@@ -205,7 +207,10 @@ static int break_seen(lh_store *store, const char *key, const lh_break_options *
         lh_mine broken = {0};
         if (answer.there)
             lh_doc_mine(&answer.document, mine, &broken);
-        if (!broken.released)
+        if (!broken.released && answer.maybe)
+            outcome =
+                lh_fail(error, LH_UNKNOWN, "\"%s\" was broken, or changed hands just then: look at it again", key);
+        else if (!broken.released)
             outcome = lh_fail(error, LH_LOST, "\"%s\" changed hands meanwhile: look again, nothing was broken", key);
     }
     bson_destroy(&answer.reply);

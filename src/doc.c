@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TOKEN_MAX (INT64_C(1) << 62)
+#define TOKEN_MAX ((INT64_C(1) << 62) - 1)
 
 static const char *type_name(bson_type_t type)
 {
@@ -138,24 +138,53 @@ bool lh_doc_problem(const bson_t *document, char *problem, size_t size)
         if (find_problem(&value, problem, size))
             return true;
         has_key |= strcmp(bson_iter_key(&value), "workspace_id") == 0;
-        if (strcmp(bson_iter_key(&value), "maps_ok") == 0 && !bson_iter_as_bool(&value)) {
-            (void)snprintf(problem, size, "shared or waiters has fields that are missing or of the wrong type");
-            return true;
-        }
     }
     if (!has_key)
         (void)snprintf(problem, size, "workspace_id is missing");
     return !has_key;
 }
 
-/* A string field's value, or NULL. */
+bool lh_doc_reply_problem(const bson_t *document, char *problem, size_t size)
+{
+    bson_iter_t maps_ok;
+    if (lh_doc_problem(document, problem, size))
+        return true;
+    if (!bson_iter_init_find(&maps_ok, document, "maps_ok") || bson_iter_as_bool(&maps_ok))
+        return false;
+    (void)snprintf(problem, size, "shared or waiters has fields that are missing or of the wrong type");
+    return true;
+}
+
+static bool is_same_string(const bson_t *document, const char *a, const char *b)
+{
+    bson_iter_t top, left, right;
+    if (!bson_iter_init(&top, document) || !bson_iter_find_descendant(&top, a, &left) || !BSON_ITER_HOLDS_UTF8(&left) ||
+        !bson_iter_init(&top, document) || !bson_iter_find_descendant(&top, b, &right) || !BSON_ITER_HOLDS_UTF8(&right))
+        return false;
+    uint32_t left_len, right_len;
+    const char *left_text = bson_iter_utf8(&left, &left_len), *right_text = bson_iter_utf8(&right, &right_len);
+    return left_len == right_len && memcmp(left_text, right_text, left_len) == 0;
+}
+
+bool lh_doc_is_freed(const bson_t *document)
+{
+    bson_iter_t end, top, at;
+    int64_t end_ms;
+    return is_same_string(document, "id", "released.id") && bson_iter_init_find(&end, document, "expires_at") &&
+           lh_doc_instant(&end, &end_ms) && bson_iter_init(&top, document) &&
+           bson_iter_find_descendant(&top, "released.at", &at) && BSON_ITER_HOLDS_DATE_TIME(&at) &&
+           end_ms <= bson_iter_date_time(&at);
+}
+
+/* A string field's value, or NULL: there is none, or it has a NUL inside and is no string of ours. */
 static const char *find_string(const bson_t *document, const char *path)
 {
     bson_iter_t top, value;
     if (!bson_iter_init(&top, document) || !bson_iter_find_descendant(&top, path, &value) ||
         !BSON_ITER_HOLDS_UTF8(&value))
         return NULL;
-    return bson_iter_utf8(&value, NULL);
+    const char *text = bson_iter_utf8(&value, NULL);
+    return strlen(text) == utf8_len(&value) ? text : NULL;
 }
 
 static int64_t find_date(const bson_t *document, const char *path, int64_t otherwise)
@@ -185,6 +214,7 @@ void lh_doc_mine(const bson_t *document, const char *lease_id, lh_mine *ret_mine
     bson_iter_t top, value;
     if (id && strcmp(id, lease_id) == 0 && !ret_mine->released) {
         ret_mine->token = find_number(document, "token");
+        ret_mine->acquired_at_ms = find_date(document, "acquired_at", 0);
         ret_mine->written = find_date(document, "renewed_at", 0) == ret_mine->now_ms;
         ret_mine->ttl_ms = find_number(document, "ttl_ms");
         ret_mine->expires_at_ms = LH_NEVER;
@@ -197,6 +227,9 @@ void lh_doc_mine(const bson_t *document, const char *lease_id, lh_mine *ret_mine
             return;
         (void)snprintf(path, sizeof path, "shared.%s.token", lease_id);
         ret_mine->token = find_number(document, path);
+        ret_mine->mode = LH_SHARED;
+        (void)snprintf(path, sizeof path, "shared.%s.acquired_at", lease_id);
+        ret_mine->acquired_at_ms = find_date(document, path, 0);
         (void)snprintf(path, sizeof path, "shared.%s.renewed_at", lease_id);
         ret_mine->written = find_date(document, path, 0) == ret_mine->now_ms;
         (void)snprintf(path, sizeof path, "shared.%s.ttl_ms", lease_id);
@@ -208,16 +241,10 @@ void lh_doc_mine(const bson_t *document, const char *lease_id, lh_mine *ret_mine
     ret_mine->lapsed = !ret_mine->holds;
 }
 
-bool lh_doc_has_more(const bson_t *document)
-{
-    bson_iter_t more;
-    return bson_iter_init_find(&more, document, "more") && bson_iter_as_bool(&more);
-}
-
 bool lh_doc_is_held_alone(const bson_t *document, int64_t grace_ms)
 {
-    const char *id = find_string(document, "id"), *released = find_string(document, "released.id");
-    if (id && ((released && strcmp(id, released) == 0) || strncmp(id, "shared:", 7) == 0))
+    const char *id = find_string(document, "id");
+    if (lh_doc_is_freed(document) || (id && strncmp(id, "shared:", 7) == 0))
         return false;
     bson_iter_t value;
     int64_t end;

@@ -15,6 +15,12 @@ bool lh_doc_instant(const bson_iter_t *value, int64_t *ret_ms);
 /* Why a document cannot be read: "expires_at is an array", in `problem`; false when it can. */
 bool lh_doc_problem(const bson_t *document, char *problem, size_t size);
 
+/* The same of the document that a findAndModify returned, whose maps the server has judged. */
+bool lh_doc_reply_problem(const bson_t *document, char *problem, size_t size);
+
+/* Is it marked as released, and was not extended since by an old program that still thinks that it holds it? */
+bool lh_doc_is_freed(const bson_t *document);
+
 /* How one lease id stands in the document that a findAndModify returned. */
 typedef struct lh_mine {
     bool holds;    /* exclusive or shared, and neither released nor ended by `now_ms` */
@@ -22,14 +28,13 @@ typedef struct lh_mine {
     bool lapsed;   /* it holds, but its end has passed: nobody took over yet */
     bool released; /* it was the last to be released (or taken over) here */
     bool ended;    /* … and by its own release, or nobody took over after its end */
-    int64_t token, ttl_ms, expires_at_ms, now_ms;
+    int mode;      /* LH_EXCLUSIVE or LH_SHARED */
+    int64_t token, ttl_ms, acquired_at_ms, expires_at_ms, now_ms;
 } lh_mine;
 
 void lh_doc_mine(const bson_t *document, const char *lease_id, lh_mine *ret_mine);
 
-/* Of a document that a short form returned: is there more to it than its exclusive holder, readers or waiters? Is it held by
- * one exclusive holder who is alive (or by nobody knows whom), so that no acquire can be granted? */
-bool lh_doc_has_more(const bson_t *document);
+/* Is it held by one exclusive holder who is alive (or by nobody knows whom), so that no acquire can be granted? */
 bool lh_doc_is_held_alone(const bson_t *document, int64_t grace_ms);
 
 /* The whole record of a stored document (the server's clock, `now_ms`, says who is alive). NULL: out of memory. */

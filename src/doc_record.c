@@ -56,18 +56,13 @@ static const char *keep(box *b, const char *text, size_t len)
     for (size_t i = 0; i < len; i++)
         if (copy[i] == '\0')
             copy[i] = '?';
-    while (!bson_utf8_validate(copy, len, false)) {
-        size_t good = 0; /* mend the first byte behind the longest valid beginning */
-        for (size_t step = 1; step <= 4 && good + step <= len;) {
-            if (bson_utf8_validate(copy + good, step, false)) {
-                good += step;
-                step = 1;
-            } else {
-                step++;
-            }
-        }
-        if (good < len)
-            copy[good] = '?';
+    for (size_t at = 0; at < len;) {
+        size_t n = 1; /* of the character here */
+        while (n <= 4 && at + n <= len && !bson_utf8_validate(copy + at, n, false))
+            n++;
+        if (n > 4 || at + n > len)
+            copy[at] = '?', n = 1;
+        at += n;
     }
     return copy;
 }
@@ -151,15 +146,6 @@ static void read_released(box *b, const bson_t *document)
                  get_string(b, &released, "reason"), get_date(&released, "at"));
 }
 
-/* Does `field` of the document, an object, hold this string under `name`? */
-static bool same_string(const bson_t *document, const char *a, const char *b)
-{
-    bson_iter_t top, left, right;
-    return bson_iter_init(&top, document) && bson_iter_find_descendant(&top, a, &left) && BSON_ITER_HOLDS_UTF8(&left) &&
-           bson_iter_init(&top, document) && bson_iter_find_descendant(&top, b, &right) &&
-           BSON_ITER_HOLDS_UTF8(&right) && strcmp(bson_iter_utf8(&left, NULL), bson_iter_utf8(&right, NULL)) == 0;
-}
-
 static bool is_held_by_readers(const bson_t *document)
 {
     bson_iter_t id, shared;
@@ -233,7 +219,7 @@ static bson_t *wrap(const bson_t *document)
 static void read_holders(box *b, const bson_t *document, bool whole, int64_t now_ms, int64_t grace_ms)
 {
     lh_record *r = &b->record;
-    bool freed = same_string(document, "id", "released.id");
+    bool freed = lh_doc_is_freed(document);
     bson_t *wrapped = wrap(document);
     bson_iter_t top;
     (void)bson_iter_init_find(&top, wrapped, "d");
@@ -268,7 +254,7 @@ static lh_record *make_record(const bson_t *document, bool whole, int64_t now_ms
         return NULL;
     lh_record *r = &b->record;
     r->now_ms = now_ms;
-    if (lh_doc_problem(document, b->problem, sizeof b->problem)) {
+    if ((whole ? lh_doc_problem : lh_doc_reply_problem)(document, b->problem, sizeof b->problem)) {
         r->state = LH_MALFORMED;
         r->problem = b->problem;
     }

@@ -10,6 +10,7 @@ enum { CODE_NAMESPACE_NOT_FOUND = 26, CODE_DUPLICATE_KEY = 11000 };
 
 typedef struct {
     lh_index_state state;
+    bool collated;   /* the collection has a default collation: a query for "a" would find "A" */
     char wrong[256]; /* what is wrong with an index of our name, or with one on our key; "" */
 } finding;
 
@@ -55,6 +56,8 @@ static int judge_index(void *arg, const bson_t *index)
         bson_iter_init_find(&value, index, "name") && BSON_ITER_HOLDS_UTF8(&value) ? bson_iter_utf8(&value, NULL) : "";
     bool ours = strcmp(name, LH_INDEX_NAME) == 0, on_key = is_on_key(index), unique = is_true(index, "unique");
     const char *unfit = unfit_option(index);
+    if (strcmp(name, "_id_") == 0 && bson_iter_init_find(&value, index, "collation")) /* it has the collection's own */
+        found->collated = true;
     if (on_key && unique && !unfit) { /* under any name: it does what we need */
         found->state = LH_INDEX_STATE_RIGHT;
     } else if (ours && !on_key) {
@@ -72,6 +75,8 @@ int lh_index_look(lh_store *store, int64_t deadline, lh_index_state *ret_state, 
 {
     bson_t command = BSON_INITIALIZER;
     BSON_APPEND_UTF8(&command, "listIndexes", store->collection);
+    BSON_APPEND_BOOL(&command, "includeBuildUUIDs",
+                     true); /* an index that is being built is then not taken for one that is there */
     finding found = {.state = LH_INDEX_STATE_NONE};
     lh_error mine;
     lh_call call = {.what = "list the indexes", .command = &command, .deadline = deadline, .bare = true};
@@ -86,6 +91,11 @@ int lh_index_look(lh_store *store, int64_t deadline, lh_index_state *ret_state, 
             *error = mine;
         return outcome;
     }
+    if (found.collated)
+        return lh_fail(
+            error, LH_CONFIG,
+            "%s.%s was created with a collation, which can make two keys one: leases need a collection without",
+            store->db, store->collection);
     if (found.state != LH_INDEX_STATE_RIGHT && *found.wrong)
         return lh_fail(error, LH_CONFIG,
                        "the index %s of %s.%s %s: drop it (db.%s.dropIndex(\"%s\")) and migrate again", LH_INDEX_NAME,

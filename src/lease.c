@@ -19,6 +19,8 @@
 #include "key.h"
 #include "lease_held.h"
 
+#define UNREADABLE "the document of this key cannot be read: %s; look at it with `leasehold status`"
+
 bool lh_lease_id_new(char ret_id[LH_LEASE_ID_ROOM])
 {
     static const char digits[] = "0123456789abcdef";
@@ -69,9 +71,10 @@ static int run_form(lh_store *store, lh_do what, bool whole, const lh_vars *vars
 {
     bson_t command = BSON_INITIALIZER;
     lh_pipeline_command(store->pipelines, what, whole, store->collection, vars, &command);
-    lh_call call = {.what = what_in_words(what), .command = &command, .deadline = deadline};
+    lh_call call = {.what = what_in_words(what), .command = &command, .deadline = deadline, .maybe = answer->maybe};
     bson_destroy(&answer->reply);
     int outcome = lh_store_run(store, &call, &answer->reply, &answer->sent, error);
+    answer->maybe = call.maybe;
     bson_destroy(&command);
     bson_iter_t value;
     answer->there = false;
@@ -85,7 +88,7 @@ static int run_form(lh_store *store, lh_do what, bool whole, const lh_vars *vars
 }
 
 /* Does the short form's answer settle it? It does when it did what was asked, or when the whole form would not either. */
-static bool is_settled(lh_do what, const lh_vars *vars, const lh_answer *answer)
+static bool is_settled(lh_do what, const lh_vars *vars, lh_answer *answer)
 {
     if (!answer->there)
         return true;
@@ -93,18 +96,19 @@ static bool is_settled(lh_do what, const lh_vars *vars, const lh_answer *answer)
     lh_doc_mine(&answer->document, vars->me, &mine);
     switch (what) {
     case LH_DO_ACQUIRE_EXCLUSIVE:
+        answer->maybe |= mine.holds && !mine.written; /* an earlier attempt was applied: the whole form has to say so */
         return mine.holds ? mine.written : lh_doc_is_held_alone(&answer->document, vars->grace_ms);
     case LH_DO_RENEW:
-        return mine.holds ? mine.written || mine.token != vars->token : !lh_doc_has_more(&answer->document);
+        return mine.holds && mine.written;
     default:
-        return mine.ended || (!mine.holds && !mine.lapsed && !lh_doc_has_more(&answer->document));
+        return mine.ended;
     }
 }
 
 int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, int64_t deadline, lh_answer *answer,
                  lh_error *error)
 {
-    answer->there = false;
+    answer->there = answer->maybe = false;
     bson_init(&answer->reply);
     int outcome = lh_store_contact(store, deadline, error); /* only then it is known which clock gives the tokens */
     if (outcome != LH_OK)
@@ -120,20 +124,19 @@ int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, i
 }
 
 /* Sends the release of a lease id; LH_OK also when it was released before, or ended and nobody took over. */
-static int leave(lh_store *store, const char *key, const char *lease_id, int64_t deadline, lh_error *error)
+static int leave(lh_store *store, const char *key, const char *lease_id, bool whole, int64_t deadline, lh_error *error)
 {
     lh_answer answer;
     lh_vars vars = lh_lease_vars(store, key, lease_id);
-    int outcome = lh_lease_run(store, LH_DO_LEAVE, false, &vars, deadline, &answer, error);
+    int outcome = lh_lease_run(store, LH_DO_LEAVE, whole, &vars, deadline, &answer, error);
     lh_mine mine = {0};
     char problem[128];
-    if (outcome == LH_OK && answer.there && lh_doc_problem(&answer.document, problem, sizeof problem)) {
-        outcome = lh_fail(error, LH_DATA,
-                          "the document of this key cannot be read: %s; look at it with `leasehold status`", problem);
-    } else if (outcome == LH_OK) {
-        if (answer.there)
-            lh_doc_mine(&answer.document, lease_id, &mine);
-        if (!mine.ended)
+    if (outcome == LH_OK && answer.there)
+        lh_doc_mine(&answer.document, lease_id, &mine);
+    if (outcome == LH_OK && !mine.ended) {
+        if (answer.there && lh_doc_reply_problem(&answer.document, problem, sizeof problem))
+            outcome = lh_fail(error, LH_DATA, UNREADABLE, problem);
+        else if (!answer.maybe) /* else an attempt whose answer was lost released it, and others came since */
             outcome = lh_fail(error, LH_LOST, "the lease is not (or no longer) the key's: nothing was changed");
     }
     bson_destroy(&answer.reply);
@@ -142,7 +145,9 @@ static int leave(lh_store *store, const char *key, const char *lease_id, int64_t
 
 void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t deadline)
 {
-    (void)leave(store, key, lease_id, deadline, NULL);
+    int outcome = leave(store, key, lease_id, false, deadline, NULL);
+    if (outcome == LH_UNKNOWN || outcome == LH_UNREACHABLE)
+        lh_held_doubt(store, key, lease_id, LH_TTL_DEFAULT_MS);
 }
 
 static int check(const lh_lease *lease, lh_error *error)
@@ -154,7 +159,8 @@ static int check(const lh_lease *lease, lh_error *error)
 
 static int64_t remaining_ms_locked(const lh_lease *lease)
 {
-    int64_t ms = lease->over ? 0 : lease->deadline - lh_clock_ms();
+    bool mine = !lease->over && lease->store->pid == getpid(); /* a forked child holds nothing */
+    int64_t ms = mine ? lease->deadline - lh_clock_ms() : 0;
     return ms > 0 ? ms : 0;
 }
 
@@ -173,7 +179,8 @@ int lh_lease_release(lh_lease *lease, lh_error *error)
     if (outcome != LH_OK)
         return outcome;
     end(lease);
-    return leave(lease->store, lease->key, lease->id, lh_store_deadline(lease->store, 0), error);
+    return leave(lease->store, lease->key, lease->id, lease->mode == LH_SHARED, lh_store_deadline(lease->store, 0),
+                 error);
 }
 
 /* The answer to a renewal, sent at `sent`. */
@@ -185,29 +192,32 @@ static int believe(lh_lease *lease, const lh_mine *mine, int64_t sent, lh_error 
     bool late = lh_clock_ms() >= (first ? sent + mine->ttl_ms - LH_DRIFT_MS(mine->ttl_ms) : lease->deadline);
     if (lease->over || late || (!first && mine->token != lease->token)) {
         outcome = lh_fail(error, LH_LOST, "the lease ended before the renewal was answered");
+        lh_held_doubt(lease->store, lease->key, lease->id, mine->ttl_ms); /* the server extended it */
     } else {
         int64_t deadline = sent + mine->ttl_ms - LH_DRIFT_MS(mine->ttl_ms);
         if (first || deadline > lease->deadline)
             lease->deadline = deadline;
         lease->token = mine->token;
+        lease->mode = mine->mode;
         lease->ttl_ms = mine->ttl_ms;
         lease->expires_at_ms = mine->expires_at_ms;
     }
     pthread_mutex_unlock(&lease->lock);
+    if (outcome == LH_OK && first)
+        lh_held_forget_doubt(lease->store, lease->id); /* it is believed after all: not to be released at close */
     return outcome;
 }
 
 static int judge_renewal(lh_lease *lease, const bson_t *document, int64_t sent, lh_record **ret_record, lh_error *error)
 {
     char problem[128];
-    if (document && lh_doc_problem(document, problem, sizeof problem))
-        return lh_fail(error, LH_DATA,
-                       "the document of this key cannot be read: %s; look at it with `leasehold status`", problem);
     lh_mine mine = {0};
     if (document)
         lh_doc_mine(document, lease->id, &mine);
     if (mine.holds && mine.written)
         return believe(lease, &mine, sent, error);
+    if (document && lh_doc_reply_problem(document, problem, sizeof problem))
+        return lh_fail(error, LH_DATA, UNREADABLE, problem);
     if (ret_record)
         *ret_record = document ? lh_doc_reply_record(document, lease->store->clock_skew_ms)
                                : lh_doc_free_record(lease->key, mine.now_ms);
@@ -223,11 +233,16 @@ int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_e
     int outcome = check(lease, error);
     if (outcome != LH_OK)
         return outcome;
+    if (ret_record)
+        *ret_record = NULL;
     if (ttl_ms != 0 && (ttl_ms < LH_TTL_MIN_MS || ttl_ms > LH_TTL_MAX_MS))
         return lh_fail(error, LH_INVALID, "ttl_ms is %lld: it must be 1,000 (a second) to 604,800,000 (7 days)",
                        (long long)ttl_ms);
+    int64_t deadline = lh_store_deadline(lease->store, 0);
     pthread_mutex_lock(&lease->lock);
     int64_t token = lease->token;
+    if (token != 0 && lease->deadline < deadline)
+        deadline = lease->deadline; /* an answer after that is worth nothing */
     bool over = lease->over || (token != 0 && remaining_ms_locked(lease) == 0);
     pthread_mutex_unlock(&lease->lock);
     if (over) {
@@ -242,12 +257,13 @@ int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_e
                            lh_store_deadline(lease->store, 0), &answer, error);
     if (outcome == LH_OK)
         outcome = judge_renewal(lease, answer.there ? &answer.document : NULL, answer.sent, ret_record, error);
-    else if (outcome ==
-             LH_UNKNOWN) /* a renewal that was applied and not heard of does no harm: not a doubt to settle */
+    else if (outcome == LH_UNKNOWN) /* no harm if it was applied */
         outcome = lh_fail(error, LH_UNREACHABLE,
                           "cannot renew the lease: no answer in time; it is still valid for %lld ms: try again",
                           (long long)lh_lease_remaining_ms(lease));
     bson_destroy(&answer.reply);
+    if (outcome == LH_UNREACHABLE && token != 0 && lh_lease_remaining_ms(lease) == 0)
+        outcome = lh_fail(error, LH_LOST, "the lease has ended: no server answered its renewal in time");
     if (outcome == LH_LOST)
         end(lease);
     return outcome;

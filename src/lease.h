@@ -18,6 +18,7 @@ lh_vars lh_lease_vars(const lh_store *store, const char *key, const char *lease_
 typedef struct lh_answer {
     bson_t reply, document;
     bool there;
+    bool maybe; /* an earlier attempt may have been applied, and its answer was lost */
     int64_t sent;
 } lh_answer;
 

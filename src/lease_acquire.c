@@ -17,9 +17,10 @@ enum { CODE_DUPLICATE_KEY = 11000 };
 #define RACES_MAX    8     /* lost races for a fresh key until the caller is told */
 #define INDEX_AGE_MS 60000 /* how old the last look at the index may be when an acquire inserted */
 
-/* A first grant (an insert) takes its token from the cluster time at which the command started. If the command was then blocked while
- * the document was deleted, that is older than tokens of the deleted document may be. Cleanup deletes what was free for at least a
- * second, so an insert answered within a second cannot have seen that: later ones are not believed. */
+/* A first grant (an insert) takes its token from the cluster time at which the command started. If the command was then
+ * blocked while the document was deleted, that is older than tokens of the deleted document may be. Cleanup deletes what was free
+ * for at least a second, so an insert answered within a second cannot have seen that: later ones are not believed. Where the
+ * insert's own answer was lost, its acquired_at stands for its start. */
 #define INSERT_BELIEVED_MS 1000
 #define RETRY_AFTER_CAP_MS 5000
 
@@ -99,21 +100,25 @@ static int hand_out(request *r, const lh_mine *mine, int64_t deadline)
     lease->token = mine->token;
     lease->ttl_ms = r->o.ttl_ms;
     lease->expires_at_ms = mine->expires_at_ms;
+    lh_held_forget_doubt(r->store, r->id);
     lh_held_add(lease);
     *r->ret_lease = lease;
     return LH_OK;
 }
 
-/* The document says that it is mine. */
+/* The document says that it is mine, by this command or, if its answer was lost, by an earlier attempt. */
 static next take(request *r, const lh_mine *mine, bool inserted, int64_t sent, int *ret_outcome)
 {
-    int64_t now = lh_clock_ms(), deadline = sent + r->o.ttl_ms - LH_DRIFT_MS(r->o.ttl_ms);
+    int64_t ttl_ms = mine->ttl_ms < r->o.ttl_ms ? mine->ttl_ms : r->o.ttl_ms;
+    int64_t now = lh_clock_ms(), deadline = sent + ttl_ms - LH_DRIFT_MS(ttl_ms);
+    bool earlier = mine->acquired_at_ms != mine->now_ms;
+    int64_t took_ms = (now - sent) + (mine->now_ms - mine->acquired_at_ms);
     if (now >= deadline)
         return give_back(r, ret_outcome,
                          "the grant was answered after the lease had ended: ask again, or with a longer ttl");
-    if (inserted && now - sent >= INSERT_BELIEVED_MS)
+    if ((inserted || earlier) && took_ms >= INSERT_BELIEVED_MS)
         return give_back(r, ret_outcome, "the server took too long for a first grant to be believed: ask again");
-    if (inserted) {
+    if (inserted || earlier) {
         *ret_outcome = lh_index_require(r->store, INDEX_AGE_MS, r->deadline, r->error);
         if (*ret_outcome != LH_OK) {
             lh_lease_leave(r->store, r->key, r->id, lh_store_deadline(r->store, 0));
@@ -178,6 +183,12 @@ static next judge_answer(request *r, const lh_answer *answer, int *ret_outcome)
                     bson_iter_find_descendant(&top, "lastErrorObject.updatedExisting", &existing) &&
                     !bson_iter_bool(&existing);
     lh_doc_mine(document, r->id, &mine);
+    if (mine.holds && mine.mode != r->o.mode) {
+        *ret_outcome = lh_fail(r->error, LH_INVALID,
+                               "this lease id already holds the key as %s, which cannot be changed: release it first",
+                               mine.mode == LH_SHARED ? "one of several that share it" : "its exclusive holder");
+        return NEXT_DONE;
+    }
     if (mine.holds && mine.written)
         return take(r, &mine, inserted, answer->sent, ret_outcome);
     if (mine.holds || mine.lapsed) /* granted by an attempt whose answer was lost long ago */
@@ -208,7 +219,7 @@ static next judge_failure(request *r, int outcome, int server_code, const bson_t
 {
     *ret_outcome = outcome;
     if (outcome == LH_UNKNOWN) {
-        lh_held_doubt(r->store, r->key, r->id);
+        lh_held_doubt(r->store, r->key, r->id, r->o.ttl_ms);
         if (r->error)
             memcpy(r->error->lease_id, r->id, LH_LEASE_ID_ROOM);
     }

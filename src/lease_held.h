@@ -23,14 +23,16 @@ struct lh_lease {
 /* A handle; the caller fills what an answer said. NULL: out of memory. */
 lh_lease *lh_lease_new(lh_store *store, const char *key, const char *lease_id);
 
-/* Sends the release of a lease id, and does not care what came of it. */
+/* Sends the release of a lease id that nobody believes in; if that cannot be done now, it becomes a doubt. */
 void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t deadline);
 
 void lh_held_add(lh_lease *lease);
 void lh_held_remove(lh_lease *lease);
 
-/* Remembers that `lease_id` may hold `key`, to release it when the store is closed. */
-void lh_held_doubt(lh_store *store, const char *key, const char *lease_id);
+/* Remembers for `ttl_ms` (longer it cannot live) that `lease_id` may hold `key`, to release it when the store is closed; or
+ * that it need not be. */
+void lh_held_doubt(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms);
+void lh_held_forget_doubt(lh_store *store, const char *lease_id);
 
 /* Releases all, as long as the deadline allows, and forgets it. */
 void lh_held_release_all(lh_store *store, int64_t deadline);

@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the parts of the migration share. migrate.c walks the steps; the others each know one thing:
  *
+ *   migrate_convert  what is done under the migration lease
  *   migrate_lease    who migrates: one process at a time, so that they do not do the same work. Nothing relies on it
  *   migrate_index    the commands about the collection and its index
  *   migrate_judge    which document of a key stays, and the sentence why
  *   migrate_order    the server's order of values
- *   migrate_dedupe   walks the documents in the index's order, or all of them to count
- *   migrate_archive  moves judged documents: archive, raise the survivor's token, delete if unchanged, mark
+ *   migrate_survey   walks all documents, to count
+ *   migrate_dedupe   walks the index, and has what does not stay moved
+ *   migrate_move     moves judged documents: archive, raise the survivor's token, delete if unchanged, mark
+ *   migrate_slice    those that are moved together (migrate_slice.h)
+ *   migrate_archive  what the archive looks like
  *
  * Inside, LH_LOST means "the ground moved: look at the index again": the migration lease is somebody else's, or the index
- * or the collection changed under us. It never reaches the caller. */
+ * or the collection changed under us; LH_BUSY means "another process is at work: wait, then look". Neither reaches the
+ * caller. */
 #ifndef LH_MIGRATE_H
 #define LH_MIGRATE_H
 
+#include "backoff.h"
 #include "index.h"
 
 enum {
@@ -33,11 +39,14 @@ typedef struct lh_migration {
     const lh_migrate_options *options;
     lh_migrate_report *report;
     char *archive, *leases; /* names of collections */
+    char index[128];        /* the name of the index that is converted: ours, or an older one on the same key */
     int64_t deadline;
     uint64_t total;           /* documents, roughly; 0: unknown */
     uint64_t bad_keys;        /* of the last walk: documents without a string workspace_id, and … */
     char bad_example[160];    /* … the _id of one of them */
     char me[33];              /* our name in the migration lease */
+    bool fit;                 /* the collection is an ordinary one */
+    bool counted;             /* without leave to remove: it was seen that there is nothing to remove */
     bool held;                /* the migration lease is ours */
     int64_t renew_at;         /* on lh_clock_ms() */
     int64_t server_ms, at_ms; /* the server's clock, and lh_clock_ms() when it was that */
@@ -51,6 +60,12 @@ int lh_migrate_progress(const lh_migration *m, const char *step, uint64_t done, 
 
 /* The sentence for documents without a string workspace_id that stand in the way. */
 int lh_migrate_fail_bad_keys(const lh_migration *m, lh_error *error);
+
+/* Sleeps between two attempts, not beyond the deadline. */
+void lh_migrate_pause(const lh_migration *m, lh_backoff *pause);
+
+/* ---- migrate_convert.c: what is done under the migration lease. *ret_index: LH_INDEX_… */
+int lh_migrate_convert(lh_migration *m, int *ret_index, lh_error *error);
 
 /* ---- migrate_lease.c */
 void lh_migrate_lease_init(lh_migration *m);
@@ -78,11 +93,17 @@ int lh_migrate_check_kind(lh_migration *m, lh_error *error);
  * LH_SERVER with server_code LH_CODE_DUPLICATE_KEY. */
 int lh_migrate_create(lh_migration *m, bool unique, bool *ret_there, lh_error *error);
 
+/* After LH_LOST from creating a plain index: is there one on the key under another name, fit to be converted? Then that is
+ * m->index and LH_OK; LH_CONFIG: there is one that is not fit; LH_LOST: none. */
+int lh_migrate_adopt(lh_migration *m, lh_error *error);
+
 /* From here on the server refuses new duplicates. LH_LOST: the index is gone. */
 int lh_migrate_prepare(lh_migration *m, lh_error *error);
 
 /* Makes the index unique. *ret_done: false when duplicates are left. LH_LOST: the index is gone or not prepared. */
-int lh_migrate_convert(lh_migration *m, bool *ret_done, lh_error *error);
+int lh_migrate_make_unique(lh_migration *m, bool *ret_done, lh_error *error);
+
+int lh_migrate_is_empty(lh_migration *m, bool *ret_empty, lh_error *error);
 
 /* m->total, from the collection's own count. */
 void lh_migrate_count(lh_migration *m);
@@ -126,20 +147,33 @@ bool lh_document_unreadable(const bson_t *document);
 /* The value of _id as extended JSON, cut to fit. */
 void lh_document_id_text(const bson_t *document, char *ret_text, size_t size);
 
-/* ---- migrate_dedupe.c */
+/* ---- migrate_survey.c */
 typedef struct lh_walk {
     uint64_t duplicate_keys, losers; /* found */
     uint64_t removed;                /* deleted by us, quarantined ones too */
     uint64_t left;                   /* judged, but changed or gone meanwhile: to be judged again */
 } lh_walk;
 
-/* Reads all documents, sorted (by the index when `index` is true), and counts; tells verdicts when `tell`. */
+/* Reads all documents, sorted (by m->index when `index` is true), and counts; tells verdicts when `tell`. */
 int lh_migrate_survey(lh_migration *m, bool index, bool tell, lh_walk *ret_walk, lh_error *error);
 
+/* Begins a walk: nothing was seen yet. */
+void lh_walk_begin(lh_migration *m, lh_walk *walk);
+
+/* Which fields a walk needs. */
+void lh_walk_append_projection(bson_t *command);
+
+/* Counts a document without a string key. */
+void lh_walk_count_odd(lh_migration *m, const bson_t *document);
+
+/* Are the group's documents of this key? */
+bool lh_group_has_key(const lh_group *group, const char *key, uint32_t len);
+
+/* ---- migrate_dedupe.c */
 /* Walks the index and moves what does not stay. */
 int lh_migrate_dedupe(lh_migration *m, lh_walk *ret_walk, lh_error *error);
 
-/* ---- migrate_archive.c */
+/* ---- migrate_move.c */
 /* A document to move, as it was read when it was judged, and the one it lost to (NULL: it goes to quarantine). Both are
  * borrowed BSON. */
 typedef struct lh_loser {
@@ -149,6 +183,7 @@ typedef struct lh_loser {
 /* Moves them: LH_OK also when some had changed since (walk->left). */
 int lh_migrate_move(lh_migration *m, const lh_loser *losers, size_t n, lh_walk *walk, lh_error *error);
 
+/* ---- migrate_archive.c */
 /* Marks what an interrupted run deleted and could not mark. */
 int lh_migrate_settle(lh_migration *m, lh_error *error);
 

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Walking the documents key by key. Two ways:
- *
- *   lh_migrate_survey()  changes nothing: one cursor over everything, sorted by the key, one group in memory at a time
- *   lh_migrate_dedupe()  moves what does not stay: pieces of the index, each read by one command that may be repeated, and
- *                        the next one begins at the last key of the one before. No cursor stays open while we write
+ * Walking the index key by key and moving what does not stay: in pieces, each read by one command that may be repeated, and
+ * the next one begins at the last key of the one before. No cursor stays open while we write.
  *
  * Constant memory, whatever the number of documents, and of documents of one key: when a piece holds nothing but one key,
  * its survivor is found by a pass over that key alone, and then every other document of it is a loser at sight.
@@ -36,107 +33,6 @@ typedef struct {
     lh_group pinned; /* the survivor of a key that is larger than a piece; empty: none */
 } walker;
 
-static void append_projection(bson_t *command)
-{
-    static const char *const fields[] = {"_id", "workspace_id", "expires_at", "token"};
-    bson_t projection;
-    BSON_APPEND_DOCUMENT_BEGIN(command, "projection", &projection);
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        BSON_APPEND_INT32(&projection, fields[i], 1);
-    bson_append_document_end(command, &projection);
-}
-
-static bool is_group_of(const lh_group *group, const char *key, uint32_t len)
-{
-    uint32_t other_len = 0;
-    const char *other = lh_group_key(group, &other_len);
-    return other && len == other_len && memcmp(key, other, len) == 0;
-}
-
-/* Counts a document without a string key. */
-static void count_odd(lh_migration *m, const bson_t *document)
-{
-    if (m->bad_keys++ == 0)
-        lh_document_id_text(document, m->bad_example, sizeof m->bad_example);
-    m->report->malformed++;
-}
-
-static void begin_walk(lh_migration *m, lh_walk *walk)
-{
-    *walk = (lh_walk){0};
-    m->bad_keys = 0;
-    m->report->scanned = 0;
-    m->report->malformed = 0;
-}
-
-/* ---- Survey */
-typedef struct {
-    lh_migration *m;
-    lh_walk *walk;
-    lh_group group;
-    bool tell;
-    int outcome;
-    lh_error *error;
-} survey;
-
-static void end_group(survey *s)
-{
-    if (s->group.count > 1) {
-        s->walk->duplicate_keys++;
-        s->walk->losers += s->group.count - 1;
-        if (s->tell)
-            lh_group_tell(&s->group, s->m);
-    }
-    lh_group_clear(&s->group);
-}
-
-static int survey_document(void *arg, const bson_t *document)
-{
-    survey *s = arg;
-    lh_migrate_report *report = s->m->report;
-    uint32_t len = 0;
-    bool unreadable = false;
-    const char *key = lh_document_key(document, &len);
-    if (!key) {
-        count_odd(s->m, document);
-    } else {
-        if (!is_group_of(&s->group, key, len))
-            end_group(s);
-        lh_group_add(&s->group, document, &unreadable);
-        report->malformed += unreadable ? 1 : 0;
-    }
-    if (++report->scanned % LH_MIGRATE_PIECE == 0)
-        s->outcome = lh_migrate_progress(s->m, "look", report->scanned, s->m->total, s->error);
-    return s->outcome == LH_OK ? 0 : 1;
-}
-
-int lh_migrate_survey(lh_migration *m, bool index, bool tell, lh_walk *ret_walk, lh_error *error)
-{
-    begin_walk(m, ret_walk);
-    survey s = {.m = m, .walk = ret_walk, .tell = tell, .outcome = LH_OK, .error = error};
-    lh_group_init(&s.group);
-    bson_t *command = BCON_NEW("find", BCON_UTF8(m->store->collection), "sort", "{", "workspace_id", BCON_INT32(1), "}",
-                               "batchSize", BCON_INT32(LH_MIGRATE_PIECE));
-    append_projection(command);
-    BSON_APPEND_BOOL(command, "allowDiskUse", true);
-    if (index)
-        BSON_APPEND_UTF8(command, "hint", LH_INDEX_NAME);
-    lh_error mine = {0};
-    lh_call call = {
-        .what = "read the documents", .command = command, .deadline = m->deadline, .read = true, .slow = true};
-    int outcome = lh_store_each(m->store, &call, survey_document, &s, &mine);
-    bson_destroy(command);
-    if (outcome == LH_OK)
-        end_group(&s);
-    else if (s.outcome != LH_OK) /* our own reason to stop; `error` has it */
-        outcome = s.outcome;
-    else if (error)
-        *error = mine;
-    lh_group_fini(&s.group);
-    return outcome;
-}
-
-/* ---- Dedupe */
 static void append_bound(bson_t *command, const char *name, const bson_t *bound)
 {
     if (bound)
@@ -149,10 +45,10 @@ static int read_piece(walker *w, const bson_t *min, const bson_t *max, uint64_t 
     piece *p = w->piece;
     p->n = p->n_doubles = p->n_odd = 0;
     /* No sort: the hint already gives the index's order, and an array among the keys would make it a sort in memory. */
-    bson_t *command = BCON_NEW("find", BCON_UTF8(w->m->store->collection), "hint", LH_INDEX_NAME, "limit",
+    bson_t *command = BCON_NEW("find", BCON_UTF8(w->m->store->collection), "hint", BCON_UTF8(w->m->index), "limit",
                                BCON_INT32(LH_MIGRATE_PIECE), "batchSize", BCON_INT32(LH_MIGRATE_PIECE), "singleBatch",
                                BCON_BOOL(true), "skip", BCON_INT64((int64_t)skip));
-    append_projection(command);
+    lh_walk_append_projection(command);
     append_bound(command, "min", min);
     append_bound(command, "max", max);
     lh_call call = {.what = "read the documents", .command = command, .deadline = lh_migrate_until(w->m), .read = true};
@@ -209,7 +105,7 @@ static int walk_odd(walker *w, const bson_t *min, const bson_t *max, lh_error *e
         for (size_t i = 0; i < p->n; i++) {
             bson_t document;
             lh_document_view(p->documents[i], &document);
-            count_odd(w->m, &document);
+            lh_walk_count_odd(w->m, &document);
             p->odd[p->n_odd++] = (lh_loser){.document = p->documents[i]};
         }
         w->m->report->scanned += p->n;
@@ -247,7 +143,7 @@ static void close_group(walker *w, size_t from, size_t to)
     lh_group *group = &w->group;
     uint32_t len = 0;
     const char *key = lh_group_key(group, &len);
-    bool known = key && is_group_of(&w->pinned, key, len); /* the rest of a large one: counted already */
+    bool known = key && lh_group_has_key(&w->pinned, key, len); /* the rest of a large one: counted already */
     if (!known)
         w->m->report->scanned += group->count;
     if (group->count > 1) {
@@ -278,17 +174,17 @@ static void judge_piece(walker *w, size_t end)
         lh_document_view(p->documents[i], &document);
         const char *key = lh_document_key(&document, &len);
         if (!key) {
-            count_odd(w->m, &document);
+            lh_walk_count_odd(w->m, &document);
             w->m->report->scanned++;
             p->odd[p->n_odd++] = (lh_loser){.document = p->documents[i]};
             continue;
         }
-        if (!is_group_of(&w->group, key, len)) {
+        if (!lh_group_has_key(&w->group, key, len)) {
             close_group(w, from, i);
             from = i;
         }
         lh_group_add(&w->group, &document, &unreadable);
-        if (unreadable && !is_group_of(&w->pinned, key, len))
+        if (unreadable && !lh_group_has_key(&w->pinned, key, len))
             w->m->report->malformed++;
     }
     close_group(w, from, end);
@@ -308,8 +204,8 @@ static int pin_survivor(walker *w, const bson_t *bound, lh_error *error)
 {
     lh_group_clear(&w->pinned);
     bson_t *command = BCON_NEW("find", BCON_UTF8(w->m->store->collection), "filter", BCON_DOCUMENT(bound), "hint",
-                               LH_INDEX_NAME, "batchSize", BCON_INT32(LH_MIGRATE_PIECE));
-    append_projection(command);
+                               BCON_UTF8(w->m->index), "batchSize", BCON_INT32(LH_MIGRATE_PIECE));
+    lh_walk_append_projection(command);
     lh_call call = {.what = "read a key's documents", .command = command, .deadline = w->m->deadline, .read = true};
     uint64_t malformed = w->m->report->malformed;
     int outcome = lh_store_each(w->m->store, &call, pin_document, w, error);
@@ -369,7 +265,7 @@ static int walk_large_key(walker *w, const char *key, uint32_t len, bson_t *boun
     bson_t exactly = BSON_INITIALIZER;
     int outcome = LH_OK;
     set_bound(&exactly, key, len, false);
-    if (!is_group_of(&w->pinned, key, len))
+    if (!lh_group_has_key(&w->pinned, key, len))
         outcome = pin_survivor(w, &exactly, error);
     uint64_t before = w->walk->removed;
     if (outcome == LH_OK && w->pinned.count > 1) {
@@ -421,7 +317,7 @@ static int walk_strings(walker *w, const bson_t *max, lh_error *error)
 
 int lh_migrate_dedupe(lh_migration *m, lh_walk *ret_walk, lh_error *error)
 {
-    begin_walk(m, ret_walk);
+    lh_walk_begin(m, ret_walk);
     walker w = {.m = m, .walk = ret_walk, .piece = calloc(1, sizeof(piece))};
     if (!w.piece)
         return lh_fail_memory(error);

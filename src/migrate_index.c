@@ -9,8 +9,8 @@
 #include "migrate.h"
 
 enum {
-    CODE_ILLEGAL_OPERATION = 20,
     CODE_INVALID_OPTIONS = 72,
+    CODE_BUILD_IN_PROGRESS = 12587,
     CODE_INDEX_OPTIONS_CONFLICT = 85,
     CODE_INDEX_KEY_SPECS_CONFLICT = 86,
     CODE_OPERATION_IN_PROGRESS = 117,
@@ -71,6 +71,20 @@ int lh_migrate_check_kind(lh_migration *m, lh_error *error)
     return outcome;
 }
 
+int lh_migrate_is_empty(lh_migration *m, bool *ret_empty, lh_error *error)
+{
+    bson_t reply, *command = BCON_NEW("find", BCON_UTF8(m->store->collection), "projection", "{", "_id", BCON_INT32(1),
+                                      "}", "limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true));
+    lh_call call = {.what = "read the collection", .command = command, .deadline = lh_migrate_until(m), .read = true};
+    int outcome = lh_store_run(m->store, &call, &reply, NULL, error);
+    bson_iter_t top, first;
+    *ret_empty = outcome == LH_OK && bson_iter_init(&top, &reply) &&
+                 !bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first);
+    bson_destroy(command);
+    bson_destroy(&reply);
+    return outcome;
+}
+
 /* Says which privilege is missing instead of what was refused. */
 static int name_privilege(const lh_migration *m, int outcome, const char *action, lh_error *error)
 {
@@ -86,6 +100,11 @@ static int name_privilege(const lh_migration *m, int outcome, const char *action
 static int fail_moved(const lh_error *why, lh_error *error)
 {
     return lh_fail(error, LH_LOST, "the index changed meanwhile: %.400s", why->message);
+}
+
+static int fail_busy(const lh_error *why, lh_error *error)
+{
+    return lh_fail(error, LH_BUSY, "another index is being built: %.400s", why->message);
 }
 
 static int64_t number_of(const bson_t *reply, const char *field)
@@ -115,9 +134,11 @@ int lh_migrate_create(lh_migration *m, bool unique, bool *ret_there, lh_error *e
         case CODE_INDEX_OPTIONS_CONFLICT:
         case CODE_INDEX_KEY_SPECS_CONFLICT:
         case CODE_INDEX_EXISTS_ALREADY:
-        case CODE_OPERATION_IN_PROGRESS:
         case CODE_INDEX_BUILD_ABORTED:
             return fail_moved(&mine, error);
+        case CODE_OPERATION_IN_PROGRESS:
+        case CODE_BUILD_IN_PROGRESS:
+            return fail_busy(&mine, error);
         default:
             break;
         }
@@ -127,11 +148,61 @@ int lh_migrate_create(lh_migration *m, bool unique, bool *ret_there, lh_error *e
     return name_privilege(m, outcome, "createIndex", error);
 }
 
+typedef struct {
+    char name[128];
+    bool unfit;
+} older_index;
+
+/* Two indexes that differ only by name cannot be; so there is at most one that is in the way. */
+static int judge_older(void *arg, const bson_t *index)
+{
+    static const char *const options[] = {"sparse", "partialFilterExpression", "expireAfterSeconds", "hidden",
+                                          "collation"};
+    older_index *older = arg;
+    bson_t key = BSON_INITIALIZER, pattern;
+    bson_iter_t value;
+    uint32_t len;
+    const uint8_t *data;
+    BSON_APPEND_INT32(&key, "workspace_id", 1);
+    if (!bson_iter_init_find(&value, index, "key") || !BSON_ITER_HOLDS_DOCUMENT(&value))
+        goto out;
+    bson_iter_document(&value, &len, &data);
+    if (!bson_init_static(&pattern, data, len) || !bson_equal(&pattern, &key) || *older->name)
+        goto out;
+    if (bson_iter_init_find(&value, index, "name") && BSON_ITER_HOLDS_UTF8(&value))
+        (void)snprintf(older->name, sizeof older->name, "%s", bson_iter_utf8(&value, NULL));
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        older->unfit |= bson_iter_init_find(&value, index, options[i]);
+out:
+    bson_destroy(&key);
+    return 0;
+}
+
+int lh_migrate_adopt(lh_migration *m, lh_error *error)
+{
+    older_index older = {"", false};
+    bson_t *command = BCON_NEW("listIndexes", BCON_UTF8(m->store->collection));
+    lh_call call = {.what = "list the indexes", .command = command, .deadline = lh_migrate_until(m), .bare = true};
+    int outcome = lh_store_each(m->store, &call, judge_older, &older, error);
+    bson_destroy(command);
+    if (outcome != LH_OK)
+        return outcome == LH_SERVER ? LH_LOST : outcome;
+    if (!*older.name || strlen(older.name) + 1 == sizeof older.name)
+        return lh_fail(error, LH_LOST, "the index that was in the way is gone");
+    if (older.unfit)
+        return lh_fail(error, LH_CONFIG,
+                       "the index %s on workspace_id of %s.%s has options that forbid the unique one: drop it "
+                       "(db.%s.dropIndex(\"%s\")) and migrate again",
+                       older.name, m->store->db, m->store->collection, m->store->collection, older.name);
+    memcpy(m->index, older.name, sizeof m->index);
+    return LH_OK;
+}
+
 /* collMod {index: {name, <option>: true}} */
 static int modify(lh_migration *m, const char *option, const char *what, lh_error *error)
 {
-    bson_t reply, *command = BCON_NEW("collMod", BCON_UTF8(m->store->collection), "index", "{", "name", LH_INDEX_NAME,
-                                      option, BCON_BOOL(true), "}");
+    bson_t reply, *command = BCON_NEW("collMod", BCON_UTF8(m->store->collection), "index", "{", "name",
+                                      BCON_UTF8(m->index), option, BCON_BOOL(true), "}");
     lh_error mine = {0};
     lh_call call = {.what = what, .command = command, .deadline = m->deadline, .slow = true};
     int outcome = lh_store_run(m->store, &call, &reply, NULL, &mine);
@@ -141,8 +212,10 @@ static int modify(lh_migration *m, const char *option, const char *what, lh_erro
         switch (mine.server_code) {
         case LH_CODE_NAMESPACE_NOT_FOUND:
         case LH_CODE_INDEX_NOT_FOUND:
-        case CODE_OPERATION_IN_PROGRESS:
             return fail_moved(&mine, error);
+        case CODE_OPERATION_IN_PROGRESS:
+        case CODE_BUILD_IN_PROGRESS:
+            return fail_busy(&mine, error);
         case CODE_COMMAND_NOT_FOUND:
         case CODE_UNKNOWN_FIELD:
         case CODE_FAILED_TO_PARSE:
@@ -166,7 +239,7 @@ int lh_migrate_prepare(lh_migration *m, lh_error *error)
     return modify(m, "prepareUnique", "prepare the index (prepareUnique)", error);
 }
 
-int lh_migrate_convert(lh_migration *m, bool *ret_done, lh_error *error)
+int lh_migrate_make_unique(lh_migration *m, bool *ret_done, lh_error *error)
 {
     lh_error mine = {0};
     int outcome = modify(m, "unique", "make the index unique", &mine);

@@ -31,19 +31,21 @@
 #define IS_NUMBER_IN(field, min, max)                                                                                  \
     "{'$and':[" IS_ONE_OF(field, "'int','long','double'") ",{'$gte':['" field "'," min "]},{'$lte':['" field "'," max "]}]}"
 
-/* ISO-8601: a date, or a date and time with a fraction, with Z, an offset, or nothing (UTC). doc.c reads the same. */
+/* ISO-8601: a date, or a date and time with a fraction, with Z, an offset, or nothing (UTC). doc_instant.c reads the same.
+ * (\\z: a $ would let a line feed pass.) */
 #define ISO                                                                                                            \
     "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?"                                   \
-    "( ?([Zz]|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?))?)?$"
+    "( ?([Zz]|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?))?)?\\\\z"
 
-/* `expires_at` as a date: NEVER for none, null for what cannot be read. */
+/* `expires_at` as a date: NEVER for none, null for what cannot be read. A string is parsed first: $regexMatch fails on what is
+ * not UTF-8, and that does not parse. */
 #define END                                                                                                            \
     "{'$switch':{'branches':["                                                                                         \
     "{'case':" IS_TYPE("$expires_at", "date") ",'then':'$expires_at'},"                                                \
     "{'case':" IS_ONE_OF("$expires_at", "'missing','null'") ",'then':" NEVER "},"                                      \
-    "{'case':" IS_TYPE("$expires_at", "string") ",'then':{'$cond':["                                                   \
-        "{'$regexMatch':{'input':'$expires_at','regex':'" ISO "'}},"                                                   \
-        "{'$dateFromString':{'dateString':'$expires_at','onError':null}},null]}},"                                     \
+    "{'case':" IS_TYPE("$expires_at", "string") ",'then':{'$let':{'vars':{'parsed':"                                   \
+        "{'$dateFromString':{'dateString':'$expires_at','onError':null}}},'in':{'$cond':[{'$eq':['$$parsed',null]},null,"  \
+        "{'$cond':[{'$regexMatch':{'input':'$expires_at','regex':'" ISO "'}},'$$parsed',null]}]}}}},"                  \
     "{'case':{'$and':[{'$isNumber':'$expires_at'},{'$gte':['$expires_at',0]},"                                         \
         "{'$lte':['$expires_at',{'$numberLong':'253402300799999'}]}]},"                                                \
         "'then':{'$toDate':{'$toLong':{'$trunc':{'$cond':[{'$lt':['$expires_at',{'$numberLong':'100000000000'}]},"     \
@@ -63,11 +65,14 @@
            IS_NUMBER_IN("$$w.v.claim_ms", "1", "604800000") "," IS_NUMBER_IN("$$w.v.ttl_ms", "1", "604800000"))
 #define TOKEN_OK                                                                                                       \
     "{'$or':[" IS_ONE_OF("$token", "'missing','null'") ",{'$and':[" IS_ONE_OF("$token", "'int','long','double'") ","            \
-    "{'$gte':['$token',0]},{'$lte':['$token',{'$numberLong':'4611686018427387904'}]}]}]}"
+    "{'$gte':['$token',0]},{'$lt':['$token',{'$numberLong':'4611686018427387904'}]}]}]}"
 #define OK                                                                                                             \
-    "{'$and':[{'$ne':['$$end0',null]}," TOKEN_OK "," SHARED_OK "," WAITERS_OK "]}"
+    "{'$and':[{'$ne':['$$end0',null]}," IS_TYPE("$workspace_id", "string") "," TOKEN_OK "," SHARED_OK "," WAITERS_OK "]}"
 
-#define FREED "{'$and':[" IS_TYPE("$id", "string") ",{'$eq':['$id','$released.id']}]}"
+/* Released, and not extended since by an old program that still thinks that it holds it: its id may be the one that we marked
+ * as ended. `end` is a date. */
+#define FREED(end)                                                                                                     \
+    "{'$and':[" IS_TYPE("$id", "string") ",{'$eq':['$id','$released.id']},{'$lte':['" end "','$released.at']}]}"
 /* Comparisons of BSON never fail: only a string is between these two. */
 #define READERS "{'$and':[" IS_TYPE("$shared", "object") ",{'$gte':['$id','shared:']},{'$lt':['$id','shared;']}]}"
 #define FRESH IS_TYPE("$_id", "missing")
@@ -76,12 +81,13 @@
     "'cond':{'$gt':['$$s.v.expires_at'," CUT "]}}},[]]}"
 #define ALIVE_WAITERS                                                                                                  \
     "{'$cond':[{'$and':['$$ok'," IS_TYPE("$waiters", "object") "]},{'$filter':{'input':{'$objectToArray':'$waiters'}," \
-    "'as':'w','cond':{'$gt':['$$w.v.beat_at',{'$subtract':['$$NOW','$$w.v.claim_ms']}]}}},[]]}"
+    "'as':'w','cond':{'$and':[{'$gt':['$$w.v.beat_at',{'$subtract':['$$NOW','$$w.v.claim_ms']}]},"                           \
+    "{'$lte':['$$w.v.beat_at',{'$add':['$$NOW',3600000]}]}]}}},[]]}"
 
 #define LET(vars, in) "{'$let':{'vars':{" vars "},'in':" in "}}"
 #define LET_STATE(in)                                                                                                  \
     LET("'end0':" END,                                                                                                 \
-    LET("'ok':" OK ",'end':{'$ifNull':['$$end0'," NEVER "]},'freed':" FREED ",'readers':" READERS,                     \
+    LET("'ok':" OK ",'end':{'$ifNull':['$$end0'," NEVER "]},'freed':" FREED("$$end0") ",'readers':" READERS,                     \
     LET("'x':{'$or':[{'$not':['$$ok']},{'$and':[{'$not':[" FRESH "]},{'$not':['$$freed']},{'$not':['$$readers']},"     \
             "{'$gt':['$$end'," CUT "]}]}]},"                                                                           \
         "'sh':" ALIVE_SHARED ",'wq':" ALIVE_WAITERS,                                                                   \
@@ -90,8 +96,10 @@
 /* The next token: it never goes back, even where the document, and the tokens in it, were deleted. */
 #define NEXT_TOKEN "{'$toLong':{'$max':[{'$add':[{'$ifNull':['$token'," ZERO "]},1]},'$$clock']}}"
 
-/* Who held it, in words: older code wrote user_id. */
-#define OLD_OWNER "{'$convert':{'input':{'$ifNull':['$owner','$user_id']},'to':'string','onError':null,'onNull':null}}"
+/* Who held it, in words: older code wrote user_id. (Converting a date that is out of range fails in spite of onError.) */
+#define OLD_OWNER                                                                                                      \
+    "{'$let':{'vars':{'who':{'$ifNull':['$owner','$user_id']}},'in':{'$cond':[" IS_ONE_OF("$$who", "'string','objectId'")  \
+    ",{'$toString':'$$who'},null]}}}"
 #define RELEASED(id, how, by, reason)                                                                                  \
     "{'id':" id ",'owner':" OLD_OWNER ",'how':'" how "','by':" by ",'reason':" reason ",'at':'$$NOW'}"
 
@@ -114,7 +122,7 @@
     "{'$add':[{'$min':[{'$max':['$$NOW','" w ".v.beat_at']},{'$add':['$$NOW',3600000]}]},"                             \
     "{'$min':['" w ".v.ttl_ms','" w ".v.claim_ms']}]}]}"
 #define HOLDER(w)                                                                                                      \
-    "'owner':'" w ".v.owner','host':'" w ".v.host','pid':'" w ".v.pid','purpose':'" w ".v.purpose','acquired_at':'$$NOW',"  \
+    "'owner':'" w ".v.owner','host':{'$ifNull':['" w ".v.host',null]},'pid':{'$ifNull':['" w ".v.pid',null]},'purpose':{'$ifNull':['" w ".v.purpose',null]},'acquired_at':'$$NOW',"  \
     "'renewed_at':'$$NOW','ttl_ms':'" w ".v.ttl_ms','beat':'" w ".v.beat'"
 #define KEEP_ID "'_id':{'$ifNull':['$_id','$$key']}"
 
@@ -186,8 +194,10 @@
 #define ASK(mode)                                                                                                      \
     "{'k':'$$me','v':{'mode':'" mode "','owner':'$$owner','host':'$$host','pid':'$$pid','purpose':'$$purpose',"        \
     "'since':'$$NOW','beat':" ZERO ",'beat_at':'$$NOW','ttl_ms':'$$ttl','claim_ms':'$$ttl'}}"
-#define ACQUIRE(mode)                                                                                                  \
-    SWITCH(UNREADABLE "," CASE(MINE_EXCLUSIVE, EXTEND_EXCLUSIVE) "," CASE(MINE_SHARED, EXTEND_SHARED("")) "," ENDED,   \
+/* What I hold in the other mode stays as it is: a shared lease cannot be turned into an exclusive one (two would wait for each
+ * other). */
+#define ACQUIRE(mode, if_exclusive, if_shared)                                                                                                  \
+    SWITCH(UNREADABLE "," CASE(MINE_EXCLUSIVE, if_exclusive) "," CASE(MINE_SHARED, if_shared) "," ENDED,   \
     LET("'wq':{'$cond':[{'$in':['$$me','$$wq.k']},'$$wq',{'$concatArrays':['$$wq',[" ASK(mode) "]]}]},'base':" BASE_EXPIRED, \
     LET_RUN("{'$cond':[{'$in':['$$me','$$run.k']}," GRANT_RUN ",'$$ROOT']}")))
 
@@ -258,34 +268,31 @@
  * Nearly every command meets a document that is simple: a date for an end, no readers, nobody waiting. What a server spends on
  * our commands is mostly the parsing of their expressions (measured: 0.7 ms for the whole acquire, 0.1 ms for this one), so
  * these decide the simple documents and leave all others untouched; lease.c then asks with the whole form. They may refuse
- * what the whole form grants, never the other way round: a test holds them together. */
-#define EARLIEST "{'$date':{'$numberLong':'-9223372036854775808'}}"
-#define NONE(field) "{'$lte':['" field "',null]}" /* missing or null: nothing else sorts before them */
-#define MARKED_FREE "{'$and':[{'$gt':['$id',null]},{'$eq':['$id','$released.id']}]}"
+ * what the whole form grants, never the other way round: a test holds them together. (But a renewal does not look at the maps:
+ * a holder keeps its lease where somebody spoilt its queue.) */
+#define NONE(field) IS_TYPE(field, "missing")
 #define SHORT_ACQUIRE                                                                                                  \
-    "[{'$replaceWith':{'$cond':[{'$and':[" NONE("$shared") "," NONE("$waiters")                                        \
-    ",{'$lte':['$token',{'$numberLong':'4611686018427387904'}]},"                                                      \
-    "{'$or':[" FRESH "," MARKED_FREE ",{'$and':[{'$gt':['$expires_at'," EARLIEST "]},{'$lte':['$expires_at'," CUT "]}]}]}]},"  \
+    "[{'$replaceWith':{'$cond':[{'$or':[" FRESH ",{'$and':[{'$eq':['$workspace_id','$$key']}," NONE("$shared") "," NONE("$waiters") "," TOKEN_OK ","       \
+    IS_TYPE("$expires_at", "date") ",{'$ne':['$id','$$me']},{'$ne':['$released.id','$$me']},"                          \
+    "{'$or':[{'$lte':['$expires_at'," CUT "]}," FREED("$expires_at") "]}]}]},"                                                         \
     "{'$mergeObjects':['$$ROOT','$$mine',{" KEEP_ID ",'expires_at':{'$add':['$$NOW','$$ttl']},'acquired_at':'$$NOW',"   \
-    "'renewed_at':'$$NOW','token':" NEXT_TOKEN ",'released':{'$cond':[{'$or':[" FRESH "," MARKED_FREE "]},'$released',"  \
+    "'renewed_at':'$$NOW','token':" NEXT_TOKEN ",'released':{'$cond':[{'$or':[" FRESH "," FREED("$expires_at") "]},'$released',"        \
     RELEASED("'$id'", "expire", "null", "null") "]}}]},'$$ROOT']}}]"
 #define SHORT_RENEW                                                                                                    \
     "[{'$replaceWith':{'$cond':[{'$and':[{'$eq':['$id','$$me']},{'$ne':['$released.id','$$me']},"                      \
-    "{'$in':['$$token',[" ZERO ",'$token']]},{'$gt':['$expires_at','$$NOW']}," IS_TYPE("$expires_at", "date") "]},"     \
+    "{'$in':['$$token',[" ZERO ",'$token']]}," TOKEN_OK ",{'$gt':['$expires_at','$$NOW']}," IS_TYPE("$expires_at", "date") "]},"     \
     LET("'ttl':" TTL_OR("$ttl_ms"),                                                                                    \
     "{'$mergeObjects':['$$ROOT',{'expires_at':" LATER("$expires_at", "'$$ttl'") ",'renewed_at':'$$NOW','ttl_ms':'$$ttl'}]}")  \
     ",'$$ROOT']}}]"
 #define SHORT_LEAVE                                                                                                    \
     "[{'$replaceWith':{'$cond':[{'$and':[{'$eq':['$id','$$me']},{'$ne':['$released.id','$$me']}," NONE("$shared") ","   \
-    NONE("$waiters") ",{'$gt':['$expires_at'," EARLIEST "]}]},"                                                        \
+    NONE("$waiters") "," TOKEN_OK "," IS_TYPE("$expires_at", "date") "]},"                                             \
     "{'$mergeObjects':['$$ROOT',{'expires_at':{'$min':['$expires_at','$$NOW']},"                                       \
-    "'released':{'id':'$$me','owner':'$owner','how':'release','by':null,'reason':null,'at':'$$NOW'}}]},'$$ROOT']}}]"
-
-// clang-format on
+    "'released':{'id':'$$me','owner':" OLD_OWNER ",'how':'release','by':null,'reason':null,'at':'$$NOW'}}]},'$$ROOT']}}]"
 
 static const char *const texts[LH_DO_COUNT] = {
-    [LH_DO_ACQUIRE_EXCLUSIVE] = ACQUIRE("exclusive"),
-    [LH_DO_ACQUIRE_SHARED] = ACQUIRE("shared"),
+    [LH_DO_ACQUIRE_EXCLUSIVE] = ACQUIRE("exclusive", EXTEND_EXCLUSIVE, "'$$ROOT'"),
+    [LH_DO_ACQUIRE_SHARED] = ACQUIRE("shared", "'$$ROOT'", EXTEND_SHARED("")),
     [LH_DO_RENEW] = RENEW,
     [LH_DO_LEAVE] = LEAVE,
     [LH_DO_BREAK] = BREAK,
@@ -298,6 +305,9 @@ static const char *const short_texts[LH_DO_COUNT] = {
     [LH_DO_LEAVE] = SHORT_LEAVE,
 };
 
+/* Renewing and releasing need little; who else holds it, the whole form says. Each field costs the server time. */
+#define FIELDS_OWN "'id':1,'expires_at':1,'token':1,'released.id':1,'released.how':1,'renewed_at':1,'ttl_ms':1,'now':'$$NOW'"
+static const char own_fields_text[] = "{" FIELDS_OWN "}";
 static const char short_fields_text[] =
     "{" FIELDS_HOLDER ",'more':{'$or':[{'$gt':['$shared',null]},{'$gt':['$waiters',null]}]}}";
 static const char fields_text[] = "{" FIELDS_HOLDER "," FIELDS_MINE "}";
@@ -308,7 +318,7 @@ static const char judge_text[] =
 struct lh_pipelines {
     bson_t *updates[LH_DO_COUNT]; /* arrays */
     bson_t *shorts[LH_DO_COUNT];  /* NULL: there is none */
-    bson_t *short_fields, *fields, *removable, *judge;
+    bson_t *own_fields, *short_fields, *fields, *removable, *judge;
 };
 
 static bson_t *parse(const char *text)
@@ -333,6 +343,7 @@ void lh_pipelines_free(lh_pipelines *pipelines)
         bson_destroy(pipelines->updates[i]);
     for (int i = 0; i < LH_DO_COUNT; i++)
         bson_destroy(pipelines->shorts[i]);
+    bson_destroy(pipelines->own_fields);
     bson_destroy(pipelines->short_fields);
     bson_destroy(pipelines->fields);
     bson_destroy(pipelines->removable);
@@ -348,6 +359,7 @@ lh_pipelines *lh_pipelines_new(void)
         good = (pipelines->updates[i] = parse(texts[i])) != NULL;
     for (int i = 0; good && i < LH_DO_COUNT; i++)
         good = !short_texts[i] || (pipelines->shorts[i] = parse(short_texts[i])) != NULL;
+    good = good && (pipelines->own_fields = parse(own_fields_text)) != NULL;
     good = good && (pipelines->short_fields = parse(short_fields_text)) != NULL;
     good = good && (pipelines->fields = parse(fields_text)) != NULL;
     good = good && (pipelines->removable = parse(removable_text)) != NULL;
@@ -473,7 +485,9 @@ void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole, 
     BSON_APPEND_BOOL(command, "new", true);
     if (upsert)
         BSON_APPEND_BOOL(command, "upsert", true);
-    BSON_APPEND_DOCUMENT(command, "fields", whole ? pipelines->fields : pipelines->short_fields);
+    BSON_APPEND_DOCUMENT(command, "fields", whole    ? pipelines->fields
+                                            : upsert ? pipelines->short_fields
+                                                     : pipelines->own_fields);
     if (whole)
         lh_pipeline_let(vars, command);
     else

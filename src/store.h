@@ -55,6 +55,7 @@ typedef struct lh_call {
     bool read; /* majority read concern, from the primary; else a write, acknowledged by a majority, journalled */
     bool bare; /* neither read nor write concern is sent: for commands that take none (listIndexes, …) */
     bool once; /* not to be repeated when the answer was lost: for commands that are not idempotent */
+    bool maybe; /* in and out: an earlier attempt may have been applied, and its answer was lost */
     bool slow; /* may take until `deadline` on the server (an index build), not just the socket timeout */
 } lh_call;
 
@@ -65,7 +66,7 @@ typedef struct lh_call {
  * surely was not. Other outcomes: the server's definite refusal, with error->server_code; the reply is filled. `reply` is
  * always initialised and to be destroyed by the caller. *ret_sent (may be NULL): lh_clock_ms() before the send of the attempt that
  * was answered: what a lease's deadline is anchored at. */
-int lh_store_run(lh_store *store, const lh_call *call, bson_t *reply, int64_t *ret_sent, lh_error *error);
+int lh_store_run(lh_store *store, lh_call *call, bson_t *reply, int64_t *ret_sent, lh_error *error);
 
 /* Runs a command that answers with a cursor, and gives each document to `each` (0: go on; else stop: LH_STOPPED). In
  * constant memory. Repeated until the deadline as long as no document came; how long the documents take is not bounded, but each

@@ -33,10 +33,12 @@ enum {
     CODE_SHUTDOWN = 91,
     CODE_WRITE_CONFLICT = 112,
     CODE_NOT_ON_VIEW = 166,
+    CODE_QUERY_PLAN_KILLED = 175,
     CODE_STEPPED_DOWN = 189,
     CODE_EXCEEDED_TIME = 262,
     CODE_SOCKET = 9001,
     CODE_NOT_WRITABLE_PRIMARY = 10107,
+    CODE_DUPLICATE_KEY = 11000,
     CODE_INTERRUPTED_AT_SHUTDOWN = 11600,
     CODE_INTERRUPTED_BY_STATE_CHANGE = 11602,
     CODE_NOT_PRIMARY_NO_SECONDARY_OK = 13435,
@@ -66,6 +68,7 @@ static attempt judge_server_code(const lh_call *call, const bson_error_t *why, i
     case CODE_MAX_TIME: /* in the command itself; while waiting for the majority it is a writeConcernError */
     case CODE_EXCEEDED_TIME:
     case CODE_WRITE_CONFLICT:
+    case CODE_QUERY_PLAN_KILLED: /* an index or the collection was dropped under it */
     case CODE_NOT_WRITABLE_PRIMARY:
     case CODE_NOT_PRIMARY_NO_SECONDARY_OK:
     case CODE_NOT_PRIMARY_OR_SECONDARY:
@@ -216,28 +219,36 @@ static void give_client(lh_store *store, const lh_call *call, mongoc_client_t *c
         mongoc_client_pool_push(store->pool, client);
 }
 
-int lh_store_run(lh_store *store, const lh_call *call, bson_t *reply, int64_t *ret_sent, lh_error *error)
+/* Before the time of sending is taken: waiting for an election is not part of how long a command took. */
+static bool wait_for_server(mongoc_client_t *client, bson_error_t *why)
+{
+    mongoc_server_description_t *server = mongoc_client_select_server(client, true, NULL, why);
+    mongoc_server_description_destroy(server);
+    return server != NULL;
+}
+
+int lh_store_run(lh_store *store, lh_call *call, bson_t *reply, int64_t *ret_sent, lh_error *error)
 {
     bson_init(reply);
     int outcome = lh_store_contact(store, call->deadline, error);
     if (outcome != LH_OK)
         return outcome;
     lh_backoff pause = lh_backoff_from(PAUSE_FIRST_MS, PAUSE_CAP_MS, (uint64_t)lh_clock_ms() ^ (uintptr_t)call);
-    bool maybe = false;
     for (;;) {
         bson_error_t why = {0};
         attempt result = ATTEMPT_NOT_RUN;
         mongoc_client_t *client = take_client(store, call, &why);
-        if (client)
+        if (client && wait_for_server(client, &why))
             result = run_once(store, client, call, false, reply, ret_sent, &outcome, &why, error);
         give_client(store, call, client);
         /* A refusal settles only its own attempt, not an earlier one whose answer was lost. */
-        if (result == ATTEMPT_DONE && (outcome == LH_OK || !maybe))
+        if (result == ATTEMPT_DONE && (outcome == LH_OK || !call->maybe))
             return outcome;
-        maybe |= result == ATTEMPT_OPEN && !call->read && !call->bare;
+        call->maybe |= result == ATTEMPT_OPEN && !call->read && !call->bare;
         int64_t ms = lh_backoff_next(&pause);
-        if (result == ATTEMPT_DONE || call->once || lh_clock_ms() + ms >= call->deadline)
-            return fail_unanswered(call, maybe, &why, error);
+        bool refused = result == ATTEMPT_DONE && why.code != CODE_DUPLICATE_KEY; /* that is contention: ask again */
+        if (refused || call->once || lh_clock_ms() + ms >= call->deadline)
+            return fail_unanswered(call, call->maybe, &why, error);
         lh_clock_sleep(ms);
     }
 }
@@ -291,6 +302,9 @@ static int drain(mongoc_client_t *client, bson_t *reply, uint32_t server_id, con
 {
     bson_t options = BSON_INITIALIZER;
     BSON_APPEND_INT32(&options, "serverId", (int32_t)server_id);
+    bson_iter_t size;
+    if (bson_iter_init_find(&size, call->command, "batchSize")) /* else the next ones come with 16 MB each */
+        BSON_APPEND_INT32(&options, "batchSize", (int32_t)bson_iter_as_int64(&size));
     mongoc_cursor_t *cursor = mongoc_cursor_new_from_command_reply_with_opts(client, reply, &options);
     bson_destroy(&options);
     int outcome = LH_OK;
