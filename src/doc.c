@@ -51,7 +51,8 @@ static bool is_number_in(const bson_iter_t *value, int64_t min, int64_t max)
 {
     bson_type_t type = bson_iter_type(value);
     if (type == BSON_TYPE_DOUBLE)
-        return bson_iter_double(value) >= (double)min && bson_iter_double(value) <= (double)max;
+        return bson_iter_double(value) >= (double)min && bson_iter_double(value) <= (double)max &&
+               bson_iter_double(value) < 0x1p62; /* 2^62 - 1 is no double */
     return (type == BSON_TYPE_INT32 || type == BSON_TYPE_INT64) && bson_iter_as_int64(value) >= min &&
            bson_iter_as_int64(value) <= max;
 }

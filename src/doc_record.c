@@ -198,7 +198,8 @@ static void read_waiters(box *b, const bson_t *document, int64_t now_ms)
         !bson_iter_recurse(&waiters, &entry))
         return;
     while (bson_iter_next(&entry)) {
-        if (!BSON_ITER_HOLDS_DOCUMENT(&entry) || get_date(&entry, "beat_at") <= now_ms - get_number(&entry, "claim_ms"))
+        int64_t beat_at = BSON_ITER_HOLDS_DOCUMENT(&entry) ? get_date(&entry, "beat_at") : 0;
+        if (beat_at <= now_ms - get_number(&entry, "claim_ms") || beat_at > now_ms + 3600000) /* as in pipeline.c */
             continue;
         const char *mode = get_string(b, &entry, "mode");
         b->waiters[b->n_waiters++] = (lh_waiter){.owner = get_owner(b, &entry),
@@ -264,7 +265,7 @@ static lh_record *make_record(const bson_t *document, bool whole, int64_t now_ms
         r->token = bson_iter_as_int64(&token);
     read_released(b, document);
     read_holders(b, document, whole, now_ms, grace_ms);
-    if (whole)
+    if (whole && r->state != LH_MALFORMED)
         read_waiters(b, document, now_ms);
     r->waiters = b->n_waiters;
     return r;

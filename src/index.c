@@ -123,10 +123,37 @@ static int look_for_document(lh_store *store, int64_t deadline, bool *ret_empty,
     return outcome;
 }
 
+static int judge_kind(void *arg, const bson_t *entry)
+{
+    bool *capped = arg;
+    bson_iter_t top, value;
+    *capped = bson_iter_init(&top, entry) && bson_iter_find_descendant(&top, "options.capped", &value) &&
+              bson_iter_as_bool(&value);
+    return 0;
+}
+
+/* A capped collection drops its oldest documents, leases that are held too. Whoever may not list collections is not told. */
+static int refuse_capped(lh_store *store, int64_t deadline, lh_error *error)
+{
+    bool capped = false;
+    bson_t *command =
+        BCON_NEW("listCollections", BCON_INT32(1), "filter", "{", "name", BCON_UTF8(store->collection), "}");
+    lh_call call = {.what = "look at the collection", .command = command, .deadline = deadline, .bare = true};
+    int outcome = lh_store_each(store, &call, judge_kind, &capped, error);
+    bson_destroy(command);
+    if (capped)
+        return lh_fail(error, LH_CONFIG,
+                       "%s.%s is a capped collection, which drops its oldest documents: leases need an ordinary one",
+                       store->db, store->collection);
+    return outcome == LH_DENIED ? LH_OK : outcome;
+}
+
 int lh_index_create_on_empty(lh_store *store, int64_t deadline, lh_error *error)
 {
     bool empty = true;
-    int outcome = look_for_document(store, deadline, &empty, error);
+    int outcome = refuse_capped(store, deadline, error);
+    if (outcome == LH_OK)
+        outcome = look_for_document(store, deadline, &empty, error);
     if (outcome != LH_OK)
         return outcome;
     if (!empty)

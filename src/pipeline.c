@@ -57,15 +57,15 @@
     "'input':{'$objectToArray':'" map "'},'as':'" as "','in':{'$and':[" conditions "]}}}]},false]}]}"
 #define SHARED_OK                                                                                                      \
     ALL_OF("$shared", "s",                                                                                             \
-           IS_TYPE("$$s.v.expires_at", "date") "," IS_NUMBER_IN("$$s.v.token", "0", "{'$numberLong':'4611686018427387904'}"))
+           IS_TYPE("$$s.v.expires_at", "date") "," IS_NUMBER_IN("$$s.v.token", "0", "{'$numberLong':'4611686018427387903'}"))
 #define WAITERS_OK                                                                                                     \
     ALL_OF("$waiters", "w",                                                                                            \
            IS_TYPE("$$w.v.beat_at", "date") ",{'$in':['$$w.v.mode',['exclusive','shared']]},"                          \
-           IS_NUMBER_IN("$$w.v.beat", "0", "{'$numberLong':'4611686018427387904'}") ","                                \
+           IS_NUMBER_IN("$$w.v.beat", "0", "{'$numberLong':'4611686018427387903'}") ","                                \
            IS_NUMBER_IN("$$w.v.claim_ms", "1", "604800000") "," IS_NUMBER_IN("$$w.v.ttl_ms", "1", "604800000"))
 #define TOKEN_OK                                                                                                       \
     "{'$or':[" IS_ONE_OF("$token", "'missing','null'") ",{'$and':[" IS_ONE_OF("$token", "'int','long','double'") ","            \
-    "{'$gte':['$token',0]},{'$lt':['$token',{'$numberLong':'4611686018427387904'}]}]}]}"
+    "{'$gte':['$token',0]},{'$lte':['$token',{'$numberLong':'4611686018427387903'}]}]}]}"
 #define OK                                                                                                             \
     "{'$and':[{'$ne':['$$end0',null]}," IS_TYPE("$workspace_id", "string") "," TOKEN_OK "," SHARED_OK "," WAITERS_OK "]}"
 

@@ -89,13 +89,15 @@ static void print_report(const struct migration *migration, int code)
         out_word(out, OUT_BAD, "failed");
     else
         out_word(out, dry ? OUT_WARN : OUT_GOOD, dry ? "dry run" : "ok");
-    printf("  the unique index is %s\n", lh_index_word(report->index));
+    if (code == LH_OK || report->scanned > 0) /* else it may be that nothing could be looked at */
+        printf("  the unique index is %s", lh_index_word(report->index));
+    putchar('\n');
     print_line("scanned", report->scanned, "documents");
     print_line("keys", report->duplicate_keys, "with more than one document");
     print_line("removed", report->removed, dry ? "would be" : "documents that were older than the one that stays");
     print_line("archived", report->archived, "copies of what was removed");
     print_line("moved", report->quarantined, "documents without a usable workspace_id, to the archive");
-    print_line("malformed", report->malformed, "documents: leasehold list --malformed shows them");
+    print_line("odd", report->malformed, "documents could not be read; leasehold list --malformed shows those that are left");
     print_line("waited", report->waited_ms, "ms for another migration");
     print_line("took", report->elapsed_ms, "ms");
 }

@@ -51,6 +51,7 @@ int out_fail(lh_error *error, int code, const char *format, ...)
 
 static void print_name(const struct out *out)
 {
+    fflush(stdout); /* in one log the result stands before what is said of it */
     fputs(out->command ? "leasehold " : "leasehold", stderr);
     fputs(out->command ? out->command : "", stderr);
     fputs(": ", stderr);

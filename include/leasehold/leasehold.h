@@ -273,7 +273,7 @@ LH_API int lh_lease_attach(lh_store *store, const char *key, const char *lease_i
  * never revives a lease that has ended, never changes the token (invariant 4).
  *
  * LH_OK: lh_lease_remaining_ms() has grown. LH_LOST: the lease has ended, for good; stop the work; *ret_record (if not
- * NULL) says who holds the key now. LH_UNREACHABLE: not known to be extended: the lease is still valid until
+ * NULL) says who holds the key now, or is NULL where the server could not be asked. LH_UNREACHABLE: not known to be extended: the lease is still valid until
  * lh_lease_remaining_ms() is 0; try again. LH_INVALID, LH_DATA, LH_DENIED, LH_SERVER, LH_FORKED. */
 LH_API int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error);
 
