@@ -198,8 +198,9 @@ static void read_waiters(box *b, const bson_t *document, int64_t now_ms)
         !bson_iter_recurse(&waiters, &entry))
         return;
     while (bson_iter_next(&entry)) {
-        int64_t beat_at = BSON_ITER_HOLDS_DOCUMENT(&entry) ? get_date(&entry, "beat_at") : 0;
-        if (beat_at <= now_ms - get_number(&entry, "claim_ms") || beat_at > now_ms + 3600000) /* as in pipeline.c */
+        int64_t age_ms;
+        if (!BSON_ITER_HOLDS_DOCUMENT(&entry) || __builtin_sub_overflow(now_ms, get_date(&entry, "beat_at"), &age_ms) ||
+            age_ms >= get_number(&entry, "claim_ms") || age_ms < -3600000) /* as in pipeline.c */
             continue;
         const char *mode = get_string(b, &entry, "mode");
         b->waiters[b->n_waiters++] = (lh_waiter){.owner = get_owner(b, &entry),

@@ -2,11 +2,14 @@
  * Home of invariant 9: one document per key, and no grant before the index that says so was seen. */
 #include "index.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "clock.h"
 
 enum { CODE_NAMESPACE_NOT_FOUND = 26, CODE_DUPLICATE_KEY = 11000 };
+
+#define KIND_ROOM 160
 
 typedef struct {
     lh_index_state state;
@@ -106,76 +109,74 @@ int lh_index_look(lh_store *store, int64_t deadline, lh_index_state *ret_state, 
     return LH_OK;
 }
 
-/* Is there any document? */
-static int look_for_document(lh_store *store, int64_t deadline, bool *ret_empty, lh_error *error)
+int lh_index_is_empty(lh_store *store, int64_t deadline, bool *ret_empty, lh_error *error)
 {
-    bson_t command = BSON_INITIALIZER, reply;
-    BSON_APPEND_UTF8(&command, "find", store->collection);
-    BSON_APPEND_INT32(&command, "limit", 1);
-    BSON_APPEND_BOOL(&command, "singleBatch", true);
-    lh_call call = {.what = "read the collection", .command = &command, .deadline = deadline, .read = true};
+    bson_t reply, *command = BCON_NEW("find", BCON_UTF8(store->collection), "projection", "{", "_id", BCON_INT32(1),
+                                      "}", "limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true));
+    lh_call call = {.what = "read the collection", .command = command, .deadline = deadline, .read = true};
     int outcome = lh_store_run(store, &call, &reply, NULL, error);
     bson_iter_t top, first;
     if (outcome == LH_OK)
         *ret_empty = !(bson_iter_init(&top, &reply) && bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first));
-    bson_destroy(&command);
+    bson_destroy(command);
     bson_destroy(&reply);
     return outcome;
 }
 
+/* What makes a collection unfit, as the rest of a sentence that begins with its name; `arg` has room for it. */
 static int judge_kind(void *arg, const bson_t *entry)
 {
-    bool *capped = arg;
+    char *wrong = arg;
     bson_iter_t top, value;
-    *capped = bson_iter_init(&top, entry) && bson_iter_find_descendant(&top, "options.capped", &value) &&
-              bson_iter_as_bool(&value);
+    const char *type = "collection";
+    if (bson_iter_init_find(&value, entry, "type") && BSON_ITER_HOLDS_UTF8(&value))
+        type = bson_iter_utf8(&value, NULL);
+    if (strcmp(type, "collection") != 0)
+        (void)snprintf(wrong, KIND_ROOM, "is a %s", strcmp(type, "timeseries") == 0 ? "time-series collection" : type);
+    else if (bson_iter_init(&top, entry) && bson_iter_find_descendant(&top, "options.capped", &value) &&
+             bson_iter_as_bool(&value))
+        (void)snprintf(wrong, KIND_ROOM, "is a capped collection, which drops its oldest documents");
+    else if (bson_iter_init(&top, entry) && bson_iter_find_descendant(&top, "options.collation", &value))
+        (void)snprintf(wrong, KIND_ROOM, "has a collation of its own, which can make two keys one");
     return 0;
 }
 
-/* A capped collection drops its oldest documents, leases that are held too. Whoever may not list collections is not told. */
-static int refuse_capped(lh_store *store, int64_t deadline, lh_error *error)
+int lh_index_check_collection(lh_store *store, int64_t deadline, lh_error *error)
 {
-    bool capped = false;
+    char wrong[KIND_ROOM] = "";
     bson_t *command =
         BCON_NEW("listCollections", BCON_INT32(1), "filter", "{", "name", BCON_UTF8(store->collection), "}");
     lh_call call = {.what = "look at the collection", .command = command, .deadline = deadline, .bare = true};
-    int outcome = lh_store_each(store, &call, judge_kind, &capped, error);
+    int outcome = lh_store_each(store, &call, judge_kind, wrong, error);
     bson_destroy(command);
-    if (capped)
+    if (outcome == LH_OK && *wrong)
         return lh_fail(error, LH_CONFIG,
-                       "%s.%s is a capped collection, which drops its oldest documents: leases need an ordinary one",
-                       store->db, store->collection);
-    return outcome == LH_DENIED ? LH_OK : outcome;
+                       "%s.%s %s: leases need an ordinary collection: name another one, or make it anew", store->db,
+                       store->collection, wrong);
+    return outcome;
 }
 
 int lh_index_create_on_empty(lh_store *store, int64_t deadline, lh_error *error)
 {
     bool empty = true;
-    int outcome = refuse_capped(store, deadline, error);
-    if (outcome == LH_OK)
-        outcome = look_for_document(store, deadline, &empty, error);
+    int outcome = lh_index_check_collection(store, deadline, error);
+    if (outcome == LH_OK || outcome == LH_DENIED) /* whoever may not list collections is not told */
+        outcome = lh_index_is_empty(store, deadline, &empty, error);
     if (outcome != LH_OK)
         return outcome;
-    if (!empty)
+    if (!empty) {
+        lh_index_state state; /* since the last look somebody may have created it, and been granted a first lease */
+        outcome = lh_index_look(store, deadline, &state, error);
+        if (outcome != LH_OK || state == LH_INDEX_STATE_RIGHT)
+            return outcome;
         return lh_fail(error, LH_CONFIG,
                        "%s.%s has documents but no unique index on workspace_id, so nothing may be granted: run the "
                        "migration (leasehold migrate)",
                        store->db, store->collection);
-    bson_t *command = bson_new(), reply;
-    bson_t indexes, index, key, collation;
-    BSON_APPEND_UTF8(command, "createIndexes", store->collection);
-    BSON_APPEND_ARRAY_BEGIN(command, "indexes", &indexes);
-    BSON_APPEND_DOCUMENT_BEGIN(&indexes, "0", &index);
-    BSON_APPEND_DOCUMENT_BEGIN(&index, "key", &key);
-    BSON_APPEND_INT32(&key, "workspace_id", 1);
-    bson_append_document_end(&index, &key);
-    BSON_APPEND_UTF8(&index, "name", LH_INDEX_NAME);
-    BSON_APPEND_BOOL(&index, "unique", true);
-    BSON_APPEND_DOCUMENT_BEGIN(&index, "collation", &collation);
-    BSON_APPEND_UTF8(&collation, "locale", "simple");
-    bson_append_document_end(&index, &collation);
-    bson_append_document_end(&indexes, &index);
-    bson_append_array_end(command, &indexes);
+    }
+    bson_t reply, *command = BCON_NEW("createIndexes", BCON_UTF8(store->collection), "indexes", "[", "{", "key", "{",
+                                      "workspace_id", BCON_INT32(1), "}", "name", BCON_UTF8(LH_INDEX_NAME), "unique",
+                                      BCON_BOOL(true), "collation", "{", "locale", "simple", "}", "}", "]");
     lh_call call = {.what = "create the unique index", .command = command, .deadline = deadline};
     outcome = lh_store_run(store, &call, &reply, NULL, error);
     bson_destroy(command);

@@ -18,6 +18,13 @@ typedef enum {
  * view, …; the message says what and what to do. */
 int lh_index_look(lh_store *store, int64_t deadline, lh_index_state *ret_state, lh_error *error);
 
+/* LH_CONFIG when the collection is a view, a time-series or a capped one, or has a collation of its own; LH_OK also when there
+ * is none. */
+int lh_index_check_collection(lh_store *store, int64_t deadline, lh_error *error);
+
+/* LH_OK: *ret_empty says whether there is no document (or no collection). */
+int lh_index_is_empty(lh_store *store, int64_t deadline, bool *ret_empty, lh_error *error);
+
 /* Creates the unique index on a collection that is missing or empty; LH_CONFIG when there are documents. */
 int lh_index_create_on_empty(lh_store *store, int64_t deadline, lh_error *error);
 

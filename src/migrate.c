@@ -137,14 +137,14 @@ static int resolve(lh_migration *m, lh_index_state state, int *ret_index, lh_err
 static int run_round(lh_migration *m, int *ret_index, lh_error *error)
 {
     lh_index_state state;
-    int outcome = lh_migrate_look(m, &state, error);
+    int outcome = lh_index_look(m->store, lh_migrate_until(m), &state, error);
     if (outcome != LH_OK)
         return outcome;
     *ret_index = LH_INDEX_PRESENT;
     if (state == LH_INDEX_STATE_RIGHT)
         return LH_OK;
     if (!m->fit)
-        outcome = lh_migrate_check_kind(m, error);
+        outcome = lh_index_check_collection(m->store, lh_migrate_until(m), error);
     m->fit = outcome == LH_OK;
     if (outcome == LH_OK && m->options->dry_run) {
         *ret_index = LH_INDEX_MISSING;
@@ -152,7 +152,7 @@ static int run_round(lh_migration *m, int *ret_index, lh_error *error)
     }
     bool empty = state == LH_INDEX_STATE_NO_COLLECTION, done = false;
     if (outcome == LH_OK && state == LH_INDEX_STATE_NONE)
-        outcome = lh_migrate_is_empty(m, &empty, error);
+        outcome = lh_index_is_empty(m->store, lh_migrate_until(m), &empty, error);
     if (outcome == LH_OK && empty)
         outcome = create_at_once(m, ret_index, &done, error);
     return outcome != LH_OK || done ? outcome : resolve(m, state, ret_index, error);

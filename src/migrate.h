@@ -83,12 +83,6 @@ void lh_migrate_lease_release(lh_migration *m);
 int64_t lh_migrate_server_ms(const lh_migration *m);
 
 /* ---- migrate_index.c */
-/* lh_index_look(), repeated while the server does not answer. */
-int lh_migrate_look(lh_migration *m, lh_index_state *ret_state, lh_error *error);
-
-/* LH_CONFIG for a view, a capped or time-series collection, or one with a collation. */
-int lh_migrate_check_kind(lh_migration *m, lh_error *error);
-
 /* Creates the index. *ret_there: it was there before. LH_LOST: another one came in between. With `unique` a duplicate is
  * LH_SERVER with server_code LH_CODE_DUPLICATE_KEY. */
 int lh_migrate_create(lh_migration *m, bool unique, bool *ret_there, lh_error *error);
@@ -102,8 +96,6 @@ int lh_migrate_prepare(lh_migration *m, lh_error *error);
 
 /* Makes the index unique. *ret_done: false when duplicates are left. LH_LOST: the index is gone or not prepared. */
 int lh_migrate_make_unique(lh_migration *m, bool *ret_done, lh_error *error);
-
-int lh_migrate_is_empty(lh_migration *m, bool *ret_empty, lh_error *error);
 
 /* m->total, from the collection's own count. */
 void lh_migrate_count(lh_migration *m);

@@ -55,7 +55,8 @@ static int dedupe_and_convert(lh_migration *m, lh_error *error)
 int lh_migrate_convert(lh_migration *m, int *ret_index, lh_error *error)
 {
     lh_index_state state;
-    int outcome = lh_migrate_look(m, &state, error); /* it may have been done while we waited for the lease */
+    int outcome = lh_index_look(m->store, lh_migrate_until(m), &state,
+                                error); /* it may have been done while we waited for the lease */
     if (outcome != LH_OK)
         return outcome;
     *ret_index = LH_INDEX_PRESENT;

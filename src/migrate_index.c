@@ -22,69 +22,6 @@ enum {
     CODE_UNKNOWN_FIELD = 40415,
 };
 
-int lh_migrate_look(lh_migration *m, lh_index_state *ret_state, lh_error *error)
-{
-    int64_t until = lh_migrate_until(m);
-    for (;;) {
-        int outcome = lh_index_look(m->store, until, ret_state, error);
-        if (outcome != LH_UNREACHABLE || lh_clock_ms() + 250 >= until)
-            return outcome;
-        lh_clock_sleep(250); /* an election: a listing is not repeated by the store */
-    }
-}
-
-typedef struct {
-    char wrong[160];
-} kind_found;
-
-static int judge_kind(void *arg, const bson_t *entry)
-{
-    kind_found *found = arg;
-    bson_iter_t top, value;
-    const char *type = "collection";
-    if (bson_iter_init_find(&value, entry, "type") && BSON_ITER_HOLDS_UTF8(&value))
-        type = bson_iter_utf8(&value, NULL);
-    if (strcmp(type, "collection") != 0)
-        (void)snprintf(found->wrong, sizeof found->wrong, "is a %s",
-                       strcmp(type, "timeseries") == 0 ? "time-series collection" : type);
-    else if (bson_iter_init(&top, entry) && bson_iter_find_descendant(&top, "options.capped", &value) &&
-             bson_iter_as_bool(&value))
-        (void)snprintf(found->wrong, sizeof found->wrong, "is a capped collection, which drops its oldest documents");
-    else if (bson_iter_init(&top, entry) && bson_iter_find_descendant(&top, "options.collation", &value))
-        (void)snprintf(found->wrong, sizeof found->wrong, "has a collation of its own, which can make two keys one");
-    return 0;
-}
-
-int lh_migrate_check_kind(lh_migration *m, lh_error *error)
-{
-    kind_found found = {""};
-    bson_t *command =
-        BCON_NEW("listCollections", BCON_INT32(1), "filter", "{", "name", BCON_UTF8(m->store->collection), "}");
-    lh_call call = {
-        .what = "look at the collection", .command = command, .deadline = lh_migrate_until(m), .bare = true};
-    int outcome = lh_store_each(m->store, &call, judge_kind, &found, error);
-    bson_destroy(command);
-    if (outcome == LH_OK && *found.wrong)
-        outcome =
-            lh_fail(error, LH_CONFIG, "%s.%s %s: leases need an ordinary collection: name another one, or make it anew",
-                    m->store->db, m->store->collection, found.wrong);
-    return outcome;
-}
-
-int lh_migrate_is_empty(lh_migration *m, bool *ret_empty, lh_error *error)
-{
-    bson_t reply, *command = BCON_NEW("find", BCON_UTF8(m->store->collection), "projection", "{", "_id", BCON_INT32(1),
-                                      "}", "limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true));
-    lh_call call = {.what = "read the collection", .command = command, .deadline = lh_migrate_until(m), .read = true};
-    int outcome = lh_store_run(m->store, &call, &reply, NULL, error);
-    bson_iter_t top, first;
-    *ret_empty = outcome == LH_OK && bson_iter_init(&top, &reply) &&
-                 !bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first);
-    bson_destroy(command);
-    bson_destroy(&reply);
-    return outcome;
-}
-
 /* Says which privilege is missing instead of what was refused. */
 static int name_privilege(const lh_migration *m, int outcome, const char *action, lh_error *error)
 {

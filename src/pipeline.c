@@ -171,7 +171,8 @@
 
 /* Extends what is mine, if it has not ended; the holder keeps its token. */
 #define LATER(at, ttl) "{'$max':['" at "',{'$add':['$$NOW'," ttl "]}]}"
-#define TTL_OR(own) "{'$cond':[{'$gt':['$$ttl',0]},'$$ttl',{'$ifNull':['" own "',{'$numberLong':'30000'}]}]}"
+#define TTL_OR(own)                                                                                                    \
+    "{'$cond':[{'$gt':['$$ttl',0]},'$$ttl',{'$cond':[" IS_NUMBER_IN(own, "1", "604800000") ",'" own "',{'$numberLong':'30000'}]}]}"
 #define EXTEND_EXCLUSIVE                                                                                               \
     "{'$cond':[{'$gt':['$$end','$$NOW']}," LET("'ttl':" TTL_OR("$ttl_ms"),                                             \
     "{'$mergeObjects':['$$ROOT',{'expires_at':" LATER("$$end", "'$$ttl'")                                              \
