@@ -6,6 +6,8 @@
 #include <mongoc/mongoc.h>
 #include <string.h>
 
+#define HEARTBEAT_MS 2000
+
 /* What is wrong with the user name and password, or NULL. Looked at before the driver is asked: it takes what follows the
  * first '@' for a host, and would look for a host that is part of a password, and say so. */
 static const char *userinfo_fault(const char *uri)
@@ -76,6 +78,9 @@ static bool bound_all(mongoc_uri_t *uri, const lh_store_options *options, int64_
                 bound(uri, MONGOC_URI_SOCKETTIMEOUTMS, socket_timeout_ms) &&
                 bound(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, socket_timeout_ms) &&
                 mongoc_uri_set_option_as_int32(uri, MONGOC_URI_MAXPOOLSIZE, (int32_t)options->pool_size);
+    /* Between two looks at a server the driver sends nothing after an election but errors: 10 s is its default. */
+    if (!mongoc_uri_has_option(uri, MONGOC_URI_HEARTBEATFREQUENCYMS))
+        good = good && mongoc_uri_set_option_as_int32(uri, MONGOC_URI_HEARTBEATFREQUENCYMS, HEARTBEAT_MS);
     mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
     mongoc_uri_set_read_prefs_t(uri, primary);
     mongoc_read_prefs_destroy(primary);

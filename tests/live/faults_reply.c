@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Answers that get lost, or that say that the outcome is not known: what was asked is granted exactly once, or reported as
+ * unknown by its lease id, and released when the store is closed. */
+#include "live.h"
+
+#define ALL         "'findAndModify','update','find','listIndexes'"
+#define WRITES      "'findAndModify'"
+#define NO_MAJORITY "'writeConcernError': {'code': 64, 'errmsg': 'waiting for replication timed out'}"
+
+/* A store that gives up soon; it has seen the index. */
+static lh_store *hasty_store(ground *g, int64_t timeout_ms)
+{
+    lh_store_options options = store_options(g);
+    options.uri = g->quick_uri;
+    options.timeout_ms = timeout_ms;
+    return open_store_with(g, &options);
+}
+
+/* One fault, then all is well: granted, once, and the document agrees. */
+static void expect_granted_once(ground *g, const char *key, const char *fault)
+{
+    break_commands(g, 1, WRITES, fault);
+    lh_lease *lease = take(g, key);
+    bson_t *document = document_of(g, key);
+    assert_string_equal(text_at(document, "id"), lh_lease_id(lease));
+    assert_int_equal(number_at(document, "token"), lh_lease_token(lease));
+    bson_destroy(document);
+    expect(g, LH_OK, lh_lease_renew(lease, 0, NULL, &g->error));
+    give(g, lease);
+}
+
+static void test_an_acquire_survives_one_fault(void **state)
+{
+    ground *g = *state;
+    static const char *const faults[] = {
+        NO_MAJORITY,        "'errorCode': 50",    "'errorCode': 112", "'errorCode': 89",         "'errorCode': 10107",
+        "'errorCode': 189", "'errorCode': 11602", "'errorCode': 91",  "'closeConnection': true",
+    };
+    char key[16];
+    g->store = hasty_store(g, 10000);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        (void)snprintf(key, sizeof key, "k%zu", i);
+        expect_granted_once(g, key, faults[i]);
+    }
+}
+
+/* The command is applied, but its sender stopped listening: the same id is asked again, and a straggler grants nothing. */
+static void test_an_acquire_that_is_answered_too_late_is_granted_once(void **state)
+{
+    ground *g = *state;
+    g->store = hasty_store(g, 4000); /* listens for two seconds */
+    break_commands(g, 1, WRITES, "'blockConnection': true, 'blockTimeMS': 2600");
+    lh_lease *lease = take(g, "k");
+    int64_t token = lh_lease_token(lease);
+    /* The straggler lands meanwhile or later; whatever it does is an extension. */
+    expect(g, LH_OK, lh_lease_renew(lease, 0, NULL, &g->error));
+    bson_t *document = document_of(g, "k");
+    assert_string_equal(text_at(document, "id"), lh_lease_id(lease));
+    assert_int_equal(number_at(document, "token"), token);
+    bson_destroy(document);
+    give(g, lease);
+}
+
+static void test_without_a_majority_it_is_unknown_and_released_at_close(void **state)
+{
+    ground *g = *state;
+    g->store = hasty_store(g, 500);
+    break_commands(g, 0, WRITES, NO_MAJORITY);
+    lh_lease *lease = NULL;
+    lh_record *busy = NULL;
+    expect(g, LH_UNKNOWN, lh_acquire(g->store, "k", NULL, &lease, &busy, &g->error));
+    assert_null(lease);
+    assert_null(busy);
+    assert_int_equal(strlen(g->error.lease_id), LH_LEASE_ID_LEN);
+    bson_t *document = document_of(g, "k");
+    assert_string_equal(text_at(document, "id"), g->error.lease_id); /* it was done, and nobody may believe it */
+    bson_destroy(document);
+    mend_commands(g);
+    lh_store_close(g->store);
+    g->store = open_store(g);
+    assert_int_equal(state_of(g, "k"), LH_FREE);
+}
+
+static void test_an_unknown_lease_can_be_released_by_its_id(void **state)
+{
+    ground *g = *state;
+    g->store = hasty_store(g, 500);
+    break_commands(g, 0, WRITES, NO_MAJORITY);
+    lh_lease *lease = NULL;
+    expect(g, LH_UNKNOWN, lh_acquire(g->store, "k", NULL, &lease, NULL, &g->error));
+    mend_commands(g);
+    expect(g, LH_OK, lh_lease_attach(g->store, "k", g->error.lease_id, &lease, &g->error));
+    give(g, lease);
+    assert_int_equal(state_of(g, "k"), LH_FREE);
+}
+
+/* Open first, then refused: the refusal says nothing of the first attempt. */
+static void test_a_refusal_after_a_lost_answer_does_not_make_it_known(void **state)
+{
+    ground *g = *state;
+    g->store = hasty_store(g, 500);
+    break_commands(g, 0, WRITES, "'errorCode': 13, " NO_MAJORITY);
+    lh_lease *lease = NULL;
+    int outcome = lh_acquire(g->store, "k", NULL, &lease, NULL, &g->error);
+    assert_true(outcome == LH_UNKNOWN || outcome == LH_DENIED);
+    assert_null(lease);
+}
+
+static void test_what_surely_did_not_run_is_unreachable(void **state)
+{
+    ground *g = *state;
+    g->store = hasty_store(g, 400);
+    static const char *const faults[] = {"'errorCode': 10107", "'errorCode': 50", "'errorCode': 112"};
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        break_commands(g, 0, WRITES, faults[i]);
+        lh_lease *lease = NULL;
+        expect(g, LH_UNREACHABLE, lh_acquire(g->store, "k", NULL, &lease, NULL, &g->error));
+        assert_null(lease);
+        assert_string_equal(g->error.lease_id, "");
+        assert_int_equal(count_documents(g), 0);
+    }
+}
+
+static void test_a_renewal_that_is_not_answered_leaves_the_lease_valid(void **state)
+{
+    ground *g = *state;
+    g->store = hasty_store(g, 1000);
+    lh_lease *lease = take(g, "k");
+    int64_t token = lh_lease_token(lease);
+    static const char *const faults[] = {NO_MAJORITY, "'closeConnection': true"};
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        break_commands(g, 0, WRITES, faults[i]);
+        expect(g, LH_UNREACHABLE, lh_lease_renew(lease, 60000, NULL, &g->error));
+        assert_true(lh_lease_valid(lease));
+    }
+    mend_commands(g);
+    while (lh_lease_renew(lease, 60000, NULL, &g->error) == LH_UNREACHABLE) /* until the driver sees that it is back */
+        assert_true(lh_lease_valid(lease));
+    expect(g, LH_OK, lh_lease_renew(lease, 60000, NULL, &g->error));
+    assert_int_equal(lh_lease_token(lease), token);
+    give(g, lease);
+}
+
+static void test_a_release_that_is_not_answered_is_unknown_and_not_valid(void **state)
+{
+    ground *g = *state;
+    g->store = hasty_store(g, 400);
+    lh_lease *lease = take(g, "k");
+    break_commands(g, 0, WRITES, NO_MAJORITY);
+    expect(g, LH_UNKNOWN, lh_lease_release(lease, &g->error));
+    assert_false(lh_lease_valid(lease));
+    mend_commands(g);
+    expect(g, LH_OK, lh_lease_release(lease, &g->error)); /* again */
+    assert_int_equal(state_of(g, "k"), LH_FREE);
+    lh_lease_free(lease);
+}
+
+static void test_a_release_survives_one_fault(void **state)
+{
+    ground *g = *state;
+    static const char *const faults[] = {NO_MAJORITY, "'errorCode': 11602", "'closeConnection': true"};
+    g->store = hasty_store(g, 10000);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        lh_lease *lease = take(g, "k");
+        break_commands(g, 1, WRITES, faults[i]);
+        give(g, lease);
+        assert_int_equal(state_of(g, "k"), LH_FREE);
+    }
+}
+
+static void test_break_and_cleanup_survive_one_fault(void **state)
+{
+    ground *g = *state;
+    g->store = hasty_store(g, 10000);
+    lh_lease *lease = take(g, "k");
+    lh_break_options options = LH_BREAK_OPTIONS_INIT;
+    options.reason = "stuck";
+    break_commands(g, 1, WRITES, NO_MAJORITY);
+    lh_record *broken = NULL;
+    expect(g, LH_OK, lh_break(g->store, "k", &options, &broken, &g->error));
+    assert_int_equal(lh_record_holder(broken, 0)->token, lh_lease_token(lease));
+    lh_record_free(broken);
+    lh_lease_free(lease);
+    put(g, json("{'workspace_id': 'old', 'id': 'x', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}}"));
+    break_commands(g, 1, "'delete'", "'errorCode': 91");
+    lh_cleanup_report report;
+    expect(g, LH_OK, lh_cleanup(g->store, NULL, &report, &g->error));
+    assert_int_equal(report.removed, 1);
+}
+
+static void test_reading_survives_faults_and_says_when_it_cannot(void **state)
+{
+    ground *g = *state;
+    g->store = hasty_store(g, 4000);
+    lh_record *record = NULL;
+    break_commands(g, 1, ALL, "'closeConnection': true");
+    expect(g, LH_OK, lh_status(g->store, "k", &record, &g->error));
+    lh_record_free(record);
+    record = NULL;
+    close_later(g->store);
+    g->store = hasty_store(g, 500);
+    break_commands(g, 0, ALL, "'errorCode': 91");
+    expect(g, LH_UNREACHABLE, lh_status(g->store, "k", &record, &g->error));
+    assert_null(record);
+}
+
+static void test_other_refusals_are_told_as_they_are(void **state)
+{
+    ground *g = *state;
+    lh_lease *lease = NULL;
+    break_commands(g, 1, WRITES, "'errorCode': 13");
+    expect(g, LH_DENIED, lh_acquire(g->store, "k", NULL, &lease, NULL, &g->error));
+    assert_int_equal(g->error.server_code, 13);
+    break_commands(g, 1, WRITES, "'errorCode': 166");
+    expect(g, LH_CONFIG, lh_acquire(g->store, "k", NULL, &lease, NULL, &g->error));
+    break_commands(g, 1, WRITES, "'errorCode': 2");
+    expect(g, LH_SERVER, lh_acquire(g->store, "k", NULL, &lease, NULL, &g->error));
+    assert_int_equal(g->error.server_code, 2);
+    assert_null(lease);
+    assert_int_equal(count_documents(g), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        bare_test(test_an_acquire_survives_one_fault),
+        bare_test(test_an_acquire_that_is_answered_too_late_is_granted_once),
+        bare_test(test_without_a_majority_it_is_unknown_and_released_at_close),
+        bare_test(test_an_unknown_lease_can_be_released_by_its_id),
+        bare_test(test_a_refusal_after_a_lost_answer_does_not_make_it_known),
+        bare_test(test_what_surely_did_not_run_is_unreachable),
+        bare_test(test_a_renewal_that_is_not_answered_leaves_the_lease_valid),
+        bare_test(test_a_release_that_is_not_answered_is_unknown_and_not_valid),
+        bare_test(test_a_release_survives_one_fault),
+        bare_test(test_break_and_cleanup_survive_one_fault),
+        bare_test(test_reading_survives_faults_and_says_when_it_cannot),
+        live_test(test_other_refusals_are_told_as_they_are),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Invariant 8: every string of a caller is data. What is stored is what was given, to the byte. */
+#include "live.h"
+
+#include "pipeline.h"
+
+#define RANDOM 10000
+
+static const char *const nasty[] = {
+    "$token",
+    "$$ROOT",
+    "$$NOW",
+    "$$me",
+    "$",
+    "$$",
+    "{'$literal': 1}",
+    "{\"$ne\": null}",
+    "$literal",
+    "a.b.c",
+    "id.$[]",
+    "'",
+    "\"",
+    "\\",
+    "\\u0000",
+    "%s%n",
+    "' || '1'=='1",
+    "[]",
+    "null",
+    "true",
+    "0",
+    "shared:",
+    "-",
+    " ",
+    "\xc3\xa4\xe2\x82\xac\xf0\x9f\x94\x92",
+    "$where",
+    "function(){}",
+    "..",
+    "/etc/passwd",
+    "*",
+    "<script>",
+    "\xef\xbb\xbf"
+    "bom",
+};
+
+static void expect_stored(ground *g, const char *key, const char *owner, const char *purpose)
+{
+    bson_t *document = document_of(g, key);
+    assert_non_null(document);
+    assert_string_equal(text_at(document, "_id"), key);
+    assert_string_equal(text_at(document, "workspace_id"), key);
+    assert_string_equal(text_at(document, "owner"), owner);
+    assert_string_equal(text_at(document, "purpose"), purpose);
+    bson_destroy(document);
+}
+
+static void test_nasty_strings_are_names(void **state)
+{
+    ground *g = *state;
+    for (size_t i = 0; i < sizeof nasty / sizeof *nasty; i++) {
+        for (int mode = LH_EXCLUSIVE; mode <= LH_SHARED; mode++) {
+            lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
+            options.owner = options.purpose = nasty[i];
+            options.mode = mode;
+            lh_lease *lease = NULL;
+            expect(g, LH_OK, lh_acquire(g->store, nasty[i], &options, &lease, NULL, &g->error));
+            expect_stored(g, nasty[i], nasty[i], nasty[i]);
+            lh_record *record = status_of(g, nasty[i]);
+            assert_string_equal(lh_record_holder(record, 0)->owner, nasty[i]);
+            lh_record_free(record);
+            expect(g, LH_OK, lh_lease_renew(lease, 0, NULL, &g->error));
+            give(g, lease);
+            record = status_of(g, nasty[i]);
+            assert_string_equal(record->released_owner, nasty[i]);
+            lh_record_free(record);
+        }
+        lh_lease *lease = take_as(g, nasty[i], LH_EXCLUSIVE, 30000, nasty[i]);
+        lh_break_options breaking = LH_BREAK_OPTIONS_INIT;
+        breaking.reason = breaking.by = nasty[i];
+        expect(g, LH_OK, lh_break(g->store, nasty[i], &breaking, NULL, &g->error));
+        lh_record *record = status_of(g, nasty[i]);
+        assert_string_equal(record->released_reason, nasty[i]);
+        assert_string_equal(record->released_by, nasty[i]);
+        assert_string_equal(record->released_owner, nasty[i]);
+        lh_record_free(record);
+        lh_lease_free(lease);
+    }
+}
+
+/* The longest that are allowed, of four-byte characters. */
+static void test_the_longest_strings_fit(void **state)
+{
+    ground *g = *state;
+    char key[LH_KEY_MAX + 1] = "", owner[LH_OWNER_MAX + 1] = "";
+    for (size_t i = 0; i < LH_KEY_MAX / 4; i++)
+        memcpy(key + 4 * i, "\xf0\x9f\x94\x92", 5);
+    memcpy(owner, key, LH_OWNER_MAX);
+    lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
+    options.owner = owner;
+    options.purpose = key;
+    lh_lease *lease = NULL;
+    expect(g, LH_OK, lh_acquire(g->store, key, &options, &lease, NULL, &g->error));
+    expect_stored(g, key, owner, key);
+    give(g, lease);
+}
+
+static void random_text(uint64_t *seed, char *ret_text, size_t room)
+{
+    static const char *const pieces[] = {"$",
+                                         "$$",
+                                         ".",
+                                         "{",
+                                         "}",
+                                         "\"",
+                                         "'",
+                                         "[",
+                                         "]",
+                                         ":",
+                                         ",",
+                                         "\\",
+                                         "$literal",
+                                         "$$ROOT",
+                                         "$id",
+                                         "a",
+                                         "Z",
+                                         "0",
+                                         " ",
+                                         "%",
+                                         "/",
+                                         "\xc3\xbc",
+                                         "\xe2\x82\xac",
+                                         "\xf0\x9f\x94\x92",
+                                         "null"};
+    size_t len = 0;
+    ret_text[0] = '\0';
+    for (unsigned i = 0, n = 1 + roll(seed, 24); i < n; i++) {
+        const char *piece = pieces[roll(seed, sizeof pieces / sizeof *pieces)];
+        if (len + strlen(piece) + 1 > room)
+            break;
+        memcpy(ret_text + len, piece, strlen(piece) + 1);
+        len += strlen(piece);
+    }
+}
+
+typedef struct {
+    char key[128], owner[96], purpose[96];
+} texts;
+
+/* The command of an acquire, sent by the observer. */
+static void append_acquire(const lh_pipelines *pipelines, const texts *t, bool set, bool whole, bson_t *command)
+{
+    lh_vars vars = {.key = t->key,
+                    .me = "0123456789abcdef0123456789abcdef",
+                    .owner = t->owner,
+                    .host = t->owner,
+                    .purpose = t->purpose,
+                    .ttl_ms = 30000,
+                    .max_shared = 128,
+                    .set = set};
+    lh_pipeline_command(pipelines, LH_DO_ACQUIRE_EXCLUSIVE, whole, LOCKS, &vars, command);
+}
+
+static void test_random_strings_are_stored_as_given(void **state)
+{
+    ground *g = *state;
+    lh_pipelines *pipelines = lh_pipelines_new();
+    uint64_t seed = 7;
+    for (unsigned i = 0; i < RANDOM / 3; i++) { /* three strings each */
+        texts t;
+        char random[96];
+        random_text(&seed, random, sizeof random);
+        (void)snprintf(t.key, sizeof t.key, "%u%s", i, random);
+        random_text(&seed, t.owner, sizeof t.owner);
+        random_text(&seed, t.purpose, sizeof t.purpose);
+        bson_t *command = bson_new();
+        append_acquire(pipelines, &t, g->set, i % 2, command);
+        BCON_APPEND(command, "writeConcern", "{", "w", BCON_INT32(1),
+                    "}"); /* quick: only what is stored is looked at */
+        bson_t *reply = run_command(g, g->db, command);
+        assert_non_null(reply);
+        assert_string_equal(text_at(reply, "value._id"), t.key);
+        assert_string_equal(text_at(reply, "value.workspace_id"), t.key);
+        assert_string_equal(text_at(reply, "value.owner"), t.owner);
+        assert_string_equal(text_at(reply, "value.host"), t.owner);
+        assert_string_equal(text_at(reply, "value.purpose"), t.purpose);
+        bson_destroy(reply);
+    }
+    assert_int_equal(count_documents(g), RANDOM / 3);
+    lh_pipelines_free(pipelines);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        live_test(test_nasty_strings_are_names),
+        live_test(test_the_longest_strings_fit),
+        live_test(test_random_strings_are_stored_as_given),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The commands: their texts parse, their shape is the documented one, and a caller's string stands only under $literal. */
+#include "../support/unit.h"
+
+#include "pipeline.h"
+
+#define CANARY "$canary.{'x': 1}"
+
+static lh_vars vars_with(const char *text)
+{
+    return (lh_vars){.key = text,
+                     .me = text,
+                     .owner = text,
+                     .host = text,
+                     .purpose = text,
+                     .ttl_ms = 30000,
+                     .max_shared = 128,
+                     .by = text,
+                     .reason = text};
+}
+
+static void test_all_texts_parse(void **state)
+{
+    (void)state;
+    lh_pipelines *pipelines = lh_pipelines_new();
+    assert_non_null(pipelines);
+    lh_pipelines_free(pipelines);
+    lh_pipelines_free(NULL);
+}
+
+static const char *text_at(const bson_t *command, const char *path)
+{
+    bson_iter_t top, value;
+    assert_true(bson_iter_init(&top, command) && bson_iter_find_descendant(&top, path, &value) &&
+                BSON_ITER_HOLDS_UTF8(&value));
+    return bson_iter_utf8(&value, NULL);
+}
+
+static bool has(const bson_t *command, const char *path)
+{
+    bson_iter_t top, value;
+    return bson_iter_init(&top, command) && bson_iter_find_descendant(&top, path, &value);
+}
+
+/* Wherever the canary stands: directly under $literal (or in an object under it), or as the value of the query's key. */
+static int count_canaries(const bson_iter_t *object, bool literal, bool query)
+{
+    bson_iter_t field;
+    int n = 0;
+    assert_true(bson_iter_recurse(object, &field));
+    while (bson_iter_next(&field)) {
+        const char *name = bson_iter_key(&field);
+        assert_null(strstr(name, "canary"));
+        bool inside = literal || strcmp(name, "$literal") == 0;
+        if (BSON_ITER_HOLDS_UTF8(&field) && strstr(bson_iter_utf8(&field, NULL), "canary")) {
+            if (!inside && !(query && strcmp(name, "workspace_id") == 0))
+                fail_msg("a caller's string is an expression at \"%s\"", name);
+            n++;
+        } else if (BSON_ITER_HOLDS_DOCUMENT(&field) || BSON_ITER_HOLDS_ARRAY(&field)) {
+            n += count_canaries(&field, inside, query || strcmp(name, "query") == 0);
+        }
+    }
+    return n;
+}
+
+static int canaries_in(const bson_t *command)
+{
+    bson_t *wrapped = BCON_NEW("c", BCON_DOCUMENT(command));
+    bson_iter_t top;
+    assert_true(bson_iter_init_find(&top, wrapped, "c"));
+    int n = count_canaries(&top, false, false);
+    bson_destroy(wrapped);
+    return n;
+}
+
+static void test_strings_stand_only_under_literal(void **state)
+{
+    (void)state;
+    lh_pipelines *pipelines = lh_pipelines_new();
+    bson_t *seen = BCON_NEW("v", CANARY);
+    bson_iter_t value;
+    assert_true(bson_iter_init_find(&value, seen, "v"));
+    for (int what = 0; what < LH_DO_COUNT; what++) {
+        for (int whole = 0; whole < 2; whole++) {
+            lh_vars vars = vars_with(CANARY);
+            if (!whole && !lh_pipeline_has_short((lh_do)what))
+                continue;
+            if (what == LH_DO_BREAK)
+                vars.seen_doc_id = vars.seen_id = vars.seen_token = bson_iter_value(&value);
+            bson_t command = BSON_INITIALIZER;
+            lh_pipeline_command(pipelines, (lh_do)what, whole, "locks", &vars, &command);
+            assert_true(canaries_in(&command) >= 2); /* the key and the id at least */
+            bson_destroy(&command);
+        }
+    }
+    lh_vars vars = vars_with(CANARY);
+    vars.judging = true;
+    bson_t ids = BSON_INITIALIZER, judge = BSON_INITIALIZER, removal = BSON_INITIALIZER, settling = BSON_INITIALIZER;
+    lh_pipeline_judge_all(pipelines, "locks", &vars, &judge);
+    lh_pipeline_remove_many(pipelines, "locks", &vars, &ids, &removal);
+    lh_pipeline_settle_many(pipelines, "locks", &vars, &ids, &settling);
+    assert_true(canaries_in(&judge) > 0 && canaries_in(&removal) > 0 && canaries_in(&settling) > 0);
+    bson_destroy(&judge);
+    bson_destroy(&removal);
+    bson_destroy(&settling);
+    bson_destroy(seen);
+    lh_pipelines_free(pipelines);
+}
+
+static void test_the_shape_of_the_commands(void **state)
+{
+    (void)state;
+    lh_pipelines *pipelines = lh_pipelines_new();
+    for (int what = 0; what < LH_DO_COUNT; what++) {
+        lh_vars vars = vars_with("k");
+        bson_iter_t query;
+        bson_t command = BSON_INITIALIZER;
+        lh_pipeline_command(pipelines, (lh_do)what, true, "locks", &vars, &command);
+        bson_iter_t first;
+        assert_true(bson_iter_init(&first, &command) && bson_iter_next(&first));
+        assert_string_equal(bson_iter_key(&first), "findAndModify"); /* a command's name comes first */
+        assert_string_equal(text_at(&command, "findAndModify"), "locks");
+        assert_string_equal(text_at(&command, "query.workspace_id"), "k");
+        assert_true(bson_iter_init_find(&query, &command, "query") && bson_iter_recurse(&query, &first));
+        assert_true(bson_iter_next(&first) &&
+                    !bson_iter_next(&first)); /* the key alone: else an upsert could insert another */
+        assert_true(has(&command, "update.0") && has(&command, "let.me.$literal") && has(&command, "new") &&
+                    has(&command, "fields"));
+        assert_false(has(&command, "writeConcern") || has(&command, "maxTimeMS")); /* store_run.c adds them */
+        assert_int_equal(has(&command, "upsert"), what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_ACQUIRE_SHARED);
+        bson_destroy(&command);
+    }
+    lh_pipelines_free(pipelines);
+}
+
+static void test_tokens_come_from_the_clock_of_the_topology(void **state)
+{
+    (void)state;
+    lh_pipelines *pipelines = lh_pipelines_new();
+    for (int set = 0; set < 2; set++) {
+        lh_vars vars = vars_with("k");
+        vars.set = set;
+        bson_t command = BSON_INITIALIZER;
+        lh_pipeline_command(pipelines, LH_DO_ACQUIRE_EXCLUSIVE, true, "locks", &vars, &command);
+        char *json = bson_as_relaxed_extended_json(&command, NULL);
+        assert_int_equal(strstr(json, "CLUSTER_TIME") != NULL, set);
+        bson_free(json);
+        bson_destroy(&command);
+    }
+    lh_pipelines_free(pipelines);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all_texts_parse),
+        cmocka_unit_test(test_strings_stand_only_under_literal),
+        cmocka_unit_test(test_the_shape_of_the_commands),
+        cmocka_unit_test(test_tokens_come_from_the_clock_of_the_topology),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
