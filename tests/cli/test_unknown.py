@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """When the answer is lost: exit code 74, and the JSON names the lease in doubt. Needs a server with test commands."""
 import re
+import fcntl
+import os
+import re
 import secrets
 
 import pymongo
@@ -15,12 +18,17 @@ def deaf(cli, client):
     parts = URI.partition("?")
     uri = f"{parts[0]}?{parts[2]}{'&' if parts[2] else ''}appName={name}"
     data = {"failCommands": ["findAndModify"], "appName": name, "closeConnection": True}
-    try:
-        client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=data)
-    except pymongo.errors.OperationFailure as why:
-        pytest.skip(f"no failpoints: {why}")
-    yield Cli(uri, cli.env["LEASEHOLD_DB"])
-    client.admin.command("configureFailPoint", "failCommand", mode="off")
+    # A server has one such failpoint: those that use it take turns (tests/support/live.h).
+    port = re.search(r":(\d+)", URI.split("@")[-1]).group(1)
+    folder = os.environ.get("TMPDIR", "/tmp")
+    with open(f"{folder}/leasehold-failpoint-{port}", "a") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        try:
+            client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=data)
+        except pymongo.errors.OperationFailure as why:
+            pytest.skip(f"no failpoints: {why}")
+        yield Cli(uri, cli.env["LEASEHOLD_DB"])
+        client.admin.command("configureFailPoint", "failCommand", mode="off")
 
 
 def test_acquire_names_the_lease_in_doubt(deaf):
