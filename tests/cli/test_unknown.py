@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """When the answer is lost: exit code 74, and the JSON names the lease in doubt. Needs a server with test commands."""
-import re
 import fcntl
 import os
 import re
