@@ -194,7 +194,8 @@ static int migrate(lh_migration *m, int *ret_index, lh_error *error)
         }
         if (outcome == LH_LOST)
             return lh_fail(error, LH_SERVER, "the migration does not get on: %.400s", why.message);
-        if (outcome == LH_UNREACHABLE && m->report->waited_ms > 0 && lh_clock_ms() >= m->deadline)
+        bool late = lh_clock_ms() + PAUSE_CAP_MS >= m->deadline; /* the last answers may have been cut off by it */
+        if ((outcome == LH_UNREACHABLE || outcome == LH_UNKNOWN) && m->report->waited_ms > 0 && late)
             return lh_fail(error, LH_UNREACHABLE,
                            "out of time during the step \"wait\": another process migrates %s.%s; call again",
                            m->store->db, m->store->collection);
