@@ -202,7 +202,8 @@ static int break_seen(lh_store *store, const char *key, const lh_break_options *
     vars.seen_id = bson_iter_init_find(&id, seen, "id") ? bson_iter_value(&id) : NULL;
     vars.seen_token = bson_iter_init_find(&token, seen, "token") ? bson_iter_value(&token) : NULL;
     lh_answer answer;
-    int outcome = lh_lease_run(store, LH_DO_BREAK, true, &vars, lh_store_deadline(store, 0), &answer, error);
+    int outcome =
+        lh_lease_run(store, LH_DO_BREAK, true, &vars, (lh_way){lh_store_deadline(store, 0), NULL}, &answer, error);
     if (outcome == LH_OK) {
         lh_mine broken = {0};
         if (answer.there)

@@ -210,6 +210,7 @@ void lh_doc_mine(const bson_t *document, const char *lease_id, lh_mine *ret_mine
     const char *id = find_string(document, "id"), *released = find_string(document, "released.id");
     const char *how = find_string(document, "released.how");
     ret_mine->released = released && strcmp(released, lease_id) == 0;
+    ret_mine->transferred = ret_mine->released && how && strcmp(how, "transfer") == 0;
     ret_mine->ended = ret_mine->released && ((how && strcmp(how, "release") == 0) || (id && strcmp(id, lease_id) == 0));
     char path[16 + LH_LEASE_ID_LEN + 16];
     bson_iter_t top, value;
@@ -252,4 +253,42 @@ bool lh_doc_is_held_alone(const bson_t *document, int64_t grace_ms)
     if (!bson_iter_init_find(&value, document, "expires_at") || BSON_ITER_HOLDS_NULL(&value))
         return true; /* no end */
     return lh_doc_instant(&value, &end) && end > find_date(document, "now", 0) - grace_ms;
+}
+
+static bool read_grant(const bson_iter_t *entry, lh_grant *ret_grant)
+{
+    bson_iter_t value, field;
+    if (!find_in(entry, "k", &value) || !BSON_ITER_HOLDS_UTF8(&value) || utf8_len(&value) != LH_LEASE_ID_LEN)
+        return false;
+    memcpy(ret_grant->id, bson_iter_utf8(&value, NULL), LH_LEASE_ID_LEN + 1);
+    if (!find_in(entry, "v", &value))
+        return false;
+    ret_grant->beat = find_in(&value, "beat", &field) ? bson_iter_as_int64(&field) : -1;
+    ret_grant->token = find_in(&value, "token", &field) ? bson_iter_as_int64(&field) : 0;
+    ret_grant->expires_at_ms =
+        find_in(&value, "expires_at", &field) && BSON_ITER_HOLDS_DATE_TIME(&field) ? bson_iter_date_time(&field) : 0;
+    return true;
+}
+
+void lh_doc_each_grant(const bson_t *document, void (*each)(void *arg, const lh_grant *grant), void *arg)
+{
+    bson_iter_t granted, entry;
+    lh_grant grant;
+    if (!bson_iter_init_find(&granted, document, "granted") || !BSON_ITER_HOLDS_ARRAY(&granted) ||
+        !bson_iter_recurse(&granted, &entry))
+        return;
+    while (bson_iter_next(&entry))
+        if (read_grant(&entry, &grant))
+            each(arg, &grant);
+}
+
+int64_t lh_doc_place(const bson_t *document)
+{
+    bson_iter_t place;
+    return bson_iter_init_find(&place, document, "place") ? bson_iter_as_int64(&place) : -1;
+}
+
+int64_t lh_doc_waiting(const bson_t *document)
+{
+    return find_number(document, "waiting");
 }

@@ -23,12 +23,13 @@ bool lh_doc_is_freed(const bson_t *document);
 
 /* How one lease id stands in the document that a findAndModify returned. */
 typedef struct lh_mine {
-    bool holds;    /* exclusive or shared, and neither released nor ended by `now_ms` */
-    bool written;  /* … and this very command granted or extended it: only then may it be believed */
-    bool lapsed;   /* it holds, but its end has passed: nobody took over yet */
-    bool released; /* it was the last to be released (or taken over) here */
-    bool ended;    /* … and by its own release, or nobody took over after its end */
-    int mode;      /* LH_EXCLUSIVE or LH_SHARED */
+    bool holds;       /* exclusive or shared, and neither released nor ended by `now_ms` */
+    bool written;     /* … and this very command granted or extended it: only then may it be believed */
+    bool lapsed;      /* it holds, but its end has passed: nobody took over yet */
+    bool released;    /* it was the last to be released (or taken over) here */
+    bool ended;       /* … and by its own release, or nobody took over after its end */
+    bool transferred; /* it was the last here, and was handed on */
+    int mode;         /* LH_EXCLUSIVE or LH_SHARED */
     int64_t token, ttl_ms, acquired_at_ms, expires_at_ms, now_ms;
 } lh_mine;
 
@@ -36,6 +37,20 @@ void lh_doc_mine(const bson_t *document, const char *lease_id, lh_mine *ret_mine
 
 /* Is it held by one exclusive holder who is alive (or by nobody knows whom), so that no acquire can be granted? */
 bool lh_doc_is_held_alone(const bson_t *document, int64_t grace_ms);
+
+/* A grant that somebody else's command made, as it is told by that command's answer, by a change event, or by a poll. */
+typedef struct lh_grant {
+    char id[LH_LEASE_ID_LEN + 1];
+    int64_t beat; /* the beat that it names; -1: not told */
+    int64_t token, expires_at_ms;
+} lh_grant;
+
+/* Gives each entry of `granted`: [{k: lease id, v: {beat, token, expires_at}}]. */
+void lh_doc_each_grant(const bson_t *document, void (*each)(void *arg, const lh_grant *grant), void *arg);
+
+/* Of a command that may queue: the asker's place in the queue, from 0; -1: not in it. How many wait. */
+int64_t lh_doc_place(const bson_t *document);
+int64_t lh_doc_waiting(const bson_t *document);
 
 /* The whole record of a stored document (the server's clock, `now_ms`, says who is alive). NULL: out of memory. */
 lh_record *lh_doc_record(const bson_t *document, int64_t now_ms, int64_t grace_ms);

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -56,22 +58,30 @@ static const char *what_in_words(lh_do what)
     switch (what) {
     case LH_DO_ACQUIRE_EXCLUSIVE:
     case LH_DO_ACQUIRE_SHARED:
+    case LH_DO_WAIT_EXCLUSIVE:
+    case LH_DO_WAIT_SHARED:
         return "acquire the lease";
     case LH_DO_RENEW:
         return "renew the lease";
     case LH_DO_LEAVE:
         return "release the lease";
+    case LH_DO_TRANSFER:
+        return "transfer the lease";
     default:
         return "change the lease";
     }
 }
 
-static int run_form(lh_store *store, lh_do what, bool whole, const lh_vars *vars, int64_t deadline, lh_answer *answer,
+static int run_form(lh_store *store, lh_do what, bool whole, const lh_vars *vars, lh_way way, lh_answer *answer,
                     lh_error *error)
 {
     bson_t command = BSON_INITIALIZER;
     lh_pipeline_command(store->pipelines, what, whole, store->collection, vars, &command);
-    lh_call call = {.what = what_in_words(what), .command = &command, .deadline = deadline, .maybe = answer->maybe};
+    lh_call call = {.what = what_in_words(what),
+                    .command = &command,
+                    .deadline = way.deadline,
+                    .client = way.client,
+                    .maybe = answer->maybe};
     bson_destroy(&answer->reply);
     int outcome = lh_store_run(store, &call, &answer->reply, &answer->sent, error);
     answer->maybe = call.maybe;
@@ -105,30 +115,45 @@ static bool is_settled(lh_do what, const lh_vars *vars, lh_answer *answer)
     }
 }
 
-int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, int64_t deadline, lh_answer *answer,
+typedef struct {
+    lh_store *store;
+    const char *me;
+} granting;
+
+static void tell_granted(void *arg, const lh_grant *grant)
+{
+    granting *g = arg;
+    if (strcmp(grant->id, g->me) != 0) /* the asker's own grant is the caller's matter */
+        g->store->on_granted(g->store, grant);
+}
+
+int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, lh_way way, lh_answer *answer,
                  lh_error *error)
 {
     answer->there = answer->maybe = false;
     bson_init(&answer->reply);
-    int outcome = lh_store_contact(store, deadline, error); /* only then it is known which clock gives the tokens */
+    int outcome = lh_store_contact(store, way.deadline, error); /* only then it is known which clock gives the tokens */
     if (outcome != LH_OK)
         return outcome;
     lh_vars all = *vars;
     all.set = atomic_load(&store->topology) == LH_TOPOLOGY_SET;
     if (!whole && lh_pipeline_has_short(what)) {
-        outcome = run_form(store, what, false, &all, deadline, answer, error);
+        outcome = run_form(store, what, false, &all, way, answer, error);
         if (outcome != LH_OK || is_settled(what, &all, answer))
             return outcome;
     }
-    return run_form(store, what, true, &all, deadline, answer, error);
+    outcome = run_form(store, what, true, &all, way, answer, error);
+    if (outcome == LH_OK && answer->there && store->on_granted)
+        lh_doc_each_grant(&answer->document, tell_granted, &(granting){store, vars->me});
+    return outcome;
 }
 
 /* Sends the release of a lease id; LH_OK also when it was released before, or ended and nobody took over. */
-static int leave(lh_store *store, const char *key, const char *lease_id, bool whole, int64_t deadline, lh_error *error)
+static int leave(lh_store *store, const char *key, const char *lease_id, bool whole, lh_way way, lh_error *error)
 {
     lh_answer answer;
     lh_vars vars = lh_lease_vars(store, key, lease_id);
-    int outcome = lh_lease_run(store, LH_DO_LEAVE, whole, &vars, deadline, &answer, error);
+    int outcome = lh_lease_run(store, LH_DO_LEAVE, whole, &vars, way, &answer, error);
     lh_mine mine = {0};
     char problem[128];
     if (outcome == LH_OK && answer.there)
@@ -143,11 +168,23 @@ static int leave(lh_store *store, const char *key, const char *lease_id, bool wh
     return outcome;
 }
 
-void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t deadline)
+void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, lh_way way)
 {
-    int outcome = leave(store, key, lease_id, false, deadline, NULL);
+    int outcome = leave(store, key, lease_id, false, way, NULL);
     if (outcome == LH_UNKNOWN || outcome == LH_UNREACHABLE)
         lh_held_doubt(store, key, lease_id, LH_TTL_DEFAULT_MS);
+}
+
+int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_way way, lh_record **ret_record,
+                         lh_error *error)
+{
+    lh_answer answer;
+    lh_vars vars = lh_lease_vars(store, key, lease_id);
+    int outcome = lh_lease_run(store, LH_DO_LEAVE, true, &vars, way, &answer, error);
+    if (outcome == LH_OK && ret_record)
+        *ret_record = answer.there ? lh_doc_reply_record(&answer.document, store->clock_skew_ms) : NULL;
+    bson_destroy(&answer.reply);
+    return outcome;
 }
 
 static int check(const lh_lease *lease, lh_error *error)
@@ -164,13 +201,58 @@ static int64_t remaining_ms_locked(const lh_lease *lease)
     return ms > 0 ? ms : 0;
 }
 
-/* It is over: the store need not release it. */
-static void end(lh_lease *lease)
+/* The descriptor's timer: at the deadline; at once (0); never (INT64_MAX). */
+static void set_alarm_locked(const lh_lease *lease, int64_t at_ms)
+{
+    if (lease->lost_fd < 0)
+        return;
+    struct itimerspec spec = {0}; /* switches it off */
+    if (at_ms != INT64_MAX)
+        spec.it_value = (struct timespec){.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000 + 1};
+    (void)timerfd_settime(lease->lost_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+}
+
+bool lh_lease_end(lh_lease *lease)
 {
     pthread_mutex_lock(&lease->lock);
+    bool was_valid = remaining_ms_locked(lease) > 0;
+    if (!lease->over)
+        set_alarm_locked(lease, INT64_MAX);
     lease->over = true;
     pthread_mutex_unlock(&lease->lock);
     lh_held_remove(lease);
+    return was_valid;
+}
+
+void lh_lease_lose(lh_lease *lease)
+{
+    lh_store *store = lease->store;
+    pthread_mutex_lock(&lease->lock);
+    bool news = !lease->over;
+    lease->over = true;
+    if (news)
+        set_alarm_locked(lease, 0);
+    pthread_mutex_unlock(&lease->lock);
+    bool was_held = lh_held_remove(lease);
+    if (news && was_held && store->on_lost)
+        store->on_lost(store->on_lost_arg, lease->key, lease->id);
+}
+
+int lh_lease_lost_fd(lh_lease *lease)
+{
+    if (!lease)
+        return -1;
+    pthread_mutex_lock(&lease->lock);
+    if (lease->lost_fd < 0) {
+        lease->lost_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+        if (lease->token != 0 && !lease->over)
+            set_alarm_locked(lease, lease->deadline);
+        else if (lease->over && lh_clock_ms() >= lease->deadline)
+            set_alarm_locked(lease, 0);
+    }
+    int fd = lease->lost_fd;
+    pthread_mutex_unlock(&lease->lock);
+    return fd;
 }
 
 int lh_lease_release(lh_lease *lease, lh_error *error)
@@ -178,34 +260,43 @@ int lh_lease_release(lh_lease *lease, lh_error *error)
     int outcome = check(lease, error);
     if (outcome != LH_OK)
         return outcome;
-    end(lease);
-    return leave(lease->store, lease->key, lease->id, lease->mode == LH_SHARED, lh_store_deadline(lease->store, 0),
-                 error);
+    (void)lh_lease_end(lease);
+    return leave(lease->store, lease->key, lease->id, lease->mode == LH_SHARED || atomic_load(&lease->crowded),
+                 (lh_way){lh_store_deadline(lease->store, 0), NULL}, error);
 }
 
-/* The answer to a renewal, sent at `sent`. */
-static int believe(lh_lease *lease, const lh_mine *mine, int64_t sent, lh_error *error)
+bool lh_lease_extend(lh_lease *lease, int64_t token, int64_t ttl_ms, int64_t expires_at_ms, int64_t sent)
 {
-    int outcome = LH_OK;
+    int64_t deadline = sent + ttl_ms - LH_DRIFT_MS(ttl_ms);
     pthread_mutex_lock(&lease->lock);
     bool first = lease->token == 0;
-    bool late = lh_clock_ms() >= (first ? sent + mine->ttl_ms - LH_DRIFT_MS(mine->ttl_ms) : lease->deadline);
-    if (lease->over || late || (!first && mine->token != lease->token)) {
-        outcome = lh_fail(error, LH_LOST, "the lease ended before the renewal was answered");
-        lh_held_doubt(lease->store, lease->key, lease->id, mine->ttl_ms); /* the server extended it */
-    } else {
-        int64_t deadline = sent + mine->ttl_ms - LH_DRIFT_MS(mine->ttl_ms);
+    bool late = lh_clock_ms() >= (first ? deadline : lease->deadline);
+    bool good = !lease->over && !late && (first || token == lease->token);
+    if (good) {
         if (first || deadline > lease->deadline)
             lease->deadline = deadline;
-        lease->token = mine->token;
-        lease->mode = mine->mode;
-        lease->ttl_ms = mine->ttl_ms;
-        lease->expires_at_ms = mine->expires_at_ms;
+        lease->token = token;
+        lease->ttl_ms = ttl_ms;
+        if (expires_at_ms > lease->expires_at_ms)
+            lease->expires_at_ms = expires_at_ms;
+        set_alarm_locked(lease, lease->deadline);
     }
     pthread_mutex_unlock(&lease->lock);
-    if (outcome == LH_OK && first)
+    if (!good)
+        lh_held_doubt(lease->store, lease->key, lease->id, ttl_ms); /* the server extended it */
+    else if (first)
         lh_held_forget_doubt(lease->store, lease->id); /* it is believed after all: not to be released at close */
-    return outcome;
+    return good;
+}
+
+static bool extend_by_hand(lh_lease *lease, const lh_mine *mine, int64_t sent)
+{
+    bool good = lh_lease_extend(lease, mine->token, mine->ttl_ms, mine->expires_at_ms, sent);
+    pthread_mutex_lock(&lease->lock);
+    if (good)
+        lease->mode = mine->mode; /* an attached lease learns it here */
+    pthread_mutex_unlock(&lease->lock);
+    return good;
 }
 
 static int judge_renewal(lh_lease *lease, const bson_t *document, int64_t sent, lh_record **ret_record, lh_error *error)
@@ -215,7 +306,9 @@ static int judge_renewal(lh_lease *lease, const bson_t *document, int64_t sent, 
     if (document)
         lh_doc_mine(document, lease->id, &mine);
     if (mine.holds && mine.written)
-        return believe(lease, &mine, sent, error);
+        return extend_by_hand(lease, &mine, sent)
+                   ? LH_OK
+                   : lh_fail(error, LH_LOST, "the lease ended before the renewal was answered");
     if (document && lh_doc_reply_problem(document, problem, sizeof problem))
         return lh_fail(error, LH_DATA, UNREADABLE, problem);
     if (ret_record)
@@ -246,7 +339,7 @@ int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_e
     bool over = lease->over || (token != 0 && remaining_ms_locked(lease) == 0);
     pthread_mutex_unlock(&lease->lock);
     if (over) {
-        end(lease);
+        lh_lease_lose(lease);
         return lh_fail(error, LH_LOST, "the lease has ended: it was released, or not renewed in time");
     }
     lh_answer answer;
@@ -254,7 +347,7 @@ int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_e
     vars.ttl_ms = ttl_ms;
     vars.token = token;
     outcome = lh_lease_run(lease->store, LH_DO_RENEW, lease->mode == LH_SHARED, &vars,
-                           lh_store_deadline(lease->store, 0), &answer, error);
+                           (lh_way){lh_store_deadline(lease->store, 0), NULL}, &answer, error);
     if (outcome == LH_OK)
         outcome = judge_renewal(lease, answer.there ? &answer.document : NULL, answer.sent, ret_record, error);
     else if (outcome == LH_UNKNOWN) /* no harm if it was applied */
@@ -265,7 +358,7 @@ int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_e
     if (outcome == LH_UNREACHABLE && token != 0 && lh_lease_remaining_ms(lease) == 0)
         outcome = lh_fail(error, LH_LOST, "the lease has ended: no server answered its renewal in time");
     if (outcome == LH_LOST)
-        end(lease);
+        lh_lease_lose(lease);
     return outcome;
 }
 
@@ -278,6 +371,9 @@ lh_lease *lh_lease_new(lh_store *store, const char *key, const char *lease_id)
     lease->owner = strdup(store->owner);
     memcpy(lease->id, lease_id, LH_LEASE_ID_ROOM);
     pthread_mutex_init(&lease->lock, NULL);
+    atomic_init(&lease->refs, 1);
+    lease->lost_fd = -1;
+    lease->renew_at = INT64_MAX;
     lease->store = lh_store_ref(store);
     if (lease->key && lease->owner)
         return lease;
@@ -301,16 +397,31 @@ int lh_lease_attach(lh_store *store, const char *key, const char *lease_id, lh_l
     return LH_OK;
 }
 
-void lh_lease_free(lh_lease *lease)
+lh_lease *lh_lease_ref(lh_lease *lease)
 {
-    if (!lease)
+    atomic_fetch_add(&lease->refs, 1);
+    return lease;
+}
+
+void lh_lease_unref(lh_lease *lease)
+{
+    if (!lease || atomic_fetch_sub(&lease->refs, 1) != 1)
         return;
-    lh_held_remove(lease);
+    if (lease->lost_fd >= 0)
+        (void)close(lease->lost_fd);
     lh_store_unref(lease->store);
     pthread_mutex_destroy(&lease->lock);
     free(lease->owner);
     free(lease->key);
     free(lease);
+}
+
+void lh_lease_free(lh_lease *lease)
+{
+    if (!lease)
+        return;
+    lh_held_remove(lease);
+    lh_lease_unref(lease);
 }
 
 int64_t lh_lease_remaining_ms(const lh_lease *lease)

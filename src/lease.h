@@ -23,8 +23,9 @@ typedef struct lh_answer {
 } lh_answer;
 
 /* Runs `what` on the document of vars->key: with the short form first unless `whole`, and with the whole form where the short
- * one did not settle it. answer->reply is always initialised, and the caller's to destroy. */
-int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, int64_t deadline, lh_answer *answer,
+ * one did not settle it. Whom it granted besides the asker is told to the store's waiters. answer->reply is always
+ * initialised, and the caller's to destroy. */
+int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, lh_way way, lh_answer *answer,
                  lh_error *error);
 
 #endif

@@ -11,6 +11,7 @@
 #include "doc.h"
 #include "index.h"
 #include "key.h"
+#include "lease_ask.h"
 #include "lease_held.h"
 
 enum { CODE_DUPLICATE_KEY = 11000 };
@@ -23,22 +24,10 @@ enum { CODE_DUPLICATE_KEY = 11000 };
  * insert's own answer was lost, its acquired_at stands for its start. */
 #define INSERT_BELIEVED_MS 1000
 #define RETRY_AFTER_CAP_MS 5000
+#define CLAIM_MIN_MS       1000
+#define CLAIM_MAX_MS       60000
 
-typedef struct {
-    lh_store *store;
-    const char *key;
-    lh_acquire_options o;
-    char id[LH_LEASE_ID_ROOM];
-    int64_t deadline;
-    lh_lease **ret_lease;
-    lh_record **ret_busy;
-    lh_error *error;
-} request;
-
-/* What an answer leads to. */
-typedef enum { NEXT_DONE, NEXT_RACE, NEXT_NEW_ID } next;
-
-static int check_request(request *r, const lh_acquire_options *options)
+int lh_request_check(lh_request *r, const lh_acquire_options *options)
 {
     int outcome = lh_store_check(r->store, r->error);
     if (outcome == LH_OK)
@@ -46,13 +35,20 @@ static int check_request(request *r, const lh_acquire_options *options)
     if (outcome != LH_OK)
         return outcome;
     r->o = (lh_acquire_options)LH_ACQUIRE_OPTIONS_INIT;
-    if (options)
+    if (options) {
         memcpy(&r->o, options, options->size < sizeof r->o ? options->size : sizeof r->o);
+        if (options->size < offsetof(lh_acquire_options, by_hand) + sizeof r->o.by_hand)
+            r->o.by_hand = true; /* a program from before there was a keeper */
+    }
     if (r->o.ttl_ms < LH_TTL_MIN_MS || r->o.ttl_ms > LH_TTL_MAX_MS)
         return lh_fail(r->error, LH_INVALID, "ttl_ms is %lld: it must be 1,000 (a second) to 604,800,000 (7 days)",
                        (long long)r->o.ttl_ms);
     if (r->o.mode != LH_EXCLUSIVE && r->o.mode != LH_SHARED)
         return lh_fail(r->error, LH_INVALID, "mode is %d: it must be LH_EXCLUSIVE or LH_SHARED", r->o.mode);
+    if (r->o.wait_ms < 0)
+        return lh_fail(r->error, LH_INVALID, "wait_ms is negative");
+    if (r->o.claim_ms < CLAIM_MIN_MS || r->o.claim_ms > CLAIM_MAX_MS)
+        return lh_fail(r->error, LH_INVALID, "claim_ms is %lld: it must be 1,000 to 60,000", (long long)r->o.claim_ms);
     if (r->o.timeout_ms < 0)
         return lh_fail(r->error, LH_INVALID, "timeout_ms is negative");
     if (!r->o.owner)
@@ -65,7 +61,7 @@ static int check_request(request *r, const lh_acquire_options *options)
     return outcome;
 }
 
-static int draw_id(request *r)
+int lh_request_draw_id(lh_request *r)
 {
     if (r->o.lease_id)
         memcpy(r->id, r->o.lease_id, LH_LEASE_ID_ROOM);
@@ -75,22 +71,22 @@ static int draw_id(request *r)
 }
 
 /* Not believed: give it back, never ask with this id again. A caller's own id leaves nothing else to ask with. */
-static next give_back(request *r, int *ret_outcome, const char *why)
+static lh_next give_back(lh_request *r, int *ret_outcome, const char *why)
 {
-    lh_lease_leave(r->store, r->key, r->id, r->deadline);
-    if (!r->o.lease_id && lh_clock_ms() < r->deadline)
-        return NEXT_NEW_ID;
+    lh_lease_leave(r->store, r->key, r->id, r->way);
+    if (!r->o.lease_id && lh_clock_ms() < r->way.deadline)
+        return LH_NEXT_NEW_ID;
     *ret_outcome = lh_fail(r->error, LH_LOST, "%s", why);
-    return NEXT_DONE;
+    return LH_NEXT_DONE;
 }
 
-static int hand_out(request *r, const lh_mine *mine, int64_t deadline)
+static int hand_out(lh_request *r, const lh_mine *mine, int64_t deadline)
 {
     lh_lease *lease = lh_lease_new(r->store, r->key, r->id);
     char *owner = lease ? strdup(r->o.owner) : NULL;
     if (!owner) {
         lh_lease_free(lease);
-        lh_lease_leave(r->store, r->key, r->id, r->deadline);
+        lh_lease_leave(r->store, r->key, r->id, r->way);
         return lh_fail_memory(r->error);
     }
     free(lease->owner);
@@ -101,17 +97,19 @@ static int hand_out(request *r, const lh_mine *mine, int64_t deadline)
     lease->ttl_ms = r->o.ttl_ms;
     lease->expires_at_ms = mine->expires_at_ms;
     lh_held_forget_doubt(r->store, r->id);
+    lease->by_hand = r->o.by_hand;
+    atomic_store(&lease->crowded, r->waiting > 0);
     lh_held_add(lease);
-    *r->ret_lease = lease;
+    r->lease = lease;
     return LH_OK;
 }
 
 /* The document says that it is mine, by this command or, if its answer was lost, by an earlier attempt. */
-static next take(request *r, const lh_mine *mine, bool inserted, int64_t sent, int *ret_outcome)
+static lh_next take(lh_request *r, const lh_mine *mine, bool inserted, int64_t sent, int *ret_outcome)
 {
     int64_t ttl_ms = mine->ttl_ms < r->o.ttl_ms ? mine->ttl_ms : r->o.ttl_ms;
     int64_t now = lh_clock_ms(), deadline = sent + ttl_ms - LH_DRIFT_MS(ttl_ms);
-    bool earlier = mine->acquired_at_ms != mine->now_ms;
+    bool earlier = !r->queued && mine->acquired_at_ms != mine->now_ms; /* who was queued was not inserted */
     int64_t took_ms = (now - sent) + (mine->now_ms - mine->acquired_at_ms);
     if (now >= deadline)
         return give_back(r, ret_outcome,
@@ -119,21 +117,23 @@ static next take(request *r, const lh_mine *mine, bool inserted, int64_t sent, i
     if ((inserted || earlier) && took_ms >= INSERT_BELIEVED_MS)
         return give_back(r, ret_outcome, "the server took too long for a first grant to be believed: ask again");
     if (inserted || earlier) {
-        *ret_outcome = lh_index_require(r->store, INDEX_AGE_MS, r->deadline, r->error);
+        *ret_outcome = lh_index_require(r->store, INDEX_AGE_MS, r->way.deadline, r->error);
         if (*ret_outcome != LH_OK) {
-            lh_lease_leave(r->store, r->key, r->id, lh_store_deadline(r->store, 0));
-            return NEXT_DONE;
+            lh_lease_leave(r->store, r->key, r->id, (lh_way){lh_store_deadline(r->store, 0), r->way.client});
+            return LH_NEXT_DONE;
         }
     }
     *ret_outcome = hand_out(r, mine, deadline);
-    return NEXT_DONE;
+    return LH_NEXT_DONE;
 }
 
-static int why_busy(const request *r, const lh_record *record)
+static int why_busy(const lh_request *r, const lh_record *record)
 {
     const lh_holder *holder = lh_record_holder(record, 0);
     if (record->state == LH_MALFORMED)
         return LH_WHY_MALFORMED;
+    if (r->queue && r->place < 0)
+        return LH_WHY_FULL_QUEUE;
     if (!holder)
         return LH_WHY_QUEUE;
     if (r->o.mode == LH_EXCLUSIVE || holder->mode == LH_EXCLUSIVE)
@@ -141,7 +141,7 @@ static int why_busy(const request *r, const lh_record *record)
     return record->holders >= r->store->max_shared ? LH_WHY_FULL : LH_WHY_QUEUE;
 }
 
-static int64_t retry_after_ms(const request *r, const lh_holder *holder)
+static int64_t retry_after_ms(const lh_request *r, const lh_holder *holder)
 {
     if (!holder || holder->remaining_ms > RETRY_AFTER_CAP_MS)
         return RETRY_AFTER_CAP_MS;
@@ -149,32 +149,29 @@ static int64_t retry_after_ms(const request *r, const lh_holder *holder)
     return ms < 10 ? 10 : ms;
 }
 
-/* Says who holds it. Takes the record. */
-static int tell_busy(request *r, lh_record *record, int why)
+int lh_request_busy(lh_request *r, lh_record *record, int why)
 {
     static const char *const sentences[] = {[LH_WHY_HELD] = "is held by",
                                             [LH_WHY_QUEUE] = "is waited for by others; it is held by",
                                             [LH_WHY_MALFORMED] =
                                                 "has a document that cannot be read, which counts as held by",
                                             [LH_WHY_FULL] = "has as many shared holders as are allowed; one is",
-                                            [LH_WHY_RACE] = "is asked for by many at once; it is held by"};
+                                            [LH_WHY_RACE] = "is asked for by many at once; it is held by",
+                                            [LH_WHY_FULL_QUEUE] = "has as many waiting as are allowed; it is held by"};
     if (!record)
         return lh_fail_memory(r->error);
     const lh_holder *holder = lh_record_holder(record, 0);
     record->why = why;
     record->retry_after_ms = retry_after_ms(r, holder);
-    int outcome = lh_fail(r->error, LH_BUSY, "\"%s\" %s %s", r->key, sentences[why],
-                          holder && *holder->owner ? holder->owner
-                          : holder                 ? "somebody unnamed"
-                                                   : "nobody");
-    if (r->ret_busy)
-        *r->ret_busy = record;
-    else
-        lh_record_free(record);
-    return outcome;
+    lh_record_free(r->busy);
+    r->busy = record;
+    return lh_fail(r->error, LH_BUSY, "\"%s\" %s %s", r->key, sentences[why],
+                   holder && *holder->owner ? holder->owner
+                   : holder                 ? "somebody unnamed"
+                                            : "nobody");
 }
 
-static next judge_answer(request *r, const lh_answer *answer, int *ret_outcome)
+static lh_next judge_answer(lh_request *r, const lh_answer *answer, int *ret_outcome)
 {
     const bson_t *reply = &answer->reply, *document = &answer->document;
     lh_mine mine;
@@ -187,8 +184,10 @@ static next judge_answer(request *r, const lh_answer *answer, int *ret_outcome)
         *ret_outcome = lh_fail(r->error, LH_INVALID,
                                "this lease id already holds the key as %s, which cannot be changed: release it first",
                                mine.mode == LH_SHARED ? "one of several that share it" : "its exclusive holder");
-        return NEXT_DONE;
+        return LH_NEXT_DONE;
     }
+    r->place = lh_doc_place(document);
+    r->waiting = lh_doc_waiting(document);
     if (mine.holds && mine.written)
         return take(r, &mine, inserted, answer->sent, ret_outcome);
     if (mine.holds || mine.lapsed) /* granted by an attempt whose answer was lost long ago */
@@ -196,11 +195,11 @@ static next judge_answer(request *r, const lh_answer *answer, int *ret_outcome)
                          "the lease ended before its grant was answered: ask again, or with a longer ttl");
     if (mine.released) {
         *ret_outcome = lh_fail(r->error, LH_LOST, "this lease id was used before: an id is good for one lease");
-        return r->o.lease_id ? NEXT_DONE : NEXT_NEW_ID;
+        return r->o.lease_id ? LH_NEXT_DONE : LH_NEXT_NEW_ID;
     }
     lh_record *record = lh_doc_reply_record(document, r->store->clock_skew_ms);
-    *ret_outcome = tell_busy(r, record, record ? why_busy(r, record) : 0);
-    return NEXT_DONE;
+    *ret_outcome = lh_request_busy(r, record, record ? why_busy(r, record) : 0);
+    return LH_NEXT_DONE;
 }
 
 /* E11000 on the key, or on _id (which is the key): somebody else inserted first. On anything else the collection has a unique
@@ -215,26 +214,26 @@ static bool is_race(const bson_t *reply)
     return strcmp(name, "workspace_id") == 0 || strcmp(name, "_id") == 0;
 }
 
-static next judge_failure(request *r, int outcome, int server_code, const bson_t *reply, int *ret_outcome)
+static lh_next judge_failure(lh_request *r, int outcome, int server_code, const bson_t *reply, int *ret_outcome)
 {
     *ret_outcome = outcome;
-    if (outcome == LH_UNKNOWN) {
+    if (outcome == LH_UNKNOWN && !r->queue) { /* who waits asks again with this id, or leaves */
         lh_held_doubt(r->store, r->key, r->id, r->o.ttl_ms);
         if (r->error)
             memcpy(r->error->lease_id, r->id, LH_LEASE_ID_ROOM);
     }
     if (outcome != LH_SERVER || server_code != CODE_DUPLICATE_KEY)
-        return NEXT_DONE;
+        return LH_NEXT_DONE;
     if (is_race(reply))
-        return NEXT_RACE;
+        return LH_NEXT_RACE;
     *ret_outcome = lh_fail(
         r->error, LH_CONFIG,
         "%s.%s has a unique index on other fields than workspace_id, which keeps new leases out: drop that index",
         r->store->db, r->store->collection);
-    return NEXT_DONE;
+    return LH_NEXT_DONE;
 }
 
-static next ask(request *r, int *ret_outcome)
+lh_next lh_request_ask(lh_request *r, int *ret_outcome)
 {
     lh_answer answer;
     lh_error mine;
@@ -243,8 +242,14 @@ static next ask(request *r, int *ret_outcome)
     vars.purpose = r->o.purpose;
     vars.ttl_ms = r->o.ttl_ms;
     lh_do what = r->o.mode == LH_SHARED ? LH_DO_ACQUIRE_SHARED : LH_DO_ACQUIRE_EXCLUSIVE;
-    int outcome = lh_lease_run(r->store, what, false, &vars, r->deadline, &answer, &mine);
-    next then = NEXT_DONE;
+    if (r->queue) {
+        what = r->o.mode == LH_SHARED ? LH_DO_WAIT_SHARED : LH_DO_WAIT_EXCLUSIVE;
+        vars.claim_ms = lh_request_claim_ms(&r->o);
+        vars.beat = r->beat;
+        vars.max_waiters = r->store->max_waiters;
+    }
+    int outcome = lh_lease_run(r->store, what, false, &vars, r->way, &answer, &mine);
+    lh_next then = LH_NEXT_DONE;
     if (outcome == LH_OK && answer.there) {
         then = judge_answer(r, &answer, ret_outcome);
     } else if (outcome == LH_OK) {
@@ -259,38 +264,37 @@ static next ask(request *r, int *ret_outcome)
 }
 
 /* Lost every race for a fresh key: say who holds it now. */
-static int tell_race(request *r)
+static int tell_race(lh_request *r)
 {
     lh_record *record;
     int outcome = lh_status(r->store, r->key, &record, r->error);
-    return outcome == LH_OK ? tell_busy(r, record, LH_WHY_RACE) : outcome;
+    return outcome == LH_OK ? lh_request_busy(r, record, LH_WHY_RACE) : outcome;
 }
 
-int lh_acquire(lh_store *store, const char *key, const lh_acquire_options *options, lh_lease **ret_lease,
-               lh_record **ret_busy, lh_error *error)
+int64_t lh_request_claim_ms(const lh_acquire_options *o)
 {
-    request r = {.store = store, .key = key, .ret_lease = ret_lease, .ret_busy = ret_busy, .error = error};
-    int outcome = check_request(&r, options);
-    if (outcome != LH_OK)
-        return outcome;
-    r.deadline = lh_store_deadline(store, r.o.timeout_ms);
-    outcome = lh_index_require(store, INT64_MAX, r.deadline, error);
+    return o->claim_ms < o->ttl_ms ? o->claim_ms : o->ttl_ms;
+}
+
+int lh_request_run(lh_request *r)
+{
+    int outcome = lh_index_require(r->store, INT64_MAX, r->way.deadline, r->error);
     if (outcome == LH_OK)
-        outcome = draw_id(&r);
+        outcome = lh_request_draw_id(r);
     if (outcome != LH_OK)
         return outcome;
-    lh_backoff pause = lh_backoff_from(2, 50, (uint64_t)lh_clock_ms() ^ (uintptr_t)&r);
+    lh_backoff pause = lh_backoff_from(2, 50, (uint64_t)lh_clock_ms() ^ (uintptr_t)r);
     for (int races = 0;;) {
-        switch (ask(&r, &outcome)) {
-        case NEXT_DONE:
+        switch (lh_request_ask(r, &outcome)) {
+        case LH_NEXT_DONE:
             return outcome;
-        case NEXT_NEW_ID:
-            if ((outcome = draw_id(&r)) != LH_OK)
+        case LH_NEXT_NEW_ID:
+            if ((outcome = lh_request_draw_id(r)) != LH_OK)
                 return outcome;
             break;
-        case NEXT_RACE:
+        case LH_NEXT_RACE:
             if (++races == RACES_MAX)
-                return tell_race(&r);
+                return tell_race(r);
             lh_clock_sleep(lh_backoff_next(&pause));
             break;
         }

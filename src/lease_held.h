@@ -13,21 +13,44 @@ struct lh_lease {
     char *key, *owner;
     char id[LH_LEASE_ID_ROOM];
     int mode;
-    pthread_mutex_t lock;                           /* of what follows */
-    bool over;                                      /* released, or lost */
+    atomic_int refs;      /* the caller's, and the library's threads' while they work on it */
+    atomic_bool crowded;  /* others waited when it was last heard of: leave by the whole form */
+    pthread_mutex_t lock; /* of what follows */
+    bool over;            /* released, or lost */
+    int lost_fd;          /* a timer on the deadline; -1: nobody asked for it */
     int64_t deadline, token, ttl_ms, expires_at_ms; /* deadline on lh_clock_ms(); token 0: attached, not yet renewed */
-    struct lh_lease *next, *previous;               /* in the store's list, under the store's lock */
+    struct lh_lease *next, *previous;               /* in the store's list, under the store's lock, as all below */
     bool held;                                      /* it is in that list */
+    bool by_hand;                                   /* the caller renews it; else the keeper */
+    int64_t renew_at;                               /* when the keeper does so next; INT64_MAX: never */
 };
 
 /* A handle; the caller fills what an answer said. NULL: out of memory. */
 lh_lease *lh_lease_new(lh_store *store, const char *key, const char *lease_id);
 
+lh_lease *lh_lease_ref(lh_lease *lease);
+void lh_lease_unref(lh_lease *lease);
+
+/* A renewal that was sent at `sent` was answered: the lease goes on until sent + ttl - drift. False: it was over by then. */
+bool lh_lease_extend(lh_lease *lease, int64_t token, int64_t ttl_ms, int64_t expires_at_ms, int64_t sent);
+
+/* It is over, by its holder's will: the store need not release it. Was it valid until now? */
+bool lh_lease_end(lh_lease *lease);
+
+/* It ended, and not by its holder's will: told once, by descriptor and callback. Nothing when it was over before. Not with
+ * the store's lock held. */
+void lh_lease_lose(lh_lease *lease);
+
 /* Sends the release of a lease id that nobody believes in; if that cannot be done now, it becomes a doubt. */
-void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t deadline);
+void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, lh_way way);
+
+/* Out of the queue; or released, if it was granted meanwhile. LH_OK also when it was neither. *ret_record (if not NULL): what
+ * was seen; NULL where there is nothing. */
+int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_way way, lh_record **ret_record,
+                         lh_error *error);
 
 void lh_held_add(lh_lease *lease);
-void lh_held_remove(lh_lease *lease);
+bool lh_held_remove(lh_lease *lease); /* was it in it? */
 
 /* Remembers for `ttl_ms` (longer it cannot live) that `lease_id` may hold `key`, to release it when the store is closed; or
  * that it need not be. */

@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "index.h"
 #include "lease_held.h"
+#include "wait.h"
 
 static int look_at_index(lh_store *store, const lh_store_options *options, lh_error *error)
 {
@@ -24,7 +25,9 @@ int lh_store_open(const lh_store_options *options, lh_store **ret_store, lh_erro
     if (outcome != LH_OK)
         return outcome;
     store->pipelines = lh_pipelines_new();
-    outcome = store->pipelines ? look_at_index(store, options, error) : lh_fail_memory(error);
+    outcome = store->pipelines ? lh_wait_init(store, error) : lh_fail_memory(error);
+    if (outcome == LH_OK)
+        outcome = look_at_index(store, options, error);
     if (outcome == LH_OK)
         *ret_store = store;
     else
@@ -36,8 +39,11 @@ void lh_store_close(lh_store *store)
 {
     if (!store)
         return;
-    if (lh_store_check(store, NULL) == LH_OK)
-        lh_held_release_all(store, lh_store_deadline(store, 0));
+    if (lh_store_check(store, NULL) == LH_OK) {
+        int64_t deadline = lh_store_deadline(store, 0);
+        lh_wait_stop(store, deadline);
+        lh_held_release_all(store, deadline);
+    }
     lh_store_shut(store);
     lh_pipelines_free(store->pipelines);
     store->pipelines = NULL;

@@ -136,11 +136,15 @@
         "{'$subtract':['$$max_shared',{'$size':'$$sh'}]}]}",                                                           \
     "{'$cond':[{'$gt':['$$take',0]},{'$slice':['$$wq','$$take']},[]]}") "]}")) "]}"
 
+/* Whom a grant wakes, and by which beat: both in one string, because a change event tells only what changed, and the beat
+ * may be the number that the last holder's was. */
+#define WAKE(w) "{'$concat':['" w ".k',':',{'$toString':{'$toLong':'" w ".v.beat'}}]}"
+
 #define GRANT_WRITER                                                                                                   \
     LET("'w':{'$first':'$$run'}",                                                                                      \
     WITH_MAPS("{'$mergeObjects':['$$base',{" KEEP_ID ",'id':'$$w.k','expires_at':" UNTIL("$$w") ",'mode':'exclusive',"  \
               "'token':" NEXT_TOKEN "," HOLDER("$$w") ",'v':1},"                                                        \
-              "{'$cond':[{'$eq':['$$w.k','$$me']},{},{'wake':'$$w.k'}]}]}", "[]", "'$$rest'"))
+              "{'$cond':[{'$eq':['$$w.k','$$me']},{},{'wake':" WAKE("$$w") "}]}]}", "[]", "'$$rest'"))
 
 #define NEW_READERS                                                                                                    \
     "{'$map':{'input':{'$range':[0,{'$size':'$$run'}]},'as':'i','in':"                                                 \
@@ -148,7 +152,7 @@
     "{'k':'$$w.k','v':{" HOLDER("$$w") ",'token':{'$add':[" NEXT_TOKEN ",'$$i']},'expires_at':" UNTIL("$$w") "}}") "}}"
 #define WOKEN                                                                                                          \
     "{'$reduce':{'input':'$$run','initialValue':'','in':{'$cond':[{'$eq':['$$this.k','$$me']},'$$value',"              \
-    "{'$concat':['$$value',{'$cond':[{'$eq':['$$value','']},'',' ']},'$$this.k']}]}}}"
+    "{'$concat':['$$value',{'$cond':[{'$eq':['$$value','']},'',' ']}," WAKE("$$this") "]}]}}}"
 #define GRANT_READERS                                                                                                  \
     LET("'all':{'$concatArrays':['$$sh'," NEW_READERS "]},'woken':" WOKEN,                                             \
     LET("'w':{'$last':'$$all'}",                                                                                       \
@@ -192,15 +196,24 @@
 
 /* A lease id that was released never acquires again: what asks for it is a straggler. */
 #define ENDED CASE("{'$eq':['$released.id','$$me']}", "'$$ROOT'")
-#define ASK(mode)                                                                                                      \
+#define ASK(mode, beat, claim)                                                                                         \
     "{'k':'$$me','v':{'mode':'" mode "','owner':'$$owner','host':'$$host','pid':'$$pid','purpose':'$$purpose',"        \
-    "'since':'$$NOW','beat':" ZERO ",'beat_at':'$$NOW','ttl_ms':'$$ttl','claim_ms':'$$ttl'}}"
+    "'since':'$$NOW','beat':" beat ",'beat_at':'$$NOW','ttl_ms':'$$ttl','claim_ms':" claim "}}"
+#define QUEUED_AS(entry)                                                                                               \
+    "{'$cond':[{'$in':['$$me','$$wq.k']},'$$wq',{'$concatArrays':['$$wq',[" entry "]]}]}"
 /* What I hold in the other mode stays as it is: a shared lease cannot be turned into an exclusive one (two would wait for each
  * other). */
-#define ACQUIRE(mode, if_exclusive, if_shared)                                                                                                  \
-    SWITCH(UNREADABLE "," CASE(MINE_EXCLUSIVE, if_exclusive) "," CASE(MINE_SHARED, if_shared) "," ENDED,   \
-    LET("'wq':{'$cond':[{'$in':['$$me','$$wq.k']},'$$wq',{'$concatArrays':['$$wq',[" ASK(mode) "]]}]},'base':" BASE_EXPIRED, \
+#define ACQUIRE(mode, if_exclusive, if_shared)                                                                         \
+    SWITCH(UNREADABLE "," CASE(MINE_EXCLUSIVE, if_exclusive) "," CASE(MINE_SHARED, if_shared) "," ENDED,               \
+    LET("'wq':" QUEUED_AS(ASK(mode, ZERO, "'$$ttl'")) ",'base':" BASE_EXPIRED,                                         \
     LET_RUN("{'$cond':[{'$in':['$$me','$$run.k']}," GRANT_RUN ",'$$ROOT']}")))
+
+/* The same, but who is not granted stays in the queue; and, as it writes anyway, it grants whoever is first. Who is queued
+ * stays where he is: asking again is no beat, and mostly a no-op. */
+#define WAIT(mode, if_exclusive, if_shared)                                                                            \
+    SWITCH(UNREADABLE "," CASE(MINE_EXCLUSIVE, if_exclusive) "," CASE(MINE_SHARED, if_shared) "," ENDED ","             \
+           CASE("{'$and':[{'$gte':[{'$size':'$$wq'},'$$max_waiters']},{'$not':[{'$in':['$$me','$$wq.k']}]}]}", "'$$ROOT'"),  \
+    LET("'wq':" QUEUED_AS(ASK(mode, "'$$beat'", "'$$claim'")) ",'base':" BASE_EXPIRED, PROMOTE))
 
 #define TOKEN_IS(token) "{'$in':['$$token',[" ZERO "," token "]]}"
 #define RENEW                                                                                                          \
@@ -210,9 +223,12 @@
 
 /* Without me: as exclusive holder, as reader (the last reader's id stays behind as the one that was released), as waiter. */
 #define WITHOUT_ME(array) "{'$filter':{'input':" array ",'as':'e','cond':{'$ne':['$$e.k','$$me']}}}"
+/* Dead or alive: who leaves leaves no trace. */
+#define IN_QUEUE                                                                                                       \
+    "{'$cond':[" IS_TYPE("$waiters", "object") "," LET("'q':{'$objectToArray':'$waiters'}", "{'$in':['$$me','$$q.k']}") ",false]}"
 #define LEAVE                                                                                                          \
     SWITCH(UNREADABLE,                                                                                                 \
-    LET("'mine':{'$or':[" MINE_EXCLUSIVE "," MINE_SHARED "]},'alone':" MINE_EXCLUSIVE ",'queued':{'$in':['$$me','$$wq.k']}",  \
+    LET("'mine':{'$or':[" MINE_EXCLUSIVE "," MINE_SHARED "]},'alone':" MINE_EXCLUSIVE ",'queued':" IN_QUEUE, \
     "{'$cond':[{'$not':[{'$or':['$$mine','$$queued']}]},'$$ROOT',"                                                     \
     LET("'x':{'$and':['$$x',{'$not':['$$alone']}]},'sh':" WITHOUT_ME("'$$sh'") ",'wq':" WITHOUT_ME("'$$wq'"),          \
     LET("'base':{'$switch':{'branches':["                                                                              \
@@ -235,6 +251,29 @@
         "'token':{'$cond':[" TOKEN_OK ",'$token'," ZERO "]},"                                                          \
         "'released':" RELEASED("'$$me'", "break", "'$$by'", "'$$reason'") "}]}",                                       \
     PROMOTE) "]}") "}]"
+
+/* As a release, but to whom the holder says, past the queue: a new lease id with a full ttl. */
+#define HANDED_ON(ttl)                                                                                                 \
+    "'owner':'$$to_owner','host':null,'pid':null,'token':" NEXT_TOKEN ",'acquired_at':'$$NOW','renewed_at':'$$NOW'," \
+    "'ttl_ms':" ttl ",'beat':" ZERO
+#define HAND_ON_EXCLUSIVE                                                                                              \
+    LET("'ttl':" TTL_OR("$ttl_ms"),                                                                                    \
+    "{'$mergeObjects':['$$ROOT',{'id':'$$to','expires_at':" LATER("$$end", "'$$ttl'") "," HANDED_ON("'$$ttl'")         \
+    ",'released':" RELEASED("'$$me'", "transfer", "null", "null") "}]}")
+#define HAND_ON_SHARED                                                                                                 \
+    LET("'m':{'$first':{'$filter':{'input':'$$sh','as':'e','cond':{'$eq':['$$e.k','$$me']}}}}",                        \
+    LET("'ttl':" TTL_OR("$$m.v.ttl_ms"),                                                                               \
+    LET("'n':{'$mergeObjects':['$$m.v',{'expires_at':" LATER("$$m.v.expires_at", "'$$ttl'") "," HANDED_ON("'$$ttl'") "}]}",  \
+    LET("'all':{'$concatArrays':[" WITHOUT_ME("'$$sh'") ",[{'k':'$$to','v':'$$n'}]]}",                                 \
+    "{'$mergeObjects':['$$ROOT',{'shared':{'$arrayToObject':['$$all']},'id':{'$concat':['shared:','$$to']},"           \
+    "'token':'$$n.token','owner':'$$to_owner','expires_at':{'$max':{'$map':{'input':'$$all','as':'a','in':'$$a.v.expires_at'}}},"  \
+    "'released':" RELEASED("'$$me'", "transfer", "null", "null") "}]}"))))
+#define TRANSFER                                                                                                       \
+    SWITCH(UNREADABLE ","                                                                                              \
+           CASE("{'$and':[" MINE_EXCLUSIVE ",{'$gt':['$$end','$$NOW']}]}", HAND_ON_EXCLUSIVE) ","                      \
+           CASE("{'$anyElementTrue':[{'$map':{'input':'$$sh','as':'s','in':{'$and':[{'$eq':['$$s.k','$$me']},"         \
+                "{'$gt':['$$s.v.expires_at','$$NOW']}]}}}]}", HAND_ON_SHARED),                                         \
+    "'$$ROOT'")
 
 #define SETTLE                                                                                                         \
     SWITCH(UNREADABLE, LET("'base':" BASE_EXPIRED, PROMOTE))
@@ -263,6 +302,25 @@
     "'shared':{'$cond':[" IS_TYPE("$shared", "object") ",{'$arrayToObject':[{'$filter':{'input':{'$objectToArray':"    \
     "'$shared'},'as':'s','cond':{'$eq':['$$s.k','$$me']}}}]},'$$REMOVE']},'holders':" COUNT_OF("$shared")              \
     ",'waiting':" COUNT_OF("$waiters") ",'maps_ok':{'$and':[" SHARED_OK "," WAITERS_OK "]}"
+
+/* What a command that may grant others, or queue me, tells more: my place, and whom it granted (acquired_at is its own now). */
+#define FIELDS_QUEUE                                                                                                   \
+    "'place':{'$cond':[" IS_TYPE("$waiters", "object") "," LET("'q':{'$objectToArray':'$waiters'}",                    \
+        "{'$indexOfArray':['$$q.k','$$me']}") ",-1]},"                                                                 \
+    "'granted':{'$switch':{'branches':["                                                                               \
+        CASE("{'$ne':['$acquired_at','$$NOW']}", "'$$REMOVE'") ","                                                     \
+        CASE("{'$not':[" READERS "]}", "[" GRANT_OF_TOP "]")                                                           \
+    "],'default':{'$filter':{'input':{'$objectToArray':'$shared'},'as':'s','cond':{'$eq':['$$s.v.acquired_at','$$NOW']}}}}}"
+#define GRANT_OF_TOP "{'k':'$id','v':{'beat':'$beat','token':'$token','expires_at':'$expires_at'}}"
+
+/* For polling: of the ids that are asked for, which hold; and who is first in the queue. */
+#define FIELDS_POLL                                                                                                    \
+    "'_id':0,'workspace_id':1,'now':'$$NOW','end':'$expires_at','granted':{'$cond':[" READERS ",{'$filter':{'input':{'$objectToArray':'$shared'},'as':'s',"  \
+    "'cond':{'$in':['$$s.k','$$ids']}}},{'$cond':[{'$and':[{'$in':['$id','$$ids']},{'$ne':['$id','$released.id']}]},["  \
+    GRANT_OF_TOP "],[]]}]},"                                                                                           \
+    "'queued':{'$cond':[" IS_TYPE("$waiters", "object") "," LET("'q':{'$objectToArray':'$waiters'}",                   \
+        "{'$filter':{'input':'$$q.k','as':'k','cond':{'$in':['$$k','$$ids']}}}") ",[]]},"                              \
+    "'first':{'$cond':[" IS_TYPE("$waiters", "object") "," LET("'q':{'$first':{'$objectToArray':'$waiters'}}", "'$$q.k'") ",null]}"
 
 /* ---- The short forms ----
  *
@@ -294,8 +352,11 @@
 static const char *const texts[LH_DO_COUNT] = {
     [LH_DO_ACQUIRE_EXCLUSIVE] = ACQUIRE("exclusive", EXTEND_EXCLUSIVE, "'$$ROOT'"),
     [LH_DO_ACQUIRE_SHARED] = ACQUIRE("shared", "'$$ROOT'", EXTEND_SHARED("")),
+    [LH_DO_WAIT_EXCLUSIVE] = WAIT("exclusive", EXTEND_EXCLUSIVE, "'$$ROOT'"),
+    [LH_DO_WAIT_SHARED] = WAIT("shared", "'$$ROOT'", EXTEND_SHARED("")),
     [LH_DO_RENEW] = RENEW,
     [LH_DO_LEAVE] = LEAVE,
+    [LH_DO_TRANSFER] = TRANSFER,
     [LH_DO_BREAK] = BREAK,
     [LH_DO_SETTLE] = SETTLE,
 };
@@ -312,6 +373,8 @@ static const char own_fields_text[] = "{" FIELDS_OWN "}";
 static const char short_fields_text[] =
     "{" FIELDS_HOLDER ",'more':{'$or':[{'$gt':['$shared',null]},{'$gt':['$waiters',null]}]}}";
 static const char fields_text[] = "{" FIELDS_HOLDER "," FIELDS_MINE "}";
+static const char queue_fields_text[] = "{" FIELDS_HOLDER "," FIELDS_MINE "," FIELDS_QUEUE "}";
+static const char poll_fields_text[] = "{" FIELDS_POLL "}";
 static const char removable_text[] = "{'$expr':" REMOVABLE "}";
 static const char judge_text[] =
     "{'_id':1,'removable':" REMOVABLE ",'dead_holders':" DEAD_HOLDERS ",'dead_waiters':" DEAD_WAITERS "}";
@@ -319,7 +382,7 @@ static const char judge_text[] =
 struct lh_pipelines {
     bson_t *updates[LH_DO_COUNT]; /* arrays */
     bson_t *shorts[LH_DO_COUNT];  /* NULL: there is none */
-    bson_t *own_fields, *short_fields, *fields, *removable, *judge;
+    bson_t *own_fields, *short_fields, *fields, *queue_fields, *poll_fields, *removable, *judge;
 };
 
 static bson_t *parse(const char *text)
@@ -347,6 +410,8 @@ void lh_pipelines_free(lh_pipelines *pipelines)
     bson_destroy(pipelines->own_fields);
     bson_destroy(pipelines->short_fields);
     bson_destroy(pipelines->fields);
+    bson_destroy(pipelines->queue_fields);
+    bson_destroy(pipelines->poll_fields);
     bson_destroy(pipelines->removable);
     bson_destroy(pipelines->judge);
     free(pipelines);
@@ -363,6 +428,8 @@ lh_pipelines *lh_pipelines_new(void)
     good = good && (pipelines->own_fields = parse(own_fields_text)) != NULL;
     good = good && (pipelines->short_fields = parse(short_fields_text)) != NULL;
     good = good && (pipelines->fields = parse(fields_text)) != NULL;
+    good = good && (pipelines->queue_fields = parse(queue_fields_text)) != NULL;
+    good = good && (pipelines->poll_fields = parse(poll_fields_text)) != NULL;
     good = good && (pipelines->removable = parse(removable_text)) != NULL;
     good = good && (pipelines->judge = parse(judge_text)) != NULL;
     if (good)
@@ -422,6 +489,15 @@ void lh_pipeline_let(const lh_vars *vars, bson_t *command)
     BSON_APPEND_INT64(&let, "token", vars->token);
     BSON_APPEND_INT64(&let, "max_shared", vars->max_shared);
     let_clock(&let, "clock", vars->set, 0);
+    if (vars->claim_ms > 0) {
+        BSON_APPEND_INT64(&let, "claim", vars->claim_ms);
+        BSON_APPEND_INT64(&let, "beat", vars->beat);
+        BSON_APPEND_INT64(&let, "max_waiters", vars->max_waiters);
+    }
+    if (vars->to) {
+        let_string(&let, "to", vars->to);
+        let_string(&let, "to_owner", vars->to_owner);
+    }
     if (vars->judging)
         let_clock(&let, "behind", vars->set, vars->set ? 0 : vars->ttl_ms);
     if (vars->seen_doc_id) {
@@ -477,22 +553,42 @@ void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole, 
                          const lh_vars *vars, bson_t *command)
 {
     bson_t query;
-    bool upsert = what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_ACQUIRE_SHARED;
+    bool waits = what == LH_DO_WAIT_EXCLUSIVE || what == LH_DO_WAIT_SHARED;
+    bool asks = what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_ACQUIRE_SHARED;
     BSON_APPEND_UTF8(command, "findAndModify", collection);
     BSON_APPEND_DOCUMENT_BEGIN(command, "query", &query);
     BSON_APPEND_UTF8(&query, "workspace_id", vars->key);
     bson_append_document_end(command, &query);
     BSON_APPEND_ARRAY(command, "update", whole ? pipelines->updates[what] : pipelines->shorts[what]);
     BSON_APPEND_BOOL(command, "new", true);
-    if (upsert)
+    if (asks || waits)
         BSON_APPEND_BOOL(command, "upsert", true);
-    BSON_APPEND_DOCUMENT(command, "fields", whole    ? pipelines->fields
-                                            : upsert ? pipelines->short_fields
-                                                     : pipelines->own_fields);
+    BSON_APPEND_DOCUMENT(command, "fields",
+                         !whole                                                   ? asks ? pipelines->short_fields : pipelines->own_fields
+                         : what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_RENEW ? pipelines->fields
+                                                                                  : pipelines->queue_fields);
     if (whole)
         lh_pipeline_let(vars, command);
     else
         let_short(what, vars, command);
+}
+
+void lh_pipeline_poll(const lh_pipelines *pipelines, const char *collection, const bson_t *keys, const bson_t *ids,
+                      bson_t *command)
+{
+    bson_t part, in;
+    BSON_APPEND_UTF8(command, "find", collection);
+    BSON_APPEND_DOCUMENT_BEGIN(command, "filter", &part);
+    BSON_APPEND_DOCUMENT_BEGIN(&part, "workspace_id", &in);
+    BSON_APPEND_ARRAY(&in, "$in", keys);
+    bson_append_document_end(&part, &in);
+    bson_append_document_end(command, &part);
+    BSON_APPEND_DOCUMENT(command, "projection", pipelines->poll_fields);
+    BSON_APPEND_DOCUMENT_BEGIN(command, "let", &part);
+    BSON_APPEND_DOCUMENT_BEGIN(&part, "ids", &in);
+    BSON_APPEND_ARRAY(&in, "$literal", ids);
+    bson_append_document_end(&part, &in);
+    bson_append_document_end(command, &part);
 }
 
 /* {_id: {$in: ids}}, begun in `filter`. */

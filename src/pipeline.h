@@ -14,10 +14,13 @@
 typedef enum {
     LH_DO_ACQUIRE_EXCLUSIVE, /* extend mine, or grant, or leave untouched */
     LH_DO_ACQUIRE_SHARED,
-    LH_DO_RENEW,  /* extend mine while it has not ended; the token must be the one given, unless that is 0 */
-    LH_DO_LEAVE,  /* release, or leave the queue; the head is granted in the same write */
-    LH_DO_BREAK,  /* end exactly the holder that was seen */
-    LH_DO_SETTLE, /* forget the dead; grant the head */
+    LH_DO_WAIT_EXCLUSIVE, /* the same, or stay in the queue; and grant whoever is first in it */
+    LH_DO_WAIT_SHARED,
+    LH_DO_RENEW,    /* extend mine while it has not ended; the token must be the one given, unless that is 0 */
+    LH_DO_LEAVE,    /* release, or leave the queue; the head is granted in the same write */
+    LH_DO_TRANSFER, /* end mine, and grant it to whom I say, under a new lease id */
+    LH_DO_BREAK,    /* end exactly the holder that was seen */
+    LH_DO_SETTLE,   /* forget the dead; grant the head */
     LH_DO_COUNT
 } lh_do;
 
@@ -33,7 +36,9 @@ typedef struct lh_vars {
     const char *owner, *host, *purpose; /* purpose may be NULL */
     int64_t pid, ttl_ms, grace_ms, token;
     int64_t max_shared;
-    const char *by, *reason; /* of a break */
+    int64_t claim_ms, beat, max_waiters; /* of a command that may wait; claim_ms is 0 in all others */
+    const char *to, *to_owner;           /* of a transfer: the new lease id, and its owner; NULL in all others */
+    const char *by, *reason;             /* of a break */
     const bson_value_t *seen_doc_id, *seen_id,
         *seen_token; /* of a break: as read; seen_id and seen_token NULL: not there */
     bool judging;    /* for cleanup */
@@ -45,6 +50,11 @@ typedef struct lh_vars {
 void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole, const char *collection,
                          const lh_vars *vars, bson_t *command);
 bool lh_pipeline_has_short(lh_do what);
+
+/* A find that says of each of `keys` {workspace_id, now, end, granted, queued, first}: which of the lease ids `ids` hold it, or wait
+ * for it, which id is first in its queue, and when its holder ends. `granted` is what lh_doc_each_grant() reads. */
+void lh_pipeline_poll(const lh_pipelines *pipelines, const char *collection, const bson_t *keys, const bson_t *ids,
+                      bson_t *command);
 
 /* For cleanup, in whose variables ttl_ms is how long free is long enough. A find that says of each document {_id,
  * removable, dead_holders, dead_waiters}; a delete of those of `ids` that still are removable; an update that forgets the dead

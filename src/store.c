@@ -140,6 +140,8 @@ int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error
         mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, (int32_t)socket_timeout_ms);
     store->max_waiters = o.max_waiters;
     store->max_shared = o.max_shared;
+    store->on_lost = o.on_lost;
+    store->on_lost_arg = o.on_lost_arg;
     atomic_init(&store->refs, 1);
     pthread_mutex_init(&store->lock, NULL);
     outcome = name_store(store, &o, uri, error);
@@ -179,6 +181,8 @@ void lh_store_unref(lh_store *store)
     if (!store || atomic_fetch_sub(&store->refs, 1) != 1)
         return;
     lh_store_shut(store);
+    if (store->on_last)
+        store->on_last(store);
     pthread_mutex_destroy(&store->lock);
     free(store->db);
     free(store->collection);

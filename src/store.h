@@ -14,7 +14,12 @@
 enum { LH_TOPOLOGY_UNKNOWN = 0, LH_TOPOLOGY_STANDALONE = 1, LH_TOPOLOGY_SET = 2 };
 
 struct _mongoc_client_pool_t;
+struct _mongoc_client_t;
 struct lh_pipelines;
+struct lh_grant;
+struct lh_keeper;
+struct lh_waits;
+struct lh_watch;
 
 struct lh_store {
     struct _mongoc_client_pool_t *pool;
@@ -31,7 +36,26 @@ struct lh_store {
     pthread_mutex_t lock;    /* of the two lists */
     struct lh_lease *held;   /* leases with a handle that this store acquired */
     struct lh_doubt *doubts; /* acquires that ended unknown */
+    atomic_bool stopping;    /* it is being closed: the library's own threads give up what they are at */
+    struct lh_keeper *keeper;
+    struct lh_waits *waits;
+    struct lh_watch *watch;
+    void (*on_granted)(struct lh_store *store,
+                       const struct lh_grant *grant); /* told what a command of ours granted others */
+    void (*on_last)(struct lh_store *store);          /* the last reference goes: frees what modules above keep in it */
+    void (*on_lost)(void *arg, const char *key, const char *lease_id);
+    void *on_lost_arg;
 };
+
+/* A connection kept for one of the library's own threads, so that no caller's burst takes it away. NULL: none to be had. */
+struct _mongoc_client_t *lh_store_reserve(lh_store *store);
+void lh_store_unreserve(lh_store *store, struct _mongoc_client_t *client);
+
+/* How a command travels: until when, and by whose connection. */
+typedef struct lh_way {
+    int64_t deadline;                /* on lh_clock_ms() */
+    struct _mongoc_client_t *client; /* a reserved one; NULL: one of the pool's */
+} lh_way;
 
 /* Makes a store from options; contacts nobody. */
 int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error *error);
@@ -48,15 +72,16 @@ int lh_store_check(const lh_store *store, lh_error *error);
 int64_t lh_store_deadline(const lh_store *store, int64_t timeout_ms);
 
 typedef struct lh_call {
-    const char *what;      /* "acquire the lease": for the error's sentence */
-    const bson_t *command; /* without writeConcern, readConcern and maxTimeMS */
-    const char *db;        /* NULL: the store's */
-    int64_t deadline;      /* on lh_clock_ms() */
-    bool read; /* majority read concern, from the primary; else a write, acknowledged by a majority, journalled */
-    bool bare; /* neither read nor write concern is sent: for commands that take none (listIndexes, …) */
-    bool once; /* not to be repeated when the answer was lost: for commands that are not idempotent */
+    const char *what;                /* "acquire the lease": for the error's sentence */
+    const bson_t *command;           /* without writeConcern, readConcern and maxTimeMS */
+    const char *db;                  /* NULL: the store's */
+    int64_t deadline;                /* on lh_clock_ms() */
+    struct _mongoc_client_t *client; /* a reserved one; NULL: one of the pool's */
+    bool read;  /* majority read concern, from the primary; else a write, acknowledged by a majority, journalled */
+    bool bare;  /* neither read nor write concern is sent: for commands that take none (listIndexes, …) */
+    bool once;  /* not to be repeated when the answer was lost: for commands that are not idempotent */
     bool maybe; /* in and out: an earlier attempt may have been applied, and its answer was lost */
-    bool slow; /* may take until `deadline` on the server (an index build), not just the socket timeout */
+    bool slow;  /* may take until `deadline` on the server (an index build), not just the socket timeout */
 } lh_call;
 
 /* Runs one command, and repeats it with backoff until its deadline while the answer is lost or retryable (every command of

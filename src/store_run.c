@@ -191,6 +191,8 @@ static int fail_unanswered(const lh_call *call, bool maybe, const bson_error_t *
 /* A client of the pool; for a slow call one of its own, whose socket waits as long as the call may take. */
 static mongoc_client_t *take_client(lh_store *store, const lh_call *call, bson_error_t *why)
 {
+    if (call->client)
+        return call->client;
     mongoc_client_t *client = mongoc_client_pool_pop(store->pool);
     if (!client) {
         bson_set_error(why, MONGOC_ERROR_SERVER_SELECTION, 0, "all connections of the store are in use");
@@ -213,6 +215,8 @@ static mongoc_client_t *take_client(lh_store *store, const lh_call *call, bson_e
 
 static void give_client(lh_store *store, const lh_call *call, mongoc_client_t *client)
 {
+    if (call->client)
+        return;
     if (client && call->slow)
         mongoc_client_destroy(client);
     else if (client)
@@ -247,10 +251,28 @@ int lh_store_run(lh_store *store, lh_call *call, bson_t *reply, int64_t *ret_sen
         call->maybe |= result == ATTEMPT_OPEN && !call->read && !call->bare;
         int64_t ms = lh_backoff_next(&pause);
         bool refused = result == ATTEMPT_DONE && why.code != CODE_DUPLICATE_KEY; /* that is contention: ask again */
-        if (refused || call->once || lh_clock_ms() + ms >= call->deadline)
+        bool stop = call->once || (call->client && atomic_load(&store->stopping));
+        if (refused || stop || lh_clock_ms() + ms >= call->deadline)
             return fail_unanswered(call, call->maybe, &why, error);
         lh_clock_sleep(ms);
     }
+}
+
+mongoc_client_t *lh_store_reserve(lh_store *store)
+{
+    mongoc_client_t *client = mongoc_client_pool_pop(store->pool);
+    bson_t *ping = BCON_NEW("ping", BCON_INT32(1));
+    /* Connects it before it is needed. (And a client that never was makes the driver complain when the pool ends its sessions.) */
+    if (client)
+        (void)mongoc_client_command_simple(client, "admin", ping, NULL, NULL, NULL);
+    bson_destroy(ping);
+    return client;
+}
+
+void lh_store_unreserve(lh_store *store, mongoc_client_t *client)
+{
+    if (client)
+        mongoc_client_pool_push(store->pool, client);
 }
 
 /* Which deployment is it? Asks the driver, which knows from its handshake: no command of ours. */

@@ -58,6 +58,9 @@ static int refuse_weak_write_concern(mongoc_uri_t *uri, lh_error *error)
     return LH_OK;
 }
 
+/* The keeper's and the watcher's, which they keep for themselves. */
+#define OWN_CONNECTIONS 2
+
 /* Sets a timeout unless the URI has a shorter one. */
 static bool bound(mongoc_uri_t *uri, const char *option, int64_t ms)
 {
@@ -71,13 +74,14 @@ static bool bound_all(mongoc_uri_t *uri, const lh_store_options *options, int64_
 {
     /* Commands are repeated by us, by lease id; the driver's retryable writes would add a write to a table of the server's
      * for each of ours (measured: src/README.md). */
-    bool good = mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYWRITES, false) &&
-                mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYREADS, false) &&
-                bound(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, socket_timeout_ms) &&
-                bound(uri, MONGOC_URI_CONNECTTIMEOUTMS, socket_timeout_ms) &&
-                bound(uri, MONGOC_URI_SOCKETTIMEOUTMS, socket_timeout_ms) &&
-                bound(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, socket_timeout_ms) &&
-                mongoc_uri_set_option_as_int32(uri, MONGOC_URI_MAXPOOLSIZE, (int32_t)options->pool_size);
+    bool good =
+        mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYWRITES, false) &&
+        mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYREADS, false) &&
+        bound(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, socket_timeout_ms) &&
+        bound(uri, MONGOC_URI_CONNECTTIMEOUTMS, socket_timeout_ms) &&
+        bound(uri, MONGOC_URI_SOCKETTIMEOUTMS, socket_timeout_ms) &&
+        bound(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, socket_timeout_ms) &&
+        mongoc_uri_set_option_as_int32(uri, MONGOC_URI_MAXPOOLSIZE, (int32_t)options->pool_size + OWN_CONNECTIONS);
     /* Between two looks at a server the driver sends nothing after an election but errors: 10 s is its default. */
     if (!mongoc_uri_has_option(uri, MONGOC_URI_HEARTBEATFREQUENCYMS))
         good = good && mongoc_uri_set_option_as_int32(uri, MONGOC_URI_HEARTBEATFREQUENCYMS, HEARTBEAT_MS);

@@ -63,6 +63,7 @@ static int run(const struct cli *cli)
     (void)sigprocmask(SIG_BLOCK, &signals, NULL); /* before the store's threads exist: they inherit it */
 
     lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
+    options.by_hand = true; /* this program does not stay */
     options.ttl_ms = cli_number(cli, OPT_TTL, LH_TTL_DEFAULT_MS);
     options.mode = cli_flag(cli, OPT_SHARED) ? LH_SHARED : LH_EXCLUSIVE;
     options.owner = cli_text(cli, OPT_OWNER);

@@ -160,6 +160,7 @@ static int run(const struct cli *cli)
     lh_store *store = NULL;
     sigset_t ending, signals, mask;
     lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
+    options.by_hand = true; /* run_keeper.c renews: it knows when the child must be gone */
     options.ttl_ms = cli_number(cli, OPT_TTL, LH_TTL_DEFAULT_MS);
     options.mode = cli_flag(cli, OPT_SHARED) ? LH_SHARED : LH_EXCLUSIVE;
     options.owner = cli_text(cli, OPT_OWNER);

@@ -36,7 +36,9 @@
  *     older header keeps its meaning with a newer library. A NULL options pointer means all defaults.
  *   - `…_free(NULL)` and `lh_store_close(NULL)` do nothing.
  *   - A store may be used by any number of threads. A lease may too, but not while another thread frees it.
- *   - The library prints nothing, exits nothing, installs no signal handler, and starts no thread unless the text says so.
+ *   - The library prints nothing, exits nothing, installs no signal handler, and starts no thread unless the text says so:
+ *     a store has at most a keeper (renews, and looks after who waits), a watcher (on a replica set, while somebody waits),
+ *     and one that calls `on_lost`, each started when it is first needed and joined by lh_store_close().
  *   - A store does not survive fork(): in the child every call returns LH_FORKED.
  *
  * Guarantees, and where they come from: src/README.md lists the invariants by number; the text below refers to them.
@@ -81,7 +83,9 @@ LH_API const char *lh_version(void);
     X(LH_MEMORY, 10, "memory", "out of memory")                                                                        \
     X(LH_FORKED, 11, "forked", "the store was opened by another process (fork)")                                       \
     X(LH_STOPPED, 12, "stopped", "a callback asked to stop")                                                           \
-    X(LH_BUG, 13, "bug", "a bug in Leasehold; please report it")
+    X(LH_BUG, 13, "bug", "a bug in Leasehold; please report it")                                                       \
+    X(LH_CANCELLED, 14, "cancelled", "the wait was cancelled; nothing is held")                                        \
+    X(LH_CLOSED, 15, "closed", "the store was closed during the wait; nothing is held")
 
 typedef enum lh_outcome {
 #define X(name, number, word, sentence) name = number,
@@ -101,6 +105,7 @@ LH_API const char *lh_outcome_sentence(int outcome);
 #define LH_TTL_MAX_MS     (7 * 24 * 3600 * INT64_C(1000))
 #define LH_TTL_DEFAULT_MS 30000
 #define LH_NEVER          INT64_MAX
+#define LH_FOREVER        INT64_MAX /* as wait_ms */
 
 /* Details of a failure. Owned by the caller, filled on every outcome but LH_OK (also on LH_BUSY: one sentence). */
 typedef struct lh_error {
@@ -138,14 +143,20 @@ typedef struct lh_store_options {
                                 primary during the lease differ by no more (invariant 1) */
     uint32_t max_waiters;  /* queue bound per key: 1 … 10,000; default 1,000 */
     uint32_t max_shared;   /* shared holders per key: 1 … 1,000; default 128 */
-    uint32_t pool_size;    /* connections at most: 1 … 1,000; default 16 */
+    uint32_t pool_size;    /* connections at most, besides the keeper's and the watcher's: 1 … 1,000; default 16 */
     int at_open;           /* one of LH_AT_OPEN_…; default LH_AT_OPEN_VERIFY */
     const struct lh_migrate_options *migrate; /* for LH_AT_OPEN_MIGRATE; NULL: its defaults */
+    /* Called once for each lease that the store acquired and that ended otherwise than by its holder (not renewed in time,
+     * broken, its document gone), at the latest at its local deadline, even while no server answers. From a thread of the library, or
+     * from the one whose lh_lease_renew() is told so: it must not block, nor close the store; the strings live for the call.
+     * NULL: see lh_lease_lost_fd(). */
+    void (*on_lost)(void *arg, const char *key, const char *lease_id);
+    void *on_lost_arg;
 } lh_store_options;
 
 #define LH_STORE_OPTIONS_INIT                                                                                          \
     {                                                                                                                  \
-        sizeof(lh_store_options), NULL, NULL, NULL, NULL, NULL, 10000, 500, 1000, 128, 16, 1, NULL                     \
+        sizeof(lh_store_options), NULL, NULL, NULL, NULL, NULL, 10000, 500, 1000, 128, 16, 1, NULL, NULL, NULL         \
     }
 
 /* Opens a store. With LH_AT_OPEN_NOTHING no server is contacted; otherwise the deployment must answer in `timeout_ms`.
@@ -155,9 +166,10 @@ typedef struct lh_store_options {
  * index), LH_UNREACHABLE, LH_DENIED, LH_MEMORY, or what lh_migrate() returns. */
 LH_API int lh_store_open(const lh_store_options *options, lh_store **ret_store, lh_error *error);
 
-/* Closes the store: releases, within `timeout_ms` in all, what it holds (leases whose handle was neither released nor
- * freed) and what it may hold (acquires that ended LH_UNKNOWN). Handles stay allocated and must still be freed; any other
- * call on them returns LH_INVALID. No other thread may be inside a call on the store. */
+/* Closes the store: ends all waiting (LH_CLOSED), joins the store's threads, and releases, within about `timeout_ms` in all (two to three times that where a server hangs), what it
+ * holds (leases whose handle was neither released nor freed) and what it may hold (acquires that ended LH_UNKNOWN). Handles
+ * stay allocated and must still be freed; any other call on them returns LH_INVALID. No other thread may be inside a call on the
+ * store, but for those that wait in lh_acquire() or lh_waiting_finish(). Not from a callback of the store. */
 LH_API void lh_store_close(lh_store *store);
 
 /* What the MongoDB driver has to say (it logs to stderr by default): `fn` gets each line instead, from any thread; NULL
@@ -183,13 +195,14 @@ enum { LH_EXCLUSIVE = 0, LH_SHARED = 1 };
 
 /* Why an acquire was told `busy`. */
 enum {
-    LH_WHY_HELD = 1,      /* somebody holds it */
-    LH_WHY_QUEUE = 2,     /* it is free, or shared, but others wait in front */
-    LH_WHY_MALFORMED = 3, /* its document cannot be read: held, until an operator breaks it */
-    LH_WHY_FULL = 4,      /* as many shared holders as the store allows */
-    LH_WHY_RACE = 5,      /* others kept winning the race for a fresh key */
+    LH_WHY_HELD = 1,       /* somebody holds it */
+    LH_WHY_QUEUE = 2,      /* it is free, or shared, but others wait in front */
+    LH_WHY_MALFORMED = 3,  /* its document cannot be read: held, until an operator breaks it */
+    LH_WHY_FULL = 4,       /* as many shared holders as the store allows */
+    LH_WHY_RACE = 5,       /* others kept winning the race for a fresh key */
+    LH_WHY_FULL_QUEUE = 6, /* as many waiting as the store allows */
 };
-/* "held", "queue", "malformed", "full", "race". */
+/* "held", "queue", "malformed", "full", "race", "full_queue". */
 LH_API const char *lh_why_word(int why);
 
 typedef struct lh_holder {
@@ -243,19 +256,35 @@ typedef struct lh_acquire_options {
     const char
         *lease_id; /* LH_LEASE_ID_LEN hexadecimal digits, from a good random source, never used before: for a caller
                               that records the id before it asks. NULL: the library draws one */
-    int64_t timeout_ms; /* 0: the store's */
+    int64_t timeout_ms; /* for one command; 0: the store's */
+    int64_t wait_ms;    /* how long to wait in the queue: 0 (default) asks once; LH_FOREVER */
+    int64_t
+        claim_ms; /* how long a waiter may be silent until it is skipped, and a grant unclaimed until it ends: 1,000 … 60,000,
+                           cut to the ttl; default 5,000. A waiter shows three times in it that it is alive */
+    bool
+        by_hand; /* true: the caller renews the lease; false (default): the store's keeper does, at a third of the ttl, until
+                           it is released, its handle is freed, or the store is closed */
+    struct lh_cancel *cancel; /* ends the wait from another thread; NULL: nothing does. It must outlive the call */
+    /* Who holds it, how long still (record), and how many wait in front (place): once when the wait begins, and whenever the library
+     * hears more. Called from the thread that waits in lh_acquire() or lh_waiting_finish(); the record is borrowed. */
+    void (*feedback)(void *arg, const lh_record *record, uint32_t place);
+    void *feedback_arg;
 } lh_acquire_options;
 
 #define LH_ACQUIRE_OPTIONS_INIT                                                                                        \
     {                                                                                                                  \
-        sizeof(lh_acquire_options), LH_TTL_DEFAULT_MS, LH_EXCLUSIVE, NULL, NULL, NULL, 0                               \
+        sizeof(lh_acquire_options), LH_TTL_DEFAULT_MS, LH_EXCLUSIVE, NULL, NULL, NULL, 0, 0, 5000, false, NULL, NULL,  \
+            NULL                                                                                                       \
     }
 
-/* Asks once for the lease on `key`: one command, decided by the server with the server's clock. (The first acquire of a
- * store that was opened with LH_AT_OPEN_NOTHING looks at the index before.)
+/* Asks for the lease on `key`: one command, decided by the server with the server's clock. (The first acquire of a store
+ * that was opened with LH_AT_OPEN_NOTHING looks at the index before.) With wait_ms it stays in the key's queue, first come, first
+ * served, until it is granted, until that time is over, or until it is cancelled; whoever leaves the queue leaves no trace in it.
  *
- * LH_OK: granted, acknowledged by a majority; *ret_lease is to be freed with lh_lease_free().
- * LH_BUSY: somebody else holds it. *ret_busy (if not NULL) says who, to be freed with lh_record_free().
+ * LH_OK: granted, acknowledged by a majority; *ret_lease is to be freed with lh_lease_free(). After a wait its first
+ *   lh_lease_remaining_ms() may be no more than claim_ms; the keeper extends it to the full ttl at once.
+ * LH_BUSY: somebody else holds it, or the wait is over. *ret_busy (if not NULL) says who, to be freed with lh_record_free().
+ * LH_CANCELLED, LH_CLOSED: the wait was ended; nothing is held.
  * LH_UNKNOWN: the server may have granted it and the answer was lost; asked again with the same lease id until the timeout,
  *   in vain. error->lease_id names it. It is released when the store is closed, else it ends with its ttl. Believe nothing.
  * LH_LOST: the grant's answer came after the lease's end, or repeatedly too late to be believed.
@@ -263,8 +292,43 @@ typedef struct lh_acquire_options {
 LH_API int lh_acquire(lh_store *store, const char *key, const lh_acquire_options *options, lh_lease **ret_lease,
                       lh_record **ret_busy, lh_error *error);
 
+/* A way to end waits from another thread: lh_cancel_now() ends those that have it among their options, now and from now on.
+ * LH_OK: *ret_cancel, to be freed when no call uses it any more. LH_MEMORY: no memory or no descriptor is left. */
+typedef struct lh_cancel lh_cancel;
+LH_API int lh_cancel_new(lh_cancel **ret_cancel, lh_error *error);
+LH_API void lh_cancel_now(lh_cancel *cancel);
+LH_API void lh_cancel_free(lh_cancel *cancel);
+
+/* The same without a thread that waits: sends the first command, as lh_acquire() does, and returns; from then on a waiter is an entry
+ * in the store's table, whatever their number. `wait_ms` counts from here; `cancel` and `feedback` are used in lh_waiting_finish().
+ *
+ * LH_OK: *ret_waiting, to be ended by exactly one of finish and cancel, also after the store was closed. It may be settled already.
+ * LH_INVALID, LH_FORKED, LH_MEMORY: nothing was sent. What the server said is told by lh_waiting_finish(). */
+typedef struct lh_waiting lh_waiting;
+LH_API int lh_acquire_start(lh_store *store, const char *key, const lh_acquire_options *options,
+                            lh_waiting **ret_waiting, lh_error *error);
+
+/* A descriptor that is readable when the wait is settled: for poll(); not to be read or closed. It lives as long as the
+ * waiting. -1: the system has no descriptor left (lh_waiting_finish() works without). */
+LH_API int lh_waiting_fd(lh_waiting *waiting);
+
+/* What came of it, as from lh_acquire(); waits for it if it is not settled yet. Frees `waiting`, on every outcome. */
+LH_API int lh_waiting_finish(lh_waiting *waiting, lh_lease **ret_lease, lh_record **ret_busy, lh_error *error);
+
+/* Leaves the queue, or releases what was granted meanwhile: one command. Frees `waiting`, on every outcome. NULL: nothing is done.
+ * LH_OK: nothing is held. LH_UNKNOWN, LH_UNREACHABLE: its place ends after claim_ms, and a grant that it gets unclaimed too. */
+LH_API int lh_waiting_cancel(lh_waiting *waiting, lh_error *error);
+
+/* Acquires (and waits, if the options say so), calls `fn`, and releases. `fn` returns LH_OK or an outcome of its own, and
+ * should look at lh_lease_valid() between its steps.
+ * LH_OK: `fn` returned it, and the lease was valid until then. LH_LOST: `fn` returned LH_OK, but the lease had ended before. Else what
+ * lh_acquire() or `fn` returned. What became of the release is not told: the lease ends with its ttl at the latest. */
+LH_API int lh_with_lease(lh_store *store, const char *key, const lh_acquire_options *options,
+                         int (*fn)(void *arg, lh_lease *lease), void *arg, lh_error *error);
+
 /* A handle on a lease that somebody else acquired: another process goes on with it. No command is sent and nothing is
- * believed (lh_lease_valid() is false) until the first lh_lease_renew() succeeded. Freeing the handle does not release.
+ * believed (lh_lease_valid() is false) until the first lh_lease_renew() succeeded. The keeper leaves it alone. Freeing the handle
+ * does not release.
  * LH_OK: *ret_lease. LH_INVALID, LH_MEMORY. */
 LH_API int lh_lease_attach(lh_store *store, const char *key, const char *lease_id, lh_lease **ret_lease,
                            lh_error *error);
@@ -283,6 +347,21 @@ LH_API int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_recor
  * LH_LOST: the key is somebody else's by now; nothing was changed. LH_UNKNOWN: sent, the answer was lost; the lease ends
  * with its ttl at the latest. LH_UNREACHABLE (surely not released), LH_DATA, LH_DENIED, LH_SERVER, LH_FORKED. */
 LH_API int lh_lease_release(lh_lease *lease, lh_error *error);
+
+/* Hands the lease on to `to_owner`, past the queue: one command that ends it and grants the key under a new lease id, with the
+ * lease's full ttl and a higher token. Whoever is given the id holds it after lh_lease_attach() and its first
+ * lh_lease_renew(), and nobody does before. From the call on lh_lease_valid() is false.
+ *
+ * LH_OK: ret_lease_id is the new id. LH_LOST: it had ended; nothing was changed. LH_UNKNOWN: sent, the answer was lost:
+ * error->lease_id names the new lease, which ends with its ttl if nobody renews it. LH_UNREACHABLE: surely not handed on; release
+ * the lease, or let it end. LH_INVALID (to_owner: 1–256 bytes), LH_DATA, LH_DENIED, LH_SERVER, LH_FORKED. */
+LH_API int lh_lease_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_LEN + 1],
+                             lh_error *error);
+
+/* A descriptor that becomes readable when the lease is lost: at once when that is heard of, and by itself at the local
+ * deadline, even while the process's other threads hang. For poll(), not to be read or closed; it lives as long as the handle. It never
+ * becomes readable after a release. -1: the system has none left. */
+LH_API int lh_lease_lost_fd(lh_lease *lease);
 
 /* May the holder still work? True until the local deadline: the time at which the command that granted or last renewed
  * the lease was sent, plus the ttl, less a drift allowance of ttl/1000 + 2 ms, on CLOCK_BOOTTIME, which goes on while the machine sleeps.

@@ -311,6 +311,7 @@ static inline void reopen_store(ground *g, const lh_store_options *options)
 static inline lh_lease *take_as(ground *g, const char *key, int mode, int64_t ttl_ms, const char *owner)
 {
     lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
+    options.by_hand = true; /* no keeper: the test renews, or lets it end */
     options.mode = mode;
     options.ttl_ms = ttl_ms;
     options.owner = owner;
@@ -344,6 +345,7 @@ static inline void give(ground *g, lh_lease *lease)
 static inline void expect_busy(ground *g, const char *key, int mode, int why)
 {
     lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
+    options.by_hand = true; /* no keeper: the test renews, or lets it end */
     options.mode = mode;
     lh_lease *lease = NULL;
     lh_record *busy = NULL;

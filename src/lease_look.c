@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lease_look.h"
+
+#include <string.h>
+
+#include "doc.h"
+
+typedef struct {
+    const lh_look *look;
+    int64_t now_ms;
+} looking;
+
+static void tell_grant(void *arg, const lh_grant *grant)
+{
+    looking *l = arg;
+    if (l->look->granted)
+        l->look->granted(l->look->arg, grant, l->now_ms);
+}
+
+/* Only a date: what has none, or one that only older code can have written, ends by no timer of ours. */
+static void tell_end(looking *l, const bson_t *document)
+{
+    bson_iter_t key, end;
+    if (l->look->ends && bson_iter_init_find(&key, document, "workspace_id") && BSON_ITER_HOLDS_UTF8(&key) &&
+        bson_iter_init_find(&end, document, "end") && BSON_ITER_HOLDS_DATE_TIME(&end))
+        l->look->ends(l->look->arg, bson_iter_utf8(&key, NULL), bson_iter_date_time(&end) - l->now_ms);
+}
+
+static int look_at_one(void *arg, const bson_t *document)
+{
+    looking *l = arg;
+    bson_iter_t value, id, first;
+    l->now_ms = bson_iter_init_find(&value, document, "now") ? bson_iter_date_time(&value) : 0;
+    lh_doc_each_grant(document, tell_grant, l);
+    tell_end(l, document);
+    const char *head = bson_iter_init_find(&first, document, "first") && BSON_ITER_HOLDS_UTF8(&first)
+                           ? bson_iter_utf8(&first, NULL)
+                           : "";
+    if (l->look->queued && bson_iter_init_find(&value, document, "queued") && BSON_ITER_HOLDS_ARRAY(&value) &&
+        bson_iter_recurse(&value, &id))
+        while (bson_iter_next(&id))
+            if (BSON_ITER_HOLDS_UTF8(&id))
+                l->look->queued(l->look->arg, bson_iter_utf8(&id, NULL), strcmp(head, bson_iter_utf8(&id, NULL)) == 0);
+    return 0;
+}
+
+int lh_lease_look(lh_store *store, const bson_t *keys, const bson_t *ids, const lh_look *look, lh_way way,
+                  lh_error *error)
+{
+    looking l = {.look = look};
+    bson_t command = BSON_INITIALIZER;
+    lh_pipeline_poll(store->pipelines, store->collection, keys, ids, &command);
+    lh_call call = {
+        .what = "read the keys", .command = &command, .deadline = way.deadline, .client = way.client, .read = true};
+    int outcome = lh_store_each(store, &call, look_at_one, &l, error);
+    bson_destroy(&command);
+    return outcome;
+}
+
+int64_t lh_reply_n(const bson_t *reply)
+{
+    bson_iter_t value;
+    if (bson_iter_init_find(&value, reply, "writeErrors"))
+        return -1;
+    return bson_iter_init_find(&value, reply, "n") ? bson_iter_as_int64(&value) : 0;
+}

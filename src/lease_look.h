@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Looking at many keys at once: which of my lease ids hold, and which wait. */
+#ifndef LH_LEASE_LOOK_H
+#define LH_LEASE_LOOK_H
+
+#include "doc.h"
+#include "lease.h"
+
+typedef struct lh_look {
+    void (*granted)(void *arg, const lh_grant *grant,
+                    int64_t now_ms); /* it holds (its end may have passed at now_ms) */
+    void (*queued)(void *arg, const char *id, bool first);
+    void (*ends)(void *arg, const char *key, int64_t in_ms); /* the holder's end, from when the server answered */
+    void *arg;
+} lh_look;
+
+/* One read at majority. A callback may be NULL. LH_OK, or what failed. */
+int lh_lease_look(lh_store *store, const bson_t *keys, const bson_t *ids, const lh_look *look, lh_way way,
+                  lh_error *error);
+
+/* The number in a reply; 0 where there is none. With writeErrors in it nothing is known: -1. */
+int64_t lh_reply_n(const bson_t *reply);
+
+#endif

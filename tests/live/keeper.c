@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The keeper: renews past the ttl; tells once what is lost; transfers; work under a lease. */
+#include "waiting.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+
+typedef struct {
+    atomic_int calls;
+    char key[64];
+    _Atomic int64_t at;
+} losses;
+
+static void lost(void *arg, const char *key, const char *lease_id)
+{
+    losses *l = arg;
+    assert_int_equal(strlen(lease_id), LH_LEASE_ID_LEN);
+    (void)snprintf(l->key, sizeof l->key, "%s", key);
+    atomic_store(&l->at, now_ms());
+    atomic_fetch_add(&l->calls, 1);
+}
+
+static bool readable(int fd)
+{
+    struct pollfd poller = {.fd = fd, .events = POLLIN};
+    return poll(&poller, 1, 0) == 1;
+}
+
+static void renews_past_the_ttl(void **state)
+{
+    place *p = *state;
+    enum { N = 50 };
+    lh_lease *leases[N];
+    char key[16];
+    for (int i = 0; i < N; i++) {
+        (void)snprintf(key, sizeof key, "k%d", i % 5 == 0 ? 1000 : i); /* every fifth is one of many readers */
+        leases[i] = take(p, p->store, key, i % 5 == 0 ? LH_SHARED : LH_EXCLUSIVE, 1500);
+    }
+    int fd = lh_lease_lost_fd(leases[0]);
+    int64_t until = now_ms() + 5000;
+    while (now_ms() < until) {
+        for (int i = 0; i < N; i++)
+            assert_true(lh_lease_valid(leases[i]));
+        usleep(20000);
+    }
+    assert_false(readable(fd));
+    for (int i = 0; i < N; i++) {
+        lh_record *record = NULL;
+        expect(p, LH_OK, lh_status(p->store, lh_lease_key(leases[i]), &record, &p->error));
+        assert_int_equal(record->state, LH_HELD);
+        int64_t differs = lh_record_holder(record, 0)->expires_at_ms - lh_lease_expires_at_ms(leases[i]);
+        assert_in_range(differs + 1000, 0, 2000);
+        lh_record_free(record);
+    }
+    for (int i = 0; i < N; i++)
+        give(p, leases[i]);
+}
+
+static void leaves_alone_what_is_renewed_by_hand(void **state)
+{
+    place *p = *state;
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    o.ttl_ms = 1000;
+    o.by_hand = true;
+    lh_lease *lease = NULL;
+    int before = threads();
+    expect(p, LH_OK, lh_acquire(p->store, "k", &o, &lease, NULL, &p->error));
+    assert_int_equal(threads(), before);
+    int fd = lh_lease_lost_fd(lease);
+    within(1500, !lh_lease_valid(lease));
+    within(100, readable(fd));
+    lh_lease_free(lease);
+    /* A program that was compiled before there was a keeper. */
+    o.size = offsetof(lh_acquire_options, wait_ms);
+    o.by_hand = false;
+    expect(p, LH_OK, lh_acquire(p->store, "old", &o, &lease, NULL, &p->error));
+    assert_int_equal(threads(), before);
+    lh_lease_free(lease);
+}
+
+static void tells_once_what_was_broken(void **state)
+{
+    place *p = *state;
+    losses l = {0};
+    lh_store *store = open_on(p, p->uri, p->app, 10000, lost, &l);
+    lh_lease *lease = take(p, store, "k", LH_EXCLUSIVE, 2000), *kept = take(p, store, "other", LH_EXCLUSIVE, 2000);
+    int fd = lh_lease_lost_fd(lease), kept_fd = lh_lease_lost_fd(kept);
+    lh_break_options o = LH_BREAK_OPTIONS_INIT;
+    o.reason = "test";
+    expect(p, LH_OK, lh_break(p->store, "k", &o, NULL, &p->error));
+    within(2500, atomic_load(&l.calls) == 1);
+    assert_string_equal(l.key, "k");
+    assert_true(readable(fd));
+    assert_false(lh_lease_valid(lease));
+    assert_false(readable(kept_fd));
+    assert_int_equal(lh_lease_renew(lease, 0, NULL, NULL), LH_LOST);
+    usleep(2200000);
+    assert_int_equal(atomic_load(&l.calls), 1);
+    assert_true(lh_lease_valid(kept));
+    lh_lease_free(lease);
+    give(p, kept);
+    lh_store_close(store);
+    assert_int_equal(atomic_load(&l.calls), 1);
+}
+
+static int owner_of(place *p, const char *key, char *owner, size_t size)
+{
+    lh_record *record = NULL;
+    expect(p, LH_OK, lh_status(p->store, key, &record, &p->error));
+    int state = record->state;
+    (void)snprintf(owner, size, "%s", state == LH_HELD ? lh_record_holder(record, 0)->owner : "");
+    lh_record_free(record);
+    return state;
+}
+
+static void hands_a_lease_on(void **state)
+{
+    place *p = *state;
+    char id[LH_LEASE_ID_LEN + 1], owner[64];
+    for (int mode = LH_EXCLUSIVE; mode <= LH_SHARED; mode++) {
+        const char *key = mode == LH_SHARED ? "s" : "x";
+        lh_lease *lease = take(p, p->store, key, mode, 5000), *next = NULL;
+        lh_lease *beside = mode == LH_SHARED ? take(p, p->store, key, mode, 5000) : NULL;
+        lh_waiting *waiting = mode == LH_EXCLUSIVE ? await(p, p->store, key, mode, 30000) : NULL;
+        int64_t token = lh_lease_token(lease);
+        expect(p, LH_OK, lh_lease_transfer(lease, "successor", id, &p->error));
+        assert_false(lh_lease_valid(lease));
+        assert_int_equal(owner_of(p, key, owner, sizeof owner), LH_HELD);
+        if (mode == LH_EXCLUSIVE)
+            assert_string_equal(owner, "successor");
+        expect(p, LH_OK, lh_lease_attach(p->store, key, id, &next, &p->error));
+        assert_false(lh_lease_valid(next));
+        expect(p, LH_OK, lh_lease_renew(next, 0, NULL, &p->error));
+        assert_true(lh_lease_valid(next));
+        assert_true(lh_lease_token(next) > token);
+        assert_int_equal(lh_lease_renew(lease, 0, NULL, NULL), LH_LOST);
+        assert_int_equal(lh_lease_transfer(lease, "thief", id, NULL), LH_LOST);
+        lh_lease_free(lease);
+        if (waiting)
+            assert_false(is_settled(waiting, 0));
+        give(p, next);
+        if (beside)
+            give(p, beside);
+        if (waiting) {
+            expect(p, LH_OK, lh_waiting_finish(waiting, &lease, NULL, &p->error));
+            give(p, lease);
+        }
+        assert_int_equal(owner_of(p, key, owner, sizeof owner), LH_FREE);
+    }
+}
+
+static int work(void *arg, lh_lease *lease)
+{
+    assert_true(lh_lease_valid(lease));
+    return *(int *)arg;
+}
+
+static void works_under_a_lease(void **state)
+{
+    place *p = *state;
+    char owner[64];
+    int result = LH_OK;
+    expect(p, LH_OK, lh_with_lease(p->store, "k", NULL, work, &result, &p->error));
+    assert_int_equal(owner_of(p, "k", owner, sizeof owner), LH_FREE);
+    result = LH_DATA;
+    expect(p, LH_DATA, lh_with_lease(p->store, "k", NULL, work, &result, &p->error));
+    assert_int_equal(owner_of(p, "k", owner, sizeof owner), LH_FREE);
+}
+
+static void closing_releases_all(void **state)
+{
+    place *p = *state;
+    enum { N = 300 };
+    lh_store *store = another(p);
+    lh_lease *leases[N];
+    char key[16];
+    for (int i = 0; i < N; i++) {
+        (void)snprintf(key, sizeof key, "k%d", i);
+        leases[i] = take(p, store, key, i % 50 == 0 ? LH_SHARED : LH_EXCLUSIVE, 60000);
+    }
+    lh_waiting *waiting = await(p, p->store, "k7", LH_EXCLUSIVE, 30000);
+    int64_t start = now_ms();
+    lh_store_close(store);
+    print_message("released %d leases in %d ms\n", N, (int)(now_ms() - start));
+    for (int i = 0; i < N; i++) {
+        (void)snprintf(key, sizeof key, "k%d", i);
+        char owner[64];
+        if (i != 7)
+            assert_int_equal(owner_of(p, key, owner, sizeof owner), LH_FREE);
+        lh_lease_free(leases[i]);
+    }
+    lh_lease *lease = NULL;
+    expect(p, LH_OK, lh_waiting_finish(waiting, &lease, NULL, &p->error));
+    give(p, lease);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        place_test(renews_past_the_ttl),        place_test(leaves_alone_what_is_renewed_by_hand),
+        place_test(tells_once_what_was_broken), place_test(hands_a_lease_on),
+        place_test(works_under_a_lease),        place_test(closing_releases_all),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
