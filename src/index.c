@@ -64,10 +64,9 @@ static int judge_index(void *arg, const bson_t *index)
     if (on_key && unique && !unfit) { /* under any name: it does what we need */
         found->state = LH_INDEX_STATE_RIGHT;
     } else if (ours && !on_key) {
-        (void)strcpy(found->wrong, "is on other fields than {workspace_id: 1}");
+        (void)snprintf(found->wrong, sizeof found->wrong, "is on other fields than {workspace_id: 1}");
     } else if (ours && unfit) {
-        (void)strcpy(found->wrong, "has ");
-        (void)strcat(found->wrong, unfit);
+        (void)snprintf(found->wrong, sizeof found->wrong, "has %s", unfit);
     } else if (ours && found->state != LH_INDEX_STATE_RIGHT) {
         found->state = LH_INDEX_STATE_PLAIN;
     }

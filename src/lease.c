@@ -362,13 +362,13 @@ int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_e
     return outcome;
 }
 
-lh_lease *lh_lease_new(lh_store *store, const char *key, const char *lease_id)
+lh_lease *lh_lease_new(lh_store *store, const char *key, const char *lease_id, const char *owner)
 {
     lh_lease *lease = calloc(1, sizeof *lease);
     if (!lease)
         return NULL;
     lease->key = strdup(key);
-    lease->owner = strdup(store->owner);
+    lease->owner = strdup(owner);
     memcpy(lease->id, lease_id, LH_LEASE_ID_ROOM);
     pthread_mutex_init(&lease->lock, NULL);
     atomic_init(&lease->refs, 1);
@@ -390,7 +390,7 @@ int lh_lease_attach(lh_store *store, const char *key, const char *lease_id, lh_l
         outcome = lh_lease_id_check(lease_id, error);
     if (outcome != LH_OK)
         return outcome;
-    lh_lease *lease = lh_lease_new(store, key, lease_id);
+    lh_lease *lease = lh_lease_new(store, key, lease_id, store->owner);
     if (!lease)
         return lh_fail_memory(error);
     *ret_lease = lease;

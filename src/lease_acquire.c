@@ -82,15 +82,11 @@ static lh_next give_back(lh_request *r, int *ret_outcome, const char *why)
 
 static int hand_out(lh_request *r, const lh_mine *mine, int64_t deadline)
 {
-    lh_lease *lease = lh_lease_new(r->store, r->key, r->id);
-    char *owner = lease ? strdup(r->o.owner) : NULL;
-    if (!owner) {
-        lh_lease_free(lease);
+    lh_lease *lease = lh_lease_new(r->store, r->key, r->id, r->o.owner);
+    if (!lease) {
         lh_lease_leave(r->store, r->key, r->id, r->way);
         return lh_fail_memory(r->error);
     }
-    free(lease->owner);
-    lease->owner = owner;
     lease->mode = r->o.mode;
     lease->deadline = deadline;
     lease->token = mine->token;

@@ -26,7 +26,7 @@ struct lh_lease {
 };
 
 /* A handle; the caller fills what an answer said. NULL: out of memory. */
-lh_lease *lh_lease_new(lh_store *store, const char *key, const char *lease_id);
+lh_lease *lh_lease_new(lh_store *store, const char *key, const char *lease_id, const char *owner);
 
 lh_lease *lh_lease_ref(lh_lease *lease);
 void lh_lease_unref(lh_lease *lease);

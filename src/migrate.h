@@ -133,9 +133,6 @@ void lh_document_view(const uint8_t *data, bson_t *ret_document);
 /* The string key of a document, NULL when its workspace_id is no string. */
 const char *lh_document_key(const bson_t *document, uint32_t *ret_len);
 
-/* Has it an expires_at that is neither null nor readable? */
-bool lh_document_unreadable(const bson_t *document);
-
 /* The value of _id as extended JSON, cut to fit. */
 void lh_document_id_text(const bson_t *document, char *ret_text, size_t size);
 

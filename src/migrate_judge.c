@@ -42,14 +42,6 @@ static bool end_of(const bson_t *document, int64_t *ret_ms, bool *ret_unreadable
     return false;
 }
 
-bool lh_document_unreadable(const bson_t *document)
-{
-    int64_t ms;
-    bool unreadable;
-    (void)end_of(document, &ms, &unreadable);
-    return unreadable;
-}
-
 void lh_document_id_text(const bson_t *document, char *ret_text, size_t size)
 {
     static const char before[] = "{ \"_id\" : ", after[] = " }";

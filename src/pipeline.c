@@ -370,8 +370,7 @@ static const char *const short_texts[LH_DO_COUNT] = {
 /* Renewing and releasing need little; who else holds it, the whole form says. Each field costs the server time. */
 #define FIELDS_OWN "'id':1,'expires_at':1,'token':1,'released.id':1,'released.how':1,'renewed_at':1,'ttl_ms':1,'now':'$$NOW'"
 static const char own_fields_text[] = "{" FIELDS_OWN "}";
-static const char short_fields_text[] =
-    "{" FIELDS_HOLDER ",'more':{'$or':[{'$gt':['$shared',null]},{'$gt':['$waiters',null]}]}}";
+static const char short_fields_text[] = "{" FIELDS_HOLDER "}";
 static const char fields_text[] = "{" FIELDS_HOLDER "," FIELDS_MINE "}";
 static const char queue_fields_text[] = "{" FIELDS_HOLDER "," FIELDS_MINE "," FIELDS_QUEUE "}";
 static const char poll_fields_text[] = "{" FIELDS_POLL "}";

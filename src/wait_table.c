@@ -183,14 +183,9 @@ void lh_wait_unref(lh_waiting *w)
 /* Believed until `deadline`. Held and known to the keeper before its waiter can hear of it, and release it. */
 static int take_grant(lh_waiting *w, const lh_grant *grant, int64_t deadline)
 {
-    lh_lease *lease = lh_lease_new(w->store, w->key, w->id);
-    char *owner = lease ? strdup(w->owner) : NULL;
-    if (!owner) {
-        lh_lease_free(lease);
+    lh_lease *lease = lh_lease_new(w->store, w->key, w->id, w->owner);
+    if (!lease)
         return lh_fail_memory(&w->error);
-    }
-    free(lease->owner);
-    lease->owner = owner;
     lease->mode = w->o.mode;
     lease->deadline = deadline;
     lease->token = grant->token;

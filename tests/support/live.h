@@ -23,6 +23,8 @@
 #include <leasehold/leasehold.h>
 #include <mongoc/mongoc.h>
 
+#include "dice.h"
+
 #define LOCKS     "workspace_locks"
 #define MINUTE_MS INT64_C(60000)
 #define HOUR_MS   INT64_C(3600000)
@@ -447,17 +449,5 @@ static inline int old_ground(void **state)
 #define bare_test(name) cmocka_unit_test_setup_teardown(name, bare_ground, old_ground)
 
 /* ---- Random things that are the same in every run ----------------------------------------------------------------- */
-static inline uint64_t dice(uint64_t *state)
-{
-    uint64_t z = (*state += UINT64_C(0x9E3779B97F4A7C15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return z ^ (z >> 31);
-}
-
-static inline unsigned roll(uint64_t *state, unsigned sides)
-{
-    return (unsigned)(dice(state) % sides);
-}
 
 #endif

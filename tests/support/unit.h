@@ -15,19 +15,7 @@
 
 #include <leasehold/leasehold.h>
 
-/* A generator that is the same in every run. */
-static inline uint64_t dice(uint64_t *state)
-{
-    uint64_t z = (*state += UINT64_C(0x9E3779B97F4A7C15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return z ^ (z >> 31);
-}
-
-static inline unsigned roll(uint64_t *state, unsigned sides)
-{
-    return (unsigned)(dice(state) % sides);
-}
+#include "dice.h"
 
 /* The outcome is this, and the sentence says `says`. */
 static inline void expect_failure(int wanted, int got, const lh_error *error, const char *says, const char *file,
