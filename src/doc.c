@@ -209,6 +209,7 @@ void lh_doc_mine(const bson_t *document, const char *lease_id, lh_mine *ret_mine
     *ret_mine = (lh_mine){.now_ms = find_date(document, "now", 0)};
     const char *id = find_string(document, "id"), *released = find_string(document, "released.id");
     const char *how = find_string(document, "released.how");
+    ret_mine->first = !released;
     ret_mine->released = released && strcmp(released, lease_id) == 0;
     ret_mine->transferred = ret_mine->released && how && strcmp(how, "transfer") == 0;
     ret_mine->ended = ret_mine->released && ((how && strcmp(how, "release") == 0) || (id && strcmp(id, lease_id) == 0));

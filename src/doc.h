@@ -29,6 +29,7 @@ typedef struct lh_mine {
     bool released;    /* it was the last to be released (or taken over) here */
     bool ended;       /* … and by its own release, or nobody took over after its end */
     bool transferred; /* it was the last here, and was handed on */
+    bool first;       /* nobody was released here before: its grant may have been an insert */
     int mode;         /* LH_EXCLUSIVE or LH_SHARED */
     int64_t token, ttl_ms, acquired_at_ms, expires_at_ms, now_ms;
 } lh_mine;

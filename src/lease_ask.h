@@ -14,6 +14,7 @@ typedef struct lh_request {
     lh_way way;
     bool queue;   /* stay in the queue when it is not granted */
     bool queued;  /* it was in it, as last heard: its grant is no first insert */
+    bool asked;   /* an ask with this id may have been applied before */
     int64_t beat; /* … with this beat, if it is not in it yet */
     lh_error *error;
     /* what came of it */

@@ -90,6 +90,7 @@ void lh_wait_ask(lh_waiting *w, struct _mongoc_client_t *client)
     if (!burnt) {
         int64_t now = lh_clock_ms();
         r.beat = lh_beats_add(&w->beats, now);
+        r.asked = r.beat > 0;
         if (r.beat == 0)
             w->beat_at = now + w->claim_ms / 3;
     }

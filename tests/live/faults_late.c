@@ -85,6 +85,23 @@ static void test_a_first_grant_that_took_a_second_is_not_believed(void **state)
     give(g, lease);
 }
 
+/* Its age is measured by servers' clocks, which may differ by the grace: 0.7 s may be more than a second. */
+static void test_an_old_first_grant_is_not_believed_when_it_is_asked_for_again(void **state)
+{
+    ground *g = *state;
+    char id[LH_LEASE_ID_LEN + 1];
+    random_id(id);
+    lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
+    options.by_hand = true;
+    options.lease_id = id;
+    lh_lease *first = NULL, *again = NULL;
+    expect(g, LH_OK, lh_acquire(g->store, "fresh", &options, &first, NULL, &g->error));
+    usleep(700000);
+    expect(g, LH_LOST, lh_acquire(g->store, "fresh", &options, &again, NULL, &g->error));
+    assert_int_equal(state_of(g, "fresh"), LH_FREE);
+    lh_lease_free(first);
+}
+
 static void test_a_renewal_answered_after_the_deadline_is_lost(void **state)
 {
     ground *g = *state;
@@ -117,6 +134,7 @@ int main(void)
         bare_test(test_a_late_grant_is_given_back_and_asked_for_again_by_a_new_id),
         bare_test(test_a_callers_own_id_is_lost_when_its_grant_is_late),
         bare_test(test_a_first_grant_that_took_a_second_is_not_believed),
+        live_test(test_an_old_first_grant_is_not_believed_when_it_is_asked_for_again),
         bare_test(test_a_renewal_answered_after_the_deadline_is_lost),
         live_test(test_the_local_deadline_passes_without_the_server),
     };

@@ -205,6 +205,24 @@ static void test_a_lease_id_asks_again_for_what_it_has_and_never_after_its_relea
     lh_lease_free(first);
 }
 
+static void test_a_lease_id_asks_again_much_later_for_what_it_has(void **state)
+{
+    ground *g = *state;
+    lh_lease *before = take(g, "k"), *first = NULL, *again = NULL; /* the key had a holder: no insert is in doubt */
+    give(g, before);
+    char id[LH_LEASE_ID_LEN + 1];
+    random_id(id);
+    lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
+    options.by_hand = true;
+    options.lease_id = id;
+    expect(g, LH_OK, lh_acquire(g->store, "k", &options, &first, NULL, &g->error));
+    usleep(1200000);
+    expect(g, LH_OK, lh_acquire(g->store, "k", &options, &again, NULL, &g->error));
+    assert_int_equal(lh_lease_token(first), lh_lease_token(again));
+    lh_lease_free(again);
+    give(g, first);
+}
+
 static void test_a_key_that_nobody_asked_for_is_free(void **state)
 {
     ground *g = *state;
@@ -261,6 +279,7 @@ int main(void)
         live_test(test_who_attaches_to_a_foreign_lease_is_told_lost),
         live_test(test_closing_releases_what_is_held_and_freeing_a_handle_does_not),
         live_test(test_a_lease_id_asks_again_for_what_it_has_and_never_after_its_release),
+        live_test(test_a_lease_id_asks_again_much_later_for_what_it_has),
         live_test(test_a_key_that_nobody_asked_for_is_free),
         live_test(test_unknown_fields_survive_every_operation),
     };
