@@ -131,9 +131,6 @@ static void *close_store(void *store)
 void connect_close(lh_store *store, int code)
 {
     bool patient = code == LH_UNKNOWN;
-#ifdef __SANITIZE_ADDRESS__
-    patient = true; /* leaks are looked for */
-#endif
     pthread_t thread;
     if (!store)
         return;

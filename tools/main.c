@@ -8,6 +8,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
+
 #include "cli.h"
 #include "help.h"
 #include "text.h"
@@ -155,8 +159,8 @@ int main(int argc, char **argv)
     cli.out.json = opts_wants_json(argc, argv);
     int exit = out_finish(&cli.out, dispatch(&cli, argc, argv));
     args_fini(&cli.args);
-#ifndef __SANITIZE_ADDRESS__
-    _exit(exit); /* the driver's threads may still be there (connect_close): nothing may be torn down under them */
+#ifdef __SANITIZE_ADDRESS__
+    __lsan_do_leak_check(); /* else done at a return */
 #endif
-    return exit;
+    _exit(exit); /* the driver's threads may still be there (connect_close): nothing may be torn down under them */
 }
