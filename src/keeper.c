@@ -214,6 +214,8 @@ static void stop(sleeper *s)
 
 void lh_keeper_stop(lh_store *store)
 {
+    if (!store->keeper)
+        return;
     stop(&store->keeper->keeper);
     stop(&store->keeper->alarm);
 }

@@ -150,7 +150,7 @@ int64_t lh_keeper_renew(lh_store *store, struct _mongoc_client_t *client, int64_
 {
     batch *b = malloc(sizeof *b);
     if (!b)
-        return now + RETRY_MS;
+        return now + 100; /* soon: the shortest ttl is a second */
     int64_t next = collect(store, now, b);
     if (b->n > 0) {
         int64_t again = renew(store, b, client);

@@ -40,7 +40,7 @@ static void draw_new_id(lh_waiting *w)
     w->ask_at = lh_clock_ms();
 }
 
-static void take_answer(lh_waiting *w, lh_request *r, lh_next then, int outcome)
+static void take_answer(lh_waiting *w, lh_request *r, lh_next then, int outcome, struct _mongoc_client_t *client)
 {
     int64_t now = lh_clock_ms();
     w->ask_at = INT64_MAX;
@@ -67,6 +67,8 @@ static void take_answer(lh_waiting *w, lh_request *r, lh_next then, int outcome)
             lh_wait_set_timer(w, holder ? holder->remaining_ms : 0);
     } else if (outcome == LH_UNKNOWN || outcome == LH_UNREACHABLE) {
         w->ask_at = now + RETRY_MS + lh_waits_jitter(w->store->waits, RETRY_MS);
+    } else if (outcome == LH_MEMORY) { /* the server did its part: it may be queued */
+        lh_wait_leave(w, outcome, client);
     } else {
         lh_wait_settle(w, outcome);
     }
@@ -107,7 +109,7 @@ void lh_wait_ask(lh_waiting *w, struct _mongoc_client_t *client)
     w->busy = false;
     if (w->state == LH_WAITS) {
         w->error = error;
-        take_answer(w, &r, then, outcome);
+        take_answer(w, &r, then, outcome, client);
         lh_keeper_poke(store, w->ask_at);
     }
     pthread_cond_broadcast(&waits->changed);
@@ -134,7 +136,7 @@ void lh_wait_leave(lh_waiting *w, int outcome, struct _mongoc_client_t *client)
         lh_held_doubt(store, w->key, w->id, w->o.ttl_ms);
     pthread_mutex_lock(&waits->lock);
     waits->leaving--;
-    if (record && lh_record_holder(record, 0)) {
+    if (record && (lh_record_holder(record, 0) || !w->record)) {
         record->why = LH_WHY_HELD;
         record->retry_after_ms = w->record ? w->record->retry_after_ms : 0;
         lh_record_free(w->record);
@@ -145,6 +147,8 @@ void lh_wait_leave(lh_waiting *w, int outcome, struct _mongoc_client_t *client)
     if (left != LH_OK) {
         w->error = error;
         outcome = left;
+    } else if (outcome == LH_BUSY && !w->record) {
+        outcome = lh_fail_memory(&w->error);
     }
     lh_wait_settle(w, outcome);
 }

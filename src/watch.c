@@ -247,6 +247,8 @@ bool lh_watch_is_live(const lh_store *store)
 void lh_watch_stop(lh_store *store)
 {
     struct lh_watch *watch = store->watch;
+    if (!watch)
+        return;
     pthread_mutex_lock(&watch->lock);
     pthread_cond_signal(&watch->wanted);
     pthread_mutex_unlock(&watch->lock);

@@ -6,6 +6,7 @@ that need a server with access control are skipped without it)."""
 import json
 import os
 import secrets
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -16,6 +17,10 @@ import pytest
 URI = os.environ.get("LEASEHOLD_TEST_URI") or os.environ.get("LEASEHOLD_TEST_STANDALONE", "")
 BINARY = Path(os.environ.get("LEASEHOLD_BUILD", "build")).resolve() / "tools" / "leasehold"
 OURS = ("LEASEHOLD_", "MONGODB_URI", "NO_COLOR")
+
+# A shell that starts us in the background has these two ignored, and what we start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 class Result:

@@ -80,7 +80,7 @@ def test_the_signal_mask_is_not_passed_on(cli):
 
 
 def test_it_is_held_and_renewed_while_the_command_runs(cli, tmp_path):
-    process, _ = start_sleeper(cli, tmp_path, "--ttl", "1s", script="sleep 3.5")
+    process, _ = start_sleeper(cli, tmp_path, "--ttl", "2s", script="sleep 3.5")
     end = time.monotonic() + 3
     while time.monotonic() < end:
         assert cli("acquire", "k").exit == 75
