@@ -60,10 +60,10 @@ int lh_wait_init(lh_store *store, lh_error *error)
     return outcome;
 }
 
-/* Those whom the closing found in the table, as they stood in queues. */
+/* Some of those whom the closing found in the table, as they stood in queues. */
 typedef struct {
     lh_store *store;
-    lh_waiting **who; /* referenced */
+    lh_waiting *who[BATCH_MAX]; /* referenced */
     size_t n;
     int64_t deadline;
 } leavers;
@@ -80,9 +80,9 @@ static void leave_granted(void *arg, const lh_grant *grant, int64_t now_ms)
 /* Out of the queues; and who was granted meanwhile releases. */
 static void unqueue(leavers *l)
 {
-    lh_batch_beat *what = calloc(l->n, sizeof *what);
+    lh_batch_beat what[BATCH_MAX];
     bson_t command = BSON_INITIALIZER, reply, keys = BSON_INITIALIZER, ids = BSON_INITIALIZER;
-    for (size_t i = 0; what && i < l->n; i++) {
+    for (size_t i = 0; i < l->n; i++) {
         char room[16];
         const char *index;
         bson_uint32_to_string((uint32_t)i, &index, room, sizeof room);
@@ -90,7 +90,7 @@ static void unqueue(leavers *l)
         BSON_APPEND_UTF8(&ids, index, l->who[i]->id);
         what[i] = (lh_batch_beat){.key = l->who[i]->key, .id = l->who[i]->id};
     }
-    if (what && l->n > 0 && lh_clock_ms() < l->deadline) {
+    if (lh_clock_ms() < l->deadline) {
         lh_batch_unqueue(l->store->collection, what, l->n, &command);
         lh_call call = {.what = "leave the queues", .command = &command, .deadline = l->deadline};
         (void)lh_store_run(l->store, &call, &reply, NULL, NULL);
@@ -101,29 +101,37 @@ static void unqueue(leavers *l)
     bson_destroy(&command);
     bson_destroy(&keys);
     bson_destroy(&ids);
-    free(what);
 }
 
-/* Ends all waiting. Returns those who stood in queues, with a reference each. */
-static lh_waiting **close_table(lh_store *store, size_t *ret_n)
+/* Ends all waiting. Returns those who stood in queues, with a reference each, chained by `next`: closing needs no memory. */
+static lh_waiting *close_table(lh_store *store)
 {
     struct lh_waits *waits = store->waits;
-    size_t n = 0;
+    lh_waiting *chain = NULL;
     pthread_mutex_lock(&waits->lock);
     waits->closed = true;
-    lh_waiting **who = calloc(waits->n + 1, sizeof(lh_waiting *));
     while (waits->spots) {
         lh_waiting *w = waits->spots->first;
-        if (who) {
-            w->refs++;
-            who[n++] = w;
-        }
+        w->refs++;
         (void)lh_fail(&w->error, LH_CLOSED, "the store was closed during the wait for \"%s\"", w->key);
-        lh_wait_settle(w, LH_CLOSED);
+        lh_wait_settle(w, LH_CLOSED); /* out of the table */
+        w->next = chain;
+        chain = w;
     }
     pthread_mutex_unlock(&waits->lock);
-    *ret_n = n;
-    return who;
+    return chain;
+}
+
+/* Takes up to a batch of them out of their queues; the rest of the chain. */
+static lh_waiting *leave_some(lh_store *store, lh_waiting *chain, int64_t deadline)
+{
+    leavers l = {.store = store, .deadline = deadline};
+    for (; chain && l.n < BATCH_MAX; chain = chain->next)
+        l.who[l.n++] = chain;
+    unqueue(&l);
+    for (size_t i = 0; i < l.n; i++)
+        lh_wait_unref(l.who[i]);
+    return chain;
 }
 
 void lh_wait_stop(lh_store *store, int64_t deadline)
@@ -132,19 +140,13 @@ void lh_wait_stop(lh_store *store, int64_t deadline)
     if (!waits)
         return;
     atomic_store(&store->stopping, true);
-    size_t n = 0;
-    lh_waiting **who = close_table(store, &n);
+    lh_waiting *chain = close_table(store);
     lh_watch_stop(store);
     lh_keeper_stop(store);
     pthread_mutex_lock(&waits->lock);
     while (waits->leaving > 0) /* in other threads; their commands are bounded */
         pthread_cond_wait(&waits->changed, &waits->lock);
     pthread_mutex_unlock(&waits->lock);
-    for (size_t i = 0; i < n; i += BATCH_MAX) {
-        leavers l = {.store = store, .who = who + i, .n = n - i < BATCH_MAX ? n - i : BATCH_MAX, .deadline = deadline};
-        unqueue(&l);
-    }
-    for (size_t i = 0; i < n; i++)
-        lh_wait_unref(who[i]);
-    free(who);
+    while (chain)
+        chain = leave_some(store, chain, deadline);
 }
