@@ -92,7 +92,7 @@ int lh_waits_add(struct lh_waits *waits, lh_waiting *w, lh_error *error)
         outcome = lh_fail(error, LH_CLOSED, "the store is being closed");
     else if (!(spot = lh_waits_spot(waits, w->key)) && !(spot = make_spot(waits, w->key)))
         outcome = lh_fail_memory(error);
-    if (outcome == LH_OK) {
+    if (spot) {
         w->spot = spot;
         w->previous = spot->last;
         w->next = NULL;
