@@ -259,7 +259,8 @@ bool lh_doc_is_held_alone(const bson_t *document, int64_t grace_ms)
 static bool read_grant(const bson_iter_t *entry, lh_grant *ret_grant)
 {
     bson_iter_t value, field;
-    if (!find_in(entry, "k", &value) || !BSON_ITER_HOLDS_UTF8(&value) || utf8_len(&value) != LH_LEASE_ID_LEN)
+    if (!find_in(entry, "k", &value) || !BSON_ITER_HOLDS_UTF8(&value) || utf8_len(&value) != LH_LEASE_ID_LEN ||
+        strlen(bson_iter_utf8(&value, NULL)) != LH_LEASE_ID_LEN) /* a NUL is in it */
         return false;
     memcpy(ret_grant->id, bson_iter_utf8(&value, NULL), LH_LEASE_ID_LEN + 1);
     if (!find_in(entry, "v", &value))
