@@ -211,7 +211,9 @@ void lh_doc_mine(const bson_t *document, const char *lease_id, lh_mine *ret_mine
     const char *how = find_string(document, "released.how");
     ret_mine->first = !released;
     ret_mine->released = released && strcmp(released, lease_id) == 0;
-    ret_mine->transferred = ret_mine->released && how && strcmp(how, "transfer") == 0;
+    /* Who resumed it is named; a holder who hands it on is not. */
+    ret_mine->transferred =
+        ret_mine->released && how && strcmp(how, "transfer") == 0 && !find_string(document, "released.by");
     ret_mine->ended = ret_mine->released && ((how && strcmp(how, "release") == 0) || (id && strcmp(id, lease_id) == 0));
     char path[16 + LH_LEASE_ID_LEN + 16];
     bson_iter_t top, value;

@@ -322,6 +322,6 @@ void lh_record_free(lh_record *record)
 
 const char *lh_why_word(int why)
 {
-    static const char *const words[] = {"", "held", "queue", "malformed", "full", "race", "full_queue"};
-    return why > 0 && why <= LH_WHY_FULL_QUEUE ? words[why] : "";
+    static const char *const words[] = {"", "held", "queue", "malformed", "full", "race", "full_queue", "path"};
+    return why > 0 && why <= LH_WHY_PATH ? words[why] : "";
 }

@@ -31,6 +31,7 @@ typedef struct {
 
 struct lh_keeper {
     pthread_mutex_t lock;
+    bool stopped; /* nothing is started any more */
     lh_duty duty;
     sleeper keeper, alarm;
 };
@@ -151,7 +152,8 @@ static bool start(sleeper *s, void *(*run)(void *), lh_store *store)
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     atomic_store(&s->next, INT64_MAX);
-    s->running = (s->wake_fd >= 0 || sleeper_init(s)) && pthread_create(&s->thread, NULL, run, store) == 0;
+    s->running = !store->keeper->stopped && (s->wake_fd >= 0 || sleeper_init(s)) &&
+                 pthread_create(&s->thread, NULL, run, store) == 0;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return s->running;
 }
@@ -160,8 +162,10 @@ int lh_keeper_start(lh_store *store, lh_error *error)
 {
     struct lh_keeper *keeper = store->keeper;
     pthread_mutex_lock(&keeper->lock);
-    bool good = keeper->keeper.running || start(&keeper->keeper, keep, store);
+    bool good = keeper->keeper.running || start(&keeper->keeper, keep, store), stopped = keeper->stopped;
     pthread_mutex_unlock(&keeper->lock);
+    if (stopped)
+        return lh_fail(error, LH_CLOSED, "the store is being closed");
     return good ? LH_OK : lh_fail(error, LH_MEMORY, "the system has no thread or file descriptor left");
 }
 
@@ -216,6 +220,9 @@ void lh_keeper_stop(lh_store *store)
 {
     if (!store->keeper)
         return;
+    pthread_mutex_lock(&store->keeper->lock);
+    store->keeper->stopped = true;
+    pthread_mutex_unlock(&store->keeper->lock);
     stop(&store->keeper->keeper);
     stop(&store->keeper->alarm);
 }

@@ -13,7 +13,7 @@ typedef int64_t (*lh_duty)(lh_store *store, struct _mongoc_client_t *client, int
 int lh_keeper_new(lh_store *store, lh_duty duty, lh_error *error);
 void lh_keeper_free(lh_store *store);
 
-/* Starts the thread if it does not run. LH_OK, LH_MEMORY: the system has no thread left. */
+/* Starts the thread if it does not run. LH_OK, LH_CLOSED, LH_MEMORY: the system has no thread left. */
 int lh_keeper_start(lh_store *store, lh_error *error);
 
 /* Something is due at `at`: it wakes up then, or sooner. */

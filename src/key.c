@@ -52,6 +52,17 @@ int lh_key_check(const char *key, size_t key_len, lh_error *error)
     return lh_text_check("key", key, key_len, 1, LH_KEY_MAX, error);
 }
 
+int lh_path_check(const char *key, lh_error *error)
+{
+    size_t len = strlen(key);
+    if (key[0] == '/' || key[len - 1] == '/')
+        return lh_fail(error, LH_INVALID, "the path begins or ends with a '/': write org/project, not /org/project/");
+    const char *empty = strstr(key, "//");
+    if (empty)
+        return lh_fail(error, LH_INVALID, "the path has an empty part at byte %zu", (size_t)(empty - key) + 1);
+    return LH_OK;
+}
+
 int lh_lease_id_check(const char *id, lh_error *error)
 {
     if (id && strlen(id) == LH_LEASE_ID_LEN && strspn(id, "0123456789abcdef") == LH_LEASE_ID_LEN)

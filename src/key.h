@@ -9,6 +9,9 @@
  * the sentence. */
 int lh_text_check(const char *what, const char *text, size_t len, size_t min, size_t max, lh_error *error);
 
+/* LH_OK when `key`, which is one, is a path: parts with a '/' between them, none of them empty. */
+int lh_path_check(const char *key, lh_error *error);
+
 /* LH_OK when `id` has the form of a lease id. */
 int lh_lease_id_check(const char *id, lh_error *error);
 

@@ -58,6 +58,7 @@ static const char *what_in_words(lh_do what)
     switch (what) {
     case LH_DO_ACQUIRE_EXCLUSIVE:
     case LH_DO_ACQUIRE_SHARED:
+    case LH_DO_RESUME:
     case LH_DO_WAIT_EXCLUSIVE:
     case LH_DO_WAIT_SHARED:
         return "acquire the lease";

@@ -52,13 +52,21 @@ int lh_request_check(lh_request *r, const lh_acquire_options *options)
         return lh_fail(r->error, LH_INVALID, "claim_ms is %lld: it must be 1,000 to 60,000", (long long)r->o.claim_ms);
     if (r->o.timeout_ms < 0)
         return lh_fail(r->error, LH_INVALID, "timeout_ms is negative");
-    if (!r->o.owner)
+    bool named = r->o.owner != NULL;
+    if (!named)
         r->o.owner = r->store->owner;
     outcome = lh_text_check("owner", r->o.owner, strlen(r->o.owner), 1, LH_OWNER_MAX, r->error);
     if (outcome == LH_OK && r->o.purpose)
         outcome = lh_text_check("purpose", r->o.purpose, strlen(r->o.purpose), 0, LH_TEXT_MAX, r->error);
     if (outcome == LH_OK && r->o.lease_id)
         outcome = lh_lease_id_check(r->o.lease_id, r->error);
+    if (outcome == LH_OK && r->o.path)
+        outcome = lh_path_check(r->key, r->error);
+    if (outcome == LH_OK && r->o.resume && r->o.mode != LH_EXCLUSIVE)
+        outcome = lh_fail(r->error, LH_INVALID, "resume is for exclusive leases: a shared one has many owners");
+    if (outcome == LH_OK && r->o.resume && !named)
+        outcome =
+            lh_fail(r->error, LH_INVALID, "resume needs an owner in these options: a name that no other instance has");
     return outcome;
 }
 
@@ -156,7 +164,8 @@ int lh_request_busy(lh_request *r, lh_record *record, int why)
                                                 "has a document that cannot be read, which counts as held by",
                                             [LH_WHY_FULL] = "has as many shared holders as are allowed; one is",
                                             [LH_WHY_RACE] = "is asked for by many at once; it is held by",
-                                            [LH_WHY_FULL_QUEUE] = "has as many waiting as are allowed; it is held by"};
+                                            [LH_WHY_FULL_QUEUE] = "has as many waiting as are allowed; it is held by",
+                                            [LH_WHY_PATH] = "is shut out by a lease above or below it, of"};
     if (!record)
         return lh_fail_memory(r->error);
     const lh_holder *holder = lh_record_holder(record, 0);
@@ -240,7 +249,7 @@ lh_next lh_request_ask(lh_request *r, int *ret_outcome)
     vars.owner = r->o.owner;
     vars.purpose = r->o.purpose;
     vars.ttl_ms = r->o.ttl_ms;
-    lh_do what = r->o.mode == LH_SHARED ? LH_DO_ACQUIRE_SHARED : LH_DO_ACQUIRE_EXCLUSIVE;
+    lh_do what = r->o.mode == LH_SHARED ? LH_DO_ACQUIRE_SHARED : r->o.resume ? LH_DO_RESUME : LH_DO_ACQUIRE_EXCLUSIVE;
     if (r->queue) {
         what = r->o.mode == LH_SHARED ? LH_DO_WAIT_SHARED : LH_DO_WAIT_EXCLUSIVE;
         vars.claim_ms = lh_request_claim_ms(&r->o);

@@ -50,6 +50,15 @@ bool lh_held_remove(lh_lease *lease)
     return was_held;
 }
 
+void lh_held_by_hand(lh_lease *lease)
+{
+    pthread_mutex_lock(&lease->store->lock);
+    lease->by_hand = true;
+    if (lease->renew_at > lh_clock_ms())
+        lease->renew_at = INT64_MAX;
+    pthread_mutex_unlock(&lease->store->lock);
+}
+
 /* Takes out the doubt of `lease_id` (NULL: of nobody), and those whose time has passed. */
 static void forget_locked(lh_store *store, const char *lease_id)
 {

@@ -21,7 +21,7 @@ struct lh_lease {
     int64_t deadline, token, ttl_ms, expires_at_ms; /* deadline on lh_clock_ms(); token 0: attached, not yet renewed */
     struct lh_lease *next, *previous;               /* in the store's list, under the store's lock, as all below */
     bool held;                                      /* it is in that list */
-    bool by_hand;                                   /* the caller renews it; else the keeper */
+    atomic_bool by_hand;                            /* the caller renews it; else the keeper */
     int64_t renew_at;                               /* when the keeper does so next; INT64_MAX: never */
 };
 
@@ -50,6 +50,9 @@ int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id,
                          lh_error *error);
 
 void lh_held_add(lh_lease *lease);
+
+/* From here on the caller renews it; what the keeper owes it already (claiming a grant) it still does. */
+void lh_held_by_hand(lh_lease *lease);
 bool lh_held_remove(lh_lease *lease); /* was it in it? */
 
 /* Remembers for `ttl_ms` (longer it cannot live) that `lease_id` may hold `key`, to release it when the store is closed; or

@@ -203,8 +203,9 @@
     "{'$cond':[{'$in':['$$me','$$wq.k']},'$$wq',{'$concatArrays':['$$wq',[" entry "]]}]}"
 /* What I hold in the other mode stays as it is: a shared lease cannot be turned into an exclusive one (two would wait for each
  * other). */
-#define ACQUIRE(mode, if_exclusive, if_shared)                                                                         \
-    SWITCH(UNREADABLE "," CASE(MINE_EXCLUSIVE, if_exclusive) "," CASE(MINE_SHARED, if_shared) "," ENDED,               \
+#define ACQUIRE(mode, if_exclusive, if_shared) ACQUIRE_OR("", mode, if_exclusive, if_shared)
+#define ACQUIRE_OR(more_cases, mode, if_exclusive, if_shared)                                                          \
+    SWITCH(UNREADABLE "," CASE(MINE_EXCLUSIVE, if_exclusive) "," CASE(MINE_SHARED, if_shared) "," ENDED more_cases,    \
     LET("'wq':" QUEUED_AS(ASK(mode, ZERO, "'$$ttl'")) ",'base':" BASE_EXPIRED,                                         \
     LET_RUN("{'$cond':[{'$in':['$$me','$$run.k']}," GRANT_RUN ",'$$ROOT']}")))
 
@@ -214,6 +215,15 @@
     SWITCH(UNREADABLE "," CASE(MINE_EXCLUSIVE, if_exclusive) "," CASE(MINE_SHARED, if_shared) "," ENDED ","             \
            CASE("{'$and':[{'$gte':[{'$size':'$$wq'},'$$max_waiters']},{'$not':[{'$in':['$$me','$$wq.k']}]}]}", "'$$ROOT'"),  \
     LET("'wq':" QUEUED_AS(ASK(mode, "'$$beat'", "'$$claim'")) ",'base':" BASE_EXPIRED, PROMOTE))
+
+/* An owner goes on with what it holds alone, under a new lease id and a higher token; the queue stays as it is. */
+#define GO_ON                                                                                                          \
+    "{'$mergeObjects':['$$ROOT',{'id':'$$me','owner':'$$owner','host':'$$host','pid':'$$pid','purpose':'$$purpose',"   \
+    "'mode':'exclusive','expires_at':{'$add':['$$NOW','$$ttl']},'token':" NEXT_TOKEN ",'acquired_at':'$$NOW',"         \
+    "'renewed_at':'$$NOW','ttl_ms':'$$ttl','beat':" ZERO ",'v':1,"                                                     \
+    "'released':" RELEASED("'$id'", "transfer", "'$$owner'", "null") "}]}"
+#define RESUME                                                                                                         \
+    ACQUIRE_OR("," CASE("{'$and':['$$x',{'$eq':['$owner','$$owner']}]}", GO_ON), "exclusive", EXTEND_EXCLUSIVE, "'$$ROOT'")
 
 #define TOKEN_IS(token) "{'$in':['$$token',[" ZERO "," token "]]}"
 #define RENEW                                                                                                          \
@@ -274,6 +284,9 @@
            CASE("{'$anyElementTrue':[{'$map':{'input':'$$sh','as':'s','in':{'$and':[{'$eq':['$$s.k','$$me']},"         \
                 "{'$gt':['$$s.v.expires_at','$$NOW']}]}}}]}", HAND_ON_SHARED),                                         \
     "'$$ROOT'")
+
+/* Somebody alive holds it, so that a path above or below it may not be held too. */
+#define SHUTS_OUT(holders) "{'$expr':" LET_STATE(holders) "}"
 
 #define SETTLE                                                                                                         \
     SWITCH(UNREADABLE, LET("'base':" BASE_EXPIRED, PROMOTE))
@@ -352,6 +365,7 @@
 static const char *const texts[LH_DO_COUNT] = {
     [LH_DO_ACQUIRE_EXCLUSIVE] = ACQUIRE("exclusive", EXTEND_EXCLUSIVE, "'$$ROOT'"),
     [LH_DO_ACQUIRE_SHARED] = ACQUIRE("shared", "'$$ROOT'", EXTEND_SHARED("")),
+    [LH_DO_RESUME] = RESUME,
     [LH_DO_WAIT_EXCLUSIVE] = WAIT("exclusive", EXTEND_EXCLUSIVE, "'$$ROOT'"),
     [LH_DO_WAIT_SHARED] = WAIT("shared", "'$$ROOT'", EXTEND_SHARED("")),
     [LH_DO_RENEW] = RENEW,
@@ -375,13 +389,15 @@ static const char fields_text[] = "{" FIELDS_HOLDER "," FIELDS_MINE "}";
 static const char queue_fields_text[] = "{" FIELDS_HOLDER "," FIELDS_MINE "," FIELDS_QUEUE "}";
 static const char poll_fields_text[] = "{" FIELDS_POLL "}";
 static const char removable_text[] = "{'$expr':" REMOVABLE "}";
+static const char shuts_out_text[] = SHUTS_OUT("{'$or':['$$x',{'$ne':['$$sh',[]]}]}");
+static const char shuts_out_shared_text[] = SHUTS_OUT("'$$x'");
 static const char judge_text[] =
     "{'_id':1,'removable':" REMOVABLE ",'dead_holders':" DEAD_HOLDERS ",'dead_waiters':" DEAD_WAITERS "}";
 
 struct lh_pipelines {
     bson_t *updates[LH_DO_COUNT]; /* arrays */
     bson_t *shorts[LH_DO_COUNT];  /* NULL: there is none */
-    bson_t *own_fields, *short_fields, *fields, *queue_fields, *poll_fields, *removable, *judge;
+    bson_t *own_fields, *short_fields, *fields, *queue_fields, *poll_fields, *removable, *judge, *shuts_out, *shuts_out_shared;
 };
 
 static bson_t *parse(const char *text)
@@ -413,6 +429,8 @@ void lh_pipelines_free(lh_pipelines *pipelines)
     bson_destroy(pipelines->poll_fields);
     bson_destroy(pipelines->removable);
     bson_destroy(pipelines->judge);
+    bson_destroy(pipelines->shuts_out);
+    bson_destroy(pipelines->shuts_out_shared);
     free(pipelines);
 }
 
@@ -431,6 +449,8 @@ lh_pipelines *lh_pipelines_new(void)
     good = good && (pipelines->poll_fields = parse(poll_fields_text)) != NULL;
     good = good && (pipelines->removable = parse(removable_text)) != NULL;
     good = good && (pipelines->judge = parse(judge_text)) != NULL;
+    good = good && (pipelines->shuts_out = parse(shuts_out_text)) != NULL;
+    good = good && (pipelines->shuts_out_shared = parse(shuts_out_shared_text)) != NULL;
     if (good)
         return pipelines;
     lh_pipelines_free(pipelines);
@@ -553,7 +573,7 @@ void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole, 
 {
     bson_t query;
     bool waits = what == LH_DO_WAIT_EXCLUSIVE || what == LH_DO_WAIT_SHARED;
-    bool asks = what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_ACQUIRE_SHARED;
+    bool asks = what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_ACQUIRE_SHARED || what == LH_DO_RESUME;
     BSON_APPEND_UTF8(command, "findAndModify", collection);
     BSON_APPEND_DOCUMENT_BEGIN(command, "query", &query);
     BSON_APPEND_UTF8(&query, "workspace_id", vars->key);
@@ -588,6 +608,24 @@ void lh_pipeline_poll(const lh_pipelines *pipelines, const char *collection, con
     BSON_APPEND_ARRAY(&in, "$literal", ids);
     bson_append_document_end(&part, &in);
     bson_append_document_end(command, &part);
+}
+
+void lh_pipeline_conflict(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars, bool shared,
+                          const bson_t *where, bson_t *command)
+{
+    bson_t filter, sort;
+    BSON_APPEND_UTF8(command, "find", collection);
+    BSON_APPEND_DOCUMENT_BEGIN(command, "filter", &filter);
+    bson_concat(&filter, where);
+    bson_concat(&filter, shared ? pipelines->shuts_out_shared : pipelines->shuts_out);
+    bson_append_document_end(command, &filter);
+    BSON_APPEND_DOCUMENT_BEGIN(command, "sort", &sort);
+    BSON_APPEND_INT32(&sort, "workspace_id", 1);
+    bson_append_document_end(command, &sort);
+    BSON_APPEND_DOCUMENT(command, "projection", pipelines->fields);
+    BSON_APPEND_INT32(command, "limit", 1);
+    BSON_APPEND_BOOL(command, "singleBatch", true);
+    lh_pipeline_let(vars, command);
 }
 
 /* {_id: {$in: ids}}, begun in `filter`. */

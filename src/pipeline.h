@@ -14,6 +14,7 @@
 typedef enum {
     LH_DO_ACQUIRE_EXCLUSIVE, /* extend mine, or grant, or leave untouched */
     LH_DO_ACQUIRE_SHARED,
+    LH_DO_RESUME,         /* as acquire exclusive; but what the same owner holds alone is granted to it again, to me */
     LH_DO_WAIT_EXCLUSIVE, /* the same, or stay in the queue; and grant whoever is first in it */
     LH_DO_WAIT_SHARED,
     LH_DO_RENEW,    /* extend mine while it has not ended; the token must be the one given, unless that is 0 */
@@ -55,6 +56,11 @@ bool lh_pipeline_has_short(lh_do what);
  * for it, which id is first in its queue, and when its holder ends. `granted` is what lh_doc_each_grant() reads. */
 void lh_pipeline_poll(const lh_pipelines *pipelines, const char *collection, const bson_t *keys, const bson_t *ids,
                       bson_t *command);
+
+/* A find of the first, in the order of keys, of the documents that match `where` and that shut out a lease above or below them:
+ * with an exclusive holder who is alive, or unless `shared` with any. Its fields are those of an acquire that was told busy. */
+void lh_pipeline_conflict(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars, bool shared,
+                          const bson_t *where, bson_t *command);
 
 /* For cleanup, in whose variables ttl_ms is how long free is long enough. A find that says of each document {_id,
  * removable, dead_holders, dead_waiters}; a delete of those of `ids` that still are removable; an update that forgets the dead

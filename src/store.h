@@ -77,7 +77,9 @@ typedef struct lh_call {
     const char *db;                  /* NULL: the store's */
     int64_t deadline;                /* on lh_clock_ms() */
     struct _mongoc_client_t *client; /* a reserved one; NULL: one of the pool's */
-    bool read;  /* majority read concern, from the primary; else a write, acknowledged by a majority, journalled */
+    bool read; /* majority read concern, from the primary; else a write, acknowledged by a majority, journalled */
+    bool
+        surely; /* of a read: linearizable where there is a set: it sees all that was acknowledged before it was sent */
     bool bare;  /* neither read nor write concern is sent: for commands that take none (listIndexes, …) */
     bool once;  /* not to be repeated when the answer was lost: for commands that are not idempotent */
     bool maybe; /* in and out: an earlier attempt may have been applied, and its answer was lost */

@@ -32,6 +32,7 @@ enum {
     CODE_NETWORK_TIMEOUT = 89,
     CODE_SHUTDOWN = 91,
     CODE_WRITE_CONFLICT = 112,
+    CODE_LINEARIZABLE_READ_CONCERN = 122,
     CODE_NOT_ON_VIEW = 166,
     CODE_QUERY_PLAN_KILLED = 175,
     CODE_STEPPED_DOWN = 189,
@@ -68,7 +69,8 @@ static attempt judge_server_code(const lh_call *call, const bson_error_t *why, i
     case CODE_MAX_TIME: /* in the command itself; while waiting for the majority it is a writeConcernError */
     case CODE_EXCEEDED_TIME:
     case CODE_WRITE_CONFLICT:
-    case CODE_QUERY_PLAN_KILLED: /* an index or the collection was dropped under it */
+    case CODE_LINEARIZABLE_READ_CONCERN: /* no longer the primary, perhaps */
+    case CODE_QUERY_PLAN_KILLED:         /* an index or the collection was dropped under it */
     case CODE_NOT_WRITABLE_PRIMARY:
     case CODE_NOT_PRIMARY_NO_SECONDARY_OK:
     case CODE_NOT_PRIMARY_OR_SECONDARY:
@@ -148,7 +150,8 @@ static void make_options(const lh_store *store, const lh_call *call, bool cursor
         return;
     BSON_APPEND_DOCUMENT_BEGIN(options, call->read ? "readConcern" : "writeConcern", &concern);
     if (call->read) {
-        BSON_APPEND_UTF8(&concern, "level", "majority");
+        bool surely = call->surely && atomic_load(&store->topology) == LH_TOPOLOGY_SET;
+        BSON_APPEND_UTF8(&concern, "level", surely ? "linearizable" : "majority");
     } else {
         BSON_APPEND_UTF8(&concern, "w", "majority");
         BSON_APPEND_BOOL(&concern, "j", true);

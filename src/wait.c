@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Acquiring until a deadline. The first command is the caller's thread's own; from then on a waiter is an entry in the store's
- * table, and the keeper does what it needs. lh_acquire() is start and finish, one after the other. */
+ * table, and the keeper does what it needs. lh_wait_acquire() is start and finish, one after the other. */
 #include "wait.h"
 
 #include <errno.h>
@@ -49,6 +49,36 @@ static bool is_cancelled(const lh_cancel *cancel)
 {
     struct pollfd poller = {.fd = cancel ? cancel->fd : -1, .events = POLLIN};
     return cancel && poll(&poller, 1, 0) == 1;
+}
+
+int lh_wait_pause(lh_store *store, const lh_cancel *cancel, int64_t ms, lh_error *error)
+{
+    struct pollfd poller = {.fd = cancel ? cancel->fd : -1, .events = POLLIN};
+    (void)poll(&poller, 1, (int)ms);
+    pthread_mutex_lock(&store->waits->lock);
+    bool closed = store->waits->closed;
+    pthread_mutex_unlock(&store->waits->lock);
+    if (closed)
+        return lh_fail(error, LH_CLOSED, "the store was closed during the wait");
+    return is_cancelled(cancel) ? lh_fail(error, LH_CANCELLED, "the wait was cancelled") : LH_OK;
+}
+
+int lh_wait_enter(lh_store *store, lh_error *error)
+{
+    pthread_mutex_lock(&store->waits->lock);
+    bool closed = store->waits->closed;
+    if (!closed)
+        store->waits->leaving++;
+    pthread_mutex_unlock(&store->waits->lock);
+    return closed ? lh_fail(error, LH_CLOSED, "the store is being closed") : LH_OK;
+}
+
+void lh_wait_exit(lh_store *store)
+{
+    pthread_mutex_lock(&store->waits->lock);
+    store->waits->leaving--;
+    pthread_cond_broadcast(&store->waits->changed);
+    pthread_mutex_unlock(&store->waits->lock);
 }
 
 /* ---- Starting ------------------------------------------------------------------------------------------------------*/
@@ -120,6 +150,8 @@ int lh_acquire_start(lh_store *store, const char *key, const lh_acquire_options 
     int outcome = lh_request_check(&r, options);
     if (outcome != LH_OK)
         return outcome;
+    if (r.o.path)
+        return lh_fail(error, LH_INVALID, "path needs a thread that looks above and below the key: lh_acquire()");
     lh_waiting *w = make_waiting(&r);
     if (!w)
         return lh_fail_memory(error);
@@ -128,7 +160,7 @@ int lh_acquire_start(lh_store *store, const char *key, const lh_acquire_options 
     pthread_mutex_unlock(&store->waits->lock);
     r.error = &w->error;
     r.way.deadline = lh_store_deadline(store, r.o.timeout_ms);
-    if (!crowd || r.o.wait_ms == 0) {
+    if (!crowd || r.o.wait_ms == 0 || r.o.resume) {
         outcome = lh_request_run(&r);
         bool wait = outcome == LH_BUSY && r.o.wait_ms > 0 && r.busy->why != LH_WHY_MALFORMED;
         if (!wait) {
@@ -281,8 +313,8 @@ int lh_waiting_cancel(lh_waiting *w, lh_error *error)
     return outcome;
 }
 
-int lh_acquire(lh_store *store, const char *key, const lh_acquire_options *options, lh_lease **ret_lease,
-               lh_record **ret_busy, lh_error *error)
+int lh_wait_acquire(lh_store *store, const char *key, const lh_acquire_options *options, lh_lease **ret_lease,
+                    lh_record **ret_busy, lh_error *error)
 {
     lh_waiting *w = NULL;
     int outcome = lh_acquire_start(store, key, options, &w, error);

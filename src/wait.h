@@ -66,7 +66,7 @@ struct lh_waits {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* somebody is settled, or not busy any more */
     bool closed;
-    size_t n, leaving;
+    size_t n, leaving; /* leaving: calls of other threads that a closing waits for */
     uint64_t dice;
     lh_spot *spots;
     lh_waiting *ids[LH_WAIT_BUCKETS];
@@ -92,6 +92,18 @@ void lh_wait_ask(lh_waiting *w, struct _mongoc_client_t *client);
 void lh_wait_set_timer(lh_waiting *w, int64_t in_ms);
 /* Leaves the queue, or releases; settles it with `outcome`, or with what went wrong. With the lock; lets go of it meanwhile. */
 void lh_wait_leave(lh_waiting *w, int outcome, struct _mongoc_client_t *client);
+
+/* wait.c: start and finish, one after the other. */
+int lh_wait_acquire(lh_store *store, const char *key, const lh_acquire_options *options, lh_lease **ret_lease,
+                    lh_record **ret_busy, lh_error *error);
+
+/* For calls that take several steps, in which they hold what their caller does not have yet: between enter and exit a closing of the store
+ * waits for them. LH_OK, LH_CLOSED. */
+int lh_wait_enter(lh_store *store, lh_error *error);
+void lh_wait_exit(lh_store *store);
+
+/* Sleeps for `ms`, or until cancelled. LH_OK, LH_CANCELLED, LH_CLOSED (told when the sleep is over). */
+int lh_wait_pause(lh_store *store, const struct lh_cancel *cancel, int64_t ms, lh_error *error);
 
 /* The parts of the keeper's duty; each does what is due and says when it is due again. */
 int64_t lh_wait_asks(lh_store *store, struct _mongoc_client_t *client, int64_t now);  /* wait_ask.c */

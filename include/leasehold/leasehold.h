@@ -169,7 +169,7 @@ LH_API int lh_store_open(const lh_store_options *options, lh_store **ret_store, 
 /* Closes the store: ends all waiting (LH_CLOSED), joins the store's threads, and releases, within about `timeout_ms` in all (two to three times that where a server hangs), what it
  * holds (leases whose handle was neither released nor freed) and what it may hold (acquires that ended LH_UNKNOWN). Handles
  * stay allocated and must still be freed; any other call on them returns LH_INVALID. No other thread may be inside a call on the
- * store, but for those that wait in lh_acquire() or lh_waiting_finish(). Not from a callback of the store. */
+ * store, but for those that wait in lh_acquire(), lh_acquire_many() or lh_waiting_finish(). Not from a callback of the store. */
 LH_API void lh_store_close(lh_store *store);
 
 /* What the MongoDB driver has to say (it logs to stderr by default): `fn` gets each line instead, from any thread; NULL
@@ -201,8 +201,9 @@ enum {
     LH_WHY_FULL = 4,       /* as many shared holders as the store allows */
     LH_WHY_RACE = 5,       /* others kept winning the race for a fresh key */
     LH_WHY_FULL_QUEUE = 6, /* as many waiting as the store allows */
+    LH_WHY_PATH = 7,       /* a path above or below it is held: the record's key says which */
 };
-/* "held", "queue", "malformed", "full", "race", "full_queue". */
+/* "held", "queue", "malformed", "full", "race", "full_queue", "path". */
 LH_API const char *lh_why_word(int why);
 
 typedef struct lh_holder {
@@ -269,12 +270,14 @@ typedef struct lh_acquire_options {
      * hears more. Called from the thread that waits in lh_acquire() or lh_waiting_finish(); the record is borrowed. */
     void (*feedback)(void *arg, const lh_record *record, uint32_t place);
     void *feedback_arg;
+    bool path;   /* the key is a path (org/project/file), and shuts out those above and below it: see lh_acquire() */
+    bool resume; /* what the same owner holds already is taken over: see lh_acquire() */
 } lh_acquire_options;
 
 #define LH_ACQUIRE_OPTIONS_INIT                                                                                        \
     {                                                                                                                  \
         sizeof(lh_acquire_options), LH_TTL_DEFAULT_MS, LH_EXCLUSIVE, NULL, NULL, NULL, 0, 0, 5000, false, NULL, NULL,  \
-            NULL                                                                                                       \
+            NULL, false, false                                                                                         \
     }
 
 /* Asks for the lease on `key`: one command, decided by the server with the server's clock. (The first acquire of a store
@@ -288,9 +291,48 @@ typedef struct lh_acquire_options {
  * LH_UNKNOWN: the server may have granted it and the answer was lost; asked again with the same lease id until the timeout,
  *   in vain. error->lease_id names it. It is released when the store is closed, else it ends with its ttl. Believe nothing.
  * LH_LOST: the grant's answer came after the lease's end, or repeatedly too late to be believed.
- * LH_INVALID, LH_UNREACHABLE (surely not granted), LH_DENIED, LH_CONFIG (no unique index …), LH_SERVER, LH_FORKED, LH_MEMORY. */
+ * LH_INVALID, LH_UNREACHABLE (surely not granted), LH_DENIED, LH_CONFIG (no unique index …), LH_SERVER, LH_FORKED, LH_MEMORY.
+ *
+ * `path`: the key is parts with a '/' between them, none empty; else LH_INVALID. A lease on `org` then shuts out all below it
+ * (org/project, org/project/file), and the other way round; two shared ones do not shut each other out. Two round trips: the key itself is
+ * acquired, then the ones above and below it are looked at; if any is held, the key is let go of, and LH_BUSY names the one that was in
+ * the way (its key is the record's, its reason LH_WHY_PATH). Of two that ask for org and org/project at the same moment, without waiting, both
+ * may be told busy; never are both granted.
+ *   - All who use a tree must use `path`: an ordinary lease on org shuts out paths below it, but nobody who acquires org/project
+ *     without `path` looks at org.
+ *   - Waiting: in the queue of the key itself first come, first served. From then on who is above goes before who is below: it keeps its
+ *     key, so that nothing new is granted below, until what is held below has ended; who is below lets go, and comes back (into the queue's end)
+ *     when what is above is free. That is polled, at delays that grow to 250 ms: a path that is always held above is not granted below.
+ *   - What is below costs: the look reads the documents of all keys below this one, free ones too until they are cleaned up.
+ *   - Not with lh_acquire_start() (LH_INVALID), nor, while it waits, with a `lease_id`.
+ *
+ * `resume`: a backend that was restarted goes on with what it held: where the key is held exclusively by exactly this owner, it is granted
+ * to it again, past the queue: one command, a new lease id, a higher token. The lease before ends with it, as if transferred:
+ * its holder is told LH_LOST at its next renewal. That waives invariant 1 between the two: the one before, if it still runs,
+ * may believe until its deadline (fencing tokens hold). An owner is a name and no proof: use it only where the name belongs to one
+ * instance alone (host, service and number), and `owner` must be given in these options. Whoever else holds the key is busy, as ever; a
+ * document that cannot be read too. Exclusive leases only (LH_INVALID). */
 LH_API int lh_acquire(lh_store *store, const char *key, const lh_acquire_options *options, lh_lease **ret_lease,
                       lh_record **ret_busy, lh_error *error);
+
+#define LH_MANY_MAX 1000 /* keys in one lh_acquire_many() */
+
+/* Asks for the leases on `n` keys, 1 … LH_MANY_MAX, all or nothing, in any order: callers with overlapping keys never wait for each other in
+ * a circle, because the library takes them in one order, and what is not granted lets go of all. The options count for each key; `lease_id` must be NULL,
+ * no key may be there twice. A hundred keys cost two round trips where they are free, and one to three more for each key that
+ * others wait for or share.
+ *
+ * With wait_ms, which counts for all together, it stays in the queue of the first key that is not free, holds the ones before it
+ * in that order, and renews them (also with `by_hand`: until it returns); on_lost may then name one of them. `path` only without
+ * waiting: two that hold a part each would wait for each other.
+ *
+ * LH_OK: ret_leases[i] is the lease on keys[i], each to be freed with lh_lease_free(), renewed and released on its own.
+ * On any other outcome nothing is held, and ret_leases is untouched: LH_BUSY: *ret_busy (if not NULL) says who holds the first key that was not
+ *   granted: its `key` is that one. LH_LOST: one ended while the others were asked for. LH_UNKNOWN: the server may have granted some and did not
+ *   answer: believe nothing; they are released when the store is closed, else they end with their ttl. LH_INVALID: the
+ *   sentence says which key. The others as lh_acquire(). It may take twice `timeout_ms`, for the release of what it got. */
+LH_API int lh_acquire_many(lh_store *store, const char *const *keys, size_t n, const lh_acquire_options *options,
+                           lh_lease **ret_leases, lh_record **ret_busy, lh_error *error);
 
 /* A way to end waits from another thread: lh_cancel_now() ends those that have it among their options, now and from now on.
  * LH_OK: *ret_cancel, to be freed when no call uses it any more. LH_MEMORY: no memory or no descriptor is left. */
