@@ -169,12 +169,31 @@ static void test_different_parts_never_give_the_same_key(void **state)
     }
 }
 
+static void test_paths(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"a", "a/b", "org/project/file.c", "a/ /b", "a:b/c", "a/..", "\xc3\xa4/\xc3\xa4"};
+    static const struct {
+        const char *path, *says;
+    } bad[] = {{"/", "begins or ends"},
+               {"/a", "begins or ends"},
+               {"a/", "begins or ends"},
+               {"a//b", "empty part at byte 2"},
+               {"a/b///c", "empty part at byte 4"}};
+    lh_error error = {0};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_int_equal(lh_path_check(good[i], &error), LH_OK);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        expect_fails(LH_INVALID, lh_path_check(bad[i].path, &error), &error, bad[i].says);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good_keys),
         cmocka_unit_test(test_bad_keys_say_what_is_wrong_and_where),
         cmocka_unit_test(test_lease_ids),
+        cmocka_unit_test(test_paths),
         cmocka_unit_test(test_parts_are_joined),
         cmocka_unit_test(test_bad_parts_are_refused),
         cmocka_unit_test(test_different_parts_never_give_the_same_key),

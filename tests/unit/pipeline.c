@@ -3,6 +3,7 @@
 #include "../support/unit.h"
 
 #include "pipeline.h"
+#include "pipeline_many.h"
 
 #define CANARY "$canary.{'x': 1}"
 
@@ -133,6 +134,64 @@ static void test_the_shape_of_the_commands(void **state)
     lh_pipelines_free(pipelines);
 }
 
+/* A statement for each key, which does what the single command does: its own expression, with its own variables around it. */
+static void test_many_commands_are_the_single_ones(void **state)
+{
+    (void)state;
+    static const lh_do whats[] = {LH_DO_ACQUIRE_EXCLUSIVE, LH_DO_ACQUIRE_SHARED, LH_DO_RESUME, LH_DO_LEAVE};
+    lh_pipelines *pipelines = lh_pipelines_new();
+    for (size_t i = 0; i < sizeof whats / sizeof *whats; i++)
+        for (int whole = 0; whole < 2; whole++) {
+            if (!whole && !lh_pipeline_has_short(whats[i]))
+                continue;
+            bool acquires = whats[i] != LH_DO_LEAVE;
+            lh_vars vars[2] = {vars_with(CANARY), vars_with("b")};
+            bson_t one = BSON_INITIALIZER, many = BSON_INITIALIZER;
+            lh_pipeline_command(pipelines, whats[i], whole, "locks", &vars[0], &one);
+            vars[0].me = "0123456789abcdef0123456789abcdef"; /* as lease ids are */
+            lh_many_command(pipelines, whats[i], whole, "locks", vars, 2, acquires, &many);
+            assert_string_equal(text_at(&many, "update"), "locks");
+            assert_string_equal(text_at(&many, "updates.1.q.workspace_id"), "b");
+            assert_true(has(&many, "updates.0.u.0.$replaceWith") && !has(&many, "updates.2"));
+            assert_int_equal(has(&many, "updates.0.u.1"), acquires);
+            assert_int_equal(has(&many, "updates.0.upsert"), acquires);
+            assert_false(has(&many, "let"));
+            bson_iter_t top, stage;
+            assert_true(bson_iter_init(&top, &one) && bson_iter_find_descendant(&top, "update.0.$replaceWith", &stage));
+            assert_false(has(&one, "update.1")); /* a second stage would be dropped */
+            if (has(&one, "let"))
+                assert_true(has(&many, "updates.0.u.0.$replaceWith.$let.in"));
+            bson_iter_t q;
+            assert_true(bson_iter_init(&top, &many) && bson_iter_find_descendant(&top, "updates.0.u", &q));
+            assert_true(count_canaries(&q, false, false) > (acquires ? 0 : -1)); /* only under $literal */
+            bson_destroy(&one);
+            bson_destroy(&many);
+        }
+    lh_pipelines_free(pipelines);
+}
+
+/* The look above and below: what the caller looks for, and what shuts out. */
+static void test_the_look_for_conflicts(void **state)
+{
+    (void)state;
+    lh_pipelines *pipelines = lh_pipelines_new();
+    bson_t *where = BCON_NEW("workspace_id", "a");
+    for (int shared = 0; shared < 2; shared++) {
+        bson_t command = BSON_INITIALIZER;
+        lh_vars vars = vars_with("k");
+        lh_pipeline_conflict(pipelines, "locks", &vars, shared, where, &command);
+        assert_string_equal(text_at(&command, "find"), "locks");
+        assert_string_equal(text_at(&command, "filter.workspace_id"), "a");
+        assert_true(has(&command, "filter.$expr") && has(&command, "projection.now") && has(&command, "let.grace"));
+        char *json = bson_as_relaxed_extended_json(&command, NULL);
+        assert_int_equal(strstr(json, "\"$$x\", {") != NULL, !shared);
+        bson_free(json);
+        bson_destroy(&command);
+    }
+    bson_destroy(where);
+    lh_pipelines_free(pipelines);
+}
+
 static void test_tokens_come_from_the_clock_of_the_topology(void **state)
 {
     (void)state;
@@ -156,6 +215,8 @@ int main(void)
         cmocka_unit_test(test_all_texts_parse),
         cmocka_unit_test(test_strings_stand_only_under_literal),
         cmocka_unit_test(test_the_shape_of_the_commands),
+        cmocka_unit_test(test_many_commands_are_the_single_ones),
+        cmocka_unit_test(test_the_look_for_conflicts),
         cmocka_unit_test(test_tokens_come_from_the_clock_of_the_topology),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
