@@ -27,6 +27,7 @@ struct lh_store {
     atomic_int refs; /* the opener's and one per lease handle */
     atomic_bool closed;
     atomic_int topology;        /* LH_TOPOLOGY_…, known after the first contact */
+    atomic_bool fences_seen;    /* the collection of the guard's fences is there */
     _Atomic int64_t index_seen; /* lh_clock_ms() when the unique index was last seen; 0: never */
     char *db, *collection, *owner, *host;
     int64_t timeout_ms, clock_skew_ms;
@@ -85,6 +86,15 @@ typedef struct lh_call {
     bool maybe; /* in and out: an earlier attempt may have been applied, and its answer was lost */
     bool slow;  /* may take until `deadline` on the server (an index build), not just the socket timeout */
 } lh_call;
+
+/* What a server's error code says of the command that it answers. */
+typedef enum {
+    LH_CODE_REFUSED, /* not applied, and would not be the next time */
+    LH_CODE_DENIED,  /* likewise: credentials or privileges */
+    LH_CODE_NOT_RUN, /* surely not applied; worth another attempt */
+    LH_CODE_OPEN,    /* may have been applied */
+} lh_code_kind;
+lh_code_kind lh_store_code_kind(uint32_t code);
 
 /* Runs one command, and repeats it with backoff until its deadline while the answer is lost or retryable (every command of
  * ours is idempotent, most of them by lease id).

@@ -55,17 +55,12 @@ static int fail_denied(const lh_call *call, const bson_error_t *why, lh_error *e
                    why->message);
 }
 
-static attempt judge_server_code(const lh_call *call, const bson_error_t *why, int *ret_outcome, lh_error *error)
+lh_code_kind lh_store_code_kind(uint32_t code)
 {
-    switch (why->code) {
+    switch (code) {
     case CODE_UNAUTHORIZED:
     case CODE_AUTHENTICATION_FAILED:
-        *ret_outcome = fail_denied(call, why, error);
-        return ATTEMPT_DONE;
-    case CODE_NOT_ON_VIEW:
-        *ret_outcome =
-            lh_fail(error, LH_CONFIG, "cannot %s: the collection's name belongs to a view: choose another", call->what);
-        return ATTEMPT_DONE;
+        return LH_CODE_DENIED;
     case CODE_MAX_TIME: /* in the command itself; while waiting for the majority it is a writeConcernError */
     case CODE_EXCEEDED_TIME:
     case CODE_WRITE_CONFLICT:
@@ -74,7 +69,7 @@ static attempt judge_server_code(const lh_call *call, const bson_error_t *why, i
     case CODE_NOT_WRITABLE_PRIMARY:
     case CODE_NOT_PRIMARY_NO_SECONDARY_OK:
     case CODE_NOT_PRIMARY_OR_SECONDARY:
-        return ATTEMPT_NOT_RUN;
+        return LH_CODE_NOT_RUN;
     case CODE_HOST_UNREACHABLE:
     case CODE_HOST_NOT_FOUND:
     case CODE_NETWORK_TIMEOUT:
@@ -83,12 +78,33 @@ static attempt judge_server_code(const lh_call *call, const bson_error_t *why, i
     case CODE_SOCKET:
     case CODE_INTERRUPTED_AT_SHUTDOWN:
     case CODE_INTERRUPTED_BY_STATE_CHANGE:
-        return ATTEMPT_OPEN;
+        return LH_CODE_OPEN;
     default:
+        return LH_CODE_REFUSED;
+    }
+}
+
+static attempt judge_server_code(const lh_call *call, const bson_error_t *why, int *ret_outcome, lh_error *error)
+{
+    switch (lh_store_code_kind(why->code)) {
+    case LH_CODE_DENIED:
+        *ret_outcome = fail_denied(call, why, error);
+        return ATTEMPT_DONE;
+    case LH_CODE_NOT_RUN:
+        return ATTEMPT_NOT_RUN;
+    case LH_CODE_OPEN:
+        return ATTEMPT_OPEN;
+    case LH_CODE_REFUSED:
+    default:
+        break;
+    }
+    if (why->code == CODE_NOT_ON_VIEW)
+        *ret_outcome =
+            lh_fail(error, LH_CONFIG, "cannot %s: the collection's name belongs to a view: choose another", call->what);
+    else
         *ret_outcome =
             lh_fail(error, LH_SERVER, "the server refused to %s: %s (code %u)", call->what, why->message, why->code);
-        return ATTEMPT_DONE;
-    }
+    return ATTEMPT_DONE;
 }
 
 /* The driver returned false: what does that say of the command? */

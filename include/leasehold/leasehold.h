@@ -85,7 +85,9 @@ LH_API const char *lh_version(void);
     X(LH_STOPPED, 12, "stopped", "a callback asked to stop")                                                           \
     X(LH_BUG, 13, "bug", "a bug in Leasehold; please report it")                                                       \
     X(LH_CANCELLED, 14, "cancelled", "the wait was cancelled; nothing is held")                                        \
-    X(LH_CLOSED, 15, "closed", "the store was closed during the wait; nothing is held")
+    X(LH_CLOSED, 15, "closed", "the store was closed during the wait; nothing is held")                                \
+    X(LH_AGAIN, 16, "again", "the transaction met another one; abort it and begin again")                              \
+    X(LH_ABSENT, 17, "absent", "there is no such document")
 
 typedef enum lh_outcome {
 #define X(name, number, word, sentence) name = number,
@@ -413,7 +415,8 @@ LH_API bool lh_lease_valid(const lh_lease *lease);
 LH_API int64_t lh_lease_remaining_ms(const lh_lease *lease);
 
 /* The fencing token: strictly increasing per key, over release, break, expiry, cleanup, failover (invariant 2). 0 on an
- * attached lease that was not renewed yet. Send it along with what is written under the lease, and refuse a smaller one. */
+ * attached lease that was not renewed yet. Send it along with what is written under the lease, and refuse a smaller one; for what
+ * is in MongoDB leasehold/mongo.h does that. */
 LH_API int64_t lh_lease_token(const lh_lease *lease);
 LH_API const char *lh_lease_key(const lh_lease *lease);
 LH_API const char *lh_lease_id(const lh_lease *lease); /* a capability: whoever knows it may renew and release */
