@@ -6,6 +6,9 @@
  * snapshot conflicts with ours on the fence's document, and so does one that is not committed yet. What remains, a newer
  * grant whose holder did not guard before our commit, reads what we wrote, since it guards before it reads.
  *
+ * The fence is never created in the transaction: where it was deleted or dropped since the snapshot the transaction begins again, and its
+ * new snapshot knows who holds the key.
+ *
  * The fence is a document of its own: a write to the lease's would stall renewals of a whole batch. It is written each time (n), so
  * that guarded transactions of one token conflict as well. */
 #include "guard.h"
@@ -13,16 +16,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "clock.h"
 #include "lease_held.h"
 
-enum { CODE_NAMESPACE_EXISTS = 48, CODE_DUPLICATE_KEY = 11000 };
+#define FENCES_ROOM 136 /* a collection has up to 120 */
 
-static const char *fences_of(const lh_store *store, char name[static 136])
+static const char *fences_of(const lh_store *store, char name[static FENCES_ROOM])
 {
     if (strcmp(store->collection, "workspace_locks") == 0)
         return "workspace_fences";
-    (void)snprintf(name, 136, "%s.fences", store->collection); /* the dot: no other collection's name gives the same */
+    (void)snprintf(name, FENCES_ROOM, "%s.fences",
+                   store->collection); /* the dot: no other collection's name gives the same */
     return name;
 }
 
@@ -55,25 +58,6 @@ static int check(const lh_lease *lease, const mongoc_client_session_t *session, 
     return check_concern(session, error);
 }
 
-/* Not in the transaction: what creates a collection there is in the way of others until it ends. What goes wrong is seen in the
- * transaction again. */
-static void make_fences(lh_lease *lease, const char *name)
-{
-    lh_store *store = lease->store;
-    if (atomic_load(&store->fences_seen))
-        return;
-    int64_t ms = lh_lease_remaining_ms(lease);
-    bson_t *command = BCON_NEW("create", BCON_UTF8(name)), reply;
-    lh_call call = {.what = "create the collection of fences",
-                    .command = command,
-                    .deadline = lh_store_deadline(store, ms < store->timeout_ms ? ms : 0)};
-    lh_error error = {0};
-    if (lh_store_run(store, &call, &reply, NULL, &error) == LH_OK || error.server_code == CODE_NAMESPACE_EXISTS)
-        atomic_store(&store->fences_seen, true);
-    bson_destroy(&reply);
-    bson_destroy(command);
-}
-
 /* One statement of the transaction. Takes the command; the reply is always initialised. */
 static bool run(mongoc_client_session_t *session, const char *db, bson_t *command, bson_t *reply, bson_error_t *why)
 {
@@ -89,17 +73,14 @@ static bool run(mongoc_client_session_t *session, const char *db, bson_t *comman
     return good;
 }
 
-static int fail_lost(mongoc_client_session_t *session, lh_error *error)
+/* On the server only: for the driver it stays open. So who goes on regardless is refused; had it ended for the driver too, writes would
+ * go on without a transaction. */
+static void end_transaction(mongoc_client_session_t *session)
 {
-    /* On the server only: for the driver it stays open. So who goes on regardless is refused; had it ended for the driver too,
-     * writes would go on without a transaction. */
     bson_t reply;
     bson_error_t why;
     (void)run(session, "admin", BCON_NEW("abortTransaction", BCON_INT32(1)), &reply, &why);
     bson_destroy(&reply);
-    return lh_fail(error, LH_LOST,
-                   "the lease is not (or no longer) the key's; or the session's client has another deployment than the "
-                   "lease's store");
 }
 
 /* Is the lease current? Its end does not matter here: as long as nobody took over, nobody can be harmed. */
@@ -116,41 +97,78 @@ static int read_lease(const lh_lease *lease, mongoc_client_session_t *session, b
     bson_iter_t top, first;
     if (bson_iter_init(&top, reply) && bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first))
         return LH_OK;
-    return fail_lost(session, error);
+    end_transaction(session);
+    return lh_fail(error, LH_LOST,
+                   "the lease is not (or no longer) the key's; or the session's client has another deployment than the "
+                   "lease's store");
 }
 
-/* A greater token there matches nothing, so that an insert is tried, which its _id forbids; and an error ends a transaction. */
-static int raise_fence(const lh_lease *lease, mongoc_client_session_t *session, const char *fences, bson_t *reply,
-                       lh_error *error)
+/* Not in the transaction: who may create the fence there passes where somebody dropped it since the snapshot. LH_AGAIN: there is
+ * one now that is not ahead. */
+static int look_at_fence(lh_lease *lease, const char *fences, lh_error *error)
 {
-    bson_error_t why;
+    lh_store *store = lease->store;
+    bson_t reply;
     bson_t *command =
-        BCON_NEW("findAndModify", BCON_UTF8(fences), "query", "{", "_id", "{", "$eq", BCON_UTF8(lease->key), "}",
-                 "token", "{", "$lte", BCON_INT64(lh_lease_token(lease)), "}", "}", "update", "{", "$set", "{", "token",
-                 BCON_INT64(lh_lease_token(lease)), "}", "$inc", "{", "n", BCON_INT64(1), "}", "}", "upsert",
-                 BCON_BOOL(true), "fields", "{", "_id", BCON_INT32(1), "}");
-    if (run(session, lease->store->db, command, reply, &why))
+        BCON_NEW("findAndModify", BCON_UTF8(fences), "query", "{", "_id", "{", "$eq", BCON_UTF8(lease->key), "}", "}",
+                 "update", "{", "$setOnInsert", "{", "token", BCON_INT64(0), "n", BCON_INT64(0), "}", "}", "upsert",
+                 BCON_BOOL(true), "new", BCON_BOOL(true));
+    lh_call call = {.what = "look at the key's fence", .command = command, .deadline = lh_store_deadline(store, 0)};
+    int outcome = lh_store_run(store, &call, &reply, NULL, error);
+    bson_iter_t top, token;
+    if (outcome == LH_UNKNOWN) /* a fence of 0 may be there by now, which harms nobody */
+        outcome = lh_fail(error, LH_UNREACHABLE, "the answer was lost when the key's fence was looked at");
+    else if (outcome == LH_OK && bson_iter_init(&top, &reply) &&
+             bson_iter_find_descendant(&top, "value.token", &token) && BSON_ITER_HOLDS_NUMBER(&token))
+        outcome = bson_iter_as_int64(&token) > lh_lease_token(lease)
+                      ? lh_fail(error, LH_LOST, "a newer holder has guarded the key: its fence in %s is ahead", fences)
+                      : lh_fail(error, LH_AGAIN, "the key had no fence yet: begin the transaction again");
+    else if (outcome == LH_OK)
+        outcome = lh_fail(error, LH_DATA, "the key's fence in %s cannot be read: its token is no number", fences);
+    bson_destroy(&reply);
+    bson_destroy(command);
+    return outcome;
+}
+
+/* Written even where the token stays. A greater one matches nothing. */
+static int raise_fence(lh_lease *lease, mongoc_client_session_t *session, bson_t *reply, lh_error *error)
+{
+    char name[FENCES_ROOM];
+    const char *fences = fences_of(lease->store, name);
+    int64_t token = lh_lease_token(lease);
+    bson_error_t why;
+    bson_iter_t value;
+    bson_t *command = BCON_NEW("findAndModify", BCON_UTF8(fences), "query", "{", "_id", "{", "$eq",
+                               BCON_UTF8(lease->key), "}", "token", "{", "$lte", BCON_INT64(token), "}", "}", "update",
+                               "{", "$set", "{", "token", BCON_INT64(token), "}", "$inc", "{", "n", BCON_INT64(1), "}",
+                               "}", "fields", "{", "_id", BCON_INT32(1), "}");
+    if (!run(session, lease->store->db, command, reply, &why))
+        return lh_guard_fail("guard the key", false, reply, &why, error);
+    if (bson_iter_init_find(&value, reply, "value") && BSON_ITER_HOLDS_DOCUMENT(&value))
         return LH_OK;
-    if (why.code == CODE_DUPLICATE_KEY)
-        return lh_fail(error, LH_LOST, "a newer holder has guarded the key: its fence in %s is ahead of this lease",
-                       fences);
-    return lh_guard_fail("guard the key", false, reply, &why, error);
+    end_transaction(session);
+    int outcome = look_at_fence(lease, fences, error);
+    bson_reinit(reply);
+    if (outcome == LH_AGAIN) { /* what the driver's loop looks for */
+        bson_t labels;
+        BSON_APPEND_ARRAY_BEGIN(reply, "errorLabels", &labels);
+        BSON_APPEND_UTF8(&labels, "0", LH_LABEL_AGAIN);
+        bson_append_array_end(reply, &labels);
+    }
+    return outcome;
 }
 
 int lh_lease_guard(lh_lease *lease, mongoc_client_session_t *session, bson_t **reply, lh_error *error)
 {
-    char name[136];
     bson_t said = BSON_INITIALIZER;
     int outcome = check(lease, session, error);
     if (outcome == LH_OK) {
-        const char *fences = fences_of(lease->store, name);
-        make_fences(lease, fences);
         bson_destroy(&said);
         outcome = read_lease(lease, session, &said, error);
-        if (outcome == LH_OK) {
-            bson_destroy(&said);
-            outcome = raise_fence(lease, session, fences, &said, error);
-        }
+    }
+    if (outcome == LH_OK) {
+        bson_destroy(&said);
+        outcome = raise_fence(lease, session, &said, error);
     }
     if (outcome != LH_OK && reply)
         *reply = outcome == LH_LOST ? bson_new() : bson_copy(&said);

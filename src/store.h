@@ -27,7 +27,6 @@ struct lh_store {
     atomic_int refs; /* the opener's and one per lease handle */
     atomic_bool closed;
     atomic_int topology;        /* LH_TOPOLOGY_…, known after the first contact */
-    atomic_bool fences_seen;    /* the collection of the guard's fences is there */
     _Atomic int64_t index_seen; /* lh_clock_ms() when the unique index was last seen; 0: never */
     char *db, *collection, *owner, *host;
     int64_t timeout_ms, clock_skew_ms;

@@ -59,21 +59,23 @@ extern "C" {
  *
  * The guard reads the lease and raises the key's fence to its token, both in the caller's transaction. The fences are in a collection
  * beside the leases, in the same database: `workspace_fences` for `workspace_locks`, and `<collection>.fences` for any other: a
- * small document for each key that was ever guarded, {_id: key, token, n}. The first guard of a store creates it. They are kept
- * for ever, as nothing else knows how new a late holder's transaction must be.
+ * small document for each key that was ever guarded, {_id: key, token, n}. A key's first guard makes it, by
+ * the store's own connection, and is told LH_AGAIN. They stay for ever.
  *
  * The session's client belongs to the caller. It must reach the deployment of the lease's store: elsewhere there is no such
- * lease, which is LH_LOST. Its user needs `find` on the leases, and `find`, `insert` and `update` on the fences. */
+ * lease, which is LH_LOST. Its user needs `find` on the leases, and `find` and `update` on the fences; the store's user `find`,
+ * `insert` and `update` on the fences. */
 
 /* Guards the transaction that is open in `session`: call it before the transaction's first read. Two commands in it.
  *
  * LH_OK: commit, and check what the commit says. Once more in the same transaction is harmless.
  * LH_LOST: the lease has ended (by its local deadline: then nothing was sent), or the key is somebody else's by now. Abort. After the
  *   server said so the transaction cannot commit, nor write.
- * LH_AGAIN: abort it and begin again: another guarded transaction of the key is open or has just committed, or there was an election.
+ * LH_AGAIN: abort it and begin again: another guarded transaction of the key is open or has just committed, it is the key's first, or there was
+ *   an election.
  *   How long it is worth trying is bounded by the lease: its end is LH_LOST.
  * LH_INVALID: a shared lease; one that was attached and not yet renewed; no open transaction. LH_CONFIG: a standalone server, which
- *   has no transactions; a transaction with a write concern weaker than majority. LH_DENIED, LH_UNREACHABLE, LH_SERVER,
+ *   has no transactions; a transaction with a write concern weaker than majority. LH_DATA: the fence cannot be read. LH_DENIED, LH_UNREACHABLE, LH_SERVER,
  *   LH_FORKED, LH_MEMORY. On all of these: abort.
  *
  * `reply` is as in a callback of mongoc_client_session_with_transaction(): pass on what that gave, and return false; it
