@@ -105,7 +105,7 @@ static int read_lease(const lh_lease *lease, mongoc_client_session_t *session, b
 
 /* Not in the transaction: who may create the fence there passes where somebody dropped it since the snapshot. LH_AGAIN: there is
  * one now that is not ahead. */
-static int look_at_fence(lh_lease *lease, const char *fences, lh_error *error)
+static int look_at_fence(const lh_lease *lease, const char *fences, lh_error *error)
 {
     lh_store *store = lease->store;
     bson_t reply;
@@ -130,11 +130,10 @@ static int look_at_fence(lh_lease *lease, const char *fences, lh_error *error)
     return outcome;
 }
 
-/* Written even where the token stays. A greater one matches nothing. */
-static int raise_fence(lh_lease *lease, mongoc_client_session_t *session, bson_t *reply, lh_error *error)
+/* Written even where the token stays. A greater one matches nothing; LH_ABSENT then, as where there is none. */
+static int raise_fence(const lh_lease *lease, mongoc_client_session_t *session, const char *fences, bson_t *reply,
+                       lh_error *error)
 {
-    char name[FENCES_ROOM];
-    const char *fences = fences_of(lease->store, name);
     int64_t token = lh_lease_token(lease);
     bson_error_t why;
     bson_iter_t value;
@@ -144,17 +143,66 @@ static int raise_fence(lh_lease *lease, mongoc_client_session_t *session, bson_t
                                "}", "fields", "{", "_id", BCON_INT32(1), "}");
     if (!run(session, lease->store->db, command, reply, &why))
         return lh_guard_fail("guard the key", false, reply, &why, error);
-    if (bson_iter_init_find(&value, reply, "value") && BSON_ITER_HOLDS_DOCUMENT(&value))
-        return LH_OK;
-    end_transaction(session);
-    int outcome = look_at_fence(lease, fences, error);
+    return bson_iter_init_find(&value, reply, "value") && BSON_ITER_HOLDS_DOCUMENT(&value) ? LH_OK : LH_ABSENT;
+}
+
+static int guard_once(const lh_lease *lease, mongoc_client_session_t *session, const char *fences, bson_t *reply,
+                      lh_error *error)
+{
+    bson_destroy(reply);
+    int outcome = read_lease(lease, session, reply, error);
+    if (outcome != LH_OK)
+        return outcome;
+    bson_destroy(reply);
+    return raise_fence(lease, session, fences, reply, error);
+}
+
+/* Nothing but ours was in it: it begins again, with the same options, and its caller need not know. */
+static int begin_again(mongoc_client_session_t *session, lh_error *error)
+{
+    mongoc_transaction_opt_t *options = mongoc_session_opts_get_transaction_opts(session);
+    bson_error_t why;
+    bson_t nothing = BSON_INITIALIZER;
+    int outcome = LH_OK;
+    (void)mongoc_client_session_abort_transaction(session, NULL);
+    if (!mongoc_client_session_start_transaction(session, options, &why))
+        outcome = lh_guard_fail("begin the transaction again", false, &nothing, &why, error);
+    mongoc_transaction_opts_destroy(options);
+    return outcome;
+}
+
+/* What the driver's loop looks for. */
+static void label(bson_t *reply)
+{
+    bson_t labels;
+    BSON_APPEND_ARRAY_BEGIN(reply, "errorLabels", &labels);
+    BSON_APPEND_UTF8(&labels, "0", LH_LABEL_AGAIN);
+    bson_append_array_end(reply, &labels);
+}
+
+static int guard(const lh_lease *lease, mongoc_client_session_t *session, bson_t *reply, lh_error *error)
+{
+    char name[FENCES_ROOM];
+    const char *fences = fences_of(lease->store, name);
+    bool fresh = mongoc_client_session_get_transaction_state(session) == MONGOC_TRANSACTION_STARTING;
+    int outcome = guard_once(lease, session, fences, reply, error);
+    if (outcome != LH_ABSENT)
+        return outcome;
+    outcome = look_at_fence(lease, fences, error);
     bson_reinit(reply);
-    if (outcome == LH_AGAIN) { /* what the driver's loop looks for */
-        bson_t labels;
-        BSON_APPEND_ARRAY_BEGIN(reply, "errorLabels", &labels);
-        BSON_APPEND_UTF8(&labels, "0", LH_LABEL_AGAIN);
-        bson_append_array_end(reply, &labels);
+    if (outcome == LH_AGAIN && fresh) {
+        outcome = begin_again(session, error);
+        if (outcome == LH_OK)
+            outcome = guard_once(lease, session, fences, reply, error);
+        if (outcome == LH_ABSENT) /* removed at once */
+            outcome = lh_fail(error, LH_AGAIN, "the key's fence was removed: begin the transaction again");
+        else
+            return outcome;
+        bson_reinit(reply);
     }
+    end_transaction(session);
+    if (outcome == LH_AGAIN)
+        label(reply);
     return outcome;
 }
 
@@ -162,14 +210,8 @@ int lh_lease_guard(lh_lease *lease, mongoc_client_session_t *session, bson_t **r
 {
     bson_t said = BSON_INITIALIZER;
     int outcome = check(lease, session, error);
-    if (outcome == LH_OK) {
-        bson_destroy(&said);
-        outcome = read_lease(lease, session, &said, error);
-    }
-    if (outcome == LH_OK) {
-        bson_destroy(&said);
-        outcome = raise_fence(lease, session, &said, error);
-    }
+    if (outcome == LH_OK)
+        outcome = guard(lease, session, &said, error);
     if (outcome != LH_OK && reply)
         *reply = outcome == LH_LOST ? bson_new() : bson_copy(&said);
     bson_destroy(&said);

@@ -60,7 +60,7 @@ extern "C" {
  * The guard reads the lease and raises the key's fence to its token, both in the caller's transaction. The fences are in a collection
  * beside the leases, in the same database: `workspace_fences` for `workspace_locks`, and `<collection>.fences` for any other: a
  * small document for each key that was ever guarded, {_id: key, token, n}. A key's first guard makes it, by
- * the store's own connection, and is told LH_AGAIN. They stay for ever.
+ * the store's own connection. They stay for ever.
  *
  * The session's client belongs to the caller. It must reach the deployment of the lease's store: elsewhere there is no such
  * lease, which is LH_LOST. Its user needs `find` on the leases, and `find` and `update` on the fences; the store's user `find`,
@@ -71,8 +71,8 @@ extern "C" {
  * LH_OK: commit, and check what the commit says. Once more in the same transaction is harmless.
  * LH_LOST: the lease has ended (by its local deadline: then nothing was sent), or the key is somebody else's by now. Abort. After the
  *   server said so the transaction cannot commit, nor write.
- * LH_AGAIN: abort it and begin again: another guarded transaction of the key is open or has just committed, it is the key's first, or there was
- *   an election.
+ * LH_AGAIN: abort it and begin again: another guarded transaction of the key is open or has just committed, the key had no
+ *   fence yet and the transaction has read already, or there was an election.
  *   How long it is worth trying is bounded by the lease: its end is LH_LOST.
  * LH_INVALID: a shared lease; one that was attached and not yet renewed; no open transaction. LH_CONFIG: a standalone server, which
  *   has no transactions; a transaction with a write concern weaker than majority. LH_DATA: the fence cannot be read. LH_DENIED, LH_UNREACHABLE, LH_SERVER,

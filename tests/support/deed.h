@@ -66,6 +66,12 @@ static inline void rollback(app *a)
     (void)mongoc_client_session_abort_transaction(a->session, NULL);
 }
 
+static inline void guard(ground *g, app *who, lh_lease *lease)
+{
+    begin(who);
+    expect(g, LH_OK, lh_lease_guard(lease, who->session, NULL, &g->error));
+}
+
 /* In the transaction, if one is open: document `id` gets `n`. */
 static inline bool set_n(app *a, const char *id, int n, bson_t *ret_reply)
 {
