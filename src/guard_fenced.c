@@ -16,13 +16,13 @@
 enum { CODE_DUPLICATE_KEY = 11000 };
 
 typedef struct {
+    bson_iter_t id; /* at its value */
     const char *what;
     lh_lease *lease;
     mongoc_collection_t *collection;
-    bson_iter_t id;       /* at its value */
     const bson_t *update; /* complete: with the fence in it */
-    bool pipeline, create, whole;
     lh_error *error;
+    bool pipeline, create, whole; /* create: an upsert; whole: the document is wanted back */
 } fencing;
 
 /* ---- The update --------------------------------------------------------------------------------------------------- */

@@ -4,27 +4,12 @@
 
 #include "deed.h"
 
-static app a;
-
-static int set_up(void **state)
-{
-    (void)new_ground(state);
-    a = app_of(*state);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    app_end(&a);
-    return old_ground(state);
-}
-
 #define D "{'_id': 'd'}"
 
 /* Takes the documents. */
 static int fenced_write(ground *g, lh_lease *lease, bson_t *id, bson_t *update, bson_t *ret)
 {
-    int outcome = lh_fenced_write(lease, a.data, id, update, ret, &g->error);
+    int outcome = lh_fenced_write(lease, us.data, id, update, ret, &g->error);
     bson_destroy(id);
     bson_destroy(update);
     return outcome;
@@ -32,7 +17,7 @@ static int fenced_write(ground *g, lh_lease *lease, bson_t *id, bson_t *update, 
 
 static int fenced_read(ground *g, lh_lease *lease, bson_t *id, int flags, bson_t *ret)
 {
-    int outcome = lh_fenced_read(lease, a.data, id, flags, ret, &g->error);
+    int outcome = lh_fenced_read(lease, us.data, id, flags, ret, &g->error);
     bson_destroy(id);
     return outcome;
 }
@@ -40,14 +25,8 @@ static int fenced_read(ground *g, lh_lease *lease, bson_t *id, int flags, bson_t
 static void put_data(bson_t *document)
 {
     bson_error_t why;
-    assert_true(mongoc_collection_insert_one(a.data, document, NULL, NULL, &why));
+    assert_true(mongoc_collection_insert_one(us.data, document, NULL, NULL, &why));
     bson_destroy(document);
-}
-
-static lh_lease *take_over(ground *g, const char *key)
-{
-    end_it(g, key, MINUTE_MS);
-    return take(g, key);
 }
 
 static void test_a_read_raises_the_fence_and_gives_the_document(void **state)
@@ -110,18 +89,18 @@ static void test_arguments_are_checked(void **state)
     lh_lease *lease = take(g, "k"), *shared = take_as(g, "s", LH_SHARED, LH_TTL_DEFAULT_MS, NULL);
     bson_t *id = json(D), *more = json("{'_id': 'd', 'n': 1}"), *other = json("{'n': 1}"), *empty = bson_new();
     bson_t *update = json("{'$set': {'n': 1}}");
-    expect(g, LH_INVALID, lh_fenced_write(NULL, a.data, id, update, NULL, &g->error));
-    expect(g, LH_INVALID, lh_fenced_write(shared, a.data, id, update, NULL, &g->error));
+    expect(g, LH_INVALID, lh_fenced_write(NULL, us.data, id, update, NULL, &g->error));
+    expect(g, LH_INVALID, lh_fenced_write(shared, us.data, id, update, NULL, &g->error));
     expect_says(g, "shared");
-    expect(g, LH_INVALID, lh_fenced_read(shared, a.data, id, 0, NULL, &g->error));
+    expect(g, LH_INVALID, lh_fenced_read(shared, us.data, id, 0, NULL, &g->error));
     expect(g, LH_INVALID, lh_fenced_write(lease, NULL, id, update, NULL, &g->error));
-    expect(g, LH_INVALID, lh_fenced_write(lease, a.data, NULL, update, NULL, &g->error));
-    expect(g, LH_INVALID, lh_fenced_write(lease, a.data, more, update, NULL, &g->error));
-    expect(g, LH_INVALID, lh_fenced_write(lease, a.data, other, update, NULL, &g->error));
+    expect(g, LH_INVALID, lh_fenced_write(lease, us.data, NULL, update, NULL, &g->error));
+    expect(g, LH_INVALID, lh_fenced_write(lease, us.data, more, update, NULL, &g->error));
+    expect(g, LH_INVALID, lh_fenced_write(lease, us.data, other, update, NULL, &g->error));
     expect_says(g, "_id");
-    expect(g, LH_INVALID, lh_fenced_write(lease, a.data, id, NULL, NULL, &g->error));
-    expect(g, LH_INVALID, lh_fenced_write(lease, a.data, id, empty, NULL, &g->error));
-    expect(g, LH_INVALID, lh_fenced_read(lease, a.data, id, 2, NULL, &g->error));
+    expect(g, LH_INVALID, lh_fenced_write(lease, us.data, id, NULL, NULL, &g->error));
+    expect(g, LH_INVALID, lh_fenced_write(lease, us.data, id, empty, NULL, &g->error));
+    expect(g, LH_INVALID, lh_fenced_read(lease, us.data, id, 2, NULL, &g->error));
     bson_destroy(id);
     bson_destroy(more);
     bson_destroy(other);
@@ -338,8 +317,6 @@ static void test_creating_at_once_makes_one(void **state)
     }
     give(g, lease);
 }
-
-#define app_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {

@@ -6,32 +6,9 @@
 
 #define FENCES "workspace_fences"
 
-/* Every test gets an application; those about transactions run on a set only. */
-static app a;
-
-static int set_up(void **state)
-{
-    (void)new_ground(state);
-    a = app_of(*state);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    app_end(&a);
-    return old_ground(state);
-}
-
 #define needs_set(g)                                                                                                   \
     if (!(g)->set)                                                                                                     \
     skip()
-
-/* The key goes to somebody else, by the server's account; the one before does not know. */
-static lh_lease *take_over(ground *g, const char *key)
-{
-    end_it(g, key, MINUTE_MS);
-    return take(g, key);
-}
 
 static void test_a_standalone_has_no_transactions_and_it_is_said(void **state)
 {
@@ -39,11 +16,11 @@ static void test_a_standalone_has_no_transactions_and_it_is_said(void **state)
     if (g->set)
         skip();
     lh_lease *lease = take(g, "k");
-    begin(&a);
-    expect(g, LH_CONFIG, lh_lease_guard(lease, a.session, NULL, &g->error));
+    begin(&us);
+    expect(g, LH_CONFIG, lh_lease_guard(lease, us.session, NULL, &g->error));
     expect_says(g, "standalone");
     expect_says(g, "lh_fenced_write");
-    rollback(&a);
+    rollback(&us);
     give(g, lease);
 }
 
@@ -54,19 +31,19 @@ static void test_the_holder_commits_and_its_token_is_on_the_fence(void **state)
     lh_lease *lease = take(g, "k");
     for (int round = 1; round <= 2; round++) {
         bson_t *reply = NULL;
-        begin(&a);
-        expect(g, LH_OK, lh_lease_guard(lease, a.session, &reply, &g->error));
+        begin(&us);
+        expect(g, LH_OK, lh_lease_guard(lease, us.session, &reply, &g->error));
         assert_null(reply);
-        assert_true(set_n(&a, "d", round, NULL));
-        assert_true(commit(&a));
+        assert_true(set_n(&us, "d", round, NULL));
+        assert_true(commit(&us));
         assert_int_equal(n_of(g, "data", "d", "n"), round);
         assert_int_equal(n_of(g, FENCES, "k", "token"), lh_lease_token(lease));
         assert_int_equal(n_of(g, FENCES, "k", "n"), round);
     }
-    begin(&a); /* twice in a transaction */
-    expect(g, LH_OK, lh_lease_guard(lease, a.session, NULL, &g->error));
-    expect(g, LH_OK, lh_lease_guard(lease, a.session, NULL, &g->error));
-    assert_true(commit(&a));
+    begin(&us); /* twice in a transaction */
+    expect(g, LH_OK, lh_lease_guard(lease, us.session, NULL, &g->error));
+    expect(g, LH_OK, lh_lease_guard(lease, us.session, NULL, &g->error));
+    assert_true(commit(&us));
     give(g, lease);
 }
 
@@ -75,25 +52,25 @@ static void test_arguments_are_checked(void **state)
     ground *g = *state;
     needs_set(g);
     lh_lease *lease = take(g, "k"), *attached = NULL;
-    expect(g, LH_INVALID, lh_lease_guard(NULL, a.session, NULL, &g->error));
+    expect(g, LH_INVALID, lh_lease_guard(NULL, us.session, NULL, &g->error));
     expect(g, LH_INVALID, lh_lease_guard(lease, NULL, NULL, &g->error));
     bson_t *reply = NULL;
-    expect(g, LH_INVALID, lh_lease_guard(lease, a.session, &reply, &g->error));
+    expect(g, LH_INVALID, lh_lease_guard(lease, us.session, &reply, &g->error));
     expect_says(g, "no open transaction");
     assert_non_null(reply); /* as a callback of the driver's loop has to give it */
     assert_true(bson_empty(reply));
     bson_destroy(reply);
     lh_lease *shared = take_as(g, "s", LH_SHARED, LH_TTL_DEFAULT_MS, NULL);
-    begin(&a);
-    expect(g, LH_INVALID, lh_lease_guard(shared, a.session, NULL, &g->error));
+    begin(&us);
+    expect(g, LH_INVALID, lh_lease_guard(shared, us.session, NULL, &g->error));
     expect_says(g, "shared");
     expect(g, LH_OK, lh_lease_attach(g->store, "k", lh_lease_id(lease), &attached, &g->error));
-    expect(g, LH_INVALID, lh_lease_guard(attached, a.session, NULL, &g->error));
+    expect(g, LH_INVALID, lh_lease_guard(attached, us.session, NULL, &g->error));
     expect_says(g, "renew");
-    rollback(&a);
+    rollback(&us);
     expect(g, LH_OK, lh_lease_renew(attached, 0, NULL, &g->error));
-    guard(g, &a, attached);
-    assert_true(commit(&a));
+    guard(g, &us, attached);
+    assert_true(commit(&us));
     lh_lease_free(attached);
     give(g, shared);
     give(g, lease);
@@ -108,10 +85,10 @@ static void test_a_weak_write_concern_is_refused(void **state)
     mongoc_write_concern_t *one = mongoc_write_concern_new();
     mongoc_write_concern_set_w(one, 1);
     mongoc_transaction_opts_set_write_concern(options, one);
-    assert_true(mongoc_client_session_start_transaction(a.session, options, NULL));
-    expect(g, LH_CONFIG, lh_lease_guard(lease, a.session, NULL, &g->error));
+    assert_true(mongoc_client_session_start_transaction(us.session, options, NULL));
+    expect(g, LH_CONFIG, lh_lease_guard(lease, us.session, NULL, &g->error));
     expect_says(g, "w=majority");
-    rollback(&a);
+    rollback(&us);
     mongoc_write_concern_destroy(one);
     mongoc_transaction_opts_destroy(options);
     give(g, lease);
@@ -122,12 +99,12 @@ static void test_after_the_local_deadline_nothing_is_sent(void **state)
     ground *g = *state;
     needs_set(g);
     lh_lease *lease = take_as(g, "k", LH_EXCLUSIVE, 1000, NULL);
-    begin(&a);
+    begin(&us);
     while (lh_lease_valid(lease))
         (void)usleep(20000);
-    expect(g, LH_LOST, lh_lease_guard(lease, a.session, NULL, &g->error));
-    assert_int_equal(mongoc_client_session_get_transaction_state(a.session), MONGOC_TRANSACTION_STARTING);
-    rollback(&a);
+    expect(g, LH_LOST, lh_lease_guard(lease, us.session, NULL, &g->error));
+    assert_int_equal(mongoc_client_session_get_transaction_state(us.session), MONGOC_TRANSACTION_STARTING);
+    rollback(&us);
     lh_lease_free(lease);
 }
 
@@ -137,16 +114,16 @@ static void test_after_the_local_deadline_nothing_is_sent(void **state)
 static void expect_no_way(ground *g, lh_lease *lease, int outcome)
 {
     assert_true(lh_lease_valid(lease));
-    begin(&a);
+    begin(&us);
     bson_t *reply = NULL;
-    expect(g, outcome, lh_lease_guard(lease, a.session, &reply, &g->error));
+    expect(g, outcome, lh_lease_guard(lease, us.session, &reply, &g->error));
     assert_false(mongoc_error_has_label(reply, "TransientTransactionError")); /* not worth another attempt */
     bson_destroy(reply);
-    assert_false(set_n(&a, "d", 99, NULL));
-    assert_false(commit(&a));
-    begin(&a); /* the same for who only commits */
-    expect(g, outcome, lh_lease_guard(lease, a.session, NULL, &g->error));
-    assert_false(commit(&a));
+    assert_false(set_n(&us, "d", 99, NULL));
+    assert_false(commit(&us));
+    begin(&us); /* the same for who only commits */
+    expect(g, outcome, lh_lease_guard(lease, us.session, NULL, &g->error));
+    assert_false(commit(&us));
     assert_int_equal(n_of(g, "data", "d", "n"), -1);
 }
 
@@ -198,9 +175,9 @@ static void test_past_its_end_it_commits_as_long_as_nobody_took_over(void **stat
     needs_set(g);
     lh_lease *lease = take(g, "k");
     end_it(g, "k", MINUTE_MS);
-    guard(g, &a, lease);
-    assert_true(set_n(&a, "d", 1, NULL));
-    assert_true(commit(&a));
+    guard(g, &us, lease);
+    assert_true(set_n(&us, "d", 1, NULL));
+    assert_true(commit(&us));
     lh_lease_free(lease);
 }
 
@@ -212,8 +189,8 @@ static void look_at_data(void)
     bson_t *filter = BCON_NEW("_id", BCON_UTF8("d")), *options = bson_new();
     bson_error_t why;
     const bson_t *ignored;
-    assert_true(mongoc_client_session_append(a.session, options, &why));
-    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(a.data, filter, options, NULL);
+    assert_true(mongoc_client_session_append(us.session, options, &why));
+    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(us.data, filter, options, NULL);
     (void)mongoc_cursor_next(cursor, &ignored);
     assert_false(mongoc_cursor_error(cursor, &why));
     mongoc_cursor_destroy(cursor);
@@ -227,18 +204,18 @@ static void test_a_keys_first_guard_after_a_read_begins_again(void **state)
     ground *g = *state;
     needs_set(g);
     lh_lease *lease = take(g, "k");
-    begin(&a);
+    begin(&us);
     look_at_data();
     bson_t *reply = NULL;
-    expect(g, LH_AGAIN, lh_lease_guard(lease, a.session, &reply, &g->error));
+    expect(g, LH_AGAIN, lh_lease_guard(lease, us.session, &reply, &g->error));
     assert_true(mongoc_error_has_label(reply, "TransientTransactionError"));
     bson_destroy(reply);
-    assert_false(set_n(&a, "d", 99, NULL));
-    assert_false(commit(&a));
-    begin(&a);
+    assert_false(set_n(&us, "d", 99, NULL));
+    assert_false(commit(&us));
+    begin(&us);
     look_at_data();
-    expect(g, LH_OK, lh_lease_guard(lease, a.session, NULL, &g->error));
-    assert_true(commit(&a));
+    expect(g, LH_OK, lh_lease_guard(lease, us.session, NULL, &g->error));
+    assert_true(commit(&us));
     give(g, lease);
 }
 
@@ -261,19 +238,19 @@ static void test_an_old_snapshot_does_not_pass_the_successors_fence(void **state
         lh_lease *old = take(g, before[round]);
         if (round == 1)
             guard_and_set(g, old, 5);
-        begin(&a);
+        begin(&us);
         look_at_data();
         lh_lease *new = take_over(g, before[round]);
         guard_and_set(g, new, 7);
         bson_t *reply = NULL;
-        expect(g, LH_AGAIN, lh_lease_guard(old, a.session, &reply, &g->error));
+        expect(g, LH_AGAIN, lh_lease_guard(old, us.session, &reply, &g->error));
         assert_true(mongoc_error_has_label(reply, "TransientTransactionError"));
         bson_destroy(reply);
-        assert_false(set_n(&a, "d", 99, NULL));
-        assert_false(commit(&a));
-        begin(&a); /* and again, as it was told */
-        expect(g, LH_LOST, lh_lease_guard(old, a.session, NULL, &g->error));
-        rollback(&a);
+        assert_false(set_n(&us, "d", 99, NULL));
+        assert_false(commit(&us));
+        begin(&us); /* and again, as it was told */
+        expect(g, LH_LOST, lh_lease_guard(old, us.session, NULL, &g->error));
+        rollback(&us);
         assert_int_equal(n_of(g, "data", "d", "n"), 7);
         lh_lease_free(old);
         give(g, new);
@@ -291,7 +268,7 @@ static void test_a_removed_fence_lets_nobody_pass(void **state)
         lh_lease *old = take(g, key);
         if (round == 0)
             guard_and_set(g, old, 5);
-        begin(&a);
+        begin(&us);
         look_at_data();
         lh_lease *new = take_over(g, key);
         guard_and_set(g, new, 7);
@@ -299,12 +276,12 @@ static void test_a_removed_fence_lets_nobody_pass(void **state)
             do_command(g, g->db, json("{'delete': '" FENCES "', 'deletes': [{'q': {'_id': '%s'}, 'limit': 1}]}", key));
         else
             do_command(g, g->db, json("{'drop': '" FENCES "'}"));
-        expect(g, LH_AGAIN, lh_lease_guard(old, a.session, NULL, &g->error));
-        assert_false(commit(&a));
-        rollback(&a);
-        begin(&a);
-        expect(g, LH_LOST, lh_lease_guard(old, a.session, NULL, &g->error));
-        rollback(&a);
+        expect(g, LH_AGAIN, lh_lease_guard(old, us.session, NULL, &g->error));
+        assert_false(commit(&us));
+        rollback(&us);
+        begin(&us);
+        expect(g, LH_LOST, lh_lease_guard(old, us.session, NULL, &g->error));
+        rollback(&us);
         guard_and_set(g, new, 8); /* it is made again */
         lh_lease_free(old);
         give(g, new);
@@ -317,7 +294,7 @@ static void test_a_paused_holder_commits_before_its_successor_reads(void **state
     ground *g = *state;
     needs_set(g);
     lh_lease *old = take(g, "k");
-    guard(g, &a, old);
+    guard(g, &us, old);
     lh_lease *new = take_over(g, "k");
     app successor = app_of(g);
     begin(&successor);
@@ -326,17 +303,17 @@ static void test_a_paused_holder_commits_before_its_successor_reads(void **state
     assert_true(mongoc_error_has_label(reply, "TransientTransactionError"));
     bson_destroy(reply);
     rollback(&successor);
-    assert_true(set_n(&a, "d", 1, NULL));
-    assert_true(commit(&a));
+    assert_true(set_n(&us, "d", 1, NULL));
+    assert_true(commit(&us));
     begin(&successor);
     expect(g, LH_OK, lh_lease_guard(new, successor.session, NULL, &g->error));
     assert_true(set_n(&successor, "d", 2, NULL));
     assert_true(commit(&successor));
     app_end(&successor);
     expect_says(g, "cannot guard");
-    begin(&a);
-    expect(g, LH_LOST, lh_lease_guard(old, a.session, NULL, &g->error));
-    rollback(&a);
+    begin(&us);
+    expect(g, LH_LOST, lh_lease_guard(old, us.session, NULL, &g->error));
+    rollback(&us);
     assert_int_equal(n_of(g, "data", "d", "n"), 2);
     lh_lease_free(old);
     give(g, new);
@@ -375,8 +352,8 @@ static void test_other_collections_have_fences_of_their_own(void **state)
     options.at_open = LH_AT_OPEN_MIGRATE;
     reopen_store(g, &options);
     lh_lease *lease = take(g, "k");
-    guard(g, &a, lease);
-    assert_true(commit(&a));
+    guard(g, &us, lease);
+    assert_true(commit(&us));
     assert_int_equal(n_of(g, "jobs.fences", "k", "token"), lh_lease_token(lease));
     assert_int_equal(n_of(g, FENCES, "k", "token"), -1);
     give(g, lease);
@@ -400,11 +377,11 @@ static void test_what_the_server_refuses_is_told_apart(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         for (int second = 0; second < 2; second++) {
             break_commands(g, 1, second ? "'findAndModify'" : "'find'", cases[i].what);
-            begin(&a);
-            expect(g, cases[i].outcome, lh_lease_guard(lease, a.session, NULL, &g->error));
+            begin(&us);
+            expect(g, cases[i].outcome, lh_lease_guard(lease, us.session, NULL, &g->error));
             assert_int_equal(g->error.server_code, cases[i].server_code);
             mend_commands(g);
-            rollback(&a);
+            rollback(&us);
         }
     }
     guard_and_set(g, lease, 2);
@@ -463,14 +440,14 @@ static void test_with_guard_commits(void **state)
     ground *g = *state;
     needs_set(g);
     lh_lease *lease = take(g, "k");
-    deed d = {.app = &a, .n = 3, .conflicts = 2};
-    expect(g, LH_OK, lh_with_guard(lease, a.session, do_it, &d, &g->error));
+    deed d = {.app = &us, .n = 3, .conflicts = 2};
+    expect(g, LH_OK, lh_with_guard(lease, us.session, do_it, &d, &g->error));
     assert_int_equal(d.calls, 3);
     assert_int_equal(n_of(g, "data", "d", "n"), 3);
     assert_int_equal(n_of(g, FENCES, "k", "n"), 1);
     break_commands(g, 1, "'commitTransaction'", "'closeConnection': true");
-    d = (deed){.app = &a, .n = 4};
-    expect(g, LH_OK, lh_with_guard(lease, a.session, do_it, &d, &g->error)); /* the driver asks again */
+    d = (deed){.app = &us, .n = 4};
+    expect(g, LH_OK, lh_with_guard(lease, us.session, do_it, &d, &g->error)); /* the driver asks again */
     assert_int_equal(n_of(g, "data", "d", "n"), 4);
     give(g, lease);
 }
@@ -480,28 +457,28 @@ static void test_with_guard_tells_what_was_in_the_way(void **state)
     ground *g = *state;
     needs_set(g);
     lh_lease *lease = take(g, "k");
-    deed d = {.app = &a, .n = 1, .fail = 1};
+    deed d = {.app = &us, .n = 1, .fail = 1};
     expect(g, LH_INVALID, lh_with_guard(lease, NULL, do_it, &d, &g->error));
-    expect(g, LH_INVALID, lh_with_guard(lease, a.session, NULL, &d, &g->error));
-    expect(g, LH_STOPPED, lh_with_guard(lease, a.session, do_it, &d, &g->error));
+    expect(g, LH_INVALID, lh_with_guard(lease, us.session, NULL, &d, &g->error));
+    expect(g, LH_STOPPED, lh_with_guard(lease, us.session, do_it, &d, &g->error));
     expect_says(g, "the account is closed");
-    begin(&a);
-    expect(g, LH_INVALID, lh_with_guard(lease, a.session, do_it, &d, &g->error));
+    begin(&us);
+    expect(g, LH_INVALID, lh_with_guard(lease, us.session, do_it, &d, &g->error));
     expect_says(g, "open transaction");
-    rollback(&a);
+    rollback(&us);
     assert_int_equal(n_of(g, "data", "d", "n"), -1);
     assert_int_equal(d.calls, 1);
     lh_lease *new = take_over(g, "k");
-    expect(g, LH_LOST, lh_with_guard(lease, a.session, do_it, &d, &g->error));
+    expect(g, LH_LOST, lh_with_guard(lease, us.session, do_it, &d, &g->error));
     assert_int_equal(d.calls, 1);
     break_commands(g, 1, "'commitTransaction'", "'errorCode': 50");
-    expect(g, LH_UNKNOWN, lh_with_guard(new, a.session, do_it, &d, &g->error));
+    expect(g, LH_UNKNOWN, lh_with_guard(new, us.session, do_it, &d, &g->error));
     break_commands(g, 1, "'commitTransaction'",
                    "'writeConcernError': {'code': 100, 'errmsg': 'not enough of them', 'codeName': 'x'}");
-    expect(g, LH_UNKNOWN, lh_with_guard(new, a.session, do_it, &d, &g->error));
+    expect(g, LH_UNKNOWN, lh_with_guard(new, us.session, do_it, &d, &g->error));
     break_commands(g, 1, "'commitTransaction'", "'errorCode': 8000");
-    expect(g, LH_SERVER, lh_with_guard(new, a.session, do_it, &d, &g->error));
-    expect(g, LH_OK, lh_with_guard(new, a.session, do_it, &d, &g->error)); /* ends what is open on the server still */
+    expect(g, LH_SERVER, lh_with_guard(new, us.session, do_it, &d, &g->error));
+    expect(g, LH_OK, lh_with_guard(new, us.session, do_it, &d, &g->error)); /* ends what is open on the server still */
     lh_lease_free(lease);
     give(g, new);
 }
@@ -523,8 +500,8 @@ static void test_with_guard_waits_for_the_one_that_is_open(void **state)
     assert_true(set_n(&other, "d", 1, NULL));
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, end_later, &other), 0);
-    deed d = {.app = &a, .n = 2};
-    expect(g, LH_OK, lh_with_guard(lease, a.session, do_it, &d, &g->error));
+    deed d = {.app = &us, .n = 2};
+    expect(g, LH_OK, lh_with_guard(lease, us.session, do_it, &d, &g->error));
     void *good;
     pthread_join(thread, &good);
     assert_non_null(good);
@@ -542,15 +519,13 @@ static void test_with_guard_gives_up_with_the_lease(void **state)
     lh_lease *lease = take_as(g, "k", LH_EXCLUSIVE, 1000, NULL);
     app other = app_of(g);
     guard(g, &other, lease);
-    deed d = {.app = &a, .n = 2};
-    expect(g, LH_LOST, lh_with_guard(lease, a.session, do_it, &d, &g->error));
+    deed d = {.app = &us, .n = 2};
+    expect(g, LH_LOST, lh_with_guard(lease, us.session, do_it, &d, &g->error));
     assert_int_equal(d.calls, 0);
     rollback(&other);
     app_end(&other);
     lh_lease_free(lease);
 }
-
-#define app_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {

@@ -7,14 +7,12 @@
 #define LEASES 200
 #define ROUNDS 15
 
-static app a;
 static lh_lease *leases[LEASES];
 
 static int set_up(void **state)
 {
-    (void)new_ground(state);
+    (void)app_ground(state);
     ground *g = *state;
-    a = app_of(g);
     for (int i = 0; i < LEASES; i++) {
         char key[16];
         (void)snprintf(key, sizeof key, "k%03d", i);
@@ -27,8 +25,7 @@ static int tear_down(void **state)
 {
     for (int i = 0; i < LEASES; i++)
         lh_lease_free(leases[i]);
-    app_end(&a);
-    return old_ground(state);
+    return app_gone(state);
 }
 
 /* The keeper's own command for all of them. How long it took in microseconds; -1: not done in `max_ms`. */
@@ -68,11 +65,11 @@ static void test_an_open_guard_stalls_no_batch_of_renewals(void **state)
     for (int round = 0; round < ROUNDS; round++) {
         for (int open = 0; open < 2; open++) {
             if (open)
-                guard(g, &a, leases[LEASES / 2]);
+                guard(g, &us, leases[LEASES / 2]);
             times[open][round] = renew_all(g, 10000);
             assert_true(times[open][round] > 0);
             if (open)
-                assert_true(commit(&a)); /* what was renewed meanwhile is none of its business */
+                assert_true(commit(&us)); /* what was renewed meanwhile is none of its business */
         }
     }
     for (int open = 0; open < 2; open++)
@@ -92,12 +89,12 @@ static void test_a_transaction_on_the_leases_document_does(void **state)
     bson_t *filter = BCON_NEW("workspace_id", BCON_UTF8(lh_lease_key(leases[LEASES / 2])));
     bson_t *update = json("{'$inc': {'guards': 1}}"), *options = bson_new();
     bson_error_t why;
-    mongoc_collection_t *locks = mongoc_client_get_collection(a.client, g->db, LOCKS);
-    begin(&a);
-    assert_true(mongoc_client_session_append(a.session, options, &why));
+    mongoc_collection_t *locks = mongoc_client_get_collection(us.client, g->db, LOCKS);
+    begin(&us);
+    assert_true(mongoc_client_session_append(us.session, options, &why));
     assert_true(mongoc_collection_update_one(locks, filter, update, options, NULL, &why));
     assert_int_equal(renew_all(g, 700), -1);
-    rollback(&a);
+    rollback(&us);
     assert_true(renew_all(g, 10000) > 0);
     mongoc_collection_destroy(locks);
     bson_destroy(options);
@@ -112,9 +109,9 @@ static void test_an_open_guard_stalls_no_queue_and_no_other_key(void **state)
     ground *g = *state;
     if (!g->set)
         skip();
-    assert_true(set_n(&a, "first", 0, NULL)); /* two that create a collection would be in each other's way */
-    guard(g, &a, leases[0]);
-    assert_true(set_n(&a, "first", 1, NULL));
+    assert_true(set_n(&us, "first", 0, NULL)); /* two that create a collection would be in each other's way */
+    guard(g, &us, leases[0]);
+    assert_true(set_n(&us, "first", 1, NULL));
     lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
     options.wait_ms = 10000;
     lh_waiting *waiting = NULL;
@@ -130,22 +127,20 @@ static void test_an_open_guard_stalls_no_queue_and_no_other_key(void **state)
     assert_true(commit(&other));
     app_end(&other);
 
-    assert_true(commit(&a)); /* and the first still commits: nobody has guarded its key since */
-    guard(g, &a, next);
-    assert_true(commit(&a));
+    assert_true(commit(&us)); /* and the first still commits: nobody has guarded its key since */
+    guard(g, &us, next);
+    assert_true(commit(&us));
     assert_int_equal(n_of(g, "data", "first", "n"), 1);
     assert_int_equal(n_of(g, "data", "second", "n"), 1);
     give(g, next);
 }
 
-#define app_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        app_test(test_an_open_guard_stalls_no_batch_of_renewals),
-        app_test(test_a_transaction_on_the_leases_document_does),
-        app_test(test_an_open_guard_stalls_no_queue_and_no_other_key),
+        cmocka_unit_test_setup_teardown(test_an_open_guard_stalls_no_batch_of_renewals, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_transaction_on_the_leases_document_does, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_open_guard_stalls_no_queue_and_no_other_key, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

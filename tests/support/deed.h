@@ -44,6 +44,31 @@ static inline void app_end(app *a)
     mongoc_client_destroy(a->client);
 }
 
+/* The test's own. */
+static app us __attribute__((unused));
+
+static inline int app_ground(void **state)
+{
+    (void)new_ground(state);
+    us = app_of(*state);
+    return 0;
+}
+
+static inline int app_gone(void **state)
+{
+    app_end(&us);
+    return old_ground(state);
+}
+
+#define app_test(name) cmocka_unit_test_setup_teardown(name, app_ground, app_gone)
+
+/* The key goes to somebody else, by the server's account; the one before does not know. */
+static inline lh_lease *take_over(ground *g, const char *key)
+{
+    end_it(g, key, MINUTE_MS);
+    return take(g, key);
+}
+
 static inline void begin(app *a)
 {
     bson_error_t why = {0};
