@@ -22,18 +22,6 @@ enum {
     CODE_UNKNOWN_FIELD = 40415,
 };
 
-/* Says which privilege is missing instead of what was refused. */
-static int name_privilege(const lh_migration *m, int outcome, const char *action, lh_error *error)
-{
-    if (outcome != LH_DENIED || !error)
-        return outcome;
-    lh_error before = *error;
-    outcome = lh_fail(error, LH_DENIED, "the user needs the privilege \"%s\" on %s.%s to migrate: %.300s", action,
-                      m->store->db, m->store->collection, before.message);
-    error->server_code = before.server_code;
-    return outcome;
-}
-
 static int fail_moved(const lh_error *why, lh_error *error)
 {
     return lh_fail(error, LH_LOST, "the index changed meanwhile: %.400s", why->message);
@@ -82,7 +70,7 @@ int lh_migrate_create(lh_migration *m, bool unique, bool *ret_there, lh_error *e
     }
     if (outcome != LH_OK && error)
         *error = mine;
-    return name_privilege(m, outcome, "createIndex", error);
+    return outcome;
 }
 
 typedef struct {
@@ -168,7 +156,7 @@ static int modify(lh_migration *m, const char *option, const char *what, lh_erro
     }
     if (outcome != LH_OK && error)
         *error = mine;
-    return name_privilege(m, outcome, "collMod", error);
+    return outcome;
 }
 
 int lh_migrate_prepare(lh_migration *m, lh_error *error)

@@ -10,6 +10,8 @@
 #include "backoff.h"
 #include "clock.h"
 #include "store.h"
+#include "store_denied.h"
+#include "store_uri.h"
 
 #define WIRE_VERSION_6_0 17
 #define PAUSE_FIRST_MS   10
@@ -192,6 +194,8 @@ static attempt run_once(lh_store *store, mongoc_client_t *client, const lh_call 
     attempt result = judge_success(reply, why);
     if (result == ATTEMPT_DONE && !good)
         result = judge_failure(call, why, ret_outcome, error);
+    if (result == ATTEMPT_DONE && *ret_outcome == LH_DENIED && why->code == CODE_UNAUTHORIZED && error)
+        lh_store_name_missing(store, client, call, error);
     if (result == ATTEMPT_DONE && *ret_outcome != LH_OK && error)
         error->server_code = (int)why->code;
     return result;
@@ -325,14 +329,13 @@ int lh_store_contact(lh_store *store, int64_t deadline, lh_error *error)
             server = mongoc_client_select_server(client, true, NULL, &why);
         if (server)
             outcome = judge_topology(store, server, error);
+        else
+            outcome = lh_store_fail_no_server(client ? mongoc_client_get_uri(client) : NULL, &why, error);
         mongoc_server_description_destroy(server);
         if (client)
             mongoc_client_pool_push(store->pool, client);
-        if (server)
+        if (server || outcome == LH_CONFIG || lh_clock_ms() + PAUSE_CAP_MS >= deadline)
             return outcome;
-        if (lh_clock_ms() + PAUSE_CAP_MS >= deadline)
-            return lh_fail(error, LH_UNREACHABLE,
-                           "no server can be reached: %s; check the connection string and that it runs", why.message);
         lh_clock_sleep(PAUSE_CAP_MS);
     }
 }

@@ -104,6 +104,8 @@ int lh_store_uri_parse(const lh_store_options *options, int64_t socket_timeout_m
         return lh_fail(error, LH_CONFIG, "the connection string does not parse: %s",
                        fault ? fault : likely_fault(options->uri));
     int outcome = refuse_weak_write_concern(uri, error);
+    if (outcome == LH_OK)
+        outcome = lh_store_tls_check(uri, options->allow_insecure_tls, error);
     if (outcome == LH_OK && !bound_all(uri, options, socket_timeout_ms))
         outcome = lh_fail(error, LH_INVALID, "app_name has more than %d bytes", MONGOC_HANDSHAKE_APPNAME_MAX);
     if (outcome != LH_OK)

@@ -3,13 +3,23 @@
 #ifndef LH_STORE_URI_H
 #define LH_STORE_URI_H
 
+#include <bson/bson.h>
+
 #include "error.h"
 
 struct _mongoc_uri_t;
 
 /* Parses options->uri for the store's pool. `socket_timeout_ms` bounds connecting, choosing a server and each answer.
- * LH_CONFIG: it does not parse, or asks for less than majority writes; the sentence never quotes the URI. */
+ * LH_CONFIG: it does not parse, or asks for less than majority writes, or for TLS that checks less; the sentence never quotes
+ * the URI. */
 int lh_store_uri_parse(const lh_store_options *options, int64_t socket_timeout_ms, struct _mongoc_uri_t **ret_uri,
                        lh_error *error);
+
+/* LH_CONFIG: the URI switches off a check of TLS and that is not allowed, or names a file that cannot be read. */
+int lh_store_tls_check(const struct _mongoc_uri_t *uri, bool allow_insecure, lh_error *error);
+
+/* No server was found, for the reason that the driver gives. LH_UNREACHABLE; LH_CONFIG where asking again is of no use: no
+ * server's certificate is accepted, or ours cannot be used. `uri` may be NULL. Both are in store_tls.c. */
+int lh_store_fail_no_server(const struct _mongoc_uri_t *uri, const bson_error_t *why, lh_error *error);
 
 #endif

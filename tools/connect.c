@@ -6,12 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { URI_SIZE = 16384, CLOSE_MS = 50 };
+enum { CLOSE_MS = 50 };
 
 /* Reads until the end, at most `size` bytes; -1 with errno. */
 static ssize_t read_all(int fd, char *buffer, size_t size)
@@ -33,7 +34,7 @@ static int uri_from_file(const char *path, char *buffer, lh_error *error)
 {
     bool is_stdin = strcmp(path, "-") == 0;
     int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? -1 : read_all(fd, buffer, URI_SIZE - 1);
+    ssize_t len = fd < 0 ? -1 : read_all(fd, buffer, CONNECT_URI_SIZE - 1);
     int why = errno;
     if (fd >= 0 && !is_stdin)
         (void)close(fd);
@@ -50,9 +51,8 @@ static int uri_from_file(const char *path, char *buffer, lh_error *error)
     return LH_OK;
 }
 
-/* Flags first, then the environment, the more particular before the more general. *ret_uri points into `buffer`, the
- * options or the environment. */
-static int find_uri(const struct cli *cli, char *buffer, const char **ret_uri, lh_error *error)
+/* Flags first, then the environment, the more particular before the more general. */
+int connect_find_uri(const struct cli *cli, char buffer[CONNECT_URI_SIZE], const char **ret_uri, lh_error *error)
 {
     const struct opt_value *uri = &cli->args.opt[OPT_URI], *file = &cli->args.opt[OPT_URI_FILE];
     const char *env = getenv("MONGODB_URI");
@@ -102,11 +102,11 @@ const char *connect_owner(void)
 
 int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner, lh_store **ret_store, lh_error *error)
 {
-    char buffer[URI_SIZE];
+    char buffer[CONNECT_URI_SIZE];
     lh_store_options options = LH_STORE_OPTIONS_INIT;
     int code = check_mode(error);
     if (code == LH_OK)
-        code = find_uri(cli, buffer, &options.uri, error);
+        code = connect_find_uri(cli, buffer, &options.uri, error);
     if (code != LH_OK)
         return code;
     options.db = cli_text(cli, OPT_DB);
@@ -115,6 +115,10 @@ int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner, 
     options.timeout_ms = timeout_ms;
     options.pool_size = 2;
     options.at_open = LH_AT_OPEN_NOTHING; /* whoever needs the index looks at it */
+    options.allow_insecure_tls = cli_flag(cli, OPT_INSECURE_TLS);
+    if (options.allow_insecure_tls) /* also with --quiet */
+        fprintf(stderr, "leasehold: --insecure-tls: whatever the connection string switches off of TLS is NOT checked: "
+                        "somebody else may pose as the server, and be told the password\n");
     code = lh_store_open(&options, ret_store, error);
     explicit_bzero(buffer, sizeof buffer);
     return code;

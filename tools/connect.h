@@ -5,6 +5,11 @@
 
 #include "cli.h"
 
+enum { CONNECT_URI_SIZE = 16384 };
+
+/* The connection string. *ret_uri points into `buffer`, the options or the environment. LH_INVALID: none was given, or two. */
+int connect_find_uri(const struct cli *cli, char buffer[CONNECT_URI_SIZE], const char **ret_uri, lh_error *error);
+
 /* Opens the store that the options name; no server is contacted yet. `timeout_ms`: how long a call may take. `owner`: may
  * be NULL. LH_OK, or what to tell. */
 int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner, lh_store **ret_store, lh_error *error);

@@ -26,6 +26,8 @@ const struct opt_spec opts_global[] = {
      "the collection (default: workspace_locks)"},
     {OPT_TIMEOUT, OPT_DURATION, "timeout", 0, "DURATION", "LEASEHOLD_TIMEOUT", 100, 600000,
      "when to give up on a server that does not answer (default: 10s)"},
+    {OPT_INSECURE_TLS, OPT_FLAG, "insecure-tls", 0, NULL, NULL, 0, 0,
+     "allow a URI that switches off a check of TLS (tlsInsecure, tlsAllowInvalid…): for tests"},
     {OPT_JSON, OPT_FLAG, "json", 0, NULL, NULL, 0, 0, "print results, and errors too, as JSON objects on stdout"},
     {OPT_QUIET, OPT_FLAG, "quiet", 'q', NULL, NULL, 0, 0, "print only what a script needs"},
     {OPT_VERBOSE, OPT_FLAG, "verbose", 'v', NULL, NULL, 0, 0, "print more"},

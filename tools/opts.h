@@ -13,6 +13,7 @@ enum opt_id {
     OPT_DB,
     OPT_COLLECTION,
     OPT_TIMEOUT,
+    OPT_INSECURE_TLS,
     OPT_JSON,
     OPT_QUIET,
     OPT_VERBOSE,
@@ -40,6 +41,8 @@ enum opt_id {
     OPT_REASON,
     OPT_TOKEN,
     OPT_YES,
+    OPT_AS,
+    OPT_ROLES,
     OPT_IDS,
 };
 

@@ -154,18 +154,23 @@ typedef struct lh_store_options {
      * NULL: see lh_lease_lost_fd(). */
     void (*on_lost)(void *arg, const char *key, const char *lease_id);
     void *on_lost_arg;
+    bool allow_insecure_tls; /* false (default): a URI that switches off a check of TLS (tlsInsecure,
+                                tlsAllowInvalidCertificates, tlsAllowInvalidHostnames, tlsDisableOCSPEndpointCheck,
+                                tlsDisableCertificateRevocationCheck) is refused: whoever sits between could pose as the
+                                server, and be told the password. true: what the URI says is done, for tests */
 } lh_store_options;
 
 #define LH_STORE_OPTIONS_INIT                                                                                          \
     {                                                                                                                  \
-        sizeof(lh_store_options), NULL, NULL, NULL, NULL, NULL, 10000, 500, 1000, 128, 16, 1, NULL, NULL, NULL         \
+        sizeof(lh_store_options), NULL, NULL, NULL, NULL, NULL, 10000, 500, 1000, 128, 16, 1, NULL, NULL, NULL, false  \
     }
 
 /* Opens a store. With LH_AT_OPEN_NOTHING no server is contacted; otherwise the deployment must answer in `timeout_ms`.
  *
  * LH_OK: *ret_store is the store, to be closed with lh_store_close().
- * LH_INVALID (an option), LH_CONFIG (the URI does not parse; weak write concern; a mongos; a server below 6.0; no unique
- * index), LH_UNREACHABLE, LH_DENIED, LH_MEMORY, or what lh_migrate() returns. */
+ * LH_INVALID (an option), LH_CONFIG (the URI does not parse; weak write concern; TLS that checks less; a certificate that is
+ * not accepted; a mongos; a server below 6.0; no unique index), LH_UNREACHABLE, LH_DENIED, LH_MEMORY, or what lh_migrate()
+ * returns. */
 LH_API int lh_store_open(const lh_store_options *options, lh_store **ret_store, lh_error *error);
 
 /* Closes the store: ends all waiting (LH_CLOSED), joins the store's threads, and releases, within about `timeout_ms` in all (two to three times that where a server hangs), what it
@@ -555,6 +560,64 @@ LH_API const char *lh_index_word(int index);
  * duplicates without `remove`, malformed keys without `quarantine`; the message says which. LH_UNREACHABLE: out of time;
  * call again, it resumes. LH_DENIED: which privilege is missing. LH_STOPPED: `progress` asked to. */
 LH_API int lh_migrate(lh_store *store, const lh_migrate_options *options, lh_migrate_report *report, lh_error *error);
+
+/* ---- Is all well? --------------------------------------------------------------------------------------------------
+ *
+ * Three kinds of users, each with the fewest actions that do: a backend that holds leases; whatever runs the migration; and
+ * operators, who list, break and clean up. */
+enum { LH_ROLE_RUNTIME = 0, LH_ROLE_SETUP = 1, LH_ROLE_OPS = 2 };
+
+/* The roles for the collection that the options name, as {"roles": [{"createRole": "leaseholdRuntime", …}, …Setup, …Ops]}: commands
+ * to be run on the leases' database. No server is contacted; without a `uri` the names are the defaults.
+ * LH_OK: *ret_json is to be freed with lh_string_free(). LH_INVALID, LH_CONFIG: as lh_store_open(). LH_MEMORY. */
+LH_API int lh_roles(const lh_store_options *options, char **ret_json, lh_error *error);
+
+enum {
+    LH_SEVERITY_NOTE = 0,    /* good to know */
+    LH_SEVERITY_WARNING = 1, /* leases work, at a risk that is named */
+    LH_SEVERITY_ERROR = 2,   /* leases do not work, or a guarantee does not hold */
+};
+/* "note", "warning", "error". */
+LH_API const char *lh_severity_word(int severity);
+
+/* One thing that was found; borrowed for the call. Sentences are for people and may change; ids stay:
+ *   deployment                  a mongos, a server older than 6.0, a certificate that is not accepted: nothing else was looked at
+ *   privilege                   the user lacks an action of its role
+ *   no_access_control, no_tls   whoever reaches the server, or listens on the way, may do anything
+ *   standalone, few_members, arbiter, member_down    how little may fail until there is no majority for a grant
+ *   clock_offset                two members' clocks differ by more than the grace (a warning: by more than half of it)
+ *   server_defect, driver_defect    a known defect of the version in use
+ *   collection, index, duplicates   what is in the way of grants
+ *   malformed, no_end, too_long, leaked, no_token    documents: unreadable; without an end; with one further away than
+ *                               LH_TTL_MAX_MS; past it for a day without anybody's taking over; written by older code */
+typedef struct lh_finding {
+    const char *id;
+    int severity;     /* LH_SEVERITY_… */
+    int outcome;      /* of an error: what calls return because of it (LH_CONFIG, LH_DENIED, LH_DATA); else LH_OK */
+    uint64_t count;   /* of what: documents, keys, members; at least 1 */
+    const char *what; /* what is so, and where */
+    const char *what_to_do; /* about it */
+} lh_finding;
+
+typedef struct lh_doctor_options {
+    size_t size;
+    int role; /* LH_ROLE_…: what the URI's user is to be able to do; default LH_ROLE_RUNTIME */
+} lh_doctor_options;
+
+#define LH_DOCTOR_OPTIONS_INIT                                                                                         \
+    {                                                                                                                  \
+        sizeof(lh_doctor_options), LH_ROLE_RUNTIME                                                                     \
+    }
+
+/* Looks whether all is as leases need it, and changes nothing: the user's privileges, the topology, each member's clock and
+ * version, the collection and its index, every document (one pass, in constant memory). What a check needs and the user lacks is
+ * itself a finding. Clocks are compared by each member's own answer to `hello`, taken in the middle of the shortest of five round
+ * trips; hidden members are not seen. Call it on a store that was opened with LH_AT_OPEN_NOTHING.
+ *
+ * `each` is told what is found, returns 0 to go on, and anything else to end with LH_STOPPED. LH_OK: all was looked at, whatever was
+ * found. LH_UNREACHABLE, LH_DENIED (user or password are wrong), LH_INVALID, LH_SERVER, LH_FORKED, … */
+LH_API int lh_doctor(lh_store *store, const lh_doctor_options *options,
+                     int (*each)(void *arg, const lh_finding *finding), void *arg, lh_error *error);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Looking whether all is as leases need it. Changes nothing. Findings are told as they come, in constant memory. */
+#include "doctor.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rights.h"
+
+enum { WHAT_ROOM = 700 };
+
+void lh_doctor_tell(lh_doctor_state *d, lh_kind kind, uint64_t count, const char *what_to_do, const char *what, ...)
+{
+    if (d->stopped)
+        return;
+    char text[WHAT_ROOM];
+    va_list args;
+    va_start(args, what);
+    (void)vsnprintf(text, sizeof text, what, args);
+    va_end(args);
+    lh_cut_utf8(text, sizeof text - 2);
+    lh_finding finding = {.id = kind.id,
+                          .severity = kind.severity,
+                          .outcome = kind.outcome,
+                          .count = count,
+                          .what = text,
+                          .what_to_do = what_to_do};
+    d->stopped = d->each(d->arg, &finding) != 0;
+}
+
+const char *lh_severity_word(int severity)
+{
+    return severity == LH_SEVERITY_ERROR ? "error" : severity == LH_SEVERITY_WARNING ? "warning" : "note";
+}
+
+int lh_doctor_failed(lh_doctor_state *d, const lh_error *why)
+{
+    if (why->code == LH_DENIED) {
+        if (!d->denied)
+            lh_doctor_tell(d, (lh_kind){"privilege", LH_SEVERITY_ERROR, LH_DENIED}, 1,
+                           "give the user the role that it is to have: leasehold doctor --roles prints them", "%s",
+                           why->message);
+        d->denied = true;
+        return LH_OK;
+    }
+    if (d->error)
+        *d->error = *why;
+    return why->code;
+}
+
+int lh_doctor(lh_store *store, const lh_doctor_options *options, int (*each)(void *arg, const lh_finding *finding),
+              void *arg, lh_error *error)
+{
+    lh_doctor_options o = LH_DOCTOR_OPTIONS_INIT;
+    int outcome = lh_store_check(store, error);
+    if (outcome != LH_OK)
+        return outcome;
+    if (!each)
+        return lh_fail(error, LH_INVALID, "nobody is there to be told: `each` is NULL");
+    if (options)
+        memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    if (o.role < LH_ROLE_RUNTIME || o.role > LH_ROLE_OPS)
+        return lh_fail(error, LH_INVALID, "role is %d: it must be one of LH_ROLE_…", o.role);
+    lh_error mine = {0};
+    lh_doctor_state d = {
+        .store = store, .o = &o, .each = each, .arg = arg, .deadline = lh_store_deadline(store, 0), .error = error};
+    outcome = lh_store_contact(store, d.deadline, &mine);
+    if (outcome == LH_CONFIG) { /* a mongos, an old server, a certificate: nothing else can be looked at */
+        lh_doctor_tell(&d, (lh_kind){"deployment", LH_SEVERITY_ERROR, LH_CONFIG}, 1,
+                       "connect to a replica set, or a standalone server, of MongoDB 6.0 or newer that can be trusted",
+                       "%s", mine.message);
+        return LH_OK;
+    }
+    if (outcome != LH_OK)
+        return lh_doctor_failed(&d, &mine);
+    int (*const sides[])(lh_doctor_state *) = {lh_doctor_rights, lh_doctor_members, lh_doctor_index,
+                                               lh_doctor_documents};
+    for (size_t i = 0; i < sizeof sides / sizeof *sides && outcome == LH_OK && !d.stopped; i++)
+        outcome = sides[i](&d);
+    return outcome == LH_OK && d.stopped ? lh_fail(error, LH_STOPPED, "stopped by the caller") : outcome;
+}
+
+int lh_roles(const lh_store_options *options, char **ret_json, lh_error *error)
+{
+    lh_store_options o = LH_STORE_OPTIONS_INIT;
+    if (options)
+        memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    if (!o.uri)
+        o.uri = "mongodb://localhost/"; /* nobody is contacted: it would only name the database */
+    lh_store *store = NULL;
+    int outcome = lh_store_new(&o, &store, error);
+    if (outcome != LH_OK)
+        return outcome;
+    bson_t all = BSON_INITIALIZER, list, command;
+    BSON_APPEND_ARRAY_BEGIN(&all, "roles", &list);
+    for (int role = LH_ROLE_RUNTIME; role <= LH_ROLE_OPS; role++) {
+        const char index[] = {(char)('0' + role), '\0'};
+        BSON_APPEND_DOCUMENT_BEGIN(&list, index, &command);
+        lh_rights_append_create(role, store->db, store->collection, &command);
+        bson_append_document_end(&list, &command);
+    }
+    bson_append_array_end(&all, &list);
+    char *json = bson_as_relaxed_extended_json(&all, NULL);
+    char *copy = json ? strdup(json) : NULL;
+    if (copy)
+        *ret_json = copy;
+    else
+        outcome = lh_fail_memory(error);
+    bson_free(json);
+    bson_destroy(&all);
+    lh_store_shut(store);
+    lh_store_unref(store);
+    return outcome;
+}

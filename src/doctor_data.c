@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The doctor: the collection, its unique index, and what is stored in it. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "doctor.h"
+
+#define LEAKED_MS    (24 * 3600 * INT64_C(1000)) /* past its end for so long: nobody comes for it any more */
+#define EXAMPLES     3
+#define EXAMPLE_ROOM 80
+
+/* ---- The index -----------------------------------------------------------------------------------------------------*/
+
+static void tell_index(lh_doctor_state *d, const char *what)
+{
+    lh_doctor_tell(d, (lh_kind){"index", LH_SEVERITY_ERROR, LH_CONFIG}, 1,
+                   "put it right, then run the migration (leasehold migrate --dry-run tells what it would do)", "%s",
+                   what);
+}
+
+/* How much stands in the index's way. Who may not look at all of it is told of the index alone. */
+static int count_duplicates(lh_doctor_state *d)
+{
+    lh_migrate_options options = LH_MIGRATE_OPTIONS_INIT;
+    lh_migrate_report report;
+    lh_error why;
+    options.dry_run = true;
+    int outcome = lh_migrate(d->store, &options, &report, &why);
+    if (outcome == LH_OK && report.duplicate_keys > 0)
+        lh_doctor_tell(d, (lh_kind){"duplicates", LH_SEVERITY_ERROR, LH_CONFIG}, report.duplicate_keys,
+                       "leasehold migrate: of each key the document that ends last stays, the others go to the archive",
+                       "%" PRIu64 " %s more than one document, %" PRIu64 " too many in all", report.duplicate_keys,
+                       report.duplicate_keys == 1 ? "key has" : "keys have", report.removed);
+    return outcome == LH_OK || outcome == LH_DENIED || outcome == LH_CONFIG ? LH_OK : lh_doctor_failed(d, &why);
+}
+
+int lh_doctor_index(lh_doctor_state *d)
+{
+    lh_error why;
+    lh_index_state state = LH_INDEX_STATE_NONE;
+    int outcome = lh_index_check_collection(d->store, d->deadline, &why);
+    if (outcome == LH_CONFIG) {
+        lh_doctor_tell(d, (lh_kind){"collection", LH_SEVERITY_ERROR, LH_CONFIG}, 1,
+                       "make an ordinary collection without a collation, or name another one (--collection)", "%s",
+                       why.message);
+        return LH_OK; /* whatever its index is */
+    }
+    if (outcome == LH_OK || outcome == LH_DENIED) /* the runtime's role may not list collections, and need not */
+        outcome = lh_index_look(d->store, d->deadline, &state, &why);
+    if (outcome == LH_CONFIG) {
+        tell_index(d, why.message);
+        return LH_OK;
+    }
+    if (outcome != LH_OK)
+        return lh_doctor_failed(d, &why);
+    if (state == LH_INDEX_STATE_RIGHT)
+        return LH_OK;
+    char what[300];
+    (void)snprintf(what, sizeof what, "%s.%s %s, so nothing is granted", d->store->db, d->store->collection,
+                   state == LH_INDEX_STATE_NO_COLLECTION ? "does not exist, nor does its index"
+                   : state == LH_INDEX_STATE_PLAIN       ? "has an index " LH_INDEX_NAME
+                                                     " that is not unique: a migration goes on, or was interrupted"
+                                                   : "has no unique index on workspace_id");
+    tell_index(d, what);
+    return count_duplicates(d);
+}
+
+/* ---- The documents -------------------------------------------------------------------------------------------------*/
+
+enum { MALFORMED, NO_END, TOO_LONG, LEAKED, OLD, KINDS };
+
+typedef struct {
+    uint64_t n[KINDS];
+    char examples[KINDS][EXAMPLES * EXAMPLE_ROOM];
+} tally;
+
+/* Counts, and keeps the first few keys, cut. */
+static void count(tally *t, int kind, const char *key)
+{
+    char *list = t->examples[kind];
+    size_t len = strlen(list);
+    char cut[EXAMPLE_ROOM - 8];
+    if (t->n[kind]++ >= EXAMPLES)
+        return;
+    (void)snprintf(cut, sizeof cut, "%s", key);
+    lh_cut_utf8(cut, sizeof cut - 4);
+    (void)snprintf(list + len, sizeof t->examples[kind] - len, "%s\"%s%s\"", len ? ", " : "", cut,
+                   strlen(key) > strlen(cut) ? "…" : "");
+}
+
+static int look_at(void *arg, const lh_record *record)
+{
+    tally *t = arg;
+    const lh_holder *holder;
+    int64_t longest = 0;
+    if (record->state == LH_MALFORMED) {
+        count(t, MALFORMED, record->key);
+        return 0;
+    }
+    for (size_t i = 0; (holder = lh_record_holder(record, i)); i++)
+        if (holder->remaining_ms > longest)
+            longest = holder->remaining_ms;
+    if (longest == LH_NEVER)
+        count(t, NO_END, record->key);
+    else if (longest > LH_TTL_MAX_MS)
+        count(t, TOO_LONG, record->key);
+    if (record->expired && record->now_ms - record->released_at_ms > LEAKED_MS)
+        count(t, LEAKED, record->key);
+    if (record->token == 0)
+        count(t, OLD, record->key);
+    return 0;
+}
+
+static void tell(lh_doctor_state *d, const tally *t, int kind, lh_kind as, const char *what_to_do, const char *what)
+{
+    uint64_t n = t->n[kind];
+    if (n > 0)
+        lh_doctor_tell(d, as, n, what_to_do, "%" PRIu64 " %s %s: %s%s", n, n == 1 ? "document" : "documents", what,
+                       t->examples[kind], n > EXAMPLES ? ", …" : "");
+}
+
+int lh_doctor_documents(lh_doctor_state *d)
+{
+    tally t = {0};
+    lh_error why;
+    lh_list_options options = LH_LIST_OPTIONS_INIT;
+    options.free_too = true;
+    int outcome = lh_list(d->store, &options, look_at, &t, &why);
+    if (outcome != LH_OK)
+        return lh_doctor_failed(d, &why);
+    tell(d, &t, MALFORMED, (lh_kind){"malformed", LH_SEVERITY_ERROR, LH_DATA},
+         "leasehold list --malformed tells what is wrong; mend it, or free the key with leasehold break",
+         "cannot be read and count as held");
+    tell(d, &t, NO_END, (lh_kind){"no_end", LH_SEVERITY_WARNING, LH_OK},
+         "if nobody works on it any more, free it with leasehold break; let the older program write an expires_at",
+         "of older programs have no end and are held until somebody deletes or breaks them");
+    tell(d, &t, TOO_LONG, (lh_kind){"too_long", LH_SEVERITY_WARNING, LH_OK},
+         "if nobody works on it any more, free it with leasehold break; look at the clock and the unit (s, ms) of who "
+         "wrote it",
+         "end more than 7 days from now, longer than any lease of ours lasts");
+    tell(d, &t, LEAKED, (lh_kind){"leaked", LH_SEVERITY_WARNING, LH_OK},
+         "leasehold cleanup removes them; let whoever holds leases release them",
+         "ended a day ago or more, and were neither released nor taken over");
+    tell(d, &t, OLD, (lh_kind){"no_token", LH_SEVERITY_NOTE, LH_OK},
+         "nothing: they get one with their next grant; mind the rules for older programs beside ours (README)",
+         "have no fencing token: programs older than Leasehold wrote them");
+    return LH_OK;
+}

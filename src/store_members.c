@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Asking each member by itself: its clock and its version. For the doctor. */
+#include "store_members.h"
+
+#include <mongoc/mongoc.h>
+#include <string.h>
+#include <time.h>
+
+#include "clock.h"
+
+#define SAMPLES 5 /* the one with the shortest round trip counts */
+
+static bool ask(mongoc_client_t *client, uint32_t server, const char *name, bson_t *reply)
+{
+    bson_t *command = BCON_NEW(name, BCON_INT32(1)), options = BSON_INITIALIZER;
+    bson_error_t ignored;
+    BSON_APPEND_INT32(&options, "serverId", (int32_t)server);
+    bool good = mongoc_client_command_with_opts(client, "admin", command, NULL, &options, reply, &ignored);
+    bson_destroy(command);
+    bson_destroy(&options);
+    return good;
+}
+
+static int64_t wall_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Its clock is read somewhere between the sending and the answer: the middle is taken, and half of it is the doubt. */
+static void measure_clock(mongoc_client_t *client, uint32_t server, lh_member *member)
+{
+    int64_t shortest = INT64_MAX;
+    for (int i = 0; i < SAMPLES; i++) {
+        bson_t reply;
+        bson_iter_t time;
+        int64_t sent = lh_clock_ms(), at = wall_ms();
+        bool good = ask(client, server, "hello", &reply);
+        int64_t trip = lh_clock_ms() - sent;
+        if (good && trip < shortest && bson_iter_init_find(&time, &reply, "localTime") &&
+            BSON_ITER_HOLDS_DATE_TIME(&time)) {
+            shortest = trip;
+            member->answers = true;
+            member->offset_ms = bson_iter_date_time(&time) - (at + trip / 2);
+            member->doubt_ms = trip / 2 + 1;
+        }
+        bson_destroy(&reply);
+    }
+}
+
+static void look_at(mongoc_client_t *client, const mongoc_server_description_t *server,
+                    void (*each)(void *arg, const lh_member *member), void *arg)
+{
+    const char *type = mongoc_server_description_type(server);
+    uint32_t id = mongoc_server_description_id(server);
+    lh_member member = {
+        .host = mongoc_server_description_host((mongoc_server_description_t *)(uintptr_t)server)->host_and_port,
+        .bears_data =
+            strcmp(type, "RSPrimary") == 0 || strcmp(type, "RSSecondary") == 0 || strcmp(type, "Standalone") == 0,
+        .is_arbiter = strcmp(type, "RSArbiter") == 0,
+        .version = "",
+    };
+    bson_t reply = BSON_INITIALIZER;
+    if (strcmp(type, "Unknown") != 0)
+        measure_clock(client, id, &member);
+    if (member.answers) {
+        bson_iter_t version;
+        bson_destroy(&reply);
+        if (ask(client, id, "buildInfo", &reply) && bson_iter_init_find(&version, &reply, "version") &&
+            BSON_ITER_HOLDS_UTF8(&version))
+            member.version = bson_iter_utf8(&version, NULL);
+    }
+    each(arg, &member);
+    bson_destroy(&reply);
+}
+
+int lh_store_members(lh_store *store, int64_t deadline, void (*each)(void *arg, const lh_member *member), void *arg,
+                     lh_error *error)
+{
+    int outcome = lh_store_contact(store, deadline, error);
+    if (outcome != LH_OK)
+        return outcome;
+    mongoc_client_t *client = mongoc_client_pool_pop(store->pool);
+    if (!client)
+        return lh_fail(error, LH_UNREACHABLE, "all connections of the store are in use");
+    size_t n;
+    mongoc_server_description_t **servers = mongoc_client_get_server_descriptions(client, &n);
+    for (size_t i = 0; i < n; i++)
+        look_at(client, servers[i], each, arg);
+    mongoc_server_descriptions_destroy_all(servers, n);
+    mongoc_client_pool_push(store->pool, client);
+    return LH_OK;
+}
+
+const char *lh_store_driver(void)
+{
+    return mongoc_get_version();
+}
+
+bool lh_store_is_private(lh_store *store)
+{
+    mongoc_client_t *client = mongoc_client_pool_pop(store->pool);
+    if (!client)
+        return true;
+    const mongoc_uri_t *uri = mongoc_client_get_uri(client);
+    bool is_private = mongoc_uri_get_tls(uri);
+    if (!is_private) {
+        const mongoc_host_list_t *host = mongoc_uri_get_hosts(uri);
+        for (is_private = host != NULL; host && is_private; host = host->next)
+            is_private = host->family == AF_UNIX || strcmp(host->host, "localhost") == 0 ||
+                         strncmp(host->host, "127.", 4) == 0 || strcmp(host->host, "::1") == 0;
+    }
+    mongoc_client_pool_push(store->pool, client);
+    return is_private;
+}
