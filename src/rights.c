@@ -83,7 +83,7 @@ static const char *const role_actions[][PLACES] = {
                        [ON_LOCKS] = "find update remove listIndexes createIndex collMod",
                        [ON_ARCHIVE] = "find insert update",
                        [ON_MIGRATION] = "find insert update remove"},
-    [LH_ROLE_OPS] = {[ON_LOCKS] = "find update remove listIndexes"},
+    [LH_ROLE_OPS] = {[ON_LOCKS] = "find update remove listIndexes changeStream"},
 };
 
 typedef struct {
