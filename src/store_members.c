@@ -28,49 +28,49 @@ static int64_t wall_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Its clock is read somewhere between the sending and the answer: the middle is taken, and half of it is the doubt. */
-static void measure_clock(mongoc_client_t *client, uint32_t server, lh_member *member)
+static bool says(const bson_t *hello, const char *field)
 {
-    int64_t shortest = INT64_MAX;
-    for (int i = 0; i < SAMPLES; i++) {
-        bson_t reply;
-        bson_iter_t time;
-        int64_t sent = lh_clock_ms(), at = wall_ms();
-        bool good = ask(client, server, "hello", &reply);
-        int64_t trip = lh_clock_ms() - sent;
-        if (good && trip < shortest && bson_iter_init_find(&time, &reply, "localTime") &&
-            BSON_ITER_HOLDS_DATE_TIME(&time)) {
-            shortest = trip;
-            member->answers = true;
-            member->offset_ms = bson_iter_date_time(&time) - (at + trip / 2);
-            member->doubt_ms = trip / 2 + 1;
-        }
-        bson_destroy(&reply);
-    }
+    bson_iter_t value;
+    return bson_iter_init_find(&value, hello, field) && bson_iter_as_bool(&value);
 }
 
+/* Its clock is read somewhere between the sending and the answer: the middle is taken, and half of it is the doubt. */
+static bool ask_hello(mongoc_client_t *client, uint32_t server, lh_member *member)
+{
+    bson_t reply;
+    bson_iter_t time;
+    int64_t sent = lh_clock_ms(), at = wall_ms();
+    bool good = ask(client, server, "hello", &reply);
+    int64_t trip = lh_clock_ms() - sent;
+    if (good && (!member->answers || trip / 2 + 1 < member->doubt_ms) &&
+        bson_iter_init_find(&time, &reply, "localTime") && BSON_ITER_HOLDS_DATE_TIME(&time)) {
+        member->answers = true;
+        member->bears_data = says(&reply, "isWritablePrimary") || says(&reply, "secondary");
+        member->is_arbiter = says(&reply, "arbiterOnly");
+        member->offset_ms = bson_iter_date_time(&time) - (at + trip / 2);
+        member->doubt_ms = trip / 2 + 1;
+    }
+    bson_destroy(&reply);
+    return good;
+}
+
+/* What the driver knows of a member may be old, or nothing yet: what it answers now counts. */
 static void look_at(mongoc_client_t *client, const mongoc_server_description_t *server,
                     void (*each)(void *arg, const lh_member *member), void *arg)
 {
-    const char *type = mongoc_server_description_type(server);
     uint32_t id = mongoc_server_description_id(server);
     lh_member member = {
         .host = mongoc_server_description_host((mongoc_server_description_t *)(uintptr_t)server)->host_and_port,
-        .bears_data =
-            strcmp(type, "RSPrimary") == 0 || strcmp(type, "RSSecondary") == 0 || strcmp(type, "Standalone") == 0,
-        .is_arbiter = strcmp(type, "RSArbiter") == 0,
-        .version = "",
-    };
-    bson_t reply = BSON_INITIALIZER;
-    if (strcmp(type, "Unknown") != 0)
-        measure_clock(client, id, &member);
-    if (member.answers) {
-        bson_iter_t version;
-        bson_destroy(&reply);
-        if (ask(client, id, "buildInfo", &reply) && bson_iter_init_find(&version, &reply, "version") &&
-            BSON_ITER_HOLDS_UTF8(&version))
-            member.version = bson_iter_utf8(&version, NULL);
-    }
+        .version = ""};
+    bson_t reply;
+    bson_iter_t version;
+    for (int i = 0; i < SAMPLES && ask_hello(client, id, &member); i++)
+        ;
+    bool told = member.answers && ask(client, id, "buildInfo", &reply);
+    if (!member.answers)
+        bson_init(&reply);
+    if (told && bson_iter_init_find(&version, &reply, "version") && BSON_ITER_HOLDS_UTF8(&version))
+        member.version = bson_iter_utf8(&version, NULL);
     each(arg, &member);
     bson_destroy(&reply);
 }
