@@ -33,6 +33,8 @@ static void forward_log(mongoc_log_level_t level, const char *domain, const char
 {
     (void)unused;
     (void)domain;
+    if (lh_store_uri_is_parsing())
+        message = "what the driver says of a part of the connection string is left out: it may quote a password";
     if (driver_log.fn)
         driver_log.fn(driver_log.arg, (int)level, message);
 }

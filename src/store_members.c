@@ -8,7 +8,8 @@
 
 #include "clock.h"
 
-#define SAMPLES 5 /* the one with the shortest round trip counts */
+#define SAMPLES   5    /* the one with the shortest round trip counts */
+#define MOMENT_MS 1500 /* for members that were not heard from yet */
 
 static bool ask(mongoc_client_t *client, uint32_t server, const char *name, bson_t *reply)
 {
@@ -75,22 +76,76 @@ static void look_at(mongoc_client_t *client, const mongoc_server_description_t *
     bson_destroy(&reply);
 }
 
+static bool is_described(mongoc_server_description_t **servers, size_t n, const char *host)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(mongoc_server_description_host(servers[i])->host_and_port, host) == 0)
+            return true;
+    return false;
+}
+
+/* Those in the primary's list that the driver has not heard from. Gives them to `each` (may be NULL), and counts them. */
+static size_t each_silent(const bson_t *hello, mongoc_server_description_t **servers, size_t n,
+                          void (*each)(void *arg, const lh_member *member), void *arg)
+{
+    static const char *const lists[] = {"hosts", "passives", "arbiters"};
+    size_t silent = 0;
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        bson_iter_t list, host;
+        if (!bson_iter_init_find(&list, hello, lists[i]) || !bson_iter_recurse(&list, &host))
+            continue;
+        while (bson_iter_next(&host)) {
+            lh_member member = {.host = BSON_ITER_HOLDS_UTF8(&host) ? bson_iter_utf8(&host, NULL) : "?",
+                                .bears_data = strcmp(lists[i], "arbiters") != 0,
+                                .is_arbiter = strcmp(lists[i], "arbiters") == 0,
+                                .version = ""};
+            if (is_described(servers, n, member.host))
+                continue;
+            silent++;
+            if (each)
+                each(arg, &member);
+        }
+    }
+    return silent;
+}
+
+/* The driver is content with a primary; the others it hears from in the background. They get a moment. */
+static mongoc_server_description_t **describe_all(mongoc_client_t *client, const bson_t *hello, size_t *ret_n)
+{
+    int64_t until = lh_clock_ms() + MOMENT_MS;
+    for (;;) {
+        mongoc_server_description_t **servers = mongoc_client_get_server_descriptions(client, ret_n);
+        if (each_silent(hello, servers, *ret_n, NULL, NULL) == 0 || lh_clock_ms() >= until)
+            return servers;
+        mongoc_server_descriptions_destroy_all(servers, *ret_n);
+        lh_clock_sleep(20);
+    }
+}
+
 int lh_store_members(lh_store *store, int64_t deadline, void (*each)(void *arg, const lh_member *member), void *arg,
                      lh_error *error)
 {
     int outcome = lh_store_contact(store, deadline, error);
     if (outcome != LH_OK)
         return outcome;
-    mongoc_client_t *client = mongoc_client_pool_pop(store->pool);
-    if (!client)
-        return lh_fail(error, LH_UNREACHABLE, "all connections of the store are in use");
+    bson_error_t why = {0};
     size_t n;
-    mongoc_server_description_t **servers = mongoc_client_get_server_descriptions(client, &n);
-    for (size_t i = 0; i < n; i++)
-        look_at(client, servers[i], each, arg);
-    mongoc_server_descriptions_destroy_all(servers, n);
-    mongoc_client_pool_push(store->pool, client);
-    return LH_OK;
+    mongoc_client_t *client = mongoc_client_pool_pop(store->pool);
+    mongoc_server_description_t *primary = client ? mongoc_client_select_server(client, true, NULL, &why) : NULL;
+    if (primary) {
+        const bson_t *hello = mongoc_server_description_hello_response(primary);
+        mongoc_server_description_t **servers = describe_all(client, hello, &n);
+        for (size_t i = 0; i < n; i++)
+            look_at(client, servers[i], each, arg);
+        (void)each_silent(hello, servers, n, each, arg);
+        mongoc_server_descriptions_destroy_all(servers, n);
+    } else {
+        outcome = lh_fail(error, LH_UNREACHABLE, "no primary can be asked: %s", why.message);
+    }
+    mongoc_server_description_destroy(primary);
+    if (client)
+        mongoc_client_pool_push(store->pool, client);
+    return outcome;
 }
 
 const char *lh_store_driver(void)

@@ -7,15 +7,15 @@
 
 typedef struct lh_member {
     const char *host;    /* "db0:27017" */
-    bool answers;        /* the rest is known only then */
-    bool bears_data;     /* it can become primary, or at least acknowledge: primary, secondary, or a standalone */
+    bool bears_data;     /* primary, secondary, or a standalone; of one that does not answer: it should be */
     bool is_arbiter;     /* votes, and keeps nothing */
+    bool answers;        /* the rest is known only then */
     int64_t offset_ms;   /* its clock less this machine's */
     int64_t doubt_ms;    /* by how much that may be wrong: half of the round trip */
     const char *version; /* "6.0.5"; "" where it does not tell */
 } lh_member;
 
-/* Gives each member that the driver knows of. LH_OK, or what lh_store_contact() returns. */
+/* Gives each member that the primary lists (hidden ones are not). LH_OK, LH_UNREACHABLE, or what lh_store_contact() returns. */
 int lh_store_members(lh_store *store, int64_t deadline, void (*each)(void *arg, const lh_member *member), void *arg,
                      lh_error *error);
 

@@ -94,12 +94,27 @@ static bool bound_all(mongoc_uri_t *uri, const lh_store_options *options, int64_
     return good;
 }
 
+static _Thread_local bool parsing;
+
+bool lh_store_uri_is_parsing(void)
+{
+    return parsing;
+}
+
+static mongoc_uri_t *parse_quietly(const char *text)
+{
+    bson_error_t ignored; /* it may quote the password */
+    parsing = true;
+    mongoc_uri_t *uri = mongoc_uri_new_with_error(text, &ignored);
+    parsing = false;
+    return uri;
+}
+
 int lh_store_uri_parse(const lh_store_options *options, int64_t socket_timeout_ms, mongoc_uri_t **ret_uri,
                        lh_error *error)
 {
-    bson_error_t ignored; /* it may quote the password */
     const char *fault = userinfo_fault(options->uri);
-    mongoc_uri_t *uri = fault ? NULL : mongoc_uri_new_with_error(options->uri, &ignored);
+    mongoc_uri_t *uri = fault ? NULL : parse_quietly(options->uri);
     if (!uri)
         return lh_fail(error, LH_CONFIG, "the connection string does not parse: %s",
                        fault ? fault : likely_fault(options->uri));

@@ -15,6 +15,9 @@ struct _mongoc_uri_t;
 int lh_store_uri_parse(const lh_store_options *options, int64_t socket_timeout_ms, struct _mongoc_uri_t **ret_uri,
                        lh_error *error);
 
+/* Does this thread let the driver read a URI just now? What the driver logs meanwhile quotes it. */
+bool lh_store_uri_is_parsing(void);
+
 /* LH_CONFIG: the URI switches off a check of TLS and that is not allowed, or names a file that cannot be read. */
 int lh_store_tls_check(const struct _mongoc_uri_t *uri, bool allow_insecure, lh_error *error);
 

@@ -180,7 +180,7 @@ LH_API int lh_store_open(const lh_store_options *options, lh_store **ret_store, 
 LH_API void lh_store_close(lh_store *store);
 
 /* What the MongoDB driver has to say (it logs to stderr by default): `fn` gets each line instead, from any thread; NULL
- * drops them. Process-wide, so for programs, not for libraries; call it before the first store is opened. */
+ * drops them. Lines that would quote a connection string are replaced; without this call the driver prints them. Process-wide, so for programs, not for libraries; call it before the first store is opened. */
 LH_API void lh_driver_log(void (*fn)(void *arg, int level, const char *line), void *arg);
 
 /* ---- Keys ----------------------------------------------------------------------------------------------------------

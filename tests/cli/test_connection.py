@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import BINARY, URI, wait_until
+from conftest import BINARY, URI, Cli, wait_until
 
 CANARY = "canary-9d1f"
 
@@ -44,6 +44,100 @@ def test_an_unreachable_server_s_password_is_not_shown(offline):
     result = offline("--json", "--verbose", "status", "k", "--timeout", "500ms", "--uri", f"mongodb://u:{CANARY}@127.0.0.1:1/")
     assert result.exit == 69
     assert CANARY not in result.out + result.err
+
+
+# Connection strings with a password, by what is wrong with them.
+CANARY_URIS = {
+    "a server that is not there": f"mongodb://u:{CANARY}@127.0.0.1:1/",
+    "several that are not there": f"mongodb://u:{CANARY}@127.0.0.1:1,127.0.0.1:2,[::1]:3/?replicaSet=rs",
+    "a name that is none": f"mongodb://u:{CANARY}@nobody.invalid/",
+    "an SRV name that is none": f"mongodb+srv://u:{CANARY}@nobody.invalid/",
+    "an SRV name without dots": f"mongodb+srv://u:{CANARY}@host/",
+    "an SRV name with a port": f"mongodb+srv://u:{CANARY}@a.b.invalid:27017/",
+    "another scheme": f"http://u:{CANARY}@host/",
+    "no scheme": f"u:{CANARY}@host",
+    "a scheme with a slip": f"mongdb://u:{CANARY}@host/",
+    "one slash": f"mongodb:/u:{CANARY}@host/",
+    "no host": f"mongodb://u:{CANARY}@",
+    "no host, a path": f"mongodb://u:{CANARY}@/db",
+    "a port that is none": f"mongodb://u:{CANARY}@host:port/",
+    "a port that is too big": f"mongodb://u:{CANARY}@host:99999/",
+    "the at forgotten": f"mongodb://u:{CANARY}host/",
+    "the host forgotten": f"mongodb://u:{CANARY}",
+    "a raw at": f"mongodb://u:{CANARY}@x@host/",
+    "an at and a slash": f"mongodb://u:a@b/{CANARY}@host/",
+    "a raw slash": f"mongodb://u:{CANARY}/x@host/",
+    "a raw colon": f"mongodb://u:{CANARY}:x@127.0.0.1:1/",
+    "a raw question mark": f"mongodb://u:{CANARY}?x@host/",
+    "a raw hash": f"mongodb://u:{CANARY}#x@host/",
+    "a raw bracket": f"mongodb://u:[{CANARY}@host/",
+    "a raw percent": f"mongodb://u:{CANARY}%@host/",
+    "a percent code that is none": f"mongodb://u:{CANARY}%zz@host/",
+    "a percent code of NUL": f"mongodb://u:{CANARY}%00@host/",
+    "a percent code that is no UTF-8": f"mongodb://u:{CANARY}%ff@host/",
+    "a control character": f"mongodb://u:{CANARY}\x07@host/",
+    "an empty user": f"mongodb://:{CANARY}@127.0.0.1:1/",
+    "no slash before the options": f"mongodb://u:{CANARY}@host?w=majority",
+    "an option without a value": f"mongodb://u:{CANARY}@host/?replicaSet",
+    "an option that nobody knows": f"mongodb://u:{CANARY}@127.0.0.1:1/?passwort={CANARY}",
+    "an option with a bad value": f"mongodb://u:{CANARY}@127.0.0.1:1/?connectTimeoutMS={CANARY}",
+    "a database that is none": f"mongodb://u:{CANARY}@127.0.0.1:1/a$b",
+    "the password in the database": f"mongodb://127.0.0.1:1/{CANARY}.x",
+    "a weak write concern": f"mongodb://u:{CANARY}@h/?w=1",
+    "a write concern that is none": f"mongodb://u:{CANARY}@h/?w=1&journal=true",
+    "a mechanism that is none": f"mongodb://u:{CANARY}@127.0.0.1:1/?authMechanism={CANARY}",
+    "a mechanism with properties": f"mongodb://u:{CANARY}@127.0.0.1:1/?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_SESSION_TOKEN:{CANARY}",
+    "a proxy's password": f"mongodb://127.0.0.1:1/?proxyHost=127.0.0.1&proxyPort=2&proxyUsername=u&proxyPassword={CANARY}",
+    "the key file's password": f"mongodb://127.0.0.1:1/?tls=true&tlsCertificateKeyFile=/nowhere&tlsCertificateKeyFilePassword={CANARY}",
+    "TLS that checks nothing": f"mongodb://u:{CANARY}@h/?tls=true&tlsInsecure=true",
+    "TLS options at odds": f"mongodb://u:{CANARY}@127.0.0.1:1/?tls=true&tlsInsecure=true&tlsAllowInvalidHostnames=false",
+    "a very long one": f"mongodb://u:{CANARY}{'x' * 9000}@127.0.0.1:1/",
+    "two of them": f"mongodb://u:{CANARY}@127.0.0.1:1/ mongodb://u:{CANARY}@127.0.0.1:1/",
+}
+
+
+@pytest.mark.parametrize("way", ["flag", "flag=", "environment", "other environment", "file", "stdin"])
+def test_no_way_of_giving_a_uri_shows_its_password(offline, tmp_path, way):
+    """In nothing that is printed; and on the command line only for the moment until it is read (a flag), or not at all."""
+    started = {}
+    for i, (fault, uri) in enumerate(CANARY_URIS.items()):
+        (tmp_path / f"uri{i}").write_text(uri + "\n")
+        args, env = {"flag": (["--uri", uri], {}), "flag=": ([f"--uri={uri}"], {}),
+                     "environment": ([], {"LEASEHOLD_URI": uri}), "other environment": ([], {"MONGODB_URI": uri}),
+                     "file": (["--uri-file", str(tmp_path / f"uri{i}")], {}), "stdin": (["--uri-file", "-"], {})}[way]
+        with open(tmp_path / f"uri{i}") as file:
+            started[fault] = offline.start("--json", "--verbose", "status", "k", "--timeout", "400ms", *args, env=env, stdin=file)
+        if len(started) % 8 == 0:
+            started[fault].wait(30)
+    for fault, process in started.items():
+        out, err = process.communicate(timeout=30)
+        assert process.returncode in (64, 69, 77, 78), (fault, out, err)
+        assert CANARY not in out + err, (fault, out, err)
+        assert out.count("\n") == 1, fault
+
+
+@pytest.mark.parametrize("options", [["--json"], ["--verbose"], []])
+def test_a_server_s_refusal_does_not_show_the_password(options):
+    """It answers, and knows no such user."""
+    uri = f"mongodb://u:{CANARY}@" + URI.split("//")[1]
+    for command in (["status", "k"], ["doctor"], ["migrate", "--yes"], ["run", "k", "--", "true"]):
+        result = Cli(uri, "cli_none")(*options, *command)
+        assert result.exit == 77, result
+        assert CANARY not in result.out + result.err, result
+
+
+@pytest.mark.parametrize("way", ["environment", "file", "stdin"])
+def test_the_command_line_never_holds_what_came_another_way(offline, tmp_path, way):
+    uri, file = CANARY_URIS["a server that is not there"], tmp_path / "uri"
+    file.write_text(uri)
+    args = {"environment": [], "file": ["--uri-file", str(file)], "stdin": ["--uri-file", "-"]}[way]
+    with open(file) as stdin:
+        process = offline.start("status", "k", "--timeout", "1s", *args, stdin=stdin,
+                                env={"LEASEHOLD_URI": uri} if way == "environment" else {})
+        while process.poll() is None:
+            assert CANARY.encode() not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
+            time.sleep(0.02)
+    process.communicate()
 
 
 def test_the_process_list_does_not_show_the_uri_or_the_lease(cli):

@@ -2,9 +2,13 @@
  * Invariant 8: every string of a caller is data. What is stored is what was given, to the byte. */
 #include "live.h"
 
+#include <pthread.h>
+
 #include "pipeline.h"
 
-#define RANDOM 10000
+#define RANDOM  3000
+#define KEYS    2000 /* of the corpus: five strings each */
+#define THREADS 8
 
 static const char *const nasty[] = {
     "$token",
@@ -190,12 +194,118 @@ static void test_random_strings_are_stored_as_given(void **state)
     lh_pipelines_free(pipelines);
 }
 
+/* ---- A corpus of 10,000 strings, through the library -----------------------------------------------------------------*/
+
+typedef struct {
+    char key[LH_KEY_MAX + 1], owner[LH_OWNER_MAX + 1], purpose[LH_TEXT_MAX + 1], by[LH_OWNER_MAX + 1],
+        reason[LH_TEXT_MAX + 1];
+} five;
+
+/* Nasty as it is, nasty amid others, random, or random up to the greatest length: the same for the same index. */
+static void corpus_text(uint64_t *seed, char *ret_text, size_t max)
+{
+    unsigned way = roll(seed, 4);
+    const char *one = nasty[roll(seed, sizeof nasty / sizeof *nasty)];
+    char piece[96];
+    size_t len = 0;
+    ret_text[0] = '\0';
+    if (way < 2)
+        len = (size_t)snprintf(ret_text, max + 1, "%s", one);
+    while (way > 0 && len + sizeof piece < max + 1 && (way == 3 || len < 100)) {
+        random_text(seed, piece, sizeof piece);
+        len += (size_t)snprintf(ret_text + len, max + 1 - len, "%s", piece);
+    }
+}
+
+static void corpus_five(unsigned i, five *ret_five)
+{
+    uint64_t seed = 1000003u * (i + 1);
+    char text[LH_KEY_MAX - 8 + 1];
+    corpus_text(&seed, text, LH_KEY_MAX - 8);
+    (void)snprintf(ret_five->key, sizeof ret_five->key, i % 2 ? "%s %u" : "%s.%u", text, i); /* each key once */
+    corpus_text(&seed, ret_five->owner, LH_OWNER_MAX);
+    corpus_text(&seed, ret_five->purpose, LH_TEXT_MAX);
+    corpus_text(&seed, ret_five->by, LH_OWNER_MAX);
+    corpus_text(&seed, ret_five->reason, LH_TEXT_MAX);
+}
+
+typedef struct {
+    ground *g;
+    unsigned first;
+    lh_error error; /* code LH_OK: none */
+} worker;
+
+static void *store_fives(void *arg)
+{
+    worker *w = arg;
+    five f;
+    for (unsigned i = w->first; i < KEYS && w->error.code == LH_OK; i += THREADS) {
+        corpus_five(i, &f);
+        lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
+        options.by_hand = true;
+        options.owner = f.owner;
+        options.purpose = f.purpose;
+        options.mode = i % 3 ? LH_EXCLUSIVE : LH_SHARED;
+        lh_break_options breaking = LH_BREAK_OPTIONS_INIT;
+        breaking.by = f.by;
+        breaking.reason = f.reason;
+        lh_lease *lease = NULL;
+        if (lh_acquire(w->g->store, f.key, &options, &lease, NULL, &w->error) == LH_OK &&
+            (i % 4 || lh_lease_renew(lease, 0, NULL, &w->error) == LH_OK))
+            (void)lh_break(w->g->store, f.key, &breaking, NULL, &w->error);
+        lh_lease_free(lease);
+    }
+    return NULL;
+}
+
+static void expect_text_at(const bson_t *document, const char *path, const char *given)
+{
+    bson_iter_t top, value;
+    uint32_t len;
+    assert_true(bson_iter_init(&top, document) && bson_iter_find_descendant(&top, path, &value));
+    assert_true(BSON_ITER_HOLDS_UTF8(&value));
+    const char *stored = bson_iter_utf8(&value, &len);
+    assert_int_equal(len, strlen(given));
+    assert_memory_equal(stored, given, len);
+}
+
+static void test_a_corpus_is_stored_as_given(void **state)
+{
+    ground *g = *state;
+    pthread_t threads[THREADS];
+    worker workers[THREADS] = {{0}};
+    for (unsigned t = 0; t < THREADS; t++) {
+        workers[t] = (worker){.g = g, .first = t};
+        assert_int_equal(pthread_create(&threads[t], NULL, store_fives, &workers[t]), 0);
+    }
+    for (unsigned t = 0; t < THREADS; t++)
+        assert_int_equal(pthread_join(threads[t], NULL), 0);
+    for (unsigned t = 0; t < THREADS; t++)
+        if (workers[t].error.code != LH_OK)
+            fail_msg("%s", workers[t].error.message);
+    assert_int_equal(count_documents(g), KEYS);
+    for (unsigned i = 0; i < KEYS; i++) {
+        five f;
+        corpus_five(i, &f);
+        bson_t *document = document_of(g, f.key);
+        assert_non_null(document);
+        expect_text_at(document, "_id", f.key);
+        expect_text_at(document, "workspace_id", f.key);
+        expect_text_at(document, "purpose", f.purpose);
+        expect_text_at(document, "released.owner", f.owner);
+        expect_text_at(document, "released.by", f.by);
+        expect_text_at(document, "released.reason", f.reason);
+        bson_destroy(document);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         live_test(test_nasty_strings_are_names),
         live_test(test_the_longest_strings_fit),
         live_test(test_random_strings_are_stored_as_given),
+        live_test(test_a_corpus_is_stored_as_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

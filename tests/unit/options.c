@@ -134,6 +134,16 @@ static void test_uris_that_do_not_parse_never_show_the_password(void **state)
         "mongodb://user:c4n4ry@host/?w=1",
         "mongodb://user:c4n4ry@a,b/?directConnection=true",
         "mongodb://user:c4n4ry@host/?replicaSet=",
+        "mongodb://u:p@host/?nonsense=c4n4ry",
+        "mongodb://u:p@host/?connectTimeoutMS=c4n4ry",
+        "mongodb://u:p@host/?authMechanism=c4n4ry",
+        "mongodb://u:p@host/?authMechanismProperties=c4n4ry",
+        "mongodb://u:p@host/?readPreferenceTags=c4n4ry",
+        "mongodb://u:p@host/?tls=c4n4ry",
+        "mongodb://u:p@host/?tls=true&tlsCertificateKeyFile=/nowhere&tlsCertificateKeyFilePassword=c4n4ry",
+        "mongodb://u:p@host/?c4n4ry",
+        "mongodb://u:c4n4ry@h/?tls=true&ssl=false",
+        "mongodb://u:c4n4ry@h/?tlsInsecure=true",
         "c4n4ry",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -154,7 +164,31 @@ static void test_uris_that_do_not_parse_never_show_the_password(void **state)
         if (given_away)
             fail_msg("the driver's log gives away %s", bad[i]);
     }
+    assert_int_equal(given_away, 0); /* also of those that the driver took */
     lh_driver_log(NULL, NULL);
+}
+
+static void test_tls_that_checks_less_is_refused(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"tlsInsecure", "tlsAllowInvalidCertificates", "tlsAllowInvalidHostnames",
+                                        "tlsDisableOCSPEndpointCheck", "tlsDisableCertificateRevocationCheck"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char uri[128];
+        lh_store *store = NULL;
+        lh_store_options o = good();
+        o.uri = uri;
+        (void)snprintf(uri, sizeof uri, "mongodb://127.0.0.1:9/?tls=true&%s=true", names[i]);
+        expect_refused(&o, LH_CONFIG, names[i]);
+        expect_refused(&o, LH_CONFIG, "allow_insecure_tls");
+        o.allow_insecure_tls = true;
+        assert_int_equal(lh_store_open(&o, &store, NULL), LH_OK);
+        lh_store_close(store);
+        o.allow_insecure_tls = false;
+        (void)snprintf(uri, sizeof uri, "mongodb://127.0.0.1:9/?tls=true&%s=false", names[i]);
+        assert_int_equal(lh_store_open(&o, &store, NULL), LH_OK);
+        lh_store_close(store);
+    }
 }
 
 static void test_likely_faults_are_named(void **state)
@@ -258,6 +292,7 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_weak_write_concerns_are_refused),
         cmocka_unit_test(test_uris_that_do_not_parse_never_show_the_password),
+        cmocka_unit_test(test_tls_that_checks_less_is_refused),
         cmocka_unit_test(test_likely_faults_are_named),
         cmocka_unit_test(test_null_is_taken_where_it_is_documented),
         cmocka_unit_test(test_bad_arguments_of_calls_are_refused_without_a_server),
