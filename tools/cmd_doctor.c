@@ -9,8 +9,8 @@
 #include "json.h"
 
 typedef struct {
-    const struct out *out;
     bson_t json, list; /* with --json */
+    const struct out *out;
     uint32_t n, warnings, errors;
     int exit;
 } visit;
