@@ -4,10 +4,10 @@ import os
 import socket
 import ssl
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
+from tunnel import Served
 
 
 def start(name, *options):
@@ -26,7 +26,7 @@ def folder_of(uri):
     return Path(uri.split("tlsCAFile=")[1].split("&")[0]).parent.parent
 
 
-class Impostor:
+class Impostor(Served):
     """Speaks TLS with a certificate of its own, and nothing after that."""
 
     def __init__(self, certificate):
@@ -34,26 +34,16 @@ class Impostor:
         self.context.load_cert_chain(certificate)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        self.closed = False
         self.heard = b""
 
-    def __enter__(self):
-        self.thread = threading.Thread(target=self.serve)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.closed = True
-        self.thread.join()
-        self.listener.close()
-
     def serve(self):
-        self.listener.settimeout(0.05)
-        while not self.closed:
-            try:
-                connection, _ = self.listener.accept()
-                connection.settimeout(1)
-                with self.context.wrap_socket(connection, server_side=True) as secured:
-                    self.heard += secured.recv(4096)
-            except OSError:
-                continue
+        with self.listener:
+            self.listener.settimeout(0.05)
+            while not self.closed:
+                try:
+                    connection, _ = self.listener.accept()
+                    connection.settimeout(1)
+                    with self.context.wrap_socket(connection, server_side=True) as secured:
+                        self.heard += secured.recv(4096)
+                except OSError:
+                    continue

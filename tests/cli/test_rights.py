@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Credentials: wrong ones, and too few rights. Needs LEASEHOLD_MONGOD to start a server with access control."""
-import os
 import secrets
-import subprocess
 
 import pymongo
 import pytest
+import servers
 from conftest import Cli
 
 PASSWORD = "canary-77aa"
@@ -14,14 +13,9 @@ PASSWORD = "canary-77aa"
 @pytest.fixture(scope="module")
 def guarded():
     """A server with access control; the URI of its root."""
-    script = os.environ.get("LEASEHOLD_MONGOD")
-    if not script:
-        pytest.skip("LEASEHOLD_MONGOD does not name scripts/mongod")
-    name = f"cli-auth-{os.getpid()}"
-    up = subprocess.run([script, "up", "standalone", "--auth", "--name", name, "--end-with", str(os.getpid())], check=True,
-                        capture_output=True, text=True)
-    yield up.stdout.strip()
-    subprocess.run([script, "down", "--name", name], check=True, capture_output=True)
+    uri, end = servers.start("cli-auth", "standalone", "--auth")
+    yield uri
+    end()
 
 
 @pytest.fixture

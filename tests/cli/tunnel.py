@@ -6,17 +6,10 @@ import threading
 import urllib.parse
 
 
-class Tunnel:
-    def __init__(self, uri):
-        parts = urllib.parse.urlsplit(uri.replace("mongodb://", "http://").split(",")[0])
-        self.target = (parts.hostname, parts.port or 27017)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.uri = f"mongodb://127.0.0.1:{self.listener.getsockname()[1]}/?directConnection=true"
-        self.frozen = self.closed = False
-        self.sockets = []
-        self.lock = threading.Lock()
-
+class Served:
+    """Something that listens, as long as it is entered: `serve` runs in a thread of its own until `closed`."""
     def __enter__(self):
+        self.closed = False
         self.thread = threading.Thread(target=self.serve)
         self.thread.start()
         return self
@@ -24,6 +17,17 @@ class Tunnel:
     def __exit__(self, *_):
         self.closed = True
         self.thread.join()
+
+
+class Tunnel(Served):
+    def __init__(self, uri):
+        parts = urllib.parse.urlsplit(uri.replace("mongodb://", "http://").split(",")[0])
+        self.target = (parts.hostname, parts.port or 27017)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.uri = f"mongodb://127.0.0.1:{self.listener.getsockname()[1]}/?directConnection=true"
+        self.frozen = False
+        self.sockets = []
+        self.lock = threading.Lock()
 
     def freeze(self):
         self.frozen = True
