@@ -53,8 +53,20 @@ void lh_doc_each_grant(const bson_t *document, void (*each)(void *arg, const lh_
 int64_t lh_doc_place(const bson_t *document);
 int64_t lh_doc_waiting(const bson_t *document);
 
-/* The whole record of a stored document (the server's clock, `now_ms`, says who is alive). NULL: out of memory. */
+/* The whole record of a stored document (the server's clock, `now_ms`, says who is alive; LH_DOC_ALL: also the dead). NULL: out
+ * of memory. */
+#define LH_DOC_ALL INT64_MIN
 lh_record *lh_doc_record(const bson_t *document, int64_t now_ms, int64_t grace_ms);
+
+/* What such a record knows besides, for the library alone: lease ids are nobody else's business. Borrowed from the record. */
+typedef struct lh_doc_mark {
+    const char *id;
+    int64_t renewed_at_ms;
+} lh_doc_mark;
+
+lh_doc_mark lh_doc_holder_mark(const lh_record *record, size_t i);
+const char *lh_doc_waiter_id(const lh_record *record, size_t i);
+const char *lh_doc_released_id(const lh_record *record);
 
 /* The record of the document that a findAndModify returned, in which only the caller's own entries of the maps are left. */
 lh_record *lh_doc_reply_record(const bson_t *document, int64_t grace_ms);

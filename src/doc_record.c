@@ -9,9 +9,20 @@
 /* The record and all that it points to, in one piece of memory: strings go one after the other into `text`, which has room
  * for every string of the document. */
 typedef struct {
+    lh_holder public;
+    lh_doc_mark mark;
+} holder_box;
+
+typedef struct {
+    lh_waiter public;
+    const char *id;
+} waiter_box;
+
+typedef struct {
     lh_record record;
-    lh_holder *holders;
-    lh_waiter *waiters;
+    const char *released_id;
+    holder_box *holders;
+    waiter_box *waiters;
     size_t n_holders, n_waiters;
     char *text;
     char problem[128];
@@ -33,16 +44,17 @@ static size_t count_entries(const bson_t *document, const char *map)
 static box *box_new(const bson_t *document)
 {
     size_t holders = count_entries(document, "shared") + 1, waiters = count_entries(document, "waiters");
-    size_t head = sizeof(box) + holders * sizeof(lh_holder) + waiters * sizeof(lh_waiter);
+    size_t head = sizeof(box) + holders * sizeof(holder_box) + waiters * sizeof(waiter_box);
     box *b = malloc(head + document->len + TEXT_SLACK);
     if (!b)
         return NULL;
     memset(b, 0, head);
-    b->holders = (lh_holder *)(b + 1);
-    b->waiters = (lh_waiter *)(b->holders + holders);
+    b->holders = (holder_box *)(b + 1);
+    b->waiters = (waiter_box *)(b->holders + holders);
     b->text = (char *)(b->waiters + waiters);
     lh_record *r = &b->record;
-    r->key = r->problem = r->released_how = r->released_owner = r->released_by = r->released_reason = "";
+    r->key = r->problem = r->released_how = r->released_owner = r->released_by = r->released_reason = b->released_id =
+        "";
     return b;
 }
 
@@ -107,9 +119,13 @@ static const char *get_owner(box *b, const bson_iter_t *object)
     return owner;
 }
 
-static void add_holder(box *b, const bson_iter_t *object, int mode, int64_t now_ms)
+/* `id`: of a reader, whose entry's name it is; NULL: the object says it. */
+static void add_holder(box *b, const bson_iter_t *object, const char *id, int mode, int64_t now_ms)
 {
-    lh_holder *h = &b->holders[b->n_holders++];
+    lh_doc_mark *mark = &b->holders[b->n_holders].mark;
+    lh_holder *h = &b->holders[b->n_holders++].public;
+    *mark = (lh_doc_mark){.id = id ? keep(b, id, strlen(id)) : get_string(b, object, "id"),
+                          .renewed_at_ms = get_date(object, "renewed_at")};
     *h = (lh_holder){.owner = get_owner(b, object),
                      .host = get_string(b, object, "host"),
                      .purpose = get_string(b, object, "purpose"),
@@ -142,6 +158,7 @@ static void read_released(box *b, const bson_t *document)
     if (!bson_iter_init_find(&released, document, "released") || !BSON_ITER_HOLDS_DOCUMENT(&released))
         return;
     const char *how = get_string(b, &released, "how");
+    b->released_id = get_string(b, &released, "id");
     set_released(b, how, get_string(b, &released, "owner"), get_string(b, &released, "by"),
                  get_string(b, &released, "reason"), get_date(&released, "at"));
 }
@@ -185,8 +202,8 @@ static void read_readers(box *b, const bson_t *document, int64_t now_ms, int64_t
     while (bson_iter_next(&entry)) {
         if (!BSON_ITER_HOLDS_DOCUMENT(&entry))
             continue;
-        add_holder(b, &entry, LH_SHARED, now_ms);
-        if (b->holders[b->n_holders - 1].remaining_ms <= -grace_ms)
+        add_holder(b, &entry, bson_iter_key(&entry), LH_SHARED, now_ms);
+        if (b->holders[b->n_holders - 1].public.remaining_ms <= -grace_ms)
             b->n_holders--;
     }
 }
@@ -199,14 +216,19 @@ static void read_waiters(box *b, const bson_t *document, int64_t now_ms)
         return;
     while (bson_iter_next(&entry)) {
         int64_t age_ms;
-        if (!BSON_ITER_HOLDS_DOCUMENT(&entry) || __builtin_sub_overflow(now_ms, get_date(&entry, "beat_at"), &age_ms) ||
-            age_ms >= get_number(&entry, "claim_ms") || age_ms < -3600000) /* as in pipeline.c */
+        if (!BSON_ITER_HOLDS_DOCUMENT(&entry))
+            continue;
+        bool dead = __builtin_sub_overflow(now_ms, get_date(&entry, "beat_at"), &age_ms) ||
+                    age_ms >= get_number(&entry, "claim_ms") || age_ms < -3600000; /* as in pipeline.c */
+        if (dead && now_ms != LH_DOC_ALL)
             continue;
         const char *mode = get_string(b, &entry, "mode");
-        b->waiters[b->n_waiters++] = (lh_waiter){.owner = get_owner(b, &entry),
-                                                 .purpose = get_string(b, &entry, "purpose"),
-                                                 .mode = strcmp(mode, "shared") == 0 ? LH_SHARED : LH_EXCLUSIVE,
-                                                 .since_ms = get_date(&entry, "since")};
+        waiter_box *w = &b->waiters[b->n_waiters++];
+        w->public = (lh_waiter){.owner = get_owner(b, &entry),
+                                .purpose = get_string(b, &entry, "purpose"),
+                                .mode = strcmp(mode, "shared") == 0 ? LH_SHARED : LH_EXCLUSIVE,
+                                .since_ms = get_date(&entry, "since")};
+        w->id = keep(b, bson_iter_key(&entry), strlen(bson_iter_key(&entry)));
     }
 }
 
@@ -227,14 +249,14 @@ static void read_holders(box *b, const bson_t *document, bool whole, int64_t now
     (void)bson_iter_init_find(&top, wrapped, "d");
     bool readers = is_held_by_readers(document);
     if (r->state == LH_MALFORMED) {
-        add_holder(b, &top, LH_EXCLUSIVE, now_ms);
+        add_holder(b, &top, NULL, LH_EXCLUSIVE, now_ms);
     } else if (readers && whole) {
         read_readers(b, document, now_ms, grace_ms);
     } else if (!freed) {
-        add_holder(b, &top, readers ? LH_SHARED : LH_EXCLUSIVE, now_ms);
+        add_holder(b, &top, NULL, readers ? LH_SHARED : LH_EXCLUSIVE, now_ms);
     }
     if (r->state != LH_MALFORMED) {
-        lh_holder *h = b->n_holders > 0 ? &b->holders[0] : NULL;
+        lh_holder *h = b->n_holders > 0 ? &b->holders[0].public : NULL;
         bool dead = h && !(readers && whole) && h->remaining_ms <= -grace_ms;
         r->expired = dead || (readers && !freed && b->n_holders == 0);
         if (dead)
@@ -306,13 +328,28 @@ lh_record *lh_doc_free_record(const char *key, int64_t now_ms)
 const lh_holder *lh_record_holder(const lh_record *record, size_t i)
 {
     const box *b = (const box *)record;
-    return i < b->n_holders ? &b->holders[i] : NULL;
+    return i < b->n_holders ? &b->holders[i].public : NULL;
 }
 
 const lh_waiter *lh_record_waiter(const lh_record *record, size_t i)
 {
     const box *b = (const box *)record;
-    return i < b->n_waiters ? &b->waiters[i] : NULL;
+    return i < b->n_waiters ? &b->waiters[i].public : NULL;
+}
+
+lh_doc_mark lh_doc_holder_mark(const lh_record *record, size_t i)
+{
+    return ((const box *)record)->holders[i].mark;
+}
+
+const char *lh_doc_waiter_id(const lh_record *record, size_t i)
+{
+    return ((const box *)record)->waiters[i].id;
+}
+
+const char *lh_doc_released_id(const lh_record *record)
+{
+    return ((const box *)record)->released_id;
 }
 
 void lh_record_free(lh_record *record)

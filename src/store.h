@@ -15,6 +15,7 @@ enum { LH_TOPOLOGY_UNKNOWN = 0, LH_TOPOLOGY_STANDALONE = 1, LH_TOPOLOGY_SET = 2 
 
 struct _mongoc_client_pool_t;
 struct _mongoc_client_t;
+struct _mongoc_client_session_t;
 struct lh_pipelines;
 struct lh_grant;
 struct lh_keeper;
@@ -77,6 +78,8 @@ typedef struct lh_call {
     const char *db;                  /* NULL: the store's */
     int64_t deadline;                /* on lh_clock_ms() */
     struct _mongoc_client_t *client; /* a reserved one; NULL: one of the pool's */
+    struct _mongoc_client_session_t
+        *session; /* of a cursor, which needs always the same (and no maxTimeMS of ours); NULL: any */
     bool read; /* majority read concern, from the primary; else a write, acknowledged by a majority, journalled */
     bool
         surely; /* of a read: linearizable where there is a set: it sees all that was acknowledged before it was sent */

@@ -161,7 +161,9 @@ static void make_options(const lh_store *store, const lh_call *call, bool cursor
     if (!call->slow && ms > cap)
         ms = cap;
     bson_init(options);
-    if (!cursor)
+    if (call->session)
+        (void)mongoc_client_session_append(call->session, options, NULL);
+    else if (!cursor)
         BSON_APPEND_INT64(options, "maxTimeMS", ms > 1 ? ms : 1);
     bson_t concern;
     if (call->bare)

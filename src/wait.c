@@ -3,64 +3,28 @@
  * table, and the keeper does what it needs. lh_wait_acquire() is start and finish, one after the other. */
 #include "wait.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "cancel.h"
 #include "clock.h"
 #include "keeper.h"
 
 #define FEEDBACK_MS 200 /* how late news may be told */
 
-struct lh_cancel {
-    int fd;
-};
-
-int lh_cancel_new(lh_cancel **ret_cancel, lh_error *error)
-{
-    lh_cancel *cancel = calloc(1, sizeof *cancel);
-    if (!cancel || (cancel->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0) {
-        free(cancel);
-        return lh_fail(error, LH_MEMORY, "no memory or no file descriptor is left");
-    }
-    *ret_cancel = cancel;
-    return LH_OK;
-}
-
-void lh_cancel_now(lh_cancel *cancel)
-{
-    uint64_t one = 1;
-    if (cancel && write(cancel->fd, &one, sizeof one) < 0)
-        return; /* it is full: cancelled long ago */
-}
-
-void lh_cancel_free(lh_cancel *cancel)
-{
-    if (!cancel)
-        return;
-    (void)close(cancel->fd);
-    free(cancel);
-}
-
-static bool is_cancelled(const lh_cancel *cancel)
-{
-    struct pollfd poller = {.fd = cancel ? cancel->fd : -1, .events = POLLIN};
-    return cancel && poll(&poller, 1, 0) == 1;
-}
-
 int lh_wait_pause(lh_store *store, const lh_cancel *cancel, int64_t ms, lh_error *error)
 {
-    struct pollfd poller = {.fd = cancel ? cancel->fd : -1, .events = POLLIN};
+    struct pollfd poller = {.fd = lh_cancel_fd(cancel), .events = POLLIN};
     (void)poll(&poller, 1, (int)ms);
     pthread_mutex_lock(&store->waits->lock);
     bool closed = store->waits->closed;
     pthread_mutex_unlock(&store->waits->lock);
     if (closed)
         return lh_fail(error, LH_CLOSED, "the store was closed during the wait");
-    return is_cancelled(cancel) ? lh_fail(error, LH_CANCELLED, "the wait was cancelled") : LH_OK;
+    return lh_cancel_is_now(cancel) ? lh_fail(error, LH_CANCELLED, "the wait was cancelled") : LH_OK;
 }
 
 int lh_wait_enter(lh_store *store, lh_error *error)
@@ -229,8 +193,7 @@ static void sleep_a_little(lh_waiting *w, int64_t now)
     if (fd < 0 && ms > 10)
         ms = 10; /* no descriptor is left: by looking */
     pthread_mutex_unlock(&waits->lock);
-    struct pollfd pollers[] = {{.fd = fd, .events = POLLIN},
-                               {.fd = w->o.cancel ? w->o.cancel->fd : -1, .events = POLLIN}};
+    struct pollfd pollers[] = {{.fd = fd, .events = POLLIN}, {.fd = lh_cancel_fd(w->o.cancel), .events = POLLIN}};
     (void)poll(pollers, 2, (int)ms);
     pthread_mutex_lock(&waits->lock);
 }
@@ -243,7 +206,7 @@ static void wait_until_settled(lh_waiting *w)
         int64_t now = lh_clock_ms();
         if (w->state == LH_LEAVES) { /* the keeper has begun to */
             pthread_cond_wait(&waits->changed, &waits->lock);
-        } else if (is_cancelled(w->o.cancel)) {
+        } else if (lh_cancel_is_now(w->o.cancel)) {
             (void)lh_fail(&w->error, LH_CANCELLED, "the wait for \"%s\" was cancelled", w->key);
             lh_wait_leave(w, LH_CANCELLED, NULL);
         } else if (now >= w->until) {

@@ -461,6 +461,84 @@ typedef struct lh_list_options {
 LH_API int lh_list(lh_store *store, const lh_list_options *options, int (*each)(void *arg, const lh_record *record),
                    void *arg, lh_error *error);
 
+/* ---- Watching ------------------------------------------------------------------------------------------------------*/
+
+/* What happens to keys. An end by time is no event: nothing is written then. It is told (LH_EVENT_EXPIRED) when somebody takes the key
+ * over, or when lh_cleanup() marks it. The words are what the command line prints as "event" in JSON. */
+#define LH_EVENTS(X)                                                                                                   \
+    X(LH_EVENT_OPENED, 0, "opened")     /* watching has begun: what happens from here on is told */                    \
+    X(LH_EVENT_GAP, 1, "gap")           /* events may have been missed before this one */                              \
+    X(LH_EVENT_GRANTED, 2, "granted")   /* somebody holds it; `how` says by what */                                    \
+    X(LH_EVENT_RENEWED, 3, "renewed")   /* … and goes on; also a direct grant that its receiver claims */            \
+    X(LH_EVENT_RELEASED, 4, "released") /* given back; `how` "other": taken away by a program that says nothing */     \
+    X(LH_EVENT_TRANSFERRED, 5, "transferred") /* handed on; a grant by transfer follows */                             \
+    X(LH_EVENT_BROKEN, 6, "broken")           /* by an operator: `by`, `reason` */                                     \
+    X(LH_EVENT_EXPIRED, 7, "expired")         /* ended before, and noticed now */                                      \
+    X(LH_EVENT_QUEUED, 8, "queued")           /* somebody waits for it */                                              \
+    X(LH_EVENT_LEFT, 9, "left")               /* somebody does not wait any more: gave up, or was dropped as dead */   \
+    X(LH_EVENT_REMOVED, 10, "removed")        /* the document was deleted (with its holder, if it names an owner) */   \
+    X(LH_EVENT_SPOILT, 11, "spoilt")          /* the document cannot be read any more: `reason`; it counts as held */
+
+enum {
+#define X(name, number, word) name = number,
+    LH_EVENTS(X)
+#undef X
+};
+
+/* "granted", …; "" for a number that is none. */
+LH_API const char *lh_event_word(int event);
+
+/* Strings are "" and numbers 0 where there is nothing to say. A lease id is never in it. */
+typedef struct lh_event {
+    int kind;            /* LH_EVENT_… */
+    const char *id;      /* for `after`, opaque, without blanks; "" where one cannot resume (on a standalone) */
+    const char *key;     /* "" for LH_EVENT_OPENED and LH_EVENT_GAP */
+    int64_t at_ms;       /* when, by the server's clock; on a standalone when it was noticed */
+    const char *how;     /* granted: "acquire", "queue", "transfer"; released: "release", "other" */
+    const char *owner;   /* of whom it is told: who holds, waits, held */
+    const char *host;    /* … */
+    const char *purpose; /* … */
+    int64_t pid;
+    int mode; /* LH_EXCLUSIVE or LH_SHARED */
+    int64_t token;
+    int64_t expires_at_ms; /* LH_NEVER: no end */
+    const char *by;        /* broken: who did */
+    const char *reason;    /* broken: why; spoilt: what cannot be read */
+} lh_event;
+
+typedef struct lh_watch_options {
+    size_t size;
+    const char *const *keys;  /* these keys, and */
+    size_t n_keys;            /* … at most 1,000 */
+    const char *prefix;       /* all that begin with this; without either: all */
+    const char *after;        /* an event's id: go on behind it; with the same keys and prefix. NULL: from now on */
+    struct lh_cancel *cancel; /* ends it from another thread; NULL: nothing does. It must outlive the call */
+} lh_watch_options;
+
+#define LH_WATCH_OPTIONS_INIT                                                                                          \
+    {                                                                                                                  \
+        sizeof(lh_watch_options), NULL, 0, NULL, NULL, NULL                                                            \
+    }
+
+/* Gives each event to `each`, in this thread, as it happens, until `each` returns other than 0 (LH_STOPPED) or `cancel` is told
+ * (LH_CANCELLED, within half a second; up to `timeout_ms` while a server hangs). `each` borrows the event for the call, and must not
+ * watch too long: meanwhile nobody reads. What programs without Leasehold do to the documents is told too, as well as it can be.
+ *
+ * On a replica set the change stream tells everything, in order, once it is safe (majority). It goes on by itself over elections
+ * and lost connections, and tells each event once. Where that cannot be (the oplog has rolled over; the collection was dropped;
+ * `after` is older than what the server remembers of the past, by default five minutes), LH_EVENT_GAP is told, and then, where known,
+ * what is different now. On a standalone there is no change stream: all watched documents are read five times a second (more seldom
+ * where that takes long: it is a fifth of the time at most), and the differences are told: a lease that came and went in
+ * between is missed.
+ *
+ * It takes one of the store's connections for as long, and in memory about as much as the watched documents: name keys, or a
+ * prefix, where the collection is large. The store is not to be closed meanwhile.
+ *
+ * LH_STOPPED, LH_CANCELLED. LH_INVALID (an option). LH_UNREACHABLE: no server answered before it was opened; from then on it tries for
+ * ever. LH_DENIED (needs find and changeStream on the collection), LH_CONFIG, LH_SERVER, LH_FORKED, LH_MEMORY. */
+LH_API int lh_watch(lh_store *store, const lh_watch_options *options, int (*each)(void *arg, const lh_event *event),
+                    void *arg, lh_error *error);
+
 typedef struct lh_break_options {
     size_t size;
     const char *reason; /* why: required, 1–1,024 bytes; stored with the key */

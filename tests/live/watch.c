@@ -6,38 +6,6 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-/* Kills every cursor that the place's stores have; how many. */
-static int kill_cursors(place *p)
-{
-    char text[512];
-    (void)snprintf(text, sizeof text,
-                   "{\"0\": {\"$currentOp\": {\"idleCursors\": true, \"allUsers\": true}}, \"1\": {\"$match\": "
-                   "{\"appName\": \"%s\", \"cursor.originatingCommand.aggregate\": \"workspace_locks\"}}}",
-                   p->app);
-    bson_t *pipeline = bson_new_from_json((uint8_t *)text, -1, NULL);
-    bson_t *command = BCON_NEW("aggregate", BCON_INT32(1), "pipeline", BCON_ARRAY(pipeline), "cursor", "{", "}");
-    bson_t reply;
-    bson_error_t error = {0};
-    int killed = 0;
-    if (!mongoc_client_read_command_with_opts(p->client, "admin", command, NULL, NULL, &reply, &error))
-        print_error("%s\n", error.message);
-    bson_iter_t top, batch, one, id;
-    assert_true(bson_iter_init(&top, &reply) && bson_iter_find_descendant(&top, "cursor.firstBatch", &batch));
-    for (bson_iter_recurse(&batch, &one); bson_iter_next(&one);) {
-        bson_iter_t entry;
-        if (!bson_iter_recurse(&one, &entry) || !bson_iter_find_descendant(&entry, "cursor.cursorId", &id))
-            continue;
-        bson_t *kill =
-            BCON_NEW("killCursors", "workspace_locks", "cursors", "[", BCON_INT64(bson_iter_as_int64(&id)), "]");
-        killed += mongoc_client_write_command_with_opts(p->client, p->db, kill, NULL, NULL, NULL);
-        bson_destroy(kill);
-    }
-    bson_destroy(&reply);
-    bson_destroy(command);
-    bson_destroy(pipeline);
-    return killed;
-}
-
 static void a_killed_cursor_still_hands_off(void **state)
 {
     place *p = *state;

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * lh_watch(): every kind of event, told once, in order, without lease ids; going on behind an event, over killed cursors and gaps. */
+#include "waiting.h"
+
+enum { MOST = 512, LINE = 400 };
+
+typedef struct audience {
+    place *p;
+    lh_watch_options o;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    char line[MOST][LINE], id[MOST][64], all[MOST][LINE];
+    int n, seen, stop_at; /* stop_at: after so many events; 0: never */
+    int outcome;
+    lh_error error;
+} audience;
+
+/* "granted k tester acquire", "broken k tester ops: stuck" */
+static int hear(void *arg, const lh_event *e)
+{
+    audience *a = arg;
+    pthread_mutex_lock(&a->lock);
+    assert_in_range(a->n, 0, MOST - 1);
+    int n = a->n;
+    (void)snprintf(a->line[n], LINE, "%s%s%s%s%s%s%s%s%s%s%s", lh_event_word(e->kind), *e->key ? " " : "", e->key,
+                   *e->owner ? " " : "", e->owner, *e->how ? " " : "", e->how, *e->by ? " " : "", e->by,
+                   *e->reason ? ": " : "", e->reason);
+    (void)snprintf(a->all[n], LINE, "%s %s %s", e->id, e->host, e->purpose);
+    (void)snprintf(a->id[n], sizeof a->id[n], "%s", e->id);
+    int stop = ++a->n == a->stop_at;
+    assert_true(e->at_ms > 0);
+    pthread_mutex_unlock(&a->lock);
+    return stop;
+}
+
+static void *attend(void *arg)
+{
+    audience *a = arg;
+    a->outcome = lh_watch(a->p->store, &a->o, hear, a, &a->error);
+    return NULL;
+}
+
+static audience *seat(place *p)
+{
+    audience *a = calloc(1, sizeof *a);
+    assert_non_null(a);
+    a->p = p;
+    a->o = (lh_watch_options)LH_WATCH_OPTIONS_INIT;
+    pthread_mutex_init(&a->lock, NULL);
+    expect(p, LH_OK, lh_cancel_new(&a->o.cancel, &p->error));
+    return a;
+}
+
+static audience *sit(audience *a)
+{
+    assert_int_equal(pthread_create(&a->thread, NULL, attend, a), 0);
+    return a;
+}
+
+static int heard(audience *a)
+{
+    pthread_mutex_lock(&a->lock);
+    int n = a->n;
+    pthread_mutex_unlock(&a->lock);
+    return n;
+}
+
+/* The next one is this. A renewal may always be in between: the keeper claims what was granted directly. */
+static void next_at(audience *a, const char *line, int line_number)
+{
+    int64_t start = now_ms(), until = start + 10000;
+    for (;;) {
+        while (heard(a) == a->seen && now_ms() < until)
+            usleep(1000);
+        if (heard(a) == a->seen) {
+            print_error("line %d: nothing was told, not \"%s\"\n", line_number, line);
+            fail();
+        }
+        const char *got = a->line[a->seen++];
+        if (strcmp(got, line) == 0)
+            break;
+        if (strncmp(got, "renewed ", 8) == 0)
+            continue;
+        print_error("line %d: \"%s\" was told, not \"%s\"\n", line_number, got, line);
+        fail();
+    }
+}
+#define next(a, line) next_at((a), (line), __LINE__)
+
+static void leave(audience *a, int outcome)
+{
+    lh_cancel_now(a->o.cancel);
+    pthread_join(a->thread, NULL);
+    expect_at(outcome, a->outcome, &a->error, "lh_watch", __LINE__);
+    while (a->seen < a->n && strncmp(a->line[a->seen], "renewed ", 8) == 0)
+        a->seen++;
+    if (a->seen < a->n)
+        print_error("more was told: \"%s\"\n", a->line[a->seen]);
+    assert_int_equal(a->seen, a->n);
+    lh_cancel_free(a->o.cancel);
+    pthread_mutex_destroy(&a->lock);
+    free(a);
+}
+
+static void break_it(place *p, const char *key)
+{
+    lh_break_options o = LH_BREAK_OPTIONS_INIT;
+    o.reason = "stuck";
+    o.by = "ops";
+    expect(p, LH_OK, lh_break(p->store, key, &o, NULL, &p->error));
+}
+
+static void delete (place *p, const char *key)
+{
+    bson_t *filter = BCON_NEW("workspace_id", BCON_UTF8(key));
+    assert_true(mongoc_collection_delete_many(p->locks, filter, NULL, NULL, NULL));
+    bson_destroy(filter);
+}
+
+static void insert(place *p, const char *text)
+{
+    char quoted[1024];
+    (void)snprintf(quoted, sizeof quoted, "%s", text);
+    for (char *c = quoted; *c; c++)
+        if (*c == '\'')
+            *c = '"';
+    bson_t *document = bson_new_from_json((uint8_t *)quoted, -1, NULL);
+    assert_non_null(document);
+    assert_true(mongoc_collection_insert_one(p->locks, document, NULL, NULL, NULL));
+    bson_destroy(document);
+}
+
+static void every_kind_is_told(void **state)
+{
+    place *p = *state;
+    audience *a = sit(seat(p));
+    char ids[8][LH_LEASE_ID_LEN + 1];
+    next(a, "opened");
+    lh_lease *lease = take(p, p->store, "k", LH_EXCLUSIVE, 30000), *second = NULL;
+    memcpy(ids[0], lh_lease_id(lease), sizeof ids[0]);
+    next(a, "granted k tester acquire");
+    expect(p, LH_OK, lh_lease_renew(lease, 60000, NULL, &p->error));
+    within(10000, heard(a) > a->seen);
+    assert_string_equal(a->line[a->seen++], "renewed k tester");
+
+    lh_waiting *waiting = await(p, p->store, "k", LH_EXCLUSIVE, 60000);
+    next(a, "queued k tester");
+    expect(p, LH_OK, lh_waiting_cancel(waiting, &p->error));
+    next(a, "left k tester");
+    waiting = await(p, p->store, "k", LH_EXCLUSIVE, 60000);
+    next(a, "queued k tester");
+    give(p, lease);
+    next(a, "released k tester release");
+    next(a, "granted k tester queue");
+    expect(p, LH_OK, lh_waiting_finish(waiting, &second, NULL, &p->error));
+    memcpy(ids[1], lh_lease_id(second), sizeof ids[1]);
+
+    expect(p, LH_OK, lh_lease_transfer(second, "heir", ids[2], &p->error));
+    lh_lease_free(second);
+    next(a, "transferred k tester");
+    next(a, "granted k heir transfer");
+    break_it(p, "k");
+    next(a, "broken k heir ops: stuck");
+
+    lh_lease_free(take(p, p->store, "k", LH_EXCLUSIVE, 30000));
+    next(a, "granted k tester acquire");
+    change(p, "k", "{'$set': {'expires_at': {'$date': '2020-01-01T00:00:00Z'}}}");
+    within(10000, heard(a) > a->seen);
+    assert_string_equal(a->line[a->seen++], "renewed k tester"); /* its end was moved */
+    lease = take(p, p->store, "k", LH_EXCLUSIVE, 30000);
+    next(a, "expired k tester");
+    next(a, "granted k tester acquire");
+    lh_lease_free(lease);
+    delete (p, "k");
+    next(a, "removed k tester");
+    for (int i = 0; i < a->n; i++)
+        for (int j = 0; j < 3; j++)
+            assert_true(!strstr(a->all[i], ids[j]) && !strstr(a->line[i], ids[j]));
+    leave(a, LH_CANCELLED);
+}
+
+static void readers_are_told_one_by_one(void **state)
+{
+    place *p = *state;
+    audience *a = sit(seat(p));
+    next(a, "opened");
+    lh_lease *readers[3];
+    for (int i = 0; i < 3; i++) {
+        readers[i] = take(p, p->store, "k", LH_SHARED, 30000);
+        next(a, "granted k tester acquire");
+    }
+    lh_waiting *writer = await(p, p->store, "k", LH_EXCLUSIVE, 60000);
+    next(a, "queued k tester");
+    for (int i = 0; i < 3; i++) {
+        give(p, readers[i]);
+        next(a, "released k tester release");
+    }
+    next(a, "granted k tester queue");
+    expect(p, LH_OK, lh_waiting_finish(writer, &readers[0], NULL, &p->error));
+    lh_waiting *crowd[2] = {await(p, p->store, "k", LH_SHARED, 60000), NULL};
+    next(a, "queued k tester");
+    crowd[1] = await(p, p->store, "k", LH_SHARED, 60000);
+    next(a, "queued k tester");
+    give(p, readers[0]);
+    next(a, "released k tester release");
+    for (int i = 0; i < 2; i++)
+        next(a, "granted k tester queue");
+    for (int i = 0; i < 2; i++)
+        expect(p, LH_OK, lh_waiting_finish(crowd[i], &readers[i], NULL, &p->error));
+    break_it(p, "k");
+    for (int i = 0; i < 2; i++)
+        next(a, "broken k tester ops: stuck");
+    for (int i = 0; i < 2; i++)
+        lh_lease_free(readers[i]);
+    leave(a, LH_CANCELLED);
+}
+
+static void what_other_programs_do_is_told(void **state)
+{
+    place *p = *state;
+    insert(p, "{'workspace_id': 'old', 'id': 'a', 'user_id': 'carol', 'expires_at': '2999-01-01T00:00:00Z'}");
+    audience *a = sit(seat(p));
+    next(a, "opened");
+    change(p, "old", "{'$set': {'expires_at': '2999-01-02T00:00:00Z', 'color': 'red'}}");
+    within(10000, heard(a) > a->seen);
+    assert_string_equal(a->line[a->seen++], "renewed old carol");
+    change(p, "old", "{'$set': {'color': 'blue'}}"); /* no business of ours */
+    change(p, "old", "{'$set': {'id': 'b', 'user_id': 'dave'}}");
+    next(a, "released old carol other");
+    next(a, "granted old dave acquire");
+    change(p, "old", "{'$set': {'expires_at': [1]}}");
+    next(a, "spoilt old: expires_at is an array");
+    change(p, "old", "{'$set': {'expires_at': {'$date': '2020-01-01T00:00:00Z'}}}");
+    within(10000, heard(a) > a->seen);
+    assert_string_equal(a->line[a->seen++], "renewed old dave");
+    change(p, "old", "{'$set': {'id': 'c', 'user_id': 'erin', 'expires_at': null}}");
+    next(a, "expired old dave");
+    next(a, "granted old erin acquire");
+    delete (p, "old");
+    next(a, "removed old erin");
+    insert(p, "{'workspace_id': 7, 'id': 'x'}");
+    within(10000, heard(a) > a->seen);
+    assert_non_null(strstr(a->line[a->seen++], "spoilt 7: workspace_id is a number"));
+    leave(a, LH_CANCELLED);
+}
+
+static void only_what_was_asked_for_is_told(void **state)
+{
+    place *p = *state;
+    static const char *const keys[] = {"one", "two"};
+    insert(p, "{'_id': 'foreign-1', 'workspace_id': 'project:foreign', 'id': 'a', 'user_id': 'carol'}");
+    audience *a = seat(p);
+    a->o.keys = keys;
+    a->o.n_keys = 2;
+    a->o.prefix = "project:";
+    sit(a);
+    next(a, "opened");
+    lh_lease *leases[4];
+    static const char *const asked[] = {"one", "other", "project:\xF0\x9F\x94\x92", "projects"};
+    static const char *const lines[] = {"one tester", "", "project:\xF0\x9F\x94\x92 tester", ""};
+    char line[LINE];
+    for (int i = 0; i < 4; i++) {
+        leases[i] = take(p, p->store, asked[i], LH_EXCLUSIVE, 30000);
+        (void)snprintf(line, sizeof line, "granted %s acquire", lines[i]);
+        if (*lines[i])
+            next(a, line);
+    }
+    change(p, "project:foreign", "{'$set': {'expires_at': '2999-01-01T00:00:00Z'}}");
+    within(10000, heard(a) > a->seen);
+    assert_string_equal(a->line[a->seen++], "renewed project:foreign carol");
+    insert(p, "{'_id': 'foreign-2', 'workspace_id': 'two', 'id': 'a', 'user_id': 'dave'}");
+    next(a, "granted two dave acquire");
+    delete (p, "two");
+    next(a, "removed two dave");
+    for (int i = 0; i < 4; i++) {
+        give(p, leases[i]);
+        (void)snprintf(line, sizeof line, "released %s release", lines[i]);
+        if (*lines[i])
+            next(a, line);
+    }
+    leave(a, LH_CANCELLED);
+}
+
+/* A foreign _id that appears under a filter that knew none. */
+static void an_id_that_is_not_the_key_is_noticed(void **state)
+{
+    place *p = *state;
+    static const char *const keys[] = {"k"};
+    audience *a = seat(p);
+    a->o.keys = keys;
+    a->o.n_keys = 1;
+    sit(a);
+    next(a, "opened");
+    insert(p, "{'_id': 'uuid-1', 'workspace_id': 'k', 'id': 'a', 'user_id': 'carol'}");
+    next(a, "granted k carol acquire");
+    delete (p, "k");
+    next(a, "removed k carol");
+    leave(a, LH_CANCELLED);
+}
+
+static void goes_on_behind_an_event(void **state)
+{
+    place *p = *state;
+    if (!p->set)
+        skip();
+    audience *a = seat(p), *b;
+    a->stop_at = 4;
+    sit(a);
+    next(a, "opened");
+    lh_lease *lease = take(p, p->store, "k", LH_EXCLUSIVE, 30000), *second = NULL;
+    lh_waiting *waiting = await(p, p->store, "k", LH_EXCLUSIVE, 60000);
+    give(p, lease); /* one change, two events: it ends between them */
+    next(a, "granted k tester acquire");
+    next(a, "queued k tester");
+    next(a, "released k tester release");
+    pthread_join(a->thread, NULL);
+    expect_at(LH_STOPPED, a->outcome, &a->error, "lh_watch", __LINE__);
+    expect(p, LH_OK, lh_waiting_finish(waiting, &second, NULL, &p->error));
+    give(p, second);
+    for (int from = 0; from < 4; from++) {
+        b = seat(p);
+        b->o.after = a->id[from];
+        sit(b);
+        next(b, "opened");
+        assert_string_equal(b->id[0], a->id[from]);
+        static const char *const lines[] = {"granted k tester acquire", "queued k tester", "released k tester release",
+                                            "granted k tester queue", "released k tester release"};
+        for (int i = from; i < 5; i++)
+            next(b, lines[i]);
+        for (int i = from + 1; i < 4; i++)
+            assert_string_equal(b->id[i - from], a->id[i]);
+        leave(b, LH_CANCELLED);
+    }
+    sit(a); /* to be freed in the same way */
+    a->stop_at = a->n + 1;
+    next(a, "opened");
+    leave(a, LH_STOPPED);
+}
+
+static void what_is_not_remembered_is_a_gap(void **state)
+{
+    place *p = *state;
+    audience *a = seat(p);
+    a->o.after = "1000000.1.0";
+    sit(a);
+    next(a, "gap");
+    lh_lease *lease = take(p, p->store, "k", LH_EXCLUSIVE, 30000);
+    next(a, "granted k tester acquire");
+    if (p->set) { /* on a standalone the documents are just gone */
+        assert_true(mongoc_collection_drop(p->locks, NULL));
+        next(a, "gap");
+        next(a, "removed k tester");
+        insert(p, "{'workspace_id': 'k', 'id': 'a', 'user_id': 'carol'}");
+        next(a, "granted k carol acquire");
+    }
+    lh_lease_free(lease);
+    leave(a, LH_CANCELLED);
+}
+
+static void a_killed_cursor_loses_and_doubles_nothing(void **state)
+{
+    place *p = *state;
+    if (!p->set)
+        skip();
+    audience *a = sit(seat(p));
+    next(a, "opened");
+    for (int i = 0; i < 30; i++) {
+        lh_lease *lease = take(p, p->store, "k", LH_EXCLUSIVE, 30000);
+        if (i % 10 == 5)
+            within(10000, kill_cursors(p) > 0);
+        give(p, lease);
+    }
+    for (int i = 0; i < 30; i++) {
+        next(a, "granted k tester acquire");
+        next(a, "released k tester release");
+    }
+    leave(a, LH_CANCELLED);
+}
+
+static void wrong_options_are_refused(void **state)
+{
+    place *p = *state;
+    lh_watch_options o = LH_WATCH_OPTIONS_INIT;
+    static const char *const bad_ids[] = {"x", "1", "1.2", "1.2.", "1.2.3x", "0.1.0", "5.0.0", "-1.1.1"};
+    for (size_t i = 0; i < sizeof bad_ids / sizeof *bad_ids; i++) {
+        o.after = bad_ids[i];
+        expect(p, LH_INVALID, lh_watch(p->store, &o, hear, NULL, &p->error));
+    }
+    o.after = NULL;
+    expect(p, LH_INVALID, lh_watch(p->store, &o, NULL, NULL, &p->error));
+    expect(p, LH_INVALID, lh_watch(NULL, &o, hear, NULL, &p->error));
+    static const char *const bad_key[] = {"a\nb"};
+    o.keys = bad_key;
+    o.n_keys = 1;
+    expect(p, LH_INVALID, lh_watch(p->store, &o, hear, NULL, &p->error));
+    o.n_keys = 1001;
+    expect(p, LH_INVALID, lh_watch(p->store, &o, hear, NULL, &p->error));
+    o.n_keys = 0;
+    o.prefix = "\xff";
+    expect(p, LH_INVALID, lh_watch(p->store, &o, hear, NULL, &p->error));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        place_test(every_kind_is_told),
+        place_test(readers_are_told_one_by_one),
+        place_test(what_other_programs_do_is_told),
+        place_test(only_what_was_asked_for_is_told),
+        place_test(an_id_that_is_not_the_key_is_noticed),
+        place_test(goes_on_behind_an_event),
+        place_test(what_is_not_remembered_is_a_gap),
+        place_test(a_killed_cursor_loses_and_doubles_nothing),
+        place_test(wrong_options_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
