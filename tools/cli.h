@@ -12,6 +12,7 @@ struct command {
     const char *name;
     int (*run)(const struct cli *cli); /* returns the exit code */
     const char *words;                 /* "KEY" for usage; NULL: takes none */
+    bool any_words;                    /* none, or any number of them: "[KEY…]" */
     bool takes_command;                /* also takes `-- CMD…` */
     const struct opt_spec *options;    /* its own; NULL: none */
     const struct opt_spec *also;       /* those that it has in common with others; NULL: none */
@@ -27,7 +28,7 @@ struct cli {
 };
 
 extern const struct command cmd_acquire, cmd_renew, cmd_release, cmd_run, cmd_status, cmd_list, cmd_migrate,
-    cmd_cleanup, cmd_break, cmd_doctor;
+    cmd_cleanup, cmd_break, cmd_transfer, cmd_watch, cmd_doctor;
 
 /* All of them, in the order of the help; NULL at the end. */
 extern const struct command *const commands[];

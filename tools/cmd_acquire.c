@@ -1,47 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  * leasehold acquire: takes a lease and leaves it behind, for whoever knows its id. */
-#include <inttypes.h>
-#include <stdio.h>
+#include <signal.h>
 
 #include "cli.h"
 #include "connect.h"
-#include "json.h"
 #include "record.h"
-#include "text.h"
 #include "wait.h"
-
-static void print_granted(const struct out *out, const lh_lease *lease)
-{
-    int64_t remaining_ms = lh_lease_remaining_ms(lease);
-    if (out->json) {
-        bson_t json;
-        json_init(&json, "granted");
-        json_text(&json, "key", lh_lease_key(lease));
-        json_text(&json, "lease", lh_lease_id(lease));
-        json_text(&json, "owner", lh_lease_owner(lease));
-        json_text(&json, "mode", lh_lease_mode(lease) == LH_SHARED ? "shared" : "exclusive");
-        json_number(&json, "token", lh_lease_token(lease));
-        json_number(&json, "ttl_ms", lh_lease_ttl_ms(lease));
-        json_time(&json, "expires_at", lh_lease_expires_at_ms(lease), 0);
-        json_number(&json, "remaining_ms", remaining_ms);
-        json_print(&json);
-    } else if (out->quiet) {
-        puts(lh_lease_id(lease));
-    } else {
-        char duration[TEXT_DURATION_SIZE];
-        text_from_duration(lh_lease_ttl_ms(lease), duration);
-        out_word(out, OUT_GOOD, "granted");
-        printf("  %s\n", lh_lease_key(lease));
-        printf("  lease    %s\n  token    %" PRId64 "\n  ends in  %s unless renewed; release it when done\n",
-               lh_lease_id(lease), lh_lease_token(lease), duration);
-    }
-}
 
 /* Prints the grant. One that nobody could be told of is given back: a script that could not read the id can't. The exit
  * code is then that of every result that could not be written, EXIT_UNKNOWN. */
 static int hand_over(const struct out *out, lh_lease *lease)
 {
-    print_granted(out, lease);
+    record_print_granted(out, lease, lh_lease_owner(lease));
     if (out_flush())
         return EXIT_DONE;
     lh_error error;
@@ -62,17 +32,13 @@ static int run(const struct cli *cli)
         (void)sigaddset(&signals, ending[i]);
     (void)sigprocmask(SIG_BLOCK, &signals, NULL); /* before the store's threads exist: they inherit it */
 
-    lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
-    options.by_hand = true; /* this program does not stay */
-    options.ttl_ms = cli_number(cli, OPT_TTL, LH_TTL_DEFAULT_MS);
-    options.mode = cli_flag(cli, OPT_SHARED) ? LH_SHARED : LH_EXCLUSIVE;
-    options.owner = cli_text(cli, OPT_OWNER);
-    options.purpose = cli_text(cli, OPT_PURPOSE);
-    struct wait wait = {.out = &cli->out,
-                        .key = cli_key(cli),
-                        .options = &options,
-                        .wait_ms = cli_number(cli, OPT_WAIT, 0),
-                        .signals = &signals};
+    struct wait wait = {.out = &cli->out, .key = cli_key(cli), .options = LH_ACQUIRE_OPTIONS_INIT, .signals = &signals};
+    wait.options.by_hand = true; /* this program does not stay */
+    wait.options.ttl_ms = cli_number(cli, OPT_TTL, LH_TTL_DEFAULT_MS);
+    wait.options.wait_ms = cli_number(cli, OPT_WAIT, 0);
+    wait.options.mode = cli_flag(cli, OPT_SHARED) ? LH_SHARED : LH_EXCLUSIVE;
+    wait.options.owner = cli_text(cli, OPT_OWNER);
+    wait.options.purpose = cli_text(cli, OPT_PURPOSE);
     int code = connect_store(cli, connect_timeout_ms(cli), NULL, &store, &wait.error);
     if (code == LH_OK) {
         wait.store = store;
@@ -82,7 +48,7 @@ static int run(const struct cli *cli)
     int exit;
     if (code == LH_OK)
         exit = hand_over(&cli->out, wait.lease);
-    else if (code == LH_STOPPED)
+    else if (code == LH_CANCELLED)
         exit = EXIT_SIGNAL + wait.signal;
     else if (code == LH_BUSY)
         exit = EXIT_BUSY;
@@ -111,8 +77,9 @@ const struct command cmd_acquire = {
     .summary = "take the lease on a key, or say who holds it",
     .detail = "Prints the lease id: whoever knows it may renew and release the lease. It ends by itself after --ttl.\n"
               "Send the token along with what you write under the lease; whoever stores it refuses a smaller one.\n"
-              "Exit codes: 0 granted, 75 busy. With --quiet it prints only the lease id. To hold a lease while a\n"
-              "program runs, `leasehold run` is simpler and safer.",
+              "With --wait it stands in the key's queue: first come, first served; whoever gives up leaves no trace.\n"
+              "Exit codes: 0 granted, 75 busy (also when the wait is over). With --quiet it prints only the lease\n"
+              "id. To hold a lease while a program runs, `leasehold run` is simpler and safer.",
     .example = "  $ leasehold acquire project:42 --ttl 5m --purpose rebuild\n"
                "  granted  project:42\n"
                "    lease    6a1f0c3e5b7d48219fd6e0a4c2b81357\n"

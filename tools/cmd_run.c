@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * leasehold run: holds a lease while a command runs. This file ties the parts together: acquire (wait.c), start
- * (run_child.c), renew (run_keeper.c), watch (run_loop.c), release. */
+ * (run_child.c), watch (run_loop.c), release. The library renews meanwhile. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -86,21 +86,48 @@ static void stop_listening(struct run *run, const sigset_t *mask)
     (void)sigprocmask(SIG_SETMASK, mask, NULL);
 }
 
+/* To be freed; may be NULL. */
+static char *how_it_ended(const lh_record *record)
+{
+    char *text = NULL;
+    int n = strcmp(record->released_how, "break") == 0
+                ? asprintf(&text, "it was broken by %s: %s", record->released_by, record->released_reason)
+                : asprintf(&text, "the key is free by now");
+    return n < 0 ? NULL : text;
+}
+
+/* The command was ended. What became of the lease, the server says, if it can be asked. */
+static int tell_lost(const struct cli *cli, bool lost, lh_store *store, lh_lease *lease)
+{
+    lh_error error;
+    lh_record *record = NULL;
+    char *sentence = NULL;
+    (void)lh_lease_release(lease, NULL); /* it may be ours still: it was about to end */
+    if (lost && lh_status(store, cli_key(cli), &record, NULL) == LH_OK)
+        sentence = record->state == LH_FREE ? how_it_ended(record) : record_sentence(cli_key(cli), record);
+    out_fail(&error, LH_LOST, "the lease was lost and the command was ended: %.400s",
+             sentence ? sentence : "it was not renewed in time");
+    free(sentence);
+    lh_record_free(record);
+    return out_error(&cli->out, &error);
+}
+
 /* With the lease in hand: start, watch, release. */
-static int run_holding(const struct cli *cli, struct guard *guard, lh_lease *lease, const sigset_t *signals,
+static int run_holding(const struct cli *cli, struct guard *guard, const struct wait *wait, const sigset_t *signals,
                        const sigset_t *mask)
 {
-    struct run run = {.out = &cli->out};
+    lh_lease *lease = wait->lease;
+    struct run run = {.out = &cli->out, .lease = lease};
     struct ties ties;
     int64_t ttl_ms = lh_lease_ttl_ms(lease);
     run.grace_ms = cli_number(cli, OPT_GRACE, 5000);
     if (run.grace_ms > ttl_ms / 3)
         run.grace_ms = ttl_ms / 3;
     run.signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (!ties_init(&ties, lease) || run.signal_fd < 0 || !keeper_start(&run.keeper, lease, &cli->out)) {
+    if (!ties_init(&ties, lease) || run.signal_fd < 0 || lh_lease_lost_fd(lease) < 0) {
         lh_error error;
         (void)lh_lease_release(lease, &error);
-        out_fail(&error, LH_MEMORY, "the system has no memory, thread or file descriptor left");
+        out_fail(&error, LH_MEMORY, "the system has no memory or file descriptor left");
         return out_error(&cli->out, &error);
     }
     bool held = true;
@@ -111,17 +138,12 @@ static int run_holding(const struct cli *cli, struct guard *guard, lh_lease *lea
         guard_stop(guard);
     }
     stop_listening(&run, mask);
-    keeper_stop(&run.keeper);
     free(ties.environment);
 
     int exit = why ? cannot_start(&cli->out, cli->args.rest[0], why) : run.child.status;
     if (held)
         return give_back(&cli->out, lease, exit);
-    lh_error error, ignored;
-    out_fail(&error, LH_LOST, "the lease was lost and the command was ended: %.300s",
-             *run.keeper.error.message ? run.keeper.error.message : "it was not renewed in time");
-    (void)lh_lease_release(lease, &ignored); /* it may be ours still: it was about to end */
-    return out_error(&cli->out, &error);
+    return tell_lost(cli, run.lost, wait->store, lease);
 }
 
 /* Returns the exit code; *ret_code is what the acquire returned. */
@@ -131,11 +153,11 @@ static int acquire_and_run(const struct cli *cli, struct guard *guard, struct wa
     *ret_code = wait_acquire(wait);
     switch (*ret_code) {
     case LH_OK:
-        return run_holding(cli, guard, wait->lease, signals, mask);
+        return run_holding(cli, guard, wait, signals, mask);
     case LH_BUSY:
         record_print_busy(&cli->out, cli_key(cli), wait->busy);
         return (int)cli_number(cli, OPT_BUSY_EXIT, EXIT_BUSY);
-    case LH_STOPPED:
+    case LH_CANCELLED:
         return EXIT_SIGNAL + wait->signal;
     default:
         return out_error(&cli->out, &wait->error);
@@ -159,22 +181,17 @@ static int run(const struct cli *cli)
 {
     lh_store *store = NULL;
     sigset_t ending, signals, mask;
-    lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
-    options.by_hand = true; /* run_keeper.c renews: it knows when the child must be gone */
-    options.ttl_ms = cli_number(cli, OPT_TTL, LH_TTL_DEFAULT_MS);
-    options.mode = cli_flag(cli, OPT_SHARED) ? LH_SHARED : LH_EXCLUSIVE;
-    options.owner = cli_text(cli, OPT_OWNER);
-    options.purpose = cli_text(cli, OPT_PURPOSE);
-    options.timeout_ms = connect_timeout_ms(cli);
-    struct wait wait = {.out = &cli->out,
-                        .key = cli_key(cli),
-                        .options = &options,
-                        .wait_ms = cli_number(cli, OPT_WAIT, INT64_MAX),
-                        .signals = &ending};
+    struct wait wait = {.out = &cli->out, .key = cli_key(cli), .options = LH_ACQUIRE_OPTIONS_INIT, .signals = &ending};
+    wait.options.ttl_ms = cli_number(cli, OPT_TTL, LH_TTL_DEFAULT_MS);
+    wait.options.wait_ms = cli_number(cli, OPT_WAIT, LH_FOREVER);
+    wait.options.mode = cli_flag(cli, OPT_SHARED) ? LH_SHARED : LH_EXCLUSIVE;
+    wait.options.owner = cli_text(cli, OPT_OWNER);
+    wait.options.purpose = cli_text(cli, OPT_PURPOSE);
+    wait.options.timeout_ms = connect_timeout_ms(cli);
     /* A renewal that hangs must leave time for another. */
     int64_t timeout_ms = connect_timeout_ms(cli);
-    if (timeout_ms > options.ttl_ms / 3)
-        timeout_ms = options.ttl_ms / 3;
+    if (timeout_ms > wait.options.ttl_ms / 3)
+        timeout_ms = wait.options.ttl_ms / 3;
 
     block_signals(&ending, &signals, &mask);
     struct guard guard = {.pid = -1, .fd = -1};
@@ -213,13 +230,13 @@ const struct command cmd_run = {
     .options = options_table,
     .also = opts_lease,
     .summary = "hold a lease while a command runs",
-    .detail =
-        "Waits for the lease, runs CMD, renews the lease all the while, releases it at the end, and ends with\n"
-        "CMD's own exit code (128 + N when signal N ended it; 126 and 127 as in a shell). TERM, INT, HUP, QUIT,\n"
-        "USR1 and USR2 are passed on. When the lease is lost or can't be renewed, CMD and all of its process group\n"
-        "get TERM, and KILL before the lease can end; the exit code is 76 then. CMD does not survive leasehold.\n"
-        "What CMD leaves running in the background when it ends is not covered by the lease.\n"
-        "CMD finds LEASEHOLD_KEY, LEASEHOLD_LEASE, LEASEHOLD_TOKEN and LEASEHOLD_OWNER in its environment.",
+    .detail = "Waits for the lease in the key's queue, runs CMD, renews the lease all the while, releases it at the\n"
+              "end, and ends with CMD's own exit code (128 + N when signal N ended it; 126 and 127 as in a shell).\n"
+              "TERM, INT, HUP, QUIT, USR1 and USR2 are passed on. When the lease is lost or can't be renewed, CMD and "
+              "all of its process group\n"
+              "get TERM, and KILL before the lease can end; the exit code is 76 then. CMD does not survive leasehold.\n"
+              "What CMD leaves running in the background when it ends is not covered by the lease.\n"
+              "CMD finds LEASEHOLD_KEY, LEASEHOLD_LEASE, LEASEHOLD_TOKEN and LEASEHOLD_OWNER in its environment.",
     .example = "  $ leasehold run project:42 --wait 10s --purpose rebuild -- make all\n"
                "  $ leasehold run nightly --wait 0 -E 0 -- ./report.sh     # somebody does it already: fine\n",
 };

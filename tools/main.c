@@ -19,8 +19,8 @@
 enum { MOST_COMMANDS = 32 };
 
 const struct command *const commands[] = {
-    &cmd_acquire, &cmd_renew,   &cmd_release, &cmd_run,    &cmd_status, &cmd_list,
-    &cmd_migrate, &cmd_cleanup, &cmd_break,   &cmd_doctor, NULL,
+    &cmd_acquire, &cmd_renew,   &cmd_release, &cmd_transfer, &cmd_run,    &cmd_status, &cmd_list,
+    &cmd_watch,   &cmd_migrate, &cmd_cleanup, &cmd_break,    &cmd_doctor, NULL,
 };
 
 static const struct command *find_command(const char *name)
@@ -50,7 +50,7 @@ static int check_words(const struct cli *cli, lh_error *error)
 {
     const struct command *command = cli->command;
     const struct args *args = &cli->args;
-    int wanted = command->words ? 1 : 0;
+    int wanted = command->any_words ? args->n_words : command->words ? 1 : 0;
     char quoted[64];
     if (args->n_words > wanted && command->takes_command)
         return out_fail(error, LH_INVALID, "\"%s\" is one word too many: the command to run stands after --",
@@ -63,7 +63,11 @@ static int check_words(const struct cli *cli, lh_error *error)
         return out_fail(error, LH_INVALID, "which command is to run? usage: leasehold %s %s -- CMD…", command->name,
                         command->words);
     /* Here, so that a bad key is told without asking a server. */
-    return wanted ? lh_key_check(cli_key(cli), strlen(cli_key(cli)), error) : LH_OK;
+    for (int i = 0; i < wanted; i++) {
+        if (lh_key_check(args->words[i], strlen(args->words[i]), error) != LH_OK)
+            return LH_INVALID;
+    }
+    return LH_OK;
 }
 
 static void choose_voice(struct cli *cli)

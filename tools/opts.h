@@ -43,6 +43,8 @@ enum opt_id {
     OPT_YES,
     OPT_AS,
     OPT_ROLES,
+    OPT_TO,
+    OPT_AFTER,
     OPT_IDS,
 };
 

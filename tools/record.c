@@ -300,3 +300,30 @@ char *record_sentence(const char *key, const lh_record *record)
     }
     return n < 0 ? NULL : text;
 }
+
+void record_print_granted(const struct out *out, const lh_lease *lease, const char *owner)
+{
+    int64_t remaining_ms = lh_lease_remaining_ms(lease);
+    if (out->json) {
+        bson_t json;
+        json_init(&json, "granted");
+        json_text(&json, "key", lh_lease_key(lease));
+        json_text(&json, "lease", lh_lease_id(lease));
+        json_text(&json, "owner", owner);
+        json_text(&json, "mode", lh_lease_mode(lease) == LH_SHARED ? "shared" : "exclusive");
+        json_number(&json, "token", lh_lease_token(lease));
+        json_number(&json, "ttl_ms", lh_lease_ttl_ms(lease));
+        json_time(&json, "expires_at", lh_lease_expires_at_ms(lease), 0);
+        json_number(&json, "remaining_ms", remaining_ms);
+        json_print(&json);
+    } else if (out->quiet) {
+        puts(lh_lease_id(lease));
+    } else {
+        char duration[TEXT_DURATION_SIZE];
+        text_from_duration(lh_lease_ttl_ms(lease), duration);
+        out_word(out, OUT_GOOD, "granted");
+        printf("  %s\n", lh_lease_key(lease));
+        printf("  lease    %s\n  token    %" PRId64 "\n  ends in  %s unless renewed; release it when done\n",
+               lh_lease_id(lease), lh_lease_token(lease), duration);
+    }
+}

@@ -15,6 +15,9 @@ void record_append_holders(bson_t *json, const lh_record *record);
 /* The same for people, in a few lines. */
 void record_print(const struct out *out, const lh_record *record);
 
+/* A lease that its holder is told of, with its id: one object, or a few lines; only the id with --quiet. */
+void record_print_granted(const struct out *out, const lh_lease *lease, const char *owner);
+
 /* An acquire that was told busy: one object, or a few lines; nothing with --quiet. `record` may be NULL. */
 void record_print_busy(const struct out *out, const char *key, const lh_record *record);
 /* In one line: "project:42 is held by alice (web1, pid 42), \"rebuild\", for 12 s more". To be freed; may be NULL. */

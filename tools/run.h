@@ -1,22 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The parts of `leasehold run`: a child in a process group of its own, a thread that renews, and the loop that watches
- * both. */
+ * The parts of `leasehold run`: a child in a process group of its own, and the loop that watches it and its lease. */
 #ifndef CLI_RUN_H
 #define CLI_RUN_H
 
 #include <leasehold/leasehold.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
 #include "out.h"
-
-/* Milliseconds on CLOCK_BOOTTIME, which goes on while the machine sleeps. */
-int64_t run_now_ms(void);
-/* Makes the timer descriptor readable at that time. */
-void run_alarm(int timer_fd, int64_t at_ms);
 
 /* ---- the guard: a process that ends the group when leasehold itself was killed ---- */
 struct guard {
@@ -52,30 +44,14 @@ void child_stop_with(const struct child *child);
 /* Takes the terminal back. */
 void child_leave_terminal(struct child *child);
 
-/* ---- the keeper ---- */
-struct keeper {
-    lh_lease *lease;
-    const struct out *out;
-    int64_t ttl_ms;
-    pthread_t thread;
-    int stop_fd, lost_fd;        /* eventfds */
-    _Atomic int64_t deadline_ms; /* on CLOCK_BOOTTIME: until then the lease is ours */
-    atomic_bool lost;            /* the server said so; `error` has the sentence */
-    lh_error error;
-};
-
-/* Starts renewing, every third of the ttl. False when the system has no thread or descriptor left. */
-bool keeper_start(struct keeper *keeper, lh_lease *lease, const struct out *out);
-/* Ends it; may take as long as one renewal. */
-void keeper_stop(struct keeper *keeper);
-
 /* ---- the loop ---- */
 struct run {
     const struct out *out;
     struct child child;
-    struct keeper keeper;
+    lh_lease *lease; /* the library renews it */
     int signal_fd;
     int64_t grace_ms;
+    bool lost; /* once it was ended: the lease was heard to be lost, else it could not be renewed */
 };
 
 /* Signals that are passed on to the child. */

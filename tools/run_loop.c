@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "run.h"
@@ -19,11 +20,28 @@ enum { LOOK_AGAIN_MS = 10 };
 struct watch {
     struct run *run;
     int timer_fd;
-    int64_t margin_ms;  /* what KILL may take */
-    bool ending;        /* TERM was sent */
-    bool killed;        /* KILL was sent */
-    int64_t kill_at_ms; /* while ending */
+    int64_t deadline_ms; /* on CLOCK_BOOTTIME: until then the lease is ours, as last seen */
+    int64_t margin_ms;   /* what KILL may take */
+    bool ending;         /* TERM was sent */
+    bool killed;         /* KILL was sent */
+    int64_t kill_at_ms;  /* while ending */
 };
+
+static int64_t run_now_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Makes the timer descriptor readable at that time. */
+static void set_alarm(int timer_fd, int64_t at_ms)
+{
+    if (at_ms < 1)
+        at_ms = 1; /* 0 would switch it off */
+    struct itimerspec spec = {.it_value = {.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000}};
+    (void)timerfd_settime(timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+}
 
 static int64_t clamp(int64_t value, int64_t least, int64_t most)
 {
@@ -31,18 +49,22 @@ static int64_t clamp(int64_t value, int64_t least, int64_t most)
 }
 
 /* TERM, when the lease is lost or the grace would no longer fit in; then KILL. Called first thing whenever we wake: we may
- * have been stopped, or the machine asleep, for any time. */
+ * have been stopped, or the machine asleep, for any time. A lease that is lost has no time left, but its holder has: nobody
+ * was told anything else by the deadline seen last. */
 static void look_at_lease(struct watch *watch)
 {
     struct run *run = watch->run;
-    int64_t now_ms = run_now_ms(), left_ms = atomic_load(&run->keeper.deadline_ms) - watch->margin_ms - now_ms;
-    bool lost = atomic_load(&run->keeper.lost);
-    if (!watch->ending && (lost || left_ms <= run->grace_ms)) {
+    int64_t now_ms = run_now_ms(), remaining_ms = lh_lease_remaining_ms(run->lease);
+    if (remaining_ms > 0)
+        watch->deadline_ms = now_ms + remaining_ms;
+    int64_t left_ms = watch->deadline_ms - watch->margin_ms - now_ms;
+    if (!watch->ending && (remaining_ms == 0 || left_ms <= run->grace_ms)) {
         watch->ending = true;
         watch->kill_at_ms = now_ms + clamp(left_ms, 0, run->grace_ms);
+        run->lost = remaining_ms == 0 && left_ms > 0;
         if (!run->child.ended)
             out_note(run->out, "%s: ending the command",
-                     lost ? run->keeper.error.message : "the lease could not be renewed");
+                     run->lost ? "the lease was lost" : "the lease could not be renewed");
         child_signal(&run->child, SIGTERM);
     }
     if (watch->ending && !watch->killed && now_ms >= watch->kill_at_ms) {
@@ -60,7 +82,7 @@ static int64_t next_look_ms(const struct watch *watch)
         return run_now_ms() + 100 * LOOK_AGAIN_MS;
     if (watch->ending)
         return watch->kill_at_ms;
-    return atomic_load(&run->keeper.deadline_ms) - watch->margin_ms - run->grace_ms;
+    return watch->deadline_ms - watch->margin_ms - run->grace_ms;
 }
 
 static void look_at_child(struct watch *watch)
@@ -96,11 +118,11 @@ static bool is_over(const struct watch *watch)
 
 bool run_watch(struct run *run)
 {
-    struct watch watch = {.run = run, .margin_ms = clamp(run->keeper.ttl_ms / 20, 50, 500)};
+    struct watch watch = {.run = run, .margin_ms = clamp(lh_lease_ttl_ms(run->lease) / 20, 50, 500)};
     watch.timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC);
     struct pollfd pollers[] = {{.fd = run->signal_fd, .events = POLLIN},
                                {.fd = watch.timer_fd, .events = POLLIN},
-                               {.fd = run->keeper.lost_fd, .events = POLLIN}};
+                               {.fd = lh_lease_lost_fd(run->lease), .events = POLLIN}};
     for (;;) {
         look_at_lease(&watch);
         read_signals(&watch);
@@ -108,7 +130,7 @@ bool run_watch(struct run *run)
             break;
         if (watch.ending)
             pollers[2].fd = -1; /* has been heard */
-        run_alarm(watch.timer_fd, next_look_ms(&watch));
+        set_alarm(watch.timer_fd, next_look_ms(&watch));
         (void)poll(pollers, 3, watch.timer_fd < 0 ? LOOK_AGAIN_MS : -1);
     }
     (void)close(watch.timer_fd);

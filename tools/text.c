@@ -144,6 +144,22 @@ char *text_safe(const char *text, size_t *ret_width)
     return safe;
 }
 
+void text_cut(char *text, size_t columns)
+{
+    mbstate_t state = {0};
+    size_t len = strlen(text), n;
+    for (size_t at = 0; at < len; at += n) {
+        wchar_t c;
+        n = mbrtowc(&c, text + at, len - at, &state);
+        int width = n == 0 || n > len - at ? -1 : wcwidth(c);
+        if (width < 0 || (size_t)width > columns) {
+            text[at] = '\0';
+            return;
+        }
+        columns -= (size_t)width;
+    }
+}
+
 /* How many letters to insert, drop or change to make `b` of `a` (Levenshtein). */
 static size_t distance(const char *a, const char *b)
 {

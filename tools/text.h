@@ -29,6 +29,9 @@ bool text_time(int64_t at_ms, char buffer[TEXT_TIME_SIZE]);
  * freed; NULL when memory is out. Needs a UTF-8 LC_CTYPE. */
 char *text_safe(const char *text, size_t *ret_width);
 
+/* Cuts it, in place, to so many columns on a terminal. */
+void text_cut(char *text, size_t columns);
+
 /* The one of `names` (NULL at the end) that `word` was probably meant to be; NULL when none is near. */
 const char *text_nearest(const char *word, const char *const *names);
 

@@ -1,27 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Acquiring with patience, by polling: what the library will do by queueing replaces this file.
- *
- * The asking is done by a thread, so that a signal is answered at once even while the server keeps silent; the calling
- * thread waits for the answer and for signals. Granted in the moment of the signal means released again. */
+ * The waiting is the library's. This file shows it, and lets a signal end it: granted in the moment of the signal means
+ * released again. */
 #include "wait.h"
 
-#include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <sys/random.h>
-#include <sys/signalfd.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "interrupt.h"
 #include "record.h"
+#include "text.h"
 
-enum { FIRST_DELAY_MS = 25, LONGEST_DELAY_MS = 500, LAST_PATIENCE_MS = 1000 };
+enum { SPINNER_STEPS = 4, LINE_SIZE = 1024 };
 
-struct asker {
-    struct wait *wait;
-    int stop_fd, done_fd; /* eventfds */
-    int code;
+/* What was heard last, and when. */
+struct view {
+    const struct out *out;
+    const char *key;
+    pthread_mutex_t lock;
+    bool waits; /* the wait has begun */
+    char owner[LH_OWNER_MAX + 1];
+    int64_t began_ms, ends_ms; /* ends_ms LH_NEVER: the holder's lease has no end */
+    uint32_t place;
+    int step;
 };
 
 static int64_t now_ms(void)
@@ -31,112 +36,107 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static bool readable_within(int fd, int64_t ms)
+static void hear(void *arg, const lh_record *record, uint32_t place)
 {
-    struct pollfd poller = {.fd = fd, .events = POLLIN};
-    return poll(&poller, 1, (int)ms) == 1;
-}
-
-static void raise_event(int fd)
-{
-    uint64_t one = 1;
-    ssize_t written = write(fd, &one, sizeof one);
-    (void)written; /* an eventfd takes it */
-}
-
-/* Half to all of `ms`: those who were refused together must not come back together. */
-static int64_t jittered(int64_t ms)
-{
-    uint32_t random = 0;
-    ssize_t n = getrandom(&random, sizeof random, 0);
-    (void)n;
-    return ms / 2 + (int64_t)random % (ms / 2 + 1);
-}
-
-static void tell_waiting(const struct wait *wait)
-{
-    if (!wait->out->progress && !wait->out->verbose)
-        return;
-    char *sentence = record_sentence(wait->key, wait->busy);
+    struct view *view = arg;
+    const lh_holder *holder = lh_record_holder(record, 0);
+    int64_t now = now_ms();
+    bool first = !view->waits;
+    pthread_mutex_lock(&view->lock);
+    view->place = place;
+    (void)snprintf(view->owner, sizeof view->owner, "%s", holder ? holder->owner : "");
+    view->ends_ms = !holder || holder->remaining_ms == LH_NEVER ? LH_NEVER : now + holder->remaining_ms;
+    if (first)
+        view->began_ms = now;
+    view->waits = true;
+    pthread_mutex_unlock(&view->lock);
+    char *sentence = first && view->out->verbose && !view->out->progress ? record_sentence(view->key, record) : NULL;
     if (sentence)
-        out_note(wait->out, "waiting: %s", sentence);
+        out_note(view->out, "waiting: %s", sentence);
     free(sentence);
 }
 
-static void *ask(void *arg)
+/* "| waiting 12 s for project:42: held by alice, 28 s left unless renewed; next in line" */
+static void compose(const struct view *view, char line[LINE_SIZE])
 {
-    struct asker *asker = arg;
-    struct wait *wait = asker->wait;
-    int64_t start = now_ms(), delay = FIRST_DELAY_MS;
-    bool told = false;
-    for (;;) {
-        lh_record *busy = NULL;
-        asker->code = lh_acquire(wait->store, wait->key, wait->options, &wait->lease, &busy, &wait->error);
-        int64_t left = wait->wait_ms - (now_ms() - start);
-        if (asker->code != LH_BUSY)
-            break;
-        lh_record_free(wait->busy);
-        wait->busy = busy;
-        if (left <= 0)
-            break;
-        if (!told)
-            tell_waiting(wait);
-        told = true;
-        int64_t pause = jittered(delay);
-        if (busy && busy->retry_after_ms > 0 && busy->retry_after_ms < pause)
-            pause = busy->retry_after_ms;
-        if (readable_within(asker->stop_fd, pause < left ? pause : left))
-            break;
-        delay = delay * 2 < LONGEST_DELAY_MS ? delay * 2 : LONGEST_DELAY_MS;
+    char waited[TEXT_DURATION_SIZE], left[TEXT_DURATION_SIZE + 32] = ", without an end", place[32] = "next in line";
+    int64_t now = now_ms();
+    text_from_duration(now - view->began_ms, waited);
+    if (view->ends_ms != LH_NEVER) {
+        char duration[TEXT_DURATION_SIZE];
+        text_from_duration(view->ends_ms > now ? view->ends_ms - now : 0, duration);
+        (void)snprintf(left, sizeof left, ", %s left unless renewed", duration);
     }
-    raise_event(asker->done_fd);
-    return NULL;
+    if (view->place > 0)
+        (void)snprintf(place, sizeof place, "%u in front", view->place);
+    bool held = *view->owner;
+    (void)snprintf(line, LINE_SIZE, "%c %s: waiting for %s, %s; %s%s%s", "|/-\\"[view->step % SPINNER_STEPS], waited,
+                   view -> key, place, held ? "held by " : "free soon", view->owner, held ? left : "");
 }
 
-/* Waits for the asker; a signal stops it. Returns the signal, 0 without one. */
-static int attend(const struct asker *asker, int signal_fd)
+static void draw(void *arg)
 {
-    struct pollfd pollers[] = {{.fd = asker->done_fd, .events = POLLIN}, {.fd = signal_fd, .events = POLLIN}};
-    while (poll(pollers, 2, -1) < 0)
-        continue;
-    struct signalfd_siginfo info = {0};
-    if (!(pollers[1].revents & POLLIN) || read(signal_fd, &info, sizeof info) != sizeof info)
-        return 0;
-    raise_event(asker->stop_fd);
-    if (!readable_within(asker->done_fd, LAST_PATIENCE_MS)) {
-        out_note(asker->wait->out,
-                 "the server was asked and has not answered: a lease that it still grants ends with its ttl");
-        _exit(EXIT_SIGNAL + (int)info.ssi_signo);
+    struct view *view = arg;
+    char line[LINE_SIZE] = "";
+    pthread_mutex_lock(&view->lock);
+    if (view->waits)
+        compose(view, line);
+    view->step++;
+    pthread_mutex_unlock(&view->lock);
+    struct winsize size = {0};
+    size_t columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1U : 79;
+    char *safe = *line ? text_safe(line, NULL) : NULL;
+    if (safe) {
+        text_cut(safe, columns);
+        out_progress(view->out, safe);
     }
-    return (int)info.ssi_signo;
+    free(safe);
 }
 
-static int ask_in_thread(struct asker *asker, int signal_fd)
+static void erase(const struct view *view)
 {
-    struct wait *wait = asker->wait;
-    pthread_t thread;
-    if (asker->stop_fd < 0 || asker->done_fd < 0 || signal_fd < 0 || pthread_create(&thread, NULL, ask, asker) != 0)
-        return out_fail(&wait->error, LH_MEMORY, "the system has no thread or file descriptor left");
-    wait->signal = attend(asker, signal_fd);
-    (void)pthread_join(thread, NULL);
-    if (!wait->signal)
-        return asker->code;
-    lh_error ignored; /* it ends with its ttl then */
-    if (wait->lease)
-        (void)lh_lease_release(wait->lease, &ignored);
-    lh_lease_free(wait->lease);
-    wait->lease = NULL;
-    return LH_STOPPED;
+    if (view->waits)
+        out_progress(view->out, NULL);
+}
+
+static void give_up(void *arg)
+{
+    const struct view *view = arg;
+    erase(view);
+    out_note(view->out, "the server was asked and has not answered: a lease that it still grants ends with its ttl");
+}
+
+/* What somebody else's release granted lasts only until it is claimed. The library does so too, but whoever goes on by himself must
+ * know that it was done. */
+static int claim(struct wait *wait)
+{
+    if (lh_lease_remaining_ms(wait->lease) > lh_lease_ttl_ms(wait->lease) / 10 * 9)
+        return LH_OK;
+    return lh_lease_renew(wait->lease, 0, NULL, &wait->error);
 }
 
 int wait_acquire(struct wait *wait)
 {
-    struct asker asker = {
-        .wait = wait, .stop_fd = eventfd(0, EFD_CLOEXEC), .done_fd = eventfd(0, EFD_CLOEXEC), .code = LH_BUG};
-    int signal_fd = signalfd(-1, wait->signals, SFD_CLOEXEC);
-    int code = ask_in_thread(&asker, signal_fd);
-    (void)close(signal_fd);
-    (void)close(asker.done_fd);
-    (void)close(asker.stop_fd);
-    return code;
+    struct view view = {.out = wait->out, .key = wait->key, .lock = PTHREAD_MUTEX_INITIALIZER};
+    bool shows = wait->out->progress && !wait->out->quiet;
+    struct interrupt interrupt = {
+        .signals = wait->signals, .tick = shows ? draw : NULL, .give_up = give_up, .arg = &view};
+    int code = interrupt_start(&interrupt, &wait->error);
+    if (code != LH_OK)
+        return code;
+    wait->options.cancel = interrupt.cancel;
+    wait->options.feedback = hear;
+    wait->options.feedback_arg = &view;
+    code = lh_acquire(wait->store, wait->key, &wait->options, &wait->lease, &wait->busy, &wait->error);
+    if (code == LH_OK)
+        code = claim(wait);
+    wait->signal = interrupt_stop(&interrupt);
+    erase(&view);
+    if (wait->signal || code != LH_OK) {
+        if (wait->lease)
+            (void)lh_lease_release(wait->lease, NULL); /* it ends with its ttl else */
+        lh_lease_free(wait->lease);
+        wait->lease = NULL;
+    }
+    return wait->signal ? LH_CANCELLED : code;
 }

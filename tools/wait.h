@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Acquiring with patience: asks again until granted, until the time is over, or until a signal. */
+ * Acquiring with patience: in the key's queue, until granted, until the time is over, or until a signal. On a terminal a line
+ * says meanwhile who holds it, how long still, and how many are in front. */
 #ifndef CLI_WAIT_H
 #define CLI_WAIT_H
 
@@ -13,18 +14,18 @@ struct wait {
     const struct out *out;
     lh_store *store;
     const char *key;
-    const lh_acquire_options *options;
-    int64_t wait_ms;         /* 0: ask once; INT64_MAX: for ever */
-    const sigset_t *signals; /* those that end it; the caller has blocked them */
+    lh_acquire_options options; /* but for cancel and feedback */
+    const sigset_t *signals;    /* those that end it; the caller has blocked them */
     /* what came of it */
     lh_lease *lease; /* LH_OK */
     lh_record *busy; /* LH_BUSY; may be NULL */
-    int signal;      /* LH_STOPPED: which */
+    int signal;      /* LH_CANCELLED: which */
     lh_error error;  /* all others */
 };
 
-/* LH_OK, LH_BUSY, LH_STOPPED (a signal came; nothing is held), or what lh_acquire() returned. Does not return when a signal
- * came and the server does not answer within a second: the process ends, and the lease, if it was granted, with its ttl. */
+/* LH_OK: the lease has its full ttl, also after a wait. LH_BUSY, LH_CANCELLED (a signal came; nothing is held), or what lh_acquire()
+ * returned. Does not return when a signal came and the server does not answer within a second: the process ends, and the
+ * lease, if it was granted, with its ttl; its place in the queue sooner. */
 int wait_acquire(struct wait *wait);
 
 #endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * leasehold transfer: hands a lease on. It is renewed before, because only who surely holds it may hand it on, and after, because
+ * the new lease is nobody's until then. */
+#include <string.h>
+
+#include "cli.h"
+#include "connect.h"
+#include "record.h"
+
+/* A handle on a lease that is ours by now. */
+static int attach_and_renew(lh_store *store, const char *key, const char *id, lh_lease **ret_lease, lh_error *error)
+{
+    int code = lh_lease_attach(store, key, id, ret_lease, error);
+    return code == LH_OK ? lh_lease_renew(*ret_lease, 0, NULL, error) : code;
+}
+
+static int hand_on(const struct cli *cli, lh_store *store, const char *id, const char *to, lh_lease **ret_new,
+                   lh_error *error)
+{
+    lh_lease *old = NULL;
+    char new_id[LH_LEASE_ID_LEN + 1];
+    int code = attach_and_renew(store, cli_key(cli), id, &old, error);
+    if (code == LH_OK)
+        code = lh_lease_transfer(old, to, new_id, error);
+    lh_lease_free(old);
+    if (code != LH_OK)
+        return code;
+    code = attach_and_renew(store, cli_key(cli), new_id, ret_new, error);
+    if (code == LH_OK)
+        return code;
+    char why[256];
+    (void)snprintf(why, sizeof why, "%.250s", error->message);
+    code = out_fail(error, LH_UNKNOWN, "handed on, but the new lease was not heard of again: %s", why);
+    memcpy(error->lease_id, new_id, sizeof new_id);
+    return code;
+}
+
+static int run(const struct cli *cli)
+{
+    lh_store *store = NULL;
+    lh_lease *lease = NULL;
+    lh_error error;
+    const char *id = cli_text(cli, OPT_LEASE), *to = cli_text(cli, OPT_TO);
+    int code, exit = EXIT_DONE;
+    if (!id)
+        code = out_fail(&error, LH_INVALID, "which lease? --lease ID, as acquire printed it, or LEASEHOLD_LEASE=ID");
+    else if (!to)
+        code = out_fail(&error, LH_INVALID, "to whom? --to OWNER");
+    else
+        code = connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error);
+    if (code == LH_OK)
+        code = hand_on(cli, store, id, to, &lease, &error);
+    if (code == LH_OK)
+        record_print_granted(&cli->out, lease, to);
+    else
+        exit = out_error(&cli->out, &error);
+    lh_lease_free(lease);
+    connect_close(store, code);
+    return exit;
+}
+
+static const struct opt_spec options_table[] = {
+    {OPT_LEASE, OPT_SECRET, "lease", 0, "ID", "LEASEHOLD_LEASE", 0, 0, "the lease, as acquire printed it"},
+    {OPT_TO, OPT_TEXT, "to", 0, "OWNER", NULL, 0, 0, "who is to hold it, for people to read"},
+    {0},
+};
+
+const struct command cmd_transfer = {
+    .name = "transfer",
+    .run = run,
+    .words = "KEY",
+    .options = options_table,
+    .summary = "hand a lease on to another owner",
+    .detail =
+        "Ends the lease and grants the key anew, past the queue, in one step: nobody gets in between. Prints the\n"
+        "new lease, as acquire does: give its id to whoever goes on, and forget the old one, which is worth\n"
+        "nothing from then on. The token grows, so that what is written under the old lease can be refused.\n"
+        "Exit code 76: the lease had ended, or was not the key's; nothing was changed.",
+    .example = "  $ leasehold transfer project:42 --lease 6a1f0c3e5b7d48219fd6e0a4c2b81357 --to bob\n"
+               "  granted  project:42\n"
+               "    lease    0b9d4c7a61e2483fa5d07c96be13f824\n"
+               "    token    7427466391552000001\n"
+               "    ends in  5 min 0 s unless renewed; release it when done\n",
+};

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What goes on beside a call that waits: a signal ends it, and a line on the terminal may be kept up to date. */
+#ifndef CLI_INTERRUPT_H
+#define CLI_INTERRUPT_H
+
+#include <leasehold/leasehold.h>
+#include <pthread.h>
+#include <signal.h>
+
+struct interrupt {
+    const sigset_t *signals;    /* those that end it; blocked by the caller, before other threads exist */
+    lh_cancel *cancel;          /* is told then */
+    void (*tick)(void *arg);    /* ten times a second; NULL: nothing is to be done */
+    void (*give_up)(void *arg); /* a second after the signal, where the call has not ended: the process ends then */
+    void *arg;                  /* of both */
+    /* its own */
+    pthread_t thread;
+    int signal_fd, done_fd;
+    int signal; /* that came; 0: none */
+};
+
+/* Begins to listen. LH_OK, or LH_MEMORY: the system has no thread or descriptor left. */
+int interrupt_start(struct interrupt *interrupt, lh_error *error);
+
+/* The call has ended. Returns the signal that came, 0 without one. */
+int interrupt_stop(struct interrupt *interrupt);
+
+#endif
