@@ -78,7 +78,7 @@ static void print_end(const lh_event *e)
     char duration[TEXT_DURATION_SIZE];
     if (e->kind != LH_EVENT_GRANTED && e->kind != LH_EVENT_RENEWED)
         return;
-    text_from_duration(e->expires_at_ms - e->at_ms, duration);
+    text_from_duration(e->expires_at_ms - e->at_ms + 500, duration); /* rounded: the two clocks differ a little */
     printf("%s%s", e->expires_at_ms == LH_NEVER ? ", without an end" : ", ends in ",
            e->expires_at_ms == LH_NEVER ? "" : duration);
 }

@@ -93,15 +93,18 @@ static void draw(void *arg)
     free(safe);
 }
 
-static void erase(const struct view *view)
+static void erase(struct view *view)
 {
-    if (view->waits)
+    pthread_mutex_lock(&view->lock);
+    bool waited = view->waits;
+    pthread_mutex_unlock(&view->lock);
+    if (waited)
         out_progress(view->out, NULL);
 }
 
 static void give_up(void *arg)
 {
-    const struct view *view = arg;
+    struct view *view = arg;
     erase(view);
     out_note(view->out, "the server was asked and has not answered: a lease that it still grants ends with its ttl");
 }
