@@ -146,6 +146,18 @@ int lh_watching_drop(lh_watching *w, lh_shadow_entry *entry, int64_t at_ms)
     return good ? LH_OK : lh_fail_memory(w->error);
 }
 
+int lh_watching_sweep(lh_watching *w, uint64_t round, int64_t at_ms)
+{
+    int outcome = LH_OK;
+    lh_shadow_entry *next;
+    for (lh_shadow_entry *entry = w->shadow.first; entry && outcome == LH_OK; entry = next) {
+        next = entry->next;
+        if (entry->round != round)
+            outcome = lh_watching_drop(w, entry, at_ms);
+    }
+    return outcome;
+}
+
 /* ---- The call ---- */
 
 static int check_after(lh_watching *w)

@@ -72,6 +72,8 @@ bool lh_tell_difference(lh_watching *w, const bson_t *before, const bson_t *afte
 int lh_watching_put(lh_watching *w, bson_t *after, uint64_t round, bool silent, int64_t at_ms);
 /* Removes it, which is told. */
 int lh_watching_drop(lh_watching *w, lh_shadow_entry *entry, int64_t at_ms);
+/* Removes all that were not put in this round. */
+int lh_watching_sweep(lh_watching *w, uint64_t round, int64_t at_ms);
 
 /* events_stream.c, events_poll.c: until it ends. */
 int lh_watching_follow(lh_watching *w);

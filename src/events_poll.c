@@ -44,19 +44,6 @@ static int look_at_one(void *arg, const bson_t *answer)
     return l->outcome != LH_OK || l->w->stopped;
 }
 
-/* Whom this look did not meet is gone. */
-static int sweep(looking *l)
-{
-    int outcome = LH_OK;
-    lh_shadow_entry *next;
-    for (lh_shadow_entry *entry = l->w->shadow.first; entry && outcome == LH_OK; entry = next) {
-        next = entry->next;
-        if (entry->round != l->round)
-            outcome = lh_watching_drop(l->w, entry, l->now_ms);
-    }
-    return outcome;
-}
-
 static int look(looking *l)
 {
     lh_watching *w = l->w;
@@ -78,7 +65,7 @@ static int look(looking *l)
     bson_destroy(&command);
     if (l->outcome != LH_OK)
         return l->outcome;
-    return outcome == LH_OK ? sweep(l) : outcome;
+    return outcome == LH_OK ? lh_watching_sweep(w, l->round, l->now_ms) : outcome;
 }
 
 static int stop(lh_watching *w)

@@ -163,18 +163,6 @@ static int keep_one(void *arg, const bson_t *document)
     return f->outcome != LH_OK || f->w->stopped;
 }
 
-static int sweep(following *f)
-{
-    int outcome = LH_OK;
-    lh_shadow_entry *next;
-    for (lh_shadow_entry *entry = f->w->shadow.first; entry && outcome == LH_OK; entry = next) {
-        next = entry->next;
-        if (entry->round != f->round)
-            outcome = lh_watching_drop(f->w, entry, f->at_ms);
-    }
-    return outcome;
-}
-
 /* All that is watched as it was at `at` (NULL: now). `kind`: LH_EVENT_GAP is told before what differs from what was known. */
 static int take_snapshot(following *f, const lh_instant *at, int kind)
 {
@@ -209,7 +197,7 @@ static int take_snapshot(following *f, const lh_instant *at, int kind)
     if (outcome == LH_OK)
         outcome = f->outcome;
     if (outcome == LH_OK && !w->stopped)
-        outcome = sweep(f);
+        outcome = lh_watching_sweep(w, f->round, f->at_ms);
     w->apart = false;
     return outcome;
 }

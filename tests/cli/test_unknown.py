@@ -4,6 +4,7 @@ import fcntl
 import os
 import re
 import secrets
+import time
 
 import pymongo
 import pytest
@@ -26,7 +27,9 @@ def deaf(cli, client):
             client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=data)
         except pymongo.errors.OperationFailure as why:
             pytest.skip(f"no failpoints: {why}")
-        yield Cli(uri, cli.env["LEASEHOLD_DB"])
+        deaf = Cli(uri, cli.env["LEASEHOLD_DB"])
+        deaf.data = data
+        yield deaf
         client.admin.command("configureFailPoint", "failCommand", mode="off")
 
 
@@ -48,3 +51,30 @@ def test_release_that_is_not_answered_is_unknown(cli, deaf):
     lease = cli.acquire("k")["lease"]
     result = deaf("--json", "--timeout", "1s", "release", "k", "--lease", lease)
     assert result.exit == 74 and result.json["code"] == "unknown", result
+
+
+def test_transfer_names_the_new_lease_in_doubt(cli, deaf, client):
+    lease = cli.acquire("k")["lease"]
+    client.admin.command("configureFailPoint", "failCommand", mode={"skip": 1}, data=deaf.data)  # its renewal is answered
+    result = deaf("--json", "--timeout", "1s", "transfer", "k", "--lease", lease, "--to", "bob")
+    assert result.exit == 74 and result.json["code"] == "unknown", result
+    assert re.fullmatch("[0-9a-f]{32}", result.json["lease"]) and result.json["lease"] != lease
+    assert cli("renew", "k", "--lease", lease).exit == 0  # it was not done
+
+
+def test_what_is_surely_not_handed_on_is_unreachable(cli, deaf):
+    lease = cli.acquire("k")["lease"]
+    result = deaf("--json", "--timeout", "1s", "transfer", "k", "--lease", lease, "--to", "bob")
+    assert result.exit == 69 and result.json["code"] == "unreachable", result
+    assert cli("renew", "k", "--lease", lease).exit == 0
+
+
+def test_a_signal_while_the_server_keeps_silent_ends_it(cli, deaf):
+    """The wait can't be left in good order: a second, and a word about it."""
+    cli.acquire("k")
+    process = deaf.start("--timeout", "20s", "acquire", "k", "--wait", "forever")
+    time.sleep(0.5)
+    start = time.monotonic()
+    process.terminate()
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 128 + 15 and time.monotonic() - start < 5 and "has not answered" in err

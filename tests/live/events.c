@@ -2,7 +2,7 @@
  * lh_watch(): every kind of event, told once, in order, without lease ids; going on behind an event, over killed cursors and gaps. */
 #include "waiting.h"
 
-enum { MOST = 512, LINE = 400 };
+enum { MOST = 2048, LINE = 400 };
 
 typedef struct audience {
     place *p;
@@ -377,6 +377,85 @@ static void a_killed_cursor_loses_and_doubles_nothing(void **state)
     leave(a, LH_CANCELLED);
 }
 
+enum { CROWD = 4, ROUNDS = 25 };
+
+typedef struct {
+    place *p;
+    unsigned seed;
+    int grants;
+} worker;
+
+/* Random work on two keys: waits, gives up, releases, hands on. */
+static void *work(void *arg)
+{
+    worker *w = arg;
+    lh_error error;
+    for (int i = 0; i < ROUNDS; i++) {
+        lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+        char id[LH_LEASE_ID_LEN + 1];
+        lh_lease *lease = NULL;
+        int dice = rand_r(&w->seed) % 100;
+        o.wait_ms = dice % 3 * 20;
+        o.mode = dice < 30 ? LH_SHARED : LH_EXCLUSIVE;
+        if (lh_acquire(w->p->store, dice % 2 ? "a" : "b", &o, &lease, NULL, &error) != LH_OK)
+            continue;
+        w->grants++;
+        if (dice % 5 == 0 && lh_lease_transfer(lease, "heir", id, &error) == LH_OK) {
+            lh_lease *heir = NULL;
+            w->grants++;
+            (void)lh_lease_attach(w->p->store, lh_lease_key(lease), id, &heir, &error);
+            (void)lh_lease_release(heir, &error);
+            lh_lease_free(heir);
+        }
+        (void)lh_lease_release(lease, &error);
+        lh_lease_free(lease);
+    }
+    return NULL;
+}
+
+static int count(const audience *a, const char *start, const char *end)
+{
+    int n = 0;
+    for (int i = 0; i < a->n; i++)
+        n += strncmp(a->line[i], start, strlen(start)) == 0 && strstr(a->line[i], end) != NULL;
+    return n;
+}
+
+/* Whatever a crowd does: each grant is told once, and each ends; who queues is granted, or leaves. */
+static void what_a_crowd_does_adds_up(void **state)
+{
+    place *p = *state;
+    if (!p->set)
+        skip(); /* there it is only looked at now and then */
+    audience *a = sit(seat(p));
+    next(a, "opened");
+    worker workers[CROWD];
+    pthread_t crew[CROWD];
+    int grants = 0;
+    for (int i = 0; i < CROWD; i++) {
+        workers[i] = (worker){.p = p, .seed = (unsigned)i + 1};
+        assert_int_equal(pthread_create(&crew[i], NULL, work, &workers[i]), 0);
+    }
+    for (int i = 0; i < CROWD; i++) {
+        pthread_join(crew[i], NULL);
+        grants += workers[i].grants;
+    }
+    lh_lease *last = take(p, p->store, "last", LH_EXCLUSIVE, 30000);
+    within(10000, heard(a) > 0 && strstr(a->line[heard(a) - 1], " last "));
+    int told = count(a, "granted ", "") - 1;
+    int ended = count(a, "released ", " release") + count(a, "transferred ", "") + count(a, "expired ", "");
+    print_message("%d grants, %d by the queue, %d events told\n", grants, count(a, "granted ", " queue"), a->n);
+    assert_true(grants > CROWD);
+    assert_in_range(told, grants, grants + count(a, "left ", "") + CROWD); /* some nobody believed, or were cancelled */
+    assert_int_equal(told, ended);
+    assert_int_equal(count(a, "queued ", ""), count(a, "left ", "") + count(a, "granted ", " queue"));
+    assert_int_equal(count(a, "released ", " other") + count(a, "gap", "") + count(a, "spoilt ", ""), 0);
+    a->seen = a->n;
+    give(p, last);
+    next(a, "released last tester release");
+    leave(a, LH_CANCELLED);
+}
+
 static void wrong_options_are_refused(void **state)
 {
     place *p = *state;
@@ -411,6 +490,7 @@ int main(void)
         place_test(goes_on_behind_an_event),
         place_test(what_is_not_remembered_is_a_gap),
         place_test(a_killed_cursor_loses_and_doubles_nothing),
+        place_test(what_a_crowd_does_adds_up),
         place_test(wrong_options_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
