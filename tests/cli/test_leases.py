@@ -84,33 +84,6 @@ def test_shared_leases(cli):
     assert cli("acquire", "k").exit == 0
 
 
-def test_wait_gets_it_when_it_is_released(cli):
-    lease = cli.acquire("k")["lease"]
-    waiting = cli.start("--json", "acquire", "k", "--wait", "20s")
-    time.sleep(0.5)
-    assert waiting.poll() is None
-    cli("release", "k", "--lease", lease)
-    out, _ = waiting.communicate(timeout=10)
-    assert waiting.returncode == 0 and '"granted"' in out
-
-
-def test_wait_ends(cli):
-    cli.acquire("k")
-    start = time.monotonic()
-    assert cli("acquire", "k", "--wait", "700ms").exit == 75
-    assert 0.6 < time.monotonic() - start < 5
-
-
-def test_a_signal_ends_the_wait_at_once(cli):
-    cli.acquire("k")
-    waiting = cli.start("acquire", "k", "--wait", "forever")
-    time.sleep(0.4)
-    waiting.terminate()
-    start = time.monotonic()
-    assert waiting.wait(timeout=5) == 128 + 15 and time.monotonic() - start < 1.5
-    waiting.communicate()
-
-
 def test_a_signal_leaves_no_lease_behind(cli, locks):
     """Whenever it comes: held means that acquire said so with exit code 0."""
     for i in range(12):

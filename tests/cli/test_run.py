@@ -106,14 +106,6 @@ def test_it_waits_for_ever_by_default(cli):
     assert process.communicate(timeout=10) == ("ran\n", "") and process.returncode == 0
 
 
-def test_a_signal_while_waiting_ends_it(cli):
-    cli.acquire("k")
-    process = cli.start("run", "k", "--", "echo", "ran")
-    time.sleep(0.4)
-    process.terminate()
-    assert process.communicate(timeout=5) == ("", "") and process.returncode == 128 + signal.SIGTERM
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2])
 def test_signals_are_forwarded(cli, tmp_path, number):
     name = number.name[3:]
