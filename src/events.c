@@ -194,12 +194,14 @@ static int check(lh_watching *w)
 int lh_watch(lh_store *store, const lh_watch_options *options, int (*each)(void *arg, const lh_event *event), void *arg,
              lh_error *error)
 {
-    lh_watching w = {.store = store, .o = LH_WATCH_OPTIONS_INIT, .each = each, .arg = arg, .error = error};
+    lh_error own;
+    lh_watching w = {
+        .store = store, .o = LH_WATCH_OPTIONS_INIT, .each = each, .arg = arg, .error = error ? error : &own};
     if (options)
         memcpy(&w.o, options, options->size < sizeof w.o ? options->size : sizeof w.o);
     int outcome = check(&w);
     if (outcome == LH_OK)
-        outcome = lh_store_contact(store, lh_store_deadline(store, 0), error);
+        outcome = lh_store_contact(store, lh_store_deadline(store, 0), w.error);
     if (outcome != LH_OK)
         return outcome;
     w.on_set = atomic_load(&store->topology) == LH_TOPOLOGY_SET;

@@ -45,7 +45,7 @@ typedef struct lh_watching {
     lh_watch_options o;
     int (*each)(void *arg, const lh_event *event);
     void *arg;
-    lh_error *error;
+    lh_error *error; /* never NULL */
     lh_shadow shadow;
     bool after;           /* `o.after` is to be honoured */
     lh_instant at;        /* the event that is being told */

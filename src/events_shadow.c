@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What is known of the watched documents, by _id; and a change event's delta, applied to one. */
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,21 +157,22 @@ static void rebuild(const delta *d, const char *prefix, int depth, const bson_t 
         return;
     while (bson_iter_next(&field)) {
         const char *name = bson_iter_key(&field);
-        if (strlen(prefix) + strlen(name) + 2 > sizeof path)
+        size_t len = (size_t)snprintf(path, sizeof path, "%s%s", prefix, name);
+        if (len + 2 > sizeof path)
             continue; /* nothing of ours */
-        (void)strcat(strcpy(path, prefix), name);
         if (is_removed(d, path))
             continue;
         if (find_updated(d, path, &value)) {
             bson_append_iter(out, name, -1, &value);
         } else if (BSON_ITER_HOLDS_DOCUMENT(&field) && depth > 0) {
             const uint8_t *data;
-            uint32_t len;
+            uint32_t size;
             bson_t inner, child;
-            bson_iter_document(&field, &len, &data);
-            (void)strcat(path, ".");
+            bson_iter_document(&field, &size, &data);
+            path[len] = '.';
+            path[len + 1] = '\0';
             BSON_APPEND_DOCUMENT_BEGIN(out, name, &child);
-            if (bson_init_static(&inner, data, len))
+            if (bson_init_static(&inner, data, size))
                 rebuild(d, path, depth - 1, &inner, &child);
             bson_append_document_end(out, &child);
         } else {

@@ -11,15 +11,16 @@
 #include "events.h"
 #include "store_stream.h"
 
-#define AWAIT_MS   250 /* how long the server holds a getMore without news: a cancel takes as long */
-#define ATTEMPT_MS 1000
+#define AWAIT_MS     250 /* how long the server holds a getMore without news: a cancel takes as long */
+#define ATTEMPT_MS   1000
+#define REFUSALS_MAX 8
 
 typedef struct {
+    bson_t token; /* behind the last batch, or event, that was told; empty: go on behind the snapshot */
     lh_watching *w;
     lh_stream *stream;
     lh_instant snapshot;
     uint64_t round; /* of the snapshot */
-    bson_t token;   /* behind the last batch, or event, that was told; empty: go on behind the snapshot */
     bool silent;    /* the first snapshot is no news */
     bool wide;     /* a document that is wanted has an _id by which one can't tell: the server is not to filter by it */
     bool reopen;   /* … that was noticed just now */
@@ -288,6 +289,23 @@ static int open_anew(following *f, int kind)
     return w->stopped ? LH_OK : open_cursor(f);
 }
 
+/* Does the server say that it cannot go on from there? Other refusals may be of the moment: the cursor was killed while it was being
+ * opened. (Codes of MongoDB's error_codes.yml.) */
+static bool is_lost(const lh_error *why)
+{
+    switch (why->server_code) {
+    case 136: /* CappedPositionLost */
+    case 239: /* SnapshotTooOld */
+    case 246: /* SnapshotUnavailable */
+    case 260: /* InvalidResumeToken */
+    case 280: /* ChangeStreamFatalError */
+    case 286: /* ChangeStreamHistoryLost */
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Behind the event that the caller named: the state just before its time, and what came since. */
 static int open_behind(following *f)
 {
@@ -299,7 +317,7 @@ static int open_behind(following *f)
         lh_tell_mark(w, LH_EVENT_OPENED, f->at_ms);
         outcome = w->stopped ? LH_OK : open_cursor(f);
     }
-    if (outcome != LH_SERVER)
+    if (outcome != LH_SERVER || !is_lost(w->error))
         return outcome;
     w->after = false; /* it does not remember */
     lh_shadow_fini(&w->shadow);
@@ -330,14 +348,14 @@ static int begin(following *f)
 }
 
 /* The cursor is gone, or does not look where it should. */
-static int go_on(following *f, int outcome)
+static int go_on(following *f)
 {
     lh_backoff pause = lh_backoff_from(20, 1000, (uintptr_t)f);
-    int refused = 0;
-    for (;;) {
-        outcome = f->lost || (outcome == LH_SERVER && refused > 0) ? open_anew(f, LH_EVENT_GAP) : open_cursor(f);
-        if (outcome == LH_OK || !(is_passing(outcome) || (outcome == LH_SERVER && refused++ < 3)))
+    for (int refused = 0;;) {
+        int outcome = f->lost ? open_anew(f, LH_EVENT_GAP) : open_cursor(f);
+        if (outcome == LH_OK || !(is_passing(outcome) || (outcome == LH_SERVER && refused++ < REFUSALS_MAX)))
             return outcome;
+        f->lost = f->lost || (outcome == LH_SERVER && (is_lost(f->w->error) || refused == REFUSALS_MAX / 2));
         int paused = lh_watching_pause(f->w, lh_backoff_next(&pause));
         if (paused != LH_OK)
             return paused;
@@ -349,7 +367,7 @@ static int follow(following *f)
     lh_watching *w = f->w;
     int outcome = begin(f);
     if (!f->silent && (is_passing(outcome) || outcome == LH_SERVER))
-        outcome = go_on(f, outcome);
+        outcome = go_on(f);
     while (outcome == LH_OK && !w->stopped && (outcome = lh_watching_pause(w, 0)) == LH_OK) {
         bson_t reply;
         int64_t asked = lh_clock_ms();
@@ -363,7 +381,7 @@ static int follow(following *f)
                 outcome = lh_watching_pause(w, 1); /* a server that does not wait: never a busy loop */
         }
         if (ended || is_passing(outcome) || outcome == LH_SERVER)
-            outcome = go_on(f, outcome);
+            outcome = go_on(f);
     }
     return outcome == LH_OK ? lh_fail(w->error, LH_STOPPED, "stopped while watching") : outcome;
 }

@@ -21,7 +21,7 @@ static void *listen_for_signals(void *arg)
     struct signalfd_siginfo info;
     int n;
     while ((n = poll(pollers, 2, interrupt->tick ? TICK_MS : -1)) <= 0)
-        if (n == 0)
+        if (n == 0 && interrupt->tick)
             interrupt->tick(interrupt->arg);
     if (!(pollers[1].revents & POLLIN) || read(interrupt->signal_fd, &info, sizeof info) != sizeof info)
         return NULL;
