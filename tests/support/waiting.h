@@ -52,9 +52,10 @@ static inline void expect_at(int wanted, int got, const lh_error *error, const c
 #define within(ms, condition)                                                                                          \
     do {                                                                                                               \
         int64_t until_ = now_ms() + (ms);                                                                              \
-        while (!(condition) && now_ms() < until_)                                                                      \
+        bool holds_; /* asked for once: it may do something */                                                         \
+        while (!(holds_ = (condition)) && now_ms() < until_)                                                           \
             usleep(2000);                                                                                              \
-        if (!(condition)) {                                                                                            \
+        if (!holds_) {                                                                                                 \
             print_error("not within %d ms: %s\n", (int)(ms), #condition);                                              \
             fail();                                                                                                    \
         }                                                                                                              \
