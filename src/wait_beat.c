@@ -22,31 +22,31 @@ typedef struct {
     int64_t shortest_claim_ms, sent;
 } batch;
 
-static int by_key(const void *a, const void *b)
+static void add(batch *b, lh_waiting *w, int64_t now)
 {
-    uintptr_t x = (uintptr_t)(*(lh_waiting *const *)a)->spot, y = (uintptr_t)(*(lh_waiting *const *)b)->spot;
-    return x < y ? -1 : x > y;
+    lh_wait_beat_at(w, now + w->claim_ms / 3);
+    if (w->burnt) /* leaves, and begins anew */
+        return;
+    memcpy(b->ids[b->n], w->id, LH_LEASE_ID_ROOM);
+    b->what[b->n] = (lh_batch_beat){.key = w->key, .id = b->ids[b->n], .beat = lh_beats_add(&w->beats, now)};
+    b->who[b->n++] = w;
+    w->refs++;
+    w->seen = false;
+    if (b->shortest_claim_ms == 0 || w->claim_ms < b->shortest_claim_ms)
+        b->shortest_claim_ms = w->claim_ms;
 }
 
-/* Who is due, and who nearly is. */
+/* Who is due, and who nearly is. With one of a key, all that are half-way there: a statement is for those of one key, and from
+ * then on they beat together. */
 static void collect(struct lh_waits *waits, int64_t now, batch *b)
 {
-    while (b->n < BATCH_MAX && lh_due_next(waits->beats) <= now + b->shortest_claim_ms / 12) {
-        lh_waiting *w = lh_due_of(waits->beats, lh_waiting, beat);
-        lh_wait_beat_at(w, now + w->claim_ms / 3);
-        if (w->burnt) /* leaves, and begins anew */
-            continue;
-        b->who[b->n++] = w;
-        w->refs++;
-        w->seen = false;
-        if (b->shortest_claim_ms == 0 || w->claim_ms < b->shortest_claim_ms)
-            b->shortest_claim_ms = w->claim_ms;
-    }
-    qsort(b->who, b->n, sizeof b->who[0], by_key); /* a statement is for those of one key */
-    for (size_t i = 0; i < b->n; i++) {
-        lh_waiting *w = b->who[i];
-        memcpy(b->ids[i], w->id, LH_LEASE_ID_ROOM);
-        b->what[i] = (lh_batch_beat){.key = w->key, .id = b->ids[i], .beat = lh_beats_add(&w->beats, now)};
+    while (b->n < BATCH_MAX && waits->beats) {
+        lh_waiting *next = lh_due_of(waits->beats, lh_waiting, beat);
+        if (next->beat.at > now + next->claim_ms / 12)
+            return;
+        for (lh_waiting *w = next->spot->first; w && b->n < BATCH_MAX; w = w->next)
+            if (w->beat.at <= now + w->claim_ms / 6)
+                add(b, w, now);
     }
 }
 
