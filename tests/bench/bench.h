@@ -161,19 +161,25 @@ static inline void drop(mongoc_client_t *client)
 }
 
 /* A raw findAndModify with an upsert: the floor of what any of our writes can cost. */
-static inline double floor_ms(mongoc_client_t *client, int n)
+static inline bool raw_write(mongoc_client_t *client, int n)
 {
-    double ms[200];
-    for (int i = 0; i < n && i < 200; i++) {
+    return command(client, DB,
+                   BCON_NEW("findAndModify", "floor", "query", "{", "_id", BCON_INT32(1), "}", "update", "{", "$set",
+                            "{", "n", BCON_INT32(n), "}", "}", "upsert", BCON_BOOL(true), "writeConcern", "{", "w",
+                            "majority", "j", BCON_BOOL(true), "}"),
+                   NULL);
+}
+
+static inline double floor_ms(mongoc_client_t *client)
+{
+    enum { N = 200 };
+    double ms[N];
+    for (int i = 0; i < N; i++) {
         double begin = now();
-        (void)command(client, DB,
-                      BCON_NEW("findAndModify", "floor", "query", "{", "_id", BCON_INT32(1), "}", "update", "{", "$set",
-                               "{", "n", BCON_INT32(i), "}", "}", "upsert", BCON_BOOL(true), "writeConcern", "{", "w",
-                               "majority", "j", BCON_BOOL(true), "}"),
-                      NULL);
+        (void)raw_write(client, -1 - i);
         ms[i] = now() - begin;
     }
-    return print("floor: raw findAndModify, $set, upsert", ms, n < 200 ? n : 200);
+    return print("floor: raw findAndModify, $set, upsert", ms, N);
 }
 
 typedef struct {

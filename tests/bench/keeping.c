@@ -44,7 +44,7 @@ int main(int argc, char **argv)
     leases = calloc((size_t)n_leases, sizeof(lh_lease *));
     mongoc_client_t *client = observer(argv[1]);
     drop(client);
-    double least = floor_ms(client, 200);
+    double least = floor_ms(client);
     long before = resident();
     store = open_store(argv[1]);
     release(acquire(store, "first", LH_EXCLUSIVE));
