@@ -218,7 +218,7 @@ bool lh_lease_end(lh_lease *lease)
     bool was_valid = remaining_ms_locked(lease) > 0;
     if (!lease->over)
         set_alarm_locked(lease, INT64_MAX);
-    lease->over = true;
+    lease->over = lease->given_up = true;
     pthread_mutex_unlock(&lease->lock);
     lh_held_remove(lease);
     return was_valid;
@@ -286,8 +286,9 @@ bool lh_lease_extend(lh_lease *lease, int64_t token, int64_t ttl_ms, int64_t exp
             lease->expires_at_ms = expires_at_ms;
         set_alarm_locked(lease, lease->deadline);
     }
+    bool given_up = lease->given_up;
     pthread_mutex_unlock(&lease->lock);
-    if (!good)
+    if (!good && !given_up)
         lh_held_doubt(lease->store, lease->key, lease->id, ttl_ms); /* the server extended it */
     return good;
 }

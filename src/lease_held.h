@@ -17,6 +17,7 @@ struct lh_lease {
     atomic_bool crowded;  /* others waited when it was last heard of: leave by the whole form */
     pthread_mutex_t lock; /* of what follows */
     bool over;            /* released, or lost */
+    bool given_up;        /* … by its holder's will: its release is sent by whoever said so */
     int lost_fd;          /* a timer on the deadline; -1: nobody asked for it */
     int64_t deadline, token, ttl_ms, expires_at_ms; /* deadline on lh_clock_ms(); token 0: attached, not yet renewed */
     struct lh_lease *next, *previous;               /* in the store's list, under the store's lock, as all below */

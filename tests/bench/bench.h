@@ -78,8 +78,10 @@ static inline lh_lease *acquire(lh_store *store, const char *key, int mode)
 static inline void release(lh_lease *lease)
 {
     lh_error error;
+    bool valid = lh_lease_valid(lease);
     if (lh_lease_release(lease, &error) != LH_OK)
-        (void)fprintf(stderr, "release: %s\n", error.message);
+        (void)fprintf(stderr, "release of a lease that was %s: %s\n", valid ? "valid" : "not valid any more",
+                      error.message);
     lh_lease_free(lease);
 }
 

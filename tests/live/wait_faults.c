@@ -3,7 +3,7 @@
  * again, or falls silent. Somebody waits until the end; nobody believes anything wrong meanwhile. */
 #include <poll.h>
 
-#include "live.h"
+#include "own.h"
 
 static int64_t now_ms(void)
 {
@@ -173,14 +173,110 @@ static void test_a_stream_that_falls_silent_is_made_up_for_by_timers(void **stat
         wait_with_broken_stream(g, 0, "'blockConnection': true, 'blockTimeMS': 4000", 10000);
 }
 
-int main(void)
+/* ---- The oplog -----------------------------------------------------------------------------------------------------*/
+
+/* Another process that waits for "k", and ends when it has it. */
+static int be_waiter(char **argv)
 {
+    lh_store_options so = LH_STORE_OPTIONS_INIT;
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    lh_store *store = NULL;
+    lh_lease *lease = NULL;
+    lh_error error;
+    so.uri = argv[1];
+    so.db = argv[2];
+    o.wait_ms = LH_FOREVER;
+    o.claim_ms = 60000;
+    if (lh_store_open(&so, &store, &error) == LH_OK && lh_acquire(store, "k", &o, &lease, NULL, &error) == LH_OK)
+        return 0;
+    (void)fprintf(stderr, "%s\n", error.message);
+    return 1;
+}
+
+static bool has_waiters(ground *g)
+{
+    bson_t *document = document_of(g, "k");
+    bool there = document && has(document, "waiters");
+    bson_destroy(document);
+    return there;
+}
+
+static int64_t oldest_in_oplog(ground *g)
+{
+    bson_t *reply = run_command(g, "local", json("{'find': 'oplog.rs', 'sort': {'$natural': 1}, 'limit': 1}"));
+    assert_non_null(reply);
+    bson_iter_t value;
+    uint32_t seconds, increment;
+    assert_true(find_at(reply, "cursor.firstBatch.0.ts", &value));
+    bson_iter_timestamp(&value, &seconds, &increment);
+    bson_destroy(reply);
+    return seconds;
+}
+
+/* Writes until the oplog of a megabyte begins after `then`. */
+static void roll_over(ground *g, int64_t then)
+{
+    static char filling[200001];
+    memset(filling, 'x', sizeof filling - 1);
+    int64_t until = now_ms() + 60000;
+    while (oldest_in_oplog(g) <= then && now_ms() < until) {
+        for (int i = 0; i < 10; i++)
+            do_command(g, g->db,
+                       BCON_NEW("update", "filling", "updates", "[", "{", "q", "{", "_id", BCON_INT32(i), "}", "u", "{",
+                                "text", BCON_UTF8(filling), "n", BCON_INT64(now_ms()), "}", "upsert", BCON_BOOL(true),
+                                "}", "]"));
+        usleep(200000);
+    }
+    assert_true(oldest_in_oplog(g) > then);
+}
+
+/* A process that slept until nothing is left of where its stream was. */
+static void test_a_waiter_goes_on_where_the_oplog_rolled_over(void **state)
+{
+    (void)state;
+    own set;
+    if (!strstr(getenv("LEASEHOLD_TEST_URI"), "replicaSet=") || !own_up_with(&set, "set", "--oplog-mb 1"))
+        skip();
+    ground *g = own_ground(&set, 10000);
+    lh_lease *lease = take_by(g, g->store);
+    pid_t waiter = fork();
+    if (waiter == 0) {
+        (void)execl("/proc/self/exe", "waiter", g->uri, g->db, (char *)NULL);
+        _exit(127);
+    }
+    while (!has_waiters(g))
+        usleep(5000);
+    usleep(1500000); /* its stream is open by now */
+    assert_int_equal(kill(waiter, SIGSTOP), 0);
+    int64_t start = now_ms();
+    roll_over(g, server_ms(g) / 1000);
+    print_message("rolled over in %d ms\n", (int)(now_ms() - start));
+    assert_int_equal(kill(waiter, SIGCONT), 0);
+    start = now_ms();
+    give(g, lease);
+    int status = 0;
+    pid_t ended;
+    while ((ended = waitpid(waiter, &status, WNOHANG)) == 0 && now_ms() < start + 20000)
+        usleep(2000);
+    print_message("served after %d ms\n", (int)(now_ms() - start));
+    assert_int_equal(ended, waiter);
+    assert_int_equal(status, 0);
+    void *made = g;
+    (void)old_ground(&made);
+    own_down(&set);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3)
+        return be_waiter(argv);
     const struct CMUnitTest tests[] = {
         live_test(test_a_release_behind_a_transaction_grants_after_it),
         live_test(test_a_grant_that_comes_too_late_is_asked_for_again),
         live_test(test_a_stream_whose_history_is_lost_is_opened_again),
         live_test(test_a_stream_that_fails_for_ever_is_made_up_for_by_timers),
         live_test(test_a_stream_that_falls_silent_is_made_up_for_by_timers),
+        cmocka_unit_test(test_a_waiter_goes_on_where_the_oplog_rolled_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
