@@ -229,13 +229,14 @@ static void kills(mongoc_client_t *client)
         if (killed < n_processes / 2) /* somebody: a holder or a waiter, at random */
             (void)kill(pids[killed++], SIGKILL);
     }
-    for (int i = killed; i < n_processes; i++)
-        stuck += all->tallies[i].last < now() - 40000; /* a killed holder's ttl is 30 s */
-    nap(40000);
-    double before = now();
-    nap(3000);
-    for (int i = killed; i < n_processes; i++)
-        stuck += all->tallies[i].last < before - 3000;
+    nap(35000); /* a killed holder's ttl is 30 s */
+    double then = now();
+    do {
+        nap(100);
+        stuck = 0;
+        for (int i = killed; i < n_processes; i++)
+            stuck += all->tallies[i].last < then;
+    } while (stuck > 0 && now() < then + 20000);
     atomic_store(&all->enough, true);
     for (int i = 0; i < n_processes; i++)
         (void)waitpid(pids[i], NULL, 0);
