@@ -75,6 +75,7 @@ static void poke(sleeper *s, int64_t at)
 static void *keep(void *arg)
 {
     lh_store *store = arg;
+    (void)pthread_setname_np(pthread_self(), "lh-keeper");
     struct lh_keeper *keeper = store->keeper;
     sleeper *s = &keeper->keeper;
     struct _mongoc_client_t *client = lh_store_reserve(store);
@@ -82,6 +83,7 @@ static void *keep(void *arg)
         atomic_store(&s->next, INT64_MAX); /* what comes to be due from here on wakes it up again */
         int64_t next = lh_keeper_renew(store, client, lh_clock_ms());
         next = lesser(next, keeper->duty(store, client, lh_clock_ms()));
+        next = lesser(next, lh_keeper_settle(store, client, lh_clock_ms()));
         atomic_store(&s->next, next);
         if (next > lh_clock_ms() && !atomic_load(&store->stopping))
             sleep_until(s, next);
@@ -90,22 +92,23 @@ static void *keep(void *arg)
     return NULL;
 }
 
-/* The first lease whose deadline has passed, referenced; else when the next one passes. */
+/* The first lease whose deadline has passed, referenced; else when the next one may. Renewals do not tell: what looks due may
+ * have a later deadline by now. */
 static lh_lease *find_lost(lh_store *store, int64_t *ret_next)
 {
     lh_lease *lost = NULL;
-    *ret_next = INT64_MAX;
     pthread_mutex_lock(&store->lock);
     int64_t now = lh_clock_ms();
-    for (lh_lease *lease = store->held; lease && !lost; lease = lease->next) {
+    while (!lost && lh_due_next(store->ends) <= now) {
+        lh_lease *lease = lh_due_of(store->ends, lh_lease, end);
         pthread_mutex_lock(&lease->lock);
         int64_t deadline = lease->deadline;
         pthread_mutex_unlock(&lease->lock);
+        lh_due_set(&store->ends, &lease->end, deadline > now ? deadline : INT64_MAX);
         if (deadline <= now)
             lost = lh_lease_ref(lease);
-        else
-            *ret_next = lesser(*ret_next, deadline);
     }
+    *ret_next = lh_due_next(store->ends);
     pthread_mutex_unlock(&store->lock);
     return lost;
 }
@@ -113,6 +116,7 @@ static lh_lease *find_lost(lh_store *store, int64_t *ret_next)
 static void *alarm_losses(void *arg)
 {
     lh_store *store = arg;
+    (void)pthread_setname_np(pthread_self(), "lh-losses");
     sleeper *s = &store->keeper->alarm;
     while (!atomic_load(&store->stopping)) {
         atomic_store(&s->next, INT64_MAX);
@@ -162,7 +166,9 @@ int lh_keeper_start(lh_store *store, lh_error *error)
 {
     struct lh_keeper *keeper = store->keeper;
     pthread_mutex_lock(&keeper->lock);
-    bool good = keeper->keeper.running || start(&keeper->keeper, keep, store), stopped = keeper->stopped;
+    bool stopped = keeper->stopped;
+    /* Nobody would join what is started while the store is being closed; then there is nothing to keep either. */
+    bool good = keeper->keeper.running || atomic_load(&store->stopping) || start(&keeper->keeper, keep, store);
     pthread_mutex_unlock(&keeper->lock);
     if (stopped)
         return lh_fail(error, LH_CLOSED, "the store is being closed");
@@ -198,8 +204,10 @@ int lh_keeper_take(lh_lease *lease, int64_t first_renewal_at, lh_error *error)
     pthread_mutex_lock(&lease->lock);
     int64_t deadline = lease->deadline;
     pthread_mutex_unlock(&lease->lock);
+    lh_keeper_plan(lease, first_renewal_at);
     pthread_mutex_lock(&store->lock);
-    lease->renew_at = first_renewal_at;
+    if (store->on_lost && lease->held)
+        lh_due_set(&store->ends, &lease->end, deadline);
     pthread_mutex_unlock(&store->lock);
     lh_keeper_poke(store, first_renewal_at);
     if (store->on_lost)
@@ -207,9 +215,12 @@ int lh_keeper_take(lh_lease *lease, int64_t first_renewal_at, lh_error *error)
     return LH_OK;
 }
 
-static void stop(sleeper *s)
+static void stop(struct lh_keeper *keeper, sleeper *s)
 {
-    if (!s->running)
+    pthread_mutex_lock(&keeper->lock);
+    bool running = s->running;
+    pthread_mutex_unlock(&keeper->lock);
+    if (!running)
         return;
     wake(s);
     (void)pthread_join(s->thread, NULL);
@@ -223,8 +234,8 @@ void lh_keeper_stop(lh_store *store)
     pthread_mutex_lock(&store->keeper->lock);
     store->keeper->stopped = true;
     pthread_mutex_unlock(&store->keeper->lock);
-    stop(&store->keeper->keeper);
-    stop(&store->keeper->alarm);
+    stop(store->keeper, &store->keeper->keeper);
+    stop(store->keeper, &store->keeper->alarm);
 }
 
 int lh_keeper_new(lh_store *store, lh_duty duty, lh_error *error)
@@ -236,6 +247,7 @@ int lh_keeper_new(lh_store *store, lh_duty duty, lh_error *error)
     keeper->duty = duty;
     keeper->keeper.wake_fd = keeper->keeper.timer_fd = keeper->alarm.wake_fd = keeper->alarm.timer_fd = -1;
     store->keeper = keeper;
+    store->on_doubt = lh_keeper_doubt;
     return LH_OK;
 }
 

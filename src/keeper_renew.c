@@ -26,14 +26,15 @@ typedef struct {
     int64_t shortest_ttl_ms;
 } batch;
 
-/* With the store's lock. */
+/* With the store's lock; the lease is due no more, until this batch says when. */
 static void add_locked(batch *b, lh_lease *lease)
 {
     pthread_mutex_lock(&lease->lock);
     bool over = lease->over;
     int64_t ttl_ms = lease->ttl_ms, token = lease->token;
     pthread_mutex_unlock(&lease->lock);
-    if (over || (b->n > 0 && (ttl_ms < SHORT_TTL_MS) != (b->shortest_ttl_ms < SHORT_TTL_MS)))
+    lh_due_set(&lease->store->renewals[lease->hurried], &lease->renewal, INT64_MAX);
+    if (over)
         return;
     if (b->n == 0 || ttl_ms < b->shortest_ttl_ms)
         b->shortest_ttl_ms = ttl_ms;
@@ -42,36 +43,41 @@ static void add_locked(batch *b, lh_lease *lease)
     b->what[b->n] =
         (lh_batch_lease){.key = lease->key, .id = lease->id, .ttl_ms = ttl_ms, .shared = lease->mode == LH_SHARED};
     b->leases[b->n++] = lh_lease_ref(lease);
-    lease->renew_at = INT64_MAX; /* until this batch says when */
 }
 
-/* What is due, and what is nearly so, so that it needs no command of its own. Returns when the next is due. */
-static int64_t collect(lh_store *store, int64_t now, batch *b)
+/* The kind of ttls that is due first. With the store's lock. */
+static lh_due **first_locked(lh_store *store)
 {
-    int64_t next = INT64_MAX;
-    b->n = 0;
+    return &store->renewals[lh_due_next(store->renewals[1]) < lh_due_next(store->renewals[0])];
+}
+
+/* What is due, and what is nearly so, so that it needs no command of its own. NULL: nothing is, or there is no memory.
+ * *ret_next: when the next one is. */
+static batch *collect(lh_store *store, int64_t now, int64_t *ret_next)
+{
+    batch *b = NULL;
     pthread_mutex_lock(&store->lock);
-    for (lh_lease *lease = store->held; lease && b->n < BATCH_MAX; lease = lease->next)
-        if (lease->renew_at <= now)
-            add_locked(b, lease);
-    for (lh_lease *lease = store->held; lease; lease = lease->next) {
-        if (b->n > 0 && b->n < BATCH_MAX && lease->renew_at != INT64_MAX &&
-            lease->renew_at <= now + b->shortest_ttl_ms / 20)
-            add_locked(b, lease);
-        if (lease->renew_at < next)
-            next = lease->renew_at;
+    lh_due **heap = first_locked(store);
+    bool due = lh_due_next(*heap) <= now;
+    if (due && (b = malloc(sizeof *b)))
+        for (b->n = 0, b->shortest_ttl_ms = 0; b->n < BATCH_MAX && lh_due_next(*heap) <= now + b->shortest_ttl_ms / 20;)
+            add_locked(b, lh_due_of(*heap, lh_lease, renewal));
+    *ret_next = due && !b ? now + RETRY_MS : lh_due_next(*first_locked(store));
+    pthread_mutex_unlock(&store->lock);
+    return b;
+}
+
+void lh_keeper_plan(lh_lease *lease, int64_t at)
+{
+    lh_store *store = lease->store;
+    int64_t ttl_ms = lh_lease_ttl_ms(lease);
+    pthread_mutex_lock(&store->lock);
+    if (lease->held && at < lease->renewal.at) { /* while it travels it may have been told that it is due sooner */
+        lh_due_set(&store->renewals[lease->hurried], &lease->renewal, INT64_MAX);
+        lease->hurried = ttl_ms < SHORT_TTL_MS;
+        lh_due_set(&store->renewals[lease->hurried], &lease->renewal, at);
     }
     pthread_mutex_unlock(&store->lock);
-    return next;
-}
-
-static int64_t set_next(lh_lease *lease, int64_t at)
-{
-    pthread_mutex_lock(&lease->store->lock);
-    if (at < lease->renew_at)
-        lease->renew_at = at;
-    pthread_mutex_unlock(&lease->store->lock);
-    return at;
 }
 
 static void note_holder(void *arg, const lh_grant *grant, int64_t now_ms)
@@ -98,27 +104,26 @@ static int look(lh_store *store, batch *b, lh_way way)
     return outcome;
 }
 
-/* The batch's answer, for one lease; returns when it is due again. */
-static int64_t apply(lh_lease *lease, int64_t token, int64_t end, bool all, int64_t sent)
+/* The batch's answer, for one lease. */
+static void apply(lh_lease *lease, int64_t token, int64_t end, bool all, int64_t sent)
 {
     int64_t ttl_ms = lh_lease_ttl_ms(lease);
     if (!all && end == 0) {
         lh_lease_lose(lease);
-        return INT64_MAX;
+        return;
     }
     /* Not told by the batch: as much later as this command was sent. It is for people. */
     if (end == 0)
         end = lh_lease_expires_at_ms(lease) + ttl_ms - lh_lease_remaining_ms(lease) - LH_DRIFT_MS(ttl_ms);
-    if (!lh_lease_extend(lease, token, ttl_ms, end, sent)) {
+    if (!lh_lease_extend(lease, token, ttl_ms, end, sent))
         lh_lease_lose(lease);
-        return INT64_MAX;
-    }
-    return lease->by_hand ? INT64_MAX : set_next(lease, lh_keeper_renewal(sent, ttl_ms, lease));
+    else if (!lease->by_hand)
+        lh_keeper_plan(lease, lh_keeper_renewal(sent, ttl_ms, lease));
 }
 
-static int64_t renew(lh_store *store, batch *b, struct _mongoc_client_t *client)
+static void renew(lh_store *store, batch *b, struct _mongoc_client_t *client)
 {
-    int64_t next = INT64_MAX, third = b->shortest_ttl_ms / 3;
+    int64_t third = b->shortest_ttl_ms / 3;
     lh_way way = {.deadline = lh_clock_ms() + (third > PATIENCE_MS ? third : PATIENCE_MS), .client = client};
     bson_t command = BSON_INITIALIZER, reply;
     int64_t sent = lh_clock_ms(); /* of the first attempt: not later than that of the answered one */
@@ -130,33 +135,27 @@ static int64_t renew(lh_store *store, batch *b, struct _mongoc_client_t *client)
     if (outcome == LH_OK && !all)
         outcome = refused ? LH_SERVER : look(store, b, way);
     for (size_t i = 0; i < b->n; i++) {
-        int64_t retry = b->what[i].ttl_ms / 10, at;
+        int64_t retry = b->what[i].ttl_ms / 10;
         if (outcome == LH_OK)
-            at = apply(b->leases[i], b->tokens[i], b->ends[i], all, sent);
+            apply(b->leases[i], b->tokens[i], b->ends[i], all, sent);
         else if (lh_lease_valid(b->leases[i]))
-            at = set_next(b->leases[i], lh_clock_ms() + (retry < RETRY_MS ? retry : RETRY_MS));
+            lh_keeper_plan(b->leases[i], lh_clock_ms() + (retry < RETRY_MS ? retry : RETRY_MS));
         else
-            lh_lease_lose(b->leases[i]), at = INT64_MAX;
-        if (at < next)
-            next = at;
+            lh_lease_lose(b->leases[i]);
         lh_lease_unref(b->leases[i]);
     }
     bson_destroy(&command);
     bson_destroy(&reply);
-    return next;
 }
 
 int64_t lh_keeper_renew(lh_store *store, struct _mongoc_client_t *client, int64_t now)
 {
-    batch *b = malloc(sizeof *b);
+    int64_t next;
+    batch *b = collect(store, now, &next);
     if (!b)
-        return now + 100; /* soon: the shortest ttl is a second */
-    int64_t next = collect(store, now, b);
-    if (b->n > 0) {
-        int64_t again = renew(store, b, client);
-        if (again < next)
-            next = again;
-    }
+        return next;
+    if (b->n > 0)
+        renew(store, b, client);
     free(b);
-    return next;
+    return now; /* after a batch the others are looked at again */
 }

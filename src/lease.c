@@ -219,7 +219,7 @@ bool lh_lease_end(lh_lease *lease)
     bool was_valid = remaining_ms_locked(lease) > 0;
     if (!lease->over)
         set_alarm_locked(lease, INT64_MAX);
-    lease->over = true;
+    lease->over = lease->given_up = true;
     pthread_mutex_unlock(&lease->lock);
     lh_held_remove(lease);
     return was_valid;
@@ -262,17 +262,22 @@ int lh_lease_release(lh_lease *lease, lh_error *error)
     if (outcome != LH_OK)
         return outcome;
     (void)lh_lease_end(lease);
-    return leave(lease->store, lease->key, lease->id, lease->mode == LH_SHARED || atomic_load(&lease->crowded),
-                 (lh_way){lh_store_deadline(lease->store, 0), NULL}, error);
+    outcome = leave(lease->store, lease->key, lease->id, lease->mode == LH_SHARED || atomic_load(&lease->crowded),
+                    (lh_way){lh_store_deadline(lease->store, 0), NULL}, error);
+    if (outcome == LH_UNKNOWN)
+        lh_held_doubt(lease->store, lease->key, lease->id,
+                      lh_lease_ttl_ms(lease) > 0 ? lh_lease_ttl_ms(lease) : LH_TTL_DEFAULT_MS);
+    return outcome;
 }
 
 bool lh_lease_extend(lh_lease *lease, int64_t token, int64_t ttl_ms, int64_t expires_at_ms, int64_t sent)
 {
     int64_t deadline = sent + ttl_ms - LH_DRIFT_MS(ttl_ms);
+    bool doubted = lh_lease_token(lease) == 0 && !lh_held_forget_doubt(lease->store, lease->id);
     pthread_mutex_lock(&lease->lock);
     bool first = lease->token == 0;
     bool late = lh_clock_ms() >= (first ? deadline : lease->deadline);
-    bool good = !lease->over && !late && (first || token == lease->token);
+    bool good = !doubted && !lease->over && !late && (first || token == lease->token);
     if (good) {
         if (first || deadline > lease->deadline)
             lease->deadline = deadline;
@@ -282,11 +287,10 @@ bool lh_lease_extend(lh_lease *lease, int64_t token, int64_t ttl_ms, int64_t exp
             lease->expires_at_ms = expires_at_ms;
         set_alarm_locked(lease, lease->deadline);
     }
+    bool given_up = lease->given_up;
     pthread_mutex_unlock(&lease->lock);
-    if (!good)
+    if (!good && !given_up)
         lh_held_doubt(lease->store, lease->key, lease->id, ttl_ms); /* the server extended it */
-    else if (first)
-        lh_held_forget_doubt(lease->store, lease->id); /* it is believed after all: not to be released at close */
     return good;
 }
 
@@ -374,7 +378,7 @@ lh_lease *lh_lease_new(lh_store *store, const char *key, const char *lease_id, c
     pthread_mutex_init(&lease->lock, NULL);
     atomic_init(&lease->refs, 1);
     lease->lost_fd = -1;
-    lease->renew_at = INT64_MAX;
+    lease->renewal = lease->end = (lh_due)LH_DUE_NEVER;
     lease->store = lh_store_ref(store);
     if (lease->key && lease->owner)
         return lease;

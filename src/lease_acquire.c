@@ -91,6 +91,12 @@ static lh_next give_back(lh_request *r, int *ret_outcome, const char *why)
 
 static int hand_out(lh_request *r, const lh_mine *mine, int64_t deadline)
 {
+    if (!lh_held_forget_doubt(r->store, r->id)) {
+        lh_held_doubt(r->store, r->key, r->id, r->o.ttl_ms);
+        return lh_fail(r->error, LH_LOST,
+                       "this lease id is in doubt since an earlier acquire, and being released: an id is good for one "
+                       "lease");
+    }
     lh_lease *lease = lh_lease_new(r->store, r->key, r->id, r->o.owner);
     if (!lease) {
         lh_lease_leave(r->store, r->key, r->id, r->way);
@@ -101,7 +107,6 @@ static int hand_out(lh_request *r, const lh_mine *mine, int64_t deadline)
     lease->token = mine->token;
     lease->ttl_ms = r->o.ttl_ms;
     lease->expires_at_ms = mine->expires_at_ms;
-    lh_held_forget_doubt(r->store, r->id);
     lease->by_hand = r->o.by_hand;
     atomic_store(&lease->crowded, r->waiting > 0);
     lh_held_add(lease);

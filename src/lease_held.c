@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The two lists of a store. Threads: the store's lock guards them; nothing is sent while it is held. */
+ * What a store holds and what it doubts, in two lists. Threads: the store's lock guards them; nothing is sent while it is held. */
 #include "lease_held.h"
 
 #include <stdlib.h>
@@ -8,9 +8,18 @@
 #include "clock.h"
 #include "pipeline_batch.h"
 
+#define DOUBTS_MAX     1000 /* of more than these the caller alone is told; they end with their ttls */
+#define PAUSE_FIRST_MS 250  /* after a release that was not answered */
+#define PAUSE_CAP_MS   5000
+
+/* A straggler (an acquire whose sender stopped listening) may still be applied until its maxTimeMS: only an answer to a release
+ * that was sent after that, `sure_at`, settles the matter. The settled ones are kept until their end: an answer to somebody who
+ * renews it under its id may be on its way still. */
 struct lh_doubt {
     struct lh_doubt *next;
-    int64_t until; /* on lh_clock_ms(): by then it has ended by itself */
+    int64_t until; /* on lh_clock_ms(), as all: by then it has ended by itself */
+    int64_t sure_at, try_at, pause_ms;
+    bool sent, settled;
     char id[LH_LEASE_ID_ROOM];
     char key[];
 };
@@ -39,6 +48,8 @@ static bool unlink_locked(lh_lease *lease)
         lease->next->previous = lease->previous;
     lease->next = lease->previous = NULL;
     lease->held = false;
+    lh_due_set(&lease->store->renewals[lease->hurried], &lease->renewal, INT64_MAX);
+    lh_due_set(&lease->store->ends, &lease->end, INT64_MAX);
     return true;
 }
 
@@ -52,49 +63,129 @@ bool lh_held_remove(lh_lease *lease)
 
 void lh_held_by_hand(lh_lease *lease)
 {
-    pthread_mutex_lock(&lease->store->lock);
+    lh_store *store = lease->store;
+    pthread_mutex_lock(&store->lock);
     lease->by_hand = true;
-    if (lease->renew_at > lh_clock_ms())
-        lease->renew_at = INT64_MAX;
-    pthread_mutex_unlock(&lease->store->lock);
+    if (lease->renewal.at > lh_clock_ms())
+        lh_due_set(&store->renewals[lease->hurried], &lease->renewal, INT64_MAX);
+    pthread_mutex_unlock(&store->lock);
 }
 
-/* Takes out the doubt of `lease_id` (NULL: of nobody), and those whose time has passed. */
-static void forget_locked(lh_store *store, const char *lease_id)
+/* The doubt of `lease_id`, or NULL. Takes out those whose time has passed. */
+static struct lh_doubt *find_doubt_locked(lh_store *store, const char *lease_id, int64_t now)
 {
-    int64_t now = lh_clock_ms();
+    struct lh_doubt *found = NULL;
     for (struct lh_doubt **at = &store->doubts; *at;) {
         struct lh_doubt *doubt = *at;
-        if (doubt->until > now && !(lease_id && strcmp(doubt->id, lease_id) == 0)) {
+        if (strcmp(doubt->id, lease_id) == 0)
+            found = doubt;
+        if (doubt->until > now || doubt == found) {
             at = &doubt->next;
             continue;
         }
         *at = doubt->next;
+        store->n_doubts--;
         free(doubt);
     }
+    return found;
+}
+
+static struct lh_doubt *add_doubt_locked(lh_store *store, const char *key, const char *lease_id)
+{
+    size_t len = strlen(key) + 1;
+    struct lh_doubt *doubt = store->n_doubts < DOUBTS_MAX ? calloc(1, sizeof *doubt + len) : NULL;
+    if (!doubt)
+        return NULL;
+    memcpy(doubt->id, lease_id, LH_LEASE_ID_ROOM);
+    memcpy(doubt->key, key, len);
+    doubt->next = store->doubts;
+    store->doubts = doubt;
+    store->n_doubts++;
+    return doubt;
 }
 
 void lh_held_doubt(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms)
 {
-    size_t len = strlen(key) + 1;
-    struct lh_doubt *doubt = malloc(sizeof *doubt + len);
-    if (!doubt)
-        return; /* the caller is told its id, and it ends with its ttl */
-    doubt->until =
-        lh_clock_ms() + ttl_ms + store->timeout_ms; /* a straggler may still be applied until its maxTimeMS */
-    memcpy(doubt->id, lease_id, LH_LEASE_ID_ROOM);
-    memcpy(doubt->key, key, len);
+    int64_t now = lh_clock_ms(), sure_at = now + store->socket_timeout_ms, until = sure_at + ttl_ms;
     pthread_mutex_lock(&store->lock);
-    forget_locked(store, lease_id);
-    doubt->next = store->doubts;
-    store->doubts = doubt;
+    struct lh_doubt *doubt = find_doubt_locked(store, lease_id, now);
+    if (!doubt)
+        doubt = add_doubt_locked(store, key, lease_id);
+    if (doubt) {
+        doubt->until = until > doubt->until ? until : doubt->until;
+        doubt->sure_at = sure_at;
+        doubt->try_at = now;
+        doubt->pause_ms = PAUSE_FIRST_MS;
+        doubt->settled = false;
+    }
+    pthread_mutex_unlock(&store->lock);
+    if (doubt && store->on_doubt)
+        store->on_doubt(store);
+}
+
+bool lh_held_forget_doubt(lh_store *store, const char *lease_id)
+{
+    pthread_mutex_lock(&store->lock);
+    struct lh_doubt *doubt = store->doubts ? find_doubt_locked(store, lease_id, lh_clock_ms()) : NULL;
+    bool sent = doubt && doubt->sent;
+    if (doubt && !sent) {
+        struct lh_doubt **at = &store->doubts;
+        while (*at != doubt)
+            at = &(*at)->next;
+        *at = doubt->next;
+        store->n_doubts--;
+        free(doubt);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return !sent;
+}
+
+bool lh_held_next_doubt(lh_store *store, int64_t now, lh_doubtful *ret_doubt, int64_t *ret_next)
+{
+    struct lh_doubt *found = NULL;
+    *ret_next = INT64_MAX;
+    pthread_mutex_lock(&store->lock);
+    for (struct lh_doubt *doubt = store->doubts; doubt; doubt = doubt->next) {
+        if (doubt->settled || doubt->until <= now)
+            continue;
+        if (doubt->try_at <= now && !found)
+            found = doubt;
+        if (doubt->try_at < *ret_next)
+            *ret_next = doubt->try_at;
+    }
+    if (found) {
+        found->sent = true;
+        memcpy(ret_doubt->id, found->id, sizeof found->id);
+        memcpy(ret_doubt->key, found->key, strlen(found->key) + 1);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return found != NULL;
+}
+
+void lh_held_doubt_answered(lh_store *store, const char *lease_id, int64_t sent)
+{
+    pthread_mutex_lock(&store->lock);
+    struct lh_doubt *doubt = find_doubt_locked(store, lease_id, lh_clock_ms());
+    if (doubt) {
+        doubt->settled = sent >= doubt->sure_at;
+        doubt->try_at = doubt->sure_at;
+        doubt->pause_ms = PAUSE_FIRST_MS;
+    }
     pthread_mutex_unlock(&store->lock);
 }
 
-void lh_held_forget_doubt(lh_store *store, const char *lease_id)
+/* The others would not be answered either: they wait as long. */
+void lh_held_doubt_unanswered(lh_store *store, const char *lease_id)
 {
+    int64_t now = lh_clock_ms();
     pthread_mutex_lock(&store->lock);
-    forget_locked(store, lease_id);
+    struct lh_doubt *doubt = find_doubt_locked(store, lease_id, now);
+    int64_t pause_ms = doubt ? doubt->pause_ms : PAUSE_FIRST_MS;
+    if (doubt)
+        doubt->pause_ms = pause_ms * 2 < PAUSE_CAP_MS ? pause_ms * 2 : PAUSE_CAP_MS;
+    for (struct lh_doubt *other = store->doubts; other; other = other->next)
+        if (other->try_at < now + pause_ms)
+            other->try_at = now + pause_ms;
     pthread_mutex_unlock(&store->lock);
 }
 
@@ -151,7 +242,8 @@ void lh_held_release_all(lh_store *store, int64_t deadline)
     while (store->doubts) {
         struct lh_doubt *doubt = store->doubts;
         store->doubts = doubt->next;
-        if (lh_clock_ms() < deadline && lh_clock_ms() < doubt->until)
+        store->n_doubts--;
+        if (!doubt->settled && lh_clock_ms() < deadline && lh_clock_ms() < doubt->until)
             lh_lease_leave(store, doubt->key, doubt->id, (lh_way){deadline, NULL});
         free(doubt);
     }

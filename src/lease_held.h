@@ -17,12 +17,14 @@ struct lh_lease {
     atomic_bool crowded;  /* others waited when it was last heard of: leave by the whole form */
     pthread_mutex_t lock; /* of what follows */
     bool over;            /* released, or lost */
+    bool given_up;        /* … by its holder's will: its release is sent by whoever said so */
     int lost_fd;          /* a timer on the deadline; -1: nobody asked for it */
     int64_t deadline, token, ttl_ms, expires_at_ms; /* deadline on lh_clock_ms(); token 0: attached, not yet renewed */
     struct lh_lease *next, *previous;               /* in the store's list, under the store's lock, as all below */
     bool held;                                      /* it is in that list */
     atomic_bool by_hand;                            /* the caller renews it; else the keeper */
-    int64_t renew_at;                               /* when the keeper does so next; INT64_MAX: never */
+    bool hurried;                                   /* which of the store's renewals: the short ttls are 1 */
+    lh_due renewal, end;                            /* in the store's renewals and ends, only while it is held */
 };
 
 /* A handle; the caller fills what an answer said. NULL: out of memory. */
@@ -55,10 +57,25 @@ void lh_held_add(lh_lease *lease);
 void lh_held_by_hand(lh_lease *lease);
 bool lh_held_remove(lh_lease *lease); /* was it in it? */
 
-/* Remembers for `ttl_ms` (longer it cannot live) that `lease_id` may hold `key`, to release it when the store is closed; or
- * that it need not be. */
+/* Remembers for `ttl_ms` (longer it cannot live) that `lease_id` may hold `key`: the keeper releases it in the background, and
+ * what it did not come to, closing the store does. */
 void lh_held_doubt(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms);
-void lh_held_forget_doubt(lh_store *store, const char *lease_id);
+
+/* It is to be believed after all. False: its release is on its way, or was; never believe it. */
+bool lh_held_forget_doubt(lh_store *store, const char *lease_id);
+
+/* For the keeper: a doubt to be settled, as a copy. */
+typedef struct lh_doubtful {
+    char id[LH_LEASE_ID_ROOM];
+    char key[LH_KEY_MAX + 1];
+} lh_doubtful;
+
+/* One that is due at `now`: from here on its release counts as sent. False: none; *ret_next: when the next one is. */
+bool lh_held_next_doubt(lh_store *store, int64_t now, lh_doubtful *ret_doubt, int64_t *ret_next);
+
+/* Its release was sent at `sent`, and answered, or not. */
+void lh_held_doubt_answered(lh_store *store, const char *lease_id, int64_t sent);
+void lh_held_doubt_unanswered(lh_store *store, const char *lease_id);
 
 /* Releases all, as long as the deadline allows, and forgets it. */
 void lh_held_release_all(lh_store *store, int64_t deadline);

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
+#include "due.h"
 #include "error.h"
 
 enum { LH_TOPOLOGY_UNKNOWN = 0, LH_TOPOLOGY_STANDALONE = 1, LH_TOPOLOGY_SET = 2 };
@@ -34,15 +35,20 @@ struct lh_store {
     int64_t socket_timeout_ms; /* of one attempt; a command's maxTimeMS is below it */
     uint32_t max_waiters, max_shared;
     struct lh_pipelines *pipelines;
-    pthread_mutex_t lock;    /* of the two lists */
+    pthread_mutex_t lock;    /* of what follows, to the blank line */
     struct lh_lease *held;   /* leases with a handle that this store acquired */
-    struct lh_doubt *doubts; /* acquires that ended unknown */
-    atomic_bool stopping;    /* it is being closed: the library's own threads give up what they are at */
+    lh_due *renewals[2];     /* of those, the ones that the keeper renews: with long ttls, with short ones */
+    lh_due *ends;            /* … and their local deadlines, or sooner; only where there is an on_lost */
+    struct lh_doubt *doubts; /* lease ids that may hold, and that nobody may believe in */
+    size_t n_doubts;
+
+    atomic_bool stopping; /* it is being closed: the library's own threads give up what they are at */
     struct lh_keeper *keeper;
     struct lh_waits *waits;
     struct lh_watch *watch;
     void (*on_granted)(struct lh_store *store,
                        const struct lh_grant *grant); /* told what a command of ours granted others */
+    void (*on_doubt)(struct lh_store *store);         /* told that there is one */
     void (*on_last)(struct lh_store *store);          /* the last reference goes: frees what modules above keep in it */
     void (*on_lost)(void *arg, const char *key, const char *lease_id);
     void *on_lost_arg;

@@ -68,8 +68,8 @@ static lh_waiting *make_waiting(const lh_request *r)
     w->claim_ms = lh_request_claim_ms(&r->o);
     int64_t now = lh_clock_ms();
     w->until = r->o.wait_ms > INT64_MAX - now ? INT64_MAX : now + r->o.wait_ms;
-    w->beat_at = now + w->claim_ms / 3;
     w->ask_at = INT64_MAX;
+    w->beat = w->turn = (lh_due)LH_DUE_NEVER;
     w->place = -1;
     if (w->key && w->owner && (w->purpose || !r->o.purpose))
         return w;
@@ -202,6 +202,7 @@ static void wait_until_settled(lh_waiting *w)
 {
     struct lh_waits *waits = w->store->waits;
     w->attended = true;
+    lh_wait_plan(w);
     while (w->state != LH_SETTLED) {
         int64_t now = lh_clock_ms();
         if (w->state == LH_LEAVES) { /* the keeper has begun to */

@@ -32,14 +32,15 @@ struct lh_waiting {
     char id[LH_LEASE_ID_ROOM];
     int64_t claim_ms;
     lh_beats beats;
-    int64_t until;           /* the end of the wait */
-    int64_t beat_at, ask_at; /* when each is due; ask_at INT64_MAX: not at all */
-    int64_t place, waiting;  /* as last heard */
+    int64_t until;          /* the end of the wait */
+    int64_t ask_at;         /* INT64_MAX: there is nothing to ask for */
+    lh_due beat, turn;      /* turn: to be asked for, or for its wait to end; while it is in the table */
+    int64_t place, waiting; /* as last heard */
     bool busy, burnt,
-        attended;       /* burnt: the id is used up: leave, and ask with another; attended: a thread waits in finish */
-    bool beating, seen; /* of the batch under way */
-    bool news;          /* for the feedback */
-    int fd;             /* -1: nobody asked for one */
+        attended; /* burnt: the id is used up: leave, and ask with another; attended: a thread waits in finish */
+    bool seen;    /* as the batch of beats under way found out */
+    bool news;    /* for the feedback */
+    int fd;       /* -1: nobody asked for one */
     lh_wait_state state;
     int outcome;
     lh_lease *lease;   /* LH_OK */
@@ -52,15 +53,15 @@ struct lh_spot {
     lh_spot *next_of_key;
     lh_spot *next, *previous; /* all of them */
     lh_waiting *first, *last;
-    int64_t ask_at;  /* the holder is then past its end: the first of us asks */
-    int64_t poll_at; /* seldom where the change stream tells */
+    lh_due end;  /* the holder is then past its end: the first of us asks */
+    lh_due poll; /* seldom where the change stream tells */
     int64_t poll_ms;
     bool again; /* one more poll, after the stream was opened */
-    bool slow;  /* the stream told when it was last looked at */
     char key[];
 };
 
 #define LH_WAIT_BUCKETS 4096
+#define LH_SLOW_POLL_MS 2000 /* where the change stream tells */
 
 struct lh_waits {
     pthread_mutex_t lock;
@@ -69,6 +70,9 @@ struct lh_waits {
     size_t n, leaving; /* leaving: calls of other threads that a closing waits for */
     uint64_t dice;
     lh_spot *spots;
+    lh_due *beats, *turns; /* of the waiters */
+    lh_due *ends, *polls;  /* of the spots */
+    bool live;             /* the stream told when it was last looked at */
     lh_waiting *ids[LH_WAIT_BUCKETS];
     lh_spot *keys[LH_WAIT_BUCKETS];
 };
@@ -80,6 +84,9 @@ void lh_waits_rename(struct lh_waits *waits, lh_waiting *w, const char *id);
 lh_waiting *lh_waits_find(struct lh_waits *waits, const char *id);
 lh_spot *lh_waits_spot(struct lh_waits *waits, const char *key); /* NULL: nobody waits there */
 void lh_wait_settle(lh_waiting *w, int outcome);
+void lh_wait_plan(lh_waiting *w); /* its turn is when busy, attended, until and ask_at say */
+void lh_wait_ask_at(lh_waiting *w, int64_t at);
+void lh_wait_beat_at(lh_waiting *w, int64_t at);
 int64_t lh_waits_jitter(struct lh_waits *waits, int64_t max); /* 0 … max */
 
 /* wait_table.c, without the lock. */

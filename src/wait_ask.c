@@ -21,7 +21,7 @@ void lh_wait_set_timer(lh_waiting *w, int64_t in_ms)
     if (ms < RACE_MS) /* an end that is past for long: at once, but never as fast as it goes */
         ms = RACE_MS;
     if (w->spot)
-        w->spot->ask_at = lh_clock_ms() + ms;
+        lh_due_set(&w->store->waits->ends, &w->spot->end, lh_clock_ms() + ms);
 }
 
 static void draw_new_id(lh_waiting *w)
@@ -37,15 +37,15 @@ static void draw_new_id(lh_waiting *w)
     w->beats = (lh_beats){0};
     w->place = -1;
     w->burnt = false;
-    w->ask_at = lh_clock_ms();
+    lh_wait_ask_at(w, lh_clock_ms());
 }
 
 static void take_answer(lh_waiting *w, lh_request *r, lh_next then, int outcome, struct _mongoc_client_t *client)
 {
     int64_t now = lh_clock_ms();
-    w->ask_at = INT64_MAX;
+    lh_wait_ask_at(w, INT64_MAX);
     if (then == LH_NEXT_RACE) {
-        w->ask_at = now + RACE_MS;
+        lh_wait_ask_at(w, now + RACE_MS);
     } else if (then == LH_NEXT_NEW_ID) {
         draw_new_id(w);
     } else if (outcome == LH_OK) {
@@ -66,7 +66,7 @@ static void take_answer(lh_waiting *w, lh_request *r, lh_next then, int outcome,
         else
             lh_wait_set_timer(w, holder ? holder->remaining_ms : 0);
     } else if (outcome == LH_UNKNOWN || outcome == LH_UNREACHABLE) {
-        w->ask_at = now + RETRY_MS + lh_waits_jitter(w->store->waits, RETRY_MS);
+        lh_wait_ask_at(w, now + RETRY_MS + lh_waits_jitter(w->store->waits, RETRY_MS));
     } else if (outcome == LH_MEMORY) { /* the server did its part: it may be queued */
         lh_wait_leave(w, outcome, client);
     } else {
@@ -94,7 +94,7 @@ void lh_wait_ask(lh_waiting *w, struct _mongoc_client_t *client)
         r.beat = lh_beats_add(&w->beats, now);
         r.asked = r.beat > 0;
         if (r.beat == 0)
-            w->beat_at = now + w->claim_ms / 3;
+            lh_wait_beat_at(w, now + w->claim_ms / 3);
     }
     pthread_mutex_unlock(&waits->lock);
 
@@ -107,6 +107,7 @@ void lh_wait_ask(lh_waiting *w, struct _mongoc_client_t *client)
 
     pthread_mutex_lock(&waits->lock);
     w->busy = false;
+    lh_wait_plan(w);
     if (w->state == LH_WAITS) {
         w->error = error;
         take_answer(w, &r, then, outcome, client);
@@ -154,29 +155,16 @@ void lh_wait_leave(lh_waiting *w, int outcome, struct _mongoc_client_t *client)
 }
 
 /* Somebody for whom a command is due; NULL: nobody. *ret_next: when the next one is. */
-static lh_waiting *find_due(struct lh_waits *waits, int64_t now, bool *ret_over, int64_t *ret_next)
+static lh_waiting *find_due(struct lh_waits *waits, int64_t now, int64_t *ret_next)
 {
-    *ret_next = INT64_MAX;
-    for (lh_spot *spot = waits->spots; spot; spot = spot->next) {
-        if (spot->ask_at <= now) {
-            spot->first->ask_at = now;
-            spot->ask_at = now + ASK_LATEST_MS; /* the answer says better */
-        }
-        if (spot->ask_at < *ret_next)
-            *ret_next = spot->ask_at;
-        for (lh_waiting *w = spot->first; w; w = w->next) {
-            int64_t due = w->attended || w->until > w->ask_at ? w->ask_at : w->until;
-            if (w->busy) /* its answer pokes the keeper */
-                continue;
-            if (due <= now) {
-                *ret_over = !w->attended && w->until <= now;
-                return w;
-            }
-            if (due < *ret_next)
-                *ret_next = due;
-        }
+    while (lh_due_next(waits->ends) <= now) {
+        lh_spot *spot = lh_due_of(waits->ends, lh_spot, end);
+        lh_due_set(&waits->ends, &spot->end, now + ASK_LATEST_MS); /* the answer says better */
+        lh_wait_ask_at(spot->first, now);
     }
-    return NULL;
+    int64_t turn = lh_due_next(waits->turns), end = lh_due_next(waits->ends);
+    *ret_next = turn < end ? turn : end;
+    return turn <= now ? lh_due_of(waits->turns, lh_waiting, turn) : NULL;
 }
 
 int64_t lh_wait_asks(lh_store *store, struct _mongoc_client_t *client, int64_t now)
@@ -186,16 +174,17 @@ int64_t lh_wait_asks(lh_store *store, struct _mongoc_client_t *client, int64_t n
     for (int i = 0; i < ASKS_AT_ONCE && !atomic_load(&store->stopping); i++) {
         bool over = false;
         pthread_mutex_lock(&waits->lock);
-        lh_waiting *w = find_due(waits, now, &over, &next);
+        lh_waiting *w = find_due(waits, now, &next);
         if (w) {
             w->refs++;
-            next = now;
+            over = !w->attended && w->until <= now;
         }
         if (w && over) {
             (void)lh_fail(&w->error, LH_BUSY, "the wait is over: \"%s\" is still held", w->key);
             lh_wait_leave(w, LH_BUSY, client);
         } else if (w) {
             w->busy = true;
+            lh_wait_plan(w);
         }
         pthread_mutex_unlock(&waits->lock);
         if (!w)

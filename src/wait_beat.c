@@ -22,32 +22,32 @@ typedef struct {
     int64_t shortest_claim_ms, sent;
 } batch;
 
-/* Who is due, and who nearly is; in the order of keys. */
-static int64_t collect(struct lh_waits *waits, int64_t now, batch *b)
+static void add(batch *b, lh_waiting *w, int64_t now)
 {
-    int64_t next = INT64_MAX;
-    bool due = false;
-    for (lh_spot *spot = waits->spots; spot && !due; spot = spot->next)
-        for (lh_waiting *w = spot->first; w && !due; w = w->next)
-            due = w->beat_at <= now;
-    for (lh_spot *spot = waits->spots; spot; spot = spot->next)
-        for (lh_waiting *w = spot->first; w; w = w->next) {
-            if (due && !w->burnt && w->beat_at <= now + w->claim_ms / 12 && b->n < BATCH_MAX) {
-                int64_t beat = lh_beats_add(&w->beats, now);
-                memcpy(b->ids[b->n], w->id, LH_LEASE_ID_ROOM);
-                b->what[b->n] = (lh_batch_beat){.key = w->key, .id = b->ids[b->n], .beat = beat};
-                b->who[b->n++] = w;
-                w->refs++;
-                w->beat_at = now + w->claim_ms / 3;
-                w->seen = false;
-                w->beating = true;
-                if (b->shortest_claim_ms == 0 || w->claim_ms < b->shortest_claim_ms)
-                    b->shortest_claim_ms = w->claim_ms;
-            }
-            if (w->beat_at < next)
-                next = w->beat_at;
-        }
-    return next;
+    lh_wait_beat_at(w, now + w->claim_ms / 3);
+    if (w->burnt) /* leaves, and begins anew */
+        return;
+    memcpy(b->ids[b->n], w->id, LH_LEASE_ID_ROOM);
+    b->what[b->n] = (lh_batch_beat){.key = w->key, .id = b->ids[b->n], .beat = lh_beats_add(&w->beats, now)};
+    b->who[b->n++] = w;
+    w->refs++;
+    w->seen = false;
+    if (b->shortest_claim_ms == 0 || w->claim_ms < b->shortest_claim_ms)
+        b->shortest_claim_ms = w->claim_ms;
+}
+
+/* Who is due, and who nearly is. With one of a key, all that are half-way there: a statement is for those of one key, and from
+ * then on they beat together. */
+static void collect(struct lh_waits *waits, int64_t now, batch *b)
+{
+    while (b->n < BATCH_MAX && waits->beats) {
+        lh_waiting *next = lh_due_of(waits->beats, lh_waiting, beat);
+        if (next->beat.at > now + next->claim_ms / 12)
+            return;
+        for (lh_waiting *w = next->spot->first; w && b->n < BATCH_MAX; w = w->next)
+            if (w->beat.at <= now + w->claim_ms / 6)
+                add(b, w, now);
+    }
 }
 
 static void note_queued(void *arg, const char *id, bool first)
@@ -100,13 +100,12 @@ static void finish(batch *b, bool answered, bool all)
     pthread_mutex_lock(&waits->lock);
     for (size_t i = 0; i < b->n; i++) {
         lh_waiting *w = b->who[i];
-        w->beating = false;
         if (w->state != LH_WAITS || strcmp(w->id, b->ids[i]) != 0 || (answered && all))
             continue;
         if (!answered || w->seen)
-            w->beat_at = answered ? now : now + w->claim_ms / 12;
+            lh_wait_beat_at(w, answered ? now : now + w->claim_ms / 12);
         else if (!w->busy)
-            w->ask_at = now;
+            lh_wait_ask_at(w, now);
     }
     pthread_mutex_unlock(&waits->lock);
     for (size_t i = 0; i < b->n; i++)
@@ -134,18 +133,20 @@ static void send(batch *b, struct _mongoc_client_t *client)
 int64_t lh_wait_beats(lh_store *store, struct _mongoc_client_t *client, int64_t now)
 {
     struct lh_waits *waits = store->waits;
-    batch *b = malloc(sizeof *b);
-    if (!b)
-        return now + 100;
-    b->store = store;
-    b->n = 0;
-    b->shortest_claim_ms = 0;
+    batch *b = NULL;
     pthread_mutex_lock(&waits->lock);
-    int64_t next = collect(waits, now, b);
+    int64_t next = lh_due_next(waits->beats);
+    if (next <= now && (b = malloc(sizeof *b))) {
+        b->store = store;
+        b->n = 0;
+        b->shortest_claim_ms = 0;
+        collect(waits, now, b);
+    }
     pthread_mutex_unlock(&waits->lock);
-    bool sent = b->n > 0;
-    if (sent)
+    if (!b)
+        return next <= now ? now + 100 : next; /* there is no memory: soon there may be */
+    if (b->n > 0)
         send(b, client);
     free(b);
-    return sent ? now : next; /* after a batch the table is looked at again */
+    return now; /* after a batch the table is looked at again */
 }

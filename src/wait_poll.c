@@ -18,7 +18,6 @@
 #define CAP_MS      250
 #define HEAD_CAP_MS 50
 #define AGAIN_MS    300 /* after the stream was opened: what a majority had not yet then */
-#define SLOW_MS     2000
 #define PATIENCE_MS 1000
 
 typedef struct {
@@ -38,7 +37,7 @@ static void append(bson_t *array, uint32_t *n, const char *text)
 static void schedule(struct lh_waits *waits, lh_spot *spot, int64_t now, bool live)
 {
     if (live) {
-        spot->poll_at = now + (spot->again ? AGAIN_MS : SLOW_MS);
+        lh_due_set(&waits->polls, &spot->poll, now + (spot->again ? AGAIN_MS : LH_SLOW_POLL_MS));
         spot->again = false;
         return;
     }
@@ -48,29 +47,35 @@ static void schedule(struct lh_waits *waits, lh_spot *spot, int64_t now, bool li
     int64_t cap = head ? HEAD_CAP_MS : CAP_MS;
     if (spot->poll_ms > cap)
         spot->poll_ms = cap;
-    spot->poll_at = now + spot->poll_ms / 2 + lh_waits_jitter(waits, spot->poll_ms / 2) + 1;
+    lh_due_set(&waits->polls, &spot->poll, now + spot->poll_ms / 2 + lh_waits_jitter(waits, spot->poll_ms / 2) + 1);
     spot->poll_ms *= 2;
+}
+
+/* The stream was opened, or ended. */
+static void change_pace(struct lh_waits *waits, int64_t now, bool live)
+{
+    waits->live = live;
+    for (lh_spot *spot = waits->spots; spot; spot = spot->next) {
+        bool late = spot->poll.at > now + CAP_MS;
+        if (!live && late)
+            lh_due_set(&waits->polls, &spot->poll, now);
+        if (live && !late && !spot->again)
+            lh_due_set(&waits->polls, &spot->poll, now + LH_SLOW_POLL_MS);
+    }
 }
 
 static int64_t collect(struct lh_waits *waits, int64_t now, bool live, poll_batch *b)
 {
-    int64_t next = INT64_MAX;
-    for (lh_spot *spot = waits->spots; spot; spot = spot->next) {
-        if (!live && spot->poll_at > now + CAP_MS)
-            spot->poll_at = now;
-        if (live && spot->poll_at < now + CAP_MS && !spot->again && !spot->slow)
-            spot->poll_at = now + SLOW_MS;
-        spot->slow = live;
-        if (spot->poll_at <= now + 2 && b->n_keys < KEYS_MAX && b->n_ids < IDS_MAX) {
-            append(&b->keys, &b->n_keys, spot->key);
-            for (lh_waiting *w = spot->first; w && b->n_ids < IDS_MAX; w = w->next)
-                append(&b->ids, &b->n_ids, w->id);
-            schedule(waits, spot, now, live);
-        }
-        if (spot->poll_at < next)
-            next = spot->poll_at;
+    if (live != waits->live)
+        change_pace(waits, now, live);
+    while (lh_due_next(waits->polls) <= now + 2 && b->n_keys < KEYS_MAX && b->n_ids < IDS_MAX) {
+        lh_spot *spot = lh_due_of(waits->polls, lh_spot, poll);
+        append(&b->keys, &b->n_keys, spot->key);
+        for (lh_waiting *w = spot->first; w && b->n_ids < IDS_MAX; w = w->next)
+            append(&b->ids, &b->n_ids, w->id);
+        schedule(waits, spot, now, live);
     }
-    return next;
+    return lh_due_next(waits->polls);
 }
 
 static void note_granted(void *arg, const lh_grant *grant, int64_t now_ms)
@@ -129,7 +134,7 @@ void lh_wait_look_again(lh_store *store)
     int64_t now = lh_clock_ms();
     pthread_mutex_lock(&waits->lock);
     for (lh_spot *spot = waits->spots; spot; spot = spot->next) {
-        spot->poll_at = now;
+        lh_due_set(&waits->polls, &spot->poll, now);
         spot->again = true;
     }
     pthread_mutex_unlock(&waits->lock);

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "keeper.h"
 #include "wait.h"
+#include "watch.h"
 
 #define FIRST_POLL_MS 5
 
@@ -33,16 +34,17 @@ lh_spot *lh_waits_spot(struct lh_waits *waits, const char *key)
     return spot;
 }
 
-static lh_spot *make_spot(struct lh_waits *waits, const char *key)
+static lh_spot *make_spot(const lh_store *store, const char *key)
 {
+    struct lh_waits *waits = store->waits;
     size_t size = strlen(key) + 1;
     lh_spot *spot = calloc(1, sizeof *spot + size);
     if (!spot)
         return NULL;
     memcpy(spot->key, key, size);
-    spot->ask_at = INT64_MAX;
+    spot->end = spot->poll = (lh_due)LH_DUE_NEVER;
     spot->poll_ms = FIRST_POLL_MS;
-    spot->poll_at = lh_clock_ms() + FIRST_POLL_MS;
+    lh_due_set(&waits->polls, &spot->poll, lh_clock_ms() + (lh_watch_is_live(store) ? LH_SLOW_POLL_MS : FIRST_POLL_MS));
     lh_spot **bucket = &waits->keys[bucket_of(key)];
     spot->next_of_key = *bucket;
     *bucket = spot;
@@ -65,6 +67,8 @@ static void drop_spot(struct lh_waits *waits, lh_spot *spot)
         waits->spots = spot->next;
     if (spot->next)
         spot->next->previous = spot->previous;
+    lh_due_set(&waits->ends, &spot->end, INT64_MAX);
+    lh_due_set(&waits->polls, &spot->poll, INT64_MAX);
     free(spot);
 }
 
@@ -90,7 +94,7 @@ int lh_waits_add(struct lh_waits *waits, lh_waiting *w, lh_error *error)
     lh_spot *spot = NULL;
     if (waits->closed)
         outcome = lh_fail(error, LH_CLOSED, "the store is being closed");
-    else if (!(spot = lh_waits_spot(waits, w->key)) && !(spot = make_spot(waits, w->key)))
+    else if (!(spot = lh_waits_spot(waits, w->key)) && !(spot = make_spot(w->store, w->key)))
         outcome = lh_fail_memory(error);
     if (spot) {
         w->spot = spot;
@@ -103,6 +107,8 @@ int lh_waits_add(struct lh_waits *waits, lh_waiting *w, lh_error *error)
         spot->last = w;
         link_id(waits, w);
         waits->n++;
+        lh_wait_beat_at(w, lh_clock_ms() + w->claim_ms / 3);
+        lh_wait_plan(w);
     }
     pthread_mutex_unlock(&waits->lock);
     return outcome;
@@ -123,9 +129,31 @@ void lh_waits_remove(struct lh_waits *waits, lh_waiting *w)
     else
         spot->last = w->previous;
     w->spot = NULL;
+    lh_due_set(&waits->beats, &w->beat, INT64_MAX);
+    lh_due_set(&waits->turns, &w->turn, INT64_MAX);
     waits->n--;
     if (!spot->first)
         drop_spot(waits, spot);
+}
+
+void lh_wait_plan(lh_waiting *w)
+{
+    if (!w->spot)
+        return;
+    int64_t at = w->attended || w->until > w->ask_at ? w->ask_at : w->until;
+    lh_due_set(&w->store->waits->turns, &w->turn, w->busy ? INT64_MAX : at);
+}
+
+void lh_wait_ask_at(lh_waiting *w, int64_t at)
+{
+    w->ask_at = at;
+    lh_wait_plan(w);
+}
+
+void lh_wait_beat_at(lh_waiting *w, int64_t at)
+{
+    if (w->spot)
+        lh_due_set(&w->store->waits->beats, &w->beat, at);
 }
 
 void lh_waits_rename(struct lh_waits *waits, lh_waiting *w, const char *id)
@@ -209,7 +237,7 @@ void lh_wait_granted(lh_store *store, const lh_grant *grant)
             lh_wait_settle(w, LH_OK);
         } else { /* a mere hint; or too late to be believed: leave it, and ask again */
             w->burnt = grant->beat >= 0;
-            w->ask_at = now;
+            lh_wait_ask_at(w, now);
             lh_keeper_poke(store, now);
         }
     }

@@ -178,6 +178,7 @@ static void pause_watching(lh_store *store, int64_t ms)
 static void *run(void *arg)
 {
     lh_store *store = arg;
+    (void)pthread_setname_np(pthread_self(), "lh-watch");
     mongoc_client_t *client = NULL;
     lh_backoff pause = lh_backoff_from(50, 2000, (uintptr_t)store);
     while (!atomic_load(&store->stopping)) {

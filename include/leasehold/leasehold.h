@@ -37,7 +37,7 @@
  *   - `…_free(NULL)` and `lh_store_close(NULL)` do nothing.
  *   - A store may be used by any number of threads. A lease may too, but not while another thread frees it.
  *   - The library prints nothing, exits nothing, installs no signal handler, and starts no thread unless the text says so:
- *     a store has at most a keeper (renews, and looks after who waits), a watcher (on a replica set, while somebody waits),
+ *     a store has at most a keeper (renews, looks after who waits, settles what ended unknown), a watcher (on a replica set, while somebody waits),
  *     and one that calls `on_lost`, each started when it is first needed and joined by lh_store_close().
  *   - A store does not survive fork(): in the child every call returns LH_FORKED.
  *
@@ -296,7 +296,8 @@ typedef struct lh_acquire_options {
  * LH_BUSY: somebody else holds it, or the wait is over. *ret_busy (if not NULL) says who, to be freed with lh_record_free().
  * LH_CANCELLED, LH_CLOSED: the wait was ended; nothing is held.
  * LH_UNKNOWN: the server may have granted it and the answer was lost; asked again with the same lease id until the timeout,
- *   in vain. error->lease_id names it. It is released when the store is closed, else it ends with its ttl. Believe nothing.
+ *   in vain. error->lease_id names it. Believe nothing: the store's keeper releases it in the background as soon as a server
+ *   answers, and what it did not come to, closing the store does; else it ends with its ttl. Its id is spent.
  * LH_LOST: the grant's answer came after the lease's end, or repeatedly too late to be believed.
  * LH_INVALID, LH_UNREACHABLE (surely not granted), LH_DENIED, LH_CONFIG (no unique index …), LH_SERVER, LH_FORKED, LH_MEMORY.
  *
@@ -365,7 +366,8 @@ LH_API int lh_waiting_fd(lh_waiting *waiting);
 LH_API int lh_waiting_finish(lh_waiting *waiting, lh_lease **ret_lease, lh_record **ret_busy, lh_error *error);
 
 /* Leaves the queue, or releases what was granted meanwhile: one command. Frees `waiting`, on every outcome. NULL: nothing is done.
- * LH_OK: nothing is held. LH_UNKNOWN, LH_UNREACHABLE: its place ends after claim_ms, and a grant that it gets unclaimed too. */
+ * LH_OK: nothing is held. LH_UNKNOWN, LH_UNREACHABLE: it is sent again in the background; its place ends after claim_ms at the
+ * latest, and a grant that it gets unclaimed too. */
 LH_API int lh_waiting_cancel(lh_waiting *waiting, lh_error *error);
 
 /* Acquires (and waits, if the options say so), calls `fn`, and releases. `fn` returns LH_OK or an outcome of its own, and
@@ -393,8 +395,8 @@ LH_API int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_recor
 /* Gives the lease back; from the call on lh_lease_valid() is false. One command, which grants the head of the queue if
  * there is one. Releasing again what was released is LH_OK, and so is a lease that ended and that nobody took.
  *
- * LH_LOST: the key is somebody else's by now; nothing was changed. LH_UNKNOWN: sent, the answer was lost; the lease ends
- * with its ttl at the latest. LH_UNREACHABLE (surely not released), LH_DATA, LH_DENIED, LH_SERVER, LH_FORKED. */
+ * LH_LOST: the key is somebody else's by now; nothing was changed. LH_UNKNOWN: sent, the answer was lost; it is sent again in
+ * the background, and the lease ends with its ttl at the latest. LH_UNREACHABLE (surely not released), LH_DATA, LH_DENIED, LH_SERVER, LH_FORKED. */
 LH_API int lh_lease_release(lh_lease *lease, lh_error *error);
 
 /* Hands the lease on to `to_owner`, past the queue: one command that ends it and grants the key under a new lease id, with the

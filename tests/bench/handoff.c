@@ -1,165 +1,151 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What a hand-off costs: from the start of a release to the return of the waiter's acquire, between two processes and within
- * one; beside a plain release in the same run. Prints; asserts nothing.
+ * one; beside a plain release, and beside what the server needs to tell of a change at all: from the start of a raw write to its
+ * event in another process.
  *
  *     handoff URI [rounds]         (default: 300) */
-#include <leasehold/leasehold.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
+#include "bench.h"
 
-#define DB "wait_bench"
+static const char *uri;
+static int rounds, go[2], told[2];
 
-static double now(void)
+static void tell(double at)
 {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1000 + (double)t.tv_nsec / 1e6;
+    if (write(told[1], &at, sizeof at) != sizeof at)
+        _exit(1);
 }
 
-static lh_store *open_store(const char *uri)
+static double hear(void)
 {
-    lh_store_options o = LH_STORE_OPTIONS_INIT;
-    lh_error error;
-    lh_store *store = NULL;
-    o.uri = uri;
-    o.db = DB;
-    if (lh_store_open(&o, &store, &error) != LH_OK) {
-        (void)fprintf(stderr, "%s\n", error.message);
-        exit(1);
-    }
-    return store;
+    double at = 0;
+    if (read(told[0], &at, sizeof at) != sizeof at)
+        die("pipe", "the other process ended");
+    return at;
 }
 
-static lh_lease *acquire(lh_store *store, const char *key)
+static void cue(void)
 {
-    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
-    lh_error error;
-    lh_lease *lease = NULL;
-    o.wait_ms = LH_FOREVER;
-    if (lh_acquire(store, key, &o, &lease, NULL, &error) != LH_OK) {
-        (void)fprintf(stderr, "%s\n", error.message);
-        exit(1);
-    }
-    return lease;
+    if (write(go[1], "x", 1) != 1)
+        die("pipe", "the other process ended");
 }
 
-static int by_size(const void *a, const void *b)
+/* The child acquires after each cue, and tells when it had. */
+static void play_waiter(void *arg, int i)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static void print(const char *what, double *ms, int n)
-{
-    if (n == 0)
-        return;
-    qsort(ms, (size_t)n, sizeof *ms, by_size);
-    printf("%-44s p50 %6.2f ms   p99 %6.2f ms   (%d)\n", what, ms[n / 2], ms[n * 99 / 100], n);
-    (void)fflush(stdout);
-}
-
-static void wait_queued(lh_store *store, const char *key)
-{
-    for (lh_record *record = NULL; lh_status(store, key, &record, NULL) == LH_OK;) {
-        size_t waiters = record->waiters;
-        lh_record_free(record);
-        if (waiters > 0)
-            return;
-        (void)usleep(1000);
-    }
-}
-
-/* The child acquires after each release, and writes when it had. */
-static void play_child(const char *uri, int rounds, int go, int told)
-{
+    (void)arg;
     lh_store *store = open_store(uri);
-    for (int i = 0; i < rounds; i++) {
-        char byte;
-        if (read(go, &byte, 1) != 1)
-            break;
-        lh_lease *lease = acquire(store, "two");
+    for (char byte; i < rounds && read(go[0], &byte, 1) == 1; i++) {
+        lh_lease *lease = acquire(store, "two", LH_EXCLUSIVE);
         double at = now();
-        lh_lease_release(lease, NULL);
-        lh_lease_free(lease);
-        if (write(told, &at, sizeof at) != sizeof at)
-            break;
+        release(lease);
+        tell(at);
     }
     lh_store_close(store);
-    _exit(0);
 }
 
-static void between_processes(const char *uri, int rounds, double *ms, double *plain)
+static void between_processes(double *ms, double *plain)
 {
-    int go[2], told[2];
-    if (pipe(go) != 0 || pipe(told) != 0)
-        exit(1);
-    if (fork() == 0)
-        play_child(uri, rounds, go[0], told[1]);
+    pid_t child = start(play_waiter, NULL, 0);
     lh_store *store = open_store(uri);
     for (int i = 0; i < rounds; i++) {
-        lh_lease *lease = acquire(store, "two"), *other = acquire(store, "plain");
-        double at = 0, start;
-        if (write(go[1], "x", 1) != 1)
-            exit(1);
-        wait_queued(store, "two");
-        (void)usleep(20000);
-        start = now();
-        lh_lease_release(other, NULL);
-        plain[i] = now() - start;
-        start = now();
-        lh_lease_release(lease, NULL);
-        if (read(told[0], &at, sizeof at) != sizeof at)
-            exit(1);
-        ms[i] = at - start;
+        lh_lease *lease = acquire(store, "two", LH_EXCLUSIVE), *other = acquire(store, "plain", LH_EXCLUSIVE);
+        cue();
+        await_queue(store, "two", 1);
+        nap(20);
+        double begin = now();
+        (void)lh_lease_release(other, NULL);
+        plain[i] = now() - begin;
+        begin = now();
+        (void)lh_lease_release(lease, NULL);
+        ms[i] = hear() - begin;
         lh_lease_free(lease);
         lh_lease_free(other);
     }
     lh_store_close(store);
-    (void)wait(NULL);
+    (void)waitpid(child, NULL, 0);
 }
 
-static void within_one(const char *uri, int rounds, double *ms)
+static void within_one(double *ms)
 {
     lh_store *store = open_store(uri);
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
     o.wait_ms = LH_FOREVER;
     for (int i = 0; i < rounds; i++) {
-        lh_lease *lease = acquire(store, "one");
+        lh_lease *lease = acquire(store, "one", LH_EXCLUSIVE);
         lh_waiting *waiting = NULL;
         lh_error error;
         if (lh_acquire_start(store, "one", &o, &waiting, &error) != LH_OK)
-            exit(1);
-        double start = now();
-        lh_lease_release(lease, NULL);
+            die("start", error.message);
+        double begin = now();
+        (void)lh_lease_release(lease, NULL);
         lh_lease_free(lease);
         if (lh_waiting_finish(waiting, &lease, NULL, &error) != LH_OK)
-            exit(1);
-        ms[i] = now() - start;
-        lh_lease_release(lease, NULL);
-        lh_lease_free(lease);
+            die("finish", error.message);
+        ms[i] = now() - begin;
+        release(lease);
     }
     lh_store_close(store);
 }
 
+/* The child tells of each event of a plain change stream. */
+static void play_listener(void *arg, int i)
+{
+    (void)arg;
+    mongoc_client_t *client = observer(uri);
+    mongoc_collection_t *floor = mongoc_client_get_collection(client, DB, "floor");
+    bson_t none = BSON_INITIALIZER;
+    mongoc_change_stream_t *stream = mongoc_collection_watch(floor, &none, NULL);
+    const bson_t *event;
+    tell(now()); /* it is open */
+    while (i < rounds)
+        if (mongoc_change_stream_next(stream, &event)) {
+            tell(now());
+            i++;
+        }
+    mongoc_change_stream_destroy(stream);
+    mongoc_collection_destroy(floor);
+    mongoc_client_destroy(client);
+}
+
+static void bare_events(double *ms)
+{
+    pid_t child = start(play_listener, NULL, 0);
+    mongoc_client_t *client = observer(uri);
+    (void)hear();
+    nap(500);
+    for (int i = 0; i < rounds; i++) {
+        double begin = now();
+        (void)raw_write(client, i);
+        ms[i] = hear() - begin;
+        nap(5);
+    }
+    mongoc_client_destroy(client);
+    (void)waitpid(child, NULL, 0);
+}
+
 int main(int argc, char **argv)
 {
-    int rounds = argc > 2 ? atoi(argv[2]) : 300;
-    if (argc < 2 || rounds < 1 || rounds > 100000) {
-        (void)fprintf(stderr, "usage: handoff URI [rounds]\n");
-        return 64;
-    }
+    if (argc < 2)
+        die(argv[0], "which URI?");
+    uri = argv[1];
+    rounds = number(argc, argv, 2, 300, 100000);
     double *ms = calloc((size_t)rounds, sizeof *ms), *plain = calloc((size_t)rounds, sizeof *plain);
-    if (!ms || !plain)
-        return 70;
-    between_processes(argv[1], rounds, ms, plain);
-    print("release, nobody waits", plain, rounds);
-    print("hand-off between two processes", ms, rounds);
-    within_one(argv[1], rounds, ms);
-    print("hand-off within a process", ms, rounds);
+    if (!ms || !plain || pipe(go) != 0 || pipe(told) != 0)
+        die(argv[0], "no memory");
+    between_processes(ms, plain);
+    double released = print("release, nobody waits", plain, rounds);
+    double two = print("hand-off between two processes", ms, rounds);
+    within_one(ms);
+    double one = print("hand-off within a process", ms, rounds);
+    bool set = strstr(uri, "replicaSet=") != NULL;
+    double bare = 0;
+    if (set) {
+        bare_events(ms);
+        bare = print("raw write, until its event is in another process", ms, rounds);
+    }
+    printf("hand-off / release: %.2f between two processes, %.2f within one\n", two / released, one / released);
+    if (set)
+        printf("hand-off between two processes / bare event: %.2f\n", two / bare);
     free(ms);
     free(plain);
     return 0;

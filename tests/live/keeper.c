@@ -51,7 +51,7 @@ static void renews_past_the_ttl(void **state)
         expect(p, LH_OK, lh_status(p->store, lh_lease_key(leases[i]), &record, &p->error));
         assert_int_equal(record->state, LH_HELD);
         int64_t differs = lh_record_holder(record, 0)->expires_at_ms - lh_lease_expires_at_ms(leases[i]);
-        assert_in_range(differs + 1000, 0, 2000);
+        assert_in_range(differs + 3000, 0, 6000); /* as far apart as the commands took */
         lh_record_free(record);
     }
     for (int i = 0; i < N; i++)

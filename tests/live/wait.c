@@ -275,6 +275,49 @@ static void closing_the_store_ends_the_wait(void **state)
     give(p, holder);
 }
 
+typedef struct {
+    lh_store *store;
+    int wrong;
+} contender;
+
+static void *contend(void *arg)
+{
+    contender *c = arg;
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    o.wait_ms = LH_FOREVER;
+    o.ttl_ms = 120000;
+    o.claim_ms = 60000;
+    for (int i = 0; i < 60; i++) {
+        lh_lease *lease = NULL;
+        lh_error error;
+        if (lh_acquire(c->store, "k", &o, &lease, NULL, &error) != LH_OK || lh_lease_release(lease, &error) != LH_OK) {
+            print_error("%s\n", error.message);
+            c->wrong++;
+        }
+        lh_lease_free(lease);
+    }
+    return NULL;
+}
+
+/* The claim of a grant may still be on its way when its holder releases it: that is nobody's loss. */
+static void releases_what_was_just_granted(void **state)
+{
+    place *p = *state;
+    contender contenders[4] = {{p->store, 0}};
+    pthread_t pthreads[4];
+    for (int i = 0; i < 4; i++) {
+        if (i > 0)
+            contenders[i].store = another(p);
+        assert_int_equal(pthread_create(&pthreads[i], NULL, contend, &contenders[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(pthreads[i], NULL);
+        assert_int_equal(contenders[i].wrong, 0);
+        if (i > 0)
+            lh_store_close(contenders[i].store);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,7 +326,7 @@ int main(void)
         place_test(is_cancelled_from_another_thread),        place_test(a_cancel_after_the_grant_releases),
         place_test(readers_run_together_behind_a_writer),    place_test(the_queue_is_bounded),
         place_test(says_who_holds_it_and_the_place),         place_test(a_dead_holder_and_dead_waiters_are_passed_over),
-        place_test(closing_the_store_ends_the_wait),
+        place_test(closing_the_store_ends_the_wait),         place_test(releases_what_was_just_granted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,8 +15,8 @@ typedef struct own {
     pid_t pid; /* of the (primary) mongod, once own_look() was called */
 } own;
 
-/* The kind is "standalone" or "set"; false: there is no script to start it with. */
-static inline bool own_up(own *o, const char *kind)
+/* The kind is "standalone" or "set", `options` the script's; false: there is no script to start it with. */
+static inline bool own_up_with(own *o, const char *kind, const char *options)
 {
     const char *script = getenv("LEASEHOLD_MONGOD");
     char id[LH_LEASE_ID_LEN + 1], command[1024];
@@ -24,7 +24,8 @@ static inline bool own_up(own *o, const char *kind)
         return false;
     random_id(id);
     (void)snprintf(o->name, sizeof o->name, "own-%s-%.8s", kind, id);
-    (void)snprintf(command, sizeof command, "'%s' up %s --name %s --end-with %d", script, kind, o->name, (int)getpid());
+    (void)snprintf(command, sizeof command, "'%s' up %s %s --name %s --end-with %d", script, kind, options, o->name,
+                   (int)getpid());
     FILE *out = popen(command, "r");
     assert_non_null(out);
     bool printed = fgets(o->uri, sizeof o->uri, out) != NULL;
@@ -32,6 +33,11 @@ static inline bool own_up(own *o, const char *kind)
     assert_true(printed);
     o->uri[strcspn(o->uri, "\n")] = '\0';
     return true;
+}
+
+static inline bool own_up(own *o, const char *kind)
+{
+    return own_up_with(o, kind, "");
 }
 
 static inline void own_down(own *o)

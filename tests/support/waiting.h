@@ -48,7 +48,7 @@ static inline void expect_at(int wanted, int got, const lh_error *error, const c
 }
 #define expect(p, wanted, call) expect_at((wanted), (call), &(p)->error, #call, __LINE__)
 
-/* Until `condition` holds, at most `ms`. */
+/* Until `condition` holds, at most `ms`. It may do something: once it held, it is not asked again. */
 #define within(ms, condition)                                                                                          \
     do {                                                                                                               \
         int64_t until_ = now_ms() + (ms);                                                                              \

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Doubts: what ended unknown is released in the background, long before its ttl, without closing the store; and nobody believes
+ * in it meanwhile. */
+#include "live.h"
+
+#define WRITES      "'findAndModify'"
+#define NO_MAJORITY "'writeConcernError': {'code': 64, 'errmsg': 'waiting for replication timed out'}"
+#define TTL_MS      120000
+#define SOON_MS     15000 /* much shorter */
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void hasty_store(ground *g)
+{
+    lh_store_options options = store_options(g);
+    options.uri = g->quick_uri;
+    options.timeout_ms = 1000;
+    reopen_store(g, &options);
+}
+
+static int acquire(ground *g, const char *key, const char *id, int64_t wait_ms, lh_lease **ret_lease)
+{
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    o.ttl_ms = TTL_MS;
+    o.lease_id = id;
+    o.wait_ms = wait_ms;
+    return lh_acquire(g->store, key, &o, ret_lease, NULL, &g->error);
+}
+
+/* As the observer sees it: the store's own driver may think for a while that there is no server. */
+static bool is_held(ground *g, const char *key)
+{
+    bson_t *document = document_of(g, key);
+    assert_non_null(document);
+    bool held = strcmp(text_at(document, "id"), text_at(document, "released.id")) != 0;
+    bson_destroy(document);
+    return held;
+}
+
+static void expect_free_soon(ground *g, const char *key)
+{
+    int64_t start = now_ms();
+    while (is_held(g, key) && now_ms() < start + SOON_MS)
+        usleep(10000);
+    print_message("free after %d ms\n", (int)(now_ms() - start));
+    assert_false(is_held(g, key));
+}
+
+/* The write is applied, and its sender does not hear of it. */
+static void make_doubt(ground *g, const char *key, const char *id)
+{
+    lh_lease *lease = NULL;
+    break_commands(g, 0, WRITES, NO_MAJORITY);
+    expect(g, LH_UNKNOWN, acquire(g, key, id, 0, &lease));
+    assert_null(lease);
+    (void)is_held(g, key); /* there is a document, so it was applied; and it may have been released already */
+}
+
+static void test_what_no_majority_acknowledged_is_released_soon(void **state)
+{
+    ground *g = *state;
+    hasty_store(g);
+    make_doubt(g, "k", NULL);
+    usleep(600000); /* the keeper's own first releases are not answered either */
+    mend_commands(g);
+    expect_free_soon(g, "k");
+    give(g, take(g, "k"));
+}
+
+static void test_several_doubts_are_all_released(void **state)
+{
+    ground *g = *state;
+    hasty_store(g);
+    char key[16];
+    for (int i = 0; i < 5; i++) {
+        (void)snprintf(key, sizeof key, "k%d", i);
+        make_doubt(g, key, NULL);
+    }
+    mend_commands(g);
+    for (int i = 0; i < 5; i++) {
+        (void)snprintf(key, sizeof key, "k%d", i);
+        expect_free_soon(g, key);
+    }
+}
+
+/* The answer comes when nobody listens any more; and so does the grant: after the first release of it. */
+static void test_a_straggler_is_released_too(void **state)
+{
+    ground *g = *state;
+    hasty_store(g); /* listens for half a second */
+    give(g, take(g, "k"));
+    lh_lease *lease = NULL;
+    break_commands(g, 2, WRITES, "'blockConnection': true, 'blockTimeMS': 900");
+    int outcome = acquire(g, "k", NULL, 0, &lease);
+    mend_commands(g);
+    assert_true(outcome == LH_UNKNOWN);
+    usleep(900000); /* whatever was on its way has come */
+    expect_free_soon(g, "k");
+}
+
+/* Its id is spent: neither a repeated acquire nor a renewal makes anybody believe in it while it is being released. */
+static void test_nobody_believes_in_what_is_being_released(void **state)
+{
+    ground *g = *state;
+    hasty_store(g);
+    char id[LH_LEASE_ID_LEN + 1];
+    random_id(id);
+    make_doubt(g, "k", id);
+    usleep(300000); /* a first release was sent; all are applied, and none is answered */
+    lh_lease *lease = NULL, *attached = NULL;
+    expect(g, LH_OK, lh_lease_attach(g->store, "k", id, &attached, &g->error));
+    mend_commands(g);
+    expect(g, LH_LOST, acquire(g, "k", id, 0, &lease));
+    assert_int_not_equal(lh_lease_renew(attached, 0, NULL, &g->error), LH_OK);
+    assert_false(lh_lease_valid(attached));
+    lh_lease_free(attached);
+    expect_free_soon(g, "k");
+}
+
+static void test_a_release_that_was_not_answered_is_sent_again(void **state)
+{
+    ground *g = *state;
+    hasty_store(g);
+    lh_lease *lease = NULL;
+    expect(g, LH_OK, acquire(g, "k", NULL, 0, &lease));
+    break_commands(g, 0, WRITES, "'closeConnection': true"); /* it does not arrive */
+    int outcome = lh_lease_release(lease, &g->error);
+    assert_true(outcome == LH_UNKNOWN);
+    assert_false(lh_lease_valid(lease));
+    assert_true(is_held(g, "k"));
+    lh_lease_free(lease);
+    mend_commands(g);
+    expect_free_soon(g, "k");
+}
+
+/* Cancelled, and the queue does not hear of it: no place is left in it long before its claim ends. */
+static void test_a_cancel_that_was_not_answered_leaves_the_queue(void **state)
+{
+    ground *g = *state;
+    hasty_store(g);
+    lh_lease *holder = NULL;
+    lh_waiting *waiting = NULL;
+    expect(g, LH_OK, acquire(g, "k", NULL, 0, &holder));
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    o.wait_ms = LH_FOREVER;
+    o.ttl_ms = TTL_MS;
+    o.claim_ms = 60000;
+    expect(g, LH_OK, lh_acquire_start(g->store, "k", &o, &waiting, &g->error));
+    break_commands(g, 0, WRITES, "'closeConnection': true");
+    int outcome = lh_waiting_cancel(waiting, &g->error);
+    assert_true(outcome == LH_UNKNOWN || outcome == LH_UNREACHABLE);
+    mend_commands(g);
+    int64_t until = now_ms() + SOON_MS;
+    bool there = true;
+    while (there && now_ms() < until) {
+        bson_t *document = document_of(g, "k");
+        there = has(document, "waiters");
+        bson_destroy(document);
+        usleep(10000);
+    }
+    assert_false(there);
+    assert_true(lh_lease_valid(holder));
+    give(g, holder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        live_test(test_what_no_majority_acknowledged_is_released_soon),
+        live_test(test_several_doubts_are_all_released),
+        live_test(test_a_straggler_is_released_too),
+        live_test(test_nobody_believes_in_what_is_being_released),
+        live_test(test_a_release_that_was_not_answered_is_sent_again),
+        live_test(test_a_cancel_that_was_not_answered_leaves_the_queue),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
