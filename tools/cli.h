@@ -52,6 +52,17 @@ static inline int64_t cli_number(const struct cli *cli, enum opt_id id, int64_t 
     return cli->args.opt[id].given ? cli->args.opt[id].number : otherwise;
 }
 
+/* What the options in common of those that acquire (opts_lease) say. */
+static inline void cli_lease_options(const struct cli *cli, lh_acquire_options *options)
+{
+    options->ttl_ms = cli_number(cli, OPT_TTL, LH_TTL_DEFAULT_MS);
+    options->mode = cli_flag(cli, OPT_SHARED) ? LH_SHARED : LH_EXCLUSIVE;
+    options->owner = cli_text(cli, OPT_OWNER);
+    options->purpose = cli_text(cli, OPT_PURPOSE);
+    options->path = cli_flag(cli, OPT_PATH);
+    options->resume = cli_flag(cli, OPT_RESUME);
+}
+
 /* The key; only for commands whose `words` is "KEY". */
 static inline const char *cli_key(const struct cli *cli)
 {

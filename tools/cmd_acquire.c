@@ -34,11 +34,8 @@ static int run(const struct cli *cli)
 
     struct wait wait = {.out = &cli->out, .key = cli_key(cli), .options = LH_ACQUIRE_OPTIONS_INIT, .signals = &signals};
     wait.options.by_hand = true; /* this program does not stay */
-    wait.options.ttl_ms = cli_number(cli, OPT_TTL, LH_TTL_DEFAULT_MS);
+    cli_lease_options(cli, &wait.options);
     wait.options.wait_ms = cli_number(cli, OPT_WAIT, 0);
-    wait.options.mode = cli_flag(cli, OPT_SHARED) ? LH_SHARED : LH_EXCLUSIVE;
-    wait.options.owner = cli_text(cli, OPT_OWNER);
-    wait.options.purpose = cli_text(cli, OPT_PURPOSE);
     int code = connect_store(cli, connect_timeout_ms(cli), NULL, &store, &wait.error);
     if (code == LH_OK) {
         wait.store = store;

@@ -97,7 +97,8 @@ static void print_report(const struct migration *migration, int code)
     print_line("removed", report->removed, dry ? "would be" : "documents that were older than the one that stays");
     print_line("archived", report->archived, "copies of what was removed");
     print_line("moved", report->quarantined, "documents without a usable workspace_id, to the archive");
-    print_line("odd", report->malformed, "documents could not be read; leasehold list --malformed shows those that are left");
+    print_line("odd", report->malformed,
+               "documents could not be read; leasehold list --malformed shows those that are left");
     print_line("waited", report->waited_ms, "ms for another migration");
     print_line("took", report->elapsed_ms, "ms");
 }

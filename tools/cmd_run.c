@@ -182,11 +182,8 @@ static int run(const struct cli *cli)
     lh_store *store = NULL;
     sigset_t ending, signals, mask;
     struct wait wait = {.out = &cli->out, .key = cli_key(cli), .options = LH_ACQUIRE_OPTIONS_INIT, .signals = &ending};
-    wait.options.ttl_ms = cli_number(cli, OPT_TTL, LH_TTL_DEFAULT_MS);
+    cli_lease_options(cli, &wait.options);
     wait.options.wait_ms = cli_number(cli, OPT_WAIT, LH_FOREVER);
-    wait.options.mode = cli_flag(cli, OPT_SHARED) ? LH_SHARED : LH_EXCLUSIVE;
-    wait.options.owner = cli_text(cli, OPT_OWNER);
-    wait.options.purpose = cli_text(cli, OPT_PURPOSE);
     wait.options.timeout_ms = connect_timeout_ms(cli);
     /* A renewal that hangs must leave time for another. */
     int64_t timeout_ms = connect_timeout_ms(cli);

@@ -44,6 +44,10 @@ const struct opt_spec opts_lease[] = {
     {OPT_OWNER, OPT_TEXT, "owner", 0, "NAME", "LEASEHOLD_OWNER", 0, 0,
      "who holds it, for people to read (default: user@host)"},
     {OPT_PURPOSE, OPT_TEXT, "purpose", 0, "TEXT", NULL, 0, 0, "why, for people to read"},
+    {OPT_PATH, OPT_FLAG, "path", 0, NULL, NULL, 0, 0,
+     "the key is a path: org/project shuts out org and all below it; all users of a tree say so"},
+    {OPT_RESUME, OPT_FLAG, "resume", 0, NULL, NULL, 0, 0,
+     "take over what the same --owner holds: for a restarted program whose owner is its alone"},
     {0},
 };
 

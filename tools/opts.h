@@ -25,6 +25,8 @@ enum opt_id {
     OPT_SHARED,
     OPT_OWNER,
     OPT_PURPOSE,
+    OPT_PATH,
+    OPT_RESUME,
     OPT_LEASE,
     OPT_GRACE,
     OPT_BUSY_EXIT,

@@ -99,6 +99,8 @@ static void print_busy_json(const char *key, const lh_record *record)
     json_init(&json, "busy");
     json_text(&json, "key", key);
     json_text(&json, "reason", lh_why_word(record ? record->why : LH_WHY_RACE));
+    if (record && record->why == LH_WHY_PATH)
+        json_text(&json, "holder_key", record->key);
     if (holder) {
         bson_append_document_begin(&json, "holder", -1, &item);
         append_holder(&item, holder);
@@ -251,6 +253,10 @@ static const char *why_sentence(const lh_record *record)
         return "its document cannot be read, so it counts as held until `leasehold break` frees it";
     case LH_WHY_FULL:
         return "as many share it as may";
+    case LH_WHY_FULL_QUEUE:
+        return "as many wait for it as may";
+    case LH_WHY_PATH:
+        return "somebody holds a path above or below it";
     case LH_WHY_RACE:
         return "others kept winning the race for it";
     default:
@@ -272,6 +278,11 @@ void record_print_busy(const struct out *out, const char *key, const lh_record *
     fputs("  ", stdout);
     out_text(key);
     printf(": %s\n", why_sentence(record));
+    if (record && record->why == LH_WHY_PATH) {
+        out_label("path");
+        out_text(record->key);
+        putchar('\n');
+    }
     if (holder)
         print_holder(record, holder);
     if (record && record->holders > 1)
@@ -290,6 +301,8 @@ char *record_sentence(const char *key, const lh_record *record)
     const lh_holder *holder = record ? lh_record_holder(record, 0) : NULL;
     char duration[TEXT_DURATION_SIZE], *text = NULL;
     int n;
+    if (record && record->why == LH_WHY_PATH)
+        key = record->key;
     if (!holder || !*holder->owner) {
         n = asprintf(&text, "%s: %s", key, why_sentence(record));
     } else if (holder->remaining_ms == LH_NEVER) {

@@ -84,6 +84,29 @@ def test_shared_leases(cli):
     assert cli("acquire", "k").exit == 0
 
 
+def test_a_path_shuts_out_those_above_and_below(cli):
+    cli.acquire("org/project", "--path", "--owner", "anna")
+    for key in ("org", "org/project/file"):
+        busy = cli("--json", "acquire", key, "--path")
+        assert busy.exit == 75 and busy.json["reason"] == "path", busy
+        assert busy.json["key"] == key and busy.json["holder_key"] == "org/project"
+        assert busy.json["holder"]["owner"] == "anna"
+    shown = cli("acquire", "org", "--path")
+    assert "a path above or below" in shown.out and re.search(r"path +org/project\n", shown.out), shown
+    cli.acquire("org/projects", "--path")
+    assert cli("acquire", "org//x", "--path").exit == 64
+
+
+def test_resume_takes_over_what_the_same_owner_holds(cli):
+    before = cli.acquire("k", "--owner", "backend-7")
+    assert cli("acquire", "k", "--owner", "backend-8", "--resume").exit == 75
+    after = cli.acquire("k", "--owner", "backend-7", "--resume")
+    assert after["token"] > before["token"] and after["lease"] != before["lease"]
+    assert cli("renew", "k", "--lease", before["lease"]).exit == 76
+    assert cli("renew", "k", "--lease", after["lease"]).exit == 0
+    assert cli("acquire", "k", "--resume").exit == 64  # the default owner is many programs'
+
+
 def test_a_signal_leaves_no_lease_behind(cli, locks):
     """Whenever it comes: held means that acquire said so with exit code 0."""
     for i in range(12):
