@@ -114,6 +114,20 @@ static void test_a_renewal_answered_after_the_deadline_is_lost(void **state)
     lh_lease_free(lease);
 }
 
+static void test_a_renewal_is_not_tried_longer_than_the_lease_lasts(void **state)
+{
+    ground *g = *state;
+    g->store = patient_store(g, 8000);
+    lh_lease *lease = take_as(g, "k", LH_EXCLUSIVE, 1000, NULL);
+    break_commands(g, 0, WRITES, "'closeConnection': true");
+    time_t began = time(NULL);
+    int outcome = lh_lease_renew(lease, 60000, NULL, &g->error);
+    assert_true(outcome == LH_LOST || outcome == LH_UNREACHABLE); /* by a few milliseconds */
+    assert_true(time(NULL) - began < 5);                          /* not for the store's 8 s */
+    mend_commands(g);
+    lh_lease_free(lease);
+}
+
 static void test_the_local_deadline_passes_without_the_server(void **state)
 {
     ground *g = *state;
@@ -136,6 +150,7 @@ int main(void)
         bare_test(test_a_first_grant_that_took_a_second_is_not_believed),
         live_test(test_an_old_first_grant_is_not_believed_when_it_is_asked_for_again),
         bare_test(test_a_renewal_answered_after_the_deadline_is_lost),
+        bare_test(test_a_renewal_is_not_tried_longer_than_the_lease_lasts),
         live_test(test_the_local_deadline_passes_without_the_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
