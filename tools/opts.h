@@ -47,6 +47,14 @@ enum opt_id {
     OPT_ROLES,
     OPT_TO,
     OPT_AFTER,
+    OPT_SEED,
+    OPT_SECONDS,
+    OPT_PROCESSES,
+    OPT_KEYS,
+    OPT_FAULTS,
+    OPT_HISTORY,
+    OPT_CHECK,
+    OPT_KEEP,
     OPT_IDS,
 };
 

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""torture: the true store is clean under it, and what it refuses. That it finds what is wrong, scripts/mutants shows."""
+import json
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Cli
+
+MUTANTS = Path(__file__).resolve().parents[2] / "scripts" / "mutants"
+
+
+def databases(client):
+    return [name for name in client.list_database_names() if name.startswith("leasehold_torture_")]
+
+
+def told(result):
+    """The result, after the story was shown where there is one."""
+    assert result.exit == 0, f"{result}"
+    return result.json
+
+
+def test_the_store_is_clean_with_clients_that_are_stopped_and_killed(bare, tmp_path):
+    history = tmp_path / "history"
+    result = told(bare("--json", "torture", "--yes", "--seed", "1", "--seconds", "8", "--history", str(history)))
+    assert result["outcome"] == "ok" and result["violations"] == 0 and result["oplog"]
+    assert result["grants"] > 10 and result["commits"] > result["grants"] and result["faults"]["pause"] > 0
+    assert history.stat().st_mode & 0o077 == 0, "lease ids are in it"
+    again = told(bare("--json", "torture", "--check", str(history), env={"LEASEHOLD_URI": None}))
+    assert (again["outcome"], again["seed"], again["operations"]) == ("ok", 1, result["operations"])
+    # Whoever was granted a key once was not granted it with another token: a spoilt history is told as a story.
+    lines = [json.loads(line) for line in history.read_text().splitlines()]
+    grant = next(line for line in lines if line["e"] == "end" and line["op"] == "acquire" and line["outcome"] == "ok")
+    grant["token"] += 1
+    history.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    spoilt = bare("torture", "--check", str(history))
+    assert spoilt.exit == 70 and "Invariant 3: process" in spoilt.out and "was granted it" in spoilt.out
+
+
+@pytest.fixture
+def own_set():
+    script, name = os.environ.get("LEASEHOLD_MONGOD"), f"torture-{secrets.token_hex(4)}"
+    if not script:
+        pytest.skip("LEASEHOLD_MONGOD is not set")
+    up = subprocess.run([script, "up", "set", "--name", name, "--end-with", str(os.getpid())], check=True, capture_output=True, text=True)
+    yield up.stdout.strip()
+    subprocess.run([script, "down", "--name", name], check=True, capture_output=True)
+
+
+def test_the_store_is_clean_while_primaries_step_down_and_answers_are_lost(own_set):
+    result = told(Cli(own_set, "unused")("--json", "torture", "--yes", "--seed", "2", "--seconds", "12", "--faults", "all"))
+    assert result["outcome"] == "ok" and result["elections"] > 0 and result["faults"]["errors"] > 0
+
+
+def test_it_leaves_nothing_behind(bare, client, tmp_path):
+    before = databases(client)
+    result = told(bare("--json", "torture", "--yes", "--seconds", "1", "--processes", "2", env={"TMPDIR": str(tmp_path)}))
+    assert result["outcome"] == "ok" and not set(databases(client)) - set(before)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_standalone_has_no_oplog(tmp_path):
+    uri = os.environ.get("LEASEHOLD_TEST_STANDALONE")
+    if not uri:
+        pytest.skip("LEASEHOLD_TEST_STANDALONE is not set")
+    result = Cli(uri, "unused")("--json", "torture", "--yes", "--seconds", "2")
+    assert result.exit == 0 and not result.json["oplog"] and "is not checked" in result.err
+
+
+def test_what_it_refuses(bare, tmp_path):
+    refused = bare("torture", "--seconds", "1")
+    assert refused.exit == 64 and "add --yes" in refused.err
+    assert bare("torture", "--yes", env={"LEASEHOLD_PROTECT": "torture"}).exit == 77
+    unknown = bare("torture", "--yes", "--faults", "pause,earthquake")
+    assert unknown.exit == 64 and "earthquake" in unknown.err
+    (tmp_path / "there").write_text("")
+    assert bare("torture", "--yes", "--history", str(tmp_path / "there")).exit == 78
+    assert bare("torture", "--check", str(tmp_path / "nowhere")).exit == 78
+    (tmp_path / "rubbish").write_text("{}\n")
+    assert bare("torture", "--check", str(tmp_path / "rubbish")).exit == 65
+
+
+def test_the_mutants_still_apply():
+    """The mistakes that scripts/mutants makes are changes of the sources as they are."""
+    done = subprocess.run([sys.executable, MUTANTS, "--applies"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

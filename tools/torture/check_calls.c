@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the callers were told, against what was committed: invariants 3 and 6; and 2 by the callers' own order, which needs no
+ * oplog. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+
+#define SLACK_NS (INT64_C(300) * 1000000)   /* a commit's time is a clock's, in milliseconds, before it is written */
+#define STALE_NS (INT64_C(15000) * 1000000) /* a deposed primary may say `busy` of what has passed: advice */
+
+static bool is_grant(const struct event *event)
+{
+    return event->kind == EV_END && event->op == OP_ACQUIRE && strcmp(event->outcome, "ok") == 0;
+}
+
+/* A grant that was asked for after another one was answered has a higher token. */
+static void check_tokens(struct check *check)
+{
+    for (size_t i = 0; i < check->n; i++) {
+        const struct event *later = &check->events[i];
+        if (!is_grant(later) || later->end == SIZE_MAX)
+            continue;
+        for (size_t j = later->end; j-- > 0;) {
+            const struct event *before = &check->events[j];
+            if (!is_grant(before) || strcmp(before->key, later->key) != 0)
+                continue;
+            if (before->token >= later->token)
+                check_violation(check, 2, i, j, "\"%s\" was granted to process %d with token %lld, after token %lld",
+                                later->key, later->who.p, (long long)later->token, (long long)before->token);
+            break; /* those before were held to be lower than this one */
+        }
+    }
+}
+
+/* The last commit by which a lease came to be held, and how often that was. */
+static size_t find_grant(const struct check *check, const char *key, const char *id, size_t *ret_times)
+{
+    size_t found = SIZE_MAX;
+    bool held = false;
+    *ret_times = 0;
+    for (size_t i = 0; i < check->n; i++) {
+        const struct event *event = &check->events[i];
+        if (event->kind != EV_COMMIT || strcmp(event->key, key) != 0)
+            continue;
+        bool holds = check_holder(event->state, id) != NULL;
+        if (holds && !held) {
+            found = i;
+            ++*ret_times;
+        }
+        held = holds;
+    }
+    return found;
+}
+
+/* More than one may be: granted, not answered before that had ended, and asked for again under the same id. Whether all came of
+ * that one call, check_commits looks at. */
+static void check_acknowledged(struct check *check, size_t at)
+{
+    const struct event *end = &check->events[at];
+    size_t times, grant = find_grant(check, end->key, end->id, &times);
+    if (times == 0)
+        check_violation(check, 3, at, SIZE_MAX,
+                        "process %d was told that it was granted \"%s\" (lease %.8s…), but that was not committed",
+                        end->who.p, end->key, end->id);
+    else if (check_holder(check->events[grant].state, end->id)->token != end->token)
+        check_violation(check, 3, at, grant, "process %d was told another token of \"%s\" than was committed",
+                        end->who.p, end->key);
+}
+
+static const struct state *last_state(const struct check *check, const char *key)
+{
+    for (size_t i = check->n; i-- > 0;)
+        if (check->events[i].kind == EV_COMMIT && strcmp(check->events[i].key, key) == 0)
+            return check->events[i].state;
+    return NULL;
+}
+
+/* A release that was acknowledged is there. */
+static void check_released(struct check *check, size_t at)
+{
+    const struct event *end = &check->events[at];
+    if (check_holder(last_state(check, end->key), end->id))
+        check_violation(check, 3, at, SIZE_MAX,
+                        "process %d was told that \"%s\" (lease %.8s…) was released, but it still held it at the end",
+                        end->who.p, end->key, end->id);
+}
+
+/* Who was told that it has nothing must have nothing: neither a lease nor a place in the queue. */
+static void check_nothing_held(struct check *check, size_t at)
+{
+    const struct event *end = &check->events[at];
+    for (size_t i = at + 1; i < check->n; i++) {
+        const struct event *commit = &check->events[i];
+        if (commit->kind != EV_COMMIT || commit->t < end->t + SLACK_NS || strcmp(commit->key, end->key) != 0)
+            continue;
+        for (size_t h = 0; h < commit->state->n_holders; h++)
+            if (check_same_who(&commit->state->holders[h].who, &end->who)) {
+                check_violation(check, 3, i, at,
+                                "process %d was told \"%s\" of \"%s\", but holds it %.0f ms later, and does not know",
+                                end->who.p, end->outcome, end->key, (double)(commit->t - end->t) / 1e6);
+                return;
+            }
+        for (size_t w = 0; w < commit->state->n_waiters; w++)
+            if (check_same_who(&commit->state->waiters[w].who, &end->who)) {
+                check_violation(check, 7, i, at,
+                                "process %d was told \"%s\" of \"%s\", but is still in its queue %.0f ms later",
+                                end->who.p, end->outcome, end->key, (double)(commit->t - end->t) / 1e6);
+                return;
+            }
+        return; /* what is stored at the next commit was stored until then */
+    }
+}
+
+/* When the token was somebody's on this key; false: never. */
+static bool find_token(const struct check *check, const char *key, int64_t token, int64_t *ret_from, int64_t *ret_to)
+{
+    bool held = false, ever = false;
+    for (size_t i = 0; i < check->n; i++) {
+        const struct event *event = &check->events[i];
+        if (event->kind != EV_COMMIT || strcmp(event->key, key) != 0)
+            continue;
+        bool holds = false;
+        for (size_t h = 0; h < event->state->n_holders; h++)
+            holds = holds || event->state->holders[h].token == token;
+        if (holds && !ever)
+            *ret_from = event->t;
+        if (held && !holds)
+            *ret_to = event->t;
+        if (holds)
+            *ret_to = INT64_MAX;
+        ever = ever || holds;
+        held = holds;
+    }
+    return ever;
+}
+
+static void check_busy(struct check *check, size_t at)
+{
+    const struct event *end = &check->events[at];
+    int64_t from = 0, to = 0;
+    if (!check->oplog || end->holder_token <= 0)
+        return;
+    bool ever = find_token(check, end->key, end->holder_token, &from, &to);
+    if (ever && to > end->t + SLACK_NS && check_same_who(&end->holder, &end->who)) {
+        check_violation(check, 3, at, SIZE_MAX,
+                        "process %d was told that \"%s\" is busy, and it holds it itself: the grant was committed, and "
+                        "asked for again under another lease id",
+                        end->who.p, end->key);
+        return;
+    }
+    int64_t begin = end->end == SIZE_MAX ? end->t : check->events[end->end].t;
+    if (!ever)
+        check_violation(check, 6, at, SIZE_MAX,
+                        "process %d was told that \"%s\" is held with token %lld, which nobody had", end->who.p,
+                        end->key, (long long)end->holder_token);
+    else if (from > end->t + SLACK_NS || (to != INT64_MAX && to < begin - STALE_NS))
+        check_violation(check, 6, at, SIZE_MAX,
+                        "process %d was told that \"%s\" is held with token %lld, whose time was another", end->who.p,
+                        end->key, (long long)end->holder_token);
+}
+
+void check_calls(struct check *check)
+{
+    check_tokens(check);
+    for (size_t i = 0; i < check->n; i++) {
+        const struct event *end = &check->events[i];
+        if (end->kind != EV_END)
+            continue;
+        bool ok = strcmp(end->outcome, "ok") == 0;
+        bool nothing = strcmp(end->outcome, "busy") == 0 || strcmp(end->outcome, "cancelled") == 0;
+        if (end->op == OP_ACQUIRE && strcmp(end->outcome, "busy") == 0)
+            check_busy(check, i);
+        if (!check->oplog)
+            continue;
+        if (end->op == OP_ACQUIRE && ok)
+            check_acknowledged(check, i);
+        else if (end->op == OP_ACQUIRE && nothing)
+            check_nothing_held(check, i);
+        else if (end->op == OP_RELEASE && ok)
+            check_released(check, i);
+    }
+}

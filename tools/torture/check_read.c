@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Lines of the history → events. */
+#include <bson/bson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+
+static const char *const kinds[EV_KINDS] = {
+    [EV_RUN] = "run",       [EV_START] = "start", [EV_CALL] = "call",   [EV_END] = "end",
+    [EV_BELIEF] = "belief", [EV_LOST] = "lost",   [EV_FAULT] = "fault", [EV_COMMIT] = "commit"};
+static const char *const ops[OP_COUNT] = {
+    [OP_ACQUIRE] = "acquire", [OP_RENEW] = "renew",     [OP_RELEASE] = "release", [OP_TRANSFER] = "transfer",
+    [OP_BREAK] = "break",     [OP_CLEANUP] = "cleanup", [OP_OTHER] = "?"};
+
+static const char *text(const bson_t *from, const char *name)
+{
+    bson_iter_t value;
+    return bson_iter_init_find(&value, from, name) && BSON_ITER_HOLDS_UTF8(&value) ? bson_iter_utf8(&value, NULL) : "";
+}
+
+static int64_t number(const bson_t *from, const char *name, int64_t otherwise)
+{
+    bson_iter_t value;
+    if (!bson_iter_init_find(&value, from, name))
+        return otherwise;
+    if (BSON_ITER_HOLDS_DATE_TIME(&value))
+        return bson_iter_date_time(&value);
+    return BSON_ITER_HOLDS_NUMBER(&value) ? bson_iter_as_int64(&value) : otherwise;
+}
+
+static bool flag(const bson_t *from, const char *name)
+{
+    bson_iter_t value;
+    return bson_iter_init_find(&value, from, name) && bson_iter_as_bool(&value);
+}
+
+static void copy(char *to, size_t size, const char *from)
+{
+    (void)snprintf(to, size, "%s", from);
+}
+
+static bool part(const bson_t *from, const char *name, bson_t *ret_part)
+{
+    bson_iter_t value;
+    const uint8_t *data;
+    uint32_t len;
+    if (!bson_iter_init_find(&value, from, name) || !BSON_ITER_HOLDS_DOCUMENT(&value))
+        return false;
+    bson_iter_document(&value, &len, &data);
+    return bson_init_static(ret_part, data, len);
+}
+
+static struct who read_who(const char *purpose)
+{
+    struct who who;
+    long long n;
+    if (sscanf(purpose, "%d.%d.%lld", &who.p, &who.life, &n) != 3)
+        return (struct who){.p = -1};
+    who.n = n;
+    return who;
+}
+
+static void read_holder(struct holder *holder, const char *id, const bson_t *from, bool shared)
+{
+    copy(holder->id, sizeof holder->id, id);
+    holder->who = read_who(text(from, "purpose"));
+    holder->token = number(from, "token", 0);
+    holder->expires_at = number(from, "expires_at", CHECK_NEVER);
+    holder->acquired_at = number(from, "acquired_at", 0);
+    holder->renewed_at = number(from, "renewed_at", 0);
+    holder->shared = shared;
+}
+
+static size_t count(const bson_t *map)
+{
+    return (size_t)bson_count_keys(map);
+}
+
+static bool read_holders(struct state *state, const bson_t *doc)
+{
+    bson_t shared, one;
+    bson_iter_t entry;
+    const char *id = text(doc, "id");
+    bool readers = strncmp(id, "shared:", 7) == 0 && part(doc, "shared", &shared);
+    bool freed =
+        *id && strcmp(id, state->released_id) == 0 && number(doc, "expires_at", CHECK_NEVER) <= state->released_at;
+    if (!readers && freed)
+        return true;
+    state->holders = calloc(readers ? count(&shared) + 1 : 1, sizeof *state->holders);
+    if (!state->holders)
+        return false;
+    if (!readers) {
+        read_holder(&state->holders[state->n_holders++], id, doc, false);
+        return true;
+    }
+    for (bool good = bson_iter_init(&entry, &shared); good && bson_iter_next(&entry);)
+        if (part(&shared, bson_iter_key(&entry), &one))
+            read_holder(&state->holders[state->n_holders++], bson_iter_key(&entry), &one, true);
+    return true;
+}
+
+static bool read_waiters(struct state *state, const bson_t *doc)
+{
+    bson_t waiters, one;
+    bson_iter_t entry;
+    if (!part(doc, "waiters", &waiters))
+        return true;
+    state->waiters = calloc(count(&waiters) + 1, sizeof *state->waiters);
+    for (bool good = state->waiters && bson_iter_init(&entry, &waiters); good && bson_iter_next(&entry);) {
+        struct queued *queued = &state->waiters[state->n_waiters];
+        if (!part(&waiters, bson_iter_key(&entry), &one))
+            continue;
+        copy(queued->id, sizeof queued->id, bson_iter_key(&entry));
+        queued->who = read_who(text(&one, "purpose"));
+        queued->since = number(&one, "since", 0);
+        queued->beat_at = number(&one, "beat_at", 0);
+        queued->claim_ms = number(&one, "claim_ms", 0);
+        queued->shared = strcmp(text(&one, "mode"), "shared") == 0;
+        state->n_waiters++;
+    }
+    return state->waiters != NULL;
+}
+
+static bool read_commit(struct event *event, const bson_t *line)
+{
+    bson_t doc, released, id = BSON_INITIALIZER;
+    bson_iter_t value;
+    struct state *state = event->state = calloc(1, sizeof *state);
+    if (!state)
+        return false;
+    state->wall = number(line, "wall", 0);
+    if (bson_iter_init_find(&value, line, "id"))
+        BSON_APPEND_VALUE(&id, "", bson_iter_value(&value));
+    char *as_text = bson_as_relaxed_extended_json(&id, NULL);
+    copy(state->doc_id, sizeof state->doc_id, as_text ? as_text : "");
+    bson_free(as_text);
+    bson_destroy(&id);
+    state->removed = !part(line, "doc", &doc);
+    if (state->removed)
+        return true;
+    state->end = number(&doc, "expires_at", CHECK_NEVER);
+    if (part(&doc, "released", &released)) {
+        copy(state->released_id, sizeof state->released_id, text(&released, "id"));
+        copy(state->released_how, sizeof state->released_how, text(&released, "how"));
+        state->released_at = number(&released, "at", 0);
+    }
+    return read_holders(state, &doc) && read_waiters(state, &doc);
+}
+
+static int index_of(const char *word, const char *const *words, int n)
+{
+    int i = 0;
+    while (i < n && strcmp(word, words[i]) != 0)
+        i++;
+    return i;
+}
+
+static bool read_line(struct check *check, struct event *event, const bson_t *line)
+{
+    int kind = index_of(text(line, "e"), kinds, EV_KINDS), op = index_of(text(line, "op"), ops, OP_COUNT);
+    if (kind == EV_KINDS)
+        return false;
+    event->kind = (enum event_kind)kind;
+    event->op = op == OP_COUNT ? OP_OTHER : (enum op)op;
+    event->t = number(line, "t", 0);
+    event->who = (struct who){(int)number(line, "p", -1), (int)number(line, "life", 0), number(line, "n", 0)};
+    copy(event->key, sizeof event->key, text(line, "key"));
+    copy(event->outcome, sizeof event->outcome, text(line, "outcome"));
+    copy(event->fault, sizeof event->fault, text(line, "kind"));
+    copy(event->id, sizeof event->id, text(line, "lease"));
+    copy(event->to, sizeof event->to, text(line, "to"));
+    event->token = number(line, "token", 0);
+    event->remaining_ms = number(line, "remaining_ms", 0);
+    event->ttl_ms = number(line, "ttl_ms", 0);
+    event->wait_ms = number(line, "wait_ms", 0);
+    event->ms = number(line, "ms", 0);
+    event->seq = number(line, "seq", 0);
+    event->holder_token = number(line, "holder_token", -1);
+    event->holder = read_who(text(line, "holder"));
+    event->shared = flag(line, "shared");
+    event->by_hand = flag(line, "by_hand");
+    event->end = SIZE_MAX;
+    if (event->kind == EV_RUN) {
+        check->oplog = flag(line, "oplog");
+        check->grace_ms = number(line, "grace_ms", 500);
+        check->seed = number(line, "seed", 0);
+        check->start = event->t;
+    }
+    return event->kind != EV_COMMIT || read_commit(event, line);
+}
+
+static int compare(const void *one, const void *two)
+{
+    const struct event *a = one, *b = two;
+    if (a->kind == EV_COMMIT && b->kind == EV_COMMIT)
+        return a->seq < b->seq ? -1 : a->seq > b->seq;
+    if (a->t != b->t)
+        return a->t < b->t ? -1 : 1;
+    return a->line < b->line ? -1 : a->line > b->line;
+}
+
+/* A commit's time is only what a clock said: none is earlier than the one before it. */
+static void order(struct check *check)
+{
+    int64_t last = 0;
+    for (size_t i = 0; i < check->n; i++)
+        if (check->events[i].kind == EV_COMMIT) {
+            if (check->events[i].t < last)
+                check->events[i].t = last;
+            last = check->events[i].t;
+        }
+    qsort(check->events, check->n, sizeof *check->events, compare);
+    for (size_t i = 0; i < check->n; i++) {
+        struct event *event = &check->events[i];
+        if (event->kind != EV_END)
+            continue;
+        for (size_t j = i; j-- > 0;) /* a process makes one call at a time: its last one */
+            if (check->events[j].kind == EV_CALL && check_same_who(&check->events[j].who, &event->who)) {
+                check->events[j].end = i;
+                event->end = j;
+                break;
+            }
+    }
+}
+
+bool check_read(struct check *check, FILE *file, char message[200])
+{
+    char *text_line = NULL;
+    size_t size = 0, room = 0, n_line = 0;
+    ssize_t len;
+    bool good = true;
+    *check = (struct check){.grace_ms = 500};
+    check->violations = calloc(CHECK_VIOLATIONS, sizeof *check->violations);
+    while (good && (len = getline(&text_line, &size, file)) > 0) {
+        n_line++;
+        if (check->n == room) {
+            room = room ? 2 * room : 1024;
+            struct event *more = realloc(check->events, room * sizeof *more);
+            if (!more) {
+                good = false;
+                break;
+            }
+            check->events = more;
+        }
+        bson_error_t why;
+        bson_t *line = bson_new_from_json((const uint8_t *)text_line, len, &why);
+        struct event *event = &check->events[check->n];
+        *event = (struct event){.line = n_line};
+        good = line && read_line(check, event, line);
+        check->n += good;
+        if (!good && event->state)
+            free(event->state);
+        bson_destroy(line);
+    }
+    free(text_line);
+    if (!good || !check->violations)
+        (void)snprintf(message, 200, "line %zu is no line of a history", n_line);
+    else if (check->n == 0 || !check->start)
+        (void)snprintf(message, 200, "this is no history: no line tells of the run");
+    else {
+        order(check);
+        return true;
+    }
+    return false;
+}
+
+void check_fini(struct check *check)
+{
+    for (size_t i = 0; i < check->n; i++)
+        if (check->events[i].state) {
+            free(check->events[i].state->holders);
+            free(check->events[i].state->waiters);
+            free(check->events[i].state);
+        }
+    free(check->events);
+    free(check->violations);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What torture does to a deployment beside the library: faults, the oplog, its own database. */
+#ifndef TORTURE_DEPLOYMENT_H
+#define TORTURE_DEPLOYMENT_H
+
+#include "history.h"
+#include "torture.h"
+
+struct deployment;
+
+/* NULL: `error` says why. `app` is the name under which the processes connect: faults are aimed at it. */
+struct deployment *deployment_open(const char *uri, const char *db, const char *app, lh_error *error);
+void deployment_close(struct deployment *deployment);
+
+bool deployment_is_set(const struct deployment *deployment);
+/* Those of FAULT_… that can be done here: a set, privileges, test commands. */
+unsigned deployment_allows(struct deployment *deployment);
+
+/* Begins a fault, which is over after *ret_ms at the latest, or when deployment_mend() is called. False: the server refused. */
+bool deployment_fault(struct deployment *deployment, unsigned fault, uint64_t *dice, int64_t *ret_ms);
+/* Ends what goes on by itself (failpoints). */
+void deployment_mend(struct deployment *deployment);
+
+/* The document that older code would write, without an end, and its deletion by its id. */
+bool deployment_put_old(struct deployment *deployment, const char *key, const char *id);
+bool deployment_delete_old(struct deployment *deployment, const char *id);
+
+/* How often was there an election? */
+int64_t deployment_term(struct deployment *deployment);
+
+/* Remembers where the oplog ends now. False: it may not be read (a standalone has none). */
+bool deployment_mark_oplog(struct deployment *deployment);
+/* Writes what was committed since as lines of the history. False: `error` says why. */
+bool deployment_copy_oplog(struct deployment *deployment, const struct history *history, lh_error *error);
+
+bool deployment_drop(struct deployment *deployment);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a run of torture is, for its processes. */
+#ifndef TORTURE_TORTURE_H
+#define TORTURE_TORTURE_H
+
+#include <leasehold/leasehold.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What is done to it. */
+enum {
+    FAULT_PAUSE = 1,     /* a process is stopped past its leases' ends */
+    FAULT_KILL = 2,      /* a process is killed, and another one started */
+    FAULT_OLD = 4,       /* a lock of older code, without an end, appears and goes */
+    FAULT_STEPDOWN = 8,  /* the primary steps down */
+    FAULT_LAG = 16,      /* the secondaries stop replicating for a second: no majority */
+    FAULT_ROLLBACK = 32, /* the same, and then one of them becomes primary */
+    FAULT_ERRORS = 64,   /* commands of ours meet errors, lost connections, delays, failed write concerns */
+    FAULT_KILLOPS = 128, /* operations and cursors of ours are killed */
+};
+
+struct torture {
+    const char *uri, *db, *app;
+    const char *history; /* a file */
+    const char *mail;    /* a folder: lease ids that were handed on */
+    uint64_t seed;
+    int processes, keys;
+    int64_t until; /* CLOCK_BOOTTIME in ns */
+    unsigned faults;
+    bool insecure_tls; /* as the option of that name */
+};
+
+/* A number from 0 to n - 1; `state` is not 0. */
+static inline uint32_t torture_dice(uint64_t *state, uint32_t n)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return (uint32_t)((*state * UINT64_C(0x2545F4914F6CDD1D)) >> 32) % n;
+}
+
+static inline uint64_t torture_seed(uint64_t seed, int which, int life)
+{
+    uint64_t state = (seed + 1) * UINT64_C(0x9E3779B97F4A7C15) + (uint64_t)which * 1000003 + (uint64_t)life * 7919;
+    state = state ? state : 1;
+    for (int i = 0; i < 8; i++)
+        (void)torture_dice(&state, 2);
+    return state;
+}
+
+/* The process with a store: random operations until the time is over. Returns an exit code. */
+int worker_run(const struct torture *torture, int p, int life);
+
+#endif

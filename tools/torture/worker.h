@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A process of a run: its store, what it holds, and its operations, each of which writes its two lines. */
+#ifndef TORTURE_WORKER_H
+#define TORTURE_WORKER_H
+
+#include "history.h"
+#include "torture.h"
+
+enum { HANDS = 3, REMEMBERED = 6 };
+
+/* A lease that it let go of, for commands that come too late. */
+struct old_lease {
+    char key[16], id[LH_LEASE_ID_LEN + 1];
+};
+
+struct worker {
+    const struct torture *torture;
+    struct history history;
+    lh_store *store;
+    uint64_t dice;
+    int64_t n;             /* calls so far */
+    lh_lease *hand[HANDS]; /* NULL: empty */
+    struct old_lease old[REMEMBERED];
+    size_t n_old;
+};
+
+uint32_t worker_dice(struct worker *worker, uint32_t n);
+/* Sleeps, and writes down meanwhile what it believes. */
+void worker_doze(struct worker *worker, int64_t ms);
+/* Writes down what it believes of one lease, or of all. */
+void worker_believe(struct worker *worker, lh_lease *lease);
+void worker_believe_all(struct worker *worker);
+/* The lease's handle is done with. */
+void worker_forget(struct worker *worker, size_t hand);
+
+void worker_acquire(struct worker *worker);
+void worker_renew(struct worker *worker);
+void worker_release(struct worker *worker);
+void worker_transfer(struct worker *worker);
+void worker_take_mail(struct worker *worker);
+void worker_come_late(struct worker *worker);
+void worker_break(struct worker *worker);
+void worker_cleanup(struct worker *worker);
+
+#endif
