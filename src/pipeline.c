@@ -9,8 +9,9 @@
 
 struct lh_pipelines {
     bson_t *updates[LH_DO_COUNT]; /* arrays */
-    bson_t *shorts[LH_DO_COUNT];  /* NULL: there is none */
-    bson_t *own_fields, *short_fields, *fields, *queue_fields, *poll_fields, *removable, *judge, *shuts_out, *shuts_out_shared;
+    lh_terms terms;
+    bson_t *renew_fields, *leave_fields, *short_fields, *fields, *queue_fields, *poll_fields;
+    bson_t *removable, *judge, *shuts_out, *shuts_out_shared;
 };
 
 static bson_t *parse(const char *text)
@@ -33,9 +34,11 @@ void lh_pipelines_free(lh_pipelines *pipelines)
         return;
     for (int i = 0; i < LH_DO_COUNT; i++)
         bson_destroy(pipelines->updates[i]);
-    for (int i = 0; i < LH_DO_COUNT; i++)
-        bson_destroy(pipelines->shorts[i]);
-    bson_destroy(pipelines->own_fields);
+    bson_destroy(pipelines->terms.simple);
+    bson_destroy(pipelines->terms.released);
+    bson_destroy(pipelines->terms.ended);
+    bson_destroy(pipelines->renew_fields);
+    bson_destroy(pipelines->leave_fields);
     bson_destroy(pipelines->short_fields);
     bson_destroy(pipelines->fields);
     bson_destroy(pipelines->queue_fields);
@@ -53,9 +56,11 @@ lh_pipelines *lh_pipelines_new(void)
     bool good = pipelines != NULL;
     for (int i = 0; good && i < LH_DO_COUNT; i++)
         good = (pipelines->updates[i] = parse(lh_texts_whole[i])) != NULL;
-    for (int i = 0; good && i < LH_DO_COUNT; i++)
-        good = !lh_texts_short[i] || (pipelines->shorts[i] = parse(lh_texts_short[i])) != NULL;
-    good = good && (pipelines->own_fields = parse(lh_text_own_fields)) != NULL;
+    good = good && (pipelines->terms.simple = parse(lh_text_simple)) != NULL;
+    good = good && (pipelines->terms.released = parse(lh_text_released)) != NULL;
+    good = good && (pipelines->terms.ended = parse(lh_text_ended)) != NULL;
+    good = good && (pipelines->renew_fields = parse(lh_text_renew_fields)) != NULL;
+    good = good && (pipelines->leave_fields = parse(lh_text_leave_fields)) != NULL;
     good = good && (pipelines->short_fields = parse(lh_text_short_fields)) != NULL;
     good = good && (pipelines->fields = parse(lh_text_fields)) != NULL;
     good = good && (pipelines->queue_fields = parse(lh_text_queue_fields)) != NULL;
@@ -70,6 +75,15 @@ lh_pipelines *lh_pipelines_new(void)
     return NULL;
 }
 
+static const bson_t *fields_of(const lh_pipelines *pipelines, lh_do what, bool whole)
+{
+    if (whole)
+        return what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_RENEW ? pipelines->fields : pipelines->queue_fields;
+    return what == LH_DO_RENEW   ? pipelines->renew_fields
+           : what == LH_DO_LEAVE ? pipelines->leave_fields
+                                 : pipelines->short_fields;
+}
+
 void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole, const char *collection,
                          const lh_vars *vars, bson_t *command)
 {
@@ -80,18 +94,16 @@ void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole, 
     BSON_APPEND_DOCUMENT_BEGIN(command, "query", &query);
     BSON_APPEND_UTF8(&query, "workspace_id", vars->key);
     bson_append_document_end(command, &query);
-    BSON_APPEND_ARRAY(command, "update", whole ? pipelines->updates[what] : pipelines->shorts[what]);
+    if (whole)
+        BSON_APPEND_ARRAY(command, "update", pipelines->updates[what]);
+    else
+        lh_short_update(what, &pipelines->terms, vars, command);
     BSON_APPEND_BOOL(command, "new", true);
     if (asks || waits)
         BSON_APPEND_BOOL(command, "upsert", true);
-    BSON_APPEND_DOCUMENT(command, "fields",
-                         !whole                                                   ? asks ? pipelines->short_fields : pipelines->own_fields
-                         : what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_RENEW ? pipelines->fields
-                                                                                  : pipelines->queue_fields);
+    BSON_APPEND_DOCUMENT(command, "fields", fields_of(pipelines, what, whole));
     if (whole)
         lh_pipeline_let(vars, command);
-    else
-        lh_let_short(what, vars, command);
 }
 
 void lh_pipeline_poll(const lh_pipelines *pipelines, const char *collection, const bson_t *keys, const bson_t *ids,

@@ -47,13 +47,13 @@
         "{'$filter':{'input':'$$q.k','as':'k','cond':{'$in':['$$k','$$ids']}}}") ",[]]},"                              \
     "'first':{'$cond':[" IS_TYPE("$waiters", "object") "," LET("'q':{'$first':{'$objectToArray':'$waiters'}}", "'$$q.k'") ",null]}"
 
-/* Renewing and releasing need little; who else holds it, the whole form says. Each field costs the server time. */
-#define FIELDS_OWN "'id':1,'expires_at':1,'token':1,'released.id':1,'released.how':1,'renewed_at':1,'ttl_ms':1,'now':'$$NOW'"
 /* Somebody alive holds it, so that a path above or below it may not be held too. */
 #define SHUTS_OUT(holders) "{'$expr':" LET_STATE(holders) "}"
 // clang-format on
 
-const char lh_text_own_fields[] = "{" FIELDS_OWN "}";
+/* Of the short forms; who else holds it, the whole form says. */
+const char lh_text_renew_fields[] = "{'_id':0,'id':1,'expires_at':1,'token':1,'renewed_at':1,'ttl_ms':1,'now':'$$NOW'}";
+const char lh_text_leave_fields[] = "{'_id':0,'id':1,'released':1}";
 const char lh_text_short_fields[] = "{" FIELDS_HOLDER "}";
 const char lh_text_fields[] = "{" FIELDS_HOLDER "," FIELDS_MINE "}";
 const char lh_text_queue_fields[] = "{" FIELDS_HOLDER "," FIELDS_MINE "," FIELDS_QUEUE "}";

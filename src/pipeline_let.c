@@ -4,15 +4,15 @@
  * Home of invariant 8: a caller's string is never part of an expression. */
 #include "pipeline_text.h"
 
-void lh_let_string(bson_t *let, const char *name, const char *value)
+void lh_append_literal(bson_t *to, const char *name, const char *value)
 {
     bson_t literal;
-    BSON_APPEND_DOCUMENT_BEGIN(let, name, &literal);
+    BSON_APPEND_DOCUMENT_BEGIN(to, name, &literal);
     if (value)
         BSON_APPEND_UTF8(&literal, "$literal", value);
     else
         BSON_APPEND_NULL(&literal, "$literal");
-    bson_append_document_end(let, &literal);
+    bson_append_document_end(to, &literal);
 }
 
 static void let_value(bson_t *let, const char *name, const bson_value_t *value)
@@ -31,6 +31,8 @@ void lh_let_clock(bson_t *let, const char *name, bool set, int64_t ago_ms)
     bson_t *clock =
         set ? BCON_NEW("$add", "[", "{", "$multiply", "[", "{", "$tsSecond", "$$CLUSTER_TIME", "}",
                        BCON_INT64(INT64_C(1) << 22), "]", "}", "{", "$tsIncrement", "$$CLUSTER_TIME", "}", "]")
+        : ago_ms == 0
+            ? BCON_NEW("$toLong", "{", "$multiply", "[", "{", "$toLong", "$$NOW", "}", BCON_DOUBLE(4194.304), "]", "}")
             : BCON_NEW("$toLong", "{", "$multiply", "[", "{", "$subtract", "[", "{", "$toLong", "$$NOW", "}",
                        BCON_INT64(ago_ms), "]", "}", BCON_DOUBLE(4194.304), "]", "}");
     BSON_APPEND_DOCUMENT(let, name, clock);
@@ -41,11 +43,11 @@ void lh_pipeline_let(const lh_vars *vars, bson_t *command)
 {
     bson_t let;
     BSON_APPEND_DOCUMENT_BEGIN(command, "let", &let);
-    lh_let_string(&let, "key", vars->key);
-    lh_let_string(&let, "me", vars->me);
-    lh_let_string(&let, "owner", vars->owner);
-    lh_let_string(&let, "host", vars->host);
-    lh_let_string(&let, "purpose", vars->purpose);
+    lh_append_literal(&let, "key", vars->key);
+    lh_append_literal(&let, "me", vars->me);
+    lh_append_literal(&let, "owner", vars->owner);
+    lh_append_literal(&let, "host", vars->host);
+    lh_append_literal(&let, "purpose", vars->purpose);
     BSON_APPEND_INT64(&let, "pid", vars->pid);
     BSON_APPEND_INT64(&let, "ttl", vars->ttl_ms);
     BSON_APPEND_INT64(&let, "grace", vars->grace_ms);
@@ -58,14 +60,14 @@ void lh_pipeline_let(const lh_vars *vars, bson_t *command)
         BSON_APPEND_INT64(&let, "max_waiters", vars->max_waiters);
     }
     if (vars->to) {
-        lh_let_string(&let, "to", vars->to);
-        lh_let_string(&let, "to_owner", vars->to_owner);
+        lh_append_literal(&let, "to", vars->to);
+        lh_append_literal(&let, "to_owner", vars->to_owner);
     }
     if (vars->judging)
         lh_let_clock(&let, "behind", vars->set, vars->set ? 0 : vars->ttl_ms);
     if (vars->seen_doc_id) {
-        lh_let_string(&let, "by", vars->by);
-        lh_let_string(&let, "reason", vars->reason);
+        lh_append_literal(&let, "by", vars->by);
+        lh_append_literal(&let, "reason", vars->reason);
         let_value(&let, "seen_doc_id", vars->seen_doc_id);
         let_value(&let, "seen_id", vars->seen_id);
         let_value(&let, "seen_token", vars->seen_token);

@@ -302,7 +302,7 @@ static inline bson_t *shape(shapes *s, unsigned i, const char *me, const char *t
     bson_t *d = bson_new();
     BSON_APPEND_UTF8(d, "_id", key);
     append_text(d, "workspace_id", the_key ? the_key : key);
-    const char *holder = roll(&s->state, 6) == 0 ? me : roll(&s->state, 8) == 0 ? ids[roll(&s->state, 6)] : id;
+    const char *holder = roll(&s->state, 4) == 0 ? me : roll(&s->state, 8) == 0 ? ids[roll(&s->state, 6)] : id;
     bool odd_id = roll(&s->state, 15) == 0;
     shapes again = *s;
     if (odd_id)
@@ -324,12 +324,19 @@ static inline bson_t *shape(shapes *s, unsigned i, const char *me, const char *t
         else
             append_text(&released, "id", roll(&s->state, 4) ? holder : "other");
         append_text(&released, "how", roll(&s->state, 2) ? "release" : "expire");
+        bson_iter_t end;
+        if (roll(&s->state, 2) && bson_iter_init_find(&end, d, "expires_at"))
+            BSON_APPEND_VALUE(&released, "at", bson_iter_value(&end)); /* as a release leaves it, and nonsense too */
+        else if (roll(&s->state, 2))
+            append_date(s, &released, "at");
         bson_append_document_end(d, &released);
     } else if (roll(&s->state, 12) == 0) {
         append_any(s, d, "released");
     }
     if (roll(&s->state, 3) == 0)
         append_any(s, d, roll(&s->state, 2) ? "owner" : "user_id");
+    else if (roll(&s->state, 4))
+        append_text(d, roll(&s->state, 8) ? "owner" : "user_id", "$somebody");
     static const char *const strange[] = {"now",    "more",       "maps_ok", "holders", "waiting",
                                           "ttl_ms", "renewed_at", "mode",    "wake",    "v"};
     if (roll(&s->state, 4) == 0)
