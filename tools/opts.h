@@ -45,6 +45,8 @@ enum opt_id {
     OPT_ROLES,
     OPT_TO,
     OPT_AFTER,
+    OPT_SECONDS,
+    OPT_ONLY,
     OPT_IDS,
 };
 

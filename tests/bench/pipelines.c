@@ -151,7 +151,8 @@ static void play(mongoc_client_t *client, int rounds)
     for (int round = -rounds / 10; round < rounds; round++) { /* the first tenth warms up */
         (void)snprintf(id, sizeof id, "%08x%024x", (unsigned)rand(), (unsigned)round + (1u << 31));
         for (size_t k = 0; k < n_variants; k++) {
-            variant *v = &variants[(k + (size_t)(round + rounds)) % n_variants]; /* none is always behind the same one */
+            variant *v =
+                &variants[(k + (size_t)(round + rounds)) % n_variants]; /* none is always behind the same one */
             bson_t *before = v->before ? command_of(v->before, id, old, round) : NULL;
             bson_t *measure = command_of(v->measure, id, old, round);
             if (before)
@@ -205,8 +206,8 @@ int main(int argc, char **argv)
     for (size_t k = 0; k < n_variants; k++) {
         double *ms = variants[k].ms;
         qsort(ms, (size_t)rounds, sizeof *ms, by_size);
-        printf("%-56s p10 %6.3f  p50 %6.3f  p90 %6.3f ms   %5.2f x\n", variants[k].name, ms[rounds / 10], ms[rounds / 2],
-               ms[rounds * 9 / 10], ms[rounds / 2] / variants[0].ms[rounds / 2]);
+        printf("%-56s p10 %6.3f  p50 %6.3f  p90 %6.3f ms   %5.2f x\n", variants[k].name, ms[rounds / 10],
+               ms[rounds / 2], ms[rounds * 9 / 10], ms[rounds / 2] / variants[0].ms[rounds / 2]);
     }
     (void)mongoc_database_drop(db, NULL);
     mongoc_database_destroy(db);
