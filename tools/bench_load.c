@@ -88,7 +88,9 @@ int bench_threads(struct bench *bench, double ms)
 {
     static const int threads[LOADS] = {1, 4, 16, BENCH_THREADS_MAX};
     worker *workers = calloc(BENCH_THREADS_MAX, sizeof *workers);
-    int code = workers ? LH_OK : out_fail(&bench->error, LH_MEMORY, "out of memory");
+    int code = LH_OK;
+    if (!workers)
+        return out_fail(&bench->error, LH_MEMORY, "out of memory");
     for (int i = 0; code == LH_OK && i < BENCH_THREADS_MAX; i++) {
         workers[i].bench = bench;
         workers[i].index = i;
@@ -98,7 +100,7 @@ int bench_threads(struct bench *bench, double ms)
     }
     for (int i = 0; i < LOADS && code == LH_OK && !atomic_load(&bench_signal); i++)
         code = run_load(bench, &bench->loads[i], threads[i], workers, ms / LOADS);
-    for (int i = 0; workers && i < BENCH_THREADS_MAX; i++)
+    for (int i = 0; i < BENCH_THREADS_MAX; i++)
         bench_floor_close(workers[i].floor);
     free(workers);
     return code;

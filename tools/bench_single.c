@@ -24,7 +24,9 @@ static int count_one(void *arg, const lh_record *record)
 static int list(struct bench *bench)
 {
     unsigned n = 0;
-    return lh_list(bench->store, NULL, count_one, &n, &bench->error);
+    lh_list_options options = LH_LIST_OPTIONS_INIT;
+    options.free_too = true;
+    return lh_list(bench->store, &options, count_one, &n, &bench->error);
 }
 
 /* A key of the round's own, so that there are first grants and later ones; `held` is somebody's. */

@@ -112,7 +112,7 @@ int main(int argc, char **argv)
     lh_batch_lease *leases = calloc((size_t)n, sizeof *leases);
     char(*texts)[2][ROOM] = calloc((size_t)n, sizeof *texts);
     if (!client || !leases || !texts)
-        return 70;
+        exit(70);
     mongoc_database_t *db = mongoc_client_get_database(client, DB);
     (void)mongoc_database_drop(db, NULL);
     bson_t *index = BCON_NEW("createIndexes", "c", "indexes", "[", "{", "key", "{", "workspace_id", BCON_INT32(1), "}",
