@@ -316,6 +316,11 @@ static inline bson_t *shape(shapes *s, unsigned i, const char *me, const char *t
         append_map(s, d, "shared", false);
     if (roll(&s->state, 4) == 0)
         append_map(s, d, "waiters", true);
+    bson_iter_t found;
+    bson_value_t end = {0};
+    bool has_end = bson_iter_init_find(&found, d, "expires_at");
+    if (has_end)
+        bson_value_copy(bson_iter_value(&found), &end); /* what is appended moves the document */
     if (roll(&s->state, 3) == 0) {
         bson_t released;
         BSON_APPEND_DOCUMENT_BEGIN(d, "released", &released);
@@ -324,9 +329,8 @@ static inline bson_t *shape(shapes *s, unsigned i, const char *me, const char *t
         else
             append_text(&released, "id", roll(&s->state, 4) ? holder : "other");
         append_text(&released, "how", roll(&s->state, 2) ? "release" : "expire");
-        bson_iter_t end;
-        if (roll(&s->state, 2) && bson_iter_init_find(&end, d, "expires_at"))
-            BSON_APPEND_VALUE(&released, "at", bson_iter_value(&end)); /* as a release leaves it, and nonsense too */
+        if (has_end && roll(&s->state, 2))
+            BSON_APPEND_VALUE(&released, "at", &end); /* as a release leaves it, and nonsense too */
         else if (roll(&s->state, 2))
             append_date(s, &released, "at");
         bson_append_document_end(d, &released);
@@ -341,6 +345,8 @@ static inline bson_t *shape(shapes *s, unsigned i, const char *me, const char *t
                                           "ttl_ms", "renewed_at", "mode",    "wake",    "v"};
     if (roll(&s->state, 4) == 0)
         append_any(s, d, strange[roll(&s->state, 10)]);
+    if (has_end)
+        bson_value_destroy(&end);
     return d;
 }
 
