@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The document of a key, decoded. Home of "stored data that cannot be read counts as held": lh_doc_problem() is the one
- * list of what cannot be read, and says the same as OK in pipeline.c (a test holds them together). */
+ * list of what cannot be read, and says the same as OK in pipeline_terms.h (a test holds them together). */
 #include "doc.h"
 
 #include <stdio.h>

@@ -219,7 +219,7 @@ static void read_waiters(box *b, const bson_t *document, int64_t now_ms)
         if (!BSON_ITER_HOLDS_DOCUMENT(&entry))
             continue;
         bool dead = __builtin_sub_overflow(now_ms, get_date(&entry, "beat_at"), &age_ms) ||
-                    age_ms >= get_number(&entry, "claim_ms") || age_ms < -3600000; /* as in pipeline.c */
+                    age_ms >= get_number(&entry, "claim_ms") || age_ms < -3600000; /* as in pipeline_terms.h */
         if (dead && now_ms != LH_DOC_ALL)
             continue;
         const char *mode = get_string(b, &entry, "mode");

@@ -138,7 +138,7 @@ int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, l
         return outcome;
     lh_vars all = *vars;
     all.set = atomic_load(&store->topology) == LH_TOPOLOGY_SET;
-    if (!whole && lh_pipeline_has_short(what)) {
+    if (!whole && lh_pipeline_has_short(what, &all)) {
         outcome = run_form(store, what, false, &all, way, answer, error);
         if (outcome != LH_OK || is_settled(what, &all, answer))
             return outcome;
@@ -149,11 +149,14 @@ int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, l
     return outcome;
 }
 
-/* Sends the release of a lease id; LH_OK also when it was released before, or ended and nobody took over. */
-static int leave(lh_store *store, const char *key, const char *lease_id, bool whole, lh_way way, lh_error *error)
+/* Sends the release of a lease id, of the token `token` if that is known (not 0); LH_OK also when it was released before, or
+ * ended and nobody took over. */
+static int leave(lh_store *store, const char *key, const char *lease_id, int64_t token, bool whole, lh_way way,
+                 lh_error *error)
 {
     lh_answer answer;
     lh_vars vars = lh_lease_vars(store, key, lease_id);
+    vars.token = token;
     int outcome = lh_lease_run(store, LH_DO_LEAVE, whole, &vars, way, &answer, error);
     lh_mine mine = {0};
     char problem[128];
@@ -171,7 +174,7 @@ static int leave(lh_store *store, const char *key, const char *lease_id, bool wh
 
 void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, lh_way way)
 {
-    int outcome = leave(store, key, lease_id, false, way, NULL);
+    int outcome = leave(store, key, lease_id, 0, false, way, NULL);
     if (outcome == LH_UNKNOWN || outcome == LH_UNREACHABLE)
         lh_held_doubt(store, key, lease_id, LH_TTL_DEFAULT_MS);
 }
@@ -262,7 +265,8 @@ int lh_lease_release(lh_lease *lease, lh_error *error)
     if (outcome != LH_OK)
         return outcome;
     (void)lh_lease_end(lease);
-    outcome = leave(lease->store, lease->key, lease->id, lease->mode == LH_SHARED || atomic_load(&lease->crowded),
+    outcome = leave(lease->store, lease->key, lease->id, lh_lease_token(lease),
+                    lease->mode == LH_SHARED || atomic_load(&lease->crowded),
                     (lh_way){lh_store_deadline(lease->store, 0), NULL}, error);
     if (outcome == LH_UNKNOWN)
         lh_held_doubt(lease->store, lease->key, lease->id,
@@ -339,6 +343,8 @@ int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_e
     int64_t deadline = lh_store_deadline(lease->store, 0);
     pthread_mutex_lock(&lease->lock);
     int64_t token = lease->token;
+    if (ttl_ms == 0)
+        ttl_ms = lease->ttl_ms; /* 0 of an attached one: what the document says */
     if (token != 0 && lease->deadline < deadline)
         deadline = lease->deadline; /* an answer after that is worth nothing */
     bool over = lease->over || (token != 0 && remaining_ms_locked(lease) == 0);

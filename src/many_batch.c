@@ -54,7 +54,7 @@ static int send(const lh_many *many, lh_do what, const lh_many_entry *entries, s
     bson_t command = BSON_INITIALIZER;
     for (size_t i = 0; i < n; i++)
         vars[i] = vars_of(many, &entries[i]);
-    bool whole = !stop || !lh_pipeline_has_short(what);
+    bool whole = !stop || !lh_pipeline_has_short(what, &vars[0]);
     lh_many_command(many->store->pipelines, what, whole, many->store->collection, vars, n, stop, &command);
     lh_call call = {
         .what = stop ? "acquire the leases" : "release the leases", .command = &command, .deadline = deadline_of(many)};

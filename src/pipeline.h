@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The protocol itself: the update pipelines that decide on the server, and the commands that carry them. Pure.
  *
- * Each pipeline is a constant text, parsed once; what differs from call to call travels in the command's `let`, wrapped in
- * $literal. Home of invariant 8: a caller's string is never part of an expression. */
+ * Each pipeline is a constant text, parsed once, and what differs from call to call travels in the command's `let`, wrapped in
+ * $literal; the short forms are built anew, with literals in place. Home of invariant 8: a caller's string is never part of an expression. */
 #ifndef LH_PIPELINE_H
 #define LH_PIPELINE_H
 
@@ -10,7 +10,7 @@
 
 #include "error.h"
 
-/* What each command does to the document of one key; the texts are in pipeline.c. */
+/* What each command does to the document of one key; the texts are in pipeline_whole.c and pipeline_short.c. */
 typedef enum {
     LH_DO_ACQUIRE_EXCLUSIVE, /* extend mine, or grant, or leave untouched */
     LH_DO_ACQUIRE_SHARED,
@@ -50,7 +50,7 @@ typedef struct lh_vars {
  * document; else the short one, if lh_pipeline_has_short(), which leaves untouched what is not simple. */
 void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole, const char *collection,
                          const lh_vars *vars, bson_t *command);
-bool lh_pipeline_has_short(lh_do what);
+bool lh_pipeline_has_short(lh_do what, const lh_vars *vars);
 
 /* A find that says of each of `keys` {workspace_id, now, end, granted, queued, first}: which of the lease ids `ids` hold it, or wait
  * for it, which id is first in its queue, and when its holder ends. `granted` is what lh_doc_each_grant() reads. */

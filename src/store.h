@@ -86,7 +86,7 @@ typedef struct lh_call {
     struct _mongoc_client_t *client; /* a reserved one; NULL: one of the pool's */
     struct _mongoc_client_session_t
         *session; /* of a cursor, which needs always the same (and no maxTimeMS of ours); NULL: any */
-    bool read; /* majority read concern, from the primary; else a write, acknowledged by a majority, journalled */
+    bool read;    /* majority read concern, from the primary; else a write, acknowledged by a majority, journalled */
     bool
         surely; /* of a read: linearizable where there is a set: it sees all that was acknowledged before it was sent */
     bool bare;  /* neither read nor write concern is sent: for commands that take none (listIndexes, …) */

@@ -100,9 +100,9 @@ const char *connect_owner(void)
     return owner && *owner ? owner : NULL;
 }
 
-int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner, lh_store **ret_store, lh_error *error)
+int connect_options(const struct cli *cli, int64_t timeout_ms, const char *owner, char buffer[CONNECT_URI_SIZE],
+                    lh_store_options *ret_options, lh_error *error)
 {
-    char buffer[CONNECT_URI_SIZE];
     lh_store_options options = LH_STORE_OPTIONS_INIT;
     int code = check_mode(error);
     if (code == LH_OK)
@@ -119,6 +119,17 @@ int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner, 
     if (options.allow_insecure_tls) /* also with --quiet */
         fprintf(stderr, "leasehold: --insecure-tls: whatever the connection string switches off of TLS is NOT checked: "
                         "somebody else may pose as the server, and be told the password\n");
+    *ret_options = options;
+    return LH_OK;
+}
+
+int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner, lh_store **ret_store, lh_error *error)
+{
+    char buffer[CONNECT_URI_SIZE];
+    lh_store_options options;
+    int code = connect_options(cli, timeout_ms, owner, buffer, &options, error);
+    if (code != LH_OK)
+        return code;
     code = lh_store_open(&options, ret_store, error);
     explicit_bzero(buffer, sizeof buffer);
     return code;

@@ -10,6 +10,11 @@ enum { CONNECT_URI_SIZE = 16384 };
 /* The connection string. *ret_uri points into `buffer`, the options or the environment. LH_INVALID: none was given, or two. */
 int connect_find_uri(const struct cli *cli, char buffer[CONNECT_URI_SIZE], const char **ret_uri, lh_error *error);
 
+/* The options of a store as the command line and the environment name it, for whoever opens more than one. They may point into
+ * `buffer`, which is a secret: to be wiped. LH_OK, or what to tell. */
+int connect_options(const struct cli *cli, int64_t timeout_ms, const char *owner, char buffer[CONNECT_URI_SIZE],
+                    lh_store_options *ret_options, lh_error *error);
+
 /* Opens the store that the options name; no server is contacted yet. `timeout_ms`: how long a call may take. `owner`: may
  * be NULL. LH_OK, or what to tell. */
 int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner, lh_store **ret_store, lh_error *error);

@@ -55,6 +55,7 @@ enum opt_id {
     OPT_HISTORY,
     OPT_CHECK,
     OPT_KEEP,
+    OPT_ONLY,
     OPT_IDS,
 };
 

@@ -173,14 +173,15 @@ static bool same_fields(const bson_t *a, const bson_t *b)
 static void run_on_all(ground *g, const lh_pipelines *pipelines, lh_do what, bool whole, const char *collection,
                        const lh_vars *vars)
 {
-    bson_t command = BSON_INITIALIZER, *update = bson_new(), let, pipeline;
+    bson_t command = BSON_INITIALIZER, *update = bson_new(), let = BSON_INITIALIZER, pipeline;
     lh_pipeline_command(pipelines, what, whole, "unused", vars, &command);
     bson_iter_t at;
     uint32_t len;
     const uint8_t *data;
-    assert_true(bson_iter_init_find(&at, &command, "let"));
-    bson_iter_document(&at, &len, &data);
-    assert_true(bson_init_static(&let, data, len));
+    if (bson_iter_init_find(&at, &command, "let")) {
+        bson_iter_document(&at, &len, &data);
+        assert_true(bson_init_static(&let, data, len));
+    }
     assert_true(bson_iter_init_find(&at, &command, "update"));
     bson_iter_array(&at, &len, &data);
     assert_true(bson_init_static(&pipeline, data, len));

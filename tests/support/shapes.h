@@ -302,7 +302,7 @@ static inline bson_t *shape(shapes *s, unsigned i, const char *me, const char *t
     bson_t *d = bson_new();
     BSON_APPEND_UTF8(d, "_id", key);
     append_text(d, "workspace_id", the_key ? the_key : key);
-    const char *holder = roll(&s->state, 6) == 0 ? me : roll(&s->state, 8) == 0 ? ids[roll(&s->state, 6)] : id;
+    const char *holder = roll(&s->state, 4) == 0 ? me : roll(&s->state, 8) == 0 ? ids[roll(&s->state, 6)] : id;
     bool odd_id = roll(&s->state, 15) == 0;
     shapes again = *s;
     if (odd_id)
@@ -316,6 +316,11 @@ static inline bson_t *shape(shapes *s, unsigned i, const char *me, const char *t
         append_map(s, d, "shared", false);
     if (roll(&s->state, 4) == 0)
         append_map(s, d, "waiters", true);
+    bson_iter_t found;
+    bson_value_t end = {0};
+    bool has_end = bson_iter_init_find(&found, d, "expires_at");
+    if (has_end)
+        bson_value_copy(bson_iter_value(&found), &end); /* what is appended moves the document */
     if (roll(&s->state, 3) == 0) {
         bson_t released;
         BSON_APPEND_DOCUMENT_BEGIN(d, "released", &released);
@@ -324,16 +329,24 @@ static inline bson_t *shape(shapes *s, unsigned i, const char *me, const char *t
         else
             append_text(&released, "id", roll(&s->state, 4) ? holder : "other");
         append_text(&released, "how", roll(&s->state, 2) ? "release" : "expire");
+        if (has_end && roll(&s->state, 2))
+            BSON_APPEND_VALUE(&released, "at", &end); /* as a release leaves it, and nonsense too */
+        else if (roll(&s->state, 2))
+            append_date(s, &released, "at");
         bson_append_document_end(d, &released);
     } else if (roll(&s->state, 12) == 0) {
         append_any(s, d, "released");
     }
     if (roll(&s->state, 3) == 0)
         append_any(s, d, roll(&s->state, 2) ? "owner" : "user_id");
+    else if (roll(&s->state, 4))
+        append_text(d, roll(&s->state, 8) ? "owner" : "user_id", "$somebody");
     static const char *const strange[] = {"now",    "more",       "maps_ok", "holders", "waiting",
                                           "ttl_ms", "renewed_at", "mode",    "wake",    "v"};
     if (roll(&s->state, 4) == 0)
         append_any(s, d, strange[roll(&s->state, 10)]);
+    if (has_end)
+        bson_value_destroy(&end);
     return d;
 }
 
