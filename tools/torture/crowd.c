@@ -215,7 +215,7 @@ static void wake(struct crowd *crowd, int64_t now)
 /* ---- The run --------------------------------------------------------------------------------------------------- */
 
 /* Looks who has ended. Returns how many are still there. */
-static int reap(struct crowd *crowd, bool late)
+static int reap(struct crowd *crowd)
 {
     int there = 0, status;
     for (int p = 0; p < crowd->torture->processes; p++) {
@@ -227,6 +227,7 @@ static int reap(struct crowd *crowd, bool late)
             continue;
         }
         member->pid = 0;
+        bool late = history_now() >= crowd->torture->until; /* looked at after it has ended */
         bool well = late && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_DONE;
         if (!well && !*crowd->report->failed)
             (void)snprintf(crowd->report->failed, sizeof crowd->report->failed, "process %d ended with %s %d", p,
@@ -249,7 +250,7 @@ static void end_all(struct crowd *crowd)
         crowd->member[p].awake = crowd->member[p].awake ? 1 : 0;
     crowd->mend_at = crowd->old_until = 1;
     wake(crowd, INT64_MAX);
-    while (reap(crowd, true) > 0) {
+    while (reap(crowd) > 0) {
         if (history_now() < patience) {
             tick();
             continue;
@@ -282,7 +283,7 @@ void crowd_run(const struct torture *torture, struct deployment *deployment, con
                 do_fault(&crowd, fault, now);
                 set_next(&crowd, fault);
             }
-        (void)reap(&crowd, now >= torture->until);
+        (void)reap(&crowd);
     }
     if (*stop || *report->failed)
         for (int p = 0; p < torture->processes; p++)
