@@ -45,6 +45,7 @@ struct crowd {
     int64_t next[CROWD_FAULTS], mend_at, calm_at; /* calm_at: no other fault of the deployment before */
     char old_id[40];
     int64_t old_until;
+    bool stopped; /* the processes are being killed, because somebody stopped the run */
 };
 
 /* ---- Starting -------------------------------------------------------------------------------------------------- */
@@ -229,7 +230,7 @@ static int reap(struct crowd *crowd)
         member->pid = 0;
         bool late = history_now() >= crowd->torture->until; /* looked at after it has ended */
         bool well = late && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_DONE;
-        if (!well && !*crowd->report->failed)
+        if (!well && !crowd->stopped && !*crowd->report->failed)
             (void)snprintf(crowd->report->failed, sizeof crowd->report->failed, "process %d ended with %s %d", p,
                            WIFSIGNALED(status) ? "signal" : "status",
                            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
@@ -285,6 +286,7 @@ void crowd_run(const struct torture *torture, struct deployment *deployment, con
             }
         (void)reap(&crowd);
     }
+    crowd.stopped = *stop != 0;
     if (*stop || *report->failed)
         for (int p = 0; p < torture->processes; p++)
             if (crowd.member[p].pid)
