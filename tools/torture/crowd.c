@@ -45,6 +45,7 @@ struct crowd {
     int64_t next[CROWD_FAULTS], mend_at, calm_at; /* calm_at: no other fault of the deployment before */
     char old_id[40];
     int64_t old_until;
+    bool stopped; /* the processes are being killed, because somebody stopped the run */
 };
 
 /* ---- Starting -------------------------------------------------------------------------------------------------- */
@@ -215,7 +216,7 @@ static void wake(struct crowd *crowd, int64_t now)
 /* ---- The run --------------------------------------------------------------------------------------------------- */
 
 /* Looks who has ended. Returns how many are still there. */
-static int reap(struct crowd *crowd, bool late)
+static int reap(struct crowd *crowd)
 {
     int there = 0, status;
     for (int p = 0; p < crowd->torture->processes; p++) {
@@ -227,8 +228,9 @@ static int reap(struct crowd *crowd, bool late)
             continue;
         }
         member->pid = 0;
+        bool late = history_now() >= crowd->torture->until; /* looked at after it has ended */
         bool well = late && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_DONE;
-        if (!well && !*crowd->report->failed)
+        if (!well && !crowd->stopped && !*crowd->report->failed)
             (void)snprintf(crowd->report->failed, sizeof crowd->report->failed, "process %d ended with %s %d", p,
                            WIFSIGNALED(status) ? "signal" : "status",
                            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
@@ -249,7 +251,7 @@ static void end_all(struct crowd *crowd)
         crowd->member[p].awake = crowd->member[p].awake ? 1 : 0;
     crowd->mend_at = crowd->old_until = 1;
     wake(crowd, INT64_MAX);
-    while (reap(crowd, true) > 0) {
+    while (reap(crowd) > 0) {
         if (history_now() < patience) {
             tick();
             continue;
@@ -282,8 +284,9 @@ void crowd_run(const struct torture *torture, struct deployment *deployment, con
                 do_fault(&crowd, fault, now);
                 set_next(&crowd, fault);
             }
-        (void)reap(&crowd, now >= torture->until);
+        (void)reap(&crowd);
     }
+    crowd.stopped = *stop != 0;
     if (*stop || *report->failed)
         for (int p = 0; p < torture->processes; p++)
             if (crowd.member[p].pid)

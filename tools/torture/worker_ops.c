@@ -140,8 +140,10 @@ void worker_acquire(struct worker *worker)
     if (outcome == LH_OK) {
         *hand = lease;
         worker_believe(worker, lease);
-        if (options.by_hand && worker_dice(worker, 3) == 0) /* works until its lease has ended */
+        if (options.by_hand && worker_dice(worker, 3) == 0) { /* works until its lease has ended, and does not notice */
             worker_doze(worker, options.ttl_ms + 100);
+            worker_come_late(worker);
+        }
     }
     lh_record_free(busy);
 }
@@ -250,7 +252,9 @@ void worker_come_late(struct worker *worker)
     if (worker->n_old == 0)
         return;
     size_t n = worker->n_old < REMEMBERED ? worker->n_old : REMEMBERED;
-    const struct old_lease *old = &worker->old[worker_dice(worker, (uint32_t)n)];
+    bool newest = worker_dice(worker, 2) == 0;
+    const struct old_lease *old =
+        &worker->old[newest ? (worker->n_old - 1) % REMEMBERED : worker_dice(worker, (uint32_t)n)];
     bool renew = worker_dice(worker, 2) == 0;
     const char *op = renew ? "renew" : "release";
     if (lh_lease_attach(worker->store, old->key, old->id, &lease, NULL) != LH_OK)
