@@ -66,6 +66,11 @@
 
 /* Without me: as exclusive holder, as reader (the last reader's id stays behind as the one that was released), as waiter. */
 #define WITHOUT_ME(array) "{'$filter':{'input':" array ",'as':'e','cond':{'$ne':['$$e.k','$$me']}}}"
+/* At top level, where other programs look, stands the newest of those who stay; its id is no one's any more. */
+#define OF_LAST(field) "'" field "':{'$ifNull':[{'$last':'$$sh.v." field "'},null]}"
+#define SHOWN                                                                                                          \
+    "{" OF_LAST("owner") "," OF_LAST("host") "," OF_LAST("pid") "," OF_LAST("purpose") "," OF_LAST("acquired_at") ","    \
+    OF_LAST("renewed_at") "," OF_LAST("ttl_ms") "},"
 /* Dead or alive: who leaves leaves no trace. */
 #define IN_QUEUE                                                                                                       \
     "{'$cond':[" IS_TYPE("$waiters", "object") "," LET("'q':{'$objectToArray':'$waiters'}", "{'$in':['$$me','$$q.k']}") ",false]}"
@@ -78,7 +83,7 @@
         CASE("{'$not':['$$mine']}", BASE_EXPIRED) ","                                                                  \
         CASE("{'$eq':['$$sh',[]]}", "{'$mergeObjects':['$$ROOT',{'id':'$$me','expires_at':{'$min':['$$end','$$NOW']},"  \
                                     "'released':" RELEASED("'$$me'", "release", "null", "null") "}]}")                \
-        "],'default':{'$mergeObjects':['$$ROOT',{'released':" RELEASED("'$$me'", "release", "null", "null") ","        \
+        "],'default':{'$mergeObjects':['$$ROOT'," SHOWN "{'released':" RELEASED("'$$me'", "release", "null", "null") "," \
         "'expires_at':{'$max':{'$map':{'input':'$$sh','as':'s','in':'$$s.v.expires_at'}}}}]}}}",                        \
     PROMOTE)) "]}"))
 

@@ -43,6 +43,7 @@ enum {
     CODE_NOT_WRITABLE_PRIMARY = 10107,
     CODE_DUPLICATE_KEY = 11000,
     CODE_INTERRUPTED_AT_SHUTDOWN = 11600,
+    CODE_INTERRUPTED = 11601,
     CODE_INTERRUPTED_BY_STATE_CHANGE = 11602,
     CODE_NOT_PRIMARY_NO_SECONDARY_OK = 13435,
     CODE_NOT_PRIMARY_OR_SECONDARY = 13436,
@@ -79,6 +80,7 @@ lh_code_kind lh_store_code_kind(uint32_t code)
     case CODE_STEPPED_DOWN:
     case CODE_SOCKET:
     case CODE_INTERRUPTED_AT_SHUTDOWN:
+    case CODE_INTERRUPTED: /* somebody's killOp: perhaps while it waited for the majority */
     case CODE_INTERRUPTED_BY_STATE_CHANGE:
         return LH_CODE_OPEN;
     default:

@@ -33,8 +33,8 @@ static void test_an_acquire_survives_one_fault(void **state)
 {
     ground *g = *state;
     static const char *const faults[] = {
-        NO_MAJORITY,        "'errorCode': 50",    "'errorCode': 112", "'errorCode': 89",         "'errorCode': 10107",
-        "'errorCode': 189", "'errorCode': 11602", "'errorCode': 91",  "'closeConnection': true",
+        NO_MAJORITY,        "'errorCode': 50",    "'errorCode': 112",   "'errorCode': 89", "'errorCode': 10107",
+        "'errorCode': 189", "'errorCode': 11602", "'errorCode': 11601", "'errorCode': 91", "'closeConnection': true",
     };
     char key[16];
     g->store = hasty_store(g, 10000);

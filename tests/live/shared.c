@@ -56,6 +56,26 @@ static void test_the_last_release_frees_the_key(void **state)
     assert_true(take_token(g, "k") > token);
 }
 
+static void test_who_is_told_of_when_the_newest_reader_left(void **state)
+{
+    ground *g = *state;
+    lh_lease *a = reader(g, "a"), *b = reader(g, "b"), *none = NULL;
+    give(g, b);
+    lh_record *busy = NULL;
+    expect(g, LH_BUSY, lh_acquire(g->store, "k", NULL, &none, &busy, &g->error));
+    assert_int_equal(busy->holders, 1);
+    assert_string_equal(lh_record_holder(busy, 0)->owner, "a");
+    assert_int_equal(lh_record_holder(busy, 0)->mode, LH_SHARED);
+    lh_record_free(busy);
+    bson_t *document = document_of(g, "k");
+    assert_string_equal(text_at(document, "owner"), "a"); /* where other programs look */
+    assert_string_not_equal(text_at(document, "id"),
+                            lh_lease_id(a)); /* and where they delete by: it never comes back */
+    assert_true(number_at(document, "token") > lh_lease_token(a));
+    bson_destroy(document);
+    give(g, a);
+}
+
 static void test_a_writer_keeps_readers_out(void **state)
 {
     ground *g = *state;
@@ -191,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         live_test(test_readers_share_and_a_writer_is_refused),
         live_test(test_the_last_release_frees_the_key),
+        live_test(test_who_is_told_of_when_the_newest_reader_left),
         live_test(test_a_writer_keeps_readers_out),
         live_test(test_the_end_of_one_reader_leaves_the_others),
         live_test(test_when_all_readers_have_ended_a_writer_gets_it),
