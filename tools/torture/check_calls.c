@@ -6,8 +6,14 @@
 
 #include "check.h"
 
-#define SLACK_NS (INT64_C(300) * 1000000)   /* a commit's time is a clock's, in milliseconds, before it is written */
+#define SLACK_NS (INT64_C(200) * 1000000)   /* a commit's time is a clock's, in milliseconds, before it is written */
 #define STALE_NS (INT64_C(15000) * 1000000) /* a deposed primary may say `busy` of what has passed: advice */
+
+/* From here on what is stored is later than `t` for sure. */
+static int64_t surely_after(const struct check *check, int64_t t)
+{
+    return t + SLACK_NS + check->clocks_ms * 1000000;
+}
 
 static bool is_grant(const struct event *event)
 {
@@ -92,7 +98,7 @@ static void check_nothing_held(struct check *check, size_t at)
     const struct event *end = &check->events[at];
     for (size_t i = at + 1; i < check->n; i++) {
         const struct event *commit = &check->events[i];
-        if (commit->kind != EV_COMMIT || commit->t < end->t + SLACK_NS || strcmp(commit->key, end->key) != 0)
+        if (commit->kind != EV_COMMIT || commit->t < surely_after(check, end->t) || strcmp(commit->key, end->key) != 0)
             continue;
         for (size_t h = 0; h < commit->state->n_holders; h++)
             if (check_same_who(&commit->state->holders[h].who, &end->who)) {
@@ -142,7 +148,7 @@ static void check_busy(struct check *check, size_t at)
     if (!check->oplog || end->holder_token <= 0)
         return;
     bool ever = find_token(check, end->key, end->holder_token, &from, &to);
-    if (ever && to > end->t + SLACK_NS && check_same_who(&end->holder, &end->who)) {
+    if (ever && to > surely_after(check, end->t) && check_same_who(&end->holder, &end->who)) {
         check_violation(check, 3, at, SIZE_MAX,
                         "process %d was told that \"%s\" is busy, and it holds it itself: the grant was committed, and "
                         "asked for again under another lease id",
@@ -154,7 +160,7 @@ static void check_busy(struct check *check, size_t at)
         check_violation(check, 6, at, SIZE_MAX,
                         "process %d was told that \"%s\" is held with token %lld, which nobody had", end->who.p,
                         end->key, (long long)end->holder_token);
-    else if (from > end->t + SLACK_NS || (to != INT64_MAX && to < begin - STALE_NS))
+    else if (from > surely_after(check, end->t) || (to != INT64_MAX && to < begin - STALE_NS))
         check_violation(check, 6, at, SIZE_MAX,
                         "process %d was told that \"%s\" is held with token %lld, whose time was another", end->who.p,
                         end->key, (long long)end->holder_token);

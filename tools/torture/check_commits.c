@@ -7,8 +7,7 @@
 
 #include "check.h"
 
-#define RETENTION_MIN_MS 1000 /* what cleanup removes was free at least that long */
-#define CLOCK_MS         100  /* between the time in a command and that of its entry in the oplog */
+#define RETENTION_MIN_MS 1000                      /* what cleanup removes was free at least that long */
 #define RENEW_SLACK_NS   (INT64_C(4000) * 1000000) /* a renewal that was given up may still arrive: maxTimeMS */
 
 struct ended {
@@ -57,8 +56,9 @@ static bool is_asked_for(const struct walk *walk, const struct holder *holder)
     size_t at = check_call_of(walk->check, &holder->who);
     const struct event *call = at == SIZE_MAX ? NULL : &walk->check->events[at];
     int64_t t = walk->check->events[walk->at].t;
-    bool over = call && call->end != SIZE_MAX && walk->check->events[call->end].t + CLOCK_MS * INT64_C(1000000) < t;
-    return call && call->t - CLOCK_MS * INT64_C(1000000) <= t && !over;
+    bool over = call && call->end != SIZE_MAX &&
+                walk->check->events[call->end].t + walk->check->clocks_ms * INT64_C(1000000) < t;
+    return call && call->t - walk->check->clocks_ms * INT64_C(1000000) <= t && !over;
 }
 
 static void judge_granted(struct walk *walk, const struct holder *holder)
@@ -121,11 +121,11 @@ static void judge_removed(struct walk *walk, const struct state *removal)
     }
     for (size_t i = 0; i < walk->before->n_waiters; i++) {
         const struct queued *queued = &walk->before->waiters[i];
-        if (queued->beat_at + queued->claim_ms > removal->wall + CLOCK_MS)
+        if (queued->beat_at + queued->claim_ms > removal->wall + walk->check->clocks_ms)
             check_violation(walk->check, 7, walk->at, SIZE_MAX,
                             "the document of \"%s\" was removed while process %d waited", walk->key, queued->who.p);
     }
-    if (latest == CHECK_NEVER || latest + RETENTION_MIN_MS > removal->wall + CLOCK_MS)
+    if (latest == CHECK_NEVER || latest + RETENTION_MIN_MS > removal->wall + walk->check->clocks_ms)
         check_violation(
             walk->check, 2, walk->at, SIZE_MAX,
             "the document of \"%s\" was removed though it was in use less than a second ago: its token is forgotten",
@@ -192,7 +192,7 @@ static bool has_renewal(const struct check *check, const char *id, int64_t t)
         if (call->kind != EV_CALL || call->op != OP_RENEW || strcmp(call->id, id) != 0)
             continue;
         int64_t end = call->end == SIZE_MAX ? call->t : check->events[call->end].t;
-        if (t >= call->t - CLOCK_MS * INT64_C(1000000) && t <= end + RENEW_SLACK_NS)
+        if (t >= call->t - check->clocks_ms * INT64_C(1000000) && t <= end + RENEW_SLACK_NS)
             return true;
     }
     return false;
@@ -207,7 +207,7 @@ static void follow_renewals(struct check *check, const struct event *grant)
             continue;
         const struct holder *is = check_holder(event->state, grant->id);
         /* An acquire whose answer was lost is repeated, and extends what it was granted. */
-        bool repeated = event->t <= grant->t + CLOCK_MS * INT64_C(1000000) ||
+        bool repeated = event->t <= grant->t + check->clocks_ms * INT64_C(1000000) ||
                         check_disturbed(check, grant->who.p, check->events[grant->end].t, event->t);
         if (was && is && is->expires_at > was->expires_at && !repeated && !has_renewal(check, grant->id, event->t)) {
             check_violation(check, 4, i, SIZE_MAX,

@@ -6,6 +6,8 @@
 
 #include "check.h"
 
+#define CLOCKS_MS 100 /* where nobody stepped a clock */
+
 static const char *const kinds[EV_KINDS] = {
     [EV_RUN] = "run",       [EV_START] = "start", [EV_CALL] = "call",   [EV_END] = "end",
     [EV_BELIEF] = "belief", [EV_LOST] = "lost",   [EV_FAULT] = "fault", [EV_COMMIT] = "commit"};
@@ -181,6 +183,8 @@ static bool read_line(struct check *check, struct event *event, const bson_t *li
     event->shared = flag(line, "shared");
     event->by_hand = flag(line, "by_hand");
     event->end = SIZE_MAX;
+    int64_t clocks_ms = CLOCKS_MS + number(line, "clocks_ms", 0); /* of a fault: how far it sets them apart */
+    check->clocks_ms = clocks_ms > check->clocks_ms ? clocks_ms : check->clocks_ms;
     if (event->kind == EV_RUN) {
         check->oplog = flag(line, "oplog");
         check->grace_ms = number(line, "grace_ms", 500);

@@ -215,7 +215,8 @@ static void wake(struct crowd *crowd, int64_t now)
 
 /* ---- The run --------------------------------------------------------------------------------------------------- */
 
-/* Looks who has ended. Returns how many are still there. */
+/* Looks who has ended. Returns how many are still there. Whether it was time is asked after the end is seen: a fault may have taken
+ * the last seconds of the run. */
 static int reap(struct crowd *crowd)
 {
     int there = 0, status;
@@ -228,8 +229,7 @@ static int reap(struct crowd *crowd)
             continue;
         }
         member->pid = 0;
-        bool late = history_now() >= crowd->torture->until; /* looked at after it has ended */
-        bool well = late && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_DONE;
+        bool well = history_now() >= crowd->torture->until && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_DONE;
         if (!well && !crowd->stopped && !*crowd->report->failed)
             (void)snprintf(crowd->report->failed, sizeof crowd->report->failed, "process %d ended with %s %d", p,
                            WIFSIGNALED(status) ? "signal" : "status",
@@ -244,6 +244,19 @@ static void tick(void)
     (void)nanosleep(&pause, NULL);
 }
 
+/* Whom we kill did not end otherwise than it should. */
+static void kill_all(struct crowd *crowd)
+{
+    for (int p = 0; p < crowd->torture->processes; p++) {
+        struct member *member = &crowd->member[p];
+        if (!member->pid)
+            continue;
+        (void)kill(member->pid, SIGKILL);
+        (void)waitpid(member->pid, NULL, 0);
+        member->pid = 0;
+    }
+}
+
 static void end_all(struct crowd *crowd)
 {
     int64_t patience = history_now() + GOODBYE_S * INT64_C(1000000000);
@@ -256,13 +269,10 @@ static void end_all(struct crowd *crowd)
             tick();
             continue;
         }
-        for (int p = 0; p < crowd->torture->processes; p++)
-            if (crowd->member[p].pid)
-                (void)kill(crowd->member[p].pid, SIGKILL);
+        kill_all(crowd);
         if (!*crowd->report->failed)
             (void)snprintf(crowd->report->failed, sizeof crowd->report->failed,
                            "a process did not come to its end within %d s", GOODBYE_S);
-        patience = INT64_MAX;
     }
 }
 
@@ -288,8 +298,6 @@ void crowd_run(const struct torture *torture, struct deployment *deployment, con
     }
     crowd.stopped = *stop != 0;
     if (*stop || *report->failed)
-        for (int p = 0; p < torture->processes; p++)
-            if (crowd.member[p].pid)
-                (void)kill(crowd.member[p].pid, SIGKILL);
+        kill_all(&crowd);
     end_all(&crowd);
 }

@@ -8,7 +8,8 @@
  *   end      the same, and outcome, lease, token, or whom `busy` named
  *   belief   lh_lease_remaining_ms() of a lease: 0 is "not valid"
  *   lost     on_lost was called
- *   fault    kind, p (-1: the deployment), ms: how long it may be felt
+ *   fault    kind, p (-1: the deployment), ms: how long it may be felt; clocks_ms: how far apart it set the servers' clocks.
+ *            Others than torture may write these lines too: scripts/faults does
  *   commit   key, doc: what is stored from then on, null when it was removed; seq: the order
  *
  * t is CLOCK_BOOTTIME in nanoseconds: one host, so real time is exact. (A commit's is the server's, converted; its seq is exact.) */

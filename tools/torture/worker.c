@@ -87,8 +87,17 @@ static int open_store(struct worker *worker)
     options.on_lost = note_lost;
     options.on_lost_arg = worker;
     int code = lh_store_open(&options, &worker->store, &error);
-    if (code != LH_OK)
+    if (code != LH_OK && code != LH_UNREACHABLE)
         fprintf(stderr, "process %d: %s\n", worker->history.p, error.message);
+    return code;
+}
+
+/* Until the deployment can be reached: faults may be what it begins with. */
+static int open_in_time(struct worker *worker)
+{
+    int code = open_store(worker);
+    while (code == LH_UNREACHABLE && history_now() < worker->torture->until)
+        code = open_store(worker);
     return code;
 }
 
@@ -119,8 +128,11 @@ int worker_run(const struct torture *torture, int p, int life)
     struct worker worker = {.torture = torture, .history = {.p = p, .life = life}};
     worker.dice = torture_seed(torture->seed, p, life);
     bson_t line;
-    if (!history_open(&worker.history, torture->history, false) || open_store(&worker) != LH_OK)
+    if (!history_open(&worker.history, torture->history, false))
         return EXIT_CONFIG;
+    int code = open_in_time(&worker);
+    if (code != LH_OK)
+        return code == LH_UNREACHABLE ? EXIT_DONE : EXIT_CONFIG; /* all of its time there was no deployment */
     history_begin(&worker.history, &line, "start");
     bool written = history_write(&worker.history, &line);
     while (written && history_now() < torture->until)

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kinds of harm. Each is done at an instant of a schedule, and undone by what its deed returns, a while later."""
+import errno
+import os
+import signal
+
+import pymongo
+
+from servers import set_clock
+
+# What `leasehold torture` does itself, to its processes and to the deployment.
+OF_TORTURE = ["pause", "kill", "old", "stepdown", "lag", "rollback", "errors", "killops"]
+GRACE_CLOCK_MS = 200 # to either side: two members differ by less than the grace of 500 ms
+
+
+# Older code wrote under an _id of its own: only the index keeps it from a second document of a key.
+NOT_TOGETHER = [("old", "index")]
+
+
+class Cannot(Exception):
+    """Not now: who it would meet is ill already, or away."""
+
+
+class Harm:
+    """One in `every` seconds on the average, for `lasts` seconds. `felt` is for how long after its end it may be felt."""
+
+    def __init__(self, word, every, lasts, do, needs=None, far=False, felt=4):
+        self.word, self.every, self.lasts, self.do, self.needs, self.far, self.felt = word, every, lasts, do, needs, far, felt
+
+
+def someone(world):
+    """A member to make ill. At most one is, and in one case of four two are: then there is no majority."""
+    well = world.set.well()
+    if len(well) == 1 or (len(well) == 2 and world.dice.random() > 0.25):
+        raise Cannot
+    primary = world.set.primary() if world.dice.random() < 0.5 else None # half of the harm is the primary's
+    member = primary if primary in well else world.dice.choice(well)
+    member.ill = True
+    return member
+
+
+def recovered(member):
+    member.ill = False
+    member.heal()
+
+
+def kill_member(world):
+    member = someone(world)
+    member.kill()
+
+    def undo():
+        member.revive()
+        member.ill = False
+    return undo
+
+
+def pause_member(world):
+    member = someone(world)
+    member.process.send_signal(signal.SIGSTOP)
+
+    def undo():
+        member.process.send_signal(signal.SIGCONT)
+        recovered(member)
+    return undo
+
+
+def fill_disk(world):
+    """Until the server notices: mostly it ends."""
+    member = someone(world)
+    disk = os.statvfs(member.folder)
+    with open(member.filler, "wb") as filler:
+        try:
+            os.posix_fallocate(filler.fileno(), 0, disk.f_bavail * disk.f_frsize)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+
+    def undo():
+        member.filler.unlink()
+        world.ended_by_disk += member.is_dead()
+        member.revive()
+        recovered(member)
+    return undo
+
+
+def network(netem, to=True, back=True):
+    def do(world):
+        member = someone(world)
+        world.set.networks.disturb(member.name, netem.split(), to, back)
+
+        def undo():
+            world.set.networks.calm(member.name)
+            recovered(member)
+        return undo
+    return do
+
+
+def one_way(world):
+    inwards = world.dice.random() < 0.5
+    return network("loss 100%", to=inwards, back=not inwards)(world)
+
+
+def slow_network(world):
+    """Everybody's, the clients' too; it makes nobody ill."""
+    if world.client_network:
+        raise Cannot
+    delay = world.dice.randint(5, 60)
+    names = [*(m.name for m in world.set.well()), "client"]
+    for name in names:
+        world.set.networks.disturb(name, f"delay {delay}ms {delay // 2}ms loss {world.dice.randint(0, 4)}%".split())
+    world.client_network = "slow"
+
+    def undo():
+        for name in names:
+            if not next((m.ill for m in world.set.members if m.name == name), False):
+                world.set.networks.calm(name)
+        world.client_network = None
+    return undo
+
+
+def cut_clients(world):
+    """The members see each other: nothing is elected, and nobody is answered."""
+    if world.client_network:
+        raise Cannot
+    inwards, outwards = world.dice.choice([(True, True), (True, False), (False, True)])
+    world.set.networks.disturb("client", ["loss", "100%"], inwards, outwards)
+    world.client_network = "cut"
+
+    def undo():
+        world.set.networks.calm("client")
+        world.client_network = None
+    return undo
+
+
+def step_clock(world):
+    member = world.dice.choice(world.set.members)
+    set_clock(member.clock, world.dice.randint(-GRACE_CLOCK_MS, GRACE_CLOCK_MS) / 1000)
+    return lambda: None # it stays until its next step
+
+
+def step_clock_far(world):
+    member = world.set.primary() or world.dice.choice(world.set.members)
+    set_clock(member.clock, world.dice.choice([-1, 1]) * world.dice.choice([2, 30, 3600]))
+    return lambda: set_clock(member.clock, 0)
+
+
+def step_clients_clocks(world):
+    set_clock(world.client_clock, world.dice.choice([-3600, 3600, -60, 60, 0]))
+    return lambda: None
+
+
+def database(world):
+    with world.set.client() as client:
+        name = next((n for n in client.list_database_names() if n.startswith("leasehold_torture_")), None)
+    if not name:
+        raise Cannot
+    return name
+
+
+def drop_index(world):
+    name = database(world)
+    with world.set.client() as client:
+        locks = client[name].workspace_locks
+        index = next((i for i in locks.list_indexes() if i.get("unique")), None)
+        if not index:
+            raise Cannot
+        locks.drop_index(index["name"])
+
+    def undo():
+        with world.set.client() as client:
+            client[name].workspace_locks.create_index(list(index["key"].items()), name=index["name"], unique=True)
+    return undo
+
+
+def drop_collection(world):
+    name = database(world)
+    with world.set.client() as client:
+        client[name].workspace_locks.drop()
+    return lambda: None
+
+
+KINDS = [
+    Harm("member-kill", 12, (0.2, 4), kill_member, felt=8),
+    Harm("member-pause", 9, (0.5, 5), pause_member, felt=6),
+    Harm("cut", 11, (0.5, 5), network("loss 100%"), "networks", felt=6),
+    Harm("one-way", 11, (0.5, 5), one_way, "networks", felt=6),
+    Harm("slow", 11, (1, 6), slow_network, "networks"),
+    Harm("client-cut", 9, (0.3, 2.5), cut_clients, "networks"),
+    Harm("disk", 25, (3, 6), fill_disk, "disks", felt=8),
+    Harm("clock", 5, (0, 0), step_clock, "clocks", felt=1),
+    Harm("client-clock", 5, (0, 0), step_clients_clocks, "clocks", felt=1),
+    Harm("index", 9, (0.3, 2), drop_index),
+    Harm("clock-far", 8, (1, 6), step_clock_far, "clocks", far=True),
+    Harm("collection", 8, (0, 0), drop_collection, far=True),
+]
+NOT_NOW = (pymongo.errors.PyMongoError, Cannot)
