@@ -268,6 +268,17 @@ int lh_waiting_finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy,
     return outcome;
 }
 
+/* It was granted, and nobody was told. */
+static int cancel_granted(lh_waiting *w, lh_error *error)
+{
+    if (atomic_load(&w->store->closed)) /* which released it */
+        return LH_OK;
+    int outcome = lh_lease_release(w->lease, error);
+    if (outcome == LH_UNREACHABLE)
+        lh_held_doubt(w->store, w->key, w->id, w->o.ttl_ms);
+    return outcome == LH_LOST ? LH_OK : outcome;
+}
+
 int lh_waiting_cancel(lh_waiting *w, lh_error *error)
 {
     if (!w)
@@ -284,7 +295,7 @@ int lh_waiting_cancel(lh_waiting *w, lh_error *error)
     pthread_mutex_unlock(&waits->lock);
     int outcome = LH_OK;
     if (w->outcome == LH_OK)
-        outcome = lh_lease_release(w->lease, error);
+        outcome = cancel_granted(w, error);
     else if (w->outcome == LH_UNKNOWN || w->outcome == LH_UNREACHABLE)
         outcome = w->outcome;
     if (outcome != LH_OK && w->outcome != LH_OK && error)

@@ -100,6 +100,18 @@ static void test_many_are_awaited(void **state)
     close_during_the_command(*state, &(asker){.key = "k", .many = true});
 }
 
+/* Granted before, and never fetched: closing has released it. */
+static void test_a_settled_wait_may_be_cancelled_afterwards(void **state)
+{
+    ground *g = *state;
+    lh_waiting *waiting = NULL;
+    expect(g, LH_OK, lh_acquire_start(g->store, "k", NULL, &waiting, &g->error));
+    lh_store_close(g->store);
+    g->store = NULL;
+    assert_false(is_held(g, "k"));
+    expect(g, LH_OK, lh_waiting_cancel(waiting, &g->error));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,6 +119,7 @@ int main(void)
         live_test(test_the_first_command_in_the_queue_is_awaited),
         live_test(test_a_path_is_awaited),
         live_test(test_many_are_awaited),
+        live_test(test_a_settled_wait_may_be_cancelled_afterwards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
