@@ -351,8 +351,8 @@ int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_e
     lh_vars vars = lh_lease_vars(lease->store, lease->key, lease->id);
     vars.ttl_ms = ttl_ms;
     vars.token = token;
-    outcome = lh_lease_run(lease->store, LH_DO_RENEW, lease->mode == LH_SHARED, &vars,
-                           (lh_way){lh_store_deadline(lease->store, 0), NULL}, &answer, error);
+    outcome = lh_lease_run(lease->store, LH_DO_RENEW, lease->mode == LH_SHARED, &vars, (lh_way){deadline, NULL},
+                           &answer, error);
     if (outcome == LH_OK)
         outcome = judge_renewal(lease, answer.there ? &answer.document : NULL, answer.sent, ret_record, error);
     else if (outcome == LH_UNKNOWN) /* no harm if it was applied */
