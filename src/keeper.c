@@ -134,10 +134,13 @@ static void *alarm_losses(void *arg)
     return NULL;
 }
 
+/* What is there from an earlier attempt stays: somebody may be poking it. */
 static bool sleeper_init(sleeper *s)
 {
-    s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    s->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (s->wake_fd < 0)
+        s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->timer_fd < 0)
+        s->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     return s->wake_fd >= 0 && s->timer_fd >= 0;
 }
 
@@ -156,8 +159,7 @@ static bool start(sleeper *s, void *(*run)(void *), lh_store *store)
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     atomic_store(&s->next, INT64_MAX);
-    s->running = !store->keeper->stopped && (s->wake_fd >= 0 || sleeper_init(s)) &&
-                 pthread_create(&s->thread, NULL, run, store) == 0;
+    s->running = !store->keeper->stopped && sleeper_init(s) && pthread_create(&s->thread, NULL, run, store) == 0;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return s->running;
 }

@@ -5,7 +5,8 @@
 #include "clock.h"
 #include "keeper.h"
 
-#define AT_ONCE     16 /* before the keeper looks after the leases again */
+#define AT_ONCE     16  /* before the keeper looks after the leases again, and */
+#define AT_ONCE_MS  100 /* … no more of them after this time: the server may be slow */
 #define PATIENCE_MS 1000
 
 /* False: not answered. */
@@ -24,11 +25,10 @@ static bool settle(lh_store *store, const lh_doubtful *doubt, struct _mongoc_cli
 int64_t lh_keeper_settle(lh_store *store, struct _mongoc_client_t *client, int64_t now)
 {
     lh_doubtful doubt;
-    int64_t next = INT64_MAX;
-    for (int i = 0; i < AT_ONCE && !atomic_load(&store->stopping); i++)
+    int64_t next = INT64_MAX, until = now + AT_ONCE_MS;
+    for (int i = 0; i < AT_ONCE && lh_clock_ms() <= until && !atomic_load(&store->stopping); i++)
         if (!lh_held_next_doubt(store, now, &doubt, &next) || !settle(store, &doubt, client))
             break;
-    (void)lh_held_next_doubt;
     return next;
 }
 

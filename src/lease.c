@@ -251,7 +251,7 @@ int lh_lease_lost_fd(lh_lease *lease)
         lease->lost_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
         if (lease->token != 0 && !lease->over)
             set_alarm_locked(lease, lease->deadline);
-        else if (lease->over && lh_clock_ms() >= lease->deadline)
+        else if (lease->over && !lease->given_up) /* lost, and told before there was a descriptor */
             set_alarm_locked(lease, 0);
     }
     int fd = lease->lost_fd;

@@ -47,8 +47,8 @@ static lh_vars vars_of(const lh_many *many, const lh_many_entry *entry)
     return vars;
 }
 
-static int send(const lh_many *many, lh_do what, const lh_many_entry *entries, size_t n, bool stop, bson_t *reply,
-                bool *ret_maybe, lh_error *error)
+static int send(const lh_many *many, lh_do what, const lh_many_entry *entries, size_t n, bool stop, int64_t deadline,
+                bson_t *reply, bool *ret_maybe, lh_error *error)
 {
     lh_vars vars[BATCH_MAX];
     bson_t command = BSON_INITIALIZER;
@@ -57,7 +57,7 @@ static int send(const lh_many *many, lh_do what, const lh_many_entry *entries, s
     bool whole = !stop || !lh_pipeline_has_short(what, &vars[0]);
     lh_many_command(many->store->pipelines, what, whole, many->store->collection, vars, n, stop, &command);
     lh_call call = {
-        .what = stop ? "acquire the leases" : "release the leases", .command = &command, .deadline = deadline_of(many)};
+        .what = stop ? "acquire the leases" : "release the leases", .command = &command, .deadline = deadline};
     int outcome = lh_store_run(many->store, &call, reply, NULL, error);
     *ret_maybe = call.maybe;
     bson_destroy(&command);
@@ -65,11 +65,13 @@ static int send(const lh_many *many, lh_do what, const lh_many_entry *entries, s
 }
 
 /* LH_OK: none of these lease ids holds, but for a straggler, which nobody believes. Else they are doubts. */
-static int leave(const lh_many *many, const lh_many_entry *entries, size_t n, bool maybe)
+static int leave(const lh_many *many, const lh_many_entry *entries, size_t n, bool maybe, int64_t deadline)
 {
-    bson_t reply;
+    bson_t reply = BSON_INITIALIZER;
     bool repeated;
-    int outcome = send(many, LH_DO_LEAVE, entries, n, false, &reply, &repeated, NULL);
+    int outcome = lh_clock_ms() >= deadline
+                      ? LH_UNREACHABLE
+                      : send(many, LH_DO_LEAVE, entries, n, false, deadline, &reply, &repeated, NULL);
     if (outcome == LH_OK && lh_reply_n(&reply) < 0)
         outcome = LH_SERVER;
     for (size_t i = 0; (outcome != LH_OK || maybe) && i < n; i++)
@@ -153,7 +155,7 @@ static int ask(batch *b)
                  : many->o.resume          ? LH_DO_RESUME
                                            : LH_DO_ACQUIRE_EXCLUSIVE;
     b->sent = lh_clock_ms();
-    int outcome = send(many, what, b->entries, b->n, true, &reply, &b->maybe, many->error);
+    int outcome = send(many, what, b->entries, b->n, true, deadline_of(many), &reply, &b->maybe, many->error);
     b->answered = lh_clock_ms();
     bson_iter_t upserted;
     b->inserted = b->maybe || bson_iter_init_find(&upserted, &reply, "upserted");
@@ -173,7 +175,7 @@ static int give_back(batch *b, int outcome)
     }
     if (b->granted == 0 && !b->maybe)
         return outcome;
-    int left = leave(many, b->entries, b->maybe ? b->n : b->granted, b->maybe);
+    int left = leave(many, b->entries, b->maybe ? b->n : b->granted, b->maybe, deadline_of(many));
     if (left != LH_OK && (outcome == LH_OK || outcome == LH_UNREACHABLE))
         outcome =
             lh_fail(many->error, LH_UNKNOWN, "the server may have granted some of the leases, and stopped answering");
@@ -203,7 +205,7 @@ int lh_many_take(lh_many *many, size_t from, size_t *ret_got, size_t *ret_tried)
     for (size_t i = 0; outcome == LH_OK && i < b.granted; i++)
         outcome = take_in_hand(&b, i);
     if (outcome == LH_OK && b.maybe && b.granted < b.n) /* those behind are asked for again, with other ids */
-        (void)leave(many, b.entries + b.granted, b.n - b.granted, true);
+        (void)leave(many, b.entries + b.granted, b.n - b.granted, true, deadline_of(many));
     if (outcome == LH_OK)
         *ret_got = b.granted;
     return outcome == LH_OK ? LH_OK : give_back(&b, outcome);
@@ -212,6 +214,7 @@ int lh_many_take(lh_many *many, size_t from, size_t *ret_got, size_t *ret_tried)
 bool lh_many_let_go(lh_many *many)
 {
     bool all = true;
+    int64_t deadline = deadline_of(many); /* for all together; whom it does not suffice for are doubts */
     lh_many_entry batch_of[BATCH_MAX];
     size_t n = 0;
     for (size_t i = 0; i < many->n; i++) {
@@ -224,7 +227,7 @@ bool lh_many_let_go(lh_many *many)
             entry->lease = NULL;
         }
         if (n == BATCH_MAX || (i + 1 == many->n && n > 0)) {
-            all &= leave(many, batch_of, n, false) == LH_OK;
+            all &= leave(many, batch_of, n, false, deadline) == LH_OK;
             n = 0;
         }
     }

@@ -111,6 +111,13 @@ static attempt judge_server_code(const lh_call *call, const bson_error_t *why, i
     return ATTEMPT_DONE;
 }
 
+/* The server's own sentences. The driver gives the same code where the connection broke, or the server was shut down, before it
+ * knew the user: that is an outage. */
+static bool is_login_refused(const bson_error_t *why)
+{
+    return strstr(why->message, "uthentication failed") || strstr(why->message, "which is not enabled");
+}
+
 /* The driver returned false: what does that say of the command? */
 static attempt judge_failure(const lh_call *call, const bson_error_t *why, int *ret_outcome, lh_error *error)
 {
@@ -128,6 +135,8 @@ static attempt judge_failure(const lh_call *call, const bson_error_t *why, int *
     case MONGOC_ERROR_SCRAM:
     case MONGOC_ERROR_SASL:
         if (why->domain != MONGOC_ERROR_CLIENT || why->code == MONGOC_ERROR_CLIENT_AUTHENTICATE) {
+            if (!is_login_refused(why))
+                return ATTEMPT_NOT_RUN;
             *ret_outcome = fail_denied(call, why, error);
             return ATTEMPT_DONE;
         }

@@ -89,6 +89,11 @@ static void settle_once(lh_waiting *w, lh_request *r, int outcome)
         return;
     int64_t first = r->o.by_hand ? INT64_MAX : lh_keeper_renewal(lh_clock_ms(), r->o.ttl_ms, r->lease);
     w->outcome = lh_keeper_take(r->lease, first, &w->error);
+    if (w->outcome == LH_OK)
+        return;
+    (void)lh_lease_release(w->lease, NULL); /* closed meanwhile, or there is no thread to keep it */
+    lh_lease_free(w->lease);
+    w->lease = NULL;
 }
 
 /* Into the table before it is asked for: a grant may be heard of before the answer. */
@@ -107,6 +112,27 @@ static int queue_up(lh_waiting *w, lh_error *error)
     return LH_OK;
 }
 
+/* The caller's thread's own commands, which a closing of the store waits for. */
+static int send_first(lh_waiting *w, lh_request *r, lh_error *error)
+{
+    struct lh_waits *waits = w->store->waits;
+    pthread_mutex_lock(&waits->lock);
+    bool crowd = lh_waits_spot(waits, w->key) != NULL; /* then it is surely not free */
+    pthread_mutex_unlock(&waits->lock);
+    r->error = &w->error;
+    r->way.deadline = lh_store_deadline(w->store, r->o.timeout_ms);
+    if (!crowd || r->o.wait_ms == 0 || r->o.resume) {
+        int outcome = lh_request_run(r);
+        bool wait = outcome == LH_BUSY && r->o.wait_ms > 0 && r->busy->why != LH_WHY_MALFORMED;
+        if (!wait) {
+            settle_once(w, r, outcome);
+            return LH_OK;
+        }
+        lh_record_free(r->busy);
+    }
+    return queue_up(w, error);
+}
+
 int lh_acquire_start(lh_store *store, const char *key, const lh_acquire_options *options, lh_waiting **ret_waiting,
                      lh_error *error)
 {
@@ -119,22 +145,11 @@ int lh_acquire_start(lh_store *store, const char *key, const lh_acquire_options 
     lh_waiting *w = make_waiting(&r);
     if (!w)
         return lh_fail_memory(error);
-    pthread_mutex_lock(&store->waits->lock);
-    bool crowd = lh_waits_spot(store->waits, key) != NULL; /* then it is surely not free */
-    pthread_mutex_unlock(&store->waits->lock);
-    r.error = &w->error;
-    r.way.deadline = lh_store_deadline(store, r.o.timeout_ms);
-    if (!crowd || r.o.wait_ms == 0 || r.o.resume) {
-        outcome = lh_request_run(&r);
-        bool wait = outcome == LH_BUSY && r.o.wait_ms > 0 && r.busy->why != LH_WHY_MALFORMED;
-        if (!wait) {
-            settle_once(w, &r, outcome);
-            *ret_waiting = w;
-            return LH_OK;
-        }
-        lh_record_free(r.busy);
+    outcome = lh_wait_enter(store, error);
+    if (outcome == LH_OK) {
+        outcome = send_first(w, &r, error);
+        lh_wait_exit(store);
     }
-    outcome = queue_up(w, error);
     if (outcome == LH_OK)
         *ret_waiting = w;
     else
@@ -235,8 +250,9 @@ int lh_waiting_finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy,
     if (outcome == LH_OK) {
         *ret_lease = w->lease;
         w->lease = NULL;
-    } else if (w->lease) { /* granted, but no thread to keep it */
+    } else if (w->lease && lh_wait_enter(w->store, NULL) == LH_OK) { /* granted, but no thread to keep it */
         (void)lh_lease_release(w->lease, NULL);
+        lh_wait_exit(w->store);
     }
     if (outcome == LH_BUSY && ret_busy) {
         *ret_busy = w->record;
@@ -250,6 +266,17 @@ int lh_waiting_finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy,
     }
     lh_wait_unref(w);
     return outcome;
+}
+
+/* It was granted, and nobody was told. */
+static int cancel_granted(lh_waiting *w, lh_error *error)
+{
+    if (atomic_load(&w->store->closed)) /* which released it */
+        return LH_OK;
+    int outcome = lh_lease_release(w->lease, error);
+    if (outcome == LH_UNREACHABLE)
+        lh_held_doubt(w->store, w->key, w->id, w->o.ttl_ms);
+    return outcome == LH_LOST ? LH_OK : outcome;
 }
 
 int lh_waiting_cancel(lh_waiting *w, lh_error *error)
@@ -268,7 +295,7 @@ int lh_waiting_cancel(lh_waiting *w, lh_error *error)
     pthread_mutex_unlock(&waits->lock);
     int outcome = LH_OK;
     if (w->outcome == LH_OK)
-        outcome = lh_lease_release(w->lease, error);
+        outcome = cancel_granted(w, error);
     else if (w->outcome == LH_UNKNOWN || w->outcome == LH_UNREACHABLE)
         outcome = w->outcome;
     if (outcome != LH_OK && w->outcome != LH_OK && error)

@@ -65,6 +65,8 @@ static void take_answer(lh_waiting *w, lh_request *r, lh_next then, int outcome,
             lh_wait_settle(w, LH_BUSY);
         else
             lh_wait_set_timer(w, holder ? holder->remaining_ms : 0);
+        if (w->burnt) /* meanwhile: this answer is older */
+            lh_wait_ask_at(w, now);
     } else if (outcome == LH_UNKNOWN || outcome == LH_UNREACHABLE) {
         lh_wait_ask_at(w, now + RETRY_MS + lh_waits_jitter(w->store->waits, RETRY_MS));
     } else if (outcome == LH_MEMORY) { /* the server did its part: it may be queued */

@@ -44,6 +44,22 @@ def test_a_wrong_password_is_77_and_not_shown(as_user, command):
     assert result.lines[-1]["code"] == "denied" and PASSWORD not in result.out + result.err
 
 
+@pytest.mark.parametrize("how, times, exit", [({"closeConnection": True}, 1, 0), ({"closeConnection": True}, 0, 69), ({"errorCode": 91}, 0, 69)])
+def test_a_server_that_goes_away_during_the_login_is_an_outage(guarded, as_user, how, times, exit):
+    """The driver calls both a failed authentication."""
+    cli = as_user("readWrite")
+    with pymongo.MongoClient(guarded) as client:
+        point = {"configureFailPoint": "failCommand", "mode": {"times": times} if times else "alwaysOn",
+                 "data": {"failCommands": ["saslContinue"], "appName": "leasehold", **how}}
+        client.admin.command(point)
+        try:
+            result = cli("--json", "--timeout", "2s", "acquire", "k")
+        finally:
+            client.admin.command("configureFailPoint", "failCommand", mode="off")
+    assert result.exit == exit, result
+    assert PASSWORD not in result.out + result.err
+
+
 def test_a_user_who_may_only_read(as_user):
     cli = as_user("read")
     assert cli("status", "held").exit == 0 and cli("list").exit == 0

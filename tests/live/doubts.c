@@ -168,6 +168,35 @@ static void test_a_cancel_that_was_not_answered_leaves_the_queue(void **state)
     give(g, holder);
 }
 
+/* A server that answers slowly: what is held is renewed between the releases. */
+static void test_leases_are_kept_while_doubts_are_settled(void **state)
+{
+    ground *g = *state;
+    lh_store_options options = store_options(g);
+    options.uri = g->quick_uri;
+    options.timeout_ms = 2000;
+    reopen_store(g, &options);
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    lh_lease *lease = NULL, *none = NULL;
+    char key[16];
+    o.ttl_ms = TTL_MS;
+    o.timeout_ms = 100;
+    break_commands(g, 0, WRITES, NO_MAJORITY);
+    for (int i = 0; i < 12; i++) {
+        (void)snprintf(key, sizeof key, "k%d", i);
+        expect(g, LH_UNKNOWN, lh_acquire(g->store, key, &o, &none, NULL, &g->error));
+    }
+    mend_commands(g);
+    o.timeout_ms = 0;
+    o.ttl_ms = 1500;
+    expect(g, LH_OK, lh_acquire(g->store, "kept", &o, &lease, NULL, &g->error));
+    break_commands(g, 0, WRITES, "'blockConnection': true, 'blockTimeMS': 300");
+    for (int64_t until = now_ms() + 5000; now_ms() < until; usleep(20000))
+        assert_true(lh_lease_valid(lease));
+    mend_commands(g);
+    give(g, lease);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +206,7 @@ int main(void)
         live_test(test_nobody_believes_in_what_is_being_released),
         live_test(test_a_release_that_was_not_answered_is_sent_again),
         live_test(test_a_cancel_that_was_not_answered_leaves_the_queue),
+        live_test(test_leases_are_kept_while_doubts_are_settled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,10 @@
  * Answers that come, but late: a grant is not believed past its own end, counted from before its command was sent. */
 #include "live.h"
 
+#include <poll.h>
+
+#include "wait.h"
+
 #define WRITES "'findAndModify'"
 
 static lh_acquire_options short_lease(void)
@@ -141,6 +145,44 @@ static void test_the_local_deadline_passes_without_the_server(void **state)
     lh_lease_free(lease);
 }
 
+#define LATE_ID "00112233445566778899aabbccddeeff"
+
+static void *start_waiting(void *arg)
+{
+    ground *g = arg;
+    lh_waiting *waiting = NULL;
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    o.wait_ms = LH_FOREVER;
+    o.claim_ms = 1000;
+    o.lease_id = LATE_ID;
+    return lh_acquire_start(g->store, "k", &o, &waiting, &g->error) == LH_OK ? waiting : NULL;
+}
+
+/* As after the process was stopped: a waiter hears of a grant that it may not believe any more, while a question of its is under way.
+ * It leaves the grant at once, and is not forgotten over the answer. (Told from inside: only so it comes in this order.) */
+static void test_a_grant_too_old_to_be_believed_is_left_at_once(void **state)
+{
+    ground *g = *state;
+    lh_lease *holder = take_as(g, "k", LH_EXCLUSIVE, HOUR_MS, NULL), *lease = NULL;
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    lh_waiting *first = NULL;
+    pthread_t thread;
+    void *second = NULL;
+    o.wait_ms = LH_FOREVER; /* who is first in its store asks again by a timer: the other is second */
+    expect(g, LH_OK, lh_acquire_start(g->store, "k", &o, &first, &g->error));
+    break_commands(g, 1, "'findAndModify'", "'blockConnection': true, 'blockTimeMS': 1600");
+    assert_int_equal(pthread_create(&thread, NULL, start_waiting, g), 0);
+    usleep(1300000);
+    lh_wait_granted(g->store, &(lh_grant){.id = LATE_ID, .beat = 0, .token = 1, .expires_at_ms = INT64_MAX});
+    assert_int_equal(pthread_join(thread, &second), 0);
+    assert_non_null(second);
+    struct pollfd settled = {.fd = lh_waiting_fd(second), .events = POLLIN};
+    assert_int_equal(poll(&settled, 1, 5000), 1);
+    expect(g, LH_LOST, lh_waiting_finish(second, &lease, NULL, &g->error)); /* an id of its own is good for one */
+    expect(g, LH_OK, lh_waiting_cancel(first, &g->error));
+    give(g, holder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +194,7 @@ int main(void)
         bare_test(test_a_renewal_answered_after_the_deadline_is_lost),
         bare_test(test_a_renewal_is_not_tried_longer_than_the_lease_lasts),
         live_test(test_the_local_deadline_passes_without_the_server),
+        live_test(test_a_grant_too_old_to_be_believed_is_left_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

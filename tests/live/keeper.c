@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 typedef struct {
@@ -105,6 +106,56 @@ static void tells_once_what_was_broken(void **state)
     assert_int_equal(atomic_load(&l.calls), 1);
 }
 
+/* Whenever it is asked for, it says what it would have said. */
+static void the_descriptor_may_be_asked_for_late(void **state)
+{
+    place *p = *state;
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    o.by_hand = true;
+    lh_lease *broken = NULL, *released = NULL;
+    expect(p, LH_OK, lh_acquire(p->store, "k", &o, &broken, NULL, &p->error));
+    o.ttl_ms = 1000;
+    expect(p, LH_OK, lh_acquire(p->store, "other", &o, &released, NULL, &p->error));
+    lh_break_options b = LH_BREAK_OPTIONS_INIT;
+    b.reason = "test";
+    expect(p, LH_OK, lh_break(p->store, "k", &b, NULL, &p->error));
+    expect(p, LH_LOST, lh_lease_renew(broken, 0, NULL, &p->error));
+    within(100, readable(lh_lease_lost_fd(broken)));
+    expect(p, LH_OK, lh_lease_release(released, &p->error));
+    usleep(1100000);
+    int fd = lh_lease_lost_fd(released);
+    usleep(20000);
+    assert_false(readable(fd));
+    lh_lease_free(broken);
+    lh_lease_free(released);
+}
+
+/* The keeper needs two descriptors, and there was only one: it starts whole, or not at all. */
+static void keeps_after_descriptors_were_short(void **state)
+{
+    place *p = *state;
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    lh_lease *lease = NULL;
+    o.by_hand = true;
+    expect(p, LH_OK, lh_acquire(p->store, "first", &o, &lease, NULL, &p->error));
+    give(p, lease);
+    o.by_hand = false;
+    o.ttl_ms = 1000;
+    struct rlimit before, one;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int next = dup(STDERR_FILENO);
+    one = (struct rlimit){.rlim_cur = (rlim_t)next + 1, .rlim_max = before.rlim_max};
+    (void)close(next);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &one), 0);
+    int outcome = lh_acquire(p->store, "k", &o, &lease, NULL, &p->error);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    expect(p, LH_MEMORY, outcome);
+    expect(p, LH_OK, lh_acquire(p->store, "k", &o, &lease, NULL, &p->error));
+    for (int64_t until = now_ms() + 2500; now_ms() < until; usleep(20000))
+        assert_true(lh_lease_valid(lease));
+    give(p, lease);
+}
+
 static int owner_of(place *p, const char *key, char *owner, size_t size)
 {
     lh_record *record = NULL;
@@ -199,9 +250,14 @@ static void closing_releases_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        place_test(renews_past_the_ttl),        place_test(leaves_alone_what_is_renewed_by_hand),
-        place_test(tells_once_what_was_broken), place_test(hands_a_lease_on),
-        place_test(works_under_a_lease),        place_test(closing_releases_all),
+        place_test(renews_past_the_ttl),
+        place_test(leaves_alone_what_is_renewed_by_hand),
+        place_test(tells_once_what_was_broken),
+        place_test(hands_a_lease_on),
+        place_test(works_under_a_lease),
+        place_test(closing_releases_all),
+        place_test(the_descriptor_may_be_asked_for_late),
+        place_test(keeps_after_descriptors_were_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,6 +33,13 @@ static lh_acquire_options by_hand(void)
     return o;
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 static void expect_none_left(ground *g)
 {
     bson_t *held = json("{'$expr': {'$and': [{'$gt': ['$expires_at', '$$NOW']}, {'$ne': ['$id', '$released.id']}]}}");
@@ -559,6 +566,38 @@ static void test_one_that_ended_meanwhile_is_told(void **state)
     }
 }
 
+/* However many there are, giving them back takes no longer than the timeout. */
+static void test_giving_many_back_is_bounded(void **state)
+{
+    ground *g = *state;
+    enum { MANY = 600, TIMEOUT_MS = 1500 };
+    static char names[MANY][16];
+    const char *keys[MANY];
+    lh_lease *leases[MANY] = {0};
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(names[i], sizeof names[i], "k%04d", i);
+        keys[i] = names[i];
+    }
+    lh_lease *last = take(g, keys[MANY - 1]);
+    lh_store_options options = store_options(g);
+    options.uri = g->quick_uri;
+    options.timeout_ms = TIMEOUT_MS;
+    lh_store *store = open_store_with(g, &options);
+    await_turn(g);
+    g->failing = true;
+    do_command(g, "admin",
+               json("{'configureFailPoint': 'failCommand', 'mode': {'skip': %d}, 'data': {'failCommands': ['update'], "
+                    "'appName': '%s', 'closeConnection': true}}",
+                    MANY / 100, g->app));
+    int64_t start = now_ms();
+    expect(g, LH_BUSY, lh_acquire_many(store, keys, MANY, NULL, leases, NULL, &g->error));
+    print_message("%d ms\n", (int)(now_ms() - start));
+    assert_in_range(now_ms() - start, 0, 3 * TIMEOUT_MS);
+    mend_commands(g);
+    lh_store_close(store);
+    lh_lease_free(last);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -577,6 +616,7 @@ int main(void)
         bare_test(test_a_read_that_is_not_answered_grants_nothing),
         live_test(test_a_slow_first_grant_is_given_back_and_asked_for_again),
         live_test(test_one_that_ended_meanwhile_is_told),
+        live_test(test_giving_many_back_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -199,6 +199,30 @@ static void test_a_token_that_somebody_changed_is_not_renewed(void **state)
     lh_lease_free(lease);
 }
 
+/* What a server says after its end is worth nothing: the caller is told then, and not when the store's patience is over. */
+static void test_a_renewal_is_not_waited_for_beyond_the_end(void **state)
+{
+    ground *g = *state;
+    lh_store_options options = store_options(g);
+    options.uri = g->quick_uri;
+    options.timeout_ms = 8000;
+    reopen_store(g, &options);
+    await_turn(g);
+    lh_lease *lease = take_as(g, "k", LH_EXCLUSIVE, 1000, NULL);
+    break_commands(g, 0, "'findAndModify'", "'closeConnection': true");
+    assert_true(lh_lease_valid(lease));
+    struct timespec start, end;
+    (void)clock_gettime(CLOCK_MONOTONIC, &start);
+    int outcome = LH_UNREACHABLE;
+    while (outcome == LH_UNREACHABLE) /* with some time left */
+        outcome = lh_lease_renew(lease, 0, NULL, &g->error);
+    (void)clock_gettime(CLOCK_MONOTONIC, &end);
+    mend_commands(g);
+    expect(g, LH_LOST, outcome);
+    assert_in_range(end.tv_sec - start.tv_sec, 0, options.timeout_ms / 2000);
+    lh_lease_free(lease);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +237,7 @@ int main(void)
         live_test(test_a_lease_that_ended_and_nobody_took_can_still_be_released),
         live_test(test_a_renewal_finds_no_document),
         live_test(test_a_token_that_somebody_changed_is_not_renewed),
+        live_test(test_a_renewal_is_not_waited_for_beyond_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

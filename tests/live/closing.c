@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Closing a store beside whoever waits, at every point of the wait: each is told, nobody uses what is gone, and nothing stays held. */
+#include "live.h"
+
+#define WRITES "'findAndModify','update'"
+
+typedef struct {
+    ground *g;
+    const char *key;
+    bool path, many;
+    int64_t wait_ms;
+    int outcome;
+    lh_error error;
+    lh_lease *leases[3];
+} asker;
+
+static void *ask(void *arg)
+{
+    asker *a = arg;
+    const char *keys[] = {a->key, "other", "third"};
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    o.wait_ms = a->wait_ms;
+    o.ttl_ms = HOUR_MS;
+    o.path = a->path;
+    a->outcome = a->many ? lh_acquire_many(a->g->store, keys, 3, &o, a->leases, NULL, &a->error)
+                         : lh_acquire(a->g->store, a->key, &o, a->leases, NULL, &a->error);
+    return NULL;
+}
+
+static bool is_held(ground *g, const char *key)
+{
+    bson_t *document = document_of(g, key);
+    bool held = document && strcmp(text_at(document, "id"), text_at(document, "released.id")) != 0;
+    bson_destroy(document);
+    return held;
+}
+
+static bool is_waited_for(ground *g, const char *key)
+{
+    bson_t *document = document_of(g, key);
+    bson_iter_t waiters, one;
+    bool waited =
+        document && find_at(document, "waiters", &waiters) && bson_iter_recurse(&waiters, &one) && bson_iter_next(&one);
+    bson_destroy(document);
+    return waited;
+}
+
+/* Its command is on its way, and answered when the closing has begun. */
+static void close_during_the_command(ground *g, asker *a)
+{
+    pthread_t thread;
+    a->g = g;
+    a->wait_ms = LH_FOREVER;
+    break_commands(g, 0, WRITES, "'blockConnection': true, 'blockTimeMS': 700");
+    assert_int_equal(pthread_create(&thread, NULL, ask, a), 0);
+    usleep(350000);
+    lh_store_close(g->store);
+    g->store = NULL;
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    mend_commands(g);
+    for (int i = 0; i < 3; i++) {
+        assert_true(!a->leases[i] || !lh_lease_valid(a->leases[i]));
+        lh_lease_free(a->leases[i]);
+    }
+    assert_true(a->outcome == LH_CLOSED || a->outcome == LH_OK);
+    assert_false(is_held(g, a->key) || is_waited_for(g, a->key));
+    assert_false(is_held(g, "other"));
+}
+
+static void test_the_first_command_of_a_wait_is_awaited(void **state)
+{
+    close_during_the_command(*state, &(asker){.key = "k"});
+}
+
+static void test_the_first_command_in_the_queue_is_awaited(void **state)
+{
+    ground *g = *state;
+    put(g, json("{'_id': 'k', 'workspace_id': 'k', 'id': 'theirs', 'owner': 'them', 'expires_at': {'$date': "
+                "'2090-01-01T00:00:00Z'}}"));
+    asker a = {.key = "k", .g = g, .wait_ms = LH_FOREVER};
+    pthread_t thread;
+    break_commands(g, 0, WRITES, "'blockConnection': true, 'blockTimeMS': 700");
+    assert_int_equal(pthread_create(&thread, NULL, ask, &a), 0);
+    usleep(1050000); /* the first was told busy, the second puts it into the queue */
+    lh_store_close(g->store);
+    g->store = NULL;
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    mend_commands(g);
+    assert_int_equal(a.outcome, LH_CLOSED);
+    assert_false(is_waited_for(g, "k"));
+}
+
+static void test_a_path_is_awaited(void **state)
+{
+    close_during_the_command(*state, &(asker){.key = "k/l", .path = true});
+}
+
+static void test_many_are_awaited(void **state)
+{
+    close_during_the_command(*state, &(asker){.key = "k", .many = true});
+}
+
+/* Granted before, and never fetched: closing has released it. */
+static void test_a_settled_wait_may_be_cancelled_afterwards(void **state)
+{
+    ground *g = *state;
+    lh_waiting *waiting = NULL;
+    expect(g, LH_OK, lh_acquire_start(g->store, "k", NULL, &waiting, &g->error));
+    lh_store_close(g->store);
+    g->store = NULL;
+    assert_false(is_held(g, "k"));
+    expect(g, LH_OK, lh_waiting_cancel(waiting, &g->error));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        live_test(test_the_first_command_of_a_wait_is_awaited),
+        live_test(test_the_first_command_in_the_queue_is_awaited),
+        live_test(test_a_path_is_awaited),
+        live_test(test_many_are_awaited),
+        live_test(test_a_settled_wait_may_be_cancelled_afterwards),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
