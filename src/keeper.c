@@ -198,9 +198,11 @@ int lh_keeper_take(lh_lease *lease, int64_t first_renewal_at, lh_error *error)
     pthread_mutex_lock(&keeper->lock);
     if (store->on_lost)
         alarmed = keeper->alarm.running || start(&keeper->alarm, alarm_losses, store);
+    bool stopped = keeper->stopped;
     pthread_mutex_unlock(&keeper->lock);
     if (outcome == LH_OK && !alarmed)
-        outcome = lh_fail(error, LH_MEMORY, "the system has no thread or file descriptor left");
+        outcome = stopped ? lh_fail(error, LH_CLOSED, "the store is being closed")
+                          : lh_fail(error, LH_MEMORY, "the system has no thread or file descriptor left");
     if (outcome != LH_OK)
         return outcome;
     pthread_mutex_lock(&lease->lock);
@@ -226,7 +228,9 @@ static void stop(struct lh_keeper *keeper, sleeper *s)
         return;
     wake(s);
     (void)pthread_join(s->thread, NULL);
+    pthread_mutex_lock(&keeper->lock);
     s->running = false;
+    pthread_mutex_unlock(&keeper->lock);
 }
 
 void lh_keeper_stop(lh_store *store)

@@ -172,11 +172,11 @@ static int leave(lh_store *store, const char *key, const char *lease_id, int64_t
     return outcome;
 }
 
-void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, lh_way way)
+void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, lh_way way)
 {
     int outcome = leave(store, key, lease_id, 0, false, way, NULL);
     if (outcome == LH_UNKNOWN || outcome == LH_UNREACHABLE)
-        lh_held_doubt(store, key, lease_id, LH_TTL_DEFAULT_MS);
+        lh_held_doubt(store, key, lease_id, ttl_ms);
 }
 
 int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_way way, lh_record **ret_record,

@@ -82,7 +82,7 @@ int lh_request_draw_id(lh_request *r)
 /* Not believed: give it back, never ask with this id again. A caller's own id leaves nothing else to ask with. */
 static lh_next give_back(lh_request *r, int *ret_outcome, const char *why)
 {
-    lh_lease_leave(r->store, r->key, r->id, r->way);
+    lh_lease_leave(r->store, r->key, r->id, r->o.ttl_ms, r->way);
     if (!r->o.lease_id && lh_clock_ms() < r->way.deadline)
         return LH_NEXT_NEW_ID;
     *ret_outcome = lh_fail(r->error, LH_LOST, "%s", why);
@@ -99,7 +99,7 @@ static int hand_out(lh_request *r, const lh_mine *mine, int64_t deadline)
     }
     lh_lease *lease = lh_lease_new(r->store, r->key, r->id, r->o.owner);
     if (!lease) {
-        lh_lease_leave(r->store, r->key, r->id, r->way);
+        lh_lease_leave(r->store, r->key, r->id, r->o.ttl_ms, r->way);
         return lh_fail_memory(r->error);
     }
     lease->mode = r->o.mode;
@@ -131,7 +131,8 @@ static lh_next take(lh_request *r, const lh_mine *mine, bool inserted, int64_t s
     if (inserted || earlier) {
         *ret_outcome = lh_index_require(r->store, INDEX_AGE_MS, r->way.deadline, r->error);
         if (*ret_outcome != LH_OK) {
-            lh_lease_leave(r->store, r->key, r->id, (lh_way){lh_store_deadline(r->store, 0), r->way.client});
+            lh_lease_leave(r->store, r->key, r->id, r->o.ttl_ms,
+                           (lh_way){lh_store_deadline(r->store, 0), r->way.client});
             return LH_NEXT_DONE;
         }
     }

@@ -226,13 +226,13 @@ static void release_held(lh_store *store, int64_t deadline)
             handles[n] = lease;
             leases[n++] = (lh_batch_lease){.key = lease->key, .id = lease->id};
         } else if (lh_clock_ms() < deadline) {
-            lh_lease_leave(store, lease->key, lease->id, (lh_way){deadline, NULL});
+            lh_lease_leave(store, lease->key, lease->id, lease->ttl_ms, (lh_way){deadline, NULL});
         }
     }
     if (n == 0 || lh_clock_ms() >= deadline || (n > 1 && release_many(store, leases, n, deadline)))
         return;
     for (size_t i = 0; i < n && lh_clock_ms() < deadline; i++) /* somebody waits, or it ended: one by one */
-        lh_lease_leave(store, handles[i]->key, handles[i]->id, (lh_way){deadline, NULL});
+        lh_lease_leave(store, handles[i]->key, handles[i]->id, handles[i]->ttl_ms, (lh_way){deadline, NULL});
 }
 
 void lh_held_release_all(lh_store *store, int64_t deadline)
@@ -244,7 +244,7 @@ void lh_held_release_all(lh_store *store, int64_t deadline)
         store->doubts = doubt->next;
         store->n_doubts--;
         if (!doubt->settled && lh_clock_ms() < deadline && lh_clock_ms() < doubt->until)
-            lh_lease_leave(store, doubt->key, doubt->id, (lh_way){deadline, NULL});
+            lh_lease_leave(store, doubt->key, doubt->id, LH_TTL_DEFAULT_MS, (lh_way){deadline, NULL});
         free(doubt);
     }
 }

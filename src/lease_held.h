@@ -43,8 +43,8 @@ bool lh_lease_end(lh_lease *lease);
  * the store's lock held. */
 void lh_lease_lose(lh_lease *lease);
 
-/* Sends the release of a lease id that nobody believes in; if that cannot be done now, it becomes a doubt. */
-void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, lh_way way);
+/* Sends the release of a lease id that nobody believes in; if that cannot be done now, it becomes a doubt for `ttl_ms`. */
+void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, lh_way way);
 
 /* Out of the queue; or released, if it was granted meanwhile. LH_OK also when it was neither. *ret_record (if not NULL): what
  * was seen; NULL where there is nothing. */

@@ -74,7 +74,7 @@ static void leave_granted(void *arg, const lh_grant *grant, int64_t now_ms)
     (void)now_ms;
     for (size_t i = 0; i < l->n && lh_clock_ms() < l->deadline; i++)
         if (strcmp(l->who[i]->id, grant->id) == 0)
-            lh_lease_leave(l->store, l->who[i]->key, grant->id, (lh_way){l->deadline, NULL});
+            lh_lease_leave(l->store, l->who[i]->key, grant->id, l->who[i]->o.ttl_ms, (lh_way){l->deadline, NULL});
 }
 
 /* Out of the queues; and who was granted meanwhile releases. */

@@ -566,6 +566,38 @@ static void test_one_that_ended_meanwhile_is_told(void **state)
     }
 }
 
+/* The server's time was over in the middle of the batch: what it did before that stays done. */
+static void test_a_batch_that_was_cut_short_leaves_nothing_held(void **state)
+{
+    ground *g = *state;
+    if (!g->set)
+        skip(); /* no transactions */
+    const char *keys[] = {"a", "b", "c"};
+    lh_lease *leases[3] = {0};
+    lh_acquire_options o = by_hand();
+    o.timeout_ms = 800;
+    o.ttl_ms = HOUR_MS;
+    give(g, take(g, "c"));
+    bson_error_t error;
+    mongoc_client_session_t *session = mongoc_client_start_session(g->client, NULL, NULL);
+    bson_t *options = bson_new(), *filter = BCON_NEW("workspace_id", "c"), *update = json("{'$set': {'mine': 1}}");
+    assert_true(mongoc_client_session_start_transaction(session, NULL, &error));
+    assert_true(mongoc_client_session_append(session, options, &error));
+    assert_true(mongoc_collection_update_one(g->locks, filter, update, options, NULL, &error));
+    int outcome = lh_acquire_many(g->store, keys, 3, &o, leases, NULL, &g->error);
+    print_message("%s: %s\n", lh_outcome_word(outcome), g->error.message);
+    assert_true(mongoc_client_session_abort_transaction(session, &error));
+    assert_int_not_equal(outcome, LH_OK);
+    for (int i = 0; i < 400 && (state_of(g, "a") != LH_FREE || state_of(g, "b") != LH_FREE); i++)
+        usleep(20000); /* the keeper's part, where it is unknown */
+    assert_int_equal(state_of(g, "a"), LH_FREE);
+    assert_int_equal(state_of(g, "b"), LH_FREE);
+    bson_destroy(options);
+    bson_destroy(filter);
+    bson_destroy(update);
+    mongoc_client_session_destroy(session);
+}
+
 /* However many there are, giving them back takes no longer than the timeout. */
 static void test_giving_many_back_is_bounded(void **state)
 {
@@ -617,6 +649,7 @@ int main(void)
         live_test(test_a_slow_first_grant_is_given_back_and_asked_for_again),
         live_test(test_one_that_ended_meanwhile_is_told),
         live_test(test_giving_many_back_is_bounded),
+        live_test(test_a_batch_that_was_cut_short_leaves_nothing_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
