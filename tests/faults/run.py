@@ -32,7 +32,7 @@ class World:
     def __init__(self, own_set, dice):
         self.set, self.dice = own_set, dice
         self.client_clock = own_set.folder / "client.clock"
-        self.client_network, self.ended_by_disk = None, 0
+        self.client_network, self.database, self.ended_by_disk = None, None, 0
 
 
 class Tally:
@@ -67,14 +67,17 @@ class Round:
         return sorted(deeds, key=lambda deed: deed[0])
 
     def start(self, world):
-        command = [self.leasehold, "--json", "torture", "--yes", "--seed", str(self.seed), "--seconds", f"{self.seconds}s",
+        program = self.history.parent / "torture" # by another name: the processes that it starts have the stepped clocks, it has not
+        program.unlink(missing_ok=True)
+        program.symlink_to(self.leasehold)
+        command = [program, "--json", "torture", "--yes", "--seed", str(self.seed), "--seconds", f"{self.seconds}s",
                    "--faults", ",".join(self.of_torture) or "none", "--processes", "8", "--keys", "4", "--history", self.history]
         if self.set.networks:
             command = ["ip", "netns", "exec", self.set.networks.space("client"), *command]
         environment = os.environ | {"LEASEHOLD_URI": self.set.uri, "MONGOC_DISABLE_SHM": "1"}
         if any(harm.word == "client-clock" for harm in self.harms):
             set_clock(world.client_clock, 0)
-            environment |= clock_environment(world.client_clock)
+            environment |= clock_environment(world.client_clock) | {"FAKETIME_ONLY_CMDS": "leasehold"}
         return subprocess.Popen([str(word) for word in command], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True, start_new_session=True)
 
@@ -108,7 +111,9 @@ class Round:
                     print(f"  {member.name} ended by itself", flush=True)
                     member.revive()
             time.sleep(0.02)
-        self.undo(undo, float("inf"))
+        give_up = time.monotonic() + 30
+        while undo and time.monotonic() < give_up:
+            self.undo(undo, float("inf"))
         for member in self.set.members:
             set_clock(member.clock, 0)
             member.heal()
@@ -116,13 +121,16 @@ class Round:
 
     @staticmethod
     def undo(undo, until):
+        """What can't be undone just then is tried again."""
+        again = []
         while undo and undo[0][0] <= until:
-            _, order, deed = heapq.heappop(undo)
+            when, order, deed = heapq.heappop(undo)
             try:
                 deed()
             except NOT_NOW:
-                heapq.heappush(undo, (undo[0][0] + 0.5 if undo else 0, order, deed))
-                time.sleep(0.2)
+                again.append((when + 1, order, deed))
+        for item in again:
+            heapq.heappush(undo, item)
 
     def count(self, tally):
         events = [json.loads(line) for line in self.history.read_text().splitlines()]

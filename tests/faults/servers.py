@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """A replica set to do harm to: three mongods, each with a clock, a disk, and a network of its own where this machine lets us."""
-import ctypes.util
 import glob
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pymongo
 
 DISK_MB = 480
-CLOCK_ON_OFF = {"FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
 def run(*command, check=True):
@@ -35,8 +34,8 @@ def may_make_networks():
     try:
         if not run("ip", "netns", "add", name, check=False):
             return False
-        return run("ip", "-n", name, "link", "add", "a", "type", "veth", "peer", "name", "b", check=False) and run(
-            "tc", "-n", name, "qdisc", "add", "dev", "a", "root", "netem", "delay", "1ms", check=False)
+        return run("ip", "-n", name, "link", "add", "name", "one", "type", "veth", "peer", "name", "two", check=False) and run(
+            "tc", "-n", name, "qdisc", "add", "dev", "one", "root", "netem", "delay", "1ms", check=False)
     finally:
         run("ip", "netns", "del", name, check=False)
 
@@ -46,7 +45,8 @@ def may_mount():
 
 
 def clock_environment(file):
-    return {"LD_PRELOAD": find_faketime(), "FAKETIME_TIMESTAMP_FILE": str(file), **CLOCK_ON_OFF}
+    return {"LD_PRELOAD": find_faketime(), "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
 def set_clock(file, seconds):
@@ -64,16 +64,16 @@ class Networks:
         self.sweep()
         self.switch = f"{self.prefix}-switch"
         run("ip", "netns", "add", self.switch)
-        run("ip", "-n", self.switch, "link", "add", "switch", "type", "bridge")
+        run("ip", "-n", self.switch, "link", "add", "name", "switch", "type", "bridge")
         run("ip", "-n", self.switch, "link", "set", "switch", "up")
-        run("ip", "link", "add", self.uplink, "type", "veth", "peer", "name", "root", "netns", self.switch)
+        run("ip", "link", "add", "name", self.uplink, "type", "veth", "peer", "name", "root", "netns", self.switch)
         run("ip", "addr", "add", f"{self.subnet}.1/24", "dev", self.uplink)
         run("ip", "link", "set", self.uplink, "up")
         self.plug("root")
         for number, name in enumerate(self.names):
             space = self.space(name)
             run("ip", "netns", "add", space)
-            run("ip", "-n", self.switch, "link", "add", name, "type", "veth", "peer", "name", "eth", "netns", space)
+            run("ip", "-n", self.switch, "link", "add", "name", name, "type", "veth", "peer", "name", "eth", "netns", space)
             self.plug(name)
             run("ip", "-n", space, "addr", "add", f"{self.subnet}.{10 + number}/24", "dev", "eth")
             run("ip", "-n", space, "link", "set", "eth", "up")
@@ -170,11 +170,13 @@ class Member:
 
     def heal(self):
         """Switches off what torture could not, while it was away."""
-        for failpoint in ("stopReplProducer", "failCommand"):
-            try:
-                self.command("configureFailPoint", failpoint, mode="off")
-            except pymongo.errors.PyMongoError:
-                pass
+        def off():
+            for failpoint in ("stopReplProducer", "failCommand"):
+                try:
+                    self.command("configureFailPoint", failpoint, mode="off")
+                except pymongo.errors.PyMongoError:
+                    pass
+        threading.Thread(target=off, daemon=True).start()
 
     def close(self):
         self.kill()
@@ -186,12 +188,14 @@ class OwnSet:
     def __init__(self, mongod, folder):
         self.mongod, self.folder, self.name = mongod, Path(folder), "faults"
         self.clocks, self.disks = find_faketime() is not None and shutil.which("setpriv") is not None, may_mount()
-        self.networks, self.members = None, []
+        self.networks, self.members, self.watch = None, [], None
         try:
             self.networks = Networks(["m0", "m1", "m2", "client"]) if may_make_networks() else None
             for number in range(3):
                 self.members.append(Member(self, number))
             self.initiate()
+            self.watch = pymongo.MongoClient(self.uri, heartbeatFrequencyMS=500, connectTimeoutMS=1000, socketTimeoutMS=1500,
+                                             serverSelectionTimeoutMS=1500)
         except BaseException:
             self.close()
             raise
@@ -230,22 +234,16 @@ class OwnSet:
             time.sleep(0.2)
         raise RuntimeError(f"the set is not well after {seconds} s: {states}; logs: {self.folder}")
 
-    def client(self):
-        return pymongo.MongoClient(self.uri, serverSelectionTimeoutMS=3000, socketTimeoutMS=3000, connectTimeoutMS=2000)
-
     def well(self):
         return [m for m in self.members if not m.ill]
 
     def primary(self):
-        for member in self.well():
-            try:
-                if member.command("hello", timeout_ms=500)["isWritablePrimary"]:
-                    return member
-            except pymongo.errors.PyMongoError:
-                pass
-        return None
+        """Who was it when last heard of?"""
+        return next((m for m in self.members if (m.host, m.port) == self.watch.primary), None)
 
     def close(self):
+        if self.watch:
+            self.watch.close()
         for member in self.members:
             if not member.is_dead():
                 member.process.send_signal(signal.SIGCONT)
