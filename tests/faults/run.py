@@ -185,10 +185,12 @@ def choose(parser, words, own_set):
         if words and harm.word not in words:
             continue
         if harm.needs and not getattr(own_set, harm.needs):
-            print(f"SKIPPED: {harm.word}: this machine gives us no {harm.needs} of our own (root, ip and tc, mount, libfaketime)",
+            print(f"SKIPPED: {harm.word}: this machine gives us no {harm.needs} of our own (they need root, iproute2, mount; clocks libfaketime)",
                   flush=True)
         else:
             harms.append(harm)
+            if harm.word == "slow" and not own_set.netem:
+                print("this kernel has no netem: slow is narrow lines, which delay and drop under load", flush=True)
     return harms, of_torture
 
 
