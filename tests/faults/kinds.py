@@ -173,13 +173,13 @@ def drop_collection(world):
 
 
 KINDS = [
-    Harm("member-kill", 12, (0.2, 4), kill_member, felt=8),
-    Harm("member-pause", 9, (0.5, 5), pause_member, felt=6),
-    Harm("cut", 11, (0.5, 5), cut, "networks", felt=6),
-    Harm("one-way", 11, (0.5, 5), one_way, "networks", felt=6),
+    Harm("member-kill", 16, (0.2, 4), kill_member, felt=8),
+    Harm("member-pause", 12, (0.5, 5), pause_member, felt=6),
+    Harm("cut", 15, (0.5, 5), cut, "networks", felt=6),
+    Harm("one-way", 15, (0.5, 5), one_way, "networks", felt=6),
     Harm("slow", 11, (1, 6), slow_network, "networks"),
     Harm("client-cut", 9, (0.3, 2.5), cut_clients, "networks"),
-    Harm("disk", 25, (3, 6), fill_disk, "disks", felt=8),
+    Harm("disk", 30, (3, 6), fill_disk, "disks", felt=8),
     Harm("clock", 5, (0, 0), step_clock, "clocks"),
     Harm("client-clock", 5, (0, 0), step_clients_clocks, "clocks"),
     Harm("index", 9, (0.3, 2), drop_index),

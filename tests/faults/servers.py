@@ -45,7 +45,7 @@ def may_mount():
 
 
 def clock_environment(file):
-    return {"LD_PRELOAD": find_faketime(), "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1",
+    return {"LD_PRELOAD": find_faketime(), "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_CACHE_DURATION": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
