@@ -5,6 +5,7 @@ import os
 import secrets
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -51,8 +52,16 @@ def own_set():
 
 
 def test_the_store_is_clean_while_primaries_step_down_and_answers_are_lost(own_set):
-    result = told(Cli(own_set, "unused")("--json", "torture", "--yes", "--seed", "2", "--seconds", "12", "--faults", "all"))
-    assert result["outcome"] == "ok" and result["elections"] > 0 and result["faults"]["errors"] > 0
+    """Until each kind of fault was there once: on a machine with other things to do, elections leave little time for the others."""
+    seen = Counter()
+    for seed in range(2, 8):
+        result = told(Cli(own_set, "unused")("--json", "torture", "--yes", "--seed", str(seed), "--seconds", "12", "--faults", "all"))
+        assert result["outcome"] == "ok" and len(result["faults"]) == 8
+        seen.update(result["faults"] | {"elections": result["elections"]})
+        missing = [kind for kind, times in seen.items() if not times]
+        if not missing:
+            return
+    raise AssertionError(f"in six runs there was no {', '.join(missing)}: {seen}")
 
 
 def test_it_leaves_nothing_behind(bare, client, tmp_path):

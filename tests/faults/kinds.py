@@ -6,7 +6,7 @@ import signal
 
 import pymongo
 
-from servers import set_clock
+from servers import NOTHING_PASSES, set_clock
 
 # What `leasehold torture` does itself, to its processes and to the deployment.
 OF_TORTURE = ["pause", "kill", "old", "stepdown", "lag", "rollback", "errors", "killops"]
@@ -83,31 +83,30 @@ def fill_disk(world):
     return undo
 
 
-def network(netem, to=True, back=True):
-    def do(world):
-        member = someone(world)
-        world.set.networks.disturb(member.name, netem.split(), to, back)
+def cut(world, to=True, back=True):
+    member = someone(world)
+    world.set.networks.disturb(member.name, NOTHING_PASSES, to, back)
 
-        def undo():
-            world.set.networks.calm(member.name)
-            recovered(member)
-        return undo
-    return do
+    def undo():
+        world.set.networks.calm(member.name)
+        recovered(member)
+    return undo
 
 
 def one_way(world):
     inwards = world.dice.random() < 0.5
-    return network("loss 100%", to=inwards, back=not inwards)(world)
+    return cut(world, to=inwards, back=not inwards)
 
 
 def slow_network(world):
     """Everybody's, the clients' too; it makes nobody ill."""
     if world.client_network:
         raise Cannot
-    delay = world.dice.randint(5, 60)
+    delay, loss, kbit = world.dice.randint(5, 60), world.dice.randint(0, 4), world.dice.randint(300, 1500)
+    qdisc = f"netem delay {delay}ms {delay // 2}ms loss {loss}%" if world.set.netem else f"tbf rate {kbit}kbit burst 4k latency 300ms"
     names = [*(m.name for m in world.set.well()), "client"]
     for name in names:
-        world.set.networks.disturb(name, f"delay {delay}ms {delay // 2}ms loss {world.dice.randint(0, 4)}%".split())
+        world.set.networks.disturb(name, qdisc.split())
     world.client_network = "slow"
 
     def undo():
@@ -123,7 +122,7 @@ def cut_clients(world):
     if world.client_network:
         raise Cannot
     inwards, outwards = world.dice.choice([(True, True), (True, False), (False, True)])
-    world.set.networks.disturb("client", ["loss", "100%"], inwards, outwards)
+    world.set.networks.disturb("client", NOTHING_PASSES, inwards, outwards)
     world.client_network = "cut"
 
     def undo():
@@ -150,45 +149,39 @@ def step_clients_clocks(world):
 
 
 def database(world):
-    with world.set.client() as client:
-        name = next((n for n in client.list_database_names() if n.startswith("leasehold_torture_")), None)
-    if not name:
+    """The one that torture works in."""
+    if not world.database:
+        names = world.set.watch.list_database_names()
+        world.database = next((name for name in names if name.startswith("leasehold_torture_")), None)
+    if not world.database:
         raise Cannot
-    return name
+    return world.set.watch[world.database]
 
 
 def drop_index(world):
-    name = database(world)
-    with world.set.client() as client:
-        locks = client[name].workspace_locks
-        index = next((i for i in locks.list_indexes() if i.get("unique")), None)
-        if not index:
-            raise Cannot
-        locks.drop_index(index["name"])
-
-    def undo():
-        with world.set.client() as client:
-            client[name].workspace_locks.create_index(list(index["key"].items()), name=index["name"], unique=True)
-    return undo
+    locks = database(world).workspace_locks
+    index = next((i for i in locks.list_indexes() if i.get("unique")), None)
+    if not index:
+        raise Cannot
+    locks.drop_index(index["name"])
+    return lambda: locks.create_index(list(index["key"].items()), name=index["name"], unique=True)
 
 
 def drop_collection(world):
-    name = database(world)
-    with world.set.client() as client:
-        client[name].workspace_locks.drop()
+    database(world).workspace_locks.drop()
     return lambda: None
 
 
 KINDS = [
-    Harm("member-kill", 12, (0.2, 4), kill_member, felt=8),
-    Harm("member-pause", 9, (0.5, 5), pause_member, felt=6),
-    Harm("cut", 11, (0.5, 5), network("loss 100%"), "networks", felt=6),
-    Harm("one-way", 11, (0.5, 5), one_way, "networks", felt=6),
+    Harm("member-kill", 16, (0.2, 4), kill_member, felt=8),
+    Harm("member-pause", 12, (0.5, 5), pause_member, felt=6),
+    Harm("cut", 15, (0.5, 5), cut, "networks", felt=6),
+    Harm("one-way", 15, (0.5, 5), one_way, "networks", felt=6),
     Harm("slow", 11, (1, 6), slow_network, "networks"),
     Harm("client-cut", 9, (0.3, 2.5), cut_clients, "networks"),
-    Harm("disk", 25, (3, 6), fill_disk, "disks", felt=8),
-    Harm("clock", 5, (0, 0), step_clock, "clocks", felt=1),
-    Harm("client-clock", 5, (0, 0), step_clients_clocks, "clocks", felt=1),
+    Harm("disk", 30, (3, 6), fill_disk, "disks", felt=8),
+    Harm("clock", 5, (0, 0), step_clock, "clocks"),
+    Harm("client-clock", 5, (0, 0), step_clients_clocks, "clocks"),
     Harm("index", 9, (0.3, 2), drop_index),
     Harm("clock-far", 8, (1, 6), step_clock_far, "clocks", far=True),
     Harm("collection", 8, (0, 0), drop_collection, far=True),

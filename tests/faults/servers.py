@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """A replica set to do harm to: three mongods, each with a clock, a disk, and a network of its own where this machine lets us."""
-import ctypes.util
 import glob
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pymongo
 
 DISK_MB = 480
-CLOCK_ON_OFF = {"FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+NOTHING_PASSES = "tbf rate 8bit burst 1 limit 1".split() # every packet is too large: netem is not in every kernel
 
 
 def run(*command, check=True):
@@ -27,16 +27,15 @@ def find_faketime():
     return next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), None)
 
 
-def may_make_networks():
-    """Namespaces with a cable between them, and netem on it."""
+def may_make_networks(qdisc):
+    """Namespaces with a cable between them, and such a queue on it."""
     if os.geteuid() != 0 or not (shutil.which("ip") and shutil.which("tc")):
         return False
     name = f"lhf-{os.getpid()}-try"
     try:
-        if not run("ip", "netns", "add", name, check=False):
-            return False
-        return run("ip", "-n", name, "link", "add", "a", "type", "veth", "peer", "name", "b", check=False) and run(
-            "tc", "-n", name, "qdisc", "add", "dev", "a", "root", "netem", "delay", "1ms", check=False)
+        return (run("ip", "netns", "add", name, check=False)
+                and run("ip", "-n", name, "link", "add", "name", "one", "type", "veth", "peer", "name", "two", check=False)
+                and run("tc", "-n", name, "qdisc", "add", "dev", "one", "root", *qdisc, check=False))
     finally:
         run("ip", "netns", "del", name, check=False)
 
@@ -46,7 +45,8 @@ def may_mount():
 
 
 def clock_environment(file):
-    return {"LD_PRELOAD": find_faketime(), "FAKETIME_TIMESTAMP_FILE": str(file), **CLOCK_ON_OFF}
+    return {"LD_PRELOAD": find_faketime(), "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
 def set_clock(file, seconds):
@@ -64,16 +64,16 @@ class Networks:
         self.sweep()
         self.switch = f"{self.prefix}-switch"
         run("ip", "netns", "add", self.switch)
-        run("ip", "-n", self.switch, "link", "add", "switch", "type", "bridge")
+        run("ip", "-n", self.switch, "link", "add", "name", "switch", "type", "bridge")
         run("ip", "-n", self.switch, "link", "set", "switch", "up")
-        run("ip", "link", "add", self.uplink, "type", "veth", "peer", "name", "root", "netns", self.switch)
+        run("ip", "link", "add", "name", self.uplink, "type", "veth", "peer", "name", "root", "netns", self.switch)
         run("ip", "addr", "add", f"{self.subnet}.1/24", "dev", self.uplink)
         run("ip", "link", "set", self.uplink, "up")
         self.plug("root")
         for number, name in enumerate(self.names):
             space = self.space(name)
             run("ip", "netns", "add", space)
-            run("ip", "-n", self.switch, "link", "add", name, "type", "veth", "peer", "name", "eth", "netns", space)
+            run("ip", "-n", self.switch, "link", "add", "name", name, "type", "veth", "peer", "name", "eth", "netns", space)
             self.plug(name)
             run("ip", "-n", space, "addr", "add", f"{self.subnet}.{10 + number}/24", "dev", "eth")
             run("ip", "-n", space, "link", "set", "eth", "up")
@@ -97,12 +97,12 @@ class Networks:
     def address(self, name):
         return f"{self.subnet}.{10 + self.names.index(name)}"
 
-    def disturb(self, name, netem, to=True, back=True):
+    def disturb(self, name, qdisc, to=True, back=True):
         """What goes to it meets it at the switch, what it sends at its own end."""
         if to:
-            run("tc", "-n", self.switch, "qdisc", "replace", "dev", name, "root", "netem", *netem)
+            run("tc", "-n", self.switch, "qdisc", "replace", "dev", name, "root", *qdisc)
         if back:
-            run("tc", "-n", self.space(name), "qdisc", "replace", "dev", "eth", "root", "netem", *netem)
+            run("tc", "-n", self.space(name), "qdisc", "replace", "dev", "eth", "root", *qdisc)
 
     def calm(self, name):
         run("tc", "-n", self.switch, "qdisc", "del", "dev", name, "root", check=False)
@@ -170,11 +170,13 @@ class Member:
 
     def heal(self):
         """Switches off what torture could not, while it was away."""
-        for failpoint in ("stopReplProducer", "failCommand"):
-            try:
-                self.command("configureFailPoint", failpoint, mode="off")
-            except pymongo.errors.PyMongoError:
-                pass
+        def off():
+            for failpoint in ("stopReplProducer", "failCommand"):
+                try:
+                    self.command("configureFailPoint", failpoint, mode="off")
+                except pymongo.errors.PyMongoError:
+                    pass
+        threading.Thread(target=off, daemon=True).start()
 
     def close(self):
         self.kill()
@@ -186,12 +188,15 @@ class OwnSet:
     def __init__(self, mongod, folder):
         self.mongod, self.folder, self.name = mongod, Path(folder), "faults"
         self.clocks, self.disks = find_faketime() is not None and shutil.which("setpriv") is not None, may_mount()
-        self.networks, self.members = None, []
+        self.networks, self.members, self.watch = None, [], None
         try:
-            self.networks = Networks(["m0", "m1", "m2", "client"]) if may_make_networks() else None
+            self.networks = Networks(["m0", "m1", "m2", "client"]) if may_make_networks(NOTHING_PASSES) else None
+            self.netem = may_make_networks(["netem", "delay", "1ms"])
             for number in range(3):
                 self.members.append(Member(self, number))
             self.initiate()
+            self.watch = pymongo.MongoClient(self.uri, heartbeatFrequencyMS=500, connectTimeoutMS=1000, socketTimeoutMS=1500,
+                                             serverSelectionTimeoutMS=1500)
         except BaseException:
             self.close()
             raise
@@ -230,22 +235,16 @@ class OwnSet:
             time.sleep(0.2)
         raise RuntimeError(f"the set is not well after {seconds} s: {states}; logs: {self.folder}")
 
-    def client(self):
-        return pymongo.MongoClient(self.uri, serverSelectionTimeoutMS=3000, socketTimeoutMS=3000, connectTimeoutMS=2000)
-
     def well(self):
         return [m for m in self.members if not m.ill]
 
     def primary(self):
-        for member in self.well():
-            try:
-                if member.command("hello", timeout_ms=500)["isWritablePrimary"]:
-                    return member
-            except pymongo.errors.PyMongoError:
-                pass
-        return None
+        """Who was it when last heard of?"""
+        return next((m for m in self.members if (m.host, m.port) == self.watch.primary), None)
 
     def close(self):
+        if self.watch:
+            self.watch.close()
         for member in self.members:
             if not member.is_dead():
                 member.process.send_signal(signal.SIGCONT)
