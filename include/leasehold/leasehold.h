@@ -353,7 +353,7 @@ LH_API void lh_cancel_free(lh_cancel *cancel);
  * in the store's table, whatever their number. `wait_ms` counts from here; `cancel` and `feedback` are used in lh_waiting_finish().
  *
  * LH_OK: *ret_waiting, to be ended by exactly one of finish and cancel, also after the store was closed. It may be settled already.
- * LH_INVALID, LH_FORKED, LH_MEMORY: nothing was sent. What the server said is told by lh_waiting_finish(). */
+ * LH_INVALID, LH_FORKED, LH_CLOSED, LH_MEMORY: nothing was sent. What the server said is told by lh_waiting_finish(). */
 typedef struct lh_waiting lh_waiting;
 LH_API int lh_acquire_start(lh_store *store, const char *key, const lh_acquire_options *options,
                             lh_waiting **ret_waiting, lh_error *error);
