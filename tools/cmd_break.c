@@ -5,6 +5,8 @@
 #include "cli.h"
 #include "confirm.h"
 #include "connect.h"
+#include "json.h"
+#include "objects.h"
 #include "record.h"
 
 static void print_broken(const struct out *out, const lh_record *record)
@@ -13,7 +15,7 @@ static void print_broken(const struct out *out, const lh_record *record)
         bson_t json;
         json_init(&json, "broken");
         json_text(&json, "key", record->key);
-        record_append_holders(&json, record);
+        object_append_holders(&json, record);
         json_print(&json);
     } else if (!out->quiet) {
         out_word(out, OUT_GOOD, "broken");
@@ -69,7 +71,7 @@ static int run(const struct cli *cli)
     options.reason = cli_text(cli, OPT_REASON);
     options.token = cli_number(cli, OPT_TOKEN, -1);
 
-    int code = confirm_allowed(cli, &error);
+    int code = confirm_allowed(cli->command->name, &error);
     if (code == LH_OK && (!options.reason || !*options.reason))
         code = out_fail(&error, LH_INVALID, "why? --reason TEXT is stored with the key, for whoever is hit by it");
     if (code == LH_OK && ask && !confirm_can_ask())

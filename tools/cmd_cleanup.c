@@ -67,7 +67,7 @@ static int run(const struct cli *cli)
     options.progress_arg = &out;
     bool ask = !options.dry_run && !cli_flag(cli, OPT_YES);
 
-    int code = options.dry_run ? LH_OK : confirm_allowed(cli, &error);
+    int code = options.dry_run ? LH_OK : confirm_allowed(cli->command->name, &error);
     if (code == LH_OK && ask && !confirm_can_ask())
         code = out_fail(&error, LH_INVALID, "cleanup removes documents: add --yes, or look first with --dry-run");
     if (code == LH_OK)

@@ -132,7 +132,7 @@ static int settle(struct migration *migration, lh_store *store, lh_error *error)
     bool yes = cli_flag(cli, OPT_YES);
     if (migration->options.dry_run)
         return LH_OK;
-    int code = confirm_allowed(cli, error);
+    int code = confirm_allowed(cli->command->name, error);
     if (yes || code == LH_CONFIG)
         return code;
     if (code == LH_OK && confirm_can_ask())

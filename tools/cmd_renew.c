@@ -5,6 +5,7 @@
 #include "cli.h"
 #include "connect.h"
 #include "json.h"
+#include "objects.h"
 #include "record.h"
 #include "text.h"
 
@@ -13,13 +14,7 @@ static void print_renewed(const struct out *out, const lh_lease *lease)
     int64_t remaining_ms = lh_lease_remaining_ms(lease);
     if (out->json) {
         bson_t json;
-        json_init(&json, "renewed");
-        json_text(&json, "key", lh_lease_key(lease));
-        json_text(&json, "lease", lh_lease_id(lease));
-        json_number(&json, "token", lh_lease_token(lease));
-        json_number(&json, "ttl_ms", lh_lease_ttl_ms(lease));
-        json_time(&json, "expires_at", lh_lease_expires_at_ms(lease), 0);
-        json_number(&json, "remaining_ms", remaining_ms);
+        object_lease(&json, "renewed", lease, NULL);
         json_print(&json);
     } else if (!out->quiet) {
         char duration[TEXT_DURATION_SIZE];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * leasehold transfer: hands a lease on. It is renewed before, because only who surely holds it may hand it on, and after, because
  * the new lease is nobody's until then. */
+#include <stdio.h>
 #include <string.h>
 
 #include "cli.h"

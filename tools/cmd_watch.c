@@ -9,34 +9,13 @@
 #include "connect.h"
 #include "interrupt.h"
 #include "json.h"
+#include "objects.h"
 #include "text.h"
 
 struct viewer {
     const struct out *out;
     size_t key_width; /* of the widest so far */
 };
-
-static void print_json(const lh_event *e)
-{
-    bool told = e->key[0] != '\0', held = e->expires_at_ms != 0;
-    bson_t json;
-    json_init(&json, NULL);
-    json_text(&json, "event", lh_event_word(e->kind));
-    json_text(&json, "key", e->key);
-    json_time(&json, "at", e->at_ms, 0);
-    json_text(&json, "how", e->how);
-    json_text(&json, "owner", e->owner);
-    json_text(&json, "host", e->host);
-    json_number_or_null(&json, "pid", e->pid, 0);
-    json_text(&json, "purpose", e->purpose);
-    json_text(&json, "mode", !told ? NULL : e->mode == LH_SHARED ? "shared" : "exclusive");
-    json_number_or_null(&json, "token", e->token, 0);
-    json_time(&json, "expires_at", held ? e->expires_at_ms : LH_NEVER, LH_NEVER);
-    json_text(&json, "by", e->by);
-    json_text(&json, "reason", e->reason);
-    json_text(&json, "id", e->id);
-    json_print(&json);
-}
 
 static int tone_of(int kind)
 {
@@ -114,10 +93,13 @@ static void print_line(struct viewer *viewer, const lh_event *e)
 static int each(void *arg, const lh_event *event)
 {
     struct viewer *viewer = arg;
-    if (viewer->out->json)
-        print_json(event);
-    else
+    if (viewer->out->json) {
+        bson_t json;
+        object_event(&json, event);
+        json_print(&json);
+    } else {
         print_line(viewer, event);
+    }
     return out_flush() ? 0 : 1;
 }
 

@@ -17,11 +17,10 @@ static bool is_command(const char *name, size_t len)
     return false;
 }
 
-int confirm_allowed(const struct cli *cli, lh_error *error)
+int confirm_allowed(const char *name, lh_error *error)
 {
     static const char separators[] = ", \t";
     const char *at = getenv("LEASEHOLD_PROTECT");
-    const char *name = cli->command->name;
     for (at = at ? at + strspn(at, separators) : ""; *at; at += strspn(at, separators)) {
         size_t len = strcspn(at, separators);
         /* A slip of the pen must not leave unprotected what was meant. */

@@ -6,7 +6,7 @@
 #include "cli.h"
 
 /* LH_DENIED when LEASEHOLD_PROTECT names the command, LH_CONFIG when it names something unknown, else LH_OK. */
-int confirm_allowed(const struct cli *cli, lh_error *error);
+int confirm_allowed(const char *name, lh_error *error);
 
 /* Is there somebody to ask? */
 bool confirm_can_ask(void);

@@ -49,9 +49,9 @@ void json_time(bson_t *json, const char *name, int64_t at_ms, int64_t none)
     json_text(json, name, at_ms != none && text_time(at_ms, time) ? time : NULL);
 }
 
-/* Prints libbson's text without its spaces between tokens, and with the control characters that it lets through
+/* Writes libbson's text without its spaces between tokens, and with the control characters that it lets through
  * (U+007F to U+009F) escaped: a terminal obeys them, and a string may come from anybody. */
-static void print_compact(const char *text)
+static void write_compact(FILE *to, const char *text)
 {
     bool inside = false;
     for (const char *at = text; *at; at++) {
@@ -61,22 +61,27 @@ static void print_compact(const char *text)
         if (c == ' ' && !inside)
             continue;
         if (c == 0x7F || (c == 0xC2 && next >= 0x80 && next < 0xA0)) {
-            printf("\\u%04x", c == 0x7F ? 0x7F : next);
+            fprintf(to, "\\u%04x", c == 0x7F ? 0x7F : next);
             at += c == 0xC2;
             continue;
         }
-        putchar(c);
+        fputc(c, to);
         if (c == '\\') /* what is escaped is not looked at */
-            putchar(*++at);
+            fputc(*++at, to);
     }
-    putchar('\n');
+}
+
+void json_write(FILE *to, bson_t *json)
+{
+    char *text = bson_as_relaxed_extended_json(json, NULL);
+    if (text)
+        write_compact(to, text);
+    bson_free(text);
+    bson_destroy(json);
 }
 
 void json_print(bson_t *json)
 {
-    char *text = bson_as_relaxed_extended_json(json, NULL);
-    if (text)
-        print_compact(text);
-    bson_free(text);
-    bson_destroy(json);
+    json_write(stdout, json);
+    putchar('\n');
 }

@@ -56,6 +56,12 @@ enum opt_id {
     OPT_CHECK,
     OPT_KEEP,
     OPT_ONLY,
+    OPT_LISTEN,
+    OPT_TOKEN_FILE,
+    OPT_ADMIN_TOKEN_FILE,
+    OPT_MAX_WAIT,
+    OPT_MAX_WAITS,
+    OPT_MAX_WAITS_PER_CLIENT,
     OPT_IDS,
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What is known of a key, as JSON and for people. Strings in a record come from whoever wrote the document: they pass
+ * What is known of a key, for people. Strings in a record come from whoever wrote the document: they pass
  * through text_safe() before a terminal sees them. */
 #include "record.h"
 
@@ -8,113 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json.h"
+#include "objects.h"
 #include "text.h"
 
 static const char *const state_words[] = {[LH_FREE] = "free", [LH_HELD] = "held", [LH_MALFORMED] = "malformed"};
-static const char *const mode_words[] = {[LH_EXCLUSIVE] = "exclusive", [LH_SHARED] = "shared"};
-
-/* ---- JSON ---- */
-
-static void append_holder(bson_t *json, const lh_holder *holder)
-{
-    json_text(json, "owner", holder->owner);
-    json_text(json, "host", holder->host);
-    json_number_or_null(json, "pid", holder->pid, 0);
-    json_text(json, "purpose", holder->purpose);
-    json_text(json, "mode", mode_words[holder->mode]);
-    json_number_or_null(json, "token", holder->token, 0);
-    json_time(json, "acquired_at", holder->acquired_at_ms, 0);
-    json_time(json, "expires_at", holder->expires_at_ms, LH_NEVER);
-    json_number_or_null(json, "remaining_ms", holder->remaining_ms, LH_NEVER);
-}
-
-void record_append_holders(bson_t *json, const lh_record *record)
-{
-    bson_t array, item;
-    const lh_holder *holder;
-    char index[16];
-    bson_append_array_begin(json, "holders", -1, &array);
-    for (size_t i = 0; (holder = lh_record_holder(record, i)); i++) {
-        (void)snprintf(index, sizeof index, "%zu", i);
-        bson_append_document_begin(&array, index, -1, &item);
-        append_holder(&item, holder);
-        bson_append_document_end(&array, &item);
-    }
-    bson_append_array_end(json, &array);
-}
-
-static void append_waiters(bson_t *json, const lh_record *record)
-{
-    bson_t array, item;
-    const lh_waiter *waiter;
-    char index[16];
-    bson_append_array_begin(json, "waiters", -1, &array);
-    for (size_t i = 0; (waiter = lh_record_waiter(record, i)); i++) {
-        (void)snprintf(index, sizeof index, "%zu", i);
-        bson_append_document_begin(&array, index, -1, &item);
-        json_text(&item, "owner", waiter->owner);
-        json_text(&item, "purpose", waiter->purpose);
-        json_text(&item, "mode", mode_words[waiter->mode]);
-        json_time(&item, "since", waiter->since_ms, 0);
-        bson_append_document_end(&array, &item);
-    }
-    bson_append_array_end(json, &array);
-}
-
-static void append_released(bson_t *json, const lh_record *record)
-{
-    if (!*record->released_how) {
-        json_text(json, "released", NULL);
-        return;
-    }
-    bson_t released;
-    bson_append_document_begin(json, "released", -1, &released);
-    json_text(&released, "owner", record->released_owner);
-    json_text(&released, "how", record->released_how);
-    json_text(&released, "by", record->released_by);
-    json_text(&released, "reason", record->released_reason);
-    json_time(&released, "at", record->released_at_ms, 0);
-    bson_append_document_end(json, &released);
-}
-
-void record_print_json(const lh_record *record)
-{
-    bson_t json;
-    json_init(&json, NULL);
-    json_text(&json, "key", record->key);
-    json_text(&json, "state", state_words[record->state]);
-    json_number(&json, "token", record->token);
-    record_append_holders(&json, record);
-    append_waiters(&json, record);
-    append_released(&json, record);
-    if (record->state == LH_MALFORMED)
-        json_text(&json, "problem", record->problem);
-    json_print(&json);
-}
-
-static void print_busy_json(const char *key, const lh_record *record)
-{
-    const lh_holder *holder = record ? lh_record_holder(record, 0) : NULL;
-    bson_t json, item;
-    json_init(&json, "busy");
-    json_text(&json, "key", key);
-    json_text(&json, "reason", lh_why_word(record ? record->why : LH_WHY_RACE));
-    if (record && record->why == LH_WHY_PATH)
-        json_text(&json, "holder_key", record->key);
-    if (holder) {
-        bson_append_document_begin(&json, "holder", -1, &item);
-        append_holder(&item, holder);
-        bson_append_document_end(&json, &item);
-    } else {
-        json_text(&json, "holder", NULL);
-    }
-    json_number(&json, "holders", record ? (int64_t)record->holders : 0);
-    json_number(&json, "waiters", record ? (int64_t)record->waiters : 0);
-    json_number(&json, "retry_after_ms", record ? record->retry_after_ms : 0);
-    json_print(&json);
-}
-
-/* ---- for people ---- */
 
 const char *record_state(const lh_record *record)
 {
@@ -267,7 +165,10 @@ static const char *why_sentence(const lh_record *record)
 void record_print_busy(const struct out *out, const char *key, const lh_record *record)
 {
     if (out->json) {
-        print_busy_json(key, record);
+        bson_t json;
+        json_init(&json, "busy");
+        object_append_busy(&json, key, record);
+        json_print(&json);
         return;
     }
     if (out->quiet)
@@ -296,6 +197,13 @@ void record_print_busy(const struct out *out, const char *key, const lh_record *
     }
 }
 
+void record_print_json(const lh_record *record)
+{
+    bson_t json;
+    object_status(&json, record);
+    json_print(&json);
+}
+
 char *record_sentence(const char *key, const lh_record *record)
 {
     const lh_holder *holder = record ? lh_record_holder(record, 0) : NULL;
@@ -316,18 +224,9 @@ char *record_sentence(const char *key, const lh_record *record)
 
 void record_print_granted(const struct out *out, const lh_lease *lease, const char *owner)
 {
-    int64_t remaining_ms = lh_lease_remaining_ms(lease);
     if (out->json) {
         bson_t json;
-        json_init(&json, "granted");
-        json_text(&json, "key", lh_lease_key(lease));
-        json_text(&json, "lease", lh_lease_id(lease));
-        json_text(&json, "owner", owner);
-        json_text(&json, "mode", lh_lease_mode(lease) == LH_SHARED ? "shared" : "exclusive");
-        json_number(&json, "token", lh_lease_token(lease));
-        json_number(&json, "ttl_ms", lh_lease_ttl_ms(lease));
-        json_time(&json, "expires_at", lh_lease_expires_at_ms(lease), 0);
-        json_number(&json, "remaining_ms", remaining_ms);
+        object_lease(&json, "granted", lease, owner);
         json_print(&json);
     } else if (out->quiet) {
         puts(lh_lease_id(lease));

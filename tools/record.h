@@ -5,13 +5,10 @@
 
 #include <leasehold/leasehold.h>
 
-#include "json.h"
 #include "out.h"
 
 /* The status object of the contract, on a line. */
 void record_print_json(const lh_record *record);
-/* Appends "holders":[…]. */
-void record_append_holders(bson_t *json, const lh_record *record);
 /* The same for people, in a few lines. */
 void record_print(const struct out *out, const lh_record *record);
 

@@ -344,7 +344,7 @@ static int run(const struct cli *cli)
     all->cli = cli;
     all->history.fd = -1;
     bool ask = !cli_flag(cli, OPT_YES);
-    int code = confirm_allowed(cli, &error);
+    int code = confirm_allowed(cli->command->name, &error);
     if (code == LH_OK)
         code = read_options(all, &error);
     if (code == LH_OK && ask && !confirm_can_ask())

@@ -1,0 +1,703 @@
+# SPDX-License-Identifier: Apache-2.0
+"""serve: leases over HTTP, as any client sees them."""
+import http.client
+import json
+import os
+import re
+import secrets
+import select
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pymongo
+import pytest
+from conftest import URI, Cli, wait_until
+
+SPEC = json.loads((Path(__file__).parents[2] / "tools/serve/openapi.json").read_text())
+CLIENT, OTHER, ADMIN = "client-token-0123456789", "other-token-0123456789", "admin-token-0123456789"
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=20)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Answer:
+    def __init__(self, response):
+        self.status, self.headers, self.body = response.status, response.headers, response.read()
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+class Server:
+    """A server, and requests to it, each on a connection of its own."""
+
+    def __init__(self, cli, *args, token=None):
+        self.process, self.token, self.log = cli.start("serve", *args), token, []
+        line = self.process.stdout.readline()
+        assert " listens on " in line, (line, self.process.communicate())
+        self.name = line.split(" listens on ")[1].strip()
+        threading.Thread(target=self.read_log, daemon=True).start()
+
+    def read_log(self):
+        self.log.extend(self.process.stderr)
+
+    def connect(self):
+        if self.name.startswith("unix:"):
+            return UnixConnection(self.name[5:])
+        return http.client.HTTPConnection(urllib.parse.urlsplit(self.name).netloc, timeout=20)
+
+    def head(self, headers, token=None):
+        token = token or self.token
+        return {**({"Authorization": f"Bearer {token}"} if token else {}), **headers}
+
+    def send(self, method, path, body=None, headers={}, token=None):
+        connection = self.connect()
+        if body is not None and not isinstance(body, (bytes, str)):
+            body = json.dumps(body)
+        kind = {"Content-Type": "application/json"} if body is not None else {}
+        connection.request(method, path, body, self.head({**kind, **headers}, token))
+        return connection
+
+    def __call__(self, method, path, body=None, headers={}, token=None):
+        connection = self.send(method, path, body, headers, token)
+        answer = Answer(connection.getresponse())
+        connection.close()
+        if answer.status >= 400 and method != "HEAD":
+            assert answer.headers["Content-Type"] == "application/problem+json", answer.body
+            assert answer.json["status"] == answer.status and answer.json["detail"] and answer.json["code"], answer.body
+        assert answer.headers["X-Content-Type-Options"] == "nosniff" and answer.headers["Cache-Control"] == "no-store"
+        return answer
+
+    def acquire(self, key, owner="alice", headers={}, **body):
+        return self("POST", path_of(key), {"owner": owner, **body}, headers)
+
+    def held(self, key, **body):
+        answer = self.acquire(key, **body)
+        assert answer.status == 201, answer.body
+        return answer.json["lease"]
+
+    def release(self, key, lease):
+        return self("DELETE", path_of(key), headers={"Lease-Id": lease})
+
+    def queue(self, key):
+        return [waiter["owner"] for waiter in self("GET", path_of(key)).json["waiters"]]
+
+    def wait(self, key, owner, wait_ms=20000, **headers):
+        """A request that is in the queue now."""
+        connection = self.send("POST", path_of(key), {"owner": owner, "wait_ms": wait_ms}, headers)
+        wait_until(lambda: owner in self.queue(key))
+        return connection
+
+    def end(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        assert self.process.wait(timeout=30) == 0, self.log
+        return "".join(self.log)
+
+
+def path_of(key):
+    return "/v1/leases/" + urllib.parse.quote(key, safe="")
+
+
+@pytest.fixture(scope="module")
+def ready(client):
+    """The program, on a database that is ready, for all tests of this file."""
+    name = "cli_serve_" + secrets.token_hex(6)
+    cli = Cli(URI, name)
+    assert cli("migrate", "--yes").exit == 0
+    yield cli
+    client.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tokens")
+    (folder / "clients").write_text(f"# a comment\n{CLIENT}\n\n{OTHER}\n")
+    (folder / "admins").write_text(ADMIN + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(ready, tokens, tmp_path_factory):
+    """Most tests share it: with tokens, on a Unix socket."""
+    path = tmp_path_factory.mktemp("socket") / "leasehold.sock"
+    server = Server(ready, "--listen", f"unix:{path}", "--token-file", tokens / "clients", "--admin-token-file",
+                    tokens / "admins", "--max-waits-per-client", "50", token=CLIENT)
+    assert path.stat().st_mode & 0o777 == 0o600
+    yield server
+    log = server.end()
+    assert not path.exists()
+    for secret in (CLIENT, OTHER, ADMIN):
+        assert secret not in log
+    assert not re.search(r"\b[0-9a-f]{32}\b", log), "a lease id in the log"
+
+
+@pytest.fixture(scope="module")
+def loopback(ready):
+    server = Server(ready, "--listen", "127.0.0.1:0")
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def key():
+    return "k:" + secrets.token_hex(4)
+
+
+# ---- a lease's life ----
+
+
+def test_a_lease_is_granted_renewed_and_released(server):
+    key = "project:42/ä%"
+    granted = server.acquire(key, "alice", purpose="rebuild", ttl_ms=20000)
+    assert granted.status == 201 and granted.headers["Location"] == path_of(key)
+    lease = granted.json["lease"]
+    assert granted.json["key"] == key and granted.json["mode"] == "exclusive" and granted.json["ttl_ms"] == 20000
+    status = server("GET", path_of(key)).json
+    assert status["state"] == "held" and status["holders"][0]["owner"] == "alice"
+    assert status["holders"][0]["purpose"] == "rebuild" and lease not in json.dumps(status)
+    renewed = server("PATCH", path_of(key), {"ttl_ms": 60000}, {"Lease-Id": lease})
+    assert renewed.status == 200 and renewed.json["outcome"] == "renewed" and renewed.json["remaining_ms"] > 50000
+    assert renewed.json["token"] == granted.json["token"]
+    for _ in range(2):  # what was released may be released again
+        released = server.release(key, lease)
+        assert released.status == 200 and released.json["outcome"] == "released"
+    assert server("GET", path_of(key)).json["state"] == "free"
+    lost = server("PATCH", path_of(key), headers={"Lease-Id": lease})
+    assert lost.status == 410 and lost.json["code"] == "lost"
+
+
+def test_busy_names_the_holder(server, key):
+    lease = server.held(key, purpose="rebuild")
+    busy = server.acquire(key, "bob")
+    assert busy.status == 423 and int(busy.headers["Retry-After"]) >= 1
+    assert busy.json["reason"] == "held" and busy.json["holder"]["owner"] == "alice"
+    assert busy.json["holder"]["purpose"] == "rebuild" and busy.json["retry_after_ms"] > 0
+    assert lease not in busy.body.decode()
+    server.release(key, lease)
+    bob = server.held(key, owner="bob")
+    not_mine = server.release(key, "f" * 32)
+    assert not_mine.status == 409 and not_mine.json["code"] == "not_holder"
+    lost = server("PATCH", path_of(key), headers={"Lease-Id": lease})
+    assert lost.status == 410 and lost.json["holders"][0]["owner"] == "bob"
+    server.release(key, bob)
+
+
+def test_shared_leases(server, key):
+    assert server.acquire(key, "a", mode="shared").status == 201
+    assert server.acquire(key, "b", mode="shared").json["mode"] == "shared"
+    assert server.acquire(key, "c").status == 423
+
+
+def test_the_list(server, key):
+    for i in range(3):
+        server.held(f"{key}:{i}", owner=f"owner {i}")
+    listed = server("GET", f"/v1/leases?prefix={urllib.parse.quote(key)}").json
+    assert [lease["key"] for lease in listed["leases"]] == [f"{key}:{i}" for i in range(3)] and not listed["truncated"]
+    few = server("GET", f"/v1/leases?limit=2&prefix={urllib.parse.quote(key)}").json
+    assert len(few["leases"]) == 2 and few["truncated"]
+    mine = server("GET", f"/v1/leases?owner=owner+1&prefix={urllib.parse.quote(key)}").json
+    assert [lease["key"] for lease in mine["leases"]] == [f"{key}:1"]
+    assert server("GET", "/v1/leases?malformed=true").json["leases"] == []
+    assert server("GET", "/v1/leases?expired=true&all=false").status == 200
+
+
+def test_admins_break(server, key):
+    token = server.acquire(key).json["token"]
+    path = path_of(key) + "/break"
+    assert server("POST", path, {"reason": "stuck"}).status == 403
+    assert server("POST", path, {}, token=ADMIN).status == 400
+    wrong = server("POST", path, {"reason": "stuck", "token": token + 1}, token=ADMIN)
+    assert wrong.status == 409 and wrong.json["code"] == "not_held"
+    broken = server("POST", path, {"reason": "stuck", "by": "ops", "token": token}, token=ADMIN)
+    assert broken.status == 200 and broken.json["holders"][0]["owner"] == "alice"
+    released = server("GET", path_of(key)).json["released"]
+    assert (released["how"], released["by"], released["reason"]) == ("break", "ops", "stuck")
+    assert server("POST", path, {"reason": "stuck"}, token=ADMIN).status == 409
+
+
+def test_what_cannot_be_read_is_held(server, ready, client, key):
+    locks = client[ready.env["LEASEHOLD_DB"]].workspace_locks
+    locks.insert_one({"workspace_id": key, "id": "x", "expires_at": [1]})
+    busy = server.acquire(key)
+    assert busy.status == 423 and busy.json["reason"] == "malformed"
+    assert server("GET", path_of(key)).json["state"] == "malformed"
+    locks.delete_one({"workspace_id": key})
+
+
+# ---- waiting ----
+
+
+def test_whoever_waits_is_granted_in_order(server, key):
+    lease = server.held(key)
+    waiting = [server.wait(key, f"w{i}") for i in range(3)]
+    assert server.queue(key) == ["w0", "w1", "w2"]
+    for i, connection in enumerate(waiting):
+        server.release(key, lease)
+        granted = Answer(connection.getresponse())
+        assert granted.status == 201 and granted.json["owner"] == f"w{i}"
+        assert granted.json["remaining_ms"] > 25000  # claimed: the whole ttl
+        lease = granted.json["lease"]
+    server.release(key, lease)
+
+
+def test_a_wait_that_is_over_is_busy_and_leaves_the_queue(server, key):
+    server.held(key)
+    busy = server.acquire(key, "bob", wait_ms=300)
+    assert busy.status == 423 and busy.json["holder"]["owner"] == "alice"
+    assert server.queue(key) == []
+
+
+@pytest.mark.parametrize("name", ["server", "loopback"])
+def test_a_client_that_goes_away_leaves_the_queue(name, key, request):
+    server = request.getfixturevalue(name)
+    lease = server.held(key)
+    waiting = server.wait(key, "bob")
+    waiting.close()
+    wait_until(lambda: server.queue(key) == [])
+    server.release(key, lease)
+    assert server("GET", path_of(key)).json["state"] == "free"
+
+
+def test_a_client_may_not_wait_too_often(server, key):
+    lease = server.held(key)
+    waiting = [server.send("POST", path_of(key), {"owner": f"w{i}", "wait_ms": 20000}) for i in range(50)]
+    wait_until(lambda: len(server.queue(key)) == 50)
+    refused = server.acquire(key, "w50", wait_ms=1000)
+    assert refused.status == 429 and refused.json["code"] == "too_many_waits" and "Retry-After" in refused.headers
+    other = server("POST", path_of(key), {"owner": "other", "wait_ms": 50}, token=OTHER)
+    assert other.status == 423
+    threads = len(os.listdir(f"/proc/{server.process.pid}/task"))
+    assert threads < 40, "a thread a wait"
+    for connection in waiting:
+        connection.close()
+    wait_until(lambda: server.queue(key) == [])
+    server.release(key, lease)
+    assert server.acquire(key, "again", wait_ms=1000).status == 201
+
+
+# ---- again ----
+
+
+def test_the_same_request_again_is_the_same_grant(server, key):
+    again = {"Idempotency-Key": secrets.token_hex(8)}
+    first = server.acquire(key, "alice", again, ttl_ms=10000, mode="shared")
+    second = server.acquire(key, "alice", again, ttl_ms=10000, mode="shared")
+    assert first.status == second.status == 201
+    assert {name: first.json[name] for name in ("lease", "token", "mode", "owner")} == \
+        {name: second.json[name] for name in ("lease", "token", "mode", "owner")}
+    other = server.acquire(key, "bob", again)
+    assert other.status == 422 and other.json["code"] == "idempotency_key"
+    stranger = server("POST", path_of(key), {"owner": "alice", "ttl_ms": 10000, "mode": "shared"}, again, token=OTHER)
+    assert stranger.status == 201 and stranger.json["lease"] != first.json["lease"]
+    assert server.release(key, first.json["lease"]).status == 200
+    assert server.acquire(key, "alice", again, ttl_ms=10000, mode="shared").status == 410
+
+
+def test_the_same_request_again_is_the_same_wait(server, key):
+    again = {"Idempotency-Key": secrets.token_hex(8)}
+    lease = server.held(key)
+    first = server.wait(key, "bob", **again)
+    second = server.send("POST", path_of(key), {"owner": "bob", "wait_ms": 20000}, again)
+    wait_until(lambda: "leasehold_waiting 1\n" in server("GET", "/metrics").body.decode())
+    first.close()  # and comes back: its place is kept
+    third = server.send("POST", path_of(key), {"owner": "bob", "wait_ms": 20000}, again)
+    second.close()
+    time.sleep(0.2)
+    assert server.queue(key) == ["bob"]
+    server.release(key, lease)
+    granted = Answer(third.getresponse())
+    assert granted.status == 201
+    assert server.acquire(key, "bob", again, wait_ms=20000).json["lease"] == granted.json["lease"]
+
+
+def test_a_refusal_is_asked_anew(server, key):
+    again = {"Idempotency-Key": "one"}
+    lease = server.held(key)
+    assert server.acquire(key, "bob", again).status == 423
+    server.release(key, lease)
+    assert server.acquire(key, "bob", again).status == 201
+
+
+def test_who_waits_with_an_idempotency_key_and_does_not_come_back_leaves(server, key):
+    server.held(key)
+    server.wait(key, "bob", **{"Idempotency-Key": "gone"}).close()
+    began = time.monotonic()
+    wait_until(lambda: server.queue(key) == [])
+    assert time.monotonic() - began > 1
+
+
+# ---- what is refused ----
+
+
+@pytest.mark.parametrize("method,path,body,headers,status", [
+    ("GET", "/nothing", None, {}, 404),
+    ("GET", "/v1/leases/a/b", None, {}, 404),
+    ("PUT", "/v1/leases/a", b"{}", {}, 405),
+    ("DELETE", "/v1/leases", None, {}, 405),
+    ("GET", "/v1/leases/a%0Ab", None, {}, 400),
+    ("GET", "/v1/leases/a%zz", None, {}, 400),
+    ("GET", "/v1/leases/a%4", None, {}, 400),
+    ("GET", "/v1/leases/a%00b", None, {}, 400),
+    ("GET", "/v1/leases/%ff", None, {}, 400),
+    ("GET", "/v1/leases/", None, {}, 400),
+    ("GET", "/v1/leases/" + "k" * 1025, None, {}, 400),
+    ("GET", "/v1/leases/" + "k" * 9000, None, {}, 414),
+    ("GET", "/v1/leases?onwer=x", None, {}, 400),
+    ("GET", "/v1/leases?limit=0", None, {}, 400),
+    ("GET", "/v1/leases?limit=10001", None, {}, 400),
+    ("GET", "/v1/leases?all=perhaps", None, {}, 400),
+    ("GET", "/v1/leases?prefix=%zz", None, {}, 400),
+    ("GET", "/v1/events?prefix=%ff", None, {}, 400),
+    ("GET", "/healthz", None, {"X-Long": "x" * 9000}, 431),
+    ("POST", "/v1/leases/a", None, {}, 400),
+    ("POST", "/v1/leases/a", b"", {}, 400),
+    ("POST", "/v1/leases/a", b"{}", {}, 400),
+    ("POST", "/v1/leases/a", b"{", {}, 400),
+    ("POST", "/v1/leases/a", b"[]", {}, 400),
+    ("POST", "/v1/leases/a", b'{"owner":"a"} {}', {}, 400),
+    ("POST", "/v1/leases/a", b'{"owner":"a"} x', {}, 400),
+    ("POST", "/v1/leases/a", b'{"owner":"a"}\0', {}, 400),
+    ("POST", "/v1/leases/a", b'{"owner":"a\\u0000b"}', {}, 400),
+    ("POST", "/v1/leases/a", b'{"owner":"\xff"}', {}, 400),
+    ("POST", "/v1/leases/a", b'{"owner":"a","owner":"b"}', {}, 400),
+    ("POST", "/v1/leases/a", b'{"owner":1}', {}, 400),
+    ("POST", "/v1/leases/a", b'{"owner":{"$oid":"000000000000000000000000"}}', {}, 400),
+    ("POST", "/v1/leases/a", b'{"owner":"a","ttl":1}', {}, 400),
+    ("POST", "/v1/leases/a", b'{"owner":"a","ttl_ms":999}', {}, 400),
+    ("POST", "/v1/leases/a", b'{"owner":"a","ttl_ms":1500.5}', {}, 400),
+    ("POST", "/v1/leases/a", b'{"owner":"a","ttl_ms":1e300}', {}, 400),
+    ("POST", "/v1/leases/a", b'{"owner":"a","ttl_ms":99999999999999999999}', {}, 400),
+    ("POST", "/v1/leases/a", b'{"owner":"a","ttl_ms":"30s"}', {}, 400),
+    ("POST", "/v1/leases/a", b'{"owner":"a","wait_ms":-1}', {}, 400),
+    ("POST", "/v1/leases/a", b'{"owner":"a","mode":"none"}', {}, 400),
+    ("POST", "/v1/leases/a", b'{"a":' * 2000 + b"1" + b"}" * 2000, {}, 400),
+    ("POST", "/v1/leases/a", json.dumps({"owner": "x" * 257}).encode(), {}, 400),
+    ("POST", "/v1/leases/a", json.dumps({"owner": "x", "purpose": "x" * 1025}).encode(), {}, 400),
+    ("POST", "/v1/leases/a", b'{"owner":"a"}', {"Idempotency-Key": ""}, 400),
+    ("POST", "/v1/leases/a", b'{"owner":"a"}', {"Idempotency-Key": "x" * 256}, 400),
+    ("POST", "/v1/leases/a", b'{"owner":"a"}', {"Content-Type": "text/plain"}, 415),
+    ("POST", "/v1/leases/a", b'{"owner":"a"}', {"Content-Type": "application/jsonx"}, 415),
+    ("POST", "/v1/leases/a", b" " * 17000, {}, 413),
+    ("PATCH", "/v1/leases/a", None, {}, 400),
+    ("PATCH", "/v1/leases/a", None, {"Lease-Id": "x"}, 400),
+    ("PATCH", "/v1/leases/a", None, {"Lease-Id": "F" * 32}, 400),
+    ("PATCH", "/v1/leases/a", b'{"ttl_ms":1}', {"Lease-Id": "f" * 32}, 400),
+    ("PATCH", "/v1/leases/a", None, {"Lease-Id": "f" * 32}, 410),
+    ("DELETE", "/v1/leases/a", None, {}, 400),
+    ("DELETE", "/v1/leases/a", b"{}", {"Lease-Id": "f" * 32}, 400),
+])
+def test_bad_requests(server, method, path, body, headers, status):
+    answer = server(method, path, body, headers)
+    assert answer.status == status, answer.body
+    if status == 405:
+        assert answer.headers["Allow"] == {"/v1/leases": "GET"}.get(path, "GET, POST, PATCH, DELETE")
+
+
+def test_a_body_in_chunks_has_the_same_bound(server):
+    connection = server.connect()
+    connection.request("POST", "/v1/leases/a", (b" " * 1000 for _ in range(30)),
+                       server.head({"Content-Type": "application/json"}), encode_chunked=True)
+    assert Answer(connection.getresponse()).status == 413
+
+
+def test_an_endless_body_is_cut_off(server):
+    connection = server.connect()
+    connection.connect()
+    connection.sock.sendall(b"POST /v1/leases/a HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                            b"Authorization: Bearer " + CLIENT.encode() + b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        for _ in range(4000):
+            connection.sock.sendall(b"1000\r\n" + b" " * 4096 + b"\r\n")
+    assert server("GET", "/healthz").status == 200
+
+
+def test_half_a_request_does_no_harm(server):
+    for half in (b"GET", b"GET /v1/leases HTTP/1.1\r\nHost:", b"POST /v1/leases/a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"):
+        connection = server.connect()
+        connection.connect()
+        connection.sock.sendall(half)
+        connection.close()
+    connection = server.connect()
+    connection.connect()
+    connection.sock.sendall(b"\0\1\2 / HTTP/9\r\n\r\n")
+    connection.close()
+    assert server("GET", "/healthz").status == 200
+
+
+def test_connections_are_used_again(server, key):
+    connection = server.connect()
+    for owner, status in (("alice", 201), ("bob", 423), ("carol", 423)):
+        connection.request("POST", path_of(key), json.dumps({"owner": owner}),
+                           server.head({"Content-Type": "application/json; charset=utf-8"}))
+        response = connection.getresponse()
+        assert response.status == status
+        response.read()
+    connection.close()
+
+
+# ---- who may ----
+
+
+def test_tokens(server, key):
+    def raw(authorization):
+        connection = server.connect()
+        connection.request("GET", "/v1/leases", headers=authorization)
+        answer = Answer(connection.getresponse())
+        connection.close()
+        return answer
+
+    for authorization in ({}, {"Authorization": "Bearer wrong-token-0123456789"}, {"Authorization": f"Basic {CLIENT}"},
+                          {"Authorization": f"Bearer {CLIENT}x"}, {"Authorization": f"Bearer {CLIENT[:-1]}"},
+                          {"Authorization": "Bearer "}, {"Authorization": "Bearer # a comment"}):
+        answer = raw(authorization)
+        assert answer.status == 401 and answer.headers["WWW-Authenticate"].startswith("Bearer")
+    for token in (CLIENT, OTHER, ADMIN):
+        assert raw({"Authorization": f"bearer {token}"}).status == 200
+    assert server("POST", "/v1/leases/a/break", {"reason": "x"}, token="wrong-token-0123456789").status == 401
+    assert server("GET", "/healthz", token="wrong-token-0123456789").status == 200
+    assert server("GET", "/readyz").json["outcome"] == "ready"
+
+
+def test_without_tokens_nobody_breaks_and_only_loopback_is_served(loopback, ready, tokens, key):
+    assert loopback.acquire(key).status == 201
+    assert loopback("POST", path_of(key) + "/break", {"reason": "x"}).status == 403
+    assert loopback("GET", "/v1/leases", headers={"Host": "evil.example"}).status == 421
+    result = ready("serve", "--listen", "0.0.0.0:0")
+    assert result.exit == 78 and "--token-file" in result.err
+    everywhere = Server(ready, "--listen", "0.0.0.0:0", "--token-file", tokens / "clients", token=CLIENT)
+    assert everywhere("GET", "/v1/leases", headers={"Host": "leases.example"}).status == 200
+    everywhere.end()
+
+
+def test_tokens_are_read_again(ready, tmp_path):
+    file = tmp_path / "tokens"
+    file.write_text(CLIENT + "\n")
+    server = Server(ready, "--listen", "127.0.0.1:0", "--token-file", file)
+    assert server("GET", "/v1/leases", token=CLIENT).status == 200
+    file.write_text(OTHER + "\n")
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: server("GET", "/v1/leases", token=OTHER).status == 200)
+    assert server("GET", "/v1/leases", token=CLIENT).status == 401
+    file.write_text("short\n")
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: any("stay as they were" in line for line in server.log))
+    assert server("GET", "/v1/leases", token=OTHER).status == 200
+    log = server.end(signal.SIGINT)
+    assert "short" not in log.replace("shortest", "") and OTHER not in log
+
+
+@pytest.mark.parametrize("args,exit", [
+    (["--listen", "nowhere"], 64), (["--listen", "unix:"], 64), (["--listen", "127.0.0.1:port"], 64),
+    (["--listen", "127.0.0.1:0", "--token-file", "/nowhere/tokens"], 78),
+    (["--listen", "127.0.0.1:0", "--token-file", "/dev/null"], 78),
+    (["--listen", "127.0.0.1:0", "--admin-token-file", "/dev/null"], 64),
+    (["--listen", "unix:/dev/null"], 78), ([], 64),
+])
+def test_bad_starts(ready, args, exit):
+    result = ready("serve", *args, env={"XDG_RUNTIME_DIR": ""})
+    assert result.exit == exit, result
+
+
+def test_a_socket_that_was_left_behind_is_taken_over(ready, tmp_path):
+    path = tmp_path / "leasehold.sock"
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(path))
+    left.close()
+    server = Server(ready, "--listen", f"unix:{path}")
+    assert server("GET", "/readyz").status == 200
+    assert ready("serve", "--listen", f"unix:{path}").exit == 78
+    assert server("GET", "/readyz").status == 200
+    server.end()
+
+
+def test_what_is_protected_is_not_broken(ready, tokens, key):
+    protected = Server(WithEnvironment(ready, {"LEASEHOLD_PROTECT": "break"}), "--listen", "127.0.0.1:0", "--token-file",
+                       tokens / "clients", "--admin-token-file", tokens / "admins", token=ADMIN)
+    protected.held(key)
+    refused = protected("POST", path_of(key) + "/break", {"reason": "stuck"})
+    assert refused.status == 403 and refused.json["code"] == "protected"
+    protected.end()
+    assert ready("serve", env={"LEASEHOLD_PROTECT": "brake"}).exit == 78
+
+
+# ---- events ----
+
+
+class Stream:
+    def __init__(self, server, path="/v1/events", **headers):
+        self.connection = server.send("GET", path, headers=headers)
+        self.response = self.connection.getresponse()
+        assert self.response.status == 200 and self.response.headers["Content-Type"] == "text/event-stream"
+
+    def next(self):
+        """The next event: its fields, and when it came."""
+        fields = {}
+        for line in iter(self.response.fp.readline, b""):
+            line = line.strip().decode()
+            if re.fullmatch("[0-9a-f]+", line) or line.startswith(":"):
+                continue  # a chunk's length; a comment
+            if line:
+                name, _, value = line.partition(": ")
+                fields[name] = value
+            elif "data" in fields:
+                return {**json.loads(fields["data"]), "id": fields.get("id"), "came": time.time()}
+        raise EOFError
+
+    def next_of(self, event, key):
+        while True:
+            got = self.next()
+            if got["event"] == event and got["key"] == key:
+                return got
+
+
+def test_events_as_they_happen(server, key):
+    stream, filtered = Stream(server), Stream(server, f"/v1/events?prefix={urllib.parse.quote(key + ':b')}")
+    assert stream.next()["event"] == filtered.next()["event"] == "opened"
+    late = []
+    for i in range(20):
+        at = time.time()
+        server.held(f"{key}:{'ab'[i % 2]}:{i}")
+        granted = stream.next_of("granted", f"{key}:{'ab'[i % 2]}:{i}")
+        late.append(granted["came"] - at)
+        if i % 2:
+            assert filtered.next_of("granted", f"{key}:b:{i}")["id"] == granted["id"]
+    print(f"seen {1000 * sorted(late)[len(late) // 2]:.0f} ms after the request was sent, {1000 * max(late):.0f} ms at most")
+    again = Stream(server, **{"Last-Event-ID": granted["id"]})
+    again.next()
+    lease = server.held(f"{key}:c")
+    assert again.next_of("granted", f"{key}:c")["owner"] == "alice"
+    server.release(f"{key}:c", lease)
+    behind = Stream(server, **{"Last-Event-ID": granted["id"]})
+    assert [behind.next()["event"] for _ in range(3)] == ["opened", "granted", "released"]
+    unknown = Stream(server, **{"Last-Event-ID": "1.1.1"})
+    assert [unknown.next()["event"] for _ in range(2)] == ["opened", "gap"]
+    for each in (stream, filtered, again, behind, unknown):
+        each.connection.close()
+
+
+def test_who_does_not_read_holds_nobody_up(server, key):
+    idle = Stream(server)
+    stream = Stream(server)
+    stream.next()
+    for i in range(100):
+        server.held(f"{key}:{i}")
+    assert stream.next_of("granted", f"{key}:99")
+    idle.connection.close()
+    stream.connection.close()
+
+
+# ---- what it says of itself ----
+
+
+def test_routes_and_specification_agree(server):
+    counted = server("GET", "/metrics").body.decode()
+    routes = set(re.findall(r'requests_total\{method="([A-Z]+)",route="([^"]+)"', counted))
+    assert routes == {(method.upper(), path) for path, item in SPEC["paths"].items() for method in item if method != "parameters"}
+    assert server("GET", "/openapi.json").json == SPEC and SPEC["openapi"].startswith("3.1")
+    for path, item in SPEC["paths"].items():
+        there = [method.upper() for method in item if method != "parameters"]
+        answer = server("PUT", path.replace("{key}", "k"), b"{}")
+        assert answer.status == 405 and answer.headers["Allow"].split(", ") == there
+        for method, operation in item.items():
+            if method != "parameters":
+                known = {p["name"] for p in operation.get("parameters", []) if p.get("in") == "query"}
+                good = server(method.upper(), path.replace("{key}", "k") + "?nonsense=1", token=ADMIN)
+                assert good.status == 400 and "nonsense" in good.json["detail"]
+                for name in known - {"prefix", "owner"}:
+                    bad = server(method.upper(), f"{path}?{name}=nonsense")
+                    assert bad.status == 400 and name in bad.json["detail"]
+    assert server("HEAD", "/healthz").status == 200
+
+
+def test_metrics_are_in_prometheus_format(server):
+    names = {}
+    lines = server("GET", "/metrics").body.decode().splitlines()
+    for line in lines:
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split()
+            assert name not in names
+            names[name] = kind
+        elif not line.startswith("# HELP "):
+            found = re.fullmatch(r'([a-z_]+)(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [0-9.]+', line)
+            assert found, line
+            name = re.sub("_(bucket|sum|count)$", "", found[1]) if names.get(found[1]) is None else found[1]
+            assert name in names and (names[name] != "counter" or name.endswith("_total")), line
+    assert names["leasehold_wait_seconds"] == "histogram"
+
+
+def test_the_log_is_a_line_a_request(server, key):
+    server.acquire(key, "alice", {"Idempotency-Key": "not-to-be-logged"})
+    line = wait_until(lambda: next((line for line in server.log if urllib.parse.quote(key) in line), None))
+    entry = json.loads(line)
+    assert entry["method"] == "POST" and entry["status"] == 201 and entry["sent"] and entry["us"] > 0
+    assert entry["path"] == path_of(key) and entry["client"] == f"uid {os.getuid()}"
+    assert not any("not-to-be-logged" in line for line in server.log)
+
+
+# ---- beginning and end ----
+
+
+def test_it_ends_in_good_order(ready, key, tmp_path):
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notify.bind(str(tmp_path / "notify"))
+    server = Server(WithEnvironment(ready, {"NOTIFY_SOCKET": str(tmp_path / "notify")}), "--listen", "127.0.0.1:0")
+    assert notify.recv(100) == b"READY=1"
+    server.held(key)
+    waiting = server.wait(key, "bob", **{"Idempotency-Key": "bob"})
+    twin = server.send("POST", path_of(key), {"owner": "bob", "wait_ms": 20000}, {"Idempotency-Key": "bob"})
+    other = server.wait(key, "carol")
+    stream = Stream(server)
+    while stream.next()["event"] != "opened":
+        pass
+    time.sleep(0.1)
+    began = time.monotonic()
+    server.process.send_signal(signal.SIGTERM)
+    for connection in (waiting, twin, other):
+        answer = Answer(connection.getresponse())
+        assert answer.status == 503 and answer.json["code"] == "stopping"
+    with pytest.raises(EOFError):
+        stream.next()
+    assert server.process.wait(timeout=20) == 0 and time.monotonic() - began < 10
+    assert notify.recv(100) == b"STOPPING=1"
+    status = ready("--json", "status", key).json
+    assert status["holders"][0]["owner"] == "alice" and status["waiters"] == []
+    with pytest.raises(ConnectionRefusedError):
+        server("GET", "/healthz")
+
+
+class WithEnvironment:
+    """The program, with more in its environment."""
+
+    def __init__(self, cli, env):
+        self.cli, self.env = cli, env
+
+    def start(self, *args):
+        return self.cli.start(*args, env=self.env)
+
+
+def test_a_database_that_is_gone_is_503(offline):
+    env = {"LEASEHOLD_URI": "mongodb://127.0.0.1:1/"}
+    server = Server(WithEnvironment(offline, env), "--listen", "127.0.0.1:0", "--timeout", "300ms")
+    with ThreadPoolExecutor(40) as pool:
+        answers = list(pool.map(lambda i: server.acquire(f"k{i}"), range(40)))
+    assert {(answer.status, answer.json["code"]) for answer in answers} == {(503, "unreachable")}
+    assert answers[0].headers["Retry-After"] == "1"
+    assert server("GET", "/readyz").status == 503 and server("GET", "/healthz").status == 200
+    assert server.acquire("k", wait_ms=1000).status == 503
+    assert server("GET", "/v1/leases").status == 503
+    server.end()

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Asking for a lease. What is granted is told, or given back: a lease that nobody heard of would shut others out until its end.
+ *
+ * A lease belongs to whoever knows its id; this server keeps no handle on it and renews nothing. Only with an Idempotency-Key the id is
+ * remembered, to answer the same request again, and the database is asked then whether it still holds. */
+#include "acquire.h"
+
+#include <microhttpd.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../json.h"
+#include "../objects.h"
+#include "body.h"
+#include "metrics.h"
+#include "repeat.h"
+
+enum { MOST_TWINS = 8, IDEMPOTENCY_KEY_MAX = 255 };
+
+void acquire_free(struct ask *ask)
+{
+    free(ask);
+}
+
+static int64_t shorter(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static struct ask *read_ask(struct request *request)
+{
+    char mode[16];
+    struct ask *ask = calloc(1, sizeof *ask);
+    if (!ask) {
+        answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "memory", "out of memory");
+        return NULL;
+    }
+    ask->ttl_ms = LH_TTL_DEFAULT_MS;
+    const struct field fields[] = {
+        {"owner", ask->owner, sizeof ask->owner, NULL},
+        {"purpose", ask->purpose, sizeof ask->purpose, NULL},
+        {"mode", mode, sizeof mode, NULL},
+        {"ttl_ms", NULL, 0, &ask->ttl_ms},
+        {"wait_ms", NULL, 0, &ask->wait_ms},
+    };
+    const char *wrong = NULL;
+    bool read = body_read(request, fields, sizeof fields / sizeof fields[0]);
+    if (read && !*ask->owner)
+        wrong = "\"owner\" is missing: who is to be named to others as the holder?";
+    else if (read && *mode && strcmp(mode, "exclusive") != 0 && strcmp(mode, "shared") != 0)
+        wrong = "\"mode\" must be \"exclusive\" or \"shared\"";
+    else if (read && ask->wait_ms < 0)
+        wrong = "\"wait_ms\" must be 0 or more";
+    if (wrong)
+        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "%s", wrong);
+    if (wrong || !read) {
+        free(ask);
+        return NULL;
+    }
+    ask->server = request->server;
+    ask->client = request->client;
+    ask->began_ms = serve_now_ms();
+    ask->mode = strcmp(mode, "shared") == 0 ? LH_SHARED : LH_EXCLUSIVE;
+    ask->wait_ms = shorter(ask->wait_ms, request->server->config.max_wait_ms);
+    strcpy(ask->key, request->key);
+    return ask;
+}
+
+/* ---- what came of it ---- */
+
+static void answer_granted(struct request *request, const lh_lease *lease, const char *owner)
+{
+    bson_t json;
+    object_lease(&json, "granted", lease, owner);
+    answer_json(request, MHD_HTTP_CREATED, &json);
+}
+
+static void answer_busy(struct request *request, const lh_record *record, const lh_error *error)
+{
+    bson_t json;
+    problem_init(&json, MHD_HTTP_LOCKED, "busy", "busy", error->message);
+    object_append_busy(&json, request->key, record);
+    int64_t retry_ms = record ? record->retry_after_ms : 0;
+    answer_problem(request, MHD_HTTP_LOCKED, &json, retry_ms > 0 ? retry_ms : 1000);
+}
+
+static void answer_refused(struct request *request, int code, const lh_record *busy, const lh_error *error)
+{
+    if (code == LH_BUSY)
+        answer_busy(request, busy, error);
+    else if (code == LH_LOST) /* the grant's own answer came too late to be believed: it may be asked again */
+        answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "lost", "%s", error->message);
+    else
+        answer_outcome(request, error);
+}
+
+/* What a release by somebody else granted lasts only until it is claimed. */
+static int claim(lh_lease *lease, int64_t ttl_ms, lh_error *error)
+{
+    if (lh_lease_remaining_ms(lease) > ttl_ms / 10 * 9)
+        return LH_OK;
+    return lh_lease_renew(lease, 0, NULL, error);
+}
+
+/* Whoever wants to hear of it; the Idempotency-Key's entry becomes what they are told. */
+static struct request *take_requests(struct ask *ask, int code, const lh_lease *lease)
+{
+    waits_lock(ask->server->waits);
+    struct request *requests = ask->requests;
+    struct repeat *repeat = ask->repeat;
+    ask->requests = NULL;
+    if (repeat && code == LH_OK && requests) {
+        repeat->ask = NULL;
+        repeat->ttl_ms = ask->ttl_ms;
+        strcpy(repeat->lease_id, lh_lease_id(lease));
+        strcpy(repeat->owner, ask->owner);
+    } else if (repeat) {
+        repeats_forget(ask->server->repeats, repeat);
+    }
+    waits_unlock(ask->server->waits);
+    return requests;
+}
+
+static void settle(struct ask *ask, int code, lh_lease *lease, lh_record *busy, lh_error *error)
+{
+    struct server *server = ask->server;
+    if (code == LH_OK && ask->wait_ms > 0)
+        code = claim(lease, ask->ttl_ms, error);
+    metrics_acquired(server->metrics, code, ask->wait_ms > 0 ? serve_now_ms() - ask->began_ms : -1);
+    struct request *requests = take_requests(ask, code, lease);
+    if (lease && (code != LH_OK || !requests))
+        (void)lh_lease_release(lease, NULL); /* it ends with its ttl else */
+    while (requests) {
+        struct request *request = requests;
+        requests = request->next;
+        if (code == LH_OK && !ask->repeat)
+            strcpy(request->lease_id, lh_lease_id(lease));
+        if (code == LH_OK)
+            answer_granted(request, lease, ask->owner);
+        else
+            answer_refused(request, code, busy, error);
+    }
+    lh_lease_free(lease);
+    lh_record_free(busy);
+    if (ask->wait_ms > 0)
+        waits_leave(server->waits, &ask->client);
+    acquire_free(ask);
+}
+
+static void finish(struct ask *ask)
+{
+    lh_lease *lease = NULL;
+    lh_record *busy = NULL;
+    lh_error error;
+    int code = lh_waiting_finish(ask->waiting, &lease, &busy, &error);
+    settle(ask, code, lease, busy, &error);
+}
+
+static void do_finish(struct job *job)
+{
+    finish(JOB_OWNER(job, struct ask));
+}
+
+void acquire_settled(struct ask *ask)
+{
+    ask->job.run = do_finish;
+    work_push_always(ask->server->work, &ask->job);
+}
+
+static void do_leave(struct job *job)
+{
+    struct ask *ask = JOB_OWNER(job, struct ask);
+    (void)lh_waiting_cancel(ask->waiting, NULL); /* what could not be sent is sent again in the background */
+    metrics_acquired(ask->server->metrics, LH_CANCELLED, serve_now_ms() - ask->began_ms);
+    waits_leave(ask->server->waits, &ask->client);
+    acquire_free(ask);
+}
+
+void acquire_deserted(struct ask *ask)
+{
+    if (ask->repeat)
+        repeats_forget(ask->server->repeats, ask->repeat);
+    ask->job.run = do_leave;
+    work_push_always(ask->server->work, &ask->job);
+}
+
+/* ---- asking ---- */
+
+static void run(struct ask *ask)
+{
+    lh_lease *lease = NULL;
+    lh_record *busy = NULL;
+    lh_error error;
+    lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
+    options.by_hand = true;
+    options.ttl_ms = ask->ttl_ms;
+    options.wait_ms = ask->wait_ms;
+    options.mode = ask->mode;
+    options.owner = ask->owner;
+    options.purpose = *ask->purpose ? ask->purpose : NULL;
+    if (ask->wait_ms == 0) {
+        int code = lh_acquire(ask->server->store, ask->key, &options, &lease, &busy, &error);
+        settle(ask, code, lease, busy, &error);
+        return;
+    }
+    int code = lh_acquire_start(ask->server->store, ask->key, &options, &ask->waiting, &error);
+    if (code != LH_OK) {
+        settle(ask, code, NULL, NULL, &error);
+        return;
+    }
+    struct pollfd settled = {.fd = lh_waiting_fd(ask->waiting), .events = POLLIN};
+    if (poll(&settled, 1, 0) == 1) { /* the key was free */
+        finish(ask);
+    } else if (!waits_add(ask->server->waits, ask)) {
+        (void)lh_waiting_cancel(ask->waiting, NULL);
+        settle(ask, LH_CLOSED, NULL, NULL, &(lh_error){.code = LH_CLOSED, .message = "the server has no room to wait"});
+    }
+}
+
+/* The grant that this Idempotency-Key got, if it still holds: asked of the database, which also makes it last its ttl again. */
+static void answer_again(struct request *request, const struct repeat *repeat)
+{
+    lh_lease *lease = NULL;
+    lh_error error;
+    int code = lh_lease_attach(request->server->store, request->key, repeat->lease_id, &lease, &error);
+    if (code == LH_OK)
+        code = lh_lease_renew(lease, repeat->ttl_ms, NULL, &error);
+    if (code == LH_OK)
+        answer_granted(request, lease, repeat->owner);
+    else if (code == LH_LOST)
+        answer_failure(request, MHD_HTTP_GONE, "lost",
+                       "the lease that this Idempotency-Key was granted has ended: ask with a new one");
+    else
+        answer_outcome(request, &error);
+    lh_lease_free(lease);
+}
+
+static unsigned count_twins(const struct ask *ask)
+{
+    unsigned n = 0;
+    for (const struct request *request = ask->requests; request; request = request->next)
+        n++;
+    return n;
+}
+
+enum { ASK_FIRST, ASK_JOINED, ASK_AGAIN, ASK_REFUSED };
+
+/* What an earlier request with the same Idempotency-Key means for this one. *ret_repeat: a copy, for ASK_AGAIN. */
+static int look_back(struct ask *ask, struct request *request, const char *name, struct repeat *ret_repeat)
+{
+    struct server *server = ask->server;
+    int what = ASK_FIRST;
+    const char *refused = NULL;
+    unsigned status = MHD_HTTP_TOO_MANY_REQUESTS;
+    waits_lock(server->waits);
+    struct repeat *repeat = repeats_enter(server->repeats, request, name);
+    if (!repeat) {
+        refused = "too many Idempotency-Keys are in use";
+        status = MHD_HTTP_SERVICE_UNAVAILABLE;
+    } else if (!repeats_same(repeat, request)) {
+        refused = "this Idempotency-Key was used for another body: use a new one";
+        status = MHD_HTTP_UNPROCESSABLE_CONTENT;
+    } else if (repeat->ask && count_twins(repeat->ask) >= MOST_TWINS) {
+        refused = "too many requests with this Idempotency-Key are open";
+    } else if (repeat->ask) {
+        waits_join(server->waits, repeat->ask, request);
+        what = ASK_JOINED;
+    } else if (*repeat->lease_id) {
+        *ret_repeat = *repeat;
+        what = ASK_AGAIN;
+    } else {
+        repeat->ask = ask;
+        ask->repeat = repeat;
+        waits_join(server->waits, ask, request);
+    }
+    waits_unlock(server->waits);
+    if (!refused)
+        return what;
+    answer_failure(request, status, "idempotency_key", "%s", refused);
+    return ASK_REFUSED;
+}
+
+static bool is_name(struct request *request, const char *name)
+{
+    size_t len = strlen(name);
+    bool good = len > 0 && len <= IDEMPOTENCY_KEY_MAX;
+    for (size_t i = 0; i < len; i++)
+        good = good && name[i] >= ' ' && name[i] <= '~';
+    if (!good)
+        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
+                       "Idempotency-Key must be 1 to %d printable ASCII characters", IDEMPOTENCY_KEY_MAX);
+    return good;
+}
+
+void acquire_post(struct request *request)
+{
+    struct repeat repeat;
+    const char *name = request_header(request, "Idempotency-Key");
+    if (name && !is_name(request, name))
+        return;
+    struct ask *ask = read_ask(request);
+    if (!ask)
+        return;
+    struct server *server = ask->server;
+    if (ask->wait_ms > 0 && !waits_enter(server->waits, request)) {
+        acquire_free(ask);
+        return;
+    }
+    int what = ASK_FIRST;
+    if (name) {
+        what = look_back(ask, request, name, &repeat);
+    } else {
+        waits_lock(server->waits);
+        waits_join(server->waits, ask, request);
+        waits_unlock(server->waits);
+    }
+    if (what == ASK_FIRST) {
+        run(ask);
+        return;
+    }
+    if (what == ASK_AGAIN)
+        answer_again(request, &repeat);
+    if (ask->wait_ms > 0)
+        waits_leave(server->waits, &ask->client);
+    acquire_free(ask);
+}

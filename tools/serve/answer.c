@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Answers: JSON, problems (RFC 9457), and the headers that all of them have. */
+#include <inttypes.h>
+#include <microhttpd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../json.h"
+#include "request.h"
+#include "routes.h"
+
+/* Nothing of ours is to be kept, framed, guessed at, or run from elsewhere. */
+static const struct {
+    const char *name, *value;
+} common[] = {
+    {"Cache-Control", "no-store"},
+    {"X-Content-Type-Options", "nosniff"},
+    {"X-Frame-Options", "DENY"},
+    {"Referrer-Policy", "no-referrer"},
+    {"Cross-Origin-Resource-Policy", "same-origin"},
+    {"Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+                                "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
+};
+
+static void give(struct request *request, unsigned status, const char *type, struct MHD_Response *response)
+{
+    if (response && type)
+        (void)MHD_add_response_header(response, "Content-Type", type);
+    for (size_t i = 0; response && i < sizeof common / sizeof common[0]; i++)
+        (void)MHD_add_response_header(response, common[i].name, common[i].value);
+    request->status = status;
+    request->response = response; /* NULL: the connection is closed */
+    if (request->suspended) {
+        request->suspended = false;
+        MHD_resume_connection(request->connection);
+    }
+}
+
+void answer_text(struct request *request, unsigned status, const char *type, char *text, size_t len)
+{
+    struct MHD_Response *response = text ? MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE) : NULL;
+    if (!response)
+        free(text);
+    give(request, status, type, response);
+}
+
+void answer_static(struct request *request, const char *type, const void *bytes, size_t len)
+{
+    /* Persistent memory is only read: the interface has no const. */
+    union {
+        const void *in;
+        void *out;
+    } memory = {.in = bytes};
+    give(request, MHD_HTTP_OK, type, MHD_create_response_from_buffer(len, memory.out, MHD_RESPMEM_PERSISTENT));
+}
+
+void answer_stream(struct request *request, struct MHD_Response *response)
+{
+    give(request, MHD_HTTP_OK, "text/event-stream", response);
+}
+
+static struct MHD_Response *response_of(bson_t *json)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *to = open_memstream(&text, &len);
+    if (!to) {
+        bson_destroy(json);
+        return NULL;
+    }
+    json_write(to, json);
+    fputc('\n', to);
+    struct MHD_Response *response =
+        fclose(to) == 0 ? MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE) : NULL;
+    if (!response)
+        free(text);
+    return response;
+}
+
+void answer_json(struct request *request, unsigned status, bson_t *json)
+{
+    struct MHD_Response *response = response_of(json);
+    if (response && status == MHD_HTTP_CREATED)
+        (void)MHD_add_response_header(response, "Location", request->path);
+    give(request, status, "application/json", response);
+}
+
+static const char *title_of(unsigned status)
+{
+    switch (status) {
+    case MHD_HTTP_LOCKED:
+        return "Locked";
+    case MHD_HTTP_CONTENT_TOO_LARGE:
+        return "Content Too Large";
+    default:
+        return MHD_get_reason_phrase_for(status);
+    }
+}
+
+void problem_init(bson_t *json, unsigned status, const char *code, const char *outcome, const char *detail)
+{
+    char type[64];
+    (void)snprintf(type, sizeof type, "urn:leasehold:problem:%s", code);
+    bson_init(json);
+    json_text(json, "type", type);
+    json_text(json, "title", title_of(status));
+    json_number(json, "status", status);
+    json_text(json, "detail", detail);
+    json_number(json, "v", 1);
+    json_text(json, "outcome", outcome);
+    json_text(json, "code", code);
+}
+
+void answer_problem(struct request *request, unsigned status, bson_t *json, int64_t retry_ms)
+{
+    struct MHD_Response *response = response_of(json);
+    if (response && retry_ms > 0) {
+        char seconds[24];
+        (void)snprintf(seconds, sizeof seconds, "%" PRId64, (retry_ms + 999) / 1000);
+        (void)MHD_add_response_header(response, "Retry-After", seconds);
+    }
+    if (response && status == MHD_HTTP_UNAUTHORIZED)
+        (void)MHD_add_response_header(response, "WWW-Authenticate", "Bearer realm=\"leasehold\"");
+    if (response && status == MHD_HTTP_METHOD_NOT_ALLOWED) {
+        char allow[64];
+        routes_allow(request->path, allow);
+        (void)MHD_add_response_header(response, "Allow", allow);
+    }
+    give(request, status, "application/problem+json", response);
+}
+
+/* Where the server is short of something that comes back. */
+static int64_t retry_of(unsigned status)
+{
+    bool soon = status == MHD_HTTP_SERVICE_UNAVAILABLE || status == MHD_HTTP_GATEWAY_TIMEOUT ||
+                status == MHD_HTTP_TOO_MANY_REQUESTS;
+    return soon ? 1000 : 0;
+}
+
+void answer_failure(struct request *request, unsigned status, const char *code, const char *format, ...)
+{
+    char detail[512];
+    bson_t json;
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(detail, sizeof detail, format, args);
+    va_end(args);
+    problem_init(&json, status, code, "error", detail);
+    answer_problem(request, status, &json, retry_of(status));
+}
+
+unsigned problem_status(int outcome)
+{
+    switch (outcome) {
+    case LH_BUSY:
+        return MHD_HTTP_LOCKED;
+    case LH_LOST:
+        return MHD_HTTP_GONE;
+    case LH_INVALID:
+        return MHD_HTTP_BAD_REQUEST;
+    case LH_DATA: /* held, until an operator breaks it */
+        return MHD_HTTP_CONFLICT;
+    case LH_UNKNOWN:
+        return MHD_HTTP_GATEWAY_TIMEOUT;
+    case LH_SERVER:
+        return MHD_HTTP_BAD_GATEWAY;
+    case LH_UNREACHABLE:
+    case LH_DENIED: /* this server's own user, not the client's */
+    case LH_CONFIG:
+    case LH_MEMORY:
+    case LH_CANCELLED:
+    case LH_CLOSED:
+        return MHD_HTTP_SERVICE_UNAVAILABLE;
+    default:
+        return MHD_HTTP_INTERNAL_SERVER_ERROR;
+    }
+}
+
+void answer_outcome(struct request *request, const lh_error *error)
+{
+    answer_failure(request, problem_status(error->code), lh_outcome_word(error->code), "%s",
+                   *error->message ? error->message : lh_outcome_sentence(error->code));
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Who may do what: bearer tokens from files. */
+#ifndef SERVE_AUTH_H
+#define SERVE_AUTH_H
+
+#include <leasehold/leasehold.h>
+#include <stdbool.h>
+
+struct auth;
+
+/* What a caller may do, each including the one before. */
+enum may { MAY_LOOK_IN, MAY_CALL, MAY_BREAK };
+
+/* Reads the files; NULL: there is none. LH_OK, or LH_CONFIG: a file cannot be read, or holds what is no token. */
+int auth_new(const char *token_file, const char *admin_token_file, struct auth **ret_auth, lh_error *error);
+/* Reads them again. On failure what was there stays. */
+int auth_reload(struct auth *auth, lh_error *error);
+void auth_free(struct auth *auth);
+
+/* Is there a token file? Without one whoever reaches the server may call. */
+bool auth_needs_token(const struct auth *auth);
+
+/* What the bearer of this Authorization header (NULL: none was sent) may do. *ret_number: which of the tokens it was, to tell clients
+ * apart; 0 for none. */
+enum may auth_check(struct auth *auth, const char *authorization, unsigned *ret_number);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * JSON is parsed by libbson. What that is generous about (a field twice, something behind the object, NULs) is not. */
+#include "body.h"
+
+#include <microhttpd.h>
+#include <string.h>
+
+enum { MOST_FIELDS = 8 };
+
+static bool fail(struct request *request, const char *name, const char *what)
+{
+    answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "\"%.64s\" %s", name, what);
+    return false;
+}
+
+static bool take_text(struct request *request, const struct field *field, const bson_iter_t *at)
+{
+    uint32_t len;
+    if (!BSON_ITER_HOLDS_UTF8(at))
+        return fail(request, field->name, "must be a string");
+    const char *text = bson_iter_utf8(at, &len);
+    if (len >= field->size)
+        return fail(request, field->name, "is too long: see maxLength in /openapi.json (bytes of UTF-8)");
+    if (strlen(text) != len || !bson_utf8_validate(text, len, false))
+        return fail(request, field->name, "must be UTF-8 without a NUL");
+    memcpy(field->text, text, len + 1);
+    return true;
+}
+
+/* 3e4 and 30000.0 are whole numbers too. */
+static bool take_number(struct request *request, const struct field *field, const bson_iter_t *at)
+{
+    if (BSON_ITER_HOLDS_INT32(at) || BSON_ITER_HOLDS_INT64(at)) {
+        *field->number = bson_iter_as_int64(at);
+        return true;
+    }
+    double number = BSON_ITER_HOLDS_DOUBLE(at) ? bson_iter_double(at) : 0.5;
+    if (!(number > -9e15 && number < 9e15) || number != (double)(int64_t)number)
+        return fail(request, field->name, "must be a whole number");
+    *field->number = (int64_t)number;
+    return true;
+}
+
+static bool take(struct request *request, const struct field *fields, size_t n, bool *given, const bson_iter_t *at)
+{
+    const char *name = bson_iter_key(at);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(fields[i].name, name) != 0)
+            continue;
+        if (given[i])
+            return fail(request, name, "is there twice");
+        given[i] = true;
+        return fields[i].text ? take_text(request, &fields[i], at) : take_number(request, &fields[i], at);
+    }
+    return fail(request, bson_utf8_validate(name, strlen(name), false) ? name : "?", "is no field of this body");
+}
+
+/* NULL: it is no JSON object, and nothing else behind it. */
+static bson_t *parse(const struct request *request)
+{
+    bson_error_t why;
+    bool more = false;
+    bson_t *first = bson_new(), second = BSON_INITIALIZER;
+    const char *start = request->body + strspn(request->body, " \t\r\n");
+    bson_json_reader_t *reader = bson_json_data_reader_new(true, MOST_BODY + 1);
+    bson_json_data_reader_ingest(reader, (const uint8_t *)request->body, request->body_len);
+    bool good = *start == '{' && bson_json_reader_read(reader, first, &why) == 1;
+    if (good)
+        more = bson_json_reader_read(reader, &second, &why) != 0;
+    bson_json_reader_destroy(reader);
+    bson_destroy(&second);
+    if (good && !more && strlen(request->body) == request->body_len)
+        return first;
+    bson_destroy(first);
+    return NULL;
+}
+
+bool body_read(struct request *request, const struct field *fields, size_t n_fields)
+{
+    bool given[MOST_FIELDS] = {false}, good = true;
+    bson_iter_t at;
+    for (size_t i = 0; i < n_fields; i++) {
+        if (fields[i].text)
+            fields[i].text[0] = '\0';
+    }
+    if (request->body_len == 0)
+        return true;
+    bson_t *json = parse(request);
+    if (!json) {
+        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "the body must be one JSON object");
+        return false;
+    }
+    (void)bson_iter_init(&at, json);
+    while (good && bson_iter_next(&at))
+        good = take(request, fields, n_fields, given, &at);
+    bson_destroy(json);
+    return good;
+}

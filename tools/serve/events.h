@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * GET /v1/events: what happens to keys, as server-sent events. */
+#ifndef SERVE_EVENTS_H
+#define SERVE_EVENTS_H
+
+#include "request.h"
+
+struct events;
+
+/* Watching begins with the first subscriber, and goes on from then on. */
+int events_new(struct server *server, struct events **ret_events, lh_error *error);
+void events_get(struct request *request);
+/* A comment for those that have heard nothing for long: it shows both ends that the other is there. */
+void events_beat(struct events *events);
+unsigned events_subscribers(struct events *events);
+/* Ends all streams, and watching. */
+void events_stop(struct events *events);
+void events_free(struct events *events);
+
+#endif

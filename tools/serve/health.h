@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Is it alive, is it ready? For who looks after processes. */
+#ifndef SERVE_HEALTH_H
+#define SERVE_HEALTH_H
+
+#include "request.h"
+
+void health_alive(struct request *request);
+void health_ready(struct request *request);
+/* Tells systemd ($NOTIFY_SOCKET), if it wants to know: "READY=1". */
+void health_notify(const char *state);
+
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * libmicrohttpd, wrapped: one thread with epoll reads requests, hands them to routes.c, and sends what came of them. */
+#include "http.h"
+
+#include <microhttpd.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "leases.h"
+#include "listen.h"
+#include "log.h"
+#include "metrics.h"
+#include "routes.h"
+
+enum { MEMORY_PER_CONNECTION = 32 * 1024, MOST_SWALLOWED = 1024 * 1024 };
+
+struct http {
+    struct server *server;
+    struct MHD_Daemon *daemon;
+    atomic_uint open; /* requests */
+};
+
+/* The first that is heard of a request: its line. Paths stay encoded, see keep_encoded(). */
+static void *on_line(void *arg, const char *uri, struct MHD_Connection *connection)
+{
+    struct http *http = arg;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct request *request = calloc(1, sizeof *request);
+    if (!request)
+        return NULL;
+    request->server = http->server;
+    request->connection = connection;
+    request->fd = info ? info->connect_fd : -1;
+    request->began_us = serve_now_us();
+    request->uri_len = strlen(uri);
+    request->path = strndup(uri, strcspn(uri, "?"));
+    listen_name_client(request->fd, request->client.address);
+    atomic_fetch_add(&http->open, 1);
+    return request;
+}
+
+static size_t keep_encoded(void *arg, struct MHD_Connection *connection, char *text)
+{
+    (void)arg, (void)connection;
+    return strlen(text);
+}
+
+static enum MHD_Result send_answer(struct request *request)
+{
+    if (*request->lease_id &&
+        request_gone(request)) { /* nobody would hear of the grant: http.c's on_completed() releases it */
+        MHD_destroy_response(request->response);
+        request->response = NULL;
+        request->status = 0;
+    }
+    if (!request->response)
+        return MHD_NO;
+    enum MHD_Result queued = MHD_queue_response(request->connection, request->status, request->response);
+    MHD_destroy_response(request->response); /* libmicrohttpd has its own reference */
+    request->response = NULL;
+    return queued;
+}
+
+/* A request that was answered by its head: its body is read nevertheless, if it is not too long, because who is still sending
+ * may find the connection closed, and not look for an answer. Who expects to be told does not send it. */
+static bool reads_on(const struct request *request)
+{
+    const char *length = request_header(request, "Content-Length");
+    return !request_header(request, "Expect") && (!length || strtoull(length, NULL, 10) <= MOST_SWALLOWED);
+}
+
+/* A part of the body. What is too much is read up to a bound, so that the answer arrives. */
+static enum MHD_Result take(struct request *request, const char *data, size_t len)
+{
+    request->body_len += len;
+    if (request->body_len > MOST_BODY || request->status) {
+        request->too_large = true;
+        return request->body_len > MOST_SWALLOWED ? MHD_NO : MHD_YES;
+    }
+    if (!request->body)
+        request->body = malloc(MOST_BODY + 1);
+    if (!request->body)
+        return MHD_NO;
+    memcpy(request->body + request->body_len - len, data, len);
+    request->body[request->body_len] = '\0';
+    return MHD_YES;
+}
+
+static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
+                                 const char *version, const char *data, size_t *data_len, void **context)
+{
+    struct request *request = *context;
+    (void)arg, (void)connection, (void)version;
+    if (!request || !request->path)
+        return MHD_NO; /* out of memory */
+    if (!request->presented) {
+        request->presented = true;
+        (void)snprintf(request->method, sizeof request->method, "%s", method);
+        return routes_admit(request, url) || reads_on(request) ? MHD_YES : send_answer(request);
+    }
+    if (*data_len) {
+        size_t len = *data_len;
+        *data_len = 0;
+        return take(request, data, len);
+    }
+    if (!request->begun) {
+        request->begun = true;
+        if (request->status)
+            return send_answer(request); /* by its head */
+        if (request->too_large)
+            answer_failure(request, MHD_HTTP_CONTENT_TOO_LARGE, "body", "the body has more than %d bytes", MOST_BODY);
+        else
+            routes_run(request);
+        if (request->handed)
+            return MHD_YES; /* it is suspended, and comes here again */
+    }
+    return send_answer(request);
+}
+
+static void on_completed(void *arg, struct MHD_Connection *connection, void **context,
+                         enum MHD_RequestTerminationCode end)
+{
+    struct http *http = arg;
+    struct request *request = *context;
+    (void)connection;
+    if (!request)
+        return;
+    bool sent = end == MHD_REQUEST_TERMINATED_COMPLETED_OK && request->status != 0;
+    if (*request->lease_id && !sent)
+        leases_give_back(http->server, request->key, request->lease_id);
+    if (request->presented) {
+        metrics_request(http->server->metrics, request);
+        log_request(request, sent);
+    }
+    if (request->response)
+        MHD_destroy_response(request->response);
+    if (request->body)
+        explicit_bzero(request->body, MOST_BODY);
+    free(request->body);
+    free(request->path);
+    free(request);
+    *context = NULL;
+    atomic_fetch_sub(&http->open, 1);
+}
+
+static void on_message(void *arg, const char *format, va_list args)
+{
+    struct http *http = arg;
+    char line[256];
+    if (!http->server->out->verbose)
+        return;
+    (void)vsnprintf(line, sizeof line, format, args);
+    line[strcspn(line, "\n")] = '\0';
+    log_note(http->server, "libmicrohttpd: %s", line);
+}
+
+/* A connection that waits needs two descriptors. */
+static void allow_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+int http_start(struct server *server, struct http **ret_http, lh_error *error)
+{
+    struct http *http = calloc(1, sizeof *http);
+    if (!http)
+        return out_fail(error, LH_MEMORY, "out of memory");
+    http->server = server;
+    allow_descriptors();
+    http->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0,
+                         NULL, NULL, on_access, http, MHD_OPTION_EXTERNAL_LOGGER, on_message, http,
+                         MHD_OPTION_LISTEN_SOCKET, listen_fd(server->listener), MHD_OPTION_URI_LOG_CALLBACK, on_line,
+                         http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_UNESCAPE_CALLBACK,
+                         keep_encoded, http, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)MOST_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                         (size_t)MEMORY_PER_CONNECTION, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+    if (!http->daemon) {
+        free(http);
+        return out_fail(error, LH_CONFIG, "the HTTP server could not be started on %s", server->config.listen);
+    }
+    *ret_http = http;
+    return LH_OK;
+}
+
+void http_quiesce(struct http *http)
+{
+    MHD_socket fd = MHD_quiesce_daemon(http->daemon);
+    (void)fd; /* the listener closes it */
+}
+
+bool http_drain(struct http *http, int64_t patience_ms)
+{
+    int64_t until = serve_now_ms() + patience_ms;
+    while (atomic_load(&http->open) > 0 && serve_now_ms() < until)
+        (void)usleep(5000);
+    return atomic_load(&http->open) == 0;
+}
+
+void http_stop(struct http *http)
+{
+    if (!http)
+        return;
+    MHD_stop_daemon(http->daemon);
+    free(http);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A Unix socket belongs to the user who serves (mode 0600): its folder and mode say who may call. An address other than
+ * loopback is not listened on without tokens: whoever reaches the port could take every lease. */
+#include "listen.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../out.h"
+
+enum { BACKLOG = 1024, NAME_SIZE = 256 };
+
+struct listener {
+    int fd;
+    bool by_address;
+    char path[sizeof((struct sockaddr_un *)0)->sun_path]; /* of a Unix socket */
+    char name[NAME_SIZE];
+};
+
+/* A socket that nobody listens on was left behind by a server that was killed. */
+static int make_room(const struct sockaddr_un *address, lh_error *error)
+{
+    struct stat there;
+    if (lstat(address->sun_path, &there) != 0)
+        return LH_OK;
+    if (!S_ISSOCK(there.st_mode))
+        return out_fail(error, LH_CONFIG, "%s is there already, and is no socket", address->sun_path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool alive = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) == 0;
+    if (fd >= 0)
+        (void)close(fd);
+    if (alive)
+        return out_fail(error, LH_CONFIG, "another server listens on %s", address->sun_path);
+    (void)unlink(address->sun_path);
+    return LH_OK;
+}
+
+static int open_unix(struct listener *listener, const char *path, lh_error *error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (!*path || strlen(path) >= sizeof address.sun_path)
+        return out_fail(error, LH_INVALID, "--listen unix:PATH: a path of 1 to %zu bytes", sizeof address.sun_path - 1);
+    strcpy(address.sun_path, path);
+    int code = make_room(&address, error);
+    if (code != LH_OK)
+        return code;
+    mode_t before = umask(0177);
+    listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool bound = listener->fd >= 0 && bind(listener->fd, (struct sockaddr *)&address, sizeof address) == 0;
+    int why = errno;
+    (void)umask(before);
+    if (!bound || listen(listener->fd, BACKLOG) != 0)
+        return out_fail(error, LH_CONFIG, "cannot listen on unix:%s: %s", path, strerror(bound ? errno : why));
+    strcpy(listener->path, path);
+    (void)snprintf(listener->name, sizeof listener->name, "unix:%s", path);
+    return LH_OK;
+}
+
+static bool is_loopback(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET) {
+        struct sockaddr_in in;
+        memcpy(&in, address, sizeof in);
+        return ntohl(in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    }
+    struct sockaddr_in6 in6;
+    memcpy(&in6, address, sizeof in6);
+    return IN6_IS_ADDR_LOOPBACK(&in6.sin6_addr);
+}
+
+static int name_it(struct listener *listener, lh_error *error)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof address;
+    char host[64], port[16];
+    if (getsockname(listener->fd, (struct sockaddr *)&address, &len) != 0 ||
+        getnameinfo((struct sockaddr *)&address, len, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return out_fail(error, LH_CONFIG, "the address listened on cannot be told");
+    bool v6 = address.ss_family == AF_INET6;
+    (void)snprintf(listener->name, sizeof listener->name, "http://%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "", port);
+    return LH_OK;
+}
+
+static int open_address(struct listener *listener, const char *text, const struct addrinfo *address, bool with_tokens,
+                        lh_error *error)
+{
+    int yes = 1;
+    if (!with_tokens && !is_loopback(address->ai_addr))
+        return out_fail(error, LH_CONFIG, "%s can be reached from elsewhere: give --token-file, or listen on 127.0.0.1",
+                        text);
+    listener->by_address = true;
+    listener->fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (listener->fd >= 0)
+        (void)setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    if (listener->fd < 0 || bind(listener->fd, address->ai_addr, address->ai_addrlen) != 0 ||
+        listen(listener->fd, BACKLOG) != 0)
+        return out_fail(error, LH_CONFIG, "cannot listen on %s: %s", text, strerror(errno));
+    return name_it(listener, error);
+}
+
+static int resolve(struct listener *listener, const char *text, bool with_tokens, lh_error *error)
+{
+    char host[NAME_SIZE];
+    const char *colon = strrchr(text, ':');
+    size_t len = colon ? (size_t)(colon - text) : 0;
+    if (!colon || len == 0 || len >= sizeof host || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1))
+        return out_fail(error, LH_INVALID, "--listen takes unix:PATH or HOST:PORT, like 127.0.0.1:8080");
+    memcpy(host, text, len);
+    host[len] = '\0';
+    char *bare = host;
+    if (host[0] == '[' && host[len - 1] == ']') {
+        host[len - 1] = '\0';
+        bare++;
+    }
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found;
+    int wrong = getaddrinfo(bare, colon + 1, &hints, &found);
+    if (wrong != 0)
+        return out_fail(error, LH_CONFIG, "--listen %s: %s", text, gai_strerror(wrong));
+    int code = open_address(listener, text, found, with_tokens, error);
+    freeaddrinfo(found);
+    return code;
+}
+
+int listen_open(const char *address, bool with_tokens, struct listener **ret_listener, lh_error *error)
+{
+    const char *folder = getenv("XDG_RUNTIME_DIR");
+    char path[NAME_SIZE];
+    struct listener *listener = calloc(1, sizeof *listener);
+    if (!listener)
+        return out_fail(error, LH_MEMORY, "out of memory");
+    listener->fd = -1;
+    int code;
+    if (address && strncmp(address, "unix:", 5) == 0) {
+        code = open_unix(listener, address + 5, error);
+    } else if (address) {
+        code = resolve(listener, address, with_tokens, error);
+    } else if (folder && *folder && snprintf(path, sizeof path, "%s/leasehold.sock", folder) < NAME_SIZE) {
+        code = open_unix(listener, path, error);
+    } else {
+        code = out_fail(error, LH_INVALID,
+                        "where to listen? --listen unix:PATH or HOST:PORT (XDG_RUNTIME_DIR, where the default would "
+                        "be, is not set)");
+    }
+    if (code == LH_OK)
+        *ret_listener = listener;
+    else
+        listen_close(listener);
+    return code;
+}
+
+int listen_fd(const struct listener *listener)
+{
+    return listener->fd;
+}
+
+const char *listen_name(const struct listener *listener)
+{
+    return listener->name;
+}
+
+bool listen_by_address(const struct listener *listener)
+{
+    return listener->by_address;
+}
+
+void listen_close(struct listener *listener)
+{
+    if (!listener)
+        return;
+    if (listener->fd >= 0)
+        (void)close(listener->fd);
+    if (*listener->path)
+        (void)unlink(listener->path);
+    free(listener);
+}
+
+bool listen_is_loopback_name(const char *host)
+{
+    static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        size_t len = strlen(names[i]);
+        if (strncasecmp(host, names[i], len) == 0 && (host[len] == '\0' || host[len] == ':'))
+            return true;
+    }
+    return false;
+}
+
+void listen_name_client(int fd, char name[64])
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof address;
+    struct ucred user;
+    socklen_t user_len = sizeof user;
+    (void)snprintf(name, 64, "?");
+    if (getpeername(fd, (struct sockaddr *)&address, &len) != 0)
+        return;
+    if (address.ss_family != AF_UNIX)
+        (void)getnameinfo((struct sockaddr *)&address, len, name, 64, NULL, 0, NI_NUMERICHOST);
+    else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &user, &user_len) == 0)
+        (void)snprintf(name, 64, "uid %u", (unsigned)user.uid);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a request says, read from libmicrohttpd. */
+#include "request.h"
+
+#include <microhttpd.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "uri.h"
+
+const char *request_header(const struct request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+const char *request_argument(const struct request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+static enum MHD_Result add_size(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    size_t *size = arg;
+    (void)kind;
+    *size += strlen(name) + (value ? strlen(value) : 0) + 4; /* ": " and the line's end */
+    return MHD_YES;
+}
+
+size_t request_head_size(const struct request *request)
+{
+    size_t size = 0;
+    (void)MHD_get_connection_values(request->connection, MHD_HEADER_KIND, add_size, &size);
+    return size;
+}
+
+struct search {
+    const char *const *known;
+    char *unknown;
+};
+
+static enum MHD_Result is_known(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    const struct search *search = arg;
+    (void)kind, (void)value;
+    for (const char *const *known = search->known; known && *known; known++) {
+        if (strcmp(*known, name) == 0)
+            return MHD_YES;
+    }
+    (void)snprintf(search->unknown, 64, "%s", name);
+    return MHD_NO;
+}
+
+bool request_knows_arguments(const struct request *request, const char *const *known, char unknown[64])
+{
+    struct search search = {known, unknown};
+    unknown[0] = '\0';
+    int all = MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, NULL, NULL);
+    return MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, is_known, &search) == all && !*unknown;
+}
+
+bool request_decode(struct request *request, const char *name, char *out, size_t size, bool *ret_given)
+{
+    const char *raw = request_argument(request, name);
+    *ret_given = raw != NULL;
+    if (!raw || (uri_decode(raw, strlen(raw), out, size) && bson_utf8_validate(out, strlen(out), false)))
+        return true;
+    answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "%s must be percent-encoded UTF-8 of at most %zu bytes",
+                   name, size - 1);
+    return false;
+}
+
+void request_suspend(struct request *request)
+{
+    request->handed = true;
+    request->suspended = true;
+    MHD_suspend_connection(request->connection);
+}
+
+bool request_gone(const struct request *request)
+{
+    struct pollfd poller = {.fd = request->fd, .events = POLLRDHUP};
+    return poll(&poller, 1, 0) == 1 && (poller.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A request, from its first line until its answer is sent, and how it is answered. */
+#ifndef SERVE_REQUEST_H
+#define SERVE_REQUEST_H
+
+#include <bson/bson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "auth.h"
+#include "serve.h"
+#include "work.h"
+
+struct ask;
+struct route;
+
+/* Who asks, as far as it can be told: the token, and the address or the user behind the socket. */
+struct client {
+    unsigned token;
+    char address[64];
+};
+
+struct request {
+    struct server *server;
+    struct MHD_Connection *connection;
+    int fd;
+    struct job job;
+    const struct route *route; /* NULL: none was found */
+    char method[16];
+    char *path; /* raw, without the query: for the log */
+    size_t uri_len;
+    char key[LH_KEY_MAX + 1]; /* where the route has one */
+    struct client client;
+    enum may may;
+    char *body; /* NUL-terminated; NULL: none */
+    size_t body_len;
+    bool presented, begun, too_large;
+    /* The answer. */
+    unsigned status;
+    struct MHD_Response *response;
+    int64_t began_us;
+    char lease_id[LH_LEASE_ID_LEN + 1]; /* granted by this answer: released if that can't be sent; else "" */
+    bool handed;                        /* its answer comes from elsewhere; libmicrohttpd's thread alone looks at it */
+    bool suspended;                     /* … and has not come yet */
+    /* While it waits: */
+    struct ask *ask;
+    struct request *next;
+};
+
+/* The value of a header, or of an argument behind the `?` (still percent-encoded); NULL: it was not sent. */
+const char *request_header(const struct request *request, const char *name);
+const char *request_argument(const struct request *request, const char *name);
+
+/* Bytes of all headers; whether all arguments are among `known` (NULL at the end; may be NULL), else one that is not. */
+size_t request_head_size(const struct request *request);
+bool request_knows_arguments(const struct request *request, const char *const *known, char unknown[64]);
+/* Decodes an argument. False: it was sent, and cannot be decoded, or is too long; then it was answered. */
+bool request_decode(struct request *request, const char *name, char *out, size_t size, bool *ret_given);
+
+/* Answers, each once per request, from any thread; the request is not to be touched afterwards. Each destroys `json`. */
+void answer_json(struct request *request, unsigned status, bson_t *json);
+/* Takes `text`, which was allocated by malloc(); NULL: out of memory. */
+void answer_text(struct request *request, unsigned status, const char *type, char *text, size_t len);
+/* Fixed bytes. */
+void answer_static(struct request *request, const char *type, const void *bytes, size_t len);
+/* A stream that events.c feeds. */
+void answer_stream(struct request *request, struct MHD_Response *response);
+
+/* Begins a problem, application/problem+json: `code` is a word for programs, `detail` a sentence. To be ended by answer_problem(). */
+void problem_init(bson_t *json, unsigned status, const char *code, const char *outcome, const char *detail);
+/* `retry_ms`: when it is worth asking again; 0: not said. */
+void answer_problem(struct request *request, unsigned status, bson_t *json, int64_t retry_ms);
+/* All in one. */
+void answer_failure(struct request *request, unsigned status, const char *code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* What the library said. */
+void answer_outcome(struct request *request, const lh_error *error);
+unsigned problem_status(int outcome);
+
+/* The request's connection is left alone from here on until it is answered. From libmicrohttpd's thread only. */
+void request_suspend(struct request *request);
+
+/* Has the client closed its end? */
+bool request_gone(const struct request *request);
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The table of routes, and the checks that a request passes before anything is done for it, cheapest first. */
+#include "routes.h"
+
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "acquire.h"
+#include "assets.h"
+#include "events.h"
+#include "health.h"
+#include "leases.h"
+#include "listen.h"
+#include "metrics.h"
+#include "uri.h"
+
+static const char *const list_arguments[] = {"prefix", "owner", "limit", "expired", "malformed", "all", NULL};
+static const char *const events_arguments[] = {"prefix", NULL};
+
+const struct route routes[] = {
+    {"GET", "/v1/leases", MAY_CALL, true, false, leases_list, list_arguments},
+    {"GET", "/v1/leases/{key}", MAY_CALL, true, false, leases_status, NULL},
+    {"POST", "/v1/leases/{key}", MAY_CALL, true, true, acquire_post, NULL},
+    {"PATCH", "/v1/leases/{key}", MAY_CALL, true, true, leases_renew, NULL},
+    {"DELETE", "/v1/leases/{key}", MAY_CALL, true, false, leases_release, NULL},
+    {"POST", "/v1/leases/{key}/break", MAY_BREAK, true, true, leases_break, NULL},
+    {"GET", "/v1/events", MAY_CALL, false, false, events_get, events_arguments},
+    {"GET", "/metrics", MAY_CALL, false, false, metrics_get, NULL},
+    {"GET", "/healthz", MAY_LOOK_IN, false, false, health_alive, NULL},
+    {"GET", "/readyz", MAY_LOOK_IN, true, false, health_ready, NULL},
+    {"GET", "/openapi.json", MAY_LOOK_IN, false, false, assets_openapi, NULL},
+    {0},
+};
+
+/* Does the path have the pattern's form? *ret_key, *ret_len: what stands for {key}. */
+static bool matches(const char *pattern, const char *path, const char **ret_key, size_t *ret_len)
+{
+    const char *hole = strstr(pattern, "{key}");
+    if (!hole)
+        return strcmp(pattern, path) == 0;
+    size_t before = (size_t)(hole - pattern);
+    if (strncmp(pattern, path, before) != 0)
+        return false;
+    *ret_key = path + before;
+    *ret_len = strcspn(*ret_key, "/");
+    return strcmp(*ret_key + *ret_len, hole + strlen("{key}")) == 0;
+}
+
+void routes_allow(const char *path, char allow[64])
+{
+    const char *key;
+    size_t len, used = 0;
+    allow[0] = '\0';
+    for (const struct route *route = routes; route->method; route++) {
+        if (matches(route->path, path, &key, &len) && used < 64)
+            used += (size_t)snprintf(allow + used, 64 - used, "%s%s", used ? ", " : "", route->method);
+    }
+}
+
+/* HEAD is GET without the body, which libmicrohttpd leaves out. */
+static bool method_is(const struct request *request, const char *method)
+{
+    return strcmp(request->method, method) == 0 || (strcmp(request->method, "HEAD") == 0 && strcmp(method, "GET") == 0);
+}
+
+static bool find(struct request *request, const char *path)
+{
+    const char *key = NULL;
+    size_t len = 0;
+    bool known = false;
+    for (const struct route *route = routes; route->method && !request->route; route++) {
+        if (!matches(route->path, path, &key, &len))
+            continue;
+        known = true;
+        if (method_is(request, route->method))
+            request->route = route;
+    }
+    if (!known) {
+        answer_failure(
+            request, MHD_HTTP_NOT_FOUND, "not_found",
+            "there is nothing at this path; /openapi.json lists what there is. A '/' in a key is written %%2F");
+        return false;
+    }
+    if (!request->route) {
+        char allow[64];
+        routes_allow(path, allow);
+        answer_failure(request, MHD_HTTP_METHOD_NOT_ALLOWED, "method", "this path takes %s", allow);
+        return false;
+    }
+    lh_error error;
+    if (key && !uri_decode(key, len, request->key, sizeof request->key)) {
+        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
+                       "the key in the path has a %% without two hexadecimal digits, a NUL, or more than %d bytes",
+                       LH_KEY_MAX);
+        return false;
+    }
+    if (key && lh_key_check(request->key, strlen(request->key), &error) != LH_OK) {
+        answer_outcome(request, &error);
+        return false;
+    }
+    return true;
+}
+
+/* A page of another site that the browser was told has our address could else speak to us in the user's name. */
+static bool is_for_us(struct request *request)
+{
+    if (auth_needs_token(request->server->auth) || !listen_by_address(request->server->listener))
+        return true;
+    const char *host = request_header(request, "Host");
+    if (host && listen_is_loopback_name(host))
+        return true;
+    answer_failure(request, MHD_HTTP_MISDIRECTED_REQUEST, "host",
+                   "without --token-file only requests for localhost, 127.0.0.1 or [::1] are answered, as the Host "
+                   "header names it");
+    return false;
+}
+
+static bool may_pass(struct request *request)
+{
+    struct auth *auth = request->server->auth;
+    request->may = auth_check(auth, request_header(request, "Authorization"), &request->client.token);
+    if (request->may >= request->route->needs)
+        return true;
+    if (request->may == MAY_LOOK_IN)
+        answer_failure(request, MHD_HTTP_UNAUTHORIZED, "unauthorized",
+                       "send a token of this server: Authorization: Bearer TOKEN");
+    else
+        answer_failure(request, MHD_HTTP_FORBIDDEN, "forbidden",
+                       "only an admin's token may do this: the server reads them from its --admin-token-file");
+    return false;
+}
+
+static bool is_small(struct request *request)
+{
+    const char *length = request_header(request, "Content-Length");
+    if (request->uri_len > MOST_URI) {
+        answer_failure(request, MHD_HTTP_URI_TOO_LONG, "uri", "the path and what follows it have more than %d bytes",
+                       MOST_URI);
+        return false;
+    }
+    if (request_head_size(request) > MOST_HEADERS) {
+        answer_failure(request, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, "headers",
+                       "the headers have more than %d bytes", MOST_HEADERS);
+        return false;
+    }
+    if (length && strtoull(length, NULL, 10) > MOST_BODY) {
+        answer_failure(request, MHD_HTTP_CONTENT_TOO_LARGE, "body", "the body has more than %d bytes", MOST_BODY);
+        return false;
+    }
+    return true;
+}
+
+static bool has_body(const struct request *request)
+{
+    const char *length = request_header(request, "Content-Length");
+    return (length && strtoull(length, NULL, 10) > 0) || request_header(request, "Transfer-Encoding");
+}
+
+static bool is_json(struct request *request)
+{
+    const char *type = request_header(request, "Content-Type");
+    static const char json[] = "application/json";
+    if (!has_body(request))
+        return true;
+    if (!request->route->body) {
+        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "%s takes no body here", request->method);
+        return false;
+    }
+    if (type && strncasecmp(type, json, sizeof json - 1) == 0 && strchr("; \t", type[sizeof json - 1]))
+        return true;
+    answer_failure(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "media_type",
+                   "the body must be Content-Type: application/json");
+    return false;
+}
+
+bool routes_admit(struct request *request, const char *path)
+{
+    if (!is_small(request) || !is_for_us(request) || !find(request, path) || !may_pass(request) || !is_json(request))
+        return false;
+    char unknown[64];
+    if (!request_knows_arguments(request, request->route->arguments, unknown)) {
+        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "there is no argument \"%s\" here", unknown);
+        return false;
+    }
+    return true;
+}
+
+static void work(struct job *job)
+{
+    struct request *request = JOB_OWNER(job, struct request);
+    request->route->handle(request);
+}
+
+void routes_run(struct request *request)
+{
+    if (!request->route->works) {
+        request->route->handle(request);
+        return;
+    }
+    request->job.run = work;
+    request_suspend(request);
+    if (!work_push(request->server->work, &request->job))
+        answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded", "too many requests wait for the database");
+}

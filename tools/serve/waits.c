@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * For each wait two descriptors are watched: the library's, which is readable when the wait is settled, and the client's
+ * connection, which libmicrohttpd leaves alone meanwhile: it would not notice that the client has gone.
+ *
+ * Events are taken one at a time, and each is looked after under the lock, under which alone descriptors come and go: so what an event
+ * points to is there. */
+#include "waits.h"
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "acquire.h"
+#include "events.h"
+
+enum { TICK_MS = 1000, BUCKETS = 1024 };
+
+/* How many waits a client has. */
+struct count {
+    struct count *next;
+    struct client client;
+    uint32_t n;
+};
+
+struct waits {
+    struct server *server;
+    pthread_mutex_t lock;
+    pthread_t thread;
+    int epoll, wake;
+    bool stops;
+    uint32_t n;
+    struct ask *first;  /* watched */
+    struct ask *ending; /* at the server's end */
+    struct count *counts[BUCKETS];
+};
+
+/* epoll gives back one word: an ask's address, or a request's with the lowest bit set. */
+static epoll_data_t word_of(const void *object, bool is_request)
+{
+    return (epoll_data_t){.u64 = (uint64_t)(uintptr_t)object | is_request};
+}
+
+static bool watch(struct waits *waits, int fd, uint32_t events, epoll_data_t data)
+{
+    struct epoll_event event = {.events = events, .data = data};
+    return epoll_ctl(waits->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+static void unwatch(struct waits *waits, int fd)
+{
+    (void)epoll_ctl(waits->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+static void drop(struct waits *waits, struct ask *ask)
+{
+    for (struct request *request = ask->requests; request; request = request->next)
+        unwatch(waits, request->fd);
+    unwatch(waits, lh_waiting_fd(ask->waiting));
+    *(ask->before ? &ask->before->next : &waits->first) = ask->next;
+    if (ask->next)
+        ask->next->before = ask->before;
+    ask->watched = false;
+}
+
+static void forget_client(struct waits *waits, struct request *gone)
+{
+    struct ask *ask = gone->ask;
+    struct request **at = &ask->requests;
+    while (*at != gone)
+        at = &(*at)->next;
+    *at = gone->next;
+    unwatch(waits, gone->fd);
+    answer_failure(gone, MHD_HTTP_REQUEST_TIMEOUT, "gone", "the client has closed its connection"); /* for the log */
+    if (ask->requests)
+        return;
+    ask->deserted_ms = serve_now_ms();
+    if (!ask->repeat) {
+        drop(waits, ask);
+        acquire_deserted(ask);
+    }
+}
+
+/* With an Idempotency-Key a client may come back. */
+static void tick(struct waits *waits)
+{
+    int64_t now = serve_now_ms();
+    for (struct ask *ask = waits->first, *next; ask; ask = next) {
+        next = ask->next;
+        if (ask->deserted_ms && now - ask->deserted_ms >= GRACE_MS) {
+            drop(waits, ask);
+            acquire_deserted(ask);
+        }
+    }
+}
+
+static void look_after(struct waits *waits, uint64_t word)
+{
+    union {
+        uintptr_t number;
+        void *object;
+    } data = {.number = (uintptr_t)(word & ~UINT64_C(1))};
+    if (word & 1) {
+        forget_client(waits, data.object);
+    } else if (data.object) {
+        drop(waits, data.object);
+        acquire_settled(data.object);
+    }
+}
+
+static void *keep_watch(void *arg)
+{
+    struct waits *waits = arg;
+    struct epoll_event event;
+    int64_t next_tick = serve_now_ms() + TICK_MS, next_beat = serve_now_ms() + BEAT_MS;
+    for (;;) {
+        int64_t now = serve_now_ms();
+        int n = epoll_wait(waits->epoll, &event, 1, next_tick > now ? (int)(next_tick - now) : 0);
+        pthread_mutex_lock(&waits->lock);
+        bool stops = waits->stops;
+        if (n == 1 && !stops)
+            look_after(waits, event.data.u64);
+        now = serve_now_ms();
+        if (now >= next_tick && !stops) {
+            tick(waits);
+            next_tick = now + TICK_MS;
+        }
+        pthread_mutex_unlock(&waits->lock);
+        if (stops)
+            return NULL;
+        if (now >= next_beat) {
+            events_beat(waits->server->events);
+            next_beat = now + BEAT_MS;
+        }
+    }
+}
+
+int waits_new(struct server *server, struct waits **ret_waits, lh_error *error)
+{
+    struct waits *waits = calloc(1, sizeof *waits);
+    if (!waits)
+        return out_fail(error, LH_MEMORY, "out of memory");
+    waits->server = server;
+    (void)pthread_mutex_init(&waits->lock, NULL);
+    waits->epoll = epoll_create1(EPOLL_CLOEXEC);
+    waits->wake = eventfd(0, EFD_CLOEXEC);
+    if (waits->epoll < 0 || waits->wake < 0 || !watch(waits, waits->wake, EPOLLIN, word_of(NULL, false)) ||
+        pthread_create(&waits->thread, NULL, keep_watch, waits) != 0) {
+        waits->stops = true;
+        waits_free(waits);
+        return out_fail(error, LH_MEMORY, "the system has no thread or file descriptor left");
+    }
+    (void)pthread_setname_np(waits->thread, "serve-waits");
+    *ret_waits = waits;
+    return LH_OK;
+}
+
+void waits_lock(struct waits *waits)
+{
+    pthread_mutex_lock(&waits->lock);
+}
+
+void waits_unlock(struct waits *waits)
+{
+    pthread_mutex_unlock(&waits->lock);
+}
+
+/* ---- how many ---- */
+
+static bool same_client(const struct client *a, const struct client *b)
+{
+    return a->token == b->token && strcmp(a->address, b->address) == 0;
+}
+
+static struct count **find(struct waits *waits, const struct client *client)
+{
+    uint32_t hash = client->token;
+    for (const char *at = client->address; *at; at++)
+        hash = hash * 31 + (unsigned char)*at;
+    struct count **at = &waits->counts[hash % BUCKETS];
+    while (*at && !same_client(&(*at)->client, client))
+        at = &(*at)->next;
+    return at;
+}
+
+static bool count_up(struct waits *waits, const struct client *client, uint32_t most)
+{
+    struct count **at = find(waits, client);
+    if (!*at) {
+        *at = calloc(1, sizeof **at);
+        if (!*at)
+            return false;
+        (*at)->client = *client;
+    }
+    if ((*at)->n >= most)
+        return false;
+    (*at)->n++;
+    return true;
+}
+
+bool waits_enter(struct waits *waits, struct request *request)
+{
+    const struct config *config = &waits->server->config;
+    pthread_mutex_lock(&waits->lock);
+    bool room = waits->n < config->max_waits && !waits->stops;
+    bool entered = room && count_up(waits, &request->client, config->max_waits_per_client);
+    waits->n += entered;
+    pthread_mutex_unlock(&waits->lock);
+    if (!room)
+        answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded",
+                       "%u wait already, which is all that may (--max-waits)", config->max_waits);
+    else if (!entered)
+        answer_failure(request, MHD_HTTP_TOO_MANY_REQUESTS, "too_many_waits",
+                       "%u requests of yours wait already, which is all that may (--max-waits-per-client)",
+                       config->max_waits_per_client);
+    return entered;
+}
+
+void waits_leave(struct waits *waits, const struct client *client)
+{
+    pthread_mutex_lock(&waits->lock);
+    struct count **at = find(waits, client), *count = *at;
+    waits->n--;
+    if (count && --count->n == 0) {
+        *at = count->next;
+        free(count);
+    }
+    pthread_mutex_unlock(&waits->lock);
+}
+
+uint32_t waits_count(struct waits *waits)
+{
+    pthread_mutex_lock(&waits->lock);
+    uint32_t n = waits->n;
+    pthread_mutex_unlock(&waits->lock);
+    return n;
+}
+
+/* ---- coming and going ---- */
+
+void waits_join(struct waits *waits, struct ask *ask, struct request *request)
+{
+    request->ask = ask;
+    request->next = ask->requests;
+    ask->requests = request;
+    ask->deserted_ms = 0;
+    if (ask->watched)
+        (void)watch(waits, request->fd, EPOLLRDHUP,
+                    word_of(request, true)); /* unseen, it waits until its time is over */
+}
+
+bool waits_add(struct waits *waits, struct ask *ask)
+{
+    pthread_mutex_lock(&waits->lock);
+    bool added = !waits->stops && watch(waits, lh_waiting_fd(ask->waiting), EPOLLIN, word_of(ask, false));
+    if (added) {
+        ask->watched = true;
+        ask->before = NULL;
+        ask->next = waits->first;
+        if (ask->next)
+            ask->next->before = ask;
+        waits->first = ask;
+        for (struct request *request = ask->requests; request; request = request->next)
+            (void)watch(waits, request->fd, EPOLLRDHUP, word_of(request, true));
+    }
+    pthread_mutex_unlock(&waits->lock);
+    return added;
+}
+
+/* ---- the end ---- */
+
+static void end_thread(struct waits *waits)
+{
+    uint64_t one = 1;
+    pthread_mutex_lock(&waits->lock);
+    waits->stops = true;
+    pthread_mutex_unlock(&waits->lock);
+    ssize_t written = write(waits->wake, &one, sizeof one);
+    (void)written; /* an eventfd takes it */
+    (void)pthread_join(waits->thread, NULL);
+}
+
+void waits_stop(struct waits *waits)
+{
+    end_thread(waits);
+    pthread_mutex_lock(&waits->lock);
+    while (waits->first) {
+        struct ask *ask = waits->first;
+        drop(waits, ask);
+        while (ask->requests) {
+            struct request *request = ask->requests;
+            ask->requests = request->next;
+            answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "stopping",
+                           "the server ends; nothing is held: ask again");
+        }
+        ask->next = waits->ending;
+        waits->ending = ask;
+    }
+    pthread_mutex_unlock(&waits->lock);
+}
+
+void waits_free(struct waits *waits)
+{
+    if (!waits)
+        return;
+    for (struct ask *ask = waits->ending, *next; ask; ask = next) {
+        next = ask->next;
+        (void)lh_waiting_cancel(ask->waiting, NULL);
+        acquire_free(ask);
+    }
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (struct count *count = waits->counts[i], *next; count; count = next) {
+            next = count->next;
+            free(count);
+        }
+    }
+    if (waits->epoll >= 0)
+        (void)close(waits->epoll);
+    if (waits->wake >= 0)
+        (void)close(waits->wake);
+    (void)pthread_mutex_destroy(&waits->lock);
+    free(waits);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Who waits for a key, behind an open request: a table, and one thread with epoll. */
+#ifndef SERVE_WAITS_H
+#define SERVE_WAITS_H
+
+#include "request.h"
+
+struct waits;
+
+/* What was asked for, and by which requests: one, or several with the same Idempotency-Key. It outlives its requests: where
+ * a client goes away, the place in the queue has still to be given back. */
+struct ask {
+    struct server *server;
+    struct job job;
+    struct repeat *repeat;    /* its Idempotency-Key's; NULL: none */
+    struct request *requests; /* that want to hear of it. Guarded by waits_lock() */
+    lh_waiting *waiting;
+    bool watched; /* it is in the table, and so are its requests */
+    struct client client;
+    char key[LH_KEY_MAX + 1], owner[LH_OWNER_MAX + 1], purpose[LH_TEXT_MAX + 1];
+    int64_t ttl_ms, wait_ms, began_ms;
+    int64_t deserted_ms; /* when its last client went away; 0: there is one */
+    int mode;
+    struct ask *next, *before;
+};
+
+int waits_new(struct server *server, struct waits **ret_waits, lh_error *error);
+
+/* May this client wait, too? False: it was answered (429, 503). Counts it until waits_leave(). */
+bool waits_enter(struct waits *waits, struct request *request);
+void waits_leave(struct waits *waits, const struct client *client);
+
+/* Looks after an ask from here on: when it is settled, acquire_settled() is called by a worker; when its clients have gone,
+ * acquire_deserted(). False: the system has no descriptor left, or the server ends; nothing was done. */
+bool waits_add(struct waits *waits, struct ask *ask);
+
+/* Who reads or changes the requests of an ask. */
+void waits_lock(struct waits *waits);
+void waits_unlock(struct waits *waits);
+/* One more request wants to hear of it. Locked. */
+void waits_join(struct waits *waits, struct ask *ask, struct request *request);
+
+uint32_t waits_count(struct waits *waits);
+
+/* Answers all that wait (503). What they waited for stays with the table, and is ended by waits_free() after the store was closed, which
+ * makes them leave the queue. */
+void waits_stop(struct waits *waits);
+void waits_free(struct waits *waits);
+
+#endif
