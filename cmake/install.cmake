@@ -23,3 +23,12 @@ file(RELATIVE_PATH prefix_from_pc ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE
 string(REGEX REPLACE "/$" "" prefix_from_pc ${prefix_from_pc})
 configure_file(cmake/leasehold.pc.in ${PROJECT_BINARY_DIR}/leasehold.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/leasehold.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+# systemd's units. configure_file knows @NAME@ only, and leaves the filters' @groups alone.
+set(LEASEHOLD_UNIT_DIR lib/systemd/system CACHE STRING "Where systemd's units are installed, from the prefix")
+configure_file(tools/systemd/leasehold-cleanup.service.in ${PROJECT_BINARY_DIR}/leasehold-cleanup.service @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/leasehold-cleanup.service tools/systemd/leasehold-cleanup.timer DESTINATION ${LEASEHOLD_UNIT_DIR})
+
+# What a driver of one's own needs to take part: leasehold-schema(5).
+file(GLOB vectors CONFIGURE_DEPENDS tests/conformance/*.json)
+install(FILES ${vectors} DESTINATION ${CMAKE_INSTALL_DATADIR}/leasehold)
