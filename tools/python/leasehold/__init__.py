@@ -133,10 +133,10 @@ class Store:
     """One collection of leases on one deployment. `at_open`: "nothing", "verify" (the index is there) or "migrate"."""
 
     def __init__(self, uri: str, db: Optional[str] = None, collection: Optional[str] = None, owner: Optional[str] = None,
-                 timeout: float = 10, clock_skew: float = 0.5, at_open: str = "verify") -> None:
+                 timeout: float = 10, clock_skew: float = 0.5, max_shared: int = 128, at_open: str = "verify") -> None:
         self._handle: Optional[ctypes.c_void_p] = None
         options = StoreOptions(ctypes.sizeof(StoreOptions), _bytes(uri), _bytes(db), _bytes(collection), _bytes(owner), None,
-                               _ms(timeout), _ms(clock_skew), 1000, 128, 16, ("nothing", "verify", "migrate").index(at_open))
+                               _ms(timeout), _ms(clock_skew), 1000, max_shared, 16, ("nothing", "verify", "migrate").index(at_open))
         handle, details = ctypes.c_void_p(), _Details()
         _check(lib.lh_store_open(byref(options), byref(handle), byref(details)), details)
         self._handle = handle
