@@ -92,14 +92,13 @@ static void put_see_also(const char *but)
 
 void manual_program(void)
 {
-    fputs(
-        "leasehold(1)\n\n# NAME\n\nleasehold - leases on keys, kept in MongoDB\n\n# SYNOPSIS\n\n"
-        "*leasehold* [_global options_] _COMMAND_ [_options_] [_KEY_] [-- _CMD_...]\n\n# DESCRIPTION\n\n"
-        "A lease is a lock with an end. Who holds the lease on a key may work on\n"
-        "it until the lease ends, is released, or is broken by an operator.\n"
-        "Results go to the standard output, everything else to standard error.\n"
-        "A flag beats the environment. Each command has a page of its own.\n\n# COMMANDS\n\n",
-        stdout);
+    fputs("leasehold(1)\n\n# NAME\n\nleasehold - leases on keys, kept in MongoDB\n\n# SYNOPSIS\n\n"
+          "*leasehold* [_global options_] _COMMAND_ [_options_] [_KEY_] [-- _CMD_...]\n\n# DESCRIPTION\n\n"
+          "A lease is a lock with an end. Who holds the lease on a key may work on\n"
+          "it until the lease ends, is released, or is broken by an operator.\n"
+          "Results go to the standard output, everything else to standard error.\n"
+          "A flag beats the environment. Each command has a page of its own.\n\n# COMMANDS\n\n",
+          stdout);
     for (const struct command *const *command = commands; *command; command++) {
         printf("*leasehold-%s*(1)\n\t", (*command)->name);
         put((*command)->summary);
