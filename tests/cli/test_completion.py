@@ -7,10 +7,7 @@ import subprocess
 import warnings
 
 import pytest
-
-
-def commands_of(offline):
-    return re.findall(r"^  ([a-z]+) ", offline("--help").out.split("Commands:")[1].split("\n\n")[0], re.M)
+from conftest import commands_of
 
 
 def options_of(offline, *command):

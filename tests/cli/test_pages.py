@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from conftest import commands_of
 
 BUILD = Path(os.environ.get("LEASEHOLD_BUILD", "build")).resolve()
 HEADERS = Path(__file__).resolve().parents[2] / "include" / "leasehold"
@@ -28,10 +29,6 @@ def shown(page):
     text = subprocess.run(["mandoc", "-Tutf8", "-Owidth=1000", MAN / f"man{page[-1]}" / page], check=True, capture_output=True,
                           text=True).stdout
     return re.sub(".\x08", "", text)
-
-
-def commands_of(offline):
-    return re.findall(r"^  ([a-z]+) ", offline("--help").out.split("Commands:")[1].split("\n\n")[0], re.M)
 
 
 def section(text, name):
