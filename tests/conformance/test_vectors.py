@@ -168,7 +168,7 @@ def test_every_vector_has_its_own_name_and_something_to_say():
 
 
 KEYS = ["one", "two", "three"]
-SECONDS = 5
+SECONDS = 3
 
 
 class Ledger:
