@@ -43,7 +43,8 @@ class Native:
     def run(self, operation, **variables):
         """(outcome, the document that came back). A duplicate key: two first inserts met; ask again."""
         variables = {name: Int64(value) if isinstance(value, int) else value for name, value in variables.items()}
-        names = [SHORT[operation]] if self.short and operation in SHORT else []
+        knows = operation == "acquire" or variables.get("token") and (operation == "release" or variables["ttl_ms"])
+        names = [SHORT[operation]] if self.short and operation in SHORT and knows else []
         for name in names + [operation]:
             while True:
                 try:
