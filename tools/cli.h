@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a command is: an entry of a table. Usage, help, and later completions and man pages, are made from it. */
+ * What a command is: an entry of a table. Usage, help, completions and man pages are made from it. */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
@@ -28,7 +28,7 @@ struct cli {
 };
 
 extern const struct command cmd_acquire, cmd_renew, cmd_release, cmd_run, cmd_status, cmd_list, cmd_migrate,
-    cmd_cleanup, cmd_break, cmd_transfer, cmd_watch, cmd_doctor, cmd_bench, cmd_torture, cmd_serve;
+    cmd_cleanup, cmd_break, cmd_transfer, cmd_watch, cmd_doctor, cmd_bench, cmd_torture, cmd_serve, cmd_completion;
 
 /* All of them, in the order of the help; NULL at the end. */
 extern const struct command *const commands[];

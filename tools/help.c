@@ -4,7 +4,21 @@
 
 #include <string.h>
 
-enum { OPTION_COLUMN = 26 };
+enum { OPTION_COLUMN = 26, LINE_WIDTH = 100 };
+
+const struct help_exit help_exits[] = {
+    {EXIT_DONE, "done"},
+    {EXIT_USAGE, "usage"},
+    {EXIT_DATA, "unreadable stored data"},
+    {EXIT_UNREACHABLE, "server unreachable"},
+    {EXIT_BUG, "a bug of ours"},
+    {EXIT_UNKNOWN, "outcome unknown"},
+    {EXIT_BUSY, "busy"},
+    {EXIT_LOST, "lost or not the holder"},
+    {EXIT_DENIED, "not permitted"},
+    {EXIT_CONFIG, "configuration"},
+    {0, NULL},
+};
 
 void help_usage(FILE *to, const struct command *command)
 {
@@ -29,13 +43,26 @@ static void print_options(FILE *to, const struct opt_spec *specs)
     }
 }
 
+static void print_exits(FILE *to)
+{
+    int column = (int)strlen("Exit codes:");
+    for (const struct help_exit *exit = help_exits; exit->meaning; exit++) {
+        char text[64];
+        int width = snprintf(text, sizeof text, "%d %s%c", exit->code, exit->meaning, exit[1].meaning ? ',' : '.');
+        bool breaks = column + 1 + width > LINE_WIDTH;
+        fprintf(to, "%c%s", breaks ? '\n' : ' ', text);
+        column = breaks ? width : column + 1 + width;
+    }
+    fputc('\n', to);
+}
+
 void help_program(FILE *to)
 {
     fputs("Leases on keys, kept in MongoDB: who holds a key may work on it until the lease ends.\n\n"
           "Usage: leasehold [global options] COMMAND [options] [KEY] [-- CMD…]\n\nCommands:\n",
           to);
     for (const struct command *const *command = commands; *command; command++)
-        fprintf(to, "  %-10s%s\n", (*command)->name, (*command)->summary);
+        fprintf(to, "  %-12s%s\n", (*command)->name, (*command)->summary);
     fputs("\nGlobal options, before or after the command [and what the environment may say instead]:\n", to);
     print_options(to, opts_global);
     fputs("\nExamples:\n"
@@ -43,10 +70,10 @@ void help_program(FILE *to)
           "  $ leasehold migrate --yes\n"
           "  $ leasehold run project:42 -- ./rebuild.sh\n\n"
           "Durations: 250ms, 30s, 5m, 2h, 7d; a bare number is seconds.\n"
-          "Exit codes: 0 done, 64 usage, 65 unreadable stored data, 69 server unreachable, 74 outcome unknown,\n"
-          "75 busy, 76 lost or not the holder, 77 not permitted, 78 configuration.\n"
-          "`leasehold COMMAND --help` explains a command.\n",
+          "Exit codes:",
           to);
+    print_exits(to);
+    fputs("`leasehold COMMAND --help` explains a command.\n", to);
 }
 
 void help_command(const struct command *command)

@@ -7,6 +7,12 @@
 
 #include "cli.h"
 
+/* What the exit codes mean; a NULL meaning ends the table. */
+extern const struct help_exit {
+    int code;
+    const char *meaning;
+} help_exits[];
+
 void help_program(FILE *to);
 void help_command(const struct command *command);
 /* "leasehold acquire KEY [options]". */

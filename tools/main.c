@@ -14,13 +14,15 @@
 
 #include "cli.h"
 #include "help.h"
+#include "manual.h"
 #include "text.h"
 
 enum { MOST_COMMANDS = 32 };
 
 const struct command *const commands[] = {
-    &cmd_acquire, &cmd_renew,   &cmd_release, &cmd_transfer, &cmd_run,   &cmd_status,  &cmd_list,  &cmd_watch,
-    &cmd_migrate, &cmd_cleanup, &cmd_break,   &cmd_doctor,   &cmd_bench, &cmd_torture, &cmd_serve, NULL,
+    &cmd_acquire, &cmd_renew,   &cmd_release, &cmd_transfer,   &cmd_run,   &cmd_status,
+    &cmd_list,    &cmd_watch,   &cmd_migrate, &cmd_cleanup,    &cmd_break, &cmd_doctor,
+    &cmd_bench,   &cmd_torture, &cmd_serve,   &cmd_completion, NULL,
 };
 
 static const struct command *find_command(const char *name)
@@ -119,6 +121,12 @@ static int dispatch(struct cli *cli, int argc, char **argv)
     bool asks_help = cli_flag(cli, OPT_HELP) || (at < argc && strcmp(argv[at], "help") == 0);
     if (at < argc && strcmp(argv[at], "help") == 0)
         at++;
+    bool asks_manual = asks_help && at < argc && strcmp(argv[at], "--scdoc") == 0;
+    at += asks_manual;
+    if (at >= argc && asks_manual) {
+        manual_program();
+        return EXIT_DONE;
+    }
     if (at >= argc) {
         help_program(asks_help ? stdout : stderr);
         if (asks_help)
@@ -133,7 +141,7 @@ static int dispatch(struct cli *cli, int argc, char **argv)
     }
     cli->out.command = cli->command->name;
     if (asks_help) {
-        help_command(cli->command);
+        (asks_manual ? manual_command : help_command)(cli->command);
         return EXIT_DONE;
     }
     return run_command(cli, argc - at, argv + at);

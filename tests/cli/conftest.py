@@ -5,6 +5,7 @@ Environment: LEASEHOLD_BUILD (the build folder), LEASEHOLD_TEST_URI (a server), 
 that need a server with access control are skipped without it)."""
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -108,6 +109,11 @@ def cli(bare):
 def offline():
     """The program without any server."""
     return Cli(None, None)
+
+
+def commands_of(cli):
+    """The commands that the help lists."""
+    return re.findall(r"^  ([a-z]+) ", cli("--help").out.split("Commands:")[1].split("\n\n")[0], re.M)
 
 
 def wait_until(condition, seconds=10):

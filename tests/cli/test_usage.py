@@ -6,7 +6,7 @@ import re
 import pytest
 
 COMMANDS = ["acquire", "renew", "release", "transfer", "run", "status", "list", "watch", "migrate", "cleanup", "break",
-            "doctor", "bench", "torture", "serve"]
+            "doctor", "bench", "torture", "serve", "completion"]
 ID = "0123456789abcdef0123456789abcdef"
 # Nothing listens there: what is refused before it would be asked never needs it.
 NOWHERE = "mongodb://127.0.0.1:1/"

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Leasehold for C++17: the same leases as values that release themselves. Header only, over leasehold.h, which says what
+ * everything means; nothing here adds to it.
+ *
+ *     leasehold::store store{"mongodb://db0,db1,db2/?replicaSet=rs"};
+ *     if (auto lease = store.try_acquire("project:42")) {      // empty: somebody else holds it
+ *         rebuild(lease->token());                             // check lease->valid() between the steps
+ *     }                                                        // released here
+ *
+ * Errors are exceptions: leasehold::error, with the outcome in code(). That a key is busy is none where it is asked for with
+ * try_acquire(). A lease is moved, never copied. What is released in a destructor says nothing of how that went: a lease that could
+ * not be released ends with its ttl; call release() to know. A store outlives its leases' use, as in C: after it is closed they
+ * can only be destroyed.
+ */
+#ifndef LEASEHOLD_HPP
+#define LEASEHOLD_HPP
+
+#include <leasehold/leasehold.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace leasehold
+{
+
+using std::chrono::milliseconds;
+
+/* To wait without end: as `wait`. */
+inline constexpr milliseconds forever{LH_FOREVER};
+
+/* Whatever is not LH_OK. what() is the sentence. */
+class error : public std::runtime_error
+{
+  public:
+    explicit error(const lh_error &e)
+        : std::runtime_error(e.message), code_(e.code), server_code_(e.server_code), lease_id_(e.lease_id)
+    {
+    }
+    int code() const noexcept /* an lh_outcome */
+    {
+        return code_;
+    }
+    int server_code() const noexcept /* MongoDB's, or 0 */
+    {
+        return server_code_;
+    }
+    const std::string &lease_id() const noexcept /* with LH_UNKNOWN: the lease in doubt; else empty */
+    {
+        return lease_id_;
+    }
+
+  private:
+    int code_, server_code_;
+    std::string lease_id_;
+};
+
+namespace detail
+{
+inline void check(int outcome, const lh_error &e)
+{
+    if (outcome != LH_OK)
+        throw error(e);
+}
+template <auto Free> struct freer {
+    template <typename T> void operator()(T *object) const noexcept
+    {
+        Free(object);
+    }
+};
+} // namespace detail
+
+/* What is known of a key; the strings in it belong to it. */
+using record = std::unique_ptr<lh_record, detail::freer<lh_record_free>>;
+
+/* "project", "42" → project:42, whatever is in the parts. */
+inline std::string key_join(const std::vector<std::string> &parts)
+{
+    std::vector<const char *> texts;
+    for (const std::string &part : parts)
+        texts.push_back(part.c_str());
+    char *key = nullptr;
+    lh_error e;
+    detail::check(lh_key_join(texts.data(), texts.size(), &key, &e), e);
+    std::unique_ptr<char, detail::freer<lh_string_free>> owned(key);
+    return owned.get();
+}
+
+/* As lh_acquire_options; empty texts are the defaults. */
+struct acquire_options {
+    milliseconds ttl{LH_TTL_DEFAULT_MS};
+    milliseconds wait{0};
+    bool shared = false;
+    bool by_hand = false; /* true: renew() it yourself; false: the store does */
+    bool path = false;
+    std::string owner{};
+    std::string purpose{};
+};
+
+class lease
+{
+  public:
+    lease(lease &&) noexcept = default;
+    lease &operator=(lease &&other) noexcept
+    {
+        if (this != &other) {
+            end();
+            handle_ = std::move(other.handle_);
+        }
+        return *this;
+    }
+    ~lease()
+    {
+        end();
+    }
+
+    /* May its holder still work? A passed deadline is final. False after release(), and of a lease that was moved away. */
+    bool valid() const noexcept
+    {
+        return handle_ && lh_lease_valid(handle_.get());
+    }
+    milliseconds remaining() const noexcept
+    {
+        return milliseconds(handle_ ? lh_lease_remaining_ms(handle_.get()) : 0);
+    }
+    /* Of a lease that was not released nor moved away: */
+    int64_t token() const noexcept
+    {
+        return lh_lease_token(handle_.get());
+    }
+    std::string key() const
+    {
+        return lh_lease_key(handle_.get());
+    }
+    std::string id() const /* a capability: whoever knows it may renew and release */
+    {
+        return lh_lease_id(handle_.get());
+    }
+    /* Throws LH_LOST when it has ended. 0: the ttl that it has. */
+    void renew(milliseconds ttl = milliseconds{0})
+    {
+        lh_error e;
+        detail::check(lh_lease_renew(handle_.get(), ttl.count(), nullptr, &e), e);
+    }
+    /* Nothing is left of it, also when it throws. */
+    void release()
+    {
+        lh_error e;
+        const auto gone = std::move(handle_);
+        detail::check(lh_lease_release(gone.get(), &e), e);
+    }
+    /* Hands it on; the new lease's id, for attach(). Nothing is left of this one when it did not throw. */
+    std::string transfer(const std::string &to_owner)
+    {
+        char id[LH_LEASE_ID_LEN + 1];
+        lh_error e;
+        detail::check(lh_lease_transfer(handle_.get(), to_owner.c_str(), id, &e), e);
+        handle_.reset();
+        return id;
+    }
+    /* For the calls of leasehold.h and mongo.h (lh_lease_guard, …). It stays this object's. */
+    lh_lease *get() const noexcept
+    {
+        return handle_.get();
+    }
+    /* Takes it out of here: nobody releases it; the caller frees the handle. */
+    lh_lease *detach() noexcept
+    {
+        return handle_.release();
+    }
+
+  private:
+    friend class store;
+    explicit lease(lh_lease *handle) noexcept : handle_(handle)
+    {
+    }
+    void end() noexcept
+    {
+        if (handle_)
+            (void)lh_lease_release(handle_.get(), nullptr);
+        handle_.reset();
+    }
+    std::unique_ptr<lh_lease, detail::freer<lh_lease_free>> handle_;
+};
+
+class store
+{
+  public:
+    explicit store(const lh_store_options &options)
+    {
+        lh_store *opened = nullptr;
+        lh_error e;
+        detail::check(lh_store_open(&options, &opened, &e), e);
+        handle_.reset(opened);
+    }
+    explicit store(const std::string &uri, const std::string &db = {}) : store(options_of(uri, db))
+    {
+    }
+
+    /* Empty: somebody else holds it, or the wait is over; *ret_busy says who. Everything else throws. */
+    std::optional<lease> try_acquire(const std::string &key, const acquire_options &options = {},
+                                     record *ret_busy = nullptr)
+    {
+        lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+        o.ttl_ms = options.ttl.count();
+        o.wait_ms = options.wait.count();
+        o.mode = options.shared ? LH_SHARED : LH_EXCLUSIVE;
+        o.by_hand = options.by_hand;
+        o.path = options.path;
+        o.owner = options.owner.empty() ? nullptr : options.owner.c_str();
+        o.purpose = options.purpose.empty() ? nullptr : options.purpose.c_str();
+        lh_lease *granted = nullptr;
+        lh_record *busy = nullptr;
+        lh_error e;
+        const int outcome = lh_acquire(handle_.get(), key.c_str(), &o, &granted, ret_busy ? &busy : nullptr, &e);
+        if (outcome == LH_BUSY) {
+            if (ret_busy)
+                ret_busy->reset(busy);
+            return std::nullopt;
+        }
+        detail::check(outcome, e);
+        return lease(granted);
+    }
+    /* The same; busy throws too, with the code LH_BUSY. */
+    lease acquire(const std::string &key, const acquire_options &options = {})
+    {
+        record busy;
+        if (auto granted = try_acquire(key, options, &busy))
+            return std::move(*granted);
+        lh_error e{};
+        e.code = LH_BUSY;
+        const lh_holder *holder = busy ? lh_record_holder(busy.get(), 0) : nullptr;
+        const std::string text =
+            key + " is busy" + (holder && *holder->owner ? std::string(": ") + holder->owner + " holds it" : "");
+        text.copy(e.message, sizeof e.message - 1);
+        throw error(e);
+    }
+    /* A lease that somebody else acquired: renew() it first. Destroying it releases it, like any. */
+    lease attach(const std::string &key, const std::string &lease_id)
+    {
+        lh_lease *attached = nullptr;
+        lh_error e;
+        detail::check(lh_lease_attach(handle_.get(), key.c_str(), lease_id.c_str(), &attached, &e), e);
+        return lease(attached);
+    }
+    record status(const std::string &key)
+    {
+        lh_record *found = nullptr;
+        lh_error e;
+        detail::check(lh_status(handle_.get(), key.c_str(), &found, &e), e);
+        return record(found);
+    }
+    /* For the other calls of leasehold.h. It stays this object's. */
+    lh_store *get() const noexcept
+    {
+        return handle_.get();
+    }
+
+  private:
+    static lh_store_options options_of(const std::string &uri, const std::string &db)
+    {
+        lh_store_options options = LH_STORE_OPTIONS_INIT;
+        options.uri = uri.c_str();
+        options.db = db.empty() ? nullptr : db.c_str();
+        return options;
+    }
+    std::unique_ptr<lh_store, detail::freer<lh_store_close>> handle_;
+};
+
+} // namespace leasehold
+
+#endif

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Python module, with the library of this build: its structs are the header's, and what it promises is so."""
+import ctypes
+import gc
+import math
+import os
+import re
+import subprocess
+import sys
+import threading
+
+import pytest
+from conftest import BUILD, ROOT, URI, cached
+
+os.environ["LEASEHOLD_LIBRARY"] = str(BUILD / "src" / "libleasehold.so.0")
+sys.path.insert(0, str(ROOT / "tools" / "python"))
+import leasehold  # noqa: E402
+from leasehold import _c  # noqa: E402
+
+STRUCTS = {"lh_error": _c.Error, "lh_store_options": _c.StoreOptions, "lh_acquire_options": _c.AcquireOptions, "lh_holder": _c.Holder,
+           "lh_record": _c.Record}
+
+
+@pytest.fixture
+def store(database):
+    with leasehold.Store(URI, database.name, owner="ann", at_open="migrate") as store:
+        yield store
+
+
+def test_its_structs_are_the_headers(tmp_path):
+    lines = [f'printf("{name}.{field} %zu %zu\\n", offsetof({name}, {field}), sizeof(({name} *)0)->{field});'
+             for name, struct in STRUCTS.items() for field, _ in struct._fields_]
+    lines += [f'printf("{name} 0 %zu\\n", sizeof({name}));' for name in STRUCTS]
+    source = "#include <leasehold/leasehold.h>\n#include <stdio.h>\nint main(void) {" + "\n".join(lines) + "}\n"
+    program = tmp_path / "layout"
+    subprocess.run([cached("CMAKE_C_COMPILER"), f"-I{ROOT}/include", "-x", "c", "-", "-o", program], input=source, text=True, check=True)
+    told = dict(line.split(" ", 1) for line in subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines())
+    for name, struct in STRUCTS.items():
+        assert told[name] == f"0 {ctypes.sizeof(struct)}"
+        for field, _ in struct._fields_:
+            member = getattr(struct, field)
+            assert told[f"{name}.{field}"] == f"{member.offset} {member.size}", (name, field)
+
+
+def test_its_version_is_the_librarys():
+    project = (ROOT / "tools/python/pyproject.toml").read_text()
+    assert re.search(r'^version = "(.*)"$', project, re.M)[1] == leasehold.version() == cached("CMAKE_PROJECT_VERSION")
+
+
+def test_a_lease_ends_with_its_block(store):
+    with store.acquire("k", purpose="build") as lease:
+        assert lease.valid and 0 < lease.remaining <= 30 and len(lease.id) == 32
+        status = store.status("k")
+        assert status.state == "held" and status.token == lease.token
+        assert (status.holders[0].owner, status.holders[0].purpose, status.holders[0].pid) == ("ann", "build", os.getpid())
+        with pytest.raises(leasehold.Busy) as busy:
+            store.acquire("k")
+        assert busy.value.why == "held" and busy.value.holder.owner == "ann" and busy.value.code == "busy"
+    assert not lease.valid and store.status("k").state == "free" and store.status("k").released_how == "release"
+    with pytest.raises(RuntimeError, match="mine"):
+        with store.acquire("k") as second:
+            raise RuntimeError("mine")
+    assert second.token > lease.token and store.status("k").state == "free"
+
+
+def test_it_waits_and_lets_others_run_meanwhile(store):
+    lease, granted = store.acquire("k"), []
+    waiting = threading.Thread(target=lambda: granted.append(store.acquire("k", wait=math.inf)))
+    waiting.start()
+    while store.status("k").waiters == 0:
+        pass
+    lease.release()
+    waiting.join(20)
+    assert granted and granted[0].valid and granted[0].token > lease.token
+
+
+def test_what_is_lost_is_told(store, database):
+    lease = store.acquire("k", by_hand=True)
+    database.workspace_locks.delete_one({"_id": "k"})
+    with pytest.raises(leasehold.Lost):
+        lease.renew()
+    assert not lease.valid
+
+
+def test_a_lease_is_handed_on(store):
+    fresh = store.acquire("k").transfer("bob")
+    with store.attach("k", fresh) as attached:
+        assert not attached.valid
+        attached.renew(60)
+        assert attached.valid and attached.remaining > 50 and store.status("k").holders[0].owner == "bob"
+
+
+def test_readers_share(store):
+    with store.acquire("k", shared=True), store.acquire("k", shared=True, owner="bob"):
+        assert {(holder.owner, holder.shared) for holder in store.status("k").holders} == {("ann", True), ("bob", True)}
+
+
+def test_a_handle_that_is_dropped_is_freed_and_the_lease_goes_on(store):
+    store.acquire("k")
+    gc.collect()
+    assert store.status("k").state == "held"
+
+
+def test_errors_have_their_word(store, database):
+    with pytest.raises(leasehold.Error) as invalid:
+        store.acquire("")
+    assert invalid.value.code == "invalid" and "key" in str(invalid.value)
+    with pytest.raises(leasehold.Error) as config:
+        leasehold.Store(URI + "&w=1", database.name)
+    assert config.value.code == "config"
+    with pytest.raises(ValueError):
+        store.acquire("a\0b")
+    store.close()
+    with pytest.raises(ValueError):
+        store.status("k")
+
+
+def test_keys_are_joined():
+    assert leasehold.key_join("root", "a:b", "é") == "root:a%3Ab:é"
+    with pytest.raises(leasehold.Error):
+        leasehold.key_join()

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Prints the commands that the library sends, one JSON object {name: command} a line, with sentinels where the variables are:
+ * commands.py makes commands.json of it, and its test holds the file and the library together. */
+#include <stdio.h>
+
+#include "pipeline.h"
+#include "pipeline_batch.h"
+
+enum { TTL = 900000001, GRACE, TOKEN, MAX_SHARED, PID, CLAIM, BEAT, MAX_WAITERS };
+
+static void print(const char *name, bson_t *command)
+{
+    char *json = bson_as_canonical_extended_json(command, NULL);
+    printf("{\"%s\": %s}\n", name, json);
+    bson_free(json);
+    bson_destroy(command);
+}
+
+static void print_pipeline(const lh_pipelines *pipelines, const char *name, lh_do what, bool whole, const lh_vars *vars)
+{
+    bson_t command = BSON_INITIALIZER;
+    lh_pipeline_command(pipelines, what, whole, "<collection>", vars, &command);
+    print(name, &command);
+}
+
+int main(void)
+{
+    lh_pipelines *pipelines = lh_pipelines_new();
+    if (!pipelines)
+        return 1;
+    lh_vars asks = {.key = "<key>",
+                    .me = "<lease>",
+                    .owner = "<owner>",
+                    .host = "<host>",
+                    .purpose = "<purpose>",
+                    .pid = PID,
+                    .ttl_ms = TTL,
+                    .grace_ms = GRACE,
+                    .token = TOKEN,
+                    .max_shared = MAX_SHARED,
+                    .set = true};
+    lh_vars waits = asks;
+    waits.claim_ms = CLAIM;
+    waits.beat = BEAT;
+    waits.max_waiters = MAX_WAITERS;
+    lh_vars hands = asks;
+    hands.to = "<to>";
+    hands.to_owner = "<to_owner>";
+    print_pipeline(pipelines, "acquire", LH_DO_ACQUIRE_EXCLUSIVE, true, &asks);
+    print_pipeline(pipelines, "acquire_short", LH_DO_ACQUIRE_EXCLUSIVE, false, &asks);
+    print_pipeline(pipelines, "acquire_shared", LH_DO_ACQUIRE_SHARED, true, &asks);
+    print_pipeline(pipelines, "wait", LH_DO_WAIT_EXCLUSIVE, true, &waits);
+    print_pipeline(pipelines, "wait_shared", LH_DO_WAIT_SHARED, true, &waits);
+    print_pipeline(pipelines, "renew", LH_DO_RENEW, true, &asks);
+    print_pipeline(pipelines, "renew_short", LH_DO_RENEW, false, &asks);
+    print_pipeline(pipelines, "release", LH_DO_LEAVE, true, &asks);
+    print_pipeline(pipelines, "release_short", LH_DO_LEAVE, false, &asks);
+    print_pipeline(pipelines, "transfer", LH_DO_TRANSFER, true, &hands);
+    bson_t command = BSON_INITIALIZER;
+    lh_batch_beat beat = {.key = "<key>", .id = "<lease>", .beat = BEAT};
+    size_t statements;
+    lh_batch_beats("<collection>", &beat, 1, &statements, &command);
+    print("beat", &command);
+    lh_pipelines_free(pipelines);
+    return 0;
+}

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""leasehold.h in ctypes: the structs and functions that the package uses, as the header has them, and nothing else.
+
+The library is libleasehold.so.0, as the system's loader finds it, or what LEASEHOLD_LIBRARY names."""
+import ctypes
+import os
+from ctypes import POINTER, Structure, byref, c_bool, c_char, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_void_p
+
+OK, BUSY, LOST = 0, 1, 2
+NEVER = 2**63 - 1
+
+
+class Error(Structure):
+    _fields_ = [("code", c_int), ("server_code", c_int), ("lease_id", c_char * 33), ("message", c_char * 512)]
+
+
+class StoreOptions(Structure):
+    _fields_ = [("size", c_size_t), ("uri", c_char_p), ("db", c_char_p), ("collection", c_char_p), ("owner", c_char_p),
+                ("app_name", c_char_p), ("timeout_ms", c_int64), ("clock_skew_ms", c_int64), ("max_waiters", c_uint32),
+                ("max_shared", c_uint32), ("pool_size", c_uint32), ("at_open", c_int), ("migrate", c_void_p),
+                ("on_lost", c_void_p), ("on_lost_arg", c_void_p), ("allow_insecure_tls", c_bool)]
+
+
+class AcquireOptions(Structure):
+    _fields_ = [("size", c_size_t), ("ttl_ms", c_int64), ("mode", c_int), ("owner", c_char_p), ("purpose", c_char_p),
+                ("lease_id", c_char_p), ("timeout_ms", c_int64), ("wait_ms", c_int64), ("claim_ms", c_int64),
+                ("by_hand", c_bool), ("cancel", c_void_p), ("feedback", c_void_p), ("feedback_arg", c_void_p), ("path", c_bool),
+                ("resume", c_bool)]
+
+
+class Holder(Structure):
+    _fields_ = [("owner", c_char_p), ("host", c_char_p), ("purpose", c_char_p), ("pid", c_int64), ("mode", c_int),
+                ("token", c_int64), ("acquired_at_ms", c_int64), ("expires_at_ms", c_int64), ("remaining_ms", c_int64)]
+
+
+class Record(Structure):
+    _fields_ = [("key", c_char_p), ("state", c_int), ("problem", c_char_p), ("token", c_int64), ("expired", c_bool),
+                ("holders", c_size_t), ("waiters", c_size_t), ("now_ms", c_int64), ("released_how", c_char_p),
+                ("released_owner", c_char_p), ("released_by", c_char_p), ("released_reason", c_char_p),
+                ("released_at_ms", c_int64), ("why", c_int), ("retry_after_ms", c_int64)]
+
+
+_SIGNATURES = {
+    "lh_version": (c_char_p,),
+    "lh_outcome_word": (c_char_p, c_int),
+    "lh_store_open": (c_int, POINTER(StoreOptions), POINTER(c_void_p), POINTER(Error)),
+    "lh_store_close": (None, c_void_p),
+    "lh_key_join": (c_int, POINTER(c_char_p), c_size_t, POINTER(c_void_p), POINTER(Error)),
+    "lh_string_free": (None, c_void_p),
+    "lh_why_word": (c_char_p, c_int),
+    "lh_record_holder": (POINTER(Holder), POINTER(Record), c_size_t),
+    "lh_record_free": (None, POINTER(Record)),
+    "lh_acquire": (c_int, c_void_p, c_char_p, POINTER(AcquireOptions), POINTER(c_void_p), POINTER(POINTER(Record)), POINTER(Error)),
+    "lh_lease_attach": (c_int, c_void_p, c_char_p, c_char_p, POINTER(c_void_p), POINTER(Error)),
+    "lh_lease_renew": (c_int, c_void_p, c_int64, POINTER(POINTER(Record)), POINTER(Error)),
+    "lh_lease_release": (c_int, c_void_p, POINTER(Error)),
+    "lh_lease_transfer": (c_int, c_void_p, c_char_p, c_char * 33, POINTER(Error)),
+    "lh_lease_valid": (c_bool, c_void_p),
+    "lh_lease_remaining_ms": (c_int64, c_void_p),
+    "lh_lease_token": (c_int64, c_void_p),
+    "lh_lease_id": (c_char_p, c_void_p),
+    "lh_lease_free": (None, c_void_p),
+    "lh_status": (c_int, c_void_p, c_char_p, POINTER(POINTER(Record)), POINTER(Error)),
+}
+
+lib = ctypes.CDLL(os.environ.get("LEASEHOLD_LIBRARY", "libleasehold.so.0"))
+for _name, (_result, *_arguments) in _SIGNATURES.items():
+    _function = getattr(lib, _name)
+    _function.restype, _function.argtypes = _result, _arguments
+
+__all__ = ["lib", "Error", "StoreOptions", "AcquireOptions", "Record", "Holder", "OK", "BUSY", "LOST", "NEVER", "byref"]
