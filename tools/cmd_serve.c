@@ -63,8 +63,7 @@ const struct command cmd_serve = {
     .example =
         "  $ leasehold serve --listen 127.0.0.1:8080 &\n"
         "  leasehold 0.1.0 listens on http://127.0.0.1:8080\n"
-        "  $ curl -d '{\"owner\":\"alice\",\"wait_ms\":5000}' -H 'Content-Type: application/json' \\\n"
-        "      http://127.0.0.1:8080/v1/leases/project:42\n"
+        "  $ curl --json '{\"owner\":\"alice\",\"wait_ms\":5000}' http://127.0.0.1:8080/v1/leases/project:42\n"
         "  {\"v\":1,\"outcome\":\"granted\",\"key\":\"project:42\",\"lease\":\"6a1f0c3e5b7d48219fd6e0a4c2b81357\", "
         "…}\n",
 };
