@@ -202,10 +202,10 @@ static void test_a_cancel_that_was_not_answered_leaves_the_queue(void **state)
     expect_told_and_gone(*state, "'closeConnection': true", LH_UNKNOWN, LH_UNREACHABLE);
 }
 
-/* By an operator's killOp, say. */
+/* By a server that is out of disk, say. */
 static void test_a_cancel_that_was_refused_leaves_the_queue(void **state)
 {
-    expect_told_and_gone(*state, "'errorCode': 11601", LH_SERVER, LH_SERVER);
+    expect_told_and_gone(*state, "'errorCode': 14031", LH_SERVER, LH_SERVER);
 }
 
 int main(void)
