@@ -279,6 +279,12 @@ static int cancel_granted(lh_waiting *w, lh_error *error)
     return outcome == LH_LOST ? LH_OK : outcome;
 }
 
+/* Ends of a wait with which nothing of it is stored; with all others something may be. */
+static bool has_left(int outcome)
+{
+    return outcome == LH_BUSY || outcome == LH_CANCELLED || outcome == LH_CLOSED || outcome == LH_LOST;
+}
+
 int lh_waiting_cancel(lh_waiting *w, lh_error *error)
 {
     if (!w)
@@ -296,7 +302,7 @@ int lh_waiting_cancel(lh_waiting *w, lh_error *error)
     int outcome = LH_OK;
     if (w->outcome == LH_OK)
         outcome = cancel_granted(w, error);
-    else if (w->outcome == LH_UNKNOWN || w->outcome == LH_UNREACHABLE)
+    else if (!has_left(w->outcome))
         outcome = w->outcome;
     if (outcome != LH_OK && w->outcome != LH_OK && error)
         *error = w->error;

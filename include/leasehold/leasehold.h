@@ -366,8 +366,8 @@ LH_API int lh_waiting_fd(lh_waiting *waiting);
 LH_API int lh_waiting_finish(lh_waiting *waiting, lh_lease **ret_lease, lh_record **ret_busy, lh_error *error);
 
 /* Leaves the queue, or releases what was granted meanwhile: one command. Frees `waiting`, on every outcome. NULL: nothing is done.
- * LH_OK: nothing is held. LH_UNKNOWN, LH_UNREACHABLE: it is sent again in the background; its place ends after claim_ms at the
- * latest, and a grant that it gets unclaimed too. */
+ * LH_OK: nothing is held. LH_UNKNOWN, LH_UNREACHABLE, LH_SERVER: it is sent again in the background; its place ends after claim_ms
+ * at the latest, and a grant that it gets unclaimed too. What else the wait had ended with, as from lh_waiting_finish(). */
 LH_API int lh_waiting_cancel(lh_waiting *waiting, lh_error *error);
 
 /* Acquires (and waits, if the options say so), calls `fn`, and releases. `fn` returns LH_OK or an outcome of its own, and

@@ -56,7 +56,7 @@ def test_the_store_is_clean_while_primaries_step_down_and_answers_are_lost(own_s
     (Old locks appear on a key that nobody used before; they are seldom, and none of an election's business.)"""
     seen = Counter()
     for seed in range(2, 6):
-        result = told(Cli(own_set, "unused")("--json", "torture", "--yes", "--seed", str(seed), "--seconds", "12", "--faults", "all"))
+        result = told(Cli(own_set, "unused")("--json", "torture", "--yes", "--seed", str(seed), "--seconds", "12", "--keys", "6", "--faults", "all"))
         assert result["outcome"] == "ok" and len(result["faults"]) == 8
         seen.update(result["faults"] | {"elections": result["elections"]})
         missing = [kind for kind, times in seen.items() if not times and kind != "old"]

@@ -93,6 +93,17 @@ def cut(world, to=True, back=True):
     return undo
 
 
+def split(world):
+    """Two believe themselves primary for a while, and clients reach both."""
+    member = someone(world)
+    world.set.networks.split(member.name)
+
+    def undo():
+        world.set.networks.split(member.name, False)
+        recovered(member)
+    return undo
+
+
 def one_way(world):
     inwards = world.dice.random() < 0.5
     return cut(world, to=inwards, back=not inwards)
@@ -176,6 +187,7 @@ KINDS = [
     Harm("member-kill", 16, (0.2, 4), kill_member, felt=8),
     Harm("member-pause", 12, (0.5, 5), pause_member, felt=6),
     Harm("cut", 15, (0.5, 5), cut, "networks", felt=6),
+    Harm("split", 10, (1, 6), split, "networks", felt=6),
     Harm("one-way", 15, (0.5, 5), one_way, "networks", felt=6),
     Harm("slow", 11, (1, 6), slow_network, "networks"),
     Harm("client-cut", 9, (0.3, 2.5), cut_clients, "networks"),

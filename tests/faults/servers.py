@@ -104,6 +104,15 @@ class Networks:
         if back:
             run("tc", "-n", self.space(name), "qdisc", "replace", "dev", "eth", "root", *qdisc)
 
+    def split(self, name, whether=True):
+        """What it sends to the other members goes to nobody; clients reach it, and it them."""
+        for other in self.names:
+            if other not in (name, "client") and whether:
+                run("ip", "-n", self.space(name), "neigh", "replace", self.address(other), "lladdr", "02:00:00:00:00:01", "dev", "eth",
+                    "nud", "permanent")
+            elif other not in (name, "client"):
+                run("ip", "-n", self.space(name), "neigh", "del", self.address(other), "dev", "eth", check=False)
+
     def calm(self, name):
         run("tc", "-n", self.switch, "qdisc", "del", "dev", name, "root", check=False)
         run("tc", "-n", self.space(name), "qdisc", "del", "dev", "eth", "root", check=False)

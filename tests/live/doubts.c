@@ -138,10 +138,9 @@ static void test_a_release_that_was_not_answered_is_sent_again(void **state)
     expect_free_soon(g, "k");
 }
 
-/* Cancelled, and the queue does not hear of it: no place is left in it long before its claim ends. */
-static void test_a_cancel_that_was_not_answered_leaves_the_queue(void **state)
+/* Cancelled, and the queue does not hear of it: it is told, and no place is left in it long before its claim ends. */
+static void expect_told_and_gone(ground *g, const char *what, int one, int other)
 {
-    ground *g = *state;
     hasty_store(g);
     lh_lease *holder = NULL;
     lh_waiting *waiting = NULL;
@@ -151,9 +150,10 @@ static void test_a_cancel_that_was_not_answered_leaves_the_queue(void **state)
     o.ttl_ms = TTL_MS;
     o.claim_ms = 60000;
     expect(g, LH_OK, lh_acquire_start(g->store, "k", &o, &waiting, &g->error));
-    break_commands(g, 0, WRITES, "'closeConnection': true");
+    break_commands(g, 0, WRITES, what);
     int outcome = lh_waiting_cancel(waiting, &g->error);
-    assert_true(outcome == LH_UNKNOWN || outcome == LH_UNREACHABLE);
+    assert_true(outcome == one || outcome == other);
+    assert_true(*g->error.message);
     mend_commands(g);
     int64_t until = now_ms() + SOON_MS;
     bool there = true;
@@ -197,6 +197,17 @@ static void test_leases_are_kept_while_doubts_are_settled(void **state)
     give(g, lease);
 }
 
+static void test_a_cancel_that_was_not_answered_leaves_the_queue(void **state)
+{
+    expect_told_and_gone(*state, "'closeConnection': true", LH_UNKNOWN, LH_UNREACHABLE);
+}
+
+/* By a server that is out of disk, say. */
+static void test_a_cancel_that_was_refused_leaves_the_queue(void **state)
+{
+    expect_told_and_gone(*state, "'errorCode': 14031", LH_SERVER, LH_SERVER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +218,7 @@ int main(void)
         live_test(test_a_release_that_was_not_answered_is_sent_again),
         live_test(test_a_cancel_that_was_not_answered_leaves_the_queue),
         live_test(test_leases_are_kept_while_doubts_are_settled),
+        live_test(test_a_cancel_that_was_refused_leaves_the_queue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
