@@ -53,7 +53,7 @@ def test_a_server_that_goes_away_during_the_login_is_an_outage(guarded, as_user,
                  "data": {"failCommands": ["saslContinue"], "appName": "leasehold", **how}}
         client.admin.command(point)
         try:
-            result = cli("--json", "--timeout", "2s", "acquire", "k")
+            result = cli("--json", "--timeout", "2s" if exit else "15s", "acquire", "k")
         finally:
             client.admin.command("configureFailPoint", "failCommand", mode="off")
     assert result.exit == exit, result
