@@ -112,9 +112,8 @@ static void apply(lh_lease *lease, int64_t token, int64_t end, bool all, int64_t
         lh_lease_lose(lease);
         return;
     }
-    /* Not told by the batch: as much later as this command was sent. It is for people. */
     if (end == 0)
-        end = lh_lease_expires_at_ms(lease) + ttl_ms - lh_lease_remaining_ms(lease) - LH_DRIFT_MS(ttl_ms);
+        end = lh_lease_expires_after(lease, ttl_ms, sent);
     if (!lh_lease_extend(lease, token, ttl_ms, end, sent))
         lh_lease_lose(lease);
     else if (!lease->by_hand)

@@ -53,102 +53,6 @@ lh_vars lh_lease_vars(const lh_store *store, const char *key, const char *lease_
                      .set = atomic_load(&store->topology) == LH_TOPOLOGY_SET};
 }
 
-static const char *what_in_words(lh_do what)
-{
-    switch (what) {
-    case LH_DO_ACQUIRE_EXCLUSIVE:
-    case LH_DO_ACQUIRE_SHARED:
-    case LH_DO_RESUME:
-    case LH_DO_WAIT_EXCLUSIVE:
-    case LH_DO_WAIT_SHARED:
-        return "acquire the lease";
-    case LH_DO_RENEW:
-        return "renew the lease";
-    case LH_DO_LEAVE:
-        return "release the lease";
-    case LH_DO_TRANSFER:
-        return "transfer the lease";
-    default:
-        return "change the lease";
-    }
-}
-
-static int run_form(lh_store *store, lh_do what, bool whole, const lh_vars *vars, lh_way way, lh_answer *answer,
-                    lh_error *error)
-{
-    bson_t command = BSON_INITIALIZER;
-    lh_pipeline_command(store->pipelines, what, whole, store->collection, vars, &command);
-    lh_call call = {.what = what_in_words(what),
-                    .command = &command,
-                    .deadline = way.deadline,
-                    .client = way.client,
-                    .maybe = answer->maybe};
-    bson_destroy(&answer->reply);
-    int outcome = lh_store_run(store, &call, &answer->reply, &answer->sent, error);
-    answer->maybe = call.maybe;
-    bson_destroy(&command);
-    bson_iter_t value;
-    answer->there = false;
-    if (outcome == LH_OK && bson_iter_init_find(&value, &answer->reply, "value") && BSON_ITER_HOLDS_DOCUMENT(&value)) {
-        const uint8_t *data;
-        uint32_t len;
-        bson_iter_document(&value, &len, &data);
-        answer->there = bson_init_static(&answer->document, data, len);
-    }
-    return outcome;
-}
-
-/* Does the short form's answer settle it? It does when it did what was asked, or when the whole form would not either. */
-static bool is_settled(lh_do what, const lh_vars *vars, lh_answer *answer)
-{
-    if (!answer->there)
-        return true;
-    lh_mine mine;
-    lh_doc_mine(&answer->document, vars->me, &mine);
-    switch (what) {
-    case LH_DO_ACQUIRE_EXCLUSIVE:
-        answer->maybe |= mine.holds && !mine.written; /* an earlier attempt was applied: the whole form has to say so */
-        return mine.holds ? mine.written : lh_doc_is_held_alone(&answer->document, vars->grace_ms);
-    case LH_DO_RENEW:
-        return mine.holds && mine.written;
-    default:
-        return mine.ended;
-    }
-}
-
-typedef struct {
-    lh_store *store;
-    const char *me;
-} granting;
-
-static void tell_granted(void *arg, const lh_grant *grant)
-{
-    granting *g = arg;
-    if (strcmp(grant->id, g->me) != 0) /* the asker's own grant is the caller's matter */
-        g->store->on_granted(g->store, grant);
-}
-
-int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, lh_way way, lh_answer *answer,
-                 lh_error *error)
-{
-    answer->there = answer->maybe = false;
-    bson_init(&answer->reply);
-    int outcome = lh_store_contact(store, way.deadline, error); /* only then it is known which clock gives the tokens */
-    if (outcome != LH_OK)
-        return outcome;
-    lh_vars all = *vars;
-    all.set = atomic_load(&store->topology) == LH_TOPOLOGY_SET;
-    if (!whole && lh_pipeline_has_short(what, &all)) {
-        outcome = run_form(store, what, false, &all, way, answer, error);
-        if (outcome != LH_OK || is_settled(what, &all, answer))
-            return outcome;
-    }
-    outcome = run_form(store, what, true, &all, way, answer, error);
-    if (outcome == LH_OK && answer->there && store->on_granted)
-        lh_doc_each_grant(&answer->document, tell_granted, &(granting){store, vars->me});
-    return outcome;
-}
-
 /* Sends the release of a lease id, of the token `token` if that is known (not 0); LH_OK also when it was released before, or
  * ended and nobody took over. */
 static int leave(lh_store *store, const char *key, const char *lease_id, int64_t token, bool whole, lh_way way,
@@ -162,7 +66,7 @@ static int leave(lh_store *store, const char *key, const char *lease_id, int64_t
     char problem[128];
     if (outcome == LH_OK && answer.there)
         lh_doc_mine(&answer.document, lease_id, &mine);
-    if (outcome == LH_OK && !mine.ended) {
+    if (outcome == LH_OK && !answer.wrote && !mine.ended) {
         if (answer.there && lh_doc_reply_problem(&answer.document, problem, sizeof problem))
             outcome = lh_fail(error, LH_DATA, UNREADABLE, problem);
         else if (!answer.maybe) /* else an attempt whose answer was lost released it, and others came since */
@@ -264,14 +168,25 @@ int lh_lease_release(lh_lease *lease, lh_error *error)
     int outcome = check(lease, error);
     if (outcome != LH_OK)
         return outcome;
+    pthread_mutex_lock(&lease->lock);
+    bool again = lease->given_up; /* the short form would not say that it was done before */
+    pthread_mutex_unlock(&lease->lock);
     (void)lh_lease_end(lease);
     outcome = leave(lease->store, lease->key, lease->id, lh_lease_token(lease),
-                    lease->mode == LH_SHARED || atomic_load(&lease->crowded),
+                    again || lease->mode == LH_SHARED || atomic_load(&lease->crowded),
                     (lh_way){lh_store_deadline(lease->store, 0), NULL}, error);
     if (outcome == LH_UNKNOWN)
         lh_held_doubt(lease->store, lease->key, lease->id,
                       lh_lease_ttl_ms(lease) > 0 ? lh_lease_ttl_ms(lease) : LH_TTL_DEFAULT_MS);
     return outcome;
+}
+
+int64_t lh_lease_expires_after(lh_lease *lease, int64_t ttl_ms, int64_t sent)
+{
+    pthread_mutex_lock(&lease->lock);
+    int64_t ahead = lease->expires_at_ms - (lease->deadline + LH_DRIFT_MS(lease->ttl_ms)); /* of our clock, the server's */
+    pthread_mutex_unlock(&lease->lock);
+    return sent + ttl_ms + ahead;
 }
 
 bool lh_lease_extend(lh_lease *lease, int64_t token, int64_t ttl_ms, int64_t expires_at_ms, int64_t sent)
@@ -308,14 +223,23 @@ static bool extend_by_hand(lh_lease *lease, const lh_mine *mine, int64_t sent)
     return good;
 }
 
-static int judge_renewal(lh_lease *lease, const bson_t *document, int64_t sent, lh_record **ret_record, lh_error *error)
+static int judge_renewal(lh_lease *lease, const lh_vars *vars, const lh_answer *answer, lh_record **ret_record,
+                         lh_error *error)
 {
+    const bson_t *document = answer->there ? &answer->document : NULL;
     char problem[128];
     lh_mine mine = {0};
     if (document)
         lh_doc_mine(document, lease->id, &mine);
+    else if (answer->wrote)
+        mine = (lh_mine){.holds = true,
+                         .written = true,
+                         .mode = LH_EXCLUSIVE,
+                         .token = vars->token,
+                         .ttl_ms = vars->ttl_ms,
+                         .expires_at_ms = lh_lease_expires_after(lease, vars->ttl_ms, answer->sent)};
     if (mine.holds && mine.written)
-        return extend_by_hand(lease, &mine, sent)
+        return extend_by_hand(lease, &mine, answer->sent)
                    ? LH_OK
                    : lh_fail(error, LH_LOST, "the lease ended before the renewal was answered");
     if (document && lh_doc_reply_problem(document, problem, sizeof problem))
@@ -357,10 +281,10 @@ int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_e
     lh_vars vars = lh_lease_vars(lease->store, lease->key, lease->id);
     vars.ttl_ms = ttl_ms;
     vars.token = token;
-    outcome = lh_lease_run(lease->store, LH_DO_RENEW, lease->mode == LH_SHARED, &vars, (lh_way){deadline, NULL},
-                           &answer, error);
+    bool whole = lease->mode == LH_SHARED || token == 0; /* only the whole form tells what an attached one is */
+    outcome = lh_lease_run(lease->store, LH_DO_RENEW, whole, &vars, (lh_way){deadline, NULL}, &answer, error);
     if (outcome == LH_OK)
-        outcome = judge_renewal(lease, answer.there ? &answer.document : NULL, answer.sent, ret_record, error);
+        outcome = judge_renewal(lease, &vars, &answer, ret_record, error);
     else if (outcome == LH_UNKNOWN) /* no harm if it was applied */
         outcome = lh_fail(error, LH_UNREACHABLE,
                           "cannot renew the lease: no answer in time; it is still valid for %lld ms: try again",

@@ -14,15 +14,16 @@ bool lh_lease_id_new(char ret_id[LH_LEASE_ID_ROOM]);
 /* The variables that every command needs. */
 lh_vars lh_lease_vars(const lh_store *store, const char *key, const char *lease_id);
 
-/* What came back: `document` is a view into `reply`, if `there` is one. `sent`: lh_clock_ms() before the send. */
+/* What came back: `document` is a view into `reply`, if `there` is one. The short forms of a renewal and a release have none: `wrote`
+ * says that they did it, and then all is settled. `sent`: lh_clock_ms() before the send. */
 typedef struct lh_answer {
     bson_t reply, document;
-    bool there;
+    bool there, found, wrote; /* found: there was a document to look at */
     bool maybe; /* an earlier attempt may have been applied, and its answer was lost */
     int64_t sent;
 } lh_answer;
 
-/* Runs `what` on the document of vars->key: with the short form first unless `whole`, and with the whole form where the short
+/* (lease_run.c) Runs `what` on the document of vars->key: with the short form first unless `whole`, and with the whole form where the short
  * one did not settle it. Whom it granted besides the asker is told to the store's waiters. answer->reply is always
  * initialised, and the caller's to destroy. */
 int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, lh_way way, lh_answer *answer,

@@ -36,6 +36,10 @@ void lh_lease_unref(lh_lease *lease);
 /* A renewal that was sent at `sent` was answered: the lease goes on until sent + ttl - drift. False: it was over by then. */
 bool lh_lease_extend(lh_lease *lease, int64_t token, int64_t ttl_ms, int64_t expires_at_ms, int64_t sent);
 
+/* The server's end of a renewal that was sent at `sent` and whose answer does not tell it: as much later as it was sent later. It
+ * is for people. */
+int64_t lh_lease_expires_after(lh_lease *lease, int64_t ttl_ms, int64_t sent);
+
 /* It is over, by its holder's will: the store need not release it. Was it valid until now? */
 bool lh_lease_end(lh_lease *lease);
 

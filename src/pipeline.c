@@ -9,24 +9,10 @@
 
 struct lh_pipelines {
     bson_t *updates[LH_DO_COUNT]; /* arrays */
-    lh_terms terms;
-    bson_t *renew_fields, *leave_fields, *short_fields, *fields, *queue_fields, *poll_fields;
+    lh_fill *shorts[LH_SHORT_COUNT];
+    bson_t *fields, *queue_fields, *poll_fields;
     bson_t *removable, *judge, *shuts_out, *shuts_out_shared;
 };
-
-static bson_t *parse(const char *text)
-{
-    char *json = strdup(text);
-    if (!json)
-        return NULL;
-    for (char *c = json; *c; c++)
-        if (*c == '\'')
-            *c = '"';
-    bson_error_t error;
-    bson_t *parsed = bson_new_from_json((const uint8_t *)json, -1, &error);
-    free(json);
-    return parsed; /* that every text is JSON, a unit test shows */
-}
 
 void lh_pipelines_free(lh_pipelines *pipelines)
 {
@@ -34,12 +20,8 @@ void lh_pipelines_free(lh_pipelines *pipelines)
         return;
     for (int i = 0; i < LH_DO_COUNT; i++)
         bson_destroy(pipelines->updates[i]);
-    bson_destroy(pipelines->terms.simple);
-    bson_destroy(pipelines->terms.released);
-    bson_destroy(pipelines->terms.ended);
-    bson_destroy(pipelines->renew_fields);
-    bson_destroy(pipelines->leave_fields);
-    bson_destroy(pipelines->short_fields);
+    for (int i = 0; i < LH_SHORT_COUNT; i++)
+        lh_fill_free(pipelines->shorts[i]);
     bson_destroy(pipelines->fields);
     bson_destroy(pipelines->queue_fields);
     bson_destroy(pipelines->poll_fields);
@@ -55,33 +37,20 @@ lh_pipelines *lh_pipelines_new(void)
     lh_pipelines *pipelines = calloc(1, sizeof *pipelines);
     bool good = pipelines != NULL;
     for (int i = 0; good && i < LH_DO_COUNT; i++)
-        good = (pipelines->updates[i] = parse(lh_texts_whole[i])) != NULL;
-    good = good && (pipelines->terms.simple = parse(lh_text_simple)) != NULL;
-    good = good && (pipelines->terms.released = parse(lh_text_released)) != NULL;
-    good = good && (pipelines->terms.ended = parse(lh_text_ended)) != NULL;
-    good = good && (pipelines->renew_fields = parse(lh_text_renew_fields)) != NULL;
-    good = good && (pipelines->leave_fields = parse(lh_text_leave_fields)) != NULL;
-    good = good && (pipelines->short_fields = parse(lh_text_short_fields)) != NULL;
-    good = good && (pipelines->fields = parse(lh_text_fields)) != NULL;
-    good = good && (pipelines->queue_fields = parse(lh_text_queue_fields)) != NULL;
-    good = good && (pipelines->poll_fields = parse(lh_text_poll_fields)) != NULL;
-    good = good && (pipelines->removable = parse(lh_text_removable)) != NULL;
-    good = good && (pipelines->judge = parse(lh_text_judge)) != NULL;
-    good = good && (pipelines->shuts_out = parse(lh_text_shuts_out)) != NULL;
-    good = good && (pipelines->shuts_out_shared = parse(lh_text_shuts_out_shared)) != NULL;
+        good = (pipelines->updates[i] = lh_parse(lh_texts_whole[i])) != NULL;
+    for (int i = 0; good && i < LH_SHORT_COUNT; i++)
+        good = (pipelines->shorts[i] = lh_short_new(lh_texts_short[i])) != NULL;
+    good = good && (pipelines->fields = lh_parse(lh_text_fields)) != NULL;
+    good = good && (pipelines->queue_fields = lh_parse(lh_text_queue_fields)) != NULL;
+    good = good && (pipelines->poll_fields = lh_parse(lh_text_poll_fields)) != NULL;
+    good = good && (pipelines->removable = lh_parse(lh_text_removable)) != NULL;
+    good = good && (pipelines->judge = lh_parse(lh_text_judge)) != NULL;
+    good = good && (pipelines->shuts_out = lh_parse(lh_text_shuts_out)) != NULL;
+    good = good && (pipelines->shuts_out_shared = lh_parse(lh_text_shuts_out_shared)) != NULL;
     if (good)
         return pipelines;
     lh_pipelines_free(pipelines);
     return NULL;
-}
-
-static const bson_t *fields_of(const lh_pipelines *pipelines, lh_do what, bool whole)
-{
-    if (whole)
-        return what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_RENEW ? pipelines->fields : pipelines->queue_fields;
-    return what == LH_DO_RENEW   ? pipelines->renew_fields
-           : what == LH_DO_LEAVE ? pipelines->leave_fields
-                                 : pipelines->short_fields;
 }
 
 void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole, const char *collection,
@@ -90,20 +59,21 @@ void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole, 
     bson_t query;
     bool waits = what == LH_DO_WAIT_EXCLUSIVE || what == LH_DO_WAIT_SHARED;
     bool asks = what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_ACQUIRE_SHARED || what == LH_DO_RESUME;
+    if (!whole) {
+        lh_short_command(what, pipelines->shorts, collection, vars, command);
+        return;
+    }
     BSON_APPEND_UTF8(command, "findAndModify", collection);
     BSON_APPEND_DOCUMENT_BEGIN(command, "query", &query);
     BSON_APPEND_UTF8(&query, "workspace_id", vars->key);
     bson_append_document_end(command, &query);
-    if (whole)
-        BSON_APPEND_ARRAY(command, "update", pipelines->updates[what]);
-    else
-        lh_short_update(what, &pipelines->terms, vars, command);
+    BSON_APPEND_ARRAY(command, "update", pipelines->updates[what]);
     BSON_APPEND_BOOL(command, "new", true);
     if (asks || waits)
         BSON_APPEND_BOOL(command, "upsert", true);
-    BSON_APPEND_DOCUMENT(command, "fields", fields_of(pipelines, what, whole));
-    if (whole)
-        lh_pipeline_let(vars, command);
+    bool alone = what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_RENEW; /* it grants nobody else */
+    BSON_APPEND_DOCUMENT(command, "fields", alone ? pipelines->fields : pipelines->queue_fields);
+    lh_pipeline_let(vars, command);
 }
 
 void lh_pipeline_poll(const lh_pipelines *pipelines, const char *collection, const bson_t *keys, const bson_t *ids,

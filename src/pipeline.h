@@ -2,7 +2,7 @@
  * The protocol itself: the update pipelines that decide on the server, and the commands that carry them. Pure.
  *
  * Each pipeline is a constant text, parsed once, and what differs from call to call travels in the command's `let`, wrapped in
- * $literal; the short forms are built anew, with literals in place. Home of invariant 8: a caller's string is never part of an expression. */
+ * $literal; the short forms have it in place, filled in as bytes. Home of invariant 8: a caller's string is never part of an expression. */
 #ifndef LH_PIPELINE_H
 #define LH_PIPELINE_H
 
@@ -42,12 +42,14 @@ typedef struct lh_vars {
     const char *by, *reason;             /* of a break */
     const bson_value_t *seen_doc_id, *seen_id,
         *seen_token; /* of a break: as read; seen_id and seen_token NULL: not there */
+    bool own;        /* of a short form: look for the document whose _id is the key; it may be missing where another has the key */
     bool judging;    /* for cleanup */
     bool set;        /* the deployment is a replica set: tokens come from its cluster time */
 } lh_vars;
 
-/* Appends a findAndModify on `collection` for the key: all of the command but its concern. `whole`: the form that decides every
- * document; else the short one, if lh_pipeline_has_short(), which leaves untouched what is not simple. */
+/* Makes a findAndModify on `collection` for the key in `command`, which is initialised and empty: all but its concern. `whole`: the form that decides every
+ * document; else the short one, if lh_pipeline_has_short(), which leaves untouched what is not simple. The short renewal and release
+ * are an update: all that they have to say is whether they changed the document. */
 void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole, const char *collection,
                          const lh_vars *vars, bson_t *command);
 bool lh_pipeline_has_short(lh_do what, const lh_vars *vars);

@@ -19,10 +19,7 @@
 #define DEAD_WAITERS                                                                                                   \
     LET_STATE("{'$cond':['$$ok',{'$subtract':[" COUNT_OF("$waiters") ",{'$size':'$$wq'}]},0]}")
 
-/* What the replies carry: only what is read. `mine` is the holder's own part. */
-#define FIELDS_HOLDER                                                                                                  \
-    "'_id':1,'workspace_id':1,'id':1,'expires_at':1,'token':1,'released':1,'owner':1,'user_id':1,'host':1,'pid':1,"    \
-    "'purpose':1,'mode':1,'acquired_at':1,'renewed_at':1,'ttl_ms':1,'now':'$$NOW'"
+/* `shared` is the holder's own part. */
 #define FIELDS_MINE                                                                                                    \
     "'shared':{'$cond':[" IS_TYPE("$shared", "object") ",{'$arrayToObject':[{'$filter':{'input':{'$objectToArray':"    \
     "'$shared'},'as':'s','cond':{'$eq':['$$s.k','$$me']}}}]},'$$REMOVE']},'holders':" COUNT_OF("$shared")              \
@@ -51,10 +48,6 @@
 #define SHUTS_OUT(holders) "{'$expr':" LET_STATE(holders) "}"
 // clang-format on
 
-/* Of the short forms; who else holds it, the whole form says. */
-const char lh_text_renew_fields[] = "{'_id':0,'id':1,'expires_at':1,'token':1,'renewed_at':1,'ttl_ms':1,'now':'$$NOW'}";
-const char lh_text_leave_fields[] = "{'_id':0,'id':1,'released':1}";
-const char lh_text_short_fields[] = "{" FIELDS_HOLDER "}";
 const char lh_text_fields[] = "{" FIELDS_HOLDER "," FIELDS_MINE "}";
 const char lh_text_queue_fields[] = "{" FIELDS_HOLDER "," FIELDS_MINE "," FIELDS_QUEUE "}";
 const char lh_text_poll_fields[] = "{" FIELDS_POLL "}";

@@ -10,12 +10,20 @@ static void append_view(bson_t *to, const char *name, const bson_iter_t *value)
     (void)bson_append_iter(to, name, -1, value);
 }
 
+/* By either name: of a findAndModify, or of an update's statement. */
+static bool find_in(const bson_t *command, const char *one, const char *other, bson_iter_t *ret_value)
+{
+    bson_iter_t top;
+    return (bson_iter_init(&top, command) && bson_iter_find_descendant(&top, one, ret_value)) ||
+           (bson_iter_init(&top, command) && bson_iter_find_descendant(&top, other, ret_value));
+}
+
 /* {$replaceWith: {$let: {vars: the command's let, in: its stage's expression}}} */
 static void append_stage(bson_t *stages, const bson_t *command)
 {
     bson_t stage, replace, let;
-    bson_iter_t top, expression, vars;
-    bool good = bson_iter_init(&top, command) && bson_iter_find_descendant(&top, "update.0.$replaceWith", &expression);
+    bson_iter_t expression, vars;
+    bool good = find_in(command, "update.0.$replaceWith", "updates.0.u.0.$replaceWith", &expression);
     BSON_APPEND_DOCUMENT_BEGIN(stages, "0", &stage);
     if (good && bson_iter_init_find(&vars, command, "let")) {
         BSON_APPEND_DOCUMENT_BEGIN(&stage, "$replaceWith", &replace);
@@ -51,7 +59,7 @@ static void append_statement(bson_t *updates, uint32_t at, const bson_t *command
     bson_iter_t value;
     bson_uint32_to_string(at, &index, room, sizeof room);
     BSON_APPEND_DOCUMENT_BEGIN(updates, index, &statement);
-    if (bson_iter_init_find(&value, command, "query"))
+    if (find_in(command, "query", "updates.0.q", &value))
         append_view(&statement, "q", &value);
     BSON_APPEND_ARRAY_BEGIN(&statement, "u", &stages);
     append_stage(&stages, command);

@@ -1,147 +1,89 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The short forms.
  *
- * Nearly every command meets a document that is simple: a date for an end, no readers, nobody waiting. What a server spends on our commands is mostly the parsing of their expressions (a microsecond
- * or two for each), so these decide the simple documents and leave all others untouched; lease.c then asks with the whole form.
- * They may refuse what the whole form grants, never the other way round: a test holds them together. (But a renewal does not
- * look at the maps: a holder keeps its lease where somebody spoilt its queue.)
+ * Nearly every command meets a document that is simple: a date for an end, no readers, nobody waiting. What a server spends on our
+ * commands is mostly the parsing of their expressions (a microsecond or two for each), so these decide the simple documents and
+ * leave all others untouched; lease_run.c then asks with the whole form. They may refuse what the whole form grants, never the
+ * other way round: a test holds them together. (But a renewal does not look at the maps: a holder keeps its lease where somebody
+ * spoilt its queue.)
  *
- * What differs from call to call stands in them as $literal, or as a number: a variable in `let` costs more. Types are compared
- * all at once, as an array with a constant one. */
+ * What differs from call to call stands in them under $literal, or as a number: a variable in `let` costs more. <names> are what
+ * pipeline_fill.h fills. Types are compared all at once, as an array with a constant one. The workspace_id is compared because the
+ * filter may be the _id alone. */
 #include "pipeline_terms.h"
 #include "pipeline_text.h"
 
 // clang-format off
 #define SAME_ID "{'$eq':['$id','$released.id']}"
+#define BY_KEY "{'workspace_id':'<key>'}"
+#define BY_ID "{'_id':'<key>'}"
+
 /* It can be read, and nobody shares it or waits. (A token that is missing is below all numbers.) */
-const char lh_text_simple[] =
-    "{'$and':[{'$eq':[[{'$type':'$workspace_id'},{'$type':'$shared'},{'$type':'$waiters'},{'$type':'$expires_at'}],"
-    "{'$literal':['string','missing','missing','date']}]},{'$in':[{'$type':'$token'},{'$literal':['long','missing']}]},"
-    "{'$gte':[{'$ifNull':['$token',0]},0]},{'$lte':['$token',{'$numberLong':'4611686018427387903'}]}]}";
+#define SIMPLE                                                                                                         \
+    "{'$eq':[[{'$type':'$workspace_id'},{'$type':'$shared'},{'$type':'$waiters'},{'$type':'$expires_at'}],"            \
+    "{'$literal':['string','missing','missing','date']}]},{'$in':[{'$type':'$token'},{'$literal':['long','missing']}]},"  \
+    "{'$gte':[{'$ifNull':['$token',0]},0]},{'$lte':['$token',{'$numberLong':'4611686018427387903'}]}"
 /* Of such a one: released. Where the ids differ it is the end that counts; where they are the same and this is false, the whole
  * form has to say. */
-const char lh_text_released[] =
-    "{'$and':[" IS_TYPE("$id", "string") ",{'$lte':['$expires_at','$released.at']}]}";
+#define SIMPLE_RELEASED "{'$and':[" IS_TYPE("$id", "string") ",{'$lte':['$expires_at','$released.at']}]}"
+#define OVER                                                                                                           \
+    SIMPLE ",{'$cond':[" SAME_ID "," SIMPLE_RELEASED ",{'$lte':['$expires_at',{'$subtract':['$$NOW','<grace>']}]}]}"
+/* Neither mine nor released by me, which never acquires again (the whole form says what it is then). */
+#define NOT_MINE "{'$not':[{'$in':[{'$literal':'<me>'},['$id','$released.id']]}]}"
+#define FREE_BY_KEY "{'$and':[" NOT_MINE ",{'$or':[" FRESH ",{'$and':[" OVER "]}]}]}"
+#define FREE_BY_ID "{'$and':[" NOT_MINE ",{'$eq':['$workspace_id',{'$literal':'<key>'}]}," OVER "]}"
+
 /* How the last one ended: as it is noted, or by its end. A first grant has nothing to note. */
-const char lh_text_ended[] =
-    "{'$cond':[" SAME_ID ",'$released'," RELEASED("'$id'", "expire", "null", "null") "]}";
+#define ENDED "{'$cond':[" SAME_ID ",'$released'," RELEASED("'$id'", "expire", "null", "null") "]}"
+/* An own _id, if there is one, overrides the key. A sum with what is missing is null: no maximum. */
+#define GRANTED(before, clock)                                                                                         \
+    "{'$mergeObjects':[" before "'$$ROOT',{'$literal':{'id':'<me>','owner':'<owner>','mode':'exclusive','host':'<host>',"  \
+    "'pid':'<pid>','purpose':'<purpose>','ttl_ms':'<ttl>','beat':" ZERO ",'v':1}},{'expires_at':{'$add':['$$NOW','<ttl>']},"  \
+    "'acquired_at':'$$NOW','renewed_at':'$$NOW','released':" ENDED ",'token':{'$max':[{'$add':['$token',1]}," clock "]}}]}"
+#define CLOCK_SET                                                                                                      \
+    "{'$add':[{'$multiply':[{'$tsSecond':'$$CLUSTER_TIME'},{'$numberLong':'4194304'}]},{'$tsIncrement':'$$CLUSTER_TIME'}]}"
+#define CLOCK_ALONE "{'$toLong':{'$multiply':[{'$toLong':'$$NOW'},4194.304]}}"
+
+#define DECIDE(condition, then) "[{'$replaceWith':{'$cond':[" condition "," then ",'$$ROOT']}}]"
+/* Without upsert where the filter is the _id: such an insert would fail where another document has the key. */
+#define ACQUIRE_BY_KEY(clock)                                                                                          \
+    "{'findAndModify':'<collection>','query':" BY_KEY ",'update':"                                                     \
+    DECIDE(FREE_BY_KEY, GRANTED("{'$literal':{'_id':'<key>'}},", clock)) ",'new':true,'upsert':true,'fields':{" FIELDS_HOLDER "}}"
+#define ACQUIRE_BY_ID(clock)                                                                                           \
+    "{'findAndModify':'<collection>','query':" BY_ID ",'update':"                                                      \
+    DECIDE(FREE_BY_ID, GRANTED("", clock)) ",'new':true,'fields':{" FIELDS_HOLDER "}}"
+
+/* The lease id is mine and not the one that was released, the rest is simple, and the token is mine (0: any that there may be). */
+#define TOKEN_MINE "{'$eq':['$token','<token>']}"
+#define TOKEN_ANY "{'$gte':['$token'," ZERO "]},{'$lt':['$token',{'$numberLong':'4611686018427387904'}]}"
+#define STILL_MINE(fields, types, token)                                                                               \
+    "{'$ne':['$released.id',{'$literal':'<me>'}]},{'$eq':[['$id','$workspace_id',{'$type':'$token'},{'$type':'$expires_at'}" fields  \
+    "],{'$literal':['<me>','<key>','long','date'" types "]}]}," token
+#define UPDATE(filter, pipeline) "{'update':'<collection>','updates':[{'q':" filter ",'u':" pipeline "}]}"
+/* Its end must be to come. */
+#define RENEW(filter, token)                                                                                           \
+    UPDATE(filter, DECIDE("{'$and':[" STILL_MINE("", "", token) ",{'$gt':['$expires_at','$$NOW']}]}",                  \
+    "{'$mergeObjects':['$$ROOT',{'expires_at':" LATER("$expires_at", "'<ttl>'") ",'renewed_at':'$$NOW','ttl_ms':'<ttl>'}]}"))
+#define LEAVE(filter, token)                                                                                           \
+    UPDATE(filter, DECIDE("{'$and':[" STILL_MINE(",{'$type':'$owner'},{'$type':'$shared'},{'$type':'$waiters'}",        \
+                                                 ",'string','missing','missing'", token) "]}",                         \
+    "{'$mergeObjects':['$$ROOT',{'expires_at':{'$min':['$expires_at','$$NOW']},'released':{'id':{'$literal':'<me>'},"  \
+    "'owner':'$owner','how':'release','by':null,'reason':null,'at':'$$NOW'}}]}"))
 // clang-format on
 
-/* What a grant writes that the caller gives. */
-static void append_mine(bson_t *merged, const char *index, const lh_vars *vars)
-{
-    bson_t literal, mine;
-    BSON_APPEND_DOCUMENT_BEGIN(merged, index, &literal);
-    BSON_APPEND_DOCUMENT_BEGIN(&literal, "$literal", &mine);
-    BSON_APPEND_UTF8(&mine, "id", vars->me);
-    BSON_APPEND_UTF8(&mine, "owner", vars->owner);
-    BSON_APPEND_UTF8(&mine, "mode", "exclusive");
-    BSON_APPEND_UTF8(&mine, "host", vars->host);
-    BSON_APPEND_INT64(&mine, "pid", vars->pid);
-    if (vars->purpose)
-        BSON_APPEND_UTF8(&mine, "purpose", vars->purpose);
-    else
-        BSON_APPEND_NULL(&mine, "purpose");
-    BSON_APPEND_INT64(&mine, "ttl_ms", vars->ttl_ms);
-    BSON_APPEND_INT64(&mine, "beat", 0);
-    BSON_APPEND_INT32(&mine, "v", 1);
-    bson_append_document_end(&literal, &mine);
-    bson_append_document_end(merged, &literal);
-}
+const char *const lh_texts_short[LH_SHORT_COUNT] = {
+    ACQUIRE_BY_KEY(CLOCK_ALONE), ACQUIRE_BY_ID(CLOCK_ALONE), ACQUIRE_BY_KEY(CLOCK_SET), ACQUIRE_BY_ID(CLOCK_SET),
+    RENEW(BY_KEY, TOKEN_ANY),    RENEW(BY_ID, TOKEN_ANY),    RENEW(BY_KEY, TOKEN_MINE), RENEW(BY_ID, TOKEN_MINE),
+    LEAVE(BY_KEY, TOKEN_ANY),    LEAVE(BY_ID, TOKEN_ANY),    LEAVE(BY_KEY, TOKEN_MINE), LEAVE(BY_ID, TOKEN_MINE),
+};
 
-/* expires_at: now + ttl, or the later of that and the present end. */
-static void append_end(bson_t *set, bool later, int64_t ttl_ms)
-{
-    if (later)
-        BCON_APPEND(set, "expires_at", "{", "$max", "[", "$expires_at", "{", "$add", "[", "$$NOW", BCON_INT64(ttl_ms),
-                    "]", "}", "]", "}");
-    else
-        BCON_APPEND(set, "expires_at", "{", "$add", "[", "$$NOW", BCON_INT64(ttl_ms), "]", "}");
-}
+enum { COLLECTION, KEY, ME, OWNER, HOST, PURPOSE, PID, TTL, GRACE, TOKEN, NAMES };
 
-/* Never granted, or simple and released, or simple and past its end + grace; and neither mine nor released by me, which never
- * acquires again (the whole form says what it is then). */
-static void append_is_free(bson_t *cond, const lh_terms *terms, const lh_vars *vars)
+lh_fill *lh_short_new(const char *text)
 {
-    BCON_APPEND(cond, "0", "{", "$and", "[", "{", "$not", "[", "{", "$in", "[", "{", "$literal", BCON_UTF8(vars->me),
-                "}", "[", "$id", "$released.id", "]", "]", "}", "]", "}", "{", "$or", "[", "{", "$eq", "[", "{",
-                "$type", "$_id", "}", "missing", "]", "}", "{", "$and", "[", BCON_DOCUMENT(terms->simple), "{", "$cond",
-                "[", "{", "$eq", "[", "$id", "$released.id", "]", "}", BCON_DOCUMENT(terms->released), "{", "$lte", "[",
-                "$expires_at", "{", "$subtract", "[", "$$NOW", BCON_INT64(vars->grace_ms), "]", "}", "]", "}", "]", "}",
-                "]", "}", "]", "}", "]", "}");
-}
-
-/* [condition, what becomes of the document]: the parts of a $cond. An own _id, if there is one, overrides the key. */
-static void append_acquire(bson_t *cond, const lh_terms *terms, const lh_vars *vars)
-{
-    bson_t part, list, set, token, next;
-    append_is_free(cond, terms, vars);
-    BSON_APPEND_DOCUMENT_BEGIN(cond, "1", &part);
-    BSON_APPEND_ARRAY_BEGIN(&part, "$mergeObjects", &list);
-    BCON_APPEND(&list, "0", "{", "$literal", "{", "_id", BCON_UTF8(vars->key), "}", "}", "1", "$$ROOT");
-    append_mine(&list, "2", vars);
-    BSON_APPEND_DOCUMENT_BEGIN(&list, "3", &set);
-    append_end(&set, false, vars->ttl_ms);
-    BCON_APPEND(&set, "acquired_at", "$$NOW", "renewed_at", "$$NOW", "released", BCON_DOCUMENT(terms->ended));
-    BSON_APPEND_DOCUMENT_BEGIN(&set, "token", &token);
-    BSON_APPEND_ARRAY_BEGIN(&token, "$max", &next);
-    BCON_APPEND(&next, "0", "{", "$add", "[", "$token", BCON_INT32(1), "]",
-                "}"); /* null where there is none: no maximum */
-    lh_let_clock(&next, "1", vars->set, 0);
-    bson_append_array_end(&token, &next);
-    bson_append_document_end(&set, &token);
-    bson_append_document_end(&list, &set);
-    bson_append_array_end(&part, &list);
-    bson_append_document_end(cond, &part);
-}
-
-/* The lease id is mine and not the one that was released, the rest is simple, and the token is mine (0: any that there may be).
- * A renewal does not look at the maps; its end must be to come. */
-static void append_is_mine(bson_t *cond, bool renewal, const lh_vars *vars)
-{
-    bson_t part, list;
-    BSON_APPEND_DOCUMENT_BEGIN(cond, "0", &part);
-    BSON_APPEND_ARRAY_BEGIN(&part, "$and", &list);
-    BCON_APPEND(&list, "0", "{", "$ne", "[", "$released.id", "{", "$literal", BCON_UTF8(vars->me), "}", "]", "}");
-    if (renewal)
-        BCON_APPEND(&list, "1", "{", "$eq", "[", "[", "$id", "{", "$type", "$token", "}", "{", "$type", "$expires_at",
-                    "}", "]", "{", "$literal", "[", BCON_UTF8(vars->me), "long", "date", "]", "}", "]", "}", "2", "{",
-                    "$gt", "[", "$expires_at", "$$NOW", "]", "}");
-    else
-        BCON_APPEND(&list, "1", "{", "$eq", "[", "[", "$id", "{", "$type", "$token", "}", "{", "$type", "$expires_at",
-                    "}", "{", "$type", "$owner", "}", "{", "$type", "$shared", "}", "{", "$type", "$waiters", "}", "]",
-                    "{", "$literal", "[", BCON_UTF8(vars->me), "long", "date", "string", "missing", "missing", "]", "}",
-                    "]", "}");
-    if (vars->token != 0)
-        BCON_APPEND(&list, "3", "{", "$eq", "[", "$token", BCON_INT64(vars->token), "]", "}");
-    else
-        BCON_APPEND(&list, "3", "{", "$gte", "[", "$token", BCON_INT64(0), "]", "}", "4", "{", "$lt", "[", "$token",
-                    BCON_INT64(INT64_C(1) << 62), "]", "}");
-    bson_append_array_end(&part, &list);
-    bson_append_document_end(cond, &part);
-}
-
-static void append_renew(bson_t *cond, const lh_vars *vars)
-{
-    bson_t part, list, set;
-    append_is_mine(cond, true, vars);
-    BSON_APPEND_DOCUMENT_BEGIN(cond, "1", &part);
-    BSON_APPEND_ARRAY_BEGIN(&part, "$mergeObjects", &list);
-    BSON_APPEND_UTF8(&list, "0", "$$ROOT");
-    BSON_APPEND_DOCUMENT_BEGIN(&list, "1", &set);
-    append_end(&set, true, vars->ttl_ms);
-    BCON_APPEND(&set, "renewed_at", "$$NOW", "ttl_ms", BCON_INT64(vars->ttl_ms));
-    bson_append_document_end(&list, &set);
-    bson_append_array_end(&part, &list);
-    bson_append_document_end(cond, &part);
-}
-
-static void append_leave(bson_t *cond, const lh_vars *vars)
-{
-    append_is_mine(cond, false, vars);
-    BCON_APPEND(cond, "1", "{", "$mergeObjects", "[", "$$ROOT", "{", "expires_at", "{", "$min", "[", "$expires_at",
-                "$$NOW", "]", "}", "released", "{", "id", "{", "$literal", BCON_UTF8(vars->me), "}", "owner", "$owner",
-                "how", "release", "by", BCON_NULL, "reason", BCON_NULL, "at", "$$NOW", "}", "}", "]", "}");
+    static const char *const names[NAMES] = {"<collection>", "<key>", "<me>",  "<owner>", "<host>",
+                                             "<purpose>",    "<pid>", "<ttl>", "<grace>", "<token>"};
+    return lh_fill_new(text, names, NAMES);
 }
 
 bool lh_pipeline_has_short(lh_do what, const lh_vars *vars)
@@ -149,22 +91,27 @@ bool lh_pipeline_has_short(lh_do what, const lh_vars *vars)
     return what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_LEAVE || (what == LH_DO_RENEW && vars->ttl_ms != 0);
 }
 
-void lh_short_update(lh_do what, const lh_terms *terms, const lh_vars *vars, bson_t *command)
+/* In the order of the texts. */
+static size_t form_of(lh_do what, const lh_vars *vars)
 {
-    bson_t stages, stage, decided, cond;
-    BSON_APPEND_ARRAY_BEGIN(command, "update", &stages);
-    BSON_APPEND_DOCUMENT_BEGIN(&stages, "0", &stage);
-    BSON_APPEND_DOCUMENT_BEGIN(&stage, "$replaceWith", &decided);
-    BSON_APPEND_ARRAY_BEGIN(&decided, "$cond", &cond);
-    if (what == LH_DO_ACQUIRE_EXCLUSIVE)
-        append_acquire(&cond, terms, vars);
-    else if (what == LH_DO_RENEW)
-        append_renew(&cond, vars);
-    else
-        append_leave(&cond, vars);
-    BSON_APPEND_UTF8(&cond, "2", "$$ROOT");
-    bson_append_array_end(&decided, &cond);
-    bson_append_document_end(&stage, &decided);
-    bson_append_document_end(&stages, &stage);
-    bson_append_array_end(command, &stages);
+    size_t base = what == LH_DO_ACQUIRE_EXCLUSIVE ? 0 : what == LH_DO_RENEW ? 4 : 8;
+    bool second = what == LH_DO_ACQUIRE_EXCLUSIVE ? vars->set : vars->token != 0;
+    return base + (second ? 2 : 0) + (vars->own ? 1 : 0);
+}
+
+void lh_short_command(lh_do what, lh_fill *const *forms, const char *collection, const lh_vars *vars, bson_t *command)
+{
+    const lh_value values[NAMES] = {
+        [COLLECTION] = {.text = collection},
+        [KEY] = {.text = vars->key},
+        [ME] = {.text = vars->me},
+        [OWNER] = {.text = vars->owner},
+        [HOST] = {.text = vars->host},
+        [PURPOSE] = {.text = vars->purpose},
+        [PID] = {.is_number = true, .number = vars->pid},
+        [TTL] = {.is_number = true, .number = vars->ttl_ms},
+        [GRACE] = {.is_number = true, .number = vars->grace_ms},
+        [TOKEN] = {.is_number = true, .number = vars->token},
+    };
+    lh_fill_make(forms[form_of(what, vars)], values, command);
 }

@@ -111,6 +111,11 @@
 #define TTL_OR(own)                                                                                                    \
     "{'$cond':[{'$gt':['$$ttl',0]},'$$ttl',{'$cond':[" IS_NUMBER_IN(own, "1", "604800000") ",'" own "',{'$numberLong':'30000'}]}]}"
 
+/* What every answer with a document carries; the short acquire's nothing else: who else holds it, the whole form says. */
+#define FIELDS_HOLDER                                                                                                  \
+    "'_id':1,'workspace_id':1,'id':1,'expires_at':1,'token':1,'released':1,'owner':1,'user_id':1,'host':1,'pid':1,"    \
+    "'purpose':1,'mode':1,'acquired_at':1,'renewed_at':1,'ttl_ms':1,'now':'$$NOW'"
+
 #define CASE(condition, then) "{'case':" condition ",'then':" then "}"
 #define COUNT_OF(map) "{'$cond':[" IS_TYPE(map, "object") ",{'$size':{'$objectToArray':'" map "'}},0]}"
 #define NONE(field) IS_TYPE(field, "missing")

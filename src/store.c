@@ -14,6 +14,7 @@
 
 #include "clock.h"
 #include "key.h"
+#include "known.h"
 #include "store_uri.h"
 
 static pthread_once_t driver_once = PTHREAD_ONCE_INIT;
@@ -146,7 +147,8 @@ int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error
     store->on_lost_arg = o.on_lost_arg;
     atomic_init(&store->refs, 1);
     pthread_mutex_init(&store->lock, NULL);
-    outcome = name_store(store, &o, uri, error);
+    store->known = lh_known_new();
+    outcome = store->known ? name_store(store, &o, uri, error) : lh_fail_memory(error);
     if (outcome != LH_OK)
         goto out;
     bson_error_t why;
@@ -186,6 +188,7 @@ void lh_store_unref(lh_store *store)
     if (store->on_last)
         store->on_last(store);
     pthread_mutex_destroy(&store->lock);
+    lh_known_free(store->known);
     free(store->db);
     free(store->collection);
     free(store->owner);

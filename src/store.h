@@ -18,6 +18,7 @@ struct _mongoc_client_pool_t;
 struct _mongoc_client_t;
 struct _mongoc_client_session_t;
 struct lh_pipelines;
+struct lh_known;
 struct lh_grant;
 struct lh_keeper;
 struct lh_waits;
@@ -35,6 +36,7 @@ struct lh_store {
     int64_t socket_timeout_ms; /* of one attempt; a command's maxTimeMS is below it */
     uint32_t max_waiters, max_shared;
     struct lh_pipelines *pipelines;
+    struct lh_known *known; /* keys whose document's _id is the key */
     pthread_mutex_t lock;    /* of what follows, to the blank line */
     struct lh_lease *held;   /* leases with a handle that this store acquired */
     lh_due *renewals[2];     /* of those, the ones that the keeper renews: with long ttls, with short ones */

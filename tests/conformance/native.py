@@ -38,7 +38,7 @@ class Native:
 
     def send(self, name, variables):
         command = fill(COMMANDS[name], DEFAULTS | variables)
-        return self.database.command(command | {"maxTimeMS": 5000}, writeConcern={"w": "majority", "j": True})["value"]
+        return self.database.command(command | {"maxTimeMS": 5000}, writeConcern={"w": "majority", "j": True})
 
     def run(self, operation, **variables):
         """(outcome, the document that came back). A duplicate key: two first inserts met; ask again."""
@@ -48,13 +48,14 @@ class Native:
         for name in names + [operation]:
             while True:
                 try:
-                    found = self.send(name, variables)
+                    answer = self.send(name, variables)
                     break
                 except pymongo.errors.OperationFailure as why:
                     if why.code != 11000:
                         raise
                     time.sleep(0.002)
-            if found and self.done(operation, found, variables["lease"]):
+            found = answer.get("value")
+            if answer.get("nModified") or found and self.done(operation, found, variables["lease"]):
                 return {"renew": "renewed", "release": "released"}.get(operation, "granted"), found
         return ("busy" if operation.startswith("acquire") else "lost"), found
 

@@ -89,6 +89,94 @@ static void test_old_documents_and_readers_take_one_command_too(void **state)
     lh_lease_free(lease);
 }
 
+/* Of the store's last commands, how many found the document by its _id. */
+static int64_t by_id(ground *g)
+{
+    mongoc_collection_t *log = mongoc_client_get_collection(g->client, g->db, "system.profile");
+    bson_t *filter = BCON_NEW("appName", BCON_UTF8(g->app), "planSummary", "IDHACK");
+    bson_error_t error;
+    int64_t n = mongoc_collection_count_documents(log, filter, NULL, NULL, NULL, &error);
+    assert_true(n != COUNT_FAILED);
+    bson_destroy(filter);
+    mongoc_collection_destroy(log);
+    return n;
+}
+
+static void test_a_document_of_ours_is_found_by_its_id(void **state)
+{
+    ground *g = *state;
+    give(g, take(g, "k"));
+    profile(g, 2);
+    int64_t n = by_id(g);
+    lh_lease *lease = take(g, "k");
+    assert_int_equal(by_id(g) - n, 1);
+    expect(g, LH_OK, lh_lease_renew(lease, 0, NULL, &g->error));
+    expect_busy(g, "k", LH_EXCLUSIVE, LH_WHY_HELD);
+    give(g, lease);
+    assert_int_equal(by_id(g) - n, 4);
+    profile(g, 0);
+}
+
+static bool is_own(const bson_t *document)
+{
+    bson_iter_t id;
+    return bson_iter_init_find(&id, document, "_id") && BSON_ITER_HOLDS_UTF8(&id);
+}
+
+/* The document that was known is gone, and another program's has the key. */
+static void test_another_document_has_the_key_by_now(void **state)
+{
+    ground *g = *state;
+    static const char old_free[] = "{'workspace_id': 'k', 'id': 'x', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}}",
+                      old_held[] = "{'workspace_id': 'k', 'id': 'x', 'owner': 'old', 'expires_at': null}";
+    give(g, take(g, "k"));
+    do_command(g, g->db, json("{'delete': '%s', 'deletes': [{'q': {}, 'limit': 0}]}", LOCKS));
+    put(g, json(old_held));
+    expect_busy(g, "k", LH_EXCLUSIVE, LH_WHY_HELD);
+    do_command(g, g->db, json("{'delete': '%s', 'deletes': [{'q': {}, 'limit': 0}]}", LOCKS));
+    lh_lease *lease = take(g, "k");
+    do_command(g, g->db, json("{'delete': '%s', 'deletes': [{'q': {}, 'limit': 0}]}", LOCKS));
+    put(g, json(old_free));
+    expect(g, LH_LOST, lh_lease_renew(lease, 0, NULL, &g->error));
+    lh_lease_free(lease);
+    lease = take(g, "k");
+    bson_t *document = document_of(g, "k");
+    assert_false(is_own(document));
+    bson_destroy(document);
+    profile(g, 2);
+    int64_t n = commands(g);
+    expect(g, LH_OK, lh_lease_renew(lease, 0, NULL, &g->error));
+    n = expect_commands(g, n, 1, "a renewal in another program's document");
+    give(g, lease);
+    expect_commands(g, n, 1, "a release there");
+    profile(g, 0);
+}
+
+/* Its _id is the key, but it is another's by now. */
+static void test_a_document_that_was_given_another_key_is_left_alone(void **state)
+{
+    ground *g = *state;
+    lh_lease *lease = take(g, "k");
+    do_command(g, g->db,
+               json("{'update': '%s', 'updates': [{'q': {'_id': 'k'}, 'u': {'$set': {'workspace_id': 'other'}}}]}", LOCKS));
+    bson_t *before = document_of(g, "other");
+    expect(g, LH_LOST, lh_lease_renew(lease, 0, NULL, &g->error));
+    expect(g, LH_LOST, lh_lease_release(lease, &g->error));
+    lh_lease_free(lease);
+    do_command(g, g->db,
+               json("{'update': '%s', 'updates': [{'q': {'_id': 'k'}, 'u': {'$set': {'released': {'id': 'y'}, 'id': 'y', "
+                    "'expires_at': {'$date': '2020-01-01T00:00:00Z'}}}}]}",
+                    LOCKS));
+    bson_destroy(before);
+    before = document_of(g, "other");
+    lease = NULL;
+    expect(g, LH_BUSY, lh_acquire(g->store, "k", NULL, &lease, NULL, &g->error)); /* the _id is taken */
+    bson_t *after = document_of(g, "other");
+    expect_same(before, after);
+    bson_destroy(before);
+    bson_destroy(after);
+}
+
 static void test_opening_sends_one_command_at_most(void **state)
 {
     ground *g = *state;
@@ -112,6 +200,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         live_test(test_every_operation_is_one_command),
         live_test(test_old_documents_and_readers_take_one_command_too),
+        live_test(test_a_document_of_ours_is_found_by_its_id),
+        live_test(test_another_document_has_the_key_by_now),
+        live_test(test_a_document_that_was_given_another_key_is_left_alone),
         live_test(test_opening_sends_one_command_at_most),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

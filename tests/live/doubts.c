@@ -3,7 +3,7 @@
  * in it meanwhile. */
 #include "live.h"
 
-#define WRITES      "'findAndModify'"
+#define WRITES      "'findAndModify','update'"
 #define NO_MAJORITY "'writeConcernError': {'code': 64, 'errmsg': 'waiting for replication timed out'}"
 #define TTL_MS      120000
 #define SOON_MS     15000 /* much shorter */

@@ -6,7 +6,7 @@
 
 #include "wait.h"
 
-#define WRITES "'findAndModify'"
+#define WRITES "'findAndModify','update'"
 
 static lh_acquire_options short_lease(void)
 {

@@ -4,7 +4,7 @@
 #include "live.h"
 
 #define ALL         "'findAndModify','update','find','listIndexes'"
-#define WRITES      "'findAndModify'"
+#define WRITES      "'findAndModify','update'"
 #define NO_MAJORITY "'writeConcernError': {'code': 64, 'errmsg': 'waiting for replication timed out'}"
 
 /* A store that gives up soon; it has seen the index. */

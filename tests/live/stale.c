@@ -209,7 +209,7 @@ static void test_a_renewal_is_not_waited_for_beyond_the_end(void **state)
     reopen_store(g, &options);
     await_turn(g);
     lh_lease *lease = take_as(g, "k", LH_EXCLUSIVE, 1000, NULL);
-    break_commands(g, 0, "'findAndModify'", "'closeConnection': true");
+    break_commands(g, 0, "'findAndModify','update'", "'closeConnection': true");
     assert_true(lh_lease_valid(lease));
     struct timespec start, end;
     (void)clock_gettime(CLOCK_MONOTONIC, &start);

@@ -54,11 +54,11 @@ static int count_canaries(const bson_iter_t *object, bool literal, bool query)
         assert_null(strstr(name, "canary"));
         bool inside = literal || strcmp(name, "$literal") == 0;
         if (BSON_ITER_HOLDS_UTF8(&field) && strstr(bson_iter_utf8(&field, NULL), "canary")) {
-            if (!inside && !(query && strcmp(name, "workspace_id") == 0))
+            if (!inside && !(query && (strcmp(name, "workspace_id") == 0 || strcmp(name, "_id") == 0)))
                 fail_msg("a caller's string is an expression at \"%s\"", name);
             n++;
         } else if (BSON_ITER_HOLDS_DOCUMENT(&field) || BSON_ITER_HOLDS_ARRAY(&field)) {
-            n += count_canaries(&field, inside, query || strcmp(name, "query") == 0);
+            n += count_canaries(&field, inside, query || strcmp(name, "query") == 0 || strcmp(name, "q") == 0);
         }
     }
     return n;
@@ -134,6 +134,35 @@ static void test_the_shape_of_the_commands(void **state)
     lh_pipelines_free(pipelines);
 }
 
+/* By the key, where an insert may follow; by the _id, nothing is inserted, and the pipeline looks whose document it is. */
+static void test_the_filters_of_the_short_forms(void **state)
+{
+    (void)state;
+    static const struct {
+        lh_do what;
+        const char *filter;
+    } forms[] = {{LH_DO_ACQUIRE_EXCLUSIVE, "query"}, {LH_DO_RENEW, "updates.0.q"}, {LH_DO_LEAVE, "updates.0.q"}};
+    lh_pipelines *pipelines = lh_pipelines_new();
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+        for (int own = 0; own < 2; own++) {
+            lh_vars vars = vars_with("k");
+            vars.own = own;
+            char path[32];
+            bson_t command = BSON_INITIALIZER;
+            lh_pipeline_command(pipelines, forms[i].what, false, "locks", &vars, &command);
+            (void)snprintf(path, sizeof path, "%s.%s", forms[i].filter, own ? "_id" : "workspace_id");
+            assert_string_equal(text_at(&command, path), "k");
+            (void)snprintf(path, sizeof path, "%s.%s", forms[i].filter, own ? "workspace_id" : "_id");
+            assert_false(has(&command, path));
+            assert_int_equal(has(&command, "upsert"), forms[i].what == LH_DO_ACQUIRE_EXCLUSIVE && !own);
+            char *json = bson_as_canonical_extended_json(&command, NULL);
+            assert_true(!own || strstr(json, "\"$workspace_id\""));
+            bson_free(json);
+            bson_destroy(&command);
+        }
+    lh_pipelines_free(pipelines);
+}
+
 /* A statement for each key, which does what the single command does: its own expression, with its own variables around it. */
 static void test_many_commands_are_the_single_ones(void **state)
 {
@@ -157,8 +186,9 @@ static void test_many_commands_are_the_single_ones(void **state)
             assert_int_equal(has(&many, "updates.0.upsert"), acquires);
             assert_false(has(&many, "let"));
             bson_iter_t top, stage;
-            assert_true(bson_iter_init(&top, &one) && bson_iter_find_descendant(&top, "update.0.$replaceWith", &stage));
-            assert_false(has(&one, "update.1")); /* a second stage would be dropped */
+            const char *path = acquires || whole ? "update.0.$replaceWith" : "updates.0.u.0.$replaceWith";
+            assert_true(bson_iter_init(&top, &one) && bson_iter_find_descendant(&top, path, &stage));
+            assert_false(has(&one, "update.1") || has(&one, "updates.0.u.1")); /* a second stage would be dropped */
             if (has(&one, "let"))
                 assert_true(has(&many, "updates.0.u.0.$replaceWith.$let.in"));
             bson_iter_t q;
@@ -215,6 +245,7 @@ int main(void)
         cmocka_unit_test(test_all_texts_parse),
         cmocka_unit_test(test_strings_stand_only_under_literal),
         cmocka_unit_test(test_the_shape_of_the_commands),
+        cmocka_unit_test(test_the_filters_of_the_short_forms),
         cmocka_unit_test(test_many_commands_are_the_single_ones),
         cmocka_unit_test(test_the_look_for_conflicts),
         cmocka_unit_test(test_tokens_come_from_the_clock_of_the_topology),
