@@ -156,91 +156,114 @@ bool lh_doc_reply_problem(const bson_t *document, char *problem, size_t size)
     return true;
 }
 
-static bool is_same_string(const bson_t *document, const char *a, const char *b)
+void lh_doc_spread(bson_iter_t *in, const char *const *names, size_t n, lh_field *ret_fields)
 {
-    bson_iter_t top, left, right;
-    if (!bson_iter_init(&top, document) || !bson_iter_find_descendant(&top, a, &left) || !BSON_ITER_HOLDS_UTF8(&left) ||
-        !bson_iter_init(&top, document) || !bson_iter_find_descendant(&top, b, &right) || !BSON_ITER_HOLDS_UTF8(&right))
+    for (size_t i = 0; i < n; i++)
+        ret_fields[i].there = false;
+    while (bson_iter_next(in)) {
+        const char *name = bson_iter_key(in);
+        for (size_t i = 0; i < n; i++)
+            if (*name == *names[i] && strcmp(name, names[i]) == 0 && !ret_fields[i].there)
+                ret_fields[i] = (lh_field){.there = true, .at = *in};
+    }
+}
+
+static bool is_same_string(const lh_field *left, const lh_field *right)
+{
+    if (!left->there || !BSON_ITER_HOLDS_UTF8(&left->at) || !right->there || !BSON_ITER_HOLDS_UTF8(&right->at))
         return false;
     uint32_t left_len, right_len;
-    const char *left_text = bson_iter_utf8(&left, &left_len), *right_text = bson_iter_utf8(&right, &right_len);
+    const char *left_text = bson_iter_utf8(&left->at, &left_len), *right_text = bson_iter_utf8(&right->at, &right_len);
     return left_len == right_len && memcmp(left_text, right_text, left_len) == 0;
 }
 
 bool lh_doc_is_freed(const bson_t *document)
 {
-    bson_iter_t end, top, at;
+    static const char *const names[] = {"id", "expires_at", "released"}, *const released_names[] = {"id", "at"};
+    bson_iter_t in;
+    lh_field top[3], released[2];
     int64_t end_ms;
-    return is_same_string(document, "id", "released.id") && bson_iter_init_find(&end, document, "expires_at") &&
-           lh_doc_instant(&end, &end_ms) && bson_iter_init(&top, document) &&
-           bson_iter_find_descendant(&top, "released.at", &at) && BSON_ITER_HOLDS_DATE_TIME(&at) &&
-           end_ms <= bson_iter_date_time(&at);
+    if (!bson_iter_init(&in, document))
+        return false;
+    lh_doc_spread(&in, names, 3, top);
+    if (!top[2].there || !BSON_ITER_HOLDS_DOCUMENT(&top[2].at) || !bson_iter_recurse(&top[2].at, &in))
+        return false;
+    lh_doc_spread(&in, released_names, 2, released);
+    return is_same_string(&top[0], &released[0]) && top[1].there && lh_doc_instant(&top[1].at, &end_ms) &&
+           released[1].there && BSON_ITER_HOLDS_DATE_TIME(&released[1].at) &&
+           end_ms <= bson_iter_date_time(&released[1].at);
 }
 
 /* A string field's value, or NULL: there is none, or it has a NUL inside and is no string of ours. */
-static const char *find_string(const bson_t *document, const char *path)
+static const char *as_string(const lh_field *field)
 {
-    bson_iter_t top, value;
-    if (!bson_iter_init(&top, document) || !bson_iter_find_descendant(&top, path, &value) ||
-        !BSON_ITER_HOLDS_UTF8(&value))
+    if (!field->there || !BSON_ITER_HOLDS_UTF8(&field->at))
         return NULL;
-    const char *text = bson_iter_utf8(&value, NULL);
-    return strlen(text) == utf8_len(&value) ? text : NULL;
+    const char *text = bson_iter_utf8(&field->at, NULL);
+    return strlen(text) == utf8_len(&field->at) ? text : NULL;
 }
 
-static int64_t find_date(const bson_t *document, const char *path, int64_t otherwise)
+static int64_t as_date(const lh_field *field)
 {
-    bson_iter_t top, value;
-    if (!bson_iter_init(&top, document) || !bson_iter_find_descendant(&top, path, &value) ||
-        !BSON_ITER_HOLDS_DATE_TIME(&value))
-        return otherwise;
-    return bson_iter_date_time(&value);
+    return field->there && BSON_ITER_HOLDS_DATE_TIME(&field->at) ? bson_iter_date_time(&field->at) : 0;
 }
 
-static int64_t find_number(const bson_t *document, const char *path)
+static int64_t as_number(const lh_field *field)
 {
-    bson_iter_t top, value;
-    return bson_iter_init(&top, document) && bson_iter_find_descendant(&top, path, &value) ? bson_iter_as_int64(&value)
-                                                                                           : 0;
+    return field->there ? bson_iter_as_int64(&field->at) : 0;
+}
+
+enum { TOKEN, ACQUIRED_AT, RENEWED_AT, TTL_MS, EXPIRES_AT, GRANT_FIELDS, ID = GRANT_FIELDS, RELEASED, NOW, SHARED, MINE_FIELDS };
+static const char *const mine_names[MINE_FIELDS] = {"token",      "acquired_at", "renewed_at", "ttl_ms", "expires_at",
+                                                    "id",         "released",    "now",        "shared"};
+
+/* Of a document, or of a reader's entry. */
+static void read_mine(const lh_field *values, lh_mine *ret_mine)
+{
+    ret_mine->token = as_number(&values[TOKEN]);
+    ret_mine->acquired_at_ms = as_date(&values[ACQUIRED_AT]);
+    ret_mine->written = as_date(&values[RENEWED_AT]) == ret_mine->now_ms;
+    ret_mine->ttl_ms = as_number(&values[TTL_MS]);
+}
+
+static void read_last(const lh_field *released, const char *id, const char *lease_id, lh_mine *ret_mine)
+{
+    static const char *const names[] = {"id", "how", "by"};
+    bson_iter_t in;
+    lh_field values[3] = {0};
+    if (released->there && BSON_ITER_HOLDS_DOCUMENT(&released->at) && bson_iter_recurse(&released->at, &in))
+        lh_doc_spread(&in, names, 3, values);
+    const char *last = as_string(&values[0]), *how = as_string(&values[1]);
+    ret_mine->first = !last;
+    ret_mine->released = last && strcmp(last, lease_id) == 0;
+    /* Who resumed it is named; a holder who hands it on is not. */
+    ret_mine->transferred = ret_mine->released && how && strcmp(how, "transfer") == 0 && !as_string(&values[2]);
+    ret_mine->ended = ret_mine->released && ((how && strcmp(how, "release") == 0) || (id && strcmp(id, lease_id) == 0));
 }
 
 void lh_doc_mine(const bson_t *document, const char *lease_id, lh_mine *ret_mine)
 {
-    *ret_mine = (lh_mine){.now_ms = find_date(document, "now", 0)};
-    const char *id = find_string(document, "id"), *released = find_string(document, "released.id");
-    const char *how = find_string(document, "released.how");
-    ret_mine->first = !released;
-    ret_mine->released = released && strcmp(released, lease_id) == 0;
-    /* Who resumed it is named; a holder who hands it on is not. */
-    ret_mine->transferred =
-        ret_mine->released && how && strcmp(how, "transfer") == 0 && !find_string(document, "released.by");
-    ret_mine->ended = ret_mine->released && ((how && strcmp(how, "release") == 0) || (id && strcmp(id, lease_id) == 0));
-    char path[16 + LH_LEASE_ID_LEN + 16];
-    bson_iter_t top, value;
+    bson_iter_t in, reader;
+    lh_field values[MINE_FIELDS] = {0}, entry[GRANT_FIELDS] = {0};
+    if (bson_iter_init(&in, document))
+        lh_doc_spread(&in, mine_names, MINE_FIELDS, values);
+    *ret_mine = (lh_mine){.now_ms = as_date(&values[NOW])};
+    const char *id = as_string(&values[ID]);
+    read_last(&values[RELEASED], id, lease_id, ret_mine);
     if (id && strcmp(id, lease_id) == 0 && !ret_mine->released) {
-        ret_mine->token = find_number(document, "token");
-        ret_mine->acquired_at_ms = find_date(document, "acquired_at", 0);
-        ret_mine->written = find_date(document, "renewed_at", 0) == ret_mine->now_ms;
-        ret_mine->ttl_ms = find_number(document, "ttl_ms");
+        read_mine(values, ret_mine);
         ret_mine->expires_at_ms = LH_NEVER;
-        if (bson_iter_init_find(&value, document, "expires_at"))
-            (void)lh_doc_instant(&value, &ret_mine->expires_at_ms);
+        if (values[EXPIRES_AT].there)
+            (void)lh_doc_instant(&values[EXPIRES_AT].at, &ret_mine->expires_at_ms);
     } else {
-        (void)snprintf(path, sizeof path, "shared.%s", lease_id);
-        if (!id || strncmp(id, "shared:", 7) != 0 || !bson_iter_init(&top, document) ||
-            !bson_iter_find_descendant(&top, path, &value))
+        if (!id || strncmp(id, "shared:", 7) != 0 || !values[SHARED].there ||
+            !find_in(&values[SHARED].at, lease_id, &reader))
             return;
-        (void)snprintf(path, sizeof path, "shared.%s.token", lease_id);
-        ret_mine->token = find_number(document, path);
         ret_mine->mode = LH_SHARED;
-        (void)snprintf(path, sizeof path, "shared.%s.acquired_at", lease_id);
-        ret_mine->acquired_at_ms = find_date(document, path, 0);
-        (void)snprintf(path, sizeof path, "shared.%s.renewed_at", lease_id);
-        ret_mine->written = find_date(document, path, 0) == ret_mine->now_ms;
-        (void)snprintf(path, sizeof path, "shared.%s.ttl_ms", lease_id);
-        ret_mine->ttl_ms = find_number(document, path);
-        (void)snprintf(path, sizeof path, "shared.%s.expires_at", lease_id);
-        ret_mine->expires_at_ms = find_date(document, path, 0);
+        if (BSON_ITER_HOLDS_DOCUMENT(&reader) && bson_iter_recurse(&reader, &in))
+            lh_doc_spread(&in, mine_names, GRANT_FIELDS, entry);
+        read_mine(entry, ret_mine);
+        ret_mine->expires_at_ms = as_date(&entry[EXPIRES_AT]);
     }
     ret_mine->holds = ret_mine->expires_at_ms > ret_mine->now_ms;
     ret_mine->lapsed = !ret_mine->holds;
@@ -248,14 +271,17 @@ void lh_doc_mine(const bson_t *document, const char *lease_id, lh_mine *ret_mine
 
 bool lh_doc_is_held_alone(const bson_t *document, int64_t grace_ms)
 {
-    const char *id = find_string(document, "id");
+    bson_iter_t in;
+    lh_field values[MINE_FIELDS] = {0};
+    int64_t end;
+    if (bson_iter_init(&in, document))
+        lh_doc_spread(&in, mine_names, MINE_FIELDS, values);
+    const char *id = as_string(&values[ID]);
     if (lh_doc_is_freed(document) || (id && strncmp(id, "shared:", 7) == 0))
         return false;
-    bson_iter_t value;
-    int64_t end;
-    if (!bson_iter_init_find(&value, document, "expires_at") || BSON_ITER_HOLDS_NULL(&value))
+    if (!values[EXPIRES_AT].there || BSON_ITER_HOLDS_NULL(&values[EXPIRES_AT].at))
         return true; /* no end */
-    return lh_doc_instant(&value, &end) && end > find_date(document, "now", 0) - grace_ms;
+    return lh_doc_instant(&values[EXPIRES_AT].at, &end) && end > as_date(&values[NOW]) - grace_ms;
 }
 
 static bool read_grant(const bson_iter_t *entry, lh_grant *ret_grant)
@@ -294,5 +320,6 @@ int64_t lh_doc_place(const bson_t *document)
 
 int64_t lh_doc_waiting(const bson_t *document)
 {
-    return find_number(document, "waiting");
+    bson_iter_t waiting;
+    return bson_iter_init_find(&waiting, document, "waiting") ? bson_iter_as_int64(&waiting) : 0;
 }

@@ -12,6 +12,14 @@
  * The pipelines read the same (pipeline_terms.h: END); a test holds them together. */
 bool lh_doc_instant(const bson_iter_t *value, int64_t *ret_ms);
 
+/* The fields with these names, found in one pass from `in` on. */
+typedef struct lh_field {
+    bool there;
+    bson_iter_t at;
+} lh_field;
+
+void lh_doc_spread(bson_iter_t *in, const char *const *names, size_t n, lh_field *ret_fields);
+
 /* Why a document cannot be read: "expires_at is an array", in `problem`; false when it can. */
 bool lh_doc_problem(const bson_t *document, char *problem, size_t size);
 

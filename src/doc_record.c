@@ -65,6 +65,8 @@ static const char *keep(box *b, const char *text, size_t len)
     memcpy(copy, text, len);
     copy[len] = '\0';
     b->text += len + 1;
+    if (bson_utf8_validate(copy, len, false))
+        return copy;
     for (size_t i = 0; i < len; i++)
         if (copy[i] == '\0')
             copy[i] = '?';

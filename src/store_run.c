@@ -259,7 +259,8 @@ static void give_client(lh_store *store, const lh_call *call, mongoc_client_t *c
         mongoc_client_pool_push(store->pool, client);
 }
 
-/* Before the time of sending is taken: waiting for an election is not part of how long a command took. */
+/* Before the time of sending is taken: waiting for an election is not part of how long a command took. Left out while commands are
+ * answered: it costs as much of the processor as all that we add to the driver's work. */
 static bool wait_for_server(mongoc_client_t *client, bson_error_t *why)
 {
     mongoc_server_description_t *server = mongoc_client_select_server(client, true, NULL, why);
@@ -278,8 +279,9 @@ int lh_store_run(lh_store *store, lh_call *call, bson_t *reply, int64_t *ret_sen
         bson_error_t why = {0};
         attempt result = ATTEMPT_NOT_RUN;
         mongoc_client_t *client = take_client(store, call, &why);
-        if (client && wait_for_server(client, &why))
+        if (client && (atomic_load(&store->answered) || wait_for_server(client, &why)))
             result = run_once(store, client, call, false, reply, ret_sent, &outcome, &why, error);
+        atomic_store(&store->answered, result == ATTEMPT_DONE);
         give_client(store, call, client);
         /* A refusal settles only its own attempt, not an earlier one whose answer was lost. */
         if (result == ATTEMPT_DONE && (outcome == LH_OK || !call->maybe))
