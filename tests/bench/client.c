@@ -2,11 +2,14 @@
  * What a command costs in this process: CPU of the calling thread, of a plain upsert through the driver and of Leasehold's
  * commands, in turn. Prints the medians; asserts nothing.
  *
- *     client URI [rounds]         (default: 3000) */
+ *     client URI [rounds]                (default: 3000)
+ *     client URI uptime [rounds]         (default: 200000) acquire, renew, release on 1,000 keys: CPU of all of the process's
+ *                                        threads and memory, for each tenth of the rounds: neither may grow */
 #include <leasehold/leasehold.h>
 #include <mongoc/mongoc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define DB "client_bench"
@@ -78,6 +81,56 @@ static void play(lh_store *store, mongoc_client_t *client, int rounds)
     }
 }
 
+/* Of the whole process. */
+static double process_us(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1000;
+}
+
+static long resident_kib(void)
+{
+    long pages = 0, all = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (!f || fscanf(f, "%ld %ld", &all, &pages) != 2)
+        pages = 0;
+    if (f)
+        (void)fclose(f);
+    return pages * 4;
+}
+
+static void cycle(lh_store *store, int round)
+{
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    lh_error error;
+    lh_lease *lease = NULL;
+    char key[16];
+    (void)snprintf(key, sizeof key, "k%d", round % 1000);
+    check(lh_acquire(store, key, &o, &lease, NULL, &error), LH_OK, &error);
+    check(lh_lease_renew(lease, 0, NULL, &error), LH_OK, &error);
+    check(lh_lease_release(lease, &error), LH_OK, &error);
+    lh_lease_free(lease);
+}
+
+static void last(lh_store *store, int rounds)
+{
+    double first = 0, us_each = 0;
+    long kib_first = 0, kib = 0;
+    for (int tenth = 0; tenth < 10; tenth++) {
+        double begin = process_us();
+        for (int i = 0; i < rounds / 10; i++)
+            cycle(store, i);
+        us_each = (process_us() - begin) / (rounds / 10) / 3;
+        kib = resident_kib();
+        first = tenth == 0 ? us_each : first;
+        kib_first = tenth == 0 ? kib : kib_first;
+        printf("tenth %2d: %6.1f us of CPU a command, %ld KiB\n", tenth + 1, us_each, kib);
+        (void)fflush(stdout);
+    }
+    printf("last tenth / first: CPU %.2f, memory %.2f\n", us_each / first, (double)kib / (double)kib_first);
+}
+
 static int by_size(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -86,9 +139,10 @@ static int by_size(const void *a, const void *b)
 
 int main(int argc, char **argv)
 {
-    int rounds = argc > 2 ? atoi(argv[2]) : 3000;
+    bool uptime = argc > 2 && strcmp(argv[2], "uptime") == 0;
+    int rounds = argc > 2 + uptime ? atoi(argv[2 + uptime]) : uptime ? 200000 : 3000;
     if (argc < 2 || rounds < 10 || rounds > 1000000) {
-        (void)fprintf(stderr, "usage: client URI [rounds]\n");
+        (void)fprintf(stderr, "usage: client URI [uptime] [rounds]\n");
         return 64;
     }
     lh_store_options o = LH_STORE_OPTIONS_INIT;
@@ -101,10 +155,13 @@ int main(int argc, char **argv)
     for (int what = 0; what < WHATS; what++)
         if (!(us[what] = calloc((size_t)rounds, sizeof(double))))
             return 70;
-    play(store, client, rounds);
+    if (uptime)
+        last(store, rounds);
+    else
+        play(store, client, rounds);
     for (int what = 0; what < WHATS; what++)
         qsort(us[what], (size_t)rounds, sizeof(double), by_size);
-    for (int what = 0; what < WHATS; what++)
+    for (int what = 0; what < WHATS && !uptime; what++)
         printf("%-14s p10 %6.1f  p50 %6.1f us of CPU   (%+.1f)\n", names[what], us[what][rounds / 10],
                us[what][rounds / 2], us[what][rounds / 2] - us[FLOOR][rounds / 2]);
     mongoc_database_t *db = mongoc_client_get_database(client, DB);
