@@ -213,9 +213,21 @@ static int64_t as_number(const lh_field *field)
     return field->there ? bson_iter_as_int64(&field->at) : 0;
 }
 
-enum { TOKEN, ACQUIRED_AT, RENEWED_AT, TTL_MS, EXPIRES_AT, GRANT_FIELDS, ID = GRANT_FIELDS, RELEASED, NOW, SHARED, MINE_FIELDS };
-static const char *const mine_names[MINE_FIELDS] = {"token",      "acquired_at", "renewed_at", "ttl_ms", "expires_at",
-                                                    "id",         "released",    "now",        "shared"};
+enum {
+    TOKEN,
+    ACQUIRED_AT,
+    RENEWED_AT,
+    TTL_MS,
+    EXPIRES_AT,
+    GRANT_FIELDS,
+    ID = GRANT_FIELDS,
+    RELEASED,
+    NOW,
+    SHARED,
+    MINE_FIELDS
+};
+static const char *const mine_names[MINE_FIELDS] = {"token", "acquired_at", "renewed_at", "ttl_ms", "expires_at",
+                                                    "id",    "released",    "now",        "shared"};
 
 /* Of a document, or of a reader's entry. */
 static void read_mine(const lh_field *values, lh_mine *ret_mine)

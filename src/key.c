@@ -111,3 +111,11 @@ void lh_string_free(char *string)
 {
     free(string);
 }
+
+uint64_t lh_text_hash(const char *text)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
+    return hash;
+}

@@ -3,6 +3,8 @@
 #ifndef LH_KEY_H
 #define LH_KEY_H
 
+#include <stdint.h>
+
 #include "error.h"
 
 /* LH_OK when `text` is `min` to `max` bytes of UTF-8 without control characters; else LH_INVALID with `what` ("owner") in
@@ -14,5 +16,8 @@ int lh_path_check(const char *key, lh_error *error);
 
 /* LH_OK when `id` has the form of a lease id. */
 int lh_lease_id_check(const char *id, lh_error *error);
+
+/* For tables of keys and lease ids: FNV-1a. */
+uint64_t lh_text_hash(const char *text);
 
 #endif

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "key.h"
+
 #define SLOTS 4096
 
 struct lh_known {
@@ -22,16 +24,13 @@ void lh_known_free(lh_known *known)
     free(known);
 }
 
-/* FNV-1a; never 0. */
+/* Never 0. */
 static uint64_t hash_of(const char *key)
 {
-    uint64_t hash = UINT64_C(14695981039346656037);
-    for (; *key; key++)
-        hash = (hash ^ (unsigned char)*key) * UINT64_C(1099511628211);
+    uint64_t hash = lh_text_hash(key);
     return hash ? hash : 1;
 }
 
-/* The upper bits are the better mixed ones. */
 static size_t slot_of(uint64_t hash)
 {
     return (hash ^ hash >> 32) % SLOTS;

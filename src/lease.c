@@ -184,7 +184,8 @@ int lh_lease_release(lh_lease *lease, lh_error *error)
 int64_t lh_lease_expires_after(lh_lease *lease, int64_t ttl_ms, int64_t sent)
 {
     pthread_mutex_lock(&lease->lock);
-    int64_t ahead = lease->expires_at_ms - (lease->deadline + LH_DRIFT_MS(lease->ttl_ms)); /* of our clock, the server's */
+    int64_t ahead =
+        lease->expires_at_ms - (lease->deadline + LH_DRIFT_MS(lease->ttl_ms)); /* of our clock, the server's */
     pthread_mutex_unlock(&lease->lock);
     return sent + ttl_ms + ahead;
 }

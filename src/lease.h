@@ -19,7 +19,7 @@ lh_vars lh_lease_vars(const lh_store *store, const char *key, const char *lease_
 typedef struct lh_answer {
     bson_t reply, document;
     bool there, found, wrote; /* found: there was a document to look at */
-    bool maybe; /* an earlier attempt may have been applied, and its answer was lost */
+    bool maybe;               /* an earlier attempt may have been applied, and its answer was lost */
     int64_t sent;
 } lh_answer;
 

@@ -42,9 +42,10 @@ typedef struct lh_vars {
     const char *by, *reason;             /* of a break */
     const bson_value_t *seen_doc_id, *seen_id,
         *seen_token; /* of a break: as read; seen_id and seen_token NULL: not there */
-    bool own;        /* of a short form: look for the document whose _id is the key; it may be missing where another has the key */
-    bool judging;    /* for cleanup */
-    bool set;        /* the deployment is a replica set: tokens come from its cluster time */
+    bool
+        own; /* of a short form: look for the document whose _id is the key; it may be missing where another has the key */
+    bool judging; /* for cleanup */
+    bool set;     /* the deployment is a replica set: tokens come from its cluster time */
 } lh_vars;
 
 /* Makes a findAndModify on `collection` for the key in `command`, which is initialised and empty: all but its concern. `whole`: the form that decides every

@@ -61,7 +61,8 @@ static bool take_hole(lh_fill *fill, const bson_iter_t *at, const char *const *n
 }
 
 /* Of the document that `in` stands before, and of those in it. */
-static bool take_frame(lh_fill *fill, const uint8_t *document, bson_iter_t *in, const char *const *names, size_t n_names)
+static bool take_frame(lh_fill *fill, const uint8_t *document, bson_iter_t *in, const char *const *names,
+                       size_t n_names)
 {
     if (fill->n_frames == FRAMES_MAX)
         return false;
@@ -139,7 +140,8 @@ static uint8_t *put_value(uint8_t *to, const lh_value *value, uint32_t size)
 void lh_fill_make(const lh_fill *fill, const lh_value *values, bson_t *ret_command)
 {
     const uint8_t *pattern = bson_get_data(fill->pattern);
-    uint32_t sizes[HOLES_MAX], more[HOLES_MAX + 1] = {0}; /* more[i]: how much longer it is before hole i (modulo 2^32) */
+    uint32_t sizes[HOLES_MAX],
+        more[HOLES_MAX + 1] = {0}; /* more[i]: how much longer it is before hole i (modulo 2^32) */
     for (uint32_t i = 0; i < fill->n_holes; i++) {
         sizes[i] = size_of(&values[fill->holes[i].name]);
         more[i + 1] = more[i] + sizes[i] - (fill->holes[i].end - fill->holes[i].value);

@@ -35,9 +35,9 @@ struct lh_store {
     int64_t timeout_ms, clock_skew_ms;
     int64_t socket_timeout_ms; /* of one attempt; a command's maxTimeMS is below it */
     uint32_t max_waiters, max_shared;
-    atomic_bool answered;      /* the last command was: there is a primary, most likely */
+    atomic_bool answered; /* the last command was: there is a primary, most likely */
     struct lh_pipelines *pipelines;
-    struct lh_known *known; /* keys whose document's _id is the key */
+    struct lh_known *known;  /* keys whose document's _id is the key */
     pthread_mutex_t lock;    /* of what follows, to the blank line */
     struct lh_lease *held;   /* leases with a handle that this store acquired */
     lh_due *renewals[2];     /* of those, the ones that the keeper renews: with long ttls, with short ones */

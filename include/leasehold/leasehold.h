@@ -430,8 +430,8 @@ LH_API const char *lh_lease_id(const lh_lease *lease); /* a capability: whoever 
 LH_API const char *lh_lease_owner(const lh_lease *lease);
 LH_API int lh_lease_mode(const lh_lease *lease);
 LH_API int64_t lh_lease_ttl_ms(const lh_lease *lease);
-LH_API int64_t
-lh_lease_expires_at_ms(const lh_lease *lease); /* by the server's clock, as last heard, or reckoned from that; 0: not heard yet */
+LH_API int64_t lh_lease_expires_at_ms(
+    const lh_lease *lease); /* by the server's clock, as last heard, or reckoned from that; 0: not heard yet */
 
 /* Frees the handle and forgets the lease, which is not released: it ends with its ttl, unless somebody attaches to it by
  * its id. A handle may be freed before or after its store is closed. */

@@ -110,10 +110,11 @@ static void oplog(mongoc_client_t *client, const bson_value_t *from, bool grants
     *ret_n = 0;
     if (command(client, "local",
                 BCON_NEW("aggregate", "oplog.rs", "pipeline", "[", "{", "$match", "{", "ts", "{", "$gt",
-                         BCON_TIMESTAMP((int32_t)from->value.v_timestamp.timestamp, (int32_t)from->value.v_timestamp.increment), "}", "ns",
-                         DB "." LOCKS, "o.diff.u.id", "{", "$exists", BCON_BOOL(grants), "}", "}", "}", "{", "$group",
-                         "{", "_id", BCON_NULL, "n", "{", "$sum", BCON_INT32(1), "}", "bytes", "{", "$sum", "{",
-                         "$bsonSize", "$$ROOT", "}", "}", "}", "}", "]", "cursor", "{", "}"),
+                         BCON_TIMESTAMP((int32_t)from->value.v_timestamp.timestamp,
+                                        (int32_t)from->value.v_timestamp.increment),
+                         "}", "ns", DB "." LOCKS, "o.diff.u.id", "{", "$exists", BCON_BOOL(grants), "}", "}", "}", "{",
+                         "$group", "{", "_id", BCON_NULL, "n", "{", "$sum", BCON_INT32(1), "}", "bytes", "{", "$sum",
+                         "{", "$bsonSize", "$$ROOT", "}", "}", "}", "}", "]", "cursor", "{", "}"),
                 &reply)) {
         *ret_bytes = (double)number_at(&reply, "cursor.firstBatch.0.bytes");
         *ret_n = number_at(&reply, "cursor.firstBatch.0.n");
@@ -172,15 +173,16 @@ static void measure_grants(mongoc_client_t *client, int waiters)
     double floor = print("floor beside the releases", &all->floors[first], n_grants);
     double ms = print("release that grants", &all->released[first], n_grants);
     printf("%d waiters: release with grant / floor: %.2f; %.0f grants/s\n", waiters, ms / floor, n_grants / seconds);
-    printf("%d waiters: wake-ups of the library's threads a grant, in all %d stores: %.1f; writes %.1f, reads %.1f a grant\n",
+    printf("%d waiters: wake-ups of the library's threads a grant, in all %d stores: %.1f; writes %.1f, reads %.1f a "
+           "grant\n",
            waiters, n_processes, (double)woken / n_grants, (double)(after.writes - before.writes) / n_grants,
            (double)(after.reads - before.reads) / n_grants);
     (void)fflush(stdout);
     if (!set)
         return;
     oplog(client, &from, true, &bytes, &n);
-    printf("%d waiters: oplog bytes of a release that grants: %.0f (%lld of them)\n", waiters, n ? bytes / (double)n : 0,
-           (long long)n);
+    printf("%d waiters: oplog bytes of a release that grants: %.0f (%lld of them)\n", waiters,
+           n ? bytes / (double)n : 0, (long long)n);
     oplog(client, &from, false, &bytes, &n);
     printf("%d waiters: oplog bytes a second of all else (beats and claims): %.0f (%lld entries)\n", waiters,
            bytes / seconds, (long long)n);

@@ -157,16 +157,18 @@ static void test_a_document_that_was_given_another_key_is_left_alone(void **stat
 {
     ground *g = *state;
     lh_lease *lease = take(g, "k");
-    do_command(g, g->db,
-               json("{'update': '%s', 'updates': [{'q': {'_id': 'k'}, 'u': {'$set': {'workspace_id': 'other'}}}]}", LOCKS));
+    do_command(
+        g, g->db,
+        json("{'update': '%s', 'updates': [{'q': {'_id': 'k'}, 'u': {'$set': {'workspace_id': 'other'}}}]}", LOCKS));
     bson_t *before = document_of(g, "other");
     expect(g, LH_LOST, lh_lease_renew(lease, 0, NULL, &g->error));
     expect(g, LH_LOST, lh_lease_release(lease, &g->error));
     lh_lease_free(lease);
-    do_command(g, g->db,
-               json("{'update': '%s', 'updates': [{'q': {'_id': 'k'}, 'u': {'$set': {'released': {'id': 'y'}, 'id': 'y', "
-                    "'expires_at': {'$date': '2020-01-01T00:00:00Z'}}}}]}",
-                    LOCKS));
+    do_command(
+        g, g->db,
+        json("{'update': '%s', 'updates': [{'q': {'_id': 'k'}, 'u': {'$set': {'released': {'id': 'y'}, 'id': 'y', "
+             "'expires_at': {'$date': '2020-01-01T00:00:00Z'}}}}]}",
+             LOCKS));
     bson_destroy(before);
     before = document_of(g, "other");
     lease = NULL;
