@@ -17,7 +17,7 @@ def deaf(cli, client):
     name = "cli_" + secrets.token_hex(6)
     parts = URI.partition("?")
     uri = f"{parts[0]}?{parts[2]}{'&' if parts[2] else ''}appName={name}"
-    data = {"failCommands": ["findAndModify"], "appName": name, "closeConnection": True}
+    data = {"failCommands": ["findAndModify", "update"], "appName": name, "closeConnection": True}
     # A server has one such failpoint: those that use it take turns (tests/support/live.h).
     port = re.search(r":(\d+)", URI.split("@")[-1]).group(1)
     folder = os.environ.get("TMPDIR", "/tmp")
