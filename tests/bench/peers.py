@@ -13,6 +13,7 @@ import datetime
 import os
 import random
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -212,14 +213,14 @@ def postgres():
         return psycopg.connect(host=str(folder), user="postgres", dbname="postgres", autocommit=True)
 
     try:
-        for attempt in range(200):
+        for _ in range(200):
             with contextlib.suppress(psycopg.OperationalError):
                 connect().close()
                 break
             time.sleep(0.1)
         yield connect
     finally:
-        server.terminate()
+        server.send_signal(signal.SIGINT) # does not wait for its clients
         server.wait()
         shutil.rmtree(folder)
 
@@ -288,7 +289,7 @@ def main():
         if connect:
             peers.append(Postgres(connect))
         samples = measure(peers, rounds)
-        contested = {peer: "-" if isinstance(peer, Floor) else hot(peer, seconds) for peer in peers}
+        contested = {peer: "-" if isinstance(peer, (Floor, Leasehold)) else hot(peer, seconds) for peer in peers}
         client.drop_database(NAME)
     floor = statistics.median(samples[peers[0]]["acquire"])
     print(f"{'milliseconds (x floor)':24}{'acquire':>18}{'busy':>18}{'release':>18}{f'{THREADS} threads, one key':>24}")
