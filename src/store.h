@@ -92,7 +92,8 @@ typedef struct lh_call {
     bool bare;  /* neither read nor write concern is sent: for commands that take none (listIndexes, …) */
     bool once;  /* not to be repeated when the answer was lost: for commands that are not idempotent */
     bool maybe; /* in and out: an earlier attempt may have been applied, and its answer was lost */
-    bool slow;  /* may take until `deadline` on the server (an index build), not just the socket timeout */
+    bool several; /* statements: an error may come after some of them were done */
+    bool slow;    /* may take until `deadline` on the server (an index build), not just the socket timeout */
 } lh_call;
 
 /* What a server's error code says of the command that it answers. */

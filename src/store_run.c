@@ -94,8 +94,8 @@ static attempt judge_server_code(const lh_call *call, const bson_error_t *why, i
     case LH_CODE_DENIED:
         *ret_outcome = fail_denied(call, why, error);
         return ATTEMPT_DONE;
-    case LH_CODE_NOT_RUN:
-        return ATTEMPT_NOT_RUN;
+    case LH_CODE_NOT_RUN: /* … in which it was: statements before it, each a commit, may have been done */
+        return call->several ? ATTEMPT_OPEN : ATTEMPT_NOT_RUN;
     case LH_CODE_OPEN:
         return ATTEMPT_OPEN;
     case LH_CODE_REFUSED:
