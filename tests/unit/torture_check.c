@@ -266,6 +266,13 @@ static void catches_a_holder_that_never_was(void **state)
     expect_violation(RUN("true") A_CALLS A_HOLDS A_LEAVES A_GONE CALL(31200, 1, 1, "acquire", "")
                      END(31210, 1, 1, "acquire", "busy", ",'holder':'0.0.1','holder_token':5"),
                      6, "whose time was another");
+#define LATE_BUSY                                                                                                      \
+    A_CALLS A_HOLDS A_LEAVES A_GONE CALL(2200, 1, 1, "acquire", "")                                                    \
+        END(2210, 1, 1, "acquire", "busy", ",'holder':'0.0.1','holder_token':5")
+    expect_violation(RUN("true") LATE_BUSY, 6, "whose time was another");
+    expect_violation(RUN("true") "{'e':'fault','t':1900" MS ",'kind':'stepdown','p':-1,'ms':100}\n" LATE_BUSY, 0, "");
+    expect_violation(RUN("true") "{'e':'fault','t':1200" MS ",'kind':'stepdown','p':-1,'ms':100}\n" LATE_BUSY, 6,
+                     "whose time was another"); /* before it was over */
 }
 
 static void catches_overtaking(void **state)
