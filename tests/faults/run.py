@@ -254,6 +254,9 @@ def main():
     finally:
         own_set.close()
     tally.print([*of_torture, *(h.word for h in harms)])
+    never = [word for word in [*of_torture, *(h.word for h in harms)] if tally.times[word] == 0]
+    if never:
+        print(f"\nNOT DONE, though asked for (nobody was there to do it to, or the time was over): {' '.join(never)}")
     print(f"\n{'violated' if wrong or failed else 'ok'}: {wrong} violations, {failed} processes that hung or crashed")
     if wrong or failed:
         return VIOLATION

@@ -430,6 +430,8 @@ static int primary_port(ground *g)
 static void test_every_operation_at_every_boundary(void **state)
 {
     ground *g = *state;
+    if (!g->set)
+        skip(); /* the messages are the same */
     static scene scenes[CASES];
     lh_store_options options = store_options(g);
     options.app_name = "witness";
