@@ -101,6 +101,7 @@ static void prepare(int n)
 {
     static const char *const names[] = {"small", "large"};
     lh_store *stores[] = {open_store(names[0]), open_store(names[1])};
+    mongoc_init();
     mongoc_client_t *client = mongoc_client_new(uri);
     for (int i = 0; i < 2; i++) {
         mongoc_collection_t *collection = mongoc_client_get_collection(client, DB, names[i]);
@@ -189,6 +190,7 @@ int main(int argc, char **argv)
     if (wait(&filled) < 0 || filled != 0)
         return 1;
     lh_store *small = open_store("small"), *large = open_store("large");
+    mongoc_init();
     mongoc_client_t *client = mongoc_client_new(uri);
     double *in_small = calloc((size_t)rounds, sizeof *in_small),
            *in_large = calloc((size_t)rounds * 100, sizeof *in_large);
