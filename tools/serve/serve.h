@@ -30,9 +30,9 @@ enum {
     MOST_CONNECTIONS = 20000,   /* with 10,000 that wait, as many may ask */
     MOST_OF_AN_ADDRESS = 15000, /* connections; of a proxy's too */
     IDLE_SECONDS = 30,          /* until a connection that says nothing is closed */
-    HEAD_MS = 15000,            /* for a request's head, from when the connection was made */
-    AGAIN_MS = 45000,           /* … from the last answer on it */
-    BODY_MS = 15000,            /* for the body behind it */
+    HEAD_MS = 10000,            /* for a request's head, from when the connection was made */
+    AGAIN_MS = 40000,           /* … from the last answer on it */
+    BODY_MS = 10000,            /* for the body behind it */
     ANSWER_MS = 300 * 1000,     /* until an answer must have been taken */
     TICK_MS = 1000,             /* how often what is due is looked at */
     READY_MS = 1000,            /* how long what is known of the database is good for /readyz */
