@@ -478,6 +478,23 @@ def test_metrics_are_in_prometheus_format(server):
     assert names["leasehold_wait_seconds"] == "histogram"
 
 
+def test_alerts_and_dashboard_name_what_there_is(server, key):
+    server.acquire(key, wait_ms=10)
+    counted = server("GET", "/metrics").body.decode()
+    there = set(re.findall(r"^(leasehold_[a-z_]+)", counted, re.M))
+    tools = Path(__file__).parents[2] / "tools"
+    outcomes = {"unreachable", "unknown", "server", "denied", "config", "lost", "ok", "failed"}
+    dashboard = json.loads((tools / "grafana/leasehold.json").read_text())
+    for text in ((tools / "prometheus/alerts.yml").read_text(), json.dumps(dashboard)):
+        named = set(re.findall(r"leasehold_[a-z_]+(?=[{}\[,) >])", text))
+        assert len(named) > 5 and named <= there, named - there
+        for words in re.findall(r'outcome=~?\\?"([a-z|]+)', text):
+            assert set(words.split("|")) <= outcomes
+        for words in re.findall(r'call=~?\\?"([a-z|]+)', text):
+            assert set(words.split("|")) <= set(re.findall(r'call="([a-z]+)"', counted))
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"]) > 10
+
+
 def test_the_log_is_a_line_a_request(server, key):
     server.acquire(key, "alice", {"Idempotency-Key": "not-to-be-logged"})
     line = wait_until(lambda: next((line for line in server.log if urllib.parse.quote(key) in line), None))
