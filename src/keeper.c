@@ -232,7 +232,8 @@ int lh_lease_keep(lh_lease *lease, lh_error *error)
     lease->by_hand = false;
     lh_held_add(lease);
     outcome = lh_keeper_take(lease, lh_keeper_renewal(sent, lh_lease_ttl_ms(lease), lease), error);
-    if (outcome == LH_OK && !lh_lease_valid(lease)) /* seen after it was added: from then on a loss would take it out again */
+    if (outcome == LH_OK &&
+        !lh_lease_valid(lease)) /* seen after it was added: from then on a loss would take it out again */
         outcome = lh_fail(error, LH_LOST, "the lease has ended: it was released, or not renewed in time");
     if (outcome != LH_OK) {
         lease->by_hand = true;
