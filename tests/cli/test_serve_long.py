@@ -11,9 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import wait_until
+from conftest import BINARY, wait_until
 from serving import (  # noqa: F401  (fixtures among them)
     ADMIN, Answer, Server, Stream, key, loopback, path_of, ready, server, tokens)
+
+
+SANITIZED = re.search(r"^LEASEHOLD_SANITIZE:\w+=.", (BINARY.parents[1] / "CMakeCache.txt").read_text(), re.M)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -177,7 +180,8 @@ def test_a_long_list_comes_in_pieces(ready, client, key, tmp_path):
     assert not listed["truncated"] and [lease["key"] for lease in listed["leases"][1:]] == [f"{key}:{i:06}" for i in range(10000)]
     grown = memory() - before
     print(f"{len(answer.body) >> 20} MiB, {grown} KiB more memory")
-    assert grown < len(answer.body) // 1024
+    if not SANITIZED:  # whose memory is another matter
+        assert grown < len(answer.body) // 1024
     few = server("GET", f"/v1/leases?limit=5000&prefix={urllib.parse.quote(key)}").json
     assert len(few["leases"]) == 5000 and few["truncated"]
     # Who does not read gets no more, and is in the way of other long lists only, and not after he has left.
