@@ -80,7 +80,7 @@ def waits(uri, n=5000):
         time.sleep(0.2)
     print(f"{n} wait, after {time.monotonic() - began:.1f} s:", server.cost())
     stored = sum(len(json.loads(server("GET", key)[1])["waiters"]) for key in keys)
-    print(f"{stored} are in the keys' queues")
+    print(f"{stored} are in the keys' queues", flush=True)
     poller, began = select.poll(), time.monotonic()
     by_fd = {connection.sock.fileno(): connection for connection in waiting}
     for fd in by_fd:

@@ -200,6 +200,7 @@ static void run(struct ask *ask)
     options.by_hand = true;
     options.ttl_ms = ask->ttl_ms;
     options.wait_ms = ask->wait_ms;
+    options.claim_ms = CLAIM_MS;
     options.mode = ask->mode;
     options.owner = ask->owner;
     options.purpose = *ask->purpose ? ask->purpose : NULL;

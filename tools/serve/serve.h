@@ -42,6 +42,7 @@ enum {
     MOST_SESSIONS = 10000,
     MOST_REPEATS = 10000,        /* Idempotency-Keys that are remembered */
     BEAT_MS = 15000,             /* between two comments on a silent stream of events */
+    CLAIM_MS = 15000,            /* how long who waits may seem dead: with thousands of them beats come late */
     GRACE_MS = 5000,             /* how long a wait with an Idempotency-Key goes on without a client */
     REPEAT_MS = 24 * 3600 * 1000 /* how long a grant is remembered by its Idempotency-Key */
 };
