@@ -54,7 +54,7 @@ static void fill(mongoc_client_t *client, const char *name, int n)
     bson_t *options = BCON_NEW("ordered", BCON_BOOL(false));
     int64_t at = ((int64_t)time(NULL) - 2 * 86400) * 1000;
     for (int from = 0; from < n; from += BATCH) {
-        bson_t *made[BATCH];
+        bson_t *made[BATCH] = {NULL};
         const bson_t *documents[BATCH];
         int count = n - from < BATCH ? n - from : BATCH;
         for (int i = 0; i < count; i++) {

@@ -58,7 +58,8 @@ int main(void)
     print_pipeline(pipelines, "release_short", LH_DO_LEAVE, false, &asks);
     print_pipeline(pipelines, "transfer", LH_DO_TRANSFER, true, &hands);
     lh_vars breaks = asks;
-    bson_value_t seen[3] = {{.value_type = BSON_TYPE_UTF8}, {.value_type = BSON_TYPE_UTF8}, {.value_type = BSON_TYPE_UTF8}};
+    bson_value_t seen[3] = {
+        {.value_type = BSON_TYPE_UTF8}, {.value_type = BSON_TYPE_UTF8}, {.value_type = BSON_TYPE_UTF8}};
     static const char *const names[] = {"<seen_doc_id>", "<seen_id>", "<seen_token>"};
     for (size_t i = 0; i < 3; i++) {
         seen[i].value.v_utf8.str = bson_strdup(names[i]);

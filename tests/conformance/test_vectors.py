@@ -337,7 +337,7 @@ def test_all_compete_for_the_same_keys(database, store, node):
         assert all(a < b for a, b in zip(tokens, tokens[1:]))
         assert tokens[-1] == database.workspace_locks.find_one({"_id": key})["token"]
     GRANTS.update({who: len(own) for who, own in turns.items()})
-    assert min(GRANTS.values()) > 10, GRANTS
+    assert min(GRANTS.values()) > 3, GRANTS
 
 
 def test_the_results_of_all_three(capsys):

@@ -136,7 +136,8 @@ static int hold(char **args)
     lh_acquire_options how = LH_ACQUIRE_OPTIONS_INIT;
     how.ttl_ms = TTL_MS;
     lh_store *store;
-    addition a = {.how = (way)atoi(args[0]), .name = args[4], .element = HOLDERS_MARK, .pause = stop_here, .arg = &stopped};
+    addition a = {
+        .how = (way)atoi(args[0]), .name = args[4], .element = HOLDERS_MARK, .pause = stop_here, .arg = &stopped};
     if (lh_store_open(&options, &store, &a.error) != LH_OK ||
         lh_acquire(store, args[4], &how, &a.lease, NULL, &a.error) != LH_OK) {
         (void)fprintf(stderr, "holder: %s\n", a.error.message);

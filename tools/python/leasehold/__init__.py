@@ -113,7 +113,21 @@ def key_join(*parts: str) -> str:
         lib.lh_string_free(key)
 
 
-class Lease:
+class _Releasable:
+    """What is released at the end of a block."""
+
+    def release(self) -> None:
+        raise NotImplementedError
+
+    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        try:
+            self.release()
+        except Error:
+            if kind is None:
+                raise
+
+
+class Lease(_Releasable):
     """One grant. As a context manager it is released at the end; a failure to is only raised where nothing else was."""
 
     def __init__(self, handle: ctypes.c_void_p, key: str) -> None:
@@ -151,20 +165,13 @@ class Lease:
     def __enter__(self) -> Lease:
         return self
 
-    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]) -> None:
-        try:
-            self.release()
-        except Error:
-            if kind is None:
-                raise
-
     def __del__(self) -> None:
         handle, self._handle = getattr(self, "_handle", None), None
         if handle:
             lib.lh_lease_free(handle)
 
 
-class Leases(Sequence[Lease]):
+class Leases(_Releasable, Sequence[Lease]):
     """The leases on several keys, in the order of the keys. As a context manager all are released at the end."""
 
     def __init__(self, leases: Iterable[Lease]) -> None:
@@ -198,13 +205,6 @@ class Leases(Sequence[Lease]):
 
     def __enter__(self) -> Leases:
         return self
-
-    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]) -> None:
-        try:
-            self.release()
-        except Error:
-            if kind is None:
-                raise
 
 
 class Watch(Iterator[Event]):
