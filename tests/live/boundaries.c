@@ -358,6 +358,20 @@ static void expect_settled(scene *s, const char *key)
     give_up(lease);
 }
 
+/* Connected, and the index seen: what is cut is the operation's own. A machine with other things to do takes longer than the timeout. */
+static bool connect_store(scene *s, const lh_store_options *options)
+{
+    int64_t until = now_ms() + 2 * SETTLE_MS;
+    lh_lease *first = NULL;
+    while (!s->store && now_ms() < until)
+        (void)lh_store_open(options, &s->store, &s->error);
+    while (s->store && !first && now_ms() < until)
+        (void)acquire(s->store, s->more[1], TTL_MS, true, &first, &s->error);
+    bool connected = first != NULL;
+    give_up(first);
+    return connected;
+}
+
 static void run_case(scene *s, int port)
 {
     if (!cut_open(&s->proxy, port)) {
@@ -371,15 +385,12 @@ static void run_case(scene *s, int port)
     lh_store_options options = store_options(s->g);
     options.uri = s->uri;
     options.timeout_ms = TIMEOUT_MS;
-    if (lh_store_open(&options, &s->store, &s->error) != LH_OK) {
-        s->wrong = "the store does not open";
+    if (!connect_store(s, &options)) {
+        s->wrong = "it cannot be connected";
+        lh_store_close(s->store);
         cut_close(&s->proxy);
         return;
     }
-    /* Connected, and the index seen: what is cut is the operation's own. */
-    lh_lease *first = NULL;
-    check_that(s, acquire(s->store, s->more[1], TTL_MS, true, &first, &s->error) == LH_OK, "not connected");
-    give_up(first);
     s->op->run(s);
     check_that(s, s->hits > 0, "nothing was cut");
     check_that(s,
