@@ -210,6 +210,7 @@ static lh_waiting *start(ground *g, const char *key, int64_t wait_ms)
 static void test_a_wait_that_ends_in_an_outage_is_unknown(void **state)
 {
     ground *g = *state;
+    await_turn(g); /* before the clock runs */
     hasty_store(g);
     lh_lease *holder = NULL, *none = NULL;
     expect(g, LH_OK, acquire(g, "k", NULL, 0, &holder));
@@ -228,6 +229,7 @@ static void test_a_wait_that_ends_in_an_outage_is_unknown(void **state)
 static void test_who_is_refused_in_the_queue_leaves_it(void **state)
 {
     ground *g = *state;
+    await_turn(g); /* before the clock runs */
     hasty_store(g);
     lh_lease *holder = take_as(g, "k", LH_EXCLUSIVE, 1200, NULL), *none = NULL;
     lh_waiting *waiting = start(g, "k", LH_FOREVER);
