@@ -15,7 +15,7 @@ from conftest import wait_until
 from serving import ADMIN, CLIENT, Server, path_of, ready, tokens  # noqa: F401  (fixtures among them)
 
 EXAMPLES = Path(__file__).parents[2] / "tools/examples/http"
-TTL_MS = 1500
+TTL_MS = 2500
 
 
 @pytest.fixture(scope="module")
@@ -97,15 +97,15 @@ def test_curl_with_a_session(env, server, tmp_path):
         return subprocess.Popen([script, "curl", *command], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
     first = rebuild("sh", "-c", f"echo 1 >>{tmp_path}/log; sleep 1; echo 2 >>{tmp_path}/log")
     wait_until((tmp_path / "log").exists)
-    wait_until(lambda: "leasehold_sessions 1\n" in server("GET", "/metrics").body.decode())
+    wait_until(lambda: "leasehold_sessions 1\n" in server("GET", "/metrics").body.decode(), 30)
     second = rebuild("sh", "-c", f"echo 3 >>{tmp_path}/log; exit 5")
-    assert first.wait(timeout=20) == 0, first.communicate()
-    assert second.wait(timeout=20) == 5, second.communicate()
+    assert first.wait(timeout=60) == 0, first.communicate()
+    assert second.wait(timeout=60) == 5, second.communicate()
     assert (tmp_path / "log").read_text() == "1\n2\n3\n"
     assert server("GET", path_of("curl")).json["state"] == "free"
     # The work ends with the lease.
     lost = rebuild("sleep", "30")
-    wait_until(lambda: "leasehold_sessions 1\n" in server("GET", "/metrics").body.decode())
+    wait_until(lambda: "leasehold_sessions 1\n" in server("GET", "/metrics").body.decode(), 30)
     broken = server("POST", path_of("curl") + "/break", {"reason": "test"}, token=ADMIN)
     assert broken.json["holders"][0]["purpose"] == "rebuild"
-    assert lost.wait(timeout=20) == 143
+    assert lost.wait(timeout=60) == 143

@@ -108,13 +108,14 @@ def test_many_sessions_cost_no_threads(server, key):
         return len(os.listdir(f"/proc/{server.process.pid}/task"))
 
     def begin(i):
-        stream = session(server, f"{key}:{i}", server.held(f"{key}:{i}", ttl_ms=4000))
+        stream = session(server, f"{key}:{i}", server.held(f"{key}:{i}", ttl_ms=9000))
         assert stream.next()["event"] == "renewed"
         return stream
     streams = [begin(0)]
     before = threads()
     streams += [begin(i) for i in range(1, 50)]
-    time.sleep(4.5)
+    for stream in streams:
+        assert stream.next()["event"] == "renewed"  # for the second time: by the server
     assert threads() == before
     held = server("GET", f"/v1/leases?prefix={urllib.parse.quote(key)}").json["leases"]
     assert len(held) == 50 and all(lease["state"] == "held" for lease in held)
@@ -142,10 +143,10 @@ def test_the_servers_end_is_the_sessions_end(ready, key, options, word, state):
 
 
 def test_many_wait_for_one_key(loopback, key):
-    lease, threads = loopback.held(key), len(os.listdir(f"/proc/{loopback.process.pid}/task"))
-    waiting = [loopback.send("POST", path_of(key), {"owner": f"w{i}", "wait_ms": 60000})
-               for i in range(150)]
-    wait_until(lambda: len(loopback.queue(key)) == 150, 30)
+    lease, threads = loopback.held(key, ttl_ms=300000), len(os.listdir(f"/proc/{loopback.process.pid}/task"))
+    waiting = [loopback.send("POST", path_of(key), {"owner": f"w{i}", "wait_ms": 280000, "ttl_ms": 300000})
+               for i in range(100)]
+    wait_until(lambda: len(loopback.queue(key)) == 100, 60)
     assert len(os.listdir(f"/proc/{loopback.process.pid}/task")) <= threads + 4
     by_fd = {connection.sock.fileno(): connection for connection in waiting}
     poller, owners = select.poll(), set()
@@ -153,7 +154,7 @@ def test_many_wait_for_one_key(loopback, key):
         poller.register(fd, select.POLLIN)
     for _ in range(50):
         loopback.release(key, lease)
-        [(fd, _)] = poller.poll(20000)  # one at a time
+        [(fd, _)] = poller.poll(60000)  # one at a time
         poller.unregister(fd)
         granted = Answer(by_fd[fd].getresponse())
         assert granted.status == 201
@@ -163,7 +164,7 @@ def test_many_wait_for_one_key(loopback, key):
     assert len(owners) == 50
     for connection in by_fd.values():
         connection.close()
-    wait_until(lambda: not loopback.queue(key))
+    wait_until(lambda: not loopback.queue(key), 60)
     loopback.release(key, lease)
 
 

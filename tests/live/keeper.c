@@ -126,6 +126,7 @@ static void keeps_what_it_is_given(void **state)
         expect(p, LH_OK, lh_lease_keep(mine[i], &p->error));
     }
     expect(p, LH_OK, lh_lease_renew(mine[0], 0, NULL, &p->error)); /* does not take it back */
+    expect(p, LH_INVALID, lh_lease_keep(NULL, &p->error));
     lh_break_options b = LH_BREAK_OPTIONS_INIT;
     b.reason = "test";
     usleep(1500000);
