@@ -15,6 +15,7 @@
 #include "../confirm.h"
 #include "../connect.h"
 #include "auth.h"
+#include "busy.h"
 #include "events.h"
 #include "health.h"
 #include "http.h"
@@ -66,6 +67,8 @@ static int start(const struct cli *cli, struct server *server, lh_error *error)
     if (code == LH_OK)
         code = metrics_new(&server->metrics, error);
     if (code == LH_OK)
+        code = busy_new(&server->busy, error);
+    if (code == LH_OK)
         code = repeats_new(&server->repeats, error);
     if (code == LH_OK)
         code = events_new(server, &server->events, error);
@@ -113,6 +116,7 @@ static void end(struct server *server)
     waits_free(server->waits);
     repeats_free(server->repeats);
     events_free(server->events);
+    busy_free(server->busy);
     metrics_free(server->metrics);
     auth_free(server->auth);
     listen_close(server->listener);

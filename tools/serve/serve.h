@@ -4,7 +4,7 @@
  * Threads: libmicrohttpd's one reads, writes and answers what needs no database; WORKERS call the library, each a request at a
  * time; one looks after who waits (waits.c); one watches (events.c); the main thread listens for signals. While a worker or
  * the wait has a request, its connection is suspended: libmicrohttpd does not touch it, so that no request is slowed by another's.
- * Lock order: repeats, waits, work; events and auth by themselves. */
+ * Lock order: repeats, waits, work; events, busy and auth by themselves. */
 #ifndef SERVE_SERVE_H
 #define SERVE_SERVE_H
 
@@ -32,6 +32,7 @@ enum {
     LISTED_DEFAULT = 1000,       /* … without a limit */
     MOST_SUBSCRIBERS = 1000,     /* of events */
     MOST_REPEATS = 10000,        /* Idempotency-Keys that are remembered */
+    MOST_REFUSALS = 512,         /* keys of which is remembered who was told busy last */
     BEAT_MS = 15000,             /* between two comments on a silent stream of events */
     GRACE_MS = 5000,             /* how long a wait with an Idempotency-Key goes on without a client */
     REPEAT_MS = 24 * 3600 * 1000 /* how long a grant is remembered by its Idempotency-Key */
@@ -58,6 +59,7 @@ struct server {
     struct repeats *repeats;
     struct events *events;
     struct metrics *metrics;
+    struct busy *busy;
 };
 
 /* Serves until a signal ends it. Returns the exit code. */

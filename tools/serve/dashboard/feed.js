@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// What has happened, newest first: as much as a person reads.
+import { clockTime } from "./clock.js";
+import { $, make, said } from "./dom.js";
+import { view } from "./order.js";
+
+const MOST = 300, SHOWN = 100;
+
+const list = $("events"), renewals = $("renewals"), pause = $("pause");
+const events = []; // newest first
+let fresh = []; // not shown yet, oldest first
+let frozen = false;
+
+const who = (event) => make("b", said(event.owner ?? "somebody"));
+const key = (event) => make("span.of", said(event.key));
+
+/** Each as the parts of a sentence. */
+const sentences = {
+  granted: (e) => [who(e), " got ", key(e), e.how === "queue" ? " from the queue" : e.how === "transfer" ? " by transfer" : ""],
+  renewed: (e) => [who(e), " renewed ", key(e)],
+  released: (e) => [who(e), e.how === "other" ? " lost " : " released ", key(e)],
+  transferred: (e) => [who(e), " handed on ", key(e)],
+  broken: (e) => [make("b", said(e.by ?? "somebody")), " broke the lease of ", who(e), " on ", key(e), ": ", said(e.reason)],
+  expired: (e) => ["the lease of ", who(e), " on ", key(e), " ran out"],
+  queued: (e) => [who(e), " waits for ", key(e)],
+  left: (e) => [who(e), " stopped waiting for ", key(e)],
+  removed: (e) => [key(e), " was removed"],
+  spoilt: (e) => [key(e), " cannot be read: ", said(e.reason)],
+};
+
+export function sentence(event) {
+  return sentences[event.event](event);
+}
+
+function item(event) {
+  const li = make(`li.${event.event}`, make("time", clockTime(Date.parse(event.at))), make("span", ...sentence(event)));
+  li.dataset.key = event.key;
+  return li;
+}
+
+function isWanted(event) {
+  const wanted = view.owner.toLowerCase();
+  return event.key.startsWith(view.prefix) && (!wanted || [event.owner, event.by].some((name) => name?.toLowerCase().includes(wanted)));
+}
+
+export function add(event) {
+  if (!sentences[event.event] || (event.event === "renewed" && !renewals.checked)) return;
+  events.unshift(event);
+  if (events.length > MOST) events.pop();
+  fresh.push(event);
+  if (fresh.length > SHOWN) fresh.shift();
+}
+
+/** Shows what came since. */
+export function flush() {
+  if (frozen || fresh.length === 0) return;
+  const items = fresh.filter(isWanted).map(item).reverse();
+  fresh = [];
+  list.prepend(...items);
+  while (list.children.length > SHOWN) list.lastChild.remove();
+  $("no-events").hidden = list.children.length > 0;
+}
+
+/** Shows all anew: the filter is another. */
+export function refilter() {
+  fresh = [];
+  list.replaceChildren(...events.filter(isWanted).slice(0, SHOWN).map(item));
+  $("no-events").hidden = list.children.length > 0;
+}
+
+export function of(key) {
+  return events.filter((event) => event.key === key);
+}
+
+export function start(open) {
+  pause.addEventListener("click", () => {
+    frozen = !frozen;
+    pause.setAttribute("aria-pressed", frozen);
+    pause.textContent = frozen ? "Go on" : "Pause";
+    if (!frozen) refilter();
+  });
+  list.addEventListener("click", (event) => {
+    const li = event.target.closest("li");
+    if (li && getSelection().isCollapsed) open(li.dataset.key);
+  });
+}
