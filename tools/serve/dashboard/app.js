@@ -115,7 +115,7 @@ function bannerText() {
   if (kind === "token") return ["This server asks for a token.", why];
   if (kind !== "lost") return null;
   const seconds = Math.ceil((retryAt - performance.now()) / 1000);
-  return ["No connection to the server.", `${old.trim()} ${seconds > 0 ? `Trying again in ${seconds} s.` : "Trying again."}`];
+  return ["No connection to the server.", old.trim(), seconds > 0 ? `Trying again in ${seconds} s.` : "Trying again."];
 }
 
 function showState() {
@@ -127,6 +127,8 @@ function showState() {
   if (texts) {
     setText($("banner-title"), texts[0]);
     setText($("banner-text"), texts[1]);
+    setText($("banner-count"), texts[2] ?? "");
+    $("banner").dataset.state = kind;
   }
   setText($("retry"), kind === "token" ? "Enter a token" : "Try now");
 }
@@ -235,6 +237,7 @@ link.start({
   },
   loaded: () => {
     loaded = true;
+    document.body.dataset.loaded = true;
     schedule();
   },
   event: (event) => {

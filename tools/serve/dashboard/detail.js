@@ -47,7 +47,7 @@ function queueSection() {
     make("li", make("b", said(waiter.owner ?? "somebody")), waiter.mode === "shared" ? " (shared)" : "", make("span.quiet", " for ", timed("span", () => clock.span(clock.now() - waiter.since))),
       waiter.purpose ? make("div.second", said(waiter.purpose)) : null));
   const rest = lease.waiters.length - items.length;
-  return section(`Queue: ${plural(lease.waiters.length, "waits", "wait")}`, make("ol.queue", ...items), rest > 0 ? make("p.quiet", `and ${rest} more`) : null);
+  return section(`Queue: ${lease.waiters.length.toLocaleString("en")} waiting`, make("ol.line", ...items), rest > 0 ? make("p.quiet", `and ${rest} more`) : null);
 }
 
 const reasons = { held: "somebody holds it", queue: "others were waiting", malformed: "it cannot be read", full: "it has as many readers as it may",
@@ -70,7 +70,7 @@ function beforeSection() {
 }
 
 function eventsSection() {
-  const items = feed.of(key).slice(0, 12).map((event) => make("li", make("time", clock.clockTime(Date.parse(event.at))), make("span", ...feed.sentence(event))));
+  const items = feed.of(key).slice(0, 12).map((event) => make("li", make("time", clock.clockTime(Date.parse(event.at))), make("span", ...feed.sentence(event, "it"))));
   return items.length ? section("Seen", make("ol.events", ...items)) : null;
 }
 

@@ -12,28 +12,27 @@ let fresh = []; // not shown yet, oldest first
 let frozen = false;
 
 const who = (event) => make("b", said(event.owner ?? "somebody"));
-const key = (event) => make("span.of", said(event.key));
 
-/** Each as the parts of a sentence. */
+/** Each as the parts of a sentence; `it` is the key. */
 const sentences = {
-  granted: (e) => [who(e), " got ", key(e), e.how === "queue" ? " from the queue" : e.how === "transfer" ? " by transfer" : ""],
-  renewed: (e) => [who(e), " renewed ", key(e)],
-  released: (e) => [who(e), e.how === "other" ? " lost " : " released ", key(e)],
-  transferred: (e) => [who(e), " handed on ", key(e)],
-  broken: (e) => [make("b", said(e.by ?? "somebody")), " broke the lease of ", who(e), " on ", key(e), ": ", said(e.reason)],
-  expired: (e) => ["the lease of ", who(e), " on ", key(e), " ran out"],
-  queued: (e) => [who(e), " waits for ", key(e)],
-  left: (e) => [who(e), " stopped waiting for ", key(e)],
-  removed: (e) => [key(e), " was removed"],
-  spoilt: (e) => [key(e), " cannot be read: ", said(e.reason)],
+  granted: (e, it) => [who(e), " got ", it, e.how === "queue" ? " from the queue" : e.how === "transfer" ? " by transfer" : ""],
+  renewed: (e, it) => [who(e), " renewed ", it],
+  released: (e, it) => [who(e), e.how === "other" ? " lost " : " released ", it],
+  transferred: (e, it) => [who(e), " handed on ", it],
+  broken: (e, it) => [make("b", said(e.by ?? "somebody")), " broke the lease of ", who(e), " on ", it, ": ", said(e.reason)],
+  expired: (e, it) => ["the lease of ", who(e), " on ", it, " ran out"],
+  queued: (e, it) => [who(e), " waits for ", it],
+  left: (e, it) => [who(e), " stopped waiting for ", it],
+  removed: (e, it) => [it, " was removed"],
+  spoilt: (e, it) => [it, " cannot be read: ", said(e.reason)],
 };
 
-export function sentence(event) {
-  return sentences[event.event](event);
+export function sentence(event, it) {
+  return sentences[event.event](event, it);
 }
 
 function item(event) {
-  const li = make(`li.${event.event}`, make("time", clockTime(Date.parse(event.at))), make("span", ...sentence(event)));
+  const li = make(`li.${event.event}`, make("time", clockTime(Date.parse(event.at))), make("span", ...sentence(event, make("span.of", said(event.key)))));
   li.dataset.key = event.key;
   return li;
 }
