@@ -13,8 +13,9 @@ from selenium.webdriver.common.keys import Keys
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1360,900"]
-ROWS = """return [...document.querySelectorAll("#rows tr")].map((tr) => ({key: tr.dataset.key, state: tr.dataset.state,
-  ...Object.fromEntries([...tr.cells].map((td) => [td.className, [...td.children].map((part) => part.textContent)]))}))"""
+ROWS = """return [...document.querySelectorAll("#rows tr")].map((tr) => ({
+  ...Object.fromEntries([...tr.cells].map((td) => [td.className, [...td.children].map((part) => part.textContent)])),
+  key: tr.dataset.key, state: tr.dataset.state}))"""
 
 
 class Page:
@@ -38,8 +39,7 @@ class Page:
 
     def open(self, server, token=None):
         """Its page, in a tab that knows no token but this."""
-        self.driver.get("about:blank")
-        self.driver.get(server.name + "/dashboard/icon.svg")  # of the same origin, and nothing happens there
+        self.driver.get(server.name + "/")
         self.js("sessionStorage.clear(); if (arguments[0]) sessionStorage.setItem('leasehold-token', arguments[0])", token)
         self.console()
         self.driver.get(server.name + "/")

@@ -59,8 +59,7 @@ void answer_static(struct request *request, const char *type, const void *bytes,
     } memory = {.in = bytes};
     const char *known = request_header(request, "If-None-Match");
     bool same = known && strstr(known, etag);
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(same ? 0 : len, memory.out, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response = MHD_create_response_from_buffer(same ? 0 : len, memory.out, MHD_RESPMEM_PERSISTENT);
     if (response)
         (void)MHD_add_response_header(response, "ETag", etag);
     give(request, same ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, same ? NULL : type, response);

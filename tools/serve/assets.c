@@ -6,9 +6,9 @@
 #include <string.h>
 
 #define HTML "text/html; charset=utf-8"
-#define CSS "text/css; charset=utf-8"
-#define JS "text/javascript; charset=utf-8"
-#define SVG "image/svg+xml"
+#define CSS  "text/css; charset=utf-8"
+#define JS   "text/javascript; charset=utf-8"
+#define SVG  "image/svg+xml"
 
 /* name in the path, name of the array, type */
 #define FILES(X)                                                                                                       \

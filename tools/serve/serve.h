@@ -32,7 +32,7 @@ enum {
     LISTED_DEFAULT = 1000,       /* … without a limit */
     MOST_SUBSCRIBERS = 1000,     /* of events */
     MOST_REPEATS = 10000,        /* Idempotency-Keys that are remembered */
-    MOST_REFUSALS = 512,         /* keys of which is remembered who was told busy last */
+    MOST_REFUSALS = 256,         /* keys of which is remembered who was told busy last */
     BEAT_MS = 15000,             /* between two comments on a silent stream of events */
     GRACE_MS = 5000,             /* how long a wait with an Idempotency-Key goes on without a client */
     REPEAT_MS = 24 * 3600 * 1000 /* how long a grant is remembered by its Idempotency-Key */
