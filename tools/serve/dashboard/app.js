@@ -58,7 +58,7 @@ function update() {
 
 function showFigures() {
   if (!loaded) return;
-  const { held, waiting, malformed } = model.totals, n = model.leases.size;
+  const { waiting, malformed } = model.totals, held = model.totals.held - model.totals.ended, n = model.leases.size;
   setText($("figure-held"), held.toLocaleString("en"));
   setText($("figure-waiting"), waiting.toLocaleString("en"));
   setText($("figure-busy"), model.refusedLately(LATELY_MS).toLocaleString("en"));
@@ -228,7 +228,7 @@ listen();
 link.start({
   state: () => {
     showState();
-    if (link.state.kind === "token" && !hasToken()) askForToken();
+    if (link.state.kind === "token" && !hasToken() && !$("token").open) askForToken();
   },
   who: (who) => {
     me = who;

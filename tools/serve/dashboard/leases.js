@@ -8,7 +8,7 @@ const ENDED_MS = 15000; // … what ended, and nobody took over: the server list
 const MOST = 20000; // keys
 
 export const leases = new Map();
-export const totals = { held: 0, waiting: 0, malformed: 0 };
+export const totals = { held: 0, waiting: 0, malformed: 0, ended: 0 }; // ended: of the held, those past their end a second ago
 export let truncated = false;
 
 const changed = new Set();
@@ -146,7 +146,7 @@ function grant(lease, event, at) {
   if (event.token !== null && event.token > (lease.token ?? 0)) lease.token = event.token;
   lease.state = "held";
   lease.problem = null;
-  if (event.how === "queue") drop(lease, event, false);
+  if (event.how === "queue") drop(lease, event);
 }
 
 function renew(lease, event, at) {
@@ -154,7 +154,7 @@ function renew(lease, event, at) {
   if (!holder) return grant(lease, event, at);
   const ends = time(event.expires_at);
   holder.length = ends === null ? null : Math.max(ends - at, 0);
-  holder.ends = ends;
+  if (lease.read <= at) holder.ends = ends;
 }
 
 function end(lease, event, at) {
@@ -167,22 +167,21 @@ function end(lease, event, at) {
   lease.state = left.length ? "held" : "free";
 }
 
-/** Removes who waits, the first of that name. `read`: also where the reading showed it that late. */
-function drop(lease, event, readLater) {
-  if (readLater && lease.read > Date.parse(event.at)) return;
+/** Removes who waits, the first of that name. */
+function drop(lease, event) {
   const i = lease.waiters.findIndex((waiter) => waiter.owner === event.owner && waiter.mode === event.mode);
   if (i >= 0) lease.waiters.splice(i, 1);
 }
 
 function queue(lease, event, at) {
-  // A reading that is as late has seen it, or could: what is in it with that name counts.
+  // A standalone's events are noticed late: the reading may have it already.
   const known = lease.read > at - 2000 && lease.waiters.some((waiter) => waiter.owner === event.owner && Math.abs(waiter.since - at) < 2000);
-  if (lease.read <= at && !known) lease.waiters.push({ owner: event.owner, purpose: event.purpose, mode: event.mode, since: at });
+  if (!known) lease.waiters.push({ owner: event.owner, purpose: event.purpose, mode: event.mode, since: at });
 }
 
 const handlers = {
   granted: grant, renewed: renew, released: end, transferred: end, broken: end, expired: end, queued: queue,
-  left: (lease, event) => drop(lease, event, true),
+  left: drop,
   removed: (lease) => Object.assign(lease, { state: "free", holders: [], waiters: [] }),
   spoilt: (lease, event) => Object.assign(lease, { state: "malformed", holders: [], waiters: [], problem: event.reason }),
 };
@@ -194,7 +193,7 @@ export function apply(event) {
   clock.heardEvent(at);
   const lease = leases.get(event.key) ?? fresh(event.key);
   // What was read later knows better, but for what a renewal tells: how long the lease is.
-  if (lease.read > at && event.event !== "renewed" && event.event !== "queued" && event.event !== "left") return;
+  if (lease.read > at && event.event !== "renewed") return;
   change(lease, () => handle(lease, event, at));
 }
 
@@ -202,10 +201,15 @@ export function apply(event) {
 export function sweep(certain) {
   const now = performance.now(), then = clock.now();
   let went = false;
+  totals.ended = 0;
   for (const lease of leases.values()) {
     const free = lease.gone !== null && now - lease.gone > GONE_MS;
-    const ended = certain && lease.state === "held" && lease.waiters.length === 0 && endOf(lease) < then - ENDED_MS;
-    if (!free && !ended) continue;
+    const since = certain && lease.state === "held" ? then - endOf(lease) : -Infinity; // its end
+    const ended = since > ENDED_MS && lease.waiters.length === 0;
+    if (!free && !ended) {
+      if (since > 0) totals.ended++;
+      continue;
+    }
     count(lease, -1);
     leases.delete(lease.key);
     went = true;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The table of leases. Only the rows that can be seen, and a few around them, are there: 10,000 leases cost what 30 do.
 import * as clock from "./clock.js";
-import { $, make, plural, said, setText } from "./dom.js";
+import { $, make, plural, setText } from "./dom.js";
 import { endOf, sinceOf } from "./leases.js";
 
 const AROUND = 6; // rows beyond the window's edges
@@ -83,7 +83,7 @@ function tick(row) {
   if (row.bar.hidden !== hidden) row.bar.hidden = hidden;
   if (!hidden) row.bar.firstChild.style.transform = `scaleX(${what.part.toFixed(3)})`;
   setText(row.since, since === Infinity || lease.state !== "held" ? "" : clock.span(now - since));
-  setText(row.refused, refused && now - refused.at < 600000 ? `refused ${refused.owner}, ${clock.span(now - refused.at)} ago` : "");
+  setText(row.refused, refused && now - refused.at < 600000 ? `refused ${refused.owner} ${clock.span(now - refused.at)} ago` : "");
 }
 
 function rowHeight() {
