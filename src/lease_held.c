@@ -28,11 +28,13 @@ void lh_held_add(lh_lease *lease)
 {
     lh_store *store = lease->store;
     pthread_mutex_lock(&store->lock);
-    lease->next = store->held;
-    if (store->held)
-        store->held->previous = lease;
-    store->held = lease;
-    lease->held = true;
+    if (!lease->held) {
+        lease->next = store->held;
+        if (store->held)
+            store->held->previous = lease;
+        store->held = lease;
+        lease->held = true;
+    }
     pthread_mutex_unlock(&store->lock);
 }
 

@@ -51,6 +51,7 @@ void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int6
 int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_way way, lh_record **ret_record,
                          lh_error *error);
 
+/* Nothing where it is there. */
 void lh_held_add(lh_lease *lease);
 
 /* From here on the caller renews it; what the keeper owes it already (claiming a grant) it still does. */

@@ -13,7 +13,7 @@ import pytest
 from browser import BROWSER, DRIVER, page  # noqa: F401  (a fixture)
 from conftest import URI, Cli, wait_until
 from selenium.webdriver.common.keys import Keys
-from test_serve import ADMIN, CLIENT, Answer, Server, WithEnvironment, key, path_of, ready, tokens  # noqa: F401  (fixtures among them)
+from serving import ADMIN, CLIENT, Answer, Server, WithEnvironment, key, path_of, ready, tokens  # noqa: F401  (fixtures among them)
 from tunnel import Tunnel
 
 if not BROWSER or not DRIVER:

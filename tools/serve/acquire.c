@@ -132,6 +132,8 @@ static void settle(struct ask *ask, int code, lh_lease *lease, lh_record *busy, 
     metrics_acquired(server->metrics, code, ask->wait_ms > 0 ? serve_now_ms() - ask->began_ms : -1);
     if (code == LH_BUSY)
         busy_note(server->busy, ask->key, ask->owner, busy);
+    if (code == LH_OK && ask->queued)
+        metrics_handoff(server->metrics);
     struct request *requests = take_requests(ask, code, lease);
     if (lease && (code != LH_OK || !requests))
         (void)lh_lease_release(lease, NULL); /* it ends with its ttl else */
@@ -168,6 +170,7 @@ static void do_finish(struct job *job)
 
 void acquire_settled(struct ask *ask)
 {
+    ask->queued = true;
     ask->job.run = do_finish;
     work_push_always(ask->server->work, &ask->job);
 }
@@ -200,6 +203,7 @@ static void run(struct ask *ask)
     options.by_hand = true;
     options.ttl_ms = ask->ttl_ms;
     options.wait_ms = ask->wait_ms;
+    options.claim_ms = CLAIM_MS;
     options.mode = ask->mode;
     options.owner = ask->owner;
     options.purpose = *ask->purpose ? ask->purpose : NULL;

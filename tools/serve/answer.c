@@ -65,8 +65,14 @@ void answer_static(struct request *request, const char *type, const void *bytes,
     give(request, same ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, same ? NULL : type, response);
 }
 
+void answer_pieces(struct request *request, const char *type, struct MHD_Response *response)
+{
+    give(request, MHD_HTTP_OK, type, response);
+}
+
 void answer_stream(struct request *request, struct MHD_Response *response)
 {
+    request->streams = true;
     give(request, MHD_HTTP_OK, "text/event-stream", response);
 }
 
