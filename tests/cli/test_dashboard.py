@@ -186,7 +186,7 @@ def test_leases_as_they_come_and_go(page, serve, uri, key):
 
 def test_what_others_wrote_is_text(live, guarded):
     hostile = HOSTILE + "\u202e" + secrets.token_hex(2)
-    guarded.held(hostile, owner="<script>window.harmed=2</script>", purpose='"><b onmouseover=window.harmed=3>')
+    guarded.held(hostile, owner="<script>window.harmed=2</script>", purpose='"><b onmouseover=window.harmed=3>', ttl_ms=600000)
     row = live.wait_for(hostile)
     assert row["owner"][0].startswith("<script>") and row["key"] == hostile
     wait_until(lambda: any(HOSTILE in event for event in live.events()))
@@ -269,7 +269,7 @@ def test_only_the_grant_that_was_shown_is_broken(page, guarded, locks, key):
 
 
 def test_it_asks_for_a_token_and_keeps_it_in_the_tab(page, guarded, key):
-    guarded.held(key)
+    guarded.held(key, ttl_ms=600000)
     page.open(guarded)
     wait_until(lambda: page.is_open("#token"))
     assert page.text("#state-text") == "Token needed" and page.rows() == []
@@ -290,8 +290,8 @@ def test_it_asks_for_a_token_and_keeps_it_in_the_tab(page, guarded, key):
 
 
 def test_by_keyboard(live, guarded, key):
-    for i in range(40):
-        guarded.held(f"{key}:{i:02}")
+    for i in range(30):
+        guarded.held(f"{key}:{i:02}", ttl_ms=600000)
     live.wait_for(f"{key}:00")
     live.press(Keys.TAB)
     assert live.text(":focus") == "Skip to the leases"
@@ -300,15 +300,15 @@ def test_by_keyboard(live, guarded, key):
     live.press("/")
     assert live.focused() == "prefix"
     live.press(key + ":")
-    wait_until(lambda: live.rows()[0]["key"] == f"{key}:00" and live.text("#count").startswith("40 "))
+    wait_until(lambda: live.rows()[0]["key"] == f"{key}:00" and live.text("#count").startswith("30 "))
     live.at("#leases").send_keys(Keys.ARROW_DOWN)
     assert live.focused() == f"{key}:00"
     live.press(Keys.ARROW_DOWN, Keys.ARROW_DOWN)
     assert live.focused() == f"{key}:02"
     live.press(Keys.END)
-    assert live.focused() == f"{key}:39"
+    assert live.focused() == f"{key}:29"
     live.press(Keys.PAGE_UP)
-    assert f"{key}:20" < live.focused() < f"{key}:39"
+    assert f"{key}:10" < live.focused() < f"{key}:29"
     live.press(Keys.HOME, Keys.ENTER)
     assert live.is_open("#detail") and live.text("#detail-key") == f"{key}:00"
     live.press(Keys.ESCAPE)
