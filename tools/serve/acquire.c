@@ -14,6 +14,7 @@
 #include "../json.h"
 #include "../objects.h"
 #include "body.h"
+#include "busy.h"
 #include "metrics.h"
 #include "repeat.h"
 
@@ -129,6 +130,8 @@ static void settle(struct ask *ask, int code, lh_lease *lease, lh_record *busy, 
     if (code == LH_OK && ask->wait_ms > 0)
         code = claim(lease, ask->ttl_ms, error);
     metrics_acquired(server->metrics, code, ask->wait_ms > 0 ? serve_now_ms() - ask->began_ms : -1);
+    if (code == LH_BUSY)
+        busy_note(server->busy, ask->key, ask->owner, busy);
     if (code == LH_OK && ask->queued)
         metrics_handoff(server->metrics);
     struct request *requests = take_requests(ask, code, lease);

@@ -63,8 +63,8 @@ bool request_decode(struct request *request, const char *name, char *out, size_t
 void answer_json(struct request *request, unsigned status, bson_t *json);
 /* Takes `text`, which was allocated by malloc(); NULL: out of memory. */
 void answer_text(struct request *request, unsigned status, const char *type, char *text, size_t len);
-/* Fixed bytes. */
-void answer_static(struct request *request, const char *type, const void *bytes, size_t len);
+/* Fixed bytes, or 304 where the client has them already. */
+void answer_static(struct request *request, const char *type, const void *bytes, size_t len, const char *etag);
 /* A stream of events, for as long as there is somebody at both ends. */
 void answer_stream(struct request *request, struct MHD_Response *response);
 

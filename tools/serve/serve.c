@@ -15,6 +15,7 @@
 #include "../confirm.h"
 #include "../connect.h"
 #include "auth.h"
+#include "busy.h"
 #include "cleaning.h"
 #include "connections.h"
 #include "events.h"
@@ -77,6 +78,8 @@ static int make_parts(struct server *server, lh_error *error)
         code = health_new(&server->ready, error);
     if (code == LH_OK)
         code = cleaning_new(server, &server->cleaning, error);
+    if (code == LH_OK)
+        code = busy_new(&server->busy, error);
     if (code == LH_OK)
         code = repeats_new(&server->repeats, error);
     if (code == LH_OK)
@@ -167,6 +170,7 @@ static void end(struct server *server)
     waits_free(server->waits);
     repeats_free(server->repeats);
     events_free(server->events);
+    busy_free(server->busy);
     cleaning_free(server->cleaning);
     health_free(server->ready);
     connections_free(server->connections);

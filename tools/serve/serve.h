@@ -41,6 +41,7 @@ enum {
     MOST_SUBSCRIBERS = 1000,    /* of events */
     MOST_SESSIONS = 10000,
     MOST_REPEATS = 10000,        /* Idempotency-Keys that are remembered */
+    MOST_REFUSALS = 256,         /* keys of which is remembered who was told busy last */
     BEAT_MS = 15000,             /* between two comments on a silent stream of events */
     CLAIM_MS = 15000,            /* how long who waits may seem dead: with thousands of them beats come late */
     GRACE_MS = 5000,             /* how long a wait with an Idempotency-Key goes on without a client */
@@ -75,6 +76,7 @@ struct server {
     struct ready *ready;
     struct cleaning *cleaning;
     struct metrics *metrics;
+    struct busy *busy;
 };
 
 /* Serves until a signal ends it. Returns the exit code. */
