@@ -194,7 +194,7 @@ static int check(lh_watching *w)
 int lh_watch(lh_store *store, const lh_watch_options *options, int (*each)(void *arg, const lh_event *event), void *arg,
              lh_error *error)
 {
-    lh_error own;
+    lh_error own = {0};
     lh_watching w = {
         .store = store, .o = LH_WATCH_OPTIONS_INIT, .each = each, .arg = arg, .error = error ? error : &own};
     if (options)

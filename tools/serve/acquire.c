@@ -112,7 +112,7 @@ static struct request *take_requests(struct ask *ask, int code, const lh_lease *
     struct request *requests = ask->requests;
     struct repeat *repeat = ask->repeat;
     ask->requests = NULL;
-    if (repeat && code == LH_OK && requests) {
+    if (repeat && code == LH_OK && lease && requests) {
         repeat->ask = NULL;
         repeat->ttl_ms = ask->ttl_ms;
         strcpy(repeat->lease_id, lh_lease_id(lease));
