@@ -151,12 +151,13 @@ int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, l
 
 /* Sends the release of a lease id, of the token `token` if that is known (not 0); LH_OK also when it was released before, or
  * ended and nobody took over. */
-static int leave(lh_store *store, const char *key, const char *lease_id, int64_t token, bool whole, lh_way way,
-                 lh_error *error)
+static int leave(lh_store *store, const char *key, const char *lease_id, int64_t token, const char *note, bool whole,
+                 lh_way way, lh_error *error)
 {
     lh_answer answer;
     lh_vars vars = lh_lease_vars(store, key, lease_id);
     vars.token = token;
+    vars.note = note;
     int outcome = lh_lease_run(store, LH_DO_LEAVE, whole, &vars, way, &answer, error);
     lh_mine mine = {0};
     char problem[128];
@@ -174,7 +175,7 @@ static int leave(lh_store *store, const char *key, const char *lease_id, int64_t
 
 void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, lh_way way)
 {
-    int outcome = leave(store, key, lease_id, 0, false, way, NULL);
+    int outcome = leave(store, key, lease_id, 0, NULL, false, way, NULL);
     if (outcome == LH_UNKNOWN || outcome == LH_UNREACHABLE)
         lh_held_doubt(store, key, lease_id, ttl_ms);
 }
@@ -259,19 +260,29 @@ int lh_lease_lost_fd(lh_lease *lease)
     return fd;
 }
 
-int lh_lease_release(lh_lease *lease, lh_error *error)
+int lh_lease_release_with(lh_lease *lease, const lh_release_options *options, lh_error *error)
 {
+    lh_release_options o = LH_RELEASE_OPTIONS_INIT;
+    if (options)
+        memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
     int outcome = check(lease, error);
+    if (outcome == LH_OK && o.note)
+        outcome = lh_text_check("note", o.note, strlen(o.note), 0, LH_TEXT_MAX, error);
     if (outcome != LH_OK)
         return outcome;
     (void)lh_lease_end(lease);
-    outcome = leave(lease->store, lease->key, lease->id, lh_lease_token(lease),
+    outcome = leave(lease->store, lease->key, lease->id, lh_lease_token(lease), o.note,
                     lease->mode == LH_SHARED || atomic_load(&lease->crowded),
                     (lh_way){lh_store_deadline(lease->store, 0), NULL}, error);
     if (outcome == LH_UNKNOWN)
         lh_held_doubt(lease->store, lease->key, lease->id,
                       lh_lease_ttl_ms(lease) > 0 ? lh_lease_ttl_ms(lease) : LH_TTL_DEFAULT_MS);
     return outcome;
+}
+
+int lh_lease_release(lh_lease *lease, lh_error *error)
+{
+    return lh_lease_release_with(lease, NULL, error);
 }
 
 bool lh_lease_extend(lh_lease *lease, int64_t token, int64_t ttl_ms, int64_t expires_at_ms, int64_t sent)
@@ -422,6 +433,7 @@ void lh_lease_unref(lh_lease *lease)
         (void)close(lease->lost_fd);
     lh_store_unref(lease->store);
     pthread_mutex_destroy(&lease->lock);
+    free(lease->note);
     free(lease->owner);
     free(lease->key);
     free(lease);

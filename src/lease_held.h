@@ -20,6 +20,8 @@ struct lh_lease {
     bool given_up;        /* … by its holder's will: its release is sent by whoever said so */
     int lost_fd;          /* a timer on the deadline; -1: nobody asked for it */
     int64_t deadline, token, ttl_ms, expires_at_ms; /* deadline on lh_clock_ms(); token 0: attached, not yet renewed */
+    bool note_heard;
+    lh_note *note; /* NULL: none, or not heard of yet */
     struct lh_lease *next, *previous;               /* in the store's list, under the store's lock, as all below */
     bool held;                                      /* it is in that list */
     atomic_bool by_hand;                            /* the caller renews it; else the keeper */
@@ -32,6 +34,9 @@ lh_lease *lh_lease_new(lh_store *store, const char *key, const char *lease_id, c
 
 lh_lease *lh_lease_ref(lh_lease *lease);
 void lh_lease_unref(lh_lease *lease);
+
+/* lease_note.c: the document that granted it says what the holder before left. Without memory it is asked for later. */
+void lh_lease_hear_note(lh_lease *lease, const bson_t *document);
 
 /* A renewal that was sent at `sent` was answered: the lease goes on until sent + ttl - drift. False: it was over by then. */
 bool lh_lease_extend(lh_lease *lease, int64_t token, int64_t ttl_ms, int64_t expires_at_ms, int64_t sent);

@@ -246,6 +246,10 @@ typedef struct lh_record {
     /* Only from an acquire that was told busy: */
     int why;                /* LH_WHY_… */
     int64_t retry_after_ms; /* when asking again is worth it: a hint */
+    /* What the holder before left for whoever holds next (lh_lease_release_with()); "" and 0 where there is nothing. */
+    const char *note;
+    int64_t note_token; /* of the lease under which it was written */
+    int64_t note_at_ms;
 } lh_record;
 
 /* The i-th holder and waiter, NULL past the last. A record from lh_acquire() carries one holder (of several readers, the
@@ -399,9 +403,47 @@ LH_API int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_recor
  * the background, and the lease ends with its ttl at the latest. LH_UNREACHABLE (surely not released), LH_DATA, LH_DENIED, LH_SERVER, LH_FORKED. */
 LH_API int lh_lease_release(lh_lease *lease, lh_error *error);
 
+typedef struct lh_release_options {
+    size_t size;
+    const char *note; /* for whoever holds the key next: a version, an etag, what was changed. Up to LH_TEXT_MAX bytes of
+                         UTF-8 without control characters; NULL or "": none */
+} lh_release_options;
+
+#define LH_RELEASE_OPTIONS_INIT                                                                                        \
+    {                                                                                                                  \
+        sizeof(lh_release_options), NULL                                                                               \
+    }
+
+/* As lh_lease_release(), in one command too, and leaves a note. Who is granted the key next, from the queue or later, finds it with
+ * lh_lease_note(), and lh_watch() tells it.
+ *
+ * A note is there only where nobody has held the key alone since it was left: a holder that leaves none, dies, is broken, or hands the lease on takes it
+ * away. So whoever knows the state that it names need not look further, and where there is none, everything may be different. Readers
+ * (LH_SHARED) change nothing: the note stays while they come and go, unless one leaves another; but when the last of them is not released it
+ * goes. Programs without Leasehold that write the document in place, without its `released`, leave it as it is until their lock's end.
+ *
+ * LH_INVALID: the note is too long or no such text; nothing was sent, and the lease is held as before. Releasing again what was
+ * released leaves no other note. LH_UNKNOWN: the note may be missing, also where the lease is released in the background. */
+LH_API int lh_lease_release_with(lh_lease *lease, const lh_release_options *options, lh_error *error);
+
+typedef struct lh_note {
+    const char *text;
+    int64_t token; /* of the lease under which it was written: of the last that was released with a note */
+    int64_t at_ms; /* when that was */
+} lh_note;
+
+/* The note that the holder before left. It came with the grant, and no command is sent, where this process' own acquire was granted at
+ * once; after a wait, of many keys, and of an attached lease (once renewed) the first call reads it, in one round trip.
+ *
+ * LH_OK: *ret_note is the note, which lives as long as the handle; NULL: none was left. LH_LOST: the key's document does not show
+ * the lease (any more); the lease itself is left as it is. LH_INVALID, LH_UNREACHABLE, LH_DENIED, LH_SERVER, LH_FORKED, LH_MEMORY. */
+LH_API int lh_lease_note(lh_lease *lease, const lh_note **ret_note, lh_error *error);
+
 /* Hands the lease on to `to_owner`, past the queue: one command that ends it and grants the key under a new lease id, with the
  * lease's full ttl and a higher token. Whoever is given the id holds it after lh_lease_attach() and its first
  * lh_lease_renew(), and nobody does before. From the call on lh_lease_valid() is false.
+ *
+ * No note is left: who is told the id can be told the rest too.
  *
  * LH_OK: ret_lease_id is the new id. LH_LOST: it had ended; nothing was changed. LH_UNKNOWN: sent, the answer was lost:
  * error->lease_id names the new lease, which ends with its ttl if nobody renews it. LH_UNREACHABLE: surely not handed on; release
@@ -506,6 +548,7 @@ typedef struct lh_event {
     int64_t expires_at_ms; /* LH_NEVER: no end */
     const char *by;        /* broken: who did */
     const char *reason;    /* broken: why; spoilt: what cannot be read */
+    const char *note;      /* released: what was left for whoever holds next */
 } lh_event;
 
 typedef struct lh_watch_options {
