@@ -21,12 +21,12 @@ struct lh_lease {
     int lost_fd;          /* a timer on the deadline; -1: nobody asked for it */
     int64_t deadline, token, ttl_ms, expires_at_ms; /* deadline on lh_clock_ms(); token 0: attached, not yet renewed */
     bool note_heard;
-    lh_note *note; /* NULL: none, or not heard of yet */
-    struct lh_lease *next, *previous;               /* in the store's list, under the store's lock, as all below */
-    bool held;                                      /* it is in that list */
-    atomic_bool by_hand;                            /* the caller renews it; else the keeper */
-    bool hurried;                                   /* which of the store's renewals: the short ttls are 1 */
-    lh_due renewal, end;                            /* in the store's renewals and ends, only while it is held */
+    lh_note *note;                    /* NULL: none, or not heard of yet */
+    struct lh_lease *next, *previous; /* in the store's list, under the store's lock, as all below */
+    bool held;                        /* it is in that list */
+    atomic_bool by_hand;              /* the caller renews it; else the keeper */
+    bool hurried;                     /* which of the store's renewals: the short ttls are 1 */
+    lh_due renewal, end;              /* in the store's renewals and ends, only while it is held */
 };
 
 /* A handle; the caller fills what an answer said. NULL: out of memory. */

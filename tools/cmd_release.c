@@ -29,6 +29,8 @@ static int run(const struct cli *cli)
     lh_store *store = NULL;
     lh_lease *lease = NULL;
     lh_error error;
+    lh_release_options options = LH_RELEASE_OPTIONS_INIT;
+    options.note = cli_text(cli, OPT_NOTE);
     const char *id = cli_text(cli, OPT_LEASE);
     int code, exit;
     if (!id)
@@ -38,7 +40,7 @@ static int run(const struct cli *cli)
     if (code == LH_OK)
         code = lh_lease_attach(store, cli_key(cli), id, &lease, &error);
     if (code == LH_OK)
-        code = lh_lease_release(lease, &error);
+        code = lh_lease_release_with(lease, &options, &error);
     if (code == LH_OK || code == LH_LOST) {
         print_outcome(&cli->out, cli_key(cli), id, code == LH_OK, &error);
         exit = out_exit_code(code);
@@ -52,6 +54,8 @@ static int run(const struct cli *cli)
 
 static const struct opt_spec options_table[] = {
     {OPT_LEASE, OPT_SECRET, "lease", 0, "ID", "LEASEHOLD_LEASE", 0, 0, "the lease, as acquire printed it"},
+    {OPT_NOTE, OPT_TEXT, "note", 0, "TEXT", NULL, 0, 0,
+     "for whoever holds the key next: a version, an etag, what was changed; up to 1,024 bytes"},
     {0},
 };
 
@@ -61,8 +65,11 @@ const struct command cmd_release = {
     .words = "KEY",
     .options = options_table,
     .summary = "give a lease back",
-    .detail = "Who waits for the key gets it at once. Releasing again what was released is no error. Releasing what\n"
-              "somebody else holds by now changes nothing and has the exit code 76.",
+    .detail =
+        "Who waits for the key gets it at once, and the note with it; status and watch show it. It is gone once\n"
+        "somebody held the key and left none: who finds a note knows that nothing was done since.\n"
+        "Releasing again what was released is no error. Releasing what somebody else holds by now changes nothing\n"
+        "and has the exit code 76.",
     .example = "  $ leasehold release project:42 --lease 6a1f0c3e5b7d48219fd6e0a4c2b81357\n"
                "  released  project:42\n",
 };

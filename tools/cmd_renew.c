@@ -9,7 +9,7 @@
 #include "record.h"
 #include "text.h"
 
-static void print_renewed(const struct out *out, const lh_lease *lease)
+static void print_renewed(const struct out *out, lh_lease *lease)
 {
     int64_t remaining_ms = lh_lease_remaining_ms(lease);
     if (out->json) {

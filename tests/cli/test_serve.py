@@ -91,8 +91,8 @@ class Server:
         assert answer.status == 201, answer.body
         return answer.json["lease"]
 
-    def release(self, key, lease):
-        return self("DELETE", path_of(key), headers={"Lease-Id": lease})
+    def release(self, key, lease, body=None):
+        return self("DELETE", path_of(key), body, headers={"Lease-Id": lease})
 
     def queue(self, key):
         return [waiter["owner"] for waiter in self("GET", path_of(key)).json["waiters"]]
@@ -399,13 +399,26 @@ def test_who_waits_with_an_idempotency_key_and_does_not_come_back_leaves(server,
     ("PATCH", "/v1/leases/a", b'{"ttl_ms":1}', {"Lease-Id": "f" * 32}, 400),
     ("PATCH", "/v1/leases/a", None, {"Lease-Id": "f" * 32}, 410),
     ("DELETE", "/v1/leases/a", None, {}, 400),
-    ("DELETE", "/v1/leases/a", b"{}", {"Lease-Id": "f" * 32}, 400),
+    ("DELETE", "/v1/leases/a", b'{"what":1}', {"Lease-Id": "f" * 32}, 400),
+    ("DELETE", "/v1/leases/a", json.dumps({"note": "x" * 1025}).encode(), {"Lease-Id": "f" * 32}, 400),
+    ("DELETE", "/v1/leases/a", b'{"note":"a\\u001bb"}', {"Lease-Id": "f" * 32}, 400),
 ])
 def test_bad_requests(server, method, path, body, headers, status):
     answer = server(method, path, body, headers)
     assert answer.status == status, answer.body
     if status == 405:
         assert answer.headers["Allow"] == {"/v1/leases": "GET"}.get(path, "GET, POST, PATCH, DELETE")
+
+
+def test_a_note_goes_to_who_is_granted_next(server):
+    lease = server.held("noted")
+    waiter = server.wait("noted", "bob")
+    assert server.release("noted", lease, {"note": "etag 7"}).status == 200
+    granted = Answer(waiter.getresponse()).json
+    assert granted["owner"] == "bob" and granted["note"]["text"] == "etag 7" and granted["note"]["token"] < granted["token"]
+    assert server("GET", path_of("noted")).json["note"] == granted["note"]
+    assert server.release("noted", granted["lease"]).status == 200
+    assert server.acquire("noted").json["note"] is None
 
 
 def test_a_body_in_chunks_has_the_same_bound(server):

@@ -11,7 +11,7 @@ from commands import FILE
 COMMANDS = json_util.loads(FILE.read_text(encoding="utf-8"))
 DEFAULTS = {"grace_ms": Int64(500), "token": Int64(0), "max_shared": Int64(128), "pid": Int64(os.getpid()), "host": "native",
             "collection": "workspace_locks",
-            "owner": "native", "purpose": None, "ttl_ms": Int64(0)}
+            "owner": "native", "purpose": None, "ttl_ms": Int64(0), "note": ""}
 SHORT = {"acquire": "acquire_short", "renew": "renew_short", "release": "release_short"}
 
 
@@ -43,7 +43,7 @@ class Native:
     def run(self, operation, **variables):
         """(outcome, the document that came back). A duplicate key: two first inserts met; ask again."""
         variables = {name: Int64(value) if isinstance(value, int) else value for name, value in variables.items()}
-        knows = operation == "acquire" or variables.get("token") and (operation == "release" or variables["ttl_ms"])
+        knows = operation == "acquire" or variables.get("token") and (operation == "release" and not variables.get("note") or variables.get("ttl_ms"))
         names = [SHORT[operation]] if self.short and operation in SHORT and knows else []
         for name in names + [operation]:
             while True:

@@ -42,7 +42,7 @@ class Library:
     def __init__(self, name, **options):
         self.store = leasehold.Store(URI, name, at_open="migrate", **options)
 
-    def run(self, operation, key, lease, owner=None, purpose=None, ttl_ms=0, **_):
+    def run(self, operation, key, lease, owner=None, purpose=None, ttl_ms=0, note=None, **_):
         try:
             if operation.startswith("acquire"):
                 self.store.acquire(key, ttl=ttl_ms / 1000, shared=operation.endswith("shared"), owner=owner, purpose=purpose,
@@ -52,7 +52,7 @@ class Library:
             if operation == "renew":
                 attached.renew(ttl_ms / 1000)
                 return "renewed", None
-            attached.release()
+            attached.release(note)
             return "released", None
         except leasehold.Busy:
             return "busy", None

@@ -217,8 +217,17 @@ static void test_what_it_may_be(void **state)
         assert_true(lh_lease_valid(lease));
     }
     longest[LH_TEXT_MAX] = '\0';
-    const char *good[] = {longest,  "$token", "$$ROOT", "$$REMOVE", "{\"$set\": 1}", "a.b", "\xe2\x80\xae" "evil",
-                          "\xf0\x9f\x98\x80", " ",      "0"};
+    const char *good[] = {longest,
+                          "$token",
+                          "$$ROOT",
+                          "$$REMOVE",
+                          "{\"$set\": 1}",
+                          "a.b",
+                          "\xe2\x80\xae"
+                          "evil",
+                          "\xf0\x9f\x98\x80",
+                          " ",
+                          "0"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) { /* by the short form, and by the whole one */
         leave(g, lease, good[i]);
         lh_lease *reader = take_as(g, "k", LH_SHARED, 30000, "r");

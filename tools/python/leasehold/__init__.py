@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Optional
 
-from ._c import BUSY, LOST, NEVER, OK, AcquireOptions, Record, StoreOptions, byref, lib
+from ._c import BUSY, LOST, NEVER, OK, AcquireOptions, Record, ReleaseOptions, StoreOptions, byref, lib
 from ._c import Error as _Details
+from ._c import Note as _Note
 
-__all__ = ["Store", "Lease", "Status", "Holder", "Error", "Busy", "Lost", "key_join", "version"]
+__all__ = ["Store", "Lease", "Status", "Holder", "Note", "Error", "Busy", "Lost", "key_join", "version"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,15 @@ class Holder:
 
 
 @dataclass(frozen=True)
+class Note:
+    """What a holder left for whoever holds the key next."""
+
+    text: str
+    token: int  #: of the lease under which it was written
+    at: float  #: seconds since 1970
+
+
+@dataclass(frozen=True)
 class Status:
     key: str
     state: str  #: "free", "held" or "malformed"
@@ -41,6 +51,7 @@ class Status:
     holders: tuple[Holder, ...]
     waiters: int
     released_how: str
+    note: Optional[Note]
 
 
 class Error(Exception):
@@ -103,9 +114,16 @@ class Lease:
         details = _Details()
         _check(lib.lh_lease_renew(self._handle, _ms(ttl), None, byref(details)), details)
 
-    def release(self) -> None:
-        details = _Details()
-        _check(lib.lh_lease_release(self._handle, byref(details)), details)
+    def release(self, note: Optional[str] = None) -> None:
+        """`note`: for whoever holds the key next: a version, an etag, what was changed."""
+        details, options = _Details(), ReleaseOptions(ctypes.sizeof(ReleaseOptions), _bytes(note))
+        _check(lib.lh_lease_release_with(self._handle, byref(options), byref(details)), details)
+
+    def note(self) -> Optional[Note]:
+        """What the holder before left. None: nothing, or somebody held the key since; then everything may be different."""
+        details, found = _Details(), ctypes.POINTER(_Note)()
+        _check(lib.lh_lease_note(self._handle, byref(found), byref(details)), details)
+        return Note(_text(found.contents.text), found.contents.token, found.contents.at_ms / 1000) if found else None
 
     def transfer(self, to_owner: str) -> str:
         """Hands it on; the new lease's id."""
@@ -169,7 +187,8 @@ class Store:
         try:
             holders = tuple(holder for holder in (_holder(found, i) for i in range(record.holders)) if holder)
             return Status(_text(record.key), ("free", "held", "malformed")[record.state], _text(record.problem), record.token,
-                          holders, record.waiters, _text(record.released_how))
+                          holders, record.waiters, _text(record.released_how),
+                          Note(_text(record.note), record.note_token, record.note_at_ms / 1000) if record.note else None)
         finally:
             lib.lh_record_free(found)
 

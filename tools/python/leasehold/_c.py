@@ -37,7 +37,16 @@ class Record(Structure):
     _fields_ = [("key", c_char_p), ("state", c_int), ("problem", c_char_p), ("token", c_int64), ("expired", c_bool),
                 ("holders", c_size_t), ("waiters", c_size_t), ("now_ms", c_int64), ("released_how", c_char_p),
                 ("released_owner", c_char_p), ("released_by", c_char_p), ("released_reason", c_char_p),
-                ("released_at_ms", c_int64), ("why", c_int), ("retry_after_ms", c_int64)]
+                ("released_at_ms", c_int64), ("why", c_int), ("retry_after_ms", c_int64), ("note", c_char_p),
+                ("note_token", c_int64), ("note_at_ms", c_int64)]
+
+
+class ReleaseOptions(Structure):
+    _fields_ = [("size", c_size_t), ("note", c_char_p)]
+
+
+class Note(Structure):
+    _fields_ = [("text", c_char_p), ("token", c_int64), ("at_ms", c_int64)]
 
 
 _SIGNATURES = {
@@ -53,7 +62,8 @@ _SIGNATURES = {
     "lh_acquire": (c_int, c_void_p, c_char_p, POINTER(AcquireOptions), POINTER(c_void_p), POINTER(POINTER(Record)), POINTER(Error)),
     "lh_lease_attach": (c_int, c_void_p, c_char_p, c_char_p, POINTER(c_void_p), POINTER(Error)),
     "lh_lease_renew": (c_int, c_void_p, c_int64, POINTER(POINTER(Record)), POINTER(Error)),
-    "lh_lease_release": (c_int, c_void_p, POINTER(Error)),
+    "lh_lease_release_with": (c_int, c_void_p, POINTER(ReleaseOptions), POINTER(Error)),
+    "lh_lease_note": (c_int, c_void_p, POINTER(POINTER(Note)), POINTER(Error)),
     "lh_lease_transfer": (c_int, c_void_p, c_char_p, c_char * 33, POINTER(Error)),
     "lh_lease_valid": (c_bool, c_void_p),
     "lh_lease_remaining_ms": (c_int64, c_void_p),
@@ -68,4 +78,4 @@ for _name, (_result, *_arguments) in _SIGNATURES.items():
     _function = getattr(lib, _name)
     _function.restype, _function.argtypes = _result, _arguments
 
-__all__ = ["lib", "Error", "StoreOptions", "AcquireOptions", "Record", "Holder", "OK", "BUSY", "LOST", "NEVER", "byref"]
+__all__ = ["lib", "Error", "StoreOptions", "AcquireOptions", "Record", "Holder", "ReleaseOptions", "Note", "OK", "BUSY", "LOST", "NEVER", "byref"]
