@@ -209,7 +209,7 @@ static int64_t remaining_ms_locked(const lh_lease *lease)
 /* The descriptor's timer: at the deadline; at once (0); never (INT64_MAX). */
 static void set_alarm_locked(const lh_lease *lease, int64_t at_ms)
 {
-    if (lease->lost_fd < 0)
+    if (lease->lost_fd < 0 || !lease->enforced)
         return;
     struct itimerspec spec = {0}; /* switches it off */
     if (at_ms != INT64_MAX)
@@ -239,7 +239,9 @@ void lh_lease_lose(lh_lease *lease)
         set_alarm_locked(lease, 0);
     pthread_mutex_unlock(&lease->lock);
     bool was_held = lh_held_remove(lease);
-    if (news && was_held && store->on_lost)
+    if (news && !lease->enforced)
+        atomic_fetch_add(&store->observed.lost, 1);
+    else if (news && was_held && store->on_lost)
         store->on_lost(store->on_lost_arg, lease->key, lease->id);
 }
 
@@ -260,7 +262,7 @@ int lh_lease_lost_fd(lh_lease *lease)
     return fd;
 }
 
-int lh_lease_release_with(lh_lease *lease, const lh_release_options *options, lh_error *error)
+int lh_real_release(lh_lease *lease, const lh_release_options *options, lh_error *error)
 {
     lh_release_options o = LH_RELEASE_OPTIONS_INIT;
     if (options)
@@ -278,11 +280,6 @@ int lh_lease_release_with(lh_lease *lease, const lh_release_options *options, lh
         lh_held_doubt(lease->store, lease->key, lease->id,
                       lh_lease_ttl_ms(lease) > 0 ? lh_lease_ttl_ms(lease) : LH_TTL_DEFAULT_MS);
     return outcome;
-}
-
-int lh_lease_release(lh_lease *lease, lh_error *error)
-{
-    return lh_lease_release_with(lease, NULL, error);
 }
 
 bool lh_lease_extend(lh_lease *lease, int64_t token, int64_t ttl_ms, int64_t expires_at_ms, int64_t sent)
@@ -341,7 +338,7 @@ static int judge_renewal(lh_lease *lease, const bson_t *document, int64_t sent, 
                                    : "the lease is lost: the key is somebody else's, or free");
 }
 
-int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error)
+int lh_real_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error)
 {
     int outcome = check(lease, error);
     if (outcome != LH_OK)
@@ -375,9 +372,9 @@ int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_e
     else if (outcome == LH_UNKNOWN) /* no harm if it was applied */
         outcome = lh_fail(error, LH_UNREACHABLE,
                           "cannot renew the lease: no answer in time; it is still valid for %lld ms: try again",
-                          (long long)lh_lease_remaining_ms(lease));
+                          (long long)lh_lease_left_ms(lease));
     bson_destroy(&answer.reply);
-    if (outcome == LH_UNREACHABLE && token != 0 && lh_lease_remaining_ms(lease) == 0)
+    if (outcome == LH_UNREACHABLE && token != 0 && lh_lease_left_ms(lease) == 0)
         outcome = lh_fail(error, LH_LOST, "the lease has ended: no server answered its renewal in time");
     if (outcome == LH_LOST)
         lh_lease_lose(lease);
@@ -397,6 +394,7 @@ lh_lease *lh_lease_new(lh_store *store, const char *key, const char *lease_id, c
     lease->lost_fd = -1;
     lease->renewal = lease->end = (lh_due)LH_DUE_NEVER;
     lease->store = lh_store_ref(store);
+    lease->enforced = store->rollout == LH_ENFORCE;
     if (lease->key && lease->owner)
         return lease;
     lh_lease_free(lease);
@@ -434,6 +432,7 @@ void lh_lease_unref(lh_lease *lease)
     lh_store_unref(lease->store);
     pthread_mutex_destroy(&lease->lock);
     free(lease->note);
+    free(lease->refusal);
     free(lease->owner);
     free(lease->key);
     free(lease);
@@ -447,7 +446,7 @@ void lh_lease_free(lh_lease *lease)
     lh_lease_unref(lease);
 }
 
-int64_t lh_lease_remaining_ms(const lh_lease *lease)
+int64_t lh_lease_left_ms(const lh_lease *lease)
 {
     lh_lease *changing = (lh_lease *)(uintptr_t)lease; /* for its lock */
     pthread_mutex_lock(&changing->lock);
@@ -456,9 +455,9 @@ int64_t lh_lease_remaining_ms(const lh_lease *lease)
     return ms;
 }
 
-bool lh_lease_valid(const lh_lease *lease)
+bool lh_lease_believed(const lh_lease *lease)
 {
-    return lh_lease_remaining_ms(lease) > 0;
+    return lh_lease_left_ms(lease) > 0;
 }
 
 static int64_t get_locked(const lh_lease *lease, const int64_t *number)

@@ -91,7 +91,7 @@ static bool is_heard(lh_lease *lease, const lh_note **ret_note)
     return heard;
 }
 
-int lh_lease_note(lh_lease *lease, const lh_note **ret_note, lh_error *error)
+int lh_real_note(lh_lease *lease, const lh_note **ret_note, lh_error *error)
 {
     if (!lease)
         return lh_fail(error, LH_INVALID, "no lease was given");

@@ -6,19 +6,21 @@
 #include "connect.h"
 #include "json.h"
 
-static void print_outcome(const struct out *out, const char *key, const char *id, bool released, const lh_error *error)
+static void print_outcome(const struct out *out, const char *key, const char *id, bool released, bool enforced,
+                          const lh_error *error)
 {
     if (out->json) {
         bson_t json;
         json_init(&json, released ? "released" : "not_holder");
         json_text(&json, "key", key);
         json_text(&json, "lease", id);
+        bson_append_bool(&json, "enforced", -1, enforced);
         if (!released)
             json_text(&json, "message", error->message);
         json_print(&json);
     } else if (!out->quiet) {
         out_word(out, released ? OUT_GOOD : OUT_BAD, released ? "released" : "not the holder");
-        printf("  %s%s", key, released ? "" : ": ");
+        printf("  %s%s", key, !released ? ": " : enforced ? "" : "  (LEASEHOLD_MODE: not enforced)");
         out_text(released ? "" : error->message);
         putchar('\n');
     }
@@ -42,7 +44,7 @@ static int run(const struct cli *cli)
     if (code == LH_OK)
         code = lh_lease_release_with(lease, &options, &error);
     if (code == LH_OK || code == LH_LOST) {
-        print_outcome(&cli->out, cli_key(cli), id, code == LH_OK, &error);
+        print_outcome(&cli->out, cli_key(cli), id, code == LH_OK, lh_lease_enforced(lease), &error);
         exit = out_exit_code(code);
     } else {
         exit = out_error(&cli->out, &error);
@@ -62,6 +64,7 @@ static const struct opt_spec options_table[] = {
 const struct command cmd_release = {
     .name = "release",
     .run = run,
+    .holds = true,
     .words = "KEY",
     .options = options_table,
     .summary = "give a lease back",

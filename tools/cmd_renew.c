@@ -85,6 +85,7 @@ static const struct opt_spec options_table[] = {
 const struct command cmd_renew = {
     .name = "renew",
     .run = run,
+    .holds = true,
     .words = "KEY",
     .options = options_table,
     .summary = "extend a lease",

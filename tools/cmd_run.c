@@ -139,6 +139,7 @@ static int run_holding(const struct cli *cli, struct guard *guard, const struct 
         return out_error(&cli->out, &error);
     }
     bool held = true;
+    record_note_rollout(&cli->out, lease);
     int why = child_start(&run.child, cli->args.rest, ties.environment, mask);
     if (why == 0) {
         guard_watch(guard, run.child.pid);
@@ -237,6 +238,7 @@ static const struct opt_spec options_table[] = {
 const struct command cmd_run = {
     .name = "run",
     .run = run,
+    .holds = true,
     .words = "KEY",
     .takes_command = true,
     .options = options_table,

@@ -120,6 +120,17 @@ void object_append_busy(bson_t *json, const char *key, const lh_record *record)
     json_number(json, "retry_after_ms", record ? record->retry_after_ms : 0);
 }
 
+/* Whether it binds; and if it would have been refused, by which outcome and why. */
+static void append_rollout(bson_t *json, const lh_lease *lease)
+{
+    const lh_error *refusal = lh_lease_refusal(lease);
+    bson_append_bool(json, "enforced", -1, lh_lease_enforced(lease));
+    if (!refusal)
+        return;
+    json_text(json, "refusal", lh_outcome_word(refusal->code));
+    json_text(json, "message", refusal->message);
+}
+
 void object_lease(bson_t *json, const char *outcome, lh_lease *lease, const char *owner)
 {
     json_init(json, outcome);
@@ -133,6 +144,7 @@ void object_lease(bson_t *json, const char *outcome, lh_lease *lease, const char
     json_number(json, "ttl_ms", lh_lease_ttl_ms(lease));
     json_time(json, "expires_at", lh_lease_expires_at_ms(lease), 0);
     json_number(json, "remaining_ms", lh_lease_remaining_ms(lease));
+    append_rollout(json, lease);
     const lh_note *note = NULL;
     if (owner && lh_lease_note(lease, &note, NULL) != LH_OK)
         note = NULL;

@@ -239,6 +239,14 @@ static void print_note(const struct out *out, lh_lease *lease)
         print_labelled("note", note->text);
 }
 
+void record_note_rollout(const struct out *out, const lh_lease *lease)
+{
+    const lh_error *refusal = lh_lease_refusal(lease);
+    if (!lh_lease_enforced(lease))
+        out_note(out, "LEASEHOLD_MODE: the lease is not enforced%s%s", refusal ? ", and would have been refused: " : "",
+                 refusal ? refusal->message : "");
+}
+
 void record_print_granted(const struct out *out, lh_lease *lease, const char *owner)
 {
     if (out->json) {
@@ -255,5 +263,6 @@ void record_print_granted(const struct out *out, lh_lease *lease, const char *ow
         printf("  lease    %s\n  token    %" PRId64 "\n  ends in  %s unless renewed; release it when done\n",
                lh_lease_id(lease), lh_lease_token(lease), duration);
         print_note(out, lease);
+        record_note_rollout(out, lease);
     }
 }

@@ -131,6 +131,28 @@ enum {
 
 struct lh_migrate_options;
 
+/* How a store's leases bind: for switching a program over step by step, and off at once. leasehold-upgrade(7) has the steps.
+ *
+ * LH_OBSERVE: everything is done and recorded as ever, but nobody is refused, and nobody waits. What an acquire, a renewal, a release, or a transfer
+ *   would be refused for (busy, lost, an unreachable server, a missing index or privilege) is counted, and the call returns
+ *   LH_OK. No call takes longer than LH_OBSERVE_MS where the server does not answer: `timeout_ms` is cut to that.
+ * LH_OFF: no command is sent for a lease, nor when the store is opened: no server is needed, no index, and no `uri`.
+ *
+ * In both, a lease is not enforced (lh_lease_enforced()): it stays valid until it is released, `on_lost` is not called, guard and fence let
+ * it pass, and its token, where it was not granted by the server, is 0: a program that compares tokens itself lets those pass too. What is
+ * wrong with the arguments is still LH_INVALID. lh_status(), lh_list(), lh_watch(), lh_migrate(), lh_cleanup(), lh_break() and lh_doctor()
+ * do what they do in every mode: they are asked for by name. */
+enum {
+    LH_ENFORCE = 0, /* who is refused is refused */
+    LH_OBSERVE = 1,
+    LH_OFF = 2,
+    LH_BY_ENVIRONMENT =
+        3, /* as LEASEHOLD_MODE says when the store is opened: enforce (also where it is not set), observe, off; else LH_INVALID */
+};
+#define LH_OBSERVE_MS 1000
+/* "enforce", "observe", "off"; "" for any other. */
+LH_API const char *lh_rollout_word(int rollout);
+
 typedef struct lh_store_options {
     size_t size;
     const char *uri;        /* a MongoDB connection string. A weaker write concern than majority is refused (LH_CONFIG);
@@ -158,11 +180,13 @@ typedef struct lh_store_options {
                                 tlsAllowInvalidCertificates, tlsAllowInvalidHostnames, tlsDisableOCSPEndpointCheck,
                                 tlsDisableCertificateRevocationCheck) is refused: whoever sits between could pose as the
                                 server, and be told the password. true: what the URI says is done, for tests */
+    int rollout;             /* LH_ENFORCE (default), LH_OBSERVE, LH_OFF or LH_BY_ENVIRONMENT */
 } lh_store_options;
 
 #define LH_STORE_OPTIONS_INIT                                                                                          \
     {                                                                                                                  \
-        sizeof(lh_store_options), NULL, NULL, NULL, NULL, NULL, 10000, 500, 1000, 128, 16, 1, NULL, NULL, NULL, false  \
+        sizeof(lh_store_options), NULL, NULL, NULL, NULL, NULL, 10000, 500, 1000, 128, 16, 1, NULL, NULL, NULL, false, \
+            LH_ENFORCE                                                                                                 \
     }
 
 /* Opens a store. With LH_AT_OPEN_NOTHING no server is contacted; otherwise the deployment must answer in `timeout_ms`.
@@ -178,6 +202,25 @@ LH_API int lh_store_open(const lh_store_options *options, lh_store **ret_store, 
  * stay allocated and must still be freed; any other call on them returns LH_INVALID. No other thread may be inside a call on the
  * store, but for those that wait in lh_acquire(), lh_acquire_many() or lh_waiting_finish(). Not from a callback of the store. */
 LH_API void lh_store_close(lh_store *store);
+
+/* What a store that does not enforce let pass since it was opened. All 0 in a store that enforces. */
+typedef struct lh_observed {
+    size_t size;
+    int rollout;        /* LH_ENFORCE, LH_OBSERVE or LH_OFF */
+    uint64_t granted;   /* acquires (keys) that would have been granted, and were recorded */
+    uint64_t contended; /* … that would have been told busy, or would have waited */
+    uint64_t failed;    /* calls that would have failed otherwise: unreachable, denied, no index, … */
+    uint64_t lost;      /* leases that ended before they were released */
+    uint64_t skipped;   /* LH_OFF: acquires (keys) for which nothing was asked */
+} lh_observed;
+
+#define LH_OBSERVED_INIT                                                                                               \
+    {                                                                                                                  \
+        sizeof(lh_observed), 0, 0, 0, 0, 0, 0                                                                          \
+    }
+
+/* LH_OK: *ret_observed, of the size that it says, is filled. LH_INVALID, LH_FORKED. No command is sent. */
+LH_API int lh_store_observed(lh_store *store, lh_observed *ret_observed, lh_error *error);
 
 /* What the MongoDB driver has to say (it logs to stderr by default): `fn` gets each line instead, from any thread; NULL
  * drops them. Lines that would quote a connection string are replaced; without this call the driver prints them. Process-wide, so for programs, not for libraries; call it before the first store is opened. */
@@ -405,7 +448,8 @@ LH_API int lh_lease_release(lh_lease *lease, lh_error *error);
 
 typedef struct lh_release_options {
     size_t size;
-    const char *note; /* for whoever holds the key next: a version, an etag, what was changed. Up to LH_TEXT_MAX bytes of
+    const char
+        *note; /* for whoever holds the key next: a version, an etag, what was changed. Up to LH_TEXT_MAX bytes of
                          UTF-8 without control characters; NULL or "": none */
 } lh_release_options;
 
@@ -474,6 +518,12 @@ LH_API int lh_lease_mode(const lh_lease *lease);
 LH_API int64_t lh_lease_ttl_ms(const lh_lease *lease);
 LH_API int64_t
 lh_lease_expires_at_ms(const lh_lease *lease); /* by the server's clock, as last heard; 0: not heard yet */
+
+/* Does it bind? False in a store that observes or is off: then others may be at the same work, and the calls above never say that it ended. */
+LH_API bool lh_lease_enforced(const lh_lease *lease);
+/* Why it would not have been granted, as lh_acquire() would have said (who holds it, what failed): borrowed from the lease. NULL: it was
+ * granted, or nothing was asked (LH_OFF). Such a lease is not stored: renewing, releasing and handing it on do nothing, and are LH_OK. */
+LH_API const lh_error *lh_lease_refusal(const lh_lease *lease);
 
 /* Frees the handle and forgets the lease, which is not released: it ends with its ttl, unless somebody attaches to it by
  * its id. A handle may be freed before or after its store is closed. */
@@ -711,6 +761,7 @@ LH_API const char *lh_severity_word(int severity);
  *   clock_offset                two members' clocks differ by more than the grace (a warning: by more than half of it)
  *   server_defect, driver_defect    a known defect of the version in use
  *   collection, index, duplicates   what is in the way of grants
+ *   not_enforced                the store observes, or is off
  *   malformed, no_end, too_long, leaked, no_token    documents: unreadable; without an end; with one further away than
  *                               LH_TTL_MAX_MS; past it for a day without anybody's taking over; written by older code */
 typedef struct lh_finding {

@@ -124,6 +124,11 @@ class lease
     {
         return handle_ && lh_lease_valid(handle_.get());
     }
+    /* False where the store observes, or is off: others may be at the same work. */
+    bool enforced() const noexcept
+    {
+        return lh_lease_enforced(handle_.get());
+    }
     milliseconds remaining() const noexcept
     {
         return milliseconds(handle_ ? lh_lease_remaining_ms(handle_.get()) : 0);

@@ -18,7 +18,7 @@ import leasehold  # noqa: E402
 from leasehold import _c  # noqa: E402
 
 STRUCTS = {"lh_error": _c.Error, "lh_store_options": _c.StoreOptions, "lh_acquire_options": _c.AcquireOptions, "lh_holder": _c.Holder,
-           "lh_record": _c.Record, "lh_release_options": _c.ReleaseOptions, "lh_note": _c.Note}
+           "lh_record": _c.Record, "lh_release_options": _c.ReleaseOptions, "lh_note": _c.Note, "lh_observed": _c.Observed}
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Optional
 
-from ._c import BUSY, LOST, NEVER, OK, AcquireOptions, Record, ReleaseOptions, StoreOptions, byref, lib
+from ._c import BUSY, LOST, NEVER, OK, AcquireOptions, Observed, Record, ReleaseOptions, StoreOptions, byref, lib
 from ._c import Error as _Details
 from ._c import Note as _Note
 
@@ -102,6 +102,17 @@ class Lease:
         return bool(lib.lh_lease_valid(self._handle))
 
     @property
+    def enforced(self) -> bool:
+        """False where the store observes, or is off: others may be at the same work."""
+        return bool(lib.lh_lease_enforced(self._handle))
+
+    @property
+    def refusal(self) -> Optional[Error]:
+        """What acquire() would have raised, were the lease enforced."""
+        found = lib.lh_lease_refusal(self._handle)
+        return Error(_text(lib.lh_outcome_word(found.contents.code)), _text(found.contents.message)) if found else None
+
+    @property
     def remaining(self) -> float:
         return lib.lh_lease_remaining_ms(self._handle) / 1000
 
@@ -148,13 +159,16 @@ class Lease:
 
 
 class Store:
-    """One collection of leases on one deployment. `at_open`: "nothing", "verify" (the index is there) or "migrate"."""
+    """One collection of leases on one deployment. `at_open`: "nothing", "verify" (the index is there) or "migrate". `rollout`: "enforce",
+    "observe" (nobody is refused), "off" (nothing is asked; `uri` may be None), or "environment" (as LEASEHOLD_MODE says)."""
 
-    def __init__(self, uri: str, db: Optional[str] = None, collection: Optional[str] = None, owner: Optional[str] = None,
-                 timeout: float = 10, clock_skew: float = 0.5, max_shared: int = 128, at_open: str = "verify") -> None:
+    def __init__(self, uri: Optional[str], db: Optional[str] = None, collection: Optional[str] = None, owner: Optional[str] = None,
+                 timeout: float = 10, clock_skew: float = 0.5, max_shared: int = 128, at_open: str = "verify",
+                 rollout: str = "enforce") -> None:
         self._handle: Optional[ctypes.c_void_p] = None
         options = StoreOptions(ctypes.sizeof(StoreOptions), _bytes(uri), _bytes(db), _bytes(collection), _bytes(owner), None,
                                _ms(timeout), _ms(clock_skew), 1000, max_shared, 16, ("nothing", "verify", "migrate").index(at_open))
+        options.rollout = ("enforce", "observe", "off", "environment").index(rollout)
         handle, details = ctypes.c_void_p(), _Details()
         _check(lib.lh_store_open(byref(options), byref(handle), byref(details)), details)
         self._handle = handle
@@ -191,6 +205,12 @@ class Store:
                           Note(_text(record.note), record.note_token, record.note_at_ms / 1000) if record.note else None)
         finally:
             lib.lh_record_free(found)
+
+    def observed(self) -> dict[str, int]:
+        """What was let pass: granted, contended, failed, lost, skipped. All 0 in a store that enforces."""
+        counts, details = Observed(ctypes.sizeof(Observed)), _Details()
+        _check(lib.lh_store_observed(self._open(), byref(counts), byref(details)), details)
+        return {name: getattr(counts, name) for name, _ in Observed._fields_[2:]}
 
     def close(self) -> None:
         """Ends all waiting, and releases what is held. No other thread may be inside of a call, but for those that wait."""

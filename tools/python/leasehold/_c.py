@@ -4,7 +4,7 @@
 The library is libleasehold.so.0, as the system's loader finds it, or what LEASEHOLD_LIBRARY names."""
 import ctypes
 import os
-from ctypes import POINTER, Structure, byref, c_bool, c_char, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_void_p
+from ctypes import POINTER, Structure, byref, c_bool, c_char, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 
 OK, BUSY, LOST = 0, 1, 2
 NEVER = 2**63 - 1
@@ -18,7 +18,7 @@ class StoreOptions(Structure):
     _fields_ = [("size", c_size_t), ("uri", c_char_p), ("db", c_char_p), ("collection", c_char_p), ("owner", c_char_p),
                 ("app_name", c_char_p), ("timeout_ms", c_int64), ("clock_skew_ms", c_int64), ("max_waiters", c_uint32),
                 ("max_shared", c_uint32), ("pool_size", c_uint32), ("at_open", c_int), ("migrate", c_void_p),
-                ("on_lost", c_void_p), ("on_lost_arg", c_void_p), ("allow_insecure_tls", c_bool)]
+                ("on_lost", c_void_p), ("on_lost_arg", c_void_p), ("allow_insecure_tls", c_bool), ("rollout", c_int)]
 
 
 class AcquireOptions(Structure):
@@ -45,6 +45,11 @@ class ReleaseOptions(Structure):
     _fields_ = [("size", c_size_t), ("note", c_char_p)]
 
 
+class Observed(Structure):
+    _fields_ = [("size", c_size_t), ("rollout", c_int), ("granted", c_uint64), ("contended", c_uint64), ("failed", c_uint64),
+                ("lost", c_uint64), ("skipped", c_uint64)]
+
+
 class Note(Structure):
     _fields_ = [("text", c_char_p), ("token", c_int64), ("at_ms", c_int64)]
 
@@ -69,6 +74,9 @@ _SIGNATURES = {
     "lh_lease_remaining_ms": (c_int64, c_void_p),
     "lh_lease_token": (c_int64, c_void_p),
     "lh_lease_id": (c_char_p, c_void_p),
+    "lh_lease_enforced": (c_bool, c_void_p),
+    "lh_lease_refusal": (POINTER(Error), c_void_p),
+    "lh_store_observed": (c_int, c_void_p, POINTER(Observed), POINTER(Error)),
     "lh_lease_free": (None, c_void_p),
     "lh_status": (c_int, c_void_p, c_char_p, POINTER(POINTER(Record)), POINTER(Error)),
 }
@@ -78,4 +86,4 @@ for _name, (_result, *_arguments) in _SIGNATURES.items():
     _function = getattr(lib, _name)
     _function.restype, _function.argtypes = _result, _arguments
 
-__all__ = ["lib", "Error", "StoreOptions", "AcquireOptions", "Record", "Holder", "ReleaseOptions", "Note", "OK", "BUSY", "LOST", "NEVER", "byref"]
+__all__ = ["lib", "Error", "StoreOptions", "AcquireOptions", "Record", "Holder", "ReleaseOptions", "Note", "Observed", "OK", "BUSY", "LOST", "NEVER", "byref"]
