@@ -210,7 +210,7 @@ typedef struct lh_observed {
     uint64_t granted;   /* acquires (keys) that would have been granted, and were recorded */
     uint64_t contended; /* … that would have been told busy, or would have waited */
     uint64_t failed;    /* calls that would have failed otherwise: unreachable, denied, no index, … */
-    uint64_t lost;      /* leases that ended before they were released */
+    uint64_t lost;      /* leases that ended before they were released, or that were not there when they were to be renewed */
     uint64_t skipped;   /* LH_OFF: acquires (keys) for which nothing was asked */
 } lh_observed;
 
