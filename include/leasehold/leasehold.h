@@ -138,6 +138,8 @@ struct lh_migrate_options;
  *   LH_OK. No call takes longer than LH_OBSERVE_MS where the server does not answer: `timeout_ms` is cut to that.
  * LH_OFF: no command is sent for a lease, nor when the store is opened: no server is needed, no index, and no `uri`.
  *
+ *   What is granted is stored: programs that enforce, and programs without Leasehold, are refused by it as ever.
+ *
  * In both, a lease is not enforced (lh_lease_enforced()): it stays valid until it is released, `on_lost` is not called, guard and fence let
  * it pass, and its token, where it was not granted by the server, is 0: a program that compares tokens itself lets those pass too. What is
  * wrong with the arguments is still LH_INVALID. lh_status(), lh_list(), lh_watch(), lh_migrate(), lh_cleanup(), lh_break() and lh_doctor()
@@ -210,8 +212,9 @@ typedef struct lh_observed {
     uint64_t granted;   /* acquires (keys) that would have been granted, and were recorded */
     uint64_t contended; /* … that would have been told busy, or would have waited */
     uint64_t failed;    /* calls that would have failed otherwise: unreachable, denied, no index, … */
-    uint64_t lost;      /* leases that ended before they were released, or that were not there when they were to be renewed */
-    uint64_t skipped;   /* LH_OFF: acquires (keys) for which nothing was asked */
+    uint64_t
+        lost; /* leases that ended before they were released, or that were not there when they were to be renewed */
+    uint64_t skipped; /* LH_OFF: acquires (keys) for which nothing was asked */
 } lh_observed;
 
 #define LH_OBSERVED_INIT                                                                                               \
@@ -232,6 +235,16 @@ LH_API void lh_driver_log(void (*fn)(void *arg, int level, const char *line), vo
 
 /* LH_OK, or LH_INVALID with what is wrong and at which byte. `key` need not be NUL-terminated. */
 LH_API int lh_key_check(const char *key, size_t key_len, lh_error *error);
+
+/* What programs agree on: a key names the thing that is worked on, not who works on it nor how.
+ *
+ *   project:{id}              a project with all that is in it: lh_key_join("project", id)
+ *   root:{provider}:{root}    a place outside, as its provider names it: lh_key_join("root", "github", "org/repo")
+ *   {entity}:{id}             whatever else has an id: document:7, job:nightly
+ *
+ * Things that are related: where one contains the other, path keys (the option `path` of lh_acquire()): a lease on org shuts out org/project, and
+ * the other way round. Where they are side by side, lh_acquire_many(): all or nothing, in any order. What is always worked on
+ * together needs one key. A key is stored, and shown to operators: no secrets in it. */
 
 /* Joins `n` parts to a key: "project", "42" gives project:42. A ':' or '%' inside a part is written %3A or %25, so that
  * different parts never give the same key. LH_OK: *ret_key is to be freed with lh_string_free(). LH_INVALID: no part, an
