@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from test_serve import Server
+from serving import Server
 
 NOWHERE = "mongodb://127.0.0.1:1/"
 OBSERVE, OFF = {"LEASEHOLD_MODE": "observe"}, {"LEASEHOLD_MODE": "off"}
