@@ -53,6 +53,7 @@ int lh_real_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_er
 int lh_real_release(lh_lease *lease, const lh_release_options *options, lh_error *error);
 int lh_real_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_ROOM], lh_error *error);
 int lh_real_note(lh_lease *lease, const lh_note **ret_note, lh_error *error);
+int lh_real_keep(lh_lease *lease, lh_error *error);
 
 /* It is over, by its holder's will: the store need not release it. Was it valid until now? */
 bool lh_lease_end(lh_lease *lease);

@@ -298,6 +298,15 @@ int lh_lease_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[L
     return outcome;
 }
 
+int lh_lease_keep(lh_lease *lease, lh_error *error)
+{
+    if (!lease || lease->enforced)
+        return lh_real_keep(lease, error);
+    if (is_stored(lease) && lh_lease_token(lease) > 0) /* else its renewal was let pass, and there is nothing to keep */
+        return lh_rollout_judge(lease->store, lh_real_keep(lease, error));
+    return lh_store_check(lease->store, error);
+}
+
 int lh_lease_note(lh_lease *lease, const lh_note **ret_note, lh_error *error)
 {
     if (!lease || lease->enforced)

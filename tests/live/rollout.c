@@ -84,6 +84,7 @@ static void use_up(ground *g, lh_store *store, lh_lease *lease)
     expect(g, LH_OK, lh_lease_attach(store, "k", to, &other, &g->error));
     expect(g, LH_OK, lh_lease_renew(other, 0, NULL, &g->error));
     assert_true(lh_lease_valid(other) && !lh_lease_enforced(other));
+    expect(g, LH_OK, lh_lease_keep(other, &g->error));
     expect(g, LH_OK, lh_lease_release(other, &g->error));
     expect(g, LH_OK, lh_lease_release(other, &g->error));
     assert_false(lh_lease_valid(other));
