@@ -53,8 +53,8 @@ static box *box_new(const bson_t *document)
     b->waiters = (waiter_box *)(b->holders + holders);
     b->text = (char *)(b->waiters + waiters);
     lh_record *r = &b->record;
-    r->key = r->problem = r->released_how = r->released_owner = r->released_by = r->released_reason = b->released_id =
-        "";
+    r->key = r->problem = r->released_how = r->released_owner = r->released_by = r->released_reason = r->note =
+        b->released_id = "";
     return b;
 }
 
@@ -150,6 +150,8 @@ static void set_released(box *b, const char *how, const char *owner, const char 
     r->released_by = by;
     r->released_reason = reason;
     r->released_at_ms = at_ms;
+    r->note = "";
+    r->note_token = r->note_at_ms = 0;
 }
 
 static void read_released(box *b, const bson_t *document)
@@ -161,6 +163,12 @@ static void read_released(box *b, const bson_t *document)
     b->released_id = get_string(b, &released, "id");
     set_released(b, how, get_string(b, &released, "owner"), get_string(b, &released, "by"),
                  get_string(b, &released, "reason"), get_date(&released, "at"));
+    bson_iter_t note;
+    if (!bson_iter_recurse(&released, &note) || !bson_iter_find(&note, "note") || !BSON_ITER_HOLDS_DOCUMENT(&note))
+        return;
+    b->record.note = get_string(b, &note, "text");
+    b->record.note_token = *b->record.note ? get_number(&note, "token") : 0;
+    b->record.note_at_ms = *b->record.note ? get_date(&note, "at") : 0;
 }
 
 static bool is_held_by_readers(const bson_t *document)

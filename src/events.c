@@ -95,8 +95,8 @@ int lh_watching_pause(const lh_watching *w, int64_t ms)
 static void give(lh_watching *w, lh_event event, lh_instant at, uint64_t n)
 {
     char id[64] = "";
-    const char **texts[] = {&event.key,     &event.how, &event.owner, &event.host,
-                            &event.purpose, &event.by,  &event.reason};
+    const char **texts[] = {&event.key,     &event.how, &event.owner,  &event.host,
+                            &event.purpose, &event.by,  &event.reason, &event.note};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (!*texts[i])
             *texts[i] = "";

@@ -219,7 +219,7 @@ int lh_keeper_take(lh_lease *lease, int64_t first_renewal_at, lh_error *error)
     return LH_OK;
 }
 
-int lh_lease_keep(lh_lease *lease, lh_error *error)
+int lh_real_keep(lh_lease *lease, lh_error *error)
 {
     int outcome = lease ? lh_store_check(lease->store, error) : lh_fail(error, LH_INVALID, "no lease was given");
     if (outcome != LH_OK)
@@ -233,7 +233,7 @@ int lh_lease_keep(lh_lease *lease, lh_error *error)
     lh_held_add(lease);
     outcome = lh_keeper_take(lease, lh_keeper_renewal(sent, lh_lease_ttl_ms(lease), lease), error);
     if (outcome == LH_OK &&
-        !lh_lease_valid(lease)) /* seen after it was added: from then on a loss would take it out again */
+        !lh_lease_believed(lease)) /* seen after it was added: from then on a loss would take it out again */
         outcome = lh_fail(error, LH_LOST, "the lease has ended: it was released, or not renewed in time");
     if (outcome != LH_OK) {
         lease->by_hand = true;

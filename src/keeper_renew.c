@@ -114,7 +114,7 @@ static void apply(lh_lease *lease, int64_t token, int64_t end, bool all, int64_t
     }
     /* Not told by the batch: as much later as this command was sent. It is for people. */
     if (end == 0)
-        end = lh_lease_expires_at_ms(lease) + ttl_ms - lh_lease_remaining_ms(lease) - LH_DRIFT_MS(ttl_ms);
+        end = lh_lease_expires_at_ms(lease) + ttl_ms - lh_lease_left_ms(lease) - LH_DRIFT_MS(ttl_ms);
     if (!lh_lease_extend(lease, token, ttl_ms, end, sent))
         lh_lease_lose(lease);
     else if (!lease->by_hand)
@@ -138,7 +138,7 @@ static void renew(lh_store *store, batch *b, struct _mongoc_client_t *client)
         int64_t retry = b->what[i].ttl_ms / 10;
         if (outcome == LH_OK)
             apply(b->leases[i], b->tokens[i], b->ends[i], all, sent);
-        else if (lh_lease_valid(b->leases[i]))
+        else if (lh_lease_believed(b->leases[i]))
             lh_keeper_plan(b->leases[i], lh_clock_ms() + (retry < RETRY_MS ? retry : RETRY_MS));
         else
             lh_lease_lose(b->leases[i]);

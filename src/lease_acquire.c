@@ -202,8 +202,12 @@ static lh_next judge_answer(lh_request *r, const lh_answer *answer, int *ret_out
     }
     r->place = lh_doc_place(document);
     r->waiting = lh_doc_waiting(document);
-    if (mine.holds && mine.written)
-        return take(r, &mine, inserted, answer->sent, ret_outcome);
+    if (mine.holds && mine.written) {
+        lh_next then = take(r, &mine, inserted, answer->sent, ret_outcome);
+        if (r->lease)
+            lh_lease_hear_note(r->lease, document);
+        return then;
+    }
     if (mine.holds || mine.lapsed) /* granted by an attempt whose answer was lost long ago */
         return give_back(r, ret_outcome,
                          "the lease ended before its grant was answered: ask again, or with a longer ttl");

@@ -14,17 +14,22 @@ struct lh_lease {
     char id[LH_LEASE_ID_ROOM];
     int mode;
     atomic_int refs;      /* the caller's, and the library's threads' while they work on it */
+    bool enforced;        /* it binds; else the store observes, or is off */
+    bool absent;          /* … and nothing of it is stored */
+    lh_error *refusal;    /* … because of this; NULL: it is off */
     atomic_bool crowded;  /* others waited when it was last heard of: leave by the whole form */
     pthread_mutex_t lock; /* of what follows */
     bool over;            /* released, or lost */
     bool given_up;        /* … by its holder's will: its release is sent by whoever said so */
     int lost_fd;          /* a timer on the deadline; -1: nobody asked for it */
     int64_t deadline, token, ttl_ms, expires_at_ms; /* deadline on lh_clock_ms(); token 0: attached, not yet renewed */
-    struct lh_lease *next, *previous;               /* in the store's list, under the store's lock, as all below */
-    bool held;                                      /* it is in that list */
-    atomic_bool by_hand;                            /* the caller renews it; else the keeper */
-    bool hurried;                                   /* which of the store's renewals: the short ttls are 1 */
-    lh_due renewal, end;                            /* in the store's renewals and ends, only while it is held */
+    bool note_heard;
+    lh_note *note;                    /* NULL: none, or not heard of yet */
+    struct lh_lease *next, *previous; /* in the store's list, under the store's lock, as all below */
+    bool held;                        /* it is in that list */
+    atomic_bool by_hand;              /* the caller renews it; else the keeper */
+    bool hurried;                     /* which of the store's renewals: the short ttls are 1 */
+    lh_due renewal, end;              /* in the store's renewals and ends, only while it is held */
 };
 
 /* A handle; the caller fills what an answer said. NULL: out of memory. */
@@ -33,8 +38,22 @@ lh_lease *lh_lease_new(lh_store *store, const char *key, const char *lease_id, c
 lh_lease *lh_lease_ref(lh_lease *lease);
 void lh_lease_unref(lh_lease *lease);
 
+/* lease_note.c: the document that granted it says what the holder before left. Without memory it is asked for later. */
+void lh_lease_hear_note(lh_lease *lease, const bson_t *document);
+
 /* A renewal that was sent at `sent` was answered: the lease goes on until sent + ttl - drift. False: it was over by then. */
 bool lh_lease_extend(lh_lease *lease, int64_t token, int64_t ttl_ms, int64_t expires_at_ms, int64_t sent);
+
+/* By what the server granted, whether it is enforced or not: how long it may be believed still. */
+int64_t lh_lease_left_ms(const lh_lease *lease);
+bool lh_lease_believed(const lh_lease *lease);
+
+/* The operations themselves, whatever the store's mode: rollout.c puts that in front of them. As the public ones. */
+int lh_real_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error);
+int lh_real_release(lh_lease *lease, const lh_release_options *options, lh_error *error);
+int lh_real_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_ROOM], lh_error *error);
+int lh_real_note(lh_lease *lease, const lh_note **ret_note, lh_error *error);
+int lh_real_keep(lh_lease *lease, lh_error *error);
 
 /* It is over, by its holder's will: the store need not release it. Was it valid until now? */
 bool lh_lease_end(lh_lease *lease);

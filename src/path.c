@@ -220,7 +220,7 @@ static int await_clear(climb *c)
         if (outcome != LH_OK)
             return outcome;
         outcome = look(c, false);
-        if (outcome != LH_BUSY || (c->lease && (is_above(c) || !lh_lease_valid(c->lease))))
+        if (outcome != LH_BUSY || (c->lease && (is_above(c) || !lh_lease_believed(c->lease))))
             return outcome == LH_BUSY ? LH_OK : outcome;
     }
 }
@@ -231,7 +231,7 @@ static int settle(climb *c)
     lh_request *r = c->r;
     for (;;) {
         int outcome = look(c, true);
-        bool valid = lh_lease_valid(c->lease);
+        bool valid = lh_lease_believed(c->lease);
         if (outcome == LH_OK && valid)
             return LH_OK;
         if (outcome == LH_OK && r->o.wait_ms == 0)

@@ -102,8 +102,11 @@ void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole, 
     if (asks || waits)
         BSON_APPEND_BOOL(command, "upsert", true);
     BSON_APPEND_DOCUMENT(command, "fields", fields_of(pipelines, what, whole));
-    if (whole)
-        lh_pipeline_let(vars, command);
+    if (whole) {
+        lh_vars all = *vars;
+        all.note = what != LH_DO_LEAVE ? NULL : vars->note ? vars->note : "";
+        lh_pipeline_let(&all, command);
+    }
 }
 
 void lh_pipeline_poll(const lh_pipelines *pipelines, const char *collection, const bson_t *keys, const bson_t *ids,

@@ -138,10 +138,23 @@ static void append_renew(bson_t *cond, const lh_vars *vars)
 
 static void append_leave(bson_t *cond, const lh_vars *vars)
 {
+    bson_t part, list, set, released;
     append_is_mine(cond, false, vars);
-    BCON_APPEND(cond, "1", "{", "$mergeObjects", "[", "$$ROOT", "{", "expires_at", "{", "$min", "[", "$expires_at",
-                "$$NOW", "]", "}", "released", "{", "id", "{", "$literal", BCON_UTF8(vars->me), "}", "owner", "$owner",
-                "how", "release", "by", BCON_NULL, "reason", BCON_NULL, "at", "$$NOW", "}", "}", "]", "}");
+    BSON_APPEND_DOCUMENT_BEGIN(cond, "1", &part);
+    BSON_APPEND_ARRAY_BEGIN(&part, "$mergeObjects", &list);
+    BSON_APPEND_UTF8(&list, "0", "$$ROOT");
+    BSON_APPEND_DOCUMENT_BEGIN(&list, "1", &set);
+    BCON_APPEND(&set, "expires_at", "{", "$min", "[", "$expires_at", "$$NOW", "]", "}");
+    BSON_APPEND_DOCUMENT_BEGIN(&set, "released", &released);
+    BCON_APPEND(&released, "id", "{", "$literal", BCON_UTF8(vars->me), "}", "owner", "$owner", "how", "release", "by",
+                BCON_NULL, "reason", BCON_NULL, "at", "$$NOW");
+    if (vars->note && *vars->note)
+        BCON_APPEND(&released, "note", "{", "text", "{", "$literal", BCON_UTF8(vars->note), "}", "token", "$token",
+                    "at", "$$NOW", "}");
+    bson_append_document_end(&set, &released);
+    bson_append_document_end(&list, &set);
+    bson_append_array_end(&part, &list);
+    bson_append_document_end(cond, &part);
 }
 
 bool lh_pipeline_has_short(lh_do what, const lh_vars *vars)

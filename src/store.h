@@ -34,6 +34,10 @@ struct lh_store {
     int64_t timeout_ms, clock_skew_ms;
     int64_t socket_timeout_ms; /* of one attempt; a command's maxTimeMS is below it */
     uint32_t max_waiters, max_shared;
+    int rollout; /* LH_ENFORCE, LH_OBSERVE or LH_OFF; home of what that means: rollout.c */
+    struct {
+        _Atomic uint64_t granted, contended, failed, lost, skipped;
+    } observed;
     struct lh_pipelines *pipelines;
     pthread_mutex_t lock;    /* of what follows, to the blank line */
     struct lh_lease *held;   /* leases with a handle that this store acquired */

@@ -47,6 +47,7 @@ static const struct opt_spec options_table[] = {
 const struct command cmd_serve = {
     .name = "serve",
     .run = run,
+    .holds = true,
     .options = options_table,
     .summary = "leases over HTTP, for any language",
     .detail =

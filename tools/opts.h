@@ -47,6 +47,7 @@ enum opt_id {
     OPT_ROLES,
     OPT_TO,
     OPT_AFTER,
+    OPT_NOTE,
     OPT_SEED,
     OPT_SECONDS,
     OPT_PROCESSES,

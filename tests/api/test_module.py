@@ -19,7 +19,8 @@ from leasehold import _c  # noqa: E402
 
 STRUCTS = {"lh_error": _c.Error, "lh_store_options": _c.StoreOptions, "lh_acquire_options": _c.AcquireOptions, "lh_holder": _c.Holder,
            "lh_record": _c.Record,
-           "lh_list_options": _c.ListOptions, "lh_watch_options": _c.WatchOptions, "lh_break_options": _c.BreakOptions, "lh_event": _c.Event}
+           "lh_list_options": _c.ListOptions, "lh_watch_options": _c.WatchOptions, "lh_break_options": _c.BreakOptions, "lh_event": _c.Event,
+           "lh_release_options": _c.ReleaseOptions, "lh_note": _c.Note, "lh_observed": _c.Observed}
 
 
 @pytest.fixture
@@ -46,6 +47,19 @@ def test_its_structs_are_the_headers(tmp_path):
 def test_its_version_is_the_librarys():
     project = (ROOT / "tools/python/pyproject.toml").read_text()
     assert re.search(r'^version = "(.*)"$', project, re.M)[1] == leasehold.version() == cached("CMAKE_PROJECT_VERSION")
+
+
+def test_a_note_is_left_for_the_next(store):
+    lease = store.acquire("k")
+    assert lease.note() is None
+    lease.release(note="v7 ☃")
+    assert store.status("k").note.text == "v7 ☃"
+    following = store.acquire("k")
+    assert (following.note().text, following.note().token) == ("v7 ☃", lease.token) and following.note().at > 1e9
+    with pytest.raises(leasehold.Error, match="note"):
+        following.release(note="x" * 1025)
+    following.release()
+    assert store.acquire("k").note() is None and store.status("k").note is None
 
 
 def test_a_lease_ends_with_its_block(store):

@@ -85,8 +85,8 @@ class Server:
         assert answer.status == 201, answer.body
         return answer.json["lease"]
 
-    def release(self, key, lease):
-        return self("DELETE", path_of(key), headers={"Lease-Id": lease})
+    def release(self, key, lease, body=None):
+        return self("DELETE", path_of(key), body, headers={"Lease-Id": lease})
 
     def queue(self, key):
         return [waiter["owner"] for waiter in self("GET", path_of(key)).json["waiters"]]

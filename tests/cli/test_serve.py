@@ -273,6 +273,17 @@ def test_bad_requests(server, method, path, body, headers, status):
         assert answer.headers["Allow"] == ("GET" if path == "/v1/leases" or path.endswith("/session") else "GET, POST, PATCH, DELETE")
 
 
+def test_a_note_goes_to_who_is_granted_next(server):
+    lease = server.held("noted")
+    waiter = server.wait("noted", "bob")
+    assert server.release("noted", lease, {"note": "etag 7"}).status == 200
+    granted = Answer(waiter.getresponse()).json
+    assert granted["owner"] == "bob" and granted["note"]["text"] == "etag 7" and granted["note"]["token"] < granted["token"]
+    assert server("GET", path_of("noted")).json["note"] == granted["note"]
+    assert server.release("noted", granted["lease"]).status == 200
+    assert server.acquire("noted").json["note"] is None
+
+
 def test_a_body_in_chunks_has_the_same_bound(server):
     connection = server.connect()
     connection.request("POST", "/v1/leases/a", (b" " * 1000 for _ in range(30)),

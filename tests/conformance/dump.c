@@ -47,6 +47,8 @@ int main(void)
     lh_vars hands = asks;
     hands.to = "<to>";
     hands.to_owner = "<to_owner>";
+    lh_vars leaves = asks;
+    leaves.note = "<note>";
     print_pipeline(pipelines, "acquire", LH_DO_ACQUIRE_EXCLUSIVE, true, &asks);
     print_pipeline(pipelines, "acquire_short", LH_DO_ACQUIRE_EXCLUSIVE, false, &asks);
     print_pipeline(pipelines, "acquire_shared", LH_DO_ACQUIRE_SHARED, true, &asks);
@@ -54,7 +56,7 @@ int main(void)
     print_pipeline(pipelines, "wait_shared", LH_DO_WAIT_SHARED, true, &waits);
     print_pipeline(pipelines, "renew", LH_DO_RENEW, true, &asks);
     print_pipeline(pipelines, "renew_short", LH_DO_RENEW, false, &asks);
-    print_pipeline(pipelines, "release", LH_DO_LEAVE, true, &asks);
+    print_pipeline(pipelines, "release", LH_DO_LEAVE, true, &leaves);
     print_pipeline(pipelines, "release_short", LH_DO_LEAVE, false, &asks);
     print_pipeline(pipelines, "transfer", LH_DO_TRANSFER, true, &hands);
     lh_vars breaks = asks;

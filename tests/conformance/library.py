@@ -23,7 +23,8 @@ class Library:
         self.store = leasehold.Store(uri, locks.database.name, locks.name, at_open="migrate", **options)
         self.locks, self.waiting = locks, None
 
-    def run(self, operation, key, lease, owner=None, purpose=None, ttl_ms=0, to_owner=None, by=None, reason=None, claim_ms=5000, **_):
+    def run(self, operation, key, lease, owner=None, purpose=None, ttl_ms=0, to_owner=None, by=None, reason=None, claim_ms=5000, note=None,
+            **_):
         try:
             if operation.startswith("acquire"):
                 self.store.acquire(key, ttl=ttl_ms / 1000, shared=operation.endswith("shared"), owner=owner, purpose=purpose,
@@ -43,7 +44,7 @@ class Library:
                 attached.transfer(to_owner)
                 return "transferred"
             if operation == "release":
-                attached.release()
+                attached.release(note)
                 return "released"
             attached.renew(ttl_ms / 1000)
             return "renewed"

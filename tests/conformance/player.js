@@ -15,7 +15,7 @@ const { MongoClient, BSON: { EJSON, Long } } = require("mongodb");
 
 const COMMANDS = EJSON.parse(fs.readFileSync(path.join(__dirname, "commands.json"), "utf8"), { relaxed: false });
 const DEFAULTS = { grace_ms: 500, token: 0, max_shared: 128, max_waiters: 1000, claim_ms: 5000, beat: 0, pid: process.pid, host: "node",
-                   collection: "workspace_locks", owner: "node", purpose: null, ttl_ms: 0 };
+                   collection: "workspace_locks", owner: "node", purpose: null, ttl_ms: 0, note: "" };
 const COMMAND_OF = { cancel: "release", claim: "renew" };
 const SHORT = { acquire: "acquire_short", renew: "renew_short", release: "release_short" };
 const WRITE = { writeConcern: { w: "majority", j: true }, maxTimeMS: 5000 };
@@ -86,7 +86,7 @@ class Player {
     if (operation === "beat") return { outcome: (await this.send("beat", variables)).n === 1 ? "alive" : "gone" };
     if (operation === "break" && !(variables = await this.look(variables))) return { outcome: "lost" };
     const name = COMMAND_OF[operation] ?? operation;
-    const knows = operation === "acquire" || (!variables.token.isZero() && (operation === "release" || !variables.ttl_ms.isZero()));
+    const knows = operation === "acquire" || (!variables.token.isZero() && ((operation === "release" && !variables.note) || !variables.ttl_ms.isZero()));
     let outcome, found;
     for (const form of short && operation in SHORT && knows ? [SHORT[name], name] : [name]) {
       found = await this.ask(form, variables);

@@ -23,9 +23,9 @@ static int hear(void *arg, const lh_event *e)
     pthread_mutex_lock(&a->lock);
     assert_in_range(a->n, 0, MOST - 1);
     int n = a->n;
-    (void)snprintf(a->line[n], LINE, "%s%s%s%s%s%s%s%s%s%s%s", lh_event_word(e->kind), *e->key ? " " : "", e->key,
+    (void)snprintf(a->line[n], LINE, "%s%s%s%s%s%s%s%s%s%s%s%s%s", lh_event_word(e->kind), *e->key ? " " : "", e->key,
                    *e->owner ? " " : "", e->owner, *e->how ? " " : "", e->how, *e->by ? " " : "", e->by,
-                   *e->reason ? ": " : "", e->reason);
+                   *e->reason ? ": " : "", e->reason, *e->note ? " note " : "", e->note);
     (void)snprintf(a->all[n], LINE, "%s %s %s", e->id, e->host, e->purpose);
     (void)snprintf(a->id[n], sizeof a->id[n], "%s", e->id);
     int stop = ++a->n == a->stop_at;
@@ -129,6 +129,33 @@ static void insert(place *p, const char *text)
     assert_non_null(document);
     assert_true(mongoc_collection_insert_one(p->locks, document, NULL, NULL, NULL));
     bson_destroy(document);
+}
+
+static void leave_note(place *p, lh_lease *lease, const char *note)
+{
+    lh_release_options o = LH_RELEASE_OPTIONS_INIT;
+    o.note = note;
+    expect(p, LH_OK, lh_lease_release_with(lease, &o, &p->error));
+    lh_lease_free(lease);
+}
+
+static void a_note_is_told_with_the_release_that_left_it(void **state)
+{
+    place *p = *state;
+    audience *a = sit(seat(p));
+    next(a, "opened");
+    for (int i = 0; i < 2; i++) { /* the same again */
+        lh_lease *lease = take(p, p->store, "k", LH_EXCLUSIVE, 30000);
+        next(a, "granted k tester acquire");
+        leave_note(p, lease, "v7");
+        next(a, "released k tester release note v7");
+    }
+    lh_lease *reader = take(p, p->store, "k", LH_SHARED, 30000);
+    next(a, "granted k tester acquire");
+    expect(p, LH_OK, lh_lease_release(reader, &p->error)); /* passes on what was there before */
+    lh_lease_free(reader);
+    next(a, "released k tester release");
+    leave(a, LH_CANCELLED);
 }
 
 static void every_kind_is_told(void **state)
@@ -508,6 +535,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         place_test(every_kind_is_told),
+        place_test(a_note_is_told_with_the_release_that_left_it),
         place_test(readers_are_told_one_by_one),
         place_test(what_other_programs_do_is_told),
         place_test(only_what_was_asked_for_is_told),

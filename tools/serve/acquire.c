@@ -71,7 +71,7 @@ static struct ask *read_ask(struct request *request)
 
 /* ---- what came of it ---- */
 
-static void answer_granted(struct request *request, const lh_lease *lease, const char *owner)
+static void answer_granted(struct request *request, lh_lease *lease, const char *owner)
 {
     bson_t json;
     object_lease(&json, "granted", lease, owner);

@@ -79,11 +79,17 @@ void leases_renew(struct request *request)
 
 void leases_release(struct request *request)
 {
+    char note[LH_TEXT_MAX + 1] = "";
+    lh_release_options options = LH_RELEASE_OPTIONS_INIT;
+    const struct field fields[] = {{"note", note, sizeof note, NULL}};
+    options.note = note;
+    if (!body_read(request, fields, 1))
+        return;
     lh_lease *lease = leases_attach(request);
     if (!lease)
         return;
     lh_error error;
-    int code = lh_lease_release(lease, &error);
+    int code = lh_lease_release_with(lease, &options, &error);
     metrics_outcome(request->server->metrics, METRICS_RELEASE, code);
     if (code == LH_OK) {
         bson_t json;

@@ -130,6 +130,28 @@ static void print_gauge(FILE *to, const char *name, const char *help, uint64_t v
     fprintf(to, "leasehold_%s %" PRIu64 "\n", name, value);
 }
 
+/* What is let pass while the leases are not enforced: LEASEHOLD_MODE. */
+static void print_rollout(FILE *to, lh_store *store)
+{
+    lh_observed observed = LH_OBSERVED_INIT;
+    if (lh_store_observed(store, &observed, NULL) != LH_OK)
+        return;
+    print_gauge(to, "enforced", "1: who is refused is refused. 0: LEASEHOLD_MODE is observe or off.",
+                observed.rollout == LH_ENFORCE);
+    const struct {
+        const char *word;
+        uint64_t n;
+    } counts[] = {{"granted", observed.granted},
+                  {"contended", observed.contended},
+                  {"failed", observed.failed},
+                  {"lost", observed.lost},
+                  {"skipped", observed.skipped}};
+    head(to, "observed_total", "counter",
+         "What was let pass while leases are not enforced, by what it would have been.");
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        fprintf(to, "leasehold_observed_total{what=\"%s\"} %" PRIu64 "\n", counts[i].word, counts[i].n);
+}
+
 static void print_counter(FILE *to, const char *name, const char *help, uint64_t value)
 {
     head(to, name, "counter", help);
@@ -177,6 +199,7 @@ void metrics_get(struct request *request)
     print_requests(to, server->metrics);
     print_calls(to, server->metrics);
     print_waits(to, server->metrics);
+    print_rollout(to, server->store);
     print_open(to, server);
     print_cleanups(to, server->cleaning);
     print_counter(to, "handoffs_total", "Grants to requests that had waited in the key's queue.",

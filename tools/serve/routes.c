@@ -30,7 +30,7 @@ const struct route routes[] = {
     {"GET", "/v1/leases/{key}", MAY_CALL, true, false, leases_status, NULL},
     {"POST", "/v1/leases/{key}", MAY_CALL, true, true, acquire_post, NULL},
     {"PATCH", "/v1/leases/{key}", MAY_CALL, true, true, leases_renew, NULL},
-    {"DELETE", "/v1/leases/{key}", MAY_CALL, true, false, leases_release, NULL},
+    {"DELETE", "/v1/leases/{key}", MAY_CALL, true, true, leases_release, NULL},
     {"GET", "/v1/leases/{key}/session", MAY_CALL, true, false, sessions_get, NULL},
     {"POST", "/v1/leases/{key}/break", MAY_BREAK, true, true, leases_break, NULL},
     {"GET", "/v1/events", MAY_CALL, false, false, events_get, events_arguments},

@@ -26,12 +26,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Optional, Union
 
-from ._c import (BUSY, CANCELLED, LOST, NEVER, OK, AcquireOptions, BreakOptions, EachEvent, EachRecord, ListOptions, Record, StoreOptions,
+from ._c import (BUSY, CANCELLED, LOST, NEVER, OK, AcquireOptions, BreakOptions, EachEvent, EachRecord, ListOptions, Observed, Record, ReleaseOptions, StoreOptions,
                  WatchOptions, byref, lib)
 from ._c import Error as _Details
 from ._c import Event as _Event
+from ._c import Note as _Note
 
-__all__ = ["Store", "Lease", "Leases", "Watch", "Status", "Holder", "Event", "Error", "Busy", "Lost", "key_join", "version"]
+__all__ = ["Store", "Lease", "Leases", "Watch", "Status", "Holder", "Note", "Event", "Error", "Busy", "Lost", "key_join", "version"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,15 @@ class Holder:
 
 
 @dataclass(frozen=True)
+class Note:
+    """What a holder left for whoever holds the key next."""
+
+    text: str
+    token: int  #: of the lease under which it was written
+    at: float  #: seconds since 1970
+
+
+@dataclass(frozen=True)
 class Status:
     key: str
     state: str  #: "free", "held" or "malformed"
@@ -56,6 +66,7 @@ class Status:
     released_how: str  #: "release", "expire", "transfer" or "break"; "" where that is unknown
     released_by: str
     released_reason: str
+    note: Optional[Note]
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,7 @@ class Event:
     expires_at: float  #: infinite where there is no end
     by: str
     reason: str
+    note: str
 
 
 class Error(Exception):
@@ -140,6 +152,17 @@ class Lease(_Releasable):
         return bool(lib.lh_lease_valid(self._handle))
 
     @property
+    def enforced(self) -> bool:
+        """False where the store observes, or is off: others may be at the same work."""
+        return bool(lib.lh_lease_enforced(self._handle))
+
+    @property
+    def refusal(self) -> Optional[Error]:
+        """What acquire() would have raised, were the lease enforced."""
+        found = lib.lh_lease_refusal(self._handle)
+        return Error(_text(lib.lh_outcome_word(found.contents.code)), _text(found.contents.message)) if found else None
+
+    @property
     def remaining(self) -> float:
         return lib.lh_lease_remaining_ms(self._handle) / 1000
 
@@ -152,9 +175,16 @@ class Lease(_Releasable):
         details = _Details()
         _check(lib.lh_lease_renew(self._handle, _ms(ttl), None, byref(details)), details)
 
-    def release(self) -> None:
-        details = _Details()
-        _check(lib.lh_lease_release(self._handle, byref(details)), details)
+    def release(self, note: Optional[str] = None) -> None:
+        """`note`: for whoever holds the key next: a version, an etag, what was changed."""
+        details, options = _Details(), ReleaseOptions(ctypes.sizeof(ReleaseOptions), _bytes(note))
+        _check(lib.lh_lease_release_with(self._handle, byref(options), byref(details)), details)
+
+    def note(self) -> Optional[Note]:
+        """What the holder before left. None: nothing, or somebody held the key since; then everything may be different."""
+        details, found = _Details(), ctypes.POINTER(_Note)()
+        _check(lib.lh_lease_note(self._handle, byref(found), byref(details)), details)
+        return Note(_text(found.contents.text), found.contents.token, found.contents.at_ms / 1000) if found else None
 
     def transfer(self, to_owner: str) -> str:
         """Hands it on; the new lease's id."""
@@ -269,14 +299,16 @@ class Watch(Iterator[Event]):
 
 
 class Store:
-    """One collection of leases on one deployment. `at_open`: "nothing", "verify" (the index is there) or "migrate"."""
+    """One collection of leases on one deployment. `at_open`: "nothing", "verify" (the index is there) or "migrate". `rollout`: "enforce",
+    "observe" (nobody is refused), "off" (nothing is asked; `uri` may be None), or "environment" (as LEASEHOLD_MODE says)."""
 
-    def __init__(self, uri: str, db: Optional[str] = None, collection: Optional[str] = None, owner: Optional[str] = None,
+    def __init__(self, uri: Optional[str], db: Optional[str] = None, collection: Optional[str] = None, owner: Optional[str] = None,
                  timeout: float = 10, clock_skew: float = 0.5, max_shared: int = 128, at_open: str = "verify",
-                 max_waiters: int = 1000) -> None:
+                 max_waiters: int = 1000, rollout: str = "enforce") -> None:
         self._handle: Optional[ctypes.c_void_p] = None
         options = StoreOptions(ctypes.sizeof(StoreOptions), _bytes(uri), _bytes(db), _bytes(collection), _bytes(owner), None,
                                _ms(timeout), _ms(clock_skew), max_waiters, max_shared, 16, ("nothing", "verify", "migrate").index(at_open))
+        options.rollout = ("enforce", "observe", "off", "environment").index(rollout)
         handle, details = ctypes.c_void_p(), _Details()
         _check(lib.lh_store_open(byref(options), byref(handle), byref(details)), details)
         self._handle = handle
@@ -345,6 +377,12 @@ class Store:
         finally:
             lib.lh_record_free(found)
 
+    def observed(self) -> dict[str, int]:
+        """What was let pass: granted, contended, failed, lost, skipped. All 0 in a store that enforces."""
+        counts, details = Observed(ctypes.sizeof(Observed)), _Details()
+        _check(lib.lh_store_observed(self._open(), byref(counts), byref(details)), details)
+        return {name: getattr(counts, name) for name, _ in Observed._fields_[2:]}
+
     def close(self) -> None:
         """Ends all waiting, and releases what is held. No other thread may be inside of a call, but for those that wait."""
         handle, self._handle = self._handle, None
@@ -396,13 +434,14 @@ def _status(found: ctypes._Pointer[Record]) -> Status:
     record = found.contents
     holders = tuple(holder for holder in (_holder(found, i) for i in range(record.holders)) if holder)
     return Status(_text(record.key), ("free", "held", "malformed")[record.state], _text(record.problem), record.token, holders,
-                  record.waiters, _text(record.released_how), _text(record.released_by), _text(record.released_reason))
+                  record.waiters, _text(record.released_how), _text(record.released_by), _text(record.released_reason),
+                  Note(_text(record.note), record.note_token, record.note_at_ms / 1000) if record.note else None)
 
 
 def _event(e: _Event) -> Event:
     expires = math.inf if e.expires_at_ms == NEVER else e.expires_at_ms / 1000
     return Event(_text(lib.lh_event_word(e.kind)), _text(e.id), _text(e.key), e.at_ms / 1000, _text(e.how), _text(e.owner), _text(e.host),
-                 _text(e.purpose), e.pid, bool(e.mode), e.token, expires, _text(e.by), _text(e.reason))
+                 _text(e.purpose), e.pid, bool(e.mode), e.token, expires, _text(e.by), _text(e.reason), _text(e.note))
 
 
 def _check_busy(outcome: int, busy: ctypes._Pointer[Record], details: _Details) -> None:
