@@ -53,8 +53,8 @@ static box *box_new(const bson_t *document)
     b->waiters = (waiter_box *)(b->holders + holders);
     b->text = (char *)(b->waiters + waiters);
     lh_record *r = &b->record;
-    r->key = r->problem = r->released_how = r->released_owner = r->released_by = r->released_reason = b->released_id =
-        "";
+    r->key = r->problem = r->released_how = r->released_owner = r->released_by = r->released_reason = r->note =
+        b->released_id = "";
     return b;
 }
 
@@ -152,6 +152,8 @@ static void set_released(box *b, const char *how, const char *owner, const char 
     r->released_by = by;
     r->released_reason = reason;
     r->released_at_ms = at_ms;
+    r->note = "";
+    r->note_token = r->note_at_ms = 0;
 }
 
 static void read_released(box *b, const bson_t *document)
@@ -163,6 +165,12 @@ static void read_released(box *b, const bson_t *document)
     b->released_id = get_string(b, &released, "id");
     set_released(b, how, get_string(b, &released, "owner"), get_string(b, &released, "by"),
                  get_string(b, &released, "reason"), get_date(&released, "at"));
+    bson_iter_t note;
+    if (!bson_iter_recurse(&released, &note) || !bson_iter_find(&note, "note") || !BSON_ITER_HOLDS_DOCUMENT(&note))
+        return;
+    b->record.note = get_string(b, &note, "text");
+    b->record.note_token = *b->record.note ? get_number(&note, "token") : 0;
+    b->record.note_at_ms = *b->record.note ? get_date(&note, "at") : 0;
 }
 
 static bool is_held_by_readers(const bson_t *document)
@@ -256,6 +264,10 @@ static void read_holders(box *b, const bson_t *document, bool whole, int64_t now
         read_readers(b, document, now_ms, grace_ms);
     } else if (!freed) {
         add_holder(b, &top, NULL, readers ? LH_SHARED : LH_EXCLUSIVE, now_ms);
+        bson_iter_t
+            newest; /* in an answer: the token at top level is the highest ever, perhaps of a reader who has left */
+        if (readers && bson_iter_init_find(&newest, document, "newest") && BSON_ITER_HOLDS_INT(&newest))
+            b->holders[0].public.token = bson_iter_as_int64(&newest);
     }
     if (r->state != LH_MALFORMED) {
         lh_holder *h = b->n_holders > 0 ? &b->holders[0].public : NULL;

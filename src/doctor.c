@@ -75,6 +75,11 @@ int lh_doctor(lh_store *store, const lh_doctor_options *options, int (*each)(voi
     }
     if (outcome != LH_OK)
         return lh_doctor_failed(&d, &mine);
+    if (store->rollout != LH_ENFORCE)
+        lh_doctor_tell(&d, (lh_kind){"not_enforced", LH_SEVERITY_WARNING, LH_OK}, 1,
+                       "when all programs take part, enforce: leasehold-upgrade(7) has the steps",
+                       "the mode of this roll-out is %s: nobody is refused, and two may work on a key at once",
+                       lh_rollout_word(store->rollout));
     int (*const sides[])(lh_doctor_state *) = {lh_doctor_rights, lh_doctor_members, lh_doctor_index,
                                                lh_doctor_documents};
     for (size_t i = 0; i < sizeof sides / sizeof *sides && outcome == LH_OK && !d.stopped; i++)

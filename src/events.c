@@ -95,8 +95,8 @@ int lh_watching_pause(const lh_watching *w, int64_t ms)
 static void give(lh_watching *w, lh_event event, lh_instant at, uint64_t n)
 {
     char id[64] = "";
-    const char **texts[] = {&event.key,     &event.how, &event.owner, &event.host,
-                            &event.purpose, &event.by,  &event.reason};
+    const char **texts[] = {&event.key,     &event.how, &event.owner,  &event.host,
+                            &event.purpose, &event.by,  &event.reason, &event.note};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (!*texts[i])
             *texts[i] = "";
@@ -194,7 +194,7 @@ static int check(lh_watching *w)
 int lh_watch(lh_store *store, const lh_watch_options *options, int (*each)(void *arg, const lh_event *event), void *arg,
              lh_error *error)
 {
-    lh_error own;
+    lh_error own = {0};
     lh_watching w = {
         .store = store, .o = LH_WATCH_OPTIONS_INIT, .each = each, .arg = arg, .error = error ? error : &own};
     if (options)

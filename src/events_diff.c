@@ -79,6 +79,8 @@ static void tell_end(const difference *d, const lh_holder *h, const char *id)
         event.kind = LH_EVENT_TRANSFERRED;
     } else if (named && strcmp(how, "release") == 0) {
         event.how = "release";
+        if (d->after->note_token == h->token) /* else a reader went, and left what was there before */
+            event.note = d->after->note;
     } else if ((named && strcmp(how, "expire") == 0) || h->expires_at_ms <= d->at_ms) {
         event.kind = LH_EVENT_EXPIRED;
     }

@@ -51,6 +51,8 @@ static int check(const lh_lease *lease, const mongoc_client_session_t *session, 
         return outcome;
     if (!session)
         return lh_fail(error, LH_INVALID, "no session was given");
+    if (!lease->enforced)
+        return LH_OK;
     if (atomic_load(&lease->store->topology) == LH_TOPOLOGY_STANDALONE)
         return lh_fail(error, LH_CONFIG,
                        "a standalone server has no transactions, which the guard needs: make it a replica set of one, "
@@ -210,7 +212,7 @@ int lh_lease_guard(lh_lease *lease, mongoc_client_session_t *session, bson_t **r
 {
     bson_t said = BSON_INITIALIZER;
     int outcome = check(lease, session, error);
-    if (outcome == LH_OK)
+    if (outcome == LH_OK && lease->enforced)
         outcome = guard(lease, session, &said, error);
     if (outcome != LH_OK && reply)
         *reply = outcome == LH_LOST ? bson_new() : bson_copy(&said);

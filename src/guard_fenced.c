@@ -27,11 +27,19 @@ typedef struct {
 
 /* ---- The update --------------------------------------------------------------------------------------------------- */
 
+/* The fence that the lease raises; one that is not enforced leaves it as it is. */
+enum { NO_FENCE = -1 };
+static int64_t fence_of(const lh_lease *lease)
+{
+    return lease->enforced ? lh_lease_token(lease) : NO_FENCE;
+}
+
 static void append_fence(bson_t *to, int64_t token)
 {
     int64_t nonce = 0;
     (void)!getrandom(&nonce, sizeof nonce, 0); /* 8 bytes are never cut short */
-    BSON_APPEND_INT64(to, LH_FENCE, token);
+    if (token != NO_FENCE)
+        BSON_APPEND_INT64(to, LH_FENCE, token);
     BSON_APPEND_INT64(to, NONCE_FIELD, nonce);
 }
 
@@ -123,7 +131,8 @@ static bool ask(const fencing *f, bson_t *reply, bson_error_t *why)
     BSON_APPEND_UTF8(&command, "findAndModify", mongoc_collection_get_name(f->collection));
     BSON_APPEND_DOCUMENT_BEGIN(&command, "query", &query);
     append_id(&query, &f->id);
-    append_condition(&query, lh_lease_token(f->lease));
+    if (f->lease->enforced)
+        append_condition(&query, lh_lease_token(f->lease));
     bson_append_document_end(&command, &query);
     if (f->pipeline)
         BSON_APPEND_ARRAY(&command, "update", f->update);
@@ -155,7 +164,7 @@ static int look(const fencing *f)
     const bson_t *document, *reply;
     bson_error_t why;
     bson_iter_t fence;
-    int64_t token = lh_lease_token(f->lease);
+    int64_t token = f->lease->enforced ? lh_lease_token(f->lease) : INT64_MAX;
     int outcome = LH_OK;
     if (!mongoc_cursor_next(cursor, &document)) {
         if (mongoc_cursor_error_document(cursor, &why, &reply))
@@ -247,7 +256,7 @@ int lh_fenced_read(lh_lease *lease, mongoc_collection_t *collection, const bson_
     if (flags & ~LH_FENCED_CREATE)
         return lh_fail(error, LH_INVALID, "flags are %d: 0 or LH_FENCED_CREATE", flags);
     bson_t update = BSON_INITIALIZER, nothing = BSON_INITIALIZER;
-    add_to_operators(&nothing, lh_lease_token(lease), &update);
+    add_to_operators(&nothing, fence_of(lease), &update);
     f.update = &update;
     outcome = run(&f, ret_document);
     bson_destroy(&update);
@@ -268,7 +277,7 @@ int lh_fenced_write(lh_lease *lease, mongoc_collection_t *collection, const bson
     if (!update || bson_empty(update))
         return lh_fail(error, LH_INVALID, "the update is empty, which would empty the document: say what to change");
     bson_t fenced = BSON_INITIALIZER;
-    f.pipeline = add_fence(update, lh_lease_token(lease), &fenced);
+    f.pipeline = add_fence(update, fence_of(lease), &fenced);
     f.update = &fenced;
     outcome = run(&f, ret_document);
     bson_destroy(&fenced);

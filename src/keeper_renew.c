@@ -137,7 +137,7 @@ static void renew(lh_store *store, batch *b, struct _mongoc_client_t *client)
         int64_t retry = b->what[i].ttl_ms / 10;
         if (outcome == LH_OK)
             apply(b->leases[i], b->tokens[i], b->ends[i], all, sent);
-        else if (lh_lease_valid(b->leases[i]))
+        else if (lh_lease_believed(b->leases[i]))
             lh_keeper_plan(b->leases[i], lh_clock_ms() + (retry < RETRY_MS ? retry : RETRY_MS));
         else
             lh_lease_lose(b->leases[i]);

@@ -55,12 +55,13 @@ lh_vars lh_lease_vars(const lh_store *store, const char *key, const char *lease_
 
 /* Sends the release of a lease id, of the token `token` if that is known (not 0); LH_OK also when it was released before, or
  * ended and nobody took over. */
-static int leave(lh_store *store, const char *key, const char *lease_id, int64_t token, bool whole, lh_way way,
-                 lh_error *error)
+static int leave(lh_store *store, const char *key, const char *lease_id, int64_t token, const char *note, bool whole,
+                 lh_way way, lh_error *error)
 {
     lh_answer answer;
     lh_vars vars = lh_lease_vars(store, key, lease_id);
     vars.token = token;
+    vars.note = note;
     int outcome = lh_lease_run(store, LH_DO_LEAVE, whole, &vars, way, &answer, error);
     lh_mine mine = {0};
     char problem[128];
@@ -78,9 +79,9 @@ static int leave(lh_store *store, const char *key, const char *lease_id, int64_t
 
 void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, lh_way way)
 {
-    int outcome = leave(store, key, lease_id, 0, false, way, NULL);
+    int outcome = leave(store, key, lease_id, 0, NULL, false, way, NULL);
     if (outcome == LH_UNKNOWN || outcome == LH_UNREACHABLE)
-        lh_held_doubt(store, key, lease_id, ttl_ms);
+        lh_held_doubt(store, key, lease_id, ttl_ms, true);
 }
 
 int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_way way, lh_record **ret_record,
@@ -90,7 +91,8 @@ int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id,
     lh_vars vars = lh_lease_vars(store, key, lease_id);
     int outcome = lh_lease_run(store, LH_DO_LEAVE, true, &vars, way, &answer, error);
     if (outcome == LH_OK && ret_record)
-        *ret_record = answer.there ? lh_doc_reply_record(&answer.document, store->clock_skew_ms) : NULL;
+        *ret_record =
+            answer.there ? lh_doc_reply_record(&answer.document, store->clock_skew_ms) : lh_doc_free_record(key, 0);
     bson_destroy(&answer.reply);
     return outcome;
 }
@@ -112,7 +114,7 @@ static int64_t remaining_ms_locked(const lh_lease *lease)
 /* The descriptor's timer: at the deadline; at once (0); never (INT64_MAX). */
 static void set_alarm_locked(const lh_lease *lease, int64_t at_ms)
 {
-    if (lease->lost_fd < 0)
+    if (lease->lost_fd < 0 || !lease->enforced)
         return;
     struct itimerspec spec = {0}; /* switches it off */
     if (at_ms != INT64_MAX)
@@ -142,7 +144,9 @@ void lh_lease_lose(lh_lease *lease)
         set_alarm_locked(lease, 0);
     pthread_mutex_unlock(&lease->lock);
     bool was_held = lh_held_remove(lease);
-    if (news && was_held && store->on_lost)
+    if (news && !lease->enforced)
+        atomic_fetch_add(&store->observed.lost, 1);
+    else if (news && was_held && store->on_lost)
         store->on_lost(store->on_lost_arg, lease->key, lease->id);
 }
 
@@ -163,21 +167,26 @@ int lh_lease_lost_fd(lh_lease *lease)
     return fd;
 }
 
-int lh_lease_release(lh_lease *lease, lh_error *error)
+int lh_real_release(lh_lease *lease, const lh_release_options *options, lh_error *error)
 {
+    lh_release_options o = LH_RELEASE_OPTIONS_INIT;
+    if (options)
+        memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
     int outcome = check(lease, error);
+    if (outcome == LH_OK && o.note)
+        outcome = lh_text_check("note", o.note, strlen(o.note), 0, LH_TEXT_MAX, error);
     if (outcome != LH_OK)
         return outcome;
     pthread_mutex_lock(&lease->lock);
     bool again = lease->given_up; /* the short form would not say that it was done before */
     pthread_mutex_unlock(&lease->lock);
     (void)lh_lease_end(lease);
-    outcome = leave(lease->store, lease->key, lease->id, lh_lease_token(lease),
+    outcome = leave(lease->store, lease->key, lease->id, lh_lease_token(lease), o.note,
                     again || lease->mode == LH_SHARED || atomic_load(&lease->crowded),
                     (lh_way){lh_store_deadline(lease->store, 0), NULL}, error);
     if (outcome == LH_UNKNOWN)
         lh_held_doubt(lease->store, lease->key, lease->id,
-                      lh_lease_ttl_ms(lease) > 0 ? lh_lease_ttl_ms(lease) : LH_TTL_DEFAULT_MS);
+                      lh_lease_ttl_ms(lease) > 0 ? lh_lease_ttl_ms(lease) : LH_TTL_DEFAULT_MS, true);
     return outcome;
 }
 
@@ -210,7 +219,7 @@ bool lh_lease_extend(lh_lease *lease, int64_t token, int64_t ttl_ms, int64_t exp
     bool given_up = lease->given_up;
     pthread_mutex_unlock(&lease->lock);
     if (!good && !given_up)
-        lh_held_doubt(lease->store, lease->key, lease->id, ttl_ms); /* the server extended it */
+        lh_held_doubt(lease->store, lease->key, lease->id, ttl_ms, false); /* the server extended it */
     return good;
 }
 
@@ -255,7 +264,7 @@ static int judge_renewal(lh_lease *lease, const lh_vars *vars, const lh_answer *
                                    : "the lease is lost: the key is somebody else's, or free");
 }
 
-int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error)
+int lh_real_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error)
 {
     int outcome = check(lease, error);
     if (outcome != LH_OK)
@@ -289,9 +298,9 @@ int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_e
     else if (outcome == LH_UNKNOWN) /* no harm if it was applied */
         outcome = lh_fail(error, LH_UNREACHABLE,
                           "cannot renew the lease: no answer in time; it is still valid for %lld ms: try again",
-                          (long long)lh_lease_remaining_ms(lease));
+                          (long long)lh_lease_left_ms(lease));
     bson_destroy(&answer.reply);
-    if (outcome == LH_UNREACHABLE && token != 0 && lh_lease_remaining_ms(lease) == 0)
+    if (outcome == LH_UNREACHABLE && token != 0 && lh_lease_left_ms(lease) == 0)
         outcome = lh_fail(error, LH_LOST, "the lease has ended: no server answered its renewal in time");
     if (outcome == LH_LOST)
         lh_lease_lose(lease);
@@ -311,6 +320,7 @@ lh_lease *lh_lease_new(lh_store *store, const char *key, const char *lease_id, c
     lease->lost_fd = -1;
     lease->renewal = lease->end = (lh_due)LH_DUE_NEVER;
     lease->store = lh_store_ref(store);
+    lease->enforced = store->rollout == LH_ENFORCE;
     if (lease->key && lease->owner)
         return lease;
     lh_lease_free(lease);
@@ -347,6 +357,8 @@ void lh_lease_unref(lh_lease *lease)
         (void)close(lease->lost_fd);
     lh_store_unref(lease->store);
     pthread_mutex_destroy(&lease->lock);
+    free(lease->note);
+    free(lease->refusal);
     free(lease->owner);
     free(lease->key);
     free(lease);
@@ -360,7 +372,7 @@ void lh_lease_free(lh_lease *lease)
     lh_lease_unref(lease);
 }
 
-int64_t lh_lease_remaining_ms(const lh_lease *lease)
+int64_t lh_lease_left_ms(const lh_lease *lease)
 {
     lh_lease *changing = (lh_lease *)(uintptr_t)lease; /* for its lock */
     pthread_mutex_lock(&changing->lock);
@@ -369,9 +381,9 @@ int64_t lh_lease_remaining_ms(const lh_lease *lease)
     return ms;
 }
 
-bool lh_lease_valid(const lh_lease *lease)
+bool lh_lease_believed(const lh_lease *lease)
 {
-    return lh_lease_remaining_ms(lease) > 0;
+    return lh_lease_left_ms(lease) > 0;
 }
 
 static int64_t get_locked(const lh_lease *lease, const int64_t *number)

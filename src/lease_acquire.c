@@ -92,7 +92,7 @@ static lh_next give_back(lh_request *r, int *ret_outcome, const char *why)
 static int hand_out(lh_request *r, const lh_mine *mine, int64_t deadline)
 {
     if (!lh_held_forget_doubt(r->store, r->id)) {
-        lh_held_doubt(r->store, r->key, r->id, r->o.ttl_ms);
+        lh_held_doubt(r->store, r->key, r->id, r->o.ttl_ms, true);
         return lh_fail(r->error, LH_LOST,
                        "this lease id is in doubt since an earlier acquire, and being released: an id is good for one "
                        "lease");
@@ -202,8 +202,12 @@ static lh_next judge_answer(lh_request *r, const lh_answer *answer, int *ret_out
     }
     r->place = lh_doc_place(document);
     r->waiting = lh_doc_waiting(document);
-    if (mine.holds && mine.written)
-        return take(r, &mine, inserted, answer->sent, ret_outcome);
+    if (mine.holds && mine.written) {
+        lh_next then = take(r, &mine, inserted, answer->sent, ret_outcome);
+        if (r->lease)
+            lh_lease_hear_note(r->lease, document);
+        return then;
+    }
     if (mine.holds || mine.lapsed) /* granted by an attempt whose answer was lost long ago */
         return give_back(r, ret_outcome,
                          "the lease ended before its grant was answered: ask again, or with a longer ttl");
@@ -232,7 +236,7 @@ static lh_next judge_failure(lh_request *r, int outcome, int server_code, const 
 {
     *ret_outcome = outcome;
     if (outcome == LH_UNKNOWN && !r->queue) { /* who waits asks again with this id, or leaves */
-        lh_held_doubt(r->store, r->key, r->id, r->o.ttl_ms);
+        lh_held_doubt(r->store, r->key, r->id, r->o.ttl_ms, false);
         if (r->error)
             memcpy(r->error->lease_id, r->id, LH_LEASE_ID_ROOM);
     }

@@ -14,17 +14,22 @@ struct lh_lease {
     char id[LH_LEASE_ID_ROOM];
     int mode;
     atomic_int refs;      /* the caller's, and the library's threads' while they work on it */
+    bool enforced;        /* it binds; else the store observes, or is off */
+    bool absent;          /* … and nothing of it is stored */
+    lh_error *refusal;    /* … because of this; NULL: it is off */
     atomic_bool crowded;  /* others waited when it was last heard of: leave by the whole form */
     pthread_mutex_t lock; /* of what follows */
     bool over;            /* released, or lost */
     bool given_up;        /* … by its holder's will: its release is sent by whoever said so */
     int lost_fd;          /* a timer on the deadline; -1: nobody asked for it */
     int64_t deadline, token, ttl_ms, expires_at_ms; /* deadline on lh_clock_ms(); token 0: attached, not yet renewed */
-    struct lh_lease *next, *previous;               /* in the store's list, under the store's lock, as all below */
-    bool held;                                      /* it is in that list */
-    atomic_bool by_hand;                            /* the caller renews it; else the keeper */
-    bool hurried;                                   /* which of the store's renewals: the short ttls are 1 */
-    lh_due renewal, end;                            /* in the store's renewals and ends, only while it is held */
+    bool note_heard;
+    lh_note *note;                    /* NULL: none, or not heard of yet */
+    struct lh_lease *next, *previous; /* in the store's list, under the store's lock, as all below */
+    bool held;                        /* it is in that list */
+    atomic_bool by_hand;              /* the caller renews it; else the keeper */
+    bool hurried;                     /* which of the store's renewals: the short ttls are 1 */
+    lh_due renewal, end;              /* in the store's renewals and ends, only while it is held */
 };
 
 /* A handle; the caller fills what an answer said. NULL: out of memory. */
@@ -33,12 +38,26 @@ lh_lease *lh_lease_new(lh_store *store, const char *key, const char *lease_id, c
 lh_lease *lh_lease_ref(lh_lease *lease);
 void lh_lease_unref(lh_lease *lease);
 
+/* lease_note.c: the document that granted it says what the holder before left. Without memory it is asked for later. */
+void lh_lease_hear_note(lh_lease *lease, const bson_t *document);
+
 /* A renewal that was sent at `sent` was answered: the lease goes on until sent + ttl - drift. False: it was over by then. */
 bool lh_lease_extend(lh_lease *lease, int64_t token, int64_t ttl_ms, int64_t expires_at_ms, int64_t sent);
 
 /* The server's end of a renewal that was sent at `sent` and whose answer does not tell it: as much later as it was sent later. It
  * is for people. */
 int64_t lh_lease_expires_after(lh_lease *lease, int64_t ttl_ms, int64_t sent);
+
+/* By what the server granted, whether it is enforced or not: how long it may be believed still. */
+int64_t lh_lease_left_ms(const lh_lease *lease);
+bool lh_lease_believed(const lh_lease *lease);
+
+/* The operations themselves, whatever the store's mode: rollout.c puts that in front of them. As the public ones. */
+int lh_real_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error);
+int lh_real_release(lh_lease *lease, const lh_release_options *options, lh_error *error);
+int lh_real_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_ROOM], lh_error *error);
+int lh_real_note(lh_lease *lease, const lh_note **ret_note, lh_error *error);
+int lh_real_keep(lh_lease *lease, lh_error *error);
 
 /* It is over, by its holder's will: the store need not release it. Was it valid until now? */
 bool lh_lease_end(lh_lease *lease);
@@ -51,10 +70,11 @@ void lh_lease_lose(lh_lease *lease);
 void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, lh_way way);
 
 /* Out of the queue; or released, if it was granted meanwhile. LH_OK also when it was neither. *ret_record (if not NULL): what
- * was seen; NULL where there is nothing. */
+ * was seen; NULL: out of memory. */
 int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_way way, lh_record **ret_record,
                          lh_error *error);
 
+/* Nothing where it is there. */
 void lh_held_add(lh_lease *lease);
 
 /* From here on the caller renews it; what the keeper owes it already (claiming a grant) it still does. */
@@ -62,8 +82,9 @@ void lh_held_by_hand(lh_lease *lease);
 bool lh_held_remove(lh_lease *lease); /* was it in it? */
 
 /* Remembers for `ttl_ms` (longer it cannot live) that `lease_id` may hold `key`: the keeper releases it in the background, and
- * what it did not come to, closing the store does. */
-void lh_held_doubt(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms);
+ * what it did not come to, closing the store does. `sent`: a release or cancel of it was sent already, and may be applied whenever it
+ * arrives: from here on nobody believes in that id. */
+void lh_held_doubt(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, bool sent);
 
 /* It is to be believed after all. False: its release is on its way, or was; never believe it. */
 bool lh_held_forget_doubt(lh_store *store, const char *lease_id);

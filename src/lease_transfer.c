@@ -24,7 +24,7 @@ static int judge(const lh_answer *answer, const char *id, const char *to, lh_err
     return lh_fail(error, LH_LOST, "the lease is not (or no longer) the key's: nothing was changed");
 }
 
-int lh_lease_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_ROOM], lh_error *error)
+int lh_real_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_ROOM], lh_error *error)
 {
     char to[LH_LEASE_ID_ROOM];
     if (!lease)

@@ -103,7 +103,7 @@ static int look_around(lh_many *many, const char *const *keys)
 static int check_valid(const lh_many *many)
 {
     for (size_t i = 0; i < many->n; i++)
-        if (!lh_lease_valid(many->entries[i].lease))
+        if (!lh_lease_believed(many->entries[i].lease))
             return lh_fail(many->error, LH_LOST,
                            "the lease on \"%s\" ended before all others were granted: ask again, or with a longer ttl",
                            many->entries[i].key);
@@ -128,8 +128,8 @@ static int take(lh_many *many, const char *const *keys)
     return outcome;
 }
 
-int lh_acquire_many(lh_store *store, const char *const *keys, size_t n, const lh_acquire_options *options,
-                    lh_lease **ret_leases, lh_record **ret_busy, lh_error *error)
+int lh_real_acquire_many(lh_store *store, const char *const *keys, size_t n, const lh_acquire_options *options,
+                         lh_lease **ret_leases, lh_record **ret_busy, lh_error *error)
 {
     lh_many many = {.store = store, .n = n, .error = error};
     int64_t now = lh_clock_ms();

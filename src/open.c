@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "index.h"
 #include "lease_held.h"
+#include "rollout.h"
 #include "wait.h"
 
 static int look_at_index(lh_store *store, const lh_store_options *options, lh_error *error)
@@ -26,8 +27,8 @@ int lh_store_open(const lh_store_options *options, lh_store **ret_store, lh_erro
         return outcome;
     store->pipelines = lh_pipelines_new();
     outcome = store->pipelines ? lh_wait_init(store, error) : lh_fail_memory(error);
-    if (outcome == LH_OK)
-        outcome = look_at_index(store, options, error);
+    if (outcome == LH_OK && store->rollout != LH_OFF)
+        outcome = lh_rollout_judge(store, look_at_index(store, options, error));
     if (outcome == LH_OK)
         *ret_store = store;
     else

@@ -168,7 +168,7 @@ static int let_go(climb *c)
     int left = lh_lease_leave_queue(r->store, r->key, c->lease->id,
                                     (lh_way){lh_store_deadline(r->store, r->o.timeout_ms), NULL}, NULL, NULL);
     if (left != LH_OK)
-        lh_held_doubt(r->store, r->key, c->lease->id, r->o.ttl_ms);
+        lh_held_doubt(r->store, r->key, c->lease->id, r->o.ttl_ms, true);
     memcpy(r->id, c->lease->id, LH_LEASE_ID_ROOM);
     lh_lease_free(c->lease);
     c->lease = NULL;
@@ -220,7 +220,7 @@ static int await_clear(climb *c)
         if (outcome != LH_OK)
             return outcome;
         outcome = look(c, false);
-        if (outcome != LH_BUSY || (c->lease && (is_above(c) || !lh_lease_valid(c->lease))))
+        if (outcome != LH_BUSY || (c->lease && (is_above(c) || !lh_lease_believed(c->lease))))
             return outcome == LH_BUSY ? LH_OK : outcome;
     }
 }
@@ -231,7 +231,7 @@ static int settle(climb *c)
     lh_request *r = c->r;
     for (;;) {
         int outcome = look(c, true);
-        bool valid = lh_lease_valid(c->lease);
+        bool valid = lh_lease_believed(c->lease);
         if (outcome == LH_OK && valid)
             return LH_OK;
         if (outcome == LH_OK && r->o.wait_ms == 0)

@@ -73,7 +73,9 @@ void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole, 
         BSON_APPEND_BOOL(command, "upsert", true);
     bool alone = what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_RENEW; /* it grants nobody else */
     BSON_APPEND_DOCUMENT(command, "fields", alone ? pipelines->fields : pipelines->queue_fields);
-    lh_pipeline_let(vars, command);
+    lh_vars all = *vars;
+    all.note = what != LH_DO_LEAVE ? NULL : vars->note ? vars->note : "";
+    lh_pipeline_let(&all, command);
 }
 
 void lh_pipeline_poll(const lh_pipelines *pipelines, const char *collection, const bson_t *keys, const bson_t *ids,

@@ -39,6 +39,7 @@ typedef struct lh_vars {
     int64_t max_shared;
     int64_t claim_ms, beat, max_waiters; /* of a command that may wait; claim_ms is 0 in all others */
     const char *to, *to_owner;           /* of a transfer: the new lease id, and its owner; NULL in all others */
+    const char *note;                    /* of a release: left for whoever holds next; NULL or "": none */
     const char *by, *reason;             /* of a break */
     const bson_value_t *seen_doc_id, *seen_id,
         *seen_token; /* of a break: as read; seen_id and seen_token NULL: not there */

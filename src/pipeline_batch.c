@@ -129,7 +129,8 @@ void lh_batch_release(const char *collection, const lh_batch_lease *leases, size
     bson_t *pipeline =
         BCON_NEW("0", "{", "$set", "{", "expires_at", "{", "$min", "[", BCON_UTF8("$expires_at"), BCON_UTF8("$$NOW"),
                  "]", "}", "released", "{", "id", BCON_UTF8("$id"), "owner", BCON_UTF8("$owner"), "how",
-                 BCON_UTF8("release"), "by", BCON_NULL, "reason", BCON_NULL, "at", BCON_UTF8("$$NOW"), "}", "}", "}");
+                 BCON_UTF8("release"), "by", BCON_NULL, "reason", BCON_NULL, "at", BCON_UTF8("$$NOW"), "note",
+                 BCON_UTF8("$$REMOVE"), "}", "}", "}"); /* $set merges: else the one before would stay */
     uint32_t statements = 0;
     begin(command, collection, &updates);
     (void)append_exclusive(&updates, &statements, leases, n, condition, pipeline);

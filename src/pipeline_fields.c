@@ -19,10 +19,12 @@
 #define DEAD_WAITERS                                                                                                   \
     LET_STATE("{'$cond':['$$ok',{'$subtract':[" COUNT_OF("$waiters") ",{'$size':'$$wq'}]},0]}")
 
-/* `shared` is the holder's own part. */
+/* `shared` is the holder's own part. `newest` is the token of the reader who stands at top level: the token there is the highest ever,
+ * perhaps of one who has left. */
 #define FIELDS_MINE                                                                                                    \
     "'shared':{'$cond':[" IS_TYPE("$shared", "object") ",{'$arrayToObject':[{'$filter':{'input':{'$objectToArray':"    \
-    "'$shared'},'as':'s','cond':{'$eq':['$$s.k','$$me']}}}]},'$$REMOVE']},'holders':" COUNT_OF("$shared")              \
+    "'$shared'},'as':'s','cond':{'$eq':['$$s.k','$$me']}}}]},'$$REMOVE']},'newest':{'$cond':[" READERS ","             \
+        LET("'s':{'$last':{'$objectToArray':'$shared'}}", "'$$s.v.token'") ",'$$REMOVE']},'holders':" COUNT_OF("$shared") \
     ",'waiting':" COUNT_OF("$waiters") ",'maps_ok':{'$and':[" SHARED_OK "," WAITERS_OK "]}"
 
 /* What a command that may grant others, or queue me, tells more: my place, and whom it granted (acquired_at is its own now). */

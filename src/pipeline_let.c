@@ -63,6 +63,8 @@ void lh_pipeline_let(const lh_vars *vars, bson_t *command)
         lh_append_literal(&let, "to", vars->to);
         lh_append_literal(&let, "to_owner", vars->to_owner);
     }
+    if (vars->note)
+        lh_append_literal(&let, "note", vars->note);
     if (vars->judging)
         lh_let_clock(&let, "behind", vars->set, vars->set ? 0 : vars->ttl_ms);
     if (vars->seen_doc_id) {

@@ -64,25 +64,29 @@
 #define RENEW(filter, token)                                                                                           \
     UPDATE(filter, DECIDE("{'$and':[" STILL_MINE("", "", token) ",{'$gt':['$expires_at','$$NOW']}]}",                  \
     "{'$mergeObjects':['$$ROOT',{'expires_at':" LATER("$expires_at", "'<ttl>'") ",'renewed_at':'$$NOW','ttl_ms':'<ttl>'}]}"))
-#define LEAVE(filter, token)                                                                                           \
+#define LEAVE(filter, token, note)                                                                                           \
     UPDATE(filter, DECIDE("{'$and':[" STILL_MINE(",{'$type':'$owner'},{'$type':'$shared'},{'$type':'$waiters'}",        \
                                                  ",'string','missing','missing'", token) "]}",                         \
     "{'$mergeObjects':['$$ROOT',{'expires_at':{'$min':['$expires_at','$$NOW']},'released':{'id':{'$literal':'<me>'},"  \
-    "'owner':'$owner','how':'release','by':null,'reason':null,'at':'$$NOW'}}]}"))
+    "'owner':'$owner','how':'release','by':null,'reason':null,'at':'$$NOW'" note "}}]}"))
+#define NOTE ",'note':{'text':{'$literal':'<note>'},'token':'$token','at':'$$NOW'}"
 // clang-format on
 
 const char *const lh_texts_short[LH_SHORT_COUNT] = {
-    ACQUIRE_BY_KEY(CLOCK_ALONE), ACQUIRE_BY_ID(CLOCK_ALONE), ACQUIRE_BY_KEY(CLOCK_SET), ACQUIRE_BY_ID(CLOCK_SET),
-    RENEW(BY_KEY, TOKEN_ANY),    RENEW(BY_ID, TOKEN_ANY),    RENEW(BY_KEY, TOKEN_MINE), RENEW(BY_ID, TOKEN_MINE),
-    LEAVE(BY_KEY, TOKEN_ANY),    LEAVE(BY_ID, TOKEN_ANY),    LEAVE(BY_KEY, TOKEN_MINE), LEAVE(BY_ID, TOKEN_MINE),
+    ACQUIRE_BY_KEY(CLOCK_ALONE),    ACQUIRE_BY_ID(CLOCK_ALONE),    ACQUIRE_BY_KEY(CLOCK_SET),
+    ACQUIRE_BY_ID(CLOCK_SET),       RENEW(BY_KEY, TOKEN_ANY),      RENEW(BY_ID, TOKEN_ANY),
+    RENEW(BY_KEY, TOKEN_MINE),      RENEW(BY_ID, TOKEN_MINE),      LEAVE(BY_KEY, TOKEN_ANY, ""),
+    LEAVE(BY_ID, TOKEN_ANY, ""),    LEAVE(BY_KEY, TOKEN_MINE, ""), LEAVE(BY_ID, TOKEN_MINE, ""),
+    LEAVE(BY_KEY, TOKEN_ANY, NOTE), LEAVE(BY_ID, TOKEN_ANY, NOTE), LEAVE(BY_KEY, TOKEN_MINE, NOTE),
+    LEAVE(BY_ID, TOKEN_MINE, NOTE),
 };
 
-enum { COLLECTION, KEY, ME, OWNER, HOST, PURPOSE, PID, TTL, GRACE, TOKEN, NAMES };
+enum { COLLECTION, KEY, ME, OWNER, HOST, PURPOSE, LEFT, PID, TTL, GRACE, TOKEN, NAMES };
 
 lh_fill *lh_short_new(const char *text)
 {
-    static const char *const names[NAMES] = {"<collection>", "<key>", "<me>",  "<owner>", "<host>",
-                                             "<purpose>",    "<pid>", "<ttl>", "<grace>", "<token>"};
+    static const char *const names[NAMES] = {"<collection>", "<key>", "<me>",  "<owner>", "<host>", "<purpose>",
+                                             "<note>",       "<pid>", "<ttl>", "<grace>", "<token>"};
     return lh_fill_new(text, names, NAMES);
 }
 
@@ -94,7 +98,8 @@ bool lh_pipeline_has_short(lh_do what, const lh_vars *vars)
 /* In the order of the texts. */
 static size_t form_of(lh_do what, const lh_vars *vars)
 {
-    size_t base = what == LH_DO_ACQUIRE_EXCLUSIVE ? 0 : what == LH_DO_RENEW ? 4 : 8;
+    bool note = vars->note && *vars->note;
+    size_t base = what == LH_DO_ACQUIRE_EXCLUSIVE ? 0 : what == LH_DO_RENEW ? 4 : note ? 12 : 8;
     bool second = what == LH_DO_ACQUIRE_EXCLUSIVE ? vars->set : vars->token != 0;
     return base + (second ? 2 : 0) + (vars->own ? 1 : 0);
 }
@@ -108,6 +113,7 @@ void lh_short_command(lh_do what, lh_fill *const *forms, const char *collection,
         [OWNER] = {.text = vars->owner},
         [HOST] = {.text = vars->host},
         [PURPOSE] = {.text = vars->purpose},
+        [LEFT] = {.text = vars->note},
         [PID] = {.is_number = true, .number = vars->pid},
         [TTL] = {.is_number = true, .number = vars->ttl_ms},
         [GRACE] = {.is_number = true, .number = vars->grace_ms},

@@ -92,8 +92,9 @@
 #define OLD_OWNER                                                                                                      \
     "{'$let':{'vars':{'who':{'$ifNull':['$owner','$user_id']}},'in':{'$cond':[" IS_ONE_OF("$$who", "'string','objectId'")  \
     ",{'$toString':'$$who'},null]}}}"
-#define RELEASED(id, how, by, reason)                                                                                  \
-    "{'id':" id ",'owner':" OLD_OWNER ",'how':'" how "','by':" by ",'reason':" reason ",'at':'$$NOW'}"
+#define RELEASED_MORE(id, how, by, reason, more)                                                                       \
+    "{'id':" id ",'owner':" OLD_OWNER ",'how':'" how "','by':" by ",'reason':" reason ",'at':'$$NOW'" more "}"
+#define RELEASED(id, how, by, reason) RELEASED_MORE(id, how, by, reason, "")
 
 /* The document after the dead are forgotten. */
 #define EXPIRED                                                                                                        \

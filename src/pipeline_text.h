@@ -6,7 +6,7 @@
 #include "pipeline.h"
 #include "pipeline_fill.h"
 
-enum { LH_SHORT_COUNT = 12 };
+enum { LH_SHORT_COUNT = 16 };
 extern const char *const lh_texts_whole[LH_DO_COUNT];    /* arrays of stages */
 extern const char *const lh_texts_short[LH_SHORT_COUNT]; /* whole commands, with holes */
 extern const char lh_text_fields[], lh_text_queue_fields[], lh_text_poll_fields[], lh_text_removable[], lh_text_judge[],

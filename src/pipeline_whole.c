@@ -74,16 +74,25 @@
 /* Dead or alive: who leaves leaves no trace. */
 #define IN_QUEUE                                                                                                       \
     "{'$cond':[" IS_TYPE("$waiters", "object") "," LET("'q':{'$objectToArray':'$waiters'}", "{'$in':['$$me','$$q.k']}") ",false]}"
+/* The note stands in `released`, so that every other end of a holder takes it away: who gets one knows that nobody held the key alone
+ * since it was left. Readers change nothing: what was left before them stays, unless they leave another. */
+#define MY_TOKEN                                                                                                       \
+    "{'$cond':[" MINE_EXCLUSIVE ",{'$ifNull':['$token'," ZERO "]},"                                                     \
+    LET("'m':{'$first':{'$filter':{'input':" SHARED_ARRAY ",'as':'e','cond':{'$eq':['$$e.k','$$me']}}}}", "'$$m.v.token'") "]}"
+#define NOTE_LEFT                                                                                                      \
+    "{'$cond':[{'$ne':['$$note','']},{'text':'$$note','token':" MY_TOKEN ",'at':'$$NOW'},"                             \
+    "{'$cond':['$$readers','$released.note','$$REMOVE']}]}"
+#define RELEASED_BY_ME RELEASED_MORE("'$$me'", "release", "null", "null", ",'note':'$$left'")
 #define LEAVE                                                                                                          \
     SWITCH(UNREADABLE,                                                                                                 \
     LET("'mine':{'$or':[" MINE_EXCLUSIVE "," MINE_SHARED "]},'alone':" MINE_EXCLUSIVE ",'queued':" IN_QUEUE, \
     "{'$cond':[{'$not':[{'$or':['$$mine','$$queued']}]},'$$ROOT',"                                                     \
-    LET("'x':{'$and':['$$x',{'$not':['$$alone']}]},'sh':" WITHOUT_ME("'$$sh'") ",'wq':" WITHOUT_ME("'$$wq'"),          \
+    LET("'left':" NOTE_LEFT ",'x':{'$and':['$$x',{'$not':['$$alone']}]},'sh':" WITHOUT_ME("'$$sh'") ",'wq':" WITHOUT_ME("'$$wq'"),  \
     LET("'base':{'$switch':{'branches':["                                                                              \
         CASE("{'$not':['$$mine']}", BASE_EXPIRED) ","                                                                  \
         CASE("{'$eq':['$$sh',[]]}", "{'$mergeObjects':['$$ROOT',{'id':'$$me','expires_at':{'$min':['$$end','$$NOW']},"  \
-                                    "'released':" RELEASED("'$$me'", "release", "null", "null") "}]}")                \
-        "],'default':{'$mergeObjects':['$$ROOT'," SHOWN "{'released':" RELEASED("'$$me'", "release", "null", "null") "," \
+                                    "'released':" RELEASED_BY_ME "}]}")                                                 \
+        "],'default':{'$mergeObjects':['$$ROOT'," SHOWN "{'released':" RELEASED_BY_ME ","                               \
         "'expires_at':{'$max':{'$map':{'input':'$$sh','as':'s','in':'$$s.v.expires_at'}}}}]}}}",                        \
     PROMOTE)) "]}"))
 

@@ -67,6 +67,27 @@ static int check_range(const char *name, int64_t value, int64_t min, int64_t max
                    (long long)max);
 }
 
+static int find_rollout(lh_store_options *o, lh_error *error)
+{
+    static const char *const words[] = {[LH_ENFORCE] = "enforce", [LH_OBSERVE] = "observe", [LH_OFF] = "off"};
+    if (o->rollout == LH_BY_ENVIRONMENT) {
+        const char *word = getenv("LEASEHOLD_MODE");
+        o->rollout = LH_ENFORCE;
+        if (!word || !*word)
+            return LH_OK;
+        while (o->rollout <= LH_OFF && strcmp(words[o->rollout], word) != 0)
+            o->rollout++;
+        if (o->rollout > LH_OFF)
+            return lh_fail(error, LH_INVALID, "LEASEHOLD_MODE must be enforce, observe or off");
+    }
+    int outcome = check_range("rollout", o->rollout, LH_ENFORCE, LH_OFF, error);
+    if (outcome == LH_OK && o->rollout == LH_OFF && !(o->uri && *o->uri))
+        o->uri = "mongodb://off.invalid/"; /* nobody is asked */
+    if (outcome == LH_OK && o->rollout == LH_OBSERVE && o->timeout_ms > LH_OBSERVE_MS)
+        o->timeout_ms = LH_OBSERVE_MS;
+    return outcome;
+}
+
 static int check_options(const lh_store_options *o, lh_error *error)
 {
     if (!o->uri || !*o->uri)
@@ -120,7 +141,9 @@ int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error
     if (!options || options->size == 0)
         return lh_fail(error, LH_INVALID, "no options were given: initialise them with LH_STORE_OPTIONS_INIT");
     memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
-    int outcome = check_options(&o, error);
+    int outcome = find_rollout(&o, error);
+    if (outcome == LH_OK)
+        outcome = check_options(&o, error);
     if (outcome != LH_OK)
         return outcome;
     pthread_once(&driver_once, start_driver);
@@ -143,6 +166,7 @@ int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error
         mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, (int32_t)socket_timeout_ms);
     store->max_waiters = o.max_waiters;
     store->max_shared = o.max_shared;
+    store->rollout = o.rollout;
     store->on_lost = o.on_lost;
     store->on_lost_arg = o.on_lost_arg;
     atomic_init(&store->refs, 1);

@@ -91,7 +91,7 @@ static void settle_once(lh_waiting *w, lh_request *r, int outcome)
     w->outcome = lh_keeper_take(r->lease, first, &w->error);
     if (w->outcome == LH_OK)
         return;
-    (void)lh_lease_release(w->lease, NULL); /* closed meanwhile, or there is no thread to keep it */
+    (void)lh_real_release(w->lease, NULL, NULL); /* closed meanwhile, or there is no thread to keep it */
     lh_lease_free(w->lease);
     w->lease = NULL;
 }
@@ -133,8 +133,19 @@ static int send_first(lh_waiting *w, lh_request *r, lh_error *error)
     return queue_up(w, error);
 }
 
-int lh_acquire_start(lh_store *store, const char *key, const lh_acquire_options *options, lh_waiting **ret_waiting,
-                     lh_error *error)
+lh_waiting *lh_wait_settled(const lh_request *r, lh_lease *lease)
+{
+    lh_waiting *w = make_waiting(r);
+    if (!w)
+        return NULL;
+    w->state = LH_SETTLED;
+    w->outcome = LH_OK;
+    w->lease = lease;
+    return w;
+}
+
+int lh_real_acquire_start(lh_store *store, const char *key, const lh_acquire_options *options, lh_waiting **ret_waiting,
+                          lh_error *error)
 {
     lh_request r = {.store = store, .key = key, .error = error};
     int outcome = lh_request_check(&r, options);
@@ -251,7 +262,7 @@ int lh_waiting_finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy,
         *ret_lease = w->lease;
         w->lease = NULL;
     } else if (w->lease && lh_wait_enter(w->store, NULL) == LH_OK) { /* granted, but no thread to keep it */
-        (void)lh_lease_release(w->lease, NULL);
+        (void)lh_real_release(w->lease, NULL, NULL);
         lh_wait_exit(w->store);
     }
     if (outcome == LH_BUSY && ret_busy) {
@@ -275,7 +286,7 @@ static int cancel_granted(lh_waiting *w, lh_error *error)
         return LH_OK;
     int outcome = lh_lease_release(w->lease, error);
     if (outcome == LH_UNREACHABLE)
-        lh_held_doubt(w->store, w->key, w->id, w->o.ttl_ms);
+        lh_held_doubt(w->store, w->key, w->id, w->o.ttl_ms, true);
     return outcome == LH_LOST ? LH_OK : outcome;
 }
 
@@ -314,7 +325,7 @@ int lh_wait_acquire(lh_store *store, const char *key, const lh_acquire_options *
                     lh_record **ret_busy, lh_error *error)
 {
     lh_waiting *w = NULL;
-    int outcome = lh_acquire_start(store, key, options, &w, error);
+    int outcome = lh_real_acquire_start(store, key, options, &w, error);
     return outcome == LH_OK ? lh_waiting_finish(w, ret_lease, ret_busy, error) : outcome;
 }
 

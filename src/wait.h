@@ -38,6 +38,7 @@ struct lh_waiting {
     int64_t place, waiting; /* as last heard */
     bool busy, burnt,
         attended; /* burnt: the id is used up: leave, and ask with another; attended: a thread waits in finish */
+    bool stored;  /* it may stand in the queue, or hold, under this id */
     bool seen;    /* as the batch of beats under way found out */
     bool news;    /* for the feedback */
     int fd;       /* -1: nobody asked for one */
@@ -99,6 +100,11 @@ void lh_wait_ask(lh_waiting *w, struct _mongoc_client_t *client);
 void lh_wait_set_timer(lh_waiting *w, int64_t in_ms);
 /* Leaves the queue, or releases; settles it with `outcome`, or with what went wrong. With the lock; lets go of it meanwhile. */
 void lh_wait_leave(lh_waiting *w, int outcome, struct _mongoc_client_t *client);
+
+/* lh_acquire_start(), whatever the store's mode; and one that is settled already, with `lease`, which it takes. */
+int lh_real_acquire_start(lh_store *store, const char *key, const lh_acquire_options *options, lh_waiting **ret_waiting,
+                          lh_error *error);
+lh_waiting *lh_wait_settled(const lh_request *r, lh_lease *lease);
 
 /* wait.c: start and finish, one after the other. */
 int lh_wait_acquire(lh_store *store, const char *key, const lh_acquire_options *options, lh_lease **ret_lease,

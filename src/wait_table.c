@@ -222,11 +222,17 @@ static int take_grant(lh_waiting *w, const lh_grant *grant, int64_t deadline)
     lease->by_hand = w->o.by_hand;
     atomic_store(&lease->crowded, w->waiting > 1);
     lh_held_add(lease);
-    w->lease = lease;
     /* The keeper claims it, by a renewal. Not at once: what is released by then needs no claim, and where a key goes from hand to hand
      * that is a third of all that is written. */
     int64_t now = lh_clock_ms(), pause = (deadline - now) / 20;
-    return lh_keeper_take(lease, now + (pause < CLAIM_AFTER_MS ? pause : CLAIM_AFTER_MS), &w->error);
+    int outcome = lh_keeper_take(lease, now + (pause < CLAIM_AFTER_MS ? pause : CLAIM_AFTER_MS), &w->error);
+    if (outcome == LH_OK) {
+        w->lease = lease;
+        return outcome;
+    }
+    (void)lh_lease_end(lease); /* there is no thread to keep it */
+    lh_lease_free(lease);
+    return outcome;
 }
 
 void lh_wait_granted(lh_store *store, const lh_grant *grant)

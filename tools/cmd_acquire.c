@@ -68,6 +68,7 @@ static const struct opt_spec options_table[] = {
 const struct command cmd_acquire = {
     .name = "acquire",
     .run = run,
+    .holds = true,
     .words = "KEY",
     .options = options_table,
     .also = opts_lease,

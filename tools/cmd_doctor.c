@@ -180,6 +180,7 @@ static const struct opt_spec options_table[] = {
 const struct command cmd_doctor = {
     .name = "doctor",
     .run = run,
+    .holds = true,
     .options = options_table,
     .summary = "look whether all is as leases need it, and print the roles that users need",
     .detail =

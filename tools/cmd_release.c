@@ -6,19 +6,21 @@
 #include "connect.h"
 #include "json.h"
 
-static void print_outcome(const struct out *out, const char *key, const char *id, bool released, const lh_error *error)
+static void print_outcome(const struct out *out, const char *key, const char *id, bool released, bool enforced,
+                          const lh_error *error)
 {
     if (out->json) {
         bson_t json;
         json_init(&json, released ? "released" : "not_holder");
         json_text(&json, "key", key);
         json_text(&json, "lease", id);
+        bson_append_bool(&json, "enforced", -1, enforced);
         if (!released)
             json_text(&json, "message", error->message);
         json_print(&json);
     } else if (!out->quiet) {
         out_word(out, released ? OUT_GOOD : OUT_BAD, released ? "released" : "not the holder");
-        printf("  %s%s", key, released ? "" : ": ");
+        printf("  %s%s", key, !released ? ": " : enforced ? "" : "  (LEASEHOLD_MODE: not enforced)");
         out_text(released ? "" : error->message);
         putchar('\n');
     }
@@ -29,6 +31,8 @@ static int run(const struct cli *cli)
     lh_store *store = NULL;
     lh_lease *lease = NULL;
     lh_error error;
+    lh_release_options options = LH_RELEASE_OPTIONS_INIT;
+    options.note = cli_text(cli, OPT_NOTE);
     const char *id = cli_text(cli, OPT_LEASE);
     int code, exit;
     if (!id)
@@ -38,9 +42,9 @@ static int run(const struct cli *cli)
     if (code == LH_OK)
         code = lh_lease_attach(store, cli_key(cli), id, &lease, &error);
     if (code == LH_OK)
-        code = lh_lease_release(lease, &error);
+        code = lh_lease_release_with(lease, &options, &error);
     if (code == LH_OK || code == LH_LOST) {
-        print_outcome(&cli->out, cli_key(cli), id, code == LH_OK, &error);
+        print_outcome(&cli->out, cli_key(cli), id, code == LH_OK, lh_lease_enforced(lease), &error);
         exit = out_exit_code(code);
     } else {
         exit = out_error(&cli->out, &error);
@@ -52,17 +56,23 @@ static int run(const struct cli *cli)
 
 static const struct opt_spec options_table[] = {
     {OPT_LEASE, OPT_SECRET, "lease", 0, "ID", "LEASEHOLD_LEASE", 0, 0, "the lease, as acquire printed it"},
+    {OPT_NOTE, OPT_TEXT, "note", 0, "TEXT", NULL, 0, 0,
+     "for whoever holds the key next: a version, an etag, what was changed; up to 1,024 bytes"},
     {0},
 };
 
 const struct command cmd_release = {
     .name = "release",
     .run = run,
+    .holds = true,
     .words = "KEY",
     .options = options_table,
     .summary = "give a lease back",
-    .detail = "Who waits for the key gets it at once. Releasing again what was released is no error. Releasing what\n"
-              "somebody else holds by now changes nothing and has the exit code 76.",
+    .detail =
+        "Who waits for the key gets it at once, and the note with it; status and watch show it. It is gone once\n"
+        "somebody held the key and left none: who finds a note knows that nothing was done since.\n"
+        "Releasing again what was released is no error. Releasing what somebody else holds by now changes nothing\n"
+        "and has the exit code 76.",
     .example = "  $ leasehold release project:42 --lease 6a1f0c3e5b7d48219fd6e0a4c2b81357\n"
                "  released  project:42\n",
 };

@@ -9,7 +9,7 @@
 #include "record.h"
 #include "text.h"
 
-static void print_renewed(const struct out *out, const lh_lease *lease)
+static void print_renewed(const struct out *out, lh_lease *lease)
 {
     int64_t remaining_ms = lh_lease_remaining_ms(lease);
     if (out->json) {
@@ -85,6 +85,7 @@ static const struct opt_spec options_table[] = {
 const struct command cmd_renew = {
     .name = "renew",
     .run = run,
+    .holds = true,
     .words = "KEY",
     .options = options_table,
     .summary = "extend a lease",

@@ -15,7 +15,7 @@
 #include "run.h"
 #include "wait.h"
 
-enum { TIES = 4, TIE_SIZE = 2048, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
+enum { TIES = 5, TIE_SIZE = 2048, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
 /* What the command is told of its lease. */
 struct ties {
@@ -23,13 +23,17 @@ struct ties {
     char **environment;
 };
 
-static bool ties_init(struct ties *ties, const lh_lease *lease)
+static bool ties_init(struct ties *ties, lh_lease *lease)
 {
     static const char *const names[TIES] = {
-        "LEASEHOLD_KEY=", "LEASEHOLD_LEASE=", "LEASEHOLD_TOKEN=", "LEASEHOLD_OWNER="};
+        "LEASEHOLD_KEY=", "LEASEHOLD_LEASE=", "LEASEHOLD_TOKEN=", "LEASEHOLD_OWNER=", "LEASEHOLD_NOTE="};
+    const lh_note *note = NULL;
+    if (lh_lease_note(lease, &note, NULL) != LH_OK) /* as if there were none: then all may be different */
+        note = NULL;
     char token[24];
     (void)snprintf(token, sizeof token, "%" PRId64, lh_lease_token(lease));
-    const char *const values[TIES] = {lh_lease_key(lease), lh_lease_id(lease), token, lh_lease_owner(lease)};
+    const char *const values[TIES] = {lh_lease_key(lease), lh_lease_id(lease), token, lh_lease_owner(lease),
+                                      note ? note->text : NULL};
     size_t n = 0, kept = 0;
     while (environ[n])
         n++;
@@ -44,6 +48,8 @@ static bool ties_init(struct ties *ties, const lh_lease *lease)
             ties->environment[kept++] = environ[i];
     }
     for (size_t t = 0; t < TIES; t++) {
+        if (!values[t])
+            continue;
         (void)snprintf(ties->text[t], TIE_SIZE, "%s%s", names[t], values[t]);
         ties->environment[kept++] = ties->text[t];
     }
@@ -52,11 +58,13 @@ static bool ties_init(struct ties *ties, const lh_lease *lease)
 
 /* Gives the lease back after the command has ended. Returns the exit code: the command's, unless somebody else had the
  * lease by then — then the command did not run alone, and nobody may think it did. */
-static int give_back(const struct out *out, lh_lease *lease, int status)
+static int give_back(const struct out *out, lh_lease *lease, const char *note, int status)
 {
     lh_error error;
+    lh_release_options options = LH_RELEASE_OPTIONS_INIT;
+    options.note = status == 0 ? note : NULL;
     bool was_valid = lh_lease_valid(lease);
-    int code = lh_lease_release(lease, &error);
+    int code = lh_lease_release_with(lease, &options, &error);
     if (code == LH_LOST || !was_valid) {
         if (code != LH_LOST)
             out_fail(&error, LH_LOST, "the lease had ended before the command did");
@@ -131,6 +139,7 @@ static int run_holding(const struct cli *cli, struct guard *guard, const struct 
         return out_error(&cli->out, &error);
     }
     bool held = true;
+    record_note_rollout(&cli->out, lease);
     int why = child_start(&run.child, cli->args.rest, ties.environment, mask);
     if (why == 0) {
         guard_watch(guard, run.child.pid);
@@ -142,7 +151,7 @@ static int run_holding(const struct cli *cli, struct guard *guard, const struct 
 
     int exit = why ? cannot_start(&cli->out, cli->args.rest[0], why) : run.child.status;
     if (held)
-        return give_back(&cli->out, lease, exit);
+        return give_back(&cli->out, lease, cli_text(cli, OPT_NOTE), exit);
     return tell_lost(cli, run.lost, wait->store, lease);
 }
 
@@ -190,6 +199,11 @@ static int run(const struct cli *cli)
     if (timeout_ms > wait.options.ttl_ms / 3)
         timeout_ms = wait.options.ttl_ms / 3;
 
+    const char *note = cli_text(cli, OPT_NOTE);
+    if (note && *note && lh_key_check(note, strlen(note), NULL) != LH_OK) { /* a note is as much as a key */
+        out_fail(&wait.error, LH_INVALID, "--note must be up to 1,024 bytes of UTF-8 without control characters");
+        return out_error(&cli->out, &wait.error);
+    }
     block_signals(&ending, &signals, &mask);
     struct guard guard = {.pid = -1, .fd = -1};
     int exit, code = LH_OK;
@@ -215,6 +229,8 @@ static const struct opt_spec options_table[] = {
      "wait for it that long; 0 asks once (default: forever)"},
     {OPT_GRACE, OPT_DURATION, "grace", 0, "DURATION", NULL, 0, LH_TTL_MAX_MS,
      "between TERM and KILL when the lease is lost (default: 5s, at most a third of the ttl)"},
+    {OPT_NOTE, OPT_TEXT, "note", 0, "TEXT", NULL, 0, 0,
+     "left for whoever holds the key next, if CMD ends with 0; up to 1,024 bytes"},
     {OPT_BUSY_EXIT, OPT_NUMBER, "busy-exit", 'E', "N", NULL, 0, 255, "the exit code for busy (default: 75)"},
     {0},
 };
@@ -222,6 +238,7 @@ static const struct opt_spec options_table[] = {
 const struct command cmd_run = {
     .name = "run",
     .run = run,
+    .holds = true,
     .words = "KEY",
     .takes_command = true,
     .options = options_table,
@@ -233,7 +250,8 @@ const struct command cmd_run = {
               "all of its process group\n"
               "get TERM, and KILL before the lease can end; the exit code is 76 then. CMD does not survive leasehold.\n"
               "What CMD leaves running in the background when it ends is not covered by the lease.\n"
-              "CMD finds LEASEHOLD_KEY, LEASEHOLD_LEASE, LEASEHOLD_TOKEN and LEASEHOLD_OWNER in its environment.",
+              "CMD finds LEASEHOLD_KEY, LEASEHOLD_LEASE, LEASEHOLD_TOKEN and LEASEHOLD_OWNER in its environment, and\n"
+              "LEASEHOLD_NOTE where the holder before left a note.",
     .example = "  $ leasehold run project:42 --wait 10s --purpose rebuild -- make all\n"
                "  $ leasehold run nightly --wait 0 -E 0 -- ./report.sh     # somebody does it already: fine\n",
 };

@@ -69,6 +69,7 @@ static const struct opt_spec options_table[] = {
 const struct command cmd_transfer = {
     .name = "transfer",
     .run = run,
+    .holds = true,
     .words = "KEY",
     .options = options_table,
     .summary = "hand a lease on to another owner",

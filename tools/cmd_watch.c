@@ -87,6 +87,7 @@ static void print_line(struct viewer *viewer, const lh_event *e)
     print_end(e);
     print_part(", by ", e->by);
     print_part(e->by[0] ? ": " : "  ", e->reason);
+    print_part(", note: ", e->note);
     putchar('\n');
 }
 

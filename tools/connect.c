@@ -77,16 +77,18 @@ int connect_find_uri(const struct cli *cli, char buffer[CONNECT_URI_SIZE], const
         "URI");
 }
 
-/* Neither enforce nor ignore in silence what this version does not know. */
-static int check_mode(lh_error *error)
+/* What LEASEHOLD_MODE says, of every command: neither enforce nor ignore in silence what this version does not know. Those that
+ * operators ask for by name are done in every mode. */
+static int find_rollout(const struct cli *cli, int *ret_rollout, lh_error *error)
 {
     const char *mode = getenv("LEASEHOLD_MODE");
-    if (!mode || !*mode || strcmp(mode, "enforce") == 0)
-        return LH_OK;
-    if (strcmp(mode, "observe") == 0 || strcmp(mode, "off") == 0)
-        return out_fail(error, LH_CONFIG,
-                        "LEASEHOLD_MODE=%s is not supported yet by this version: unset it, or set it to enforce", mode);
-    return out_fail(error, LH_CONFIG, "LEASEHOLD_MODE must be enforce (observe and off come with a later version)");
+    int rollout = LH_ENFORCE;
+    while (mode && *mode && rollout <= LH_OFF && strcmp(mode, lh_rollout_word(rollout)) != 0)
+        rollout++;
+    if (rollout > LH_OFF)
+        return out_fail(error, LH_CONFIG, "LEASEHOLD_MODE must be enforce, observe or off");
+    *ret_rollout = cli->command->holds ? rollout : LH_ENFORCE;
+    return LH_OK;
 }
 
 int64_t connect_timeout_ms(const struct cli *cli)
@@ -104,10 +106,10 @@ int connect_options(const struct cli *cli, int64_t timeout_ms, const char *owner
                     lh_store_options *ret_options, lh_error *error)
 {
     lh_store_options options = LH_STORE_OPTIONS_INIT;
-    int code = check_mode(error);
+    int code = find_rollout(cli, &options.rollout, error);
     if (code == LH_OK)
         code = connect_find_uri(cli, buffer, &options.uri, error);
-    if (code != LH_OK)
+    if (code != LH_OK && options.rollout != LH_OFF) /* which needs none */
         return code;
     options.db = cli_text(cli, OPT_DB);
     options.collection = cli_text(cli, OPT_COLLECTION);

@@ -55,6 +55,21 @@ static void append_waiters(bson_t *json, const lh_record *record)
     bson_append_array_end(json, &array);
 }
 
+/* null where there is no text. */
+static void append_note(bson_t *json, const char *text, int64_t token, int64_t at_ms)
+{
+    bson_t note;
+    if (!text || !*text) {
+        json_text(json, "note", NULL);
+        return;
+    }
+    bson_append_document_begin(json, "note", -1, &note);
+    json_text(&note, "text", text);
+    json_number_or_null(&note, "token", token, 0);
+    json_time(&note, "at", at_ms, 0);
+    bson_append_document_end(json, &note);
+}
+
 static void append_released(bson_t *json, const lh_record *record)
 {
     if (!*record->released_how) {
@@ -80,6 +95,7 @@ void object_status(bson_t *json, const lh_record *record)
     object_append_holders(json, record);
     append_waiters(json, record);
     append_released(json, record);
+    append_note(json, record->note, record->note_token, record->note_at_ms);
     if (record->state == LH_MALFORMED)
         json_text(json, "problem", record->problem);
 }
@@ -104,7 +120,18 @@ void object_append_busy(bson_t *json, const char *key, const lh_record *record)
     json_number(json, "retry_after_ms", record ? record->retry_after_ms : 0);
 }
 
-void object_lease(bson_t *json, const char *outcome, const lh_lease *lease, const char *owner)
+/* Whether it binds; and if it would have been refused, by which outcome and why. */
+static void append_rollout(bson_t *json, const lh_lease *lease)
+{
+    const lh_error *refusal = lh_lease_refusal(lease);
+    bson_append_bool(json, "enforced", -1, lh_lease_enforced(lease));
+    if (!refusal)
+        return;
+    json_text(json, "refusal", lh_outcome_word(refusal->code));
+    json_text(json, "message", refusal->message);
+}
+
+void object_lease(bson_t *json, const char *outcome, lh_lease *lease, const char *owner)
 {
     json_init(json, outcome);
     json_text(json, "key", lh_lease_key(lease));
@@ -117,6 +144,12 @@ void object_lease(bson_t *json, const char *outcome, const lh_lease *lease, cons
     json_number(json, "ttl_ms", lh_lease_ttl_ms(lease));
     json_time(json, "expires_at", lh_lease_expires_at_ms(lease), 0);
     json_number(json, "remaining_ms", lh_lease_remaining_ms(lease));
+    append_rollout(json, lease);
+    const lh_note *note = NULL;
+    if (owner && lh_lease_note(lease, &note, NULL) != LH_OK)
+        note = NULL;
+    if (owner)
+        append_note(json, note ? note->text : NULL, note ? note->token : 0, note ? note->at_ms : 0);
 }
 
 void object_event(bson_t *json, const lh_event *e)
@@ -136,5 +169,6 @@ void object_event(bson_t *json, const lh_event *e)
     json_time(json, "expires_at", held ? e->expires_at_ms : LH_NEVER, LH_NEVER);
     json_text(json, "by", e->by);
     json_text(json, "reason", e->reason);
+    append_note(json, e->note, e->token, e->at_ms);
     json_text(json, "id", e->id);
 }

@@ -8,8 +8,9 @@
 
 /* Begins the status object. */
 void object_status(bson_t *json, const lh_record *record);
-/* Begins {"v":1,"outcome":outcome, …} of a lease that its holder is told of. `owner` NULL: without owner and mode. */
-void object_lease(bson_t *json, const char *outcome, const lh_lease *lease, const char *owner);
+/* Begins {"v":1,"outcome":outcome, …} of a lease that its holder is told of. `owner` NULL: without owner, mode and note (which
+ * may have to be read first; it is null where that cannot be done). */
+void object_lease(bson_t *json, const char *outcome, lh_lease *lease, const char *owner);
 /* Begins an event's object. */
 void object_event(bson_t *json, const lh_event *event);
 

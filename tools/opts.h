@@ -47,6 +47,7 @@ enum opt_id {
     OPT_ROLES,
     OPT_TO,
     OPT_AFTER,
+    OPT_NOTE,
     OPT_SEED,
     OPT_SECONDS,
     OPT_PROCESSES,
@@ -62,6 +63,8 @@ enum opt_id {
     OPT_MAX_WAIT,
     OPT_MAX_WAITS,
     OPT_MAX_WAITS_PER_CLIENT,
+    OPT_CLEANUP_EVERY,
+    OPT_RELEASE_AT_EXIT,
     OPT_IDS,
 };
 
@@ -73,6 +76,9 @@ enum opt_kind {
     OPT_PATIENCE, /* the same, and `forever` (INT64_MAX) */
     OPT_NUMBER,   /* min to max */
 };
+
+/* The longest --older-than: a hundred years. */
+#define OLDER_THAN_MAX (INT64_C(1000) * 3600 * 24 * 366 * 100)
 
 struct opt_spec {
     enum opt_id id;

@@ -22,6 +22,13 @@ const char *record_state(const lh_record *record)
     return state_words[record->state];
 }
 
+static void print_labelled(const char *label, const char *text)
+{
+    out_label(label);
+    out_text(text);
+    putchar('\n');
+}
+
 static void print_who(const lh_holder *holder)
 {
     out_text(*holder->owner ? holder->owner : "(no name)");
@@ -48,11 +55,8 @@ static void print_holder(const lh_record *record, const lh_holder *holder)
     char duration[TEXT_DURATION_SIZE];
     out_label("holder");
     print_who(holder);
-    if (*holder->purpose) {
-        out_label("purpose");
-        out_text(holder->purpose);
-        putchar('\n');
-    }
+    if (*holder->purpose)
+        print_labelled("purpose", holder->purpose);
     if (holder->acquired_at_ms) {
         out_label("since");
         print_instant(holder->acquired_at_ms, record->now_ms);
@@ -113,6 +117,8 @@ static void print_released(const lh_record *record)
         out_label("");
         print_instant(record->released_at_ms, record->now_ms);
     }
+    if (*record->note)
+        print_labelled("note", record->note);
 }
 
 void record_print(const struct out *out, const lh_record *record)
@@ -222,7 +228,26 @@ char *record_sentence(const char *key, const lh_record *record)
     return n < 0 ? NULL : text;
 }
 
-void record_print_granted(const struct out *out, const lh_lease *lease, const char *owner)
+/* What the holder before left. */
+static void print_note(const struct out *out, lh_lease *lease)
+{
+    const lh_note *note = NULL;
+    lh_error error;
+    if (lh_lease_note(lease, &note, &error) != LH_OK)
+        out_note(out, "whether the holder before left a note cannot be told: %s", error.message);
+    else if (note)
+        print_labelled("note", note->text);
+}
+
+void record_note_rollout(const struct out *out, const lh_lease *lease)
+{
+    const lh_error *refusal = lh_lease_refusal(lease);
+    if (!lh_lease_enforced(lease))
+        out_note(out, "LEASEHOLD_MODE: the lease is not enforced%s%s", refusal ? ", and would have been refused: " : "",
+                 refusal ? refusal->message : "");
+}
+
+void record_print_granted(const struct out *out, lh_lease *lease, const char *owner)
 {
     if (out->json) {
         bson_t json;
@@ -237,5 +262,7 @@ void record_print_granted(const struct out *out, const lh_lease *lease, const ch
         printf("  %s\n", lh_lease_key(lease));
         printf("  lease    %s\n  token    %" PRId64 "\n  ends in  %s unless renewed; release it when done\n",
                lh_lease_id(lease), lh_lease_token(lease), duration);
+        print_note(out, lease);
+        record_note_rollout(out, lease);
     }
 }

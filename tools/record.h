@@ -13,7 +13,9 @@ void record_print_json(const lh_record *record);
 void record_print(const struct out *out, const lh_record *record);
 
 /* A lease that its holder is told of, with its id: one object, or a few lines; only the id with --quiet. */
-void record_print_granted(const struct out *out, const lh_lease *lease, const char *owner);
+/* On stderr, of a lease that is not enforced. */
+void record_note_rollout(const struct out *out, const lh_lease *lease);
+void record_print_granted(const struct out *out, lh_lease *lease, const char *owner);
 
 /* An acquire that was told busy: one object, or a few lines; nothing with --quiet. `record` may be NULL. */
 void record_print_busy(const struct out *out, const char *key, const lh_record *record);

@@ -131,6 +131,30 @@ enum {
 
 struct lh_migrate_options;
 
+/* How a store's leases bind: for switching a program over step by step, and off at once. leasehold-upgrade(7) has the steps.
+ *
+ * LH_OBSERVE: everything is done and recorded as ever, but nobody is refused, and nobody waits. What an acquire, a renewal, a release, or a transfer
+ *   would be refused for (busy, lost, an unreachable server, a missing index or privilege) is counted, and the call returns
+ *   LH_OK. No call takes longer than LH_OBSERVE_MS where the server does not answer: `timeout_ms` is cut to that.
+ * LH_OFF: no command is sent for a lease, nor when the store is opened: no server is needed, no index, and no `uri`.
+ *
+ *   What is granted is stored: programs that enforce, and programs without Leasehold, are refused by it as ever.
+ *
+ * In both, a lease is not enforced (lh_lease_enforced()): it stays valid until it is released, `on_lost` is not called, guard and fence let
+ * it pass, and its token, where it was not granted by the server, is 0: a program that compares tokens itself lets those pass too. What is
+ * wrong with the arguments is still LH_INVALID. lh_status(), lh_list(), lh_watch(), lh_migrate(), lh_cleanup(), lh_break() and lh_doctor()
+ * do what they do in every mode: they are asked for by name. */
+enum {
+    LH_ENFORCE = 0, /* who is refused is refused */
+    LH_OBSERVE = 1,
+    LH_OFF = 2,
+    LH_BY_ENVIRONMENT =
+        3, /* as LEASEHOLD_MODE says when the store is opened: enforce (also where it is not set), observe, off; else LH_INVALID */
+};
+#define LH_OBSERVE_MS 1000
+/* "enforce", "observe", "off"; "" for any other. */
+LH_API const char *lh_rollout_word(int rollout);
+
 typedef struct lh_store_options {
     size_t size;
     const char *uri;        /* a MongoDB connection string. A weaker write concern than majority is refused (LH_CONFIG);
@@ -158,11 +182,13 @@ typedef struct lh_store_options {
                                 tlsAllowInvalidCertificates, tlsAllowInvalidHostnames, tlsDisableOCSPEndpointCheck,
                                 tlsDisableCertificateRevocationCheck) is refused: whoever sits between could pose as the
                                 server, and be told the password. true: what the URI says is done, for tests */
+    int rollout;             /* LH_ENFORCE (default), LH_OBSERVE, LH_OFF or LH_BY_ENVIRONMENT */
 } lh_store_options;
 
 #define LH_STORE_OPTIONS_INIT                                                                                          \
     {                                                                                                                  \
-        sizeof(lh_store_options), NULL, NULL, NULL, NULL, NULL, 10000, 500, 1000, 128, 16, 1, NULL, NULL, NULL, false  \
+        sizeof(lh_store_options), NULL, NULL, NULL, NULL, NULL, 10000, 500, 1000, 128, 16, 1, NULL, NULL, NULL, false, \
+            LH_ENFORCE                                                                                                 \
     }
 
 /* Opens a store. With LH_AT_OPEN_NOTHING no server is contacted; otherwise the deployment must answer in `timeout_ms`.
@@ -179,6 +205,26 @@ LH_API int lh_store_open(const lh_store_options *options, lh_store **ret_store, 
  * store, but for those that wait in lh_acquire(), lh_acquire_many() or lh_waiting_finish(). Not from a callback of the store. */
 LH_API void lh_store_close(lh_store *store);
 
+/* What a store that does not enforce let pass since it was opened. All 0 in a store that enforces. */
+typedef struct lh_observed {
+    size_t size;
+    int rollout;        /* LH_ENFORCE, LH_OBSERVE or LH_OFF */
+    uint64_t granted;   /* acquires (keys) that would have been granted, and were recorded */
+    uint64_t contended; /* … that would have been told busy, or would have waited */
+    uint64_t failed;    /* calls that would have failed otherwise: unreachable, denied, no index, … */
+    uint64_t
+        lost; /* leases that ended before they were released, or that were not there when they were to be renewed */
+    uint64_t skipped; /* LH_OFF: acquires (keys) for which nothing was asked */
+} lh_observed;
+
+#define LH_OBSERVED_INIT                                                                                               \
+    {                                                                                                                  \
+        sizeof(lh_observed), 0, 0, 0, 0, 0, 0                                                                          \
+    }
+
+/* LH_OK: *ret_observed, of the size that it says, is filled. LH_INVALID, LH_FORKED. No command is sent. */
+LH_API int lh_store_observed(lh_store *store, lh_observed *ret_observed, lh_error *error);
+
 /* What the MongoDB driver has to say (it logs to stderr by default): `fn` gets each line instead, from any thread; NULL
  * drops them. Lines that would quote a connection string are replaced; without this call the driver prints them. Process-wide, so for programs, not for libraries; call it before the first store is opened. */
 LH_API void lh_driver_log(void (*fn)(void *arg, int level, const char *line), void *arg);
@@ -189,6 +235,16 @@ LH_API void lh_driver_log(void (*fn)(void *arg, int level, const char *line), vo
 
 /* LH_OK, or LH_INVALID with what is wrong and at which byte. `key` need not be NUL-terminated. */
 LH_API int lh_key_check(const char *key, size_t key_len, lh_error *error);
+
+/* What programs agree on: a key names the thing that is worked on, not who works on it nor how.
+ *
+ *   project:{id}              a project with all that is in it: lh_key_join("project", id)
+ *   root:{provider}:{root}    a place outside, as its provider names it: lh_key_join("root", "github", "org/repo")
+ *   {entity}:{id}             whatever else has an id: document:7, job:nightly
+ *
+ * Things that are related: where one contains the other, path keys (the option `path` of lh_acquire()): a lease on org shuts out org/project, and
+ * the other way round. Where they are side by side, lh_acquire_many(): all or nothing, in any order. What is always worked on
+ * together needs one key. A key is stored, and shown to operators: no secrets in it. */
 
 /* Joins `n` parts to a key: "project", "42" gives project:42. A ':' or '%' inside a part is written %3A or %25, so that
  * different parts never give the same key. LH_OK: *ret_key is to be freed with lh_string_free(). LH_INVALID: no part, an
@@ -246,6 +302,10 @@ typedef struct lh_record {
     /* Only from an acquire that was told busy: */
     int why;                /* LH_WHY_… */
     int64_t retry_after_ms; /* when asking again is worth it: a hint */
+    /* What the holder before left for whoever holds next (lh_lease_release_with()); "" and 0 where there is nothing. */
+    const char *note;
+    int64_t note_token; /* of the lease under which it was written */
+    int64_t note_at_ms;
 } lh_record;
 
 /* The i-th holder and waiter, NULL past the last. A record from lh_acquire() carries one holder (of several readers, the
@@ -378,11 +438,18 @@ LH_API int lh_with_lease(lh_store *store, const char *key, const lh_acquire_opti
                          int (*fn)(void *arg, lh_lease *lease), void *arg, lh_error *error);
 
 /* A handle on a lease that somebody else acquired: another process goes on with it. No command is sent and nothing is
- * believed (lh_lease_valid() is false) until the first lh_lease_renew() succeeded. The keeper leaves it alone. Freeing the handle
- * does not release.
+ * believed (lh_lease_valid() is false) until the first lh_lease_renew() succeeded. The keeper leaves it alone, until it is given it
+ * (lh_lease_keep()). Freeing the handle does not release.
  * LH_OK: *ret_lease. LH_INVALID, LH_MEMORY. */
 LH_API int lh_lease_attach(lh_store *store, const char *key, const char *lease_id, lh_lease **ret_lease,
                            lh_error *error);
+
+/* Gives the lease to the store's keeper: from here on it is as one that this store acquired without `by_hand`: renewed at a third of its
+ * ttl, its loss told to `on_lost`, released by lh_store_close(). For one that was attached to, and renewed once; or that was
+ * acquired `by_hand`. No command is sent. A later lh_lease_renew() leaves it with the keeper.
+ * LH_OK, also where the keeper has it already. LH_LOST: it has ended. LH_INVALID: attached, and not yet renewed. LH_CLOSED, LH_FORKED,
+ * LH_MEMORY: the system has no thread or file descriptor left. */
+LH_API int lh_lease_keep(lh_lease *lease, lh_error *error);
 
 /* Extends the lease to the later of its present end and now + ttl_ms (0: the ttl it has). One command. Never shortens,
  * never revives a lease that has ended, never changes the token (invariant 4).
@@ -399,9 +466,48 @@ LH_API int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_recor
  * the background, and the lease ends with its ttl at the latest. LH_UNREACHABLE (surely not released), LH_DATA, LH_DENIED, LH_SERVER, LH_FORKED. */
 LH_API int lh_lease_release(lh_lease *lease, lh_error *error);
 
+typedef struct lh_release_options {
+    size_t size;
+    const char
+        *note; /* for whoever holds the key next: a version, an etag, what was changed. Up to LH_TEXT_MAX bytes of
+                         UTF-8 without control characters; NULL or "": none */
+} lh_release_options;
+
+#define LH_RELEASE_OPTIONS_INIT                                                                                        \
+    {                                                                                                                  \
+        sizeof(lh_release_options), NULL                                                                               \
+    }
+
+/* As lh_lease_release(), in one command too, and leaves a note. Who is granted the key next, from the queue or later, finds it with
+ * lh_lease_note(), and lh_watch() tells it.
+ *
+ * A note is there only where nobody has held the key alone since it was left: a holder that leaves none, dies, is broken, or hands the lease on takes it
+ * away. So whoever knows the state that it names need not look further, and where there is none, everything may be different. Readers
+ * (LH_SHARED) change nothing: the note stays while they come and go, unless one leaves another; but when the last of them is not released it
+ * goes. Programs without Leasehold that write the document in place, without its `released`, leave it as it is until their lock's end.
+ *
+ * LH_INVALID: the note is too long or no such text; nothing was sent, and the lease is held as before. Releasing again what was
+ * released leaves no other note. LH_UNKNOWN: the note may be missing, also where the lease is released in the background. */
+LH_API int lh_lease_release_with(lh_lease *lease, const lh_release_options *options, lh_error *error);
+
+typedef struct lh_note {
+    const char *text;
+    int64_t token; /* of the lease under which it was written: of the last that was released with a note */
+    int64_t at_ms; /* when that was */
+} lh_note;
+
+/* The note that the holder before left. It came with the grant, and no command is sent, where this process' own acquire was granted at
+ * once; after a wait, of many keys, and of an attached lease (once renewed) the first call reads it, in one round trip.
+ *
+ * LH_OK: *ret_note is the note, which lives as long as the handle; NULL: none was left. LH_LOST: the key's document does not show
+ * the lease (any more); the lease itself is left as it is. LH_INVALID, LH_UNREACHABLE, LH_DENIED, LH_SERVER, LH_FORKED, LH_MEMORY. */
+LH_API int lh_lease_note(lh_lease *lease, const lh_note **ret_note, lh_error *error);
+
 /* Hands the lease on to `to_owner`, past the queue: one command that ends it and grants the key under a new lease id, with the
  * lease's full ttl and a higher token. Whoever is given the id holds it after lh_lease_attach() and its first
  * lh_lease_renew(), and nobody does before. From the call on lh_lease_valid() is false.
+ *
+ * No note is left: who is told the id can be told the rest too.
  *
  * LH_OK: ret_lease_id is the new id. LH_LOST: it had ended; nothing was changed. LH_UNKNOWN: sent, the answer was lost:
  * error->lease_id names the new lease, which ends with its ttl if nobody renews it. LH_UNREACHABLE: surely not handed on; release
@@ -432,6 +538,12 @@ LH_API int lh_lease_mode(const lh_lease *lease);
 LH_API int64_t lh_lease_ttl_ms(const lh_lease *lease);
 LH_API int64_t lh_lease_expires_at_ms(
     const lh_lease *lease); /* by the server's clock, as last heard, or reckoned from that; 0: not heard yet */
+
+/* Does it bind? False in a store that observes or is off: then others may be at the same work, and the calls above never say that it ended. */
+LH_API bool lh_lease_enforced(const lh_lease *lease);
+/* Why it would not have been granted, as lh_acquire() would have said (who holds it, what failed): borrowed from the lease. NULL: it was
+ * granted, or nothing was asked (LH_OFF). Such a lease is not stored: renewing, releasing and handing it on do nothing, and are LH_OK. */
+LH_API const lh_error *lh_lease_refusal(const lh_lease *lease);
 
 /* Frees the handle and forgets the lease, which is not released: it ends with its ttl, unless somebody attaches to it by
  * its id. A handle may be freed before or after its store is closed. */
@@ -506,6 +618,7 @@ typedef struct lh_event {
     int64_t expires_at_ms; /* LH_NEVER: no end */
     const char *by;        /* broken: who did */
     const char *reason;    /* broken: why; spoilt: what cannot be read */
+    const char *note;      /* released: what was left for whoever holds next */
 } lh_event;
 
 typedef struct lh_watch_options {
@@ -668,6 +781,7 @@ LH_API const char *lh_severity_word(int severity);
  *   clock_offset                two members' clocks differ by more than the grace (a warning: by more than half of it)
  *   server_defect, driver_defect    a known defect of the version in use
  *   collection, index, duplicates   what is in the way of grants
+ *   not_enforced                the store observes, or is off
  *   malformed, no_end, too_long, leaked, no_token    documents: unreadable; without an end; with one further away than
  *                               LH_TTL_MAX_MS; past it for a day without anybody's taking over; written by older code */
 typedef struct lh_finding {

@@ -124,6 +124,11 @@ class lease
     {
         return handle_ && lh_lease_valid(handle_.get());
     }
+    /* False where the store observes, or is off: others may be at the same work. */
+    bool enforced() const noexcept
+    {
+        return lh_lease_enforced(handle_.get());
+    }
     milliseconds remaining() const noexcept
     {
         return milliseconds(handle_ ? lh_lease_remaining_ms(handle_.get()) : 0);
@@ -147,12 +152,22 @@ class lease
         lh_error e;
         detail::check(lh_lease_renew(handle_.get(), ttl.count(), nullptr, &e), e);
     }
-    /* Nothing is left of it, also when it throws. */
-    void release()
+    /* Nothing is left of it, also when it throws. `note`: for whoever holds the key next. */
+    void release(const std::string &note = {})
     {
         lh_error e;
+        lh_release_options options = LH_RELEASE_OPTIONS_INIT;
+        options.note = note.c_str();
         const auto gone = std::move(handle_);
-        detail::check(lh_lease_release(gone.get(), &e), e);
+        detail::check(lh_lease_release_with(gone.get(), &options, &e), e);
+    }
+    /* What the holder before left; empty: nothing, or somebody held the key since: then everything may be different. */
+    std::optional<std::string> note()
+    {
+        lh_error e;
+        const lh_note *found = nullptr;
+        detail::check(lh_lease_note(handle_.get(), &found, &e), e);
+        return found ? std::optional<std::string>(found->text) : std::nullopt;
     }
     /* Hands it on; the new lease's id, for attach(). Nothing is left of this one when it did not throw. */
     std::string transfer(const std::string &to_owner)

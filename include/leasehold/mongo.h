@@ -103,6 +103,9 @@ LH_API LH_MUST_CHECK int lh_with_guard(lh_lease *lease, mongoc_client_session_t 
  * one key only. Deleting it removes its fence: mark it as deleted instead. Acknowledged by a majority, journalled. */
 #define LH_FENCE "fence"
 
+/* A lease that is not enforced (lh_lease_enforced()) passes: guards do nothing, and fenced calls do what they are to do without looking at the
+ * fence, which they leave as it is. (A whole new document has none.) */
+
 enum {
     LH_FENCED_CREATE = 1, /* where there is no such document, put one that has the fence alone */
 };

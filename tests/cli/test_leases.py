@@ -18,7 +18,8 @@ def instant(text):
 
 def test_acquire_grants(cli, locks):
     granted = cli.acquire("project:42", "--ttl", "60s", "--owner", "alice", "--purpose", "rebuild")
-    assert list(granted) == ["v", "outcome", "key", "lease", "owner", "mode", "token", "ttl_ms", "expires_at", "remaining_ms"]
+    assert list(granted) == ["v", "outcome", "key", "lease", "owner", "mode", "token", "ttl_ms", "expires_at", "remaining_ms",
+                             "enforced", "note"]
     assert (granted["v"], granted["outcome"], granted["key"], granted["owner"]) == (1, "granted", "project:42", "alice")
     assert (granted["mode"], granted["ttl_ms"]) == ("exclusive", 60000)
     assert re.fullmatch("[0-9a-f]{32}", granted["lease"]) and granted["token"] > 0
@@ -158,7 +159,7 @@ def test_renew(cli):
     result = cli("--json", "renew", "k", "--lease", granted["lease"], "--ttl", "5m")
     renewed = result.json
     assert result.exit == 0
-    assert list(renewed) == ["v", "outcome", "key", "lease", "token", "ttl_ms", "expires_at", "remaining_ms"]
+    assert list(renewed) == ["v", "outcome", "key", "lease", "token", "ttl_ms", "expires_at", "remaining_ms", "enforced"]
     assert (renewed["outcome"], renewed["lease"], renewed["token"]) == ("renewed", granted["lease"], granted["token"])
     assert renewed["ttl_ms"] == 300000 and 290000 < renewed["remaining_ms"] <= 300000
     assert instant(renewed["expires_at"]) > instant(granted["expires_at"])

@@ -7,7 +7,7 @@ import unicodedata
 import bson
 import pytest
 
-STATUS = ["v", "key", "state", "token", "holders", "waiters", "released"]
+STATUS = ["v", "key", "state", "token", "holders", "waiters", "released", "note"]
 UTC = datetime.timezone.utc
 
 
@@ -18,7 +18,8 @@ def ahead(seconds):
 def test_status_of_what_was_never_held(cli):
     result = cli("--json", "status", "k")
     assert result.exit == 0
-    assert result.json == {"v": 1, "key": "k", "state": "free", "token": 0, "holders": [], "waiters": [], "released": None}
+    assert result.json == {"v": 1, "key": "k", "state": "free", "token": 0, "holders": [], "waiters": [], "released": None,
+                           "note": None}
     assert list(result.json) == STATUS
 
 

@@ -66,6 +66,6 @@ class Tunnel(Served):
         for end in (source, sink):
             try:
                 selector.unregister(end)
-            except KeyError:
-                pass
+            except (KeyError, ValueError):
+                pass  # closed by the other one's end
             end.close()

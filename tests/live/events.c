@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * lh_watch(): every kind of event, told once, in order, without lease ids; going on behind an event, over killed cursors and gaps. */
+#include "turn.h"
 #include "waiting.h"
 
 enum { MOST = 2048, LINE = 400 };
@@ -22,9 +23,9 @@ static int hear(void *arg, const lh_event *e)
     pthread_mutex_lock(&a->lock);
     assert_in_range(a->n, 0, MOST - 1);
     int n = a->n;
-    (void)snprintf(a->line[n], LINE, "%s%s%s%s%s%s%s%s%s%s%s", lh_event_word(e->kind), *e->key ? " " : "", e->key,
+    (void)snprintf(a->line[n], LINE, "%s%s%s%s%s%s%s%s%s%s%s%s%s", lh_event_word(e->kind), *e->key ? " " : "", e->key,
                    *e->owner ? " " : "", e->owner, *e->how ? " " : "", e->how, *e->by ? " " : "", e->by,
-                   *e->reason ? ": " : "", e->reason);
+                   *e->reason ? ": " : "", e->reason, *e->note ? " note " : "", e->note);
     (void)snprintf(a->all[n], LINE, "%s %s %s", e->id, e->host, e->purpose);
     (void)snprintf(a->id[n], sizeof a->id[n], "%s", e->id);
     int stop = ++a->n == a->stop_at;
@@ -128,6 +129,33 @@ static void insert(place *p, const char *text)
     assert_non_null(document);
     assert_true(mongoc_collection_insert_one(p->locks, document, NULL, NULL, NULL));
     bson_destroy(document);
+}
+
+static void leave_note(place *p, lh_lease *lease, const char *note)
+{
+    lh_release_options o = LH_RELEASE_OPTIONS_INIT;
+    o.note = note;
+    expect(p, LH_OK, lh_lease_release_with(lease, &o, &p->error));
+    lh_lease_free(lease);
+}
+
+static void a_note_is_told_with_the_release_that_left_it(void **state)
+{
+    place *p = *state;
+    audience *a = sit(seat(p));
+    next(a, "opened");
+    for (int i = 0; i < 2; i++) { /* the same again */
+        lh_lease *lease = take(p, p->store, "k", LH_EXCLUSIVE, 30000);
+        next(a, "granted k tester acquire");
+        leave_note(p, lease, "v7");
+        next(a, "released k tester release note v7");
+    }
+    lh_lease *reader = take(p, p->store, "k", LH_SHARED, 30000);
+    next(a, "granted k tester acquire");
+    expect(p, LH_OK, lh_lease_release(reader, &p->error)); /* passes on what was there before */
+    lh_lease_free(reader);
+    next(a, "released k tester release");
+    leave(a, LH_CANCELLED);
 }
 
 static void every_kind_is_told(void **state)
@@ -377,6 +405,29 @@ static void a_killed_cursor_loses_and_doubles_nothing(void **state)
     leave(a, LH_CANCELLED);
 }
 
+/* A standalone is looked at again and again: one look whose cursor is killed is made up for by the next. */
+static void a_look_that_is_refused_is_made_up_for(void **state)
+{
+    place *p = *state;
+    if (p->set)
+        skip();
+    int turn = take_turn(p->uri);
+    assert_true(turn >= 0);
+    audience *a = sit(seat(p));
+    next(a, "opened");
+    bson_t *failing =
+        BCON_NEW("configureFailPoint", "failCommand", "mode", "{", "times", BCON_INT32(2), "}", "data", "{",
+                 "failCommands", "[", "find", "]", "appName", BCON_UTF8(p->app), "errorCode", BCON_INT32(237), "}");
+    assert_true(mongoc_client_command_simple(p->client, "admin", failing, NULL, NULL, NULL));
+    bson_destroy(failing);
+    usleep(700000); /* three looks */
+    lh_lease *lease = take(p, p->store, "k", LH_EXCLUSIVE, 30000);
+    next(a, "granted k tester acquire");
+    give(p, lease);
+    leave(a, LH_CANCELLED);
+    (void)close(turn);
+}
+
 enum { CROWD = 4, ROUNDS = 25 };
 
 typedef struct {
@@ -484,6 +535,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         place_test(every_kind_is_told),
+        place_test(a_note_is_told_with_the_release_that_left_it),
         place_test(readers_are_told_one_by_one),
         place_test(what_other_programs_do_is_told),
         place_test(only_what_was_asked_for_is_told),
@@ -491,6 +543,7 @@ int main(void)
         place_test(goes_on_behind_an_event),
         place_test(what_is_not_remembered_is_a_gap),
         place_test(a_killed_cursor_loses_and_doubles_nothing),
+        place_test(a_look_that_is_refused_is_made_up_for),
         place_test(what_a_crowd_does_adds_up),
         place_test(wrong_options_are_refused),
     };

@@ -14,6 +14,7 @@
 #include "../json.h"
 #include "../objects.h"
 #include "body.h"
+#include "busy.h"
 #include "metrics.h"
 #include "repeat.h"
 
@@ -70,7 +71,7 @@ static struct ask *read_ask(struct request *request)
 
 /* ---- what came of it ---- */
 
-static void answer_granted(struct request *request, const lh_lease *lease, const char *owner)
+static void answer_granted(struct request *request, lh_lease *lease, const char *owner)
 {
     bson_t json;
     object_lease(&json, "granted", lease, owner);
@@ -111,7 +112,7 @@ static struct request *take_requests(struct ask *ask, int code, const lh_lease *
     struct request *requests = ask->requests;
     struct repeat *repeat = ask->repeat;
     ask->requests = NULL;
-    if (repeat && code == LH_OK && requests) {
+    if (repeat && code == LH_OK && lease && requests) {
         repeat->ask = NULL;
         repeat->ttl_ms = ask->ttl_ms;
         strcpy(repeat->lease_id, lh_lease_id(lease));
@@ -129,6 +130,10 @@ static void settle(struct ask *ask, int code, lh_lease *lease, lh_record *busy, 
     if (code == LH_OK && ask->wait_ms > 0)
         code = claim(lease, ask->ttl_ms, error);
     metrics_acquired(server->metrics, code, ask->wait_ms > 0 ? serve_now_ms() - ask->began_ms : -1);
+    if (code == LH_BUSY)
+        busy_note(server->busy, ask->key, ask->owner, busy);
+    if (code == LH_OK && ask->queued)
+        metrics_handoff(server->metrics);
     struct request *requests = take_requests(ask, code, lease);
     if (lease && (code != LH_OK || !requests))
         (void)lh_lease_release(lease, NULL); /* it ends with its ttl else */
@@ -165,6 +170,7 @@ static void do_finish(struct job *job)
 
 void acquire_settled(struct ask *ask)
 {
+    ask->queued = true;
     ask->job.run = do_finish;
     work_push_always(ask->server->work, &ask->job);
 }
@@ -197,6 +203,7 @@ static void run(struct ask *ask)
     options.by_hand = true;
     options.ttl_ms = ask->ttl_ms;
     options.wait_ms = ask->wait_ms;
+    options.claim_ms = CLAIM_MS;
     options.mode = ask->mode;
     options.owner = ask->owner;
     options.purpose = *ask->purpose ? ask->purpose : NULL;

@@ -11,23 +11,27 @@
 #include "request.h"
 #include "routes.h"
 
-/* Nothing of ours is to be kept, framed, guessed at, or run from elsewhere. */
+/* Nothing of ours is to be framed, guessed at, or run from elsewhere; the dashboard makes no markup out of strings. */
 static const struct {
     const char *name, *value;
 } common[] = {
-    {"Cache-Control", "no-store"},
     {"X-Content-Type-Options", "nosniff"},
     {"X-Frame-Options", "DENY"},
     {"Referrer-Policy", "no-referrer"},
     {"Cross-Origin-Resource-Policy", "same-origin"},
+    {"Cross-Origin-Opener-Policy", "same-origin"},
     {"Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-                                "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
+                                "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+                                "require-trusted-types-for 'script'; trusted-types 'none'"},
 };
 
 static void give(struct request *request, unsigned status, const char *type, struct MHD_Response *response)
 {
     if (response && type)
         (void)MHD_add_response_header(response, "Content-Type", type);
+    if (response) /* what has an ETag may be kept, and is asked for again */
+        (void)MHD_add_response_header(response, "Cache-Control",
+                                      MHD_get_response_header(response, "ETag") ? "no-cache" : "no-store");
     for (size_t i = 0; response && i < sizeof common / sizeof common[0]; i++)
         (void)MHD_add_response_header(response, common[i].name, common[i].value);
     request->status = status;
@@ -46,18 +50,29 @@ void answer_text(struct request *request, unsigned status, const char *type, cha
     give(request, status, type, response);
 }
 
-void answer_static(struct request *request, const char *type, const void *bytes, size_t len)
+void answer_static(struct request *request, const char *type, const void *bytes, size_t len, const char *etag)
 {
     /* Persistent memory is only read: the interface has no const. */
     union {
         const void *in;
         void *out;
     } memory = {.in = bytes};
-    give(request, MHD_HTTP_OK, type, MHD_create_response_from_buffer(len, memory.out, MHD_RESPMEM_PERSISTENT));
+    const char *known = request_header(request, "If-None-Match");
+    bool same = known && strstr(known, etag);
+    struct MHD_Response *response = MHD_create_response_from_buffer(same ? 0 : len, memory.out, MHD_RESPMEM_PERSISTENT);
+    if (response)
+        (void)MHD_add_response_header(response, "ETag", etag);
+    give(request, same ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, same ? NULL : type, response);
+}
+
+void answer_pieces(struct request *request, const char *type, struct MHD_Response *response)
+{
+    give(request, MHD_HTTP_OK, type, response);
 }
 
 void answer_stream(struct request *request, struct MHD_Response *response)
 {
+    request->streams = true;
     give(request, MHD_HTTP_OK, "text/event-stream", response);
 }
 

@@ -6,5 +6,8 @@
 #include "request.h"
 
 void assets_openapi(struct request *request);
+/* The dashboard's page, and what it needs: the file that the path names. */
+void assets_page(struct request *request);
+void assets_file(struct request *request);
 
 #endif

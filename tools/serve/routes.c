@@ -10,35 +10,45 @@
 
 #include "acquire.h"
 #include "assets.h"
+#include "busy.h"
 #include "events.h"
 #include "health.h"
 #include "leases.h"
+#include "list.h"
 #include "listen.h"
 #include "metrics.h"
+#include "sessions.h"
 #include "uri.h"
+#include "whoami.h"
 
 static const char *const list_arguments[] = {"prefix", "owner", "limit", "expired", "malformed", "all", NULL};
 static const char *const events_arguments[] = {"prefix", NULL};
+static const char *const busy_arguments[] = {"after", NULL};
 
 const struct route routes[] = {
-    {"GET", "/v1/leases", MAY_CALL, true, false, leases_list, list_arguments},
+    {"GET", "/v1/leases", MAY_CALL, true, false, list_get, list_arguments},
     {"GET", "/v1/leases/{key}", MAY_CALL, true, false, leases_status, NULL},
     {"POST", "/v1/leases/{key}", MAY_CALL, true, true, acquire_post, NULL},
     {"PATCH", "/v1/leases/{key}", MAY_CALL, true, true, leases_renew, NULL},
-    {"DELETE", "/v1/leases/{key}", MAY_CALL, true, false, leases_release, NULL},
+    {"DELETE", "/v1/leases/{key}", MAY_CALL, true, true, leases_release, NULL},
+    {"GET", "/v1/leases/{key}/session", MAY_CALL, true, false, sessions_get, NULL},
     {"POST", "/v1/leases/{key}/break", MAY_BREAK, true, true, leases_break, NULL},
     {"GET", "/v1/events", MAY_CALL, false, false, events_get, events_arguments},
+    {"GET", "/v1/busy", MAY_CALL, false, false, busy_get, busy_arguments},
+    {"GET", "/v1/whoami", MAY_LOOK_IN, false, false, whoami_get, NULL},
     {"GET", "/metrics", MAY_CALL, false, false, metrics_get, NULL},
     {"GET", "/healthz", MAY_LOOK_IN, false, false, health_alive, NULL},
-    {"GET", "/readyz", MAY_LOOK_IN, true, false, health_ready, NULL},
+    {"GET", "/readyz", MAY_LOOK_IN, false, false, health_ready, NULL},
     {"GET", "/openapi.json", MAY_LOOK_IN, false, false, assets_openapi, NULL},
+    {"GET", "/", MAY_LOOK_IN, false, false, assets_page, NULL},
+    {"GET", "/dashboard/{file}", MAY_LOOK_IN, false, false, assets_file, NULL},
     {0},
 };
 
-/* Does the path have the pattern's form? *ret_key, *ret_len: what stands for {key}. */
+/* Does the path have the pattern's form? *ret_key, *ret_len: what stands for {key} or {file}. */
 static bool matches(const char *pattern, const char *path, const char **ret_key, size_t *ret_len)
 {
-    const char *hole = strstr(pattern, "{key}");
+    const char *hole = strchr(pattern, '{');
     if (!hole)
         return strcmp(pattern, path) == 0;
     size_t before = (size_t)(hole - pattern);
@@ -46,7 +56,7 @@ static bool matches(const char *pattern, const char *path, const char **ret_key,
         return false;
     *ret_key = path + before;
     *ret_len = strcspn(*ret_key, "/");
-    return strcmp(*ret_key + *ret_len, hole + strlen("{key}")) == 0;
+    return strcmp(*ret_key + *ret_len, strchr(hole, '}') + 1) == 0;
 }
 
 void routes_allow(const char *path, char allow[64])
@@ -196,12 +206,8 @@ static void work(struct job *job)
 
 void routes_run(struct request *request)
 {
-    if (!request->route->works) {
+    if (request->route->works)
+        (void)request_work(request, work);
+    else
         request->route->handle(request);
-        return;
-    }
-    request->job.run = work;
-    request_suspend(request);
-    if (!work_push(request->server->work, &request->job))
-        answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded", "too many requests wait for the database");
 }

@@ -6,7 +6,7 @@
 #include "request.h"
 
 struct route {
-    const char *method, *path; /* {key} stands for a percent-encoded key */
+    const char *method, *path; /* {key} stands for a percent-encoded key, {file} for a name */
     enum may needs;
     bool works; /* it calls the library: done by a worker, the connection suspended meanwhile */
     bool body;  /* takes one */
@@ -14,7 +14,7 @@ struct route {
     const char *const *arguments; /* those it knows behind the `?`; NULL: none */
 };
 
-enum { MOST_ROUTES = 16 };
+enum { MOST_ROUTES = 32 };
 extern const struct route routes[]; /* NULL method at the end */
 
 /* Finds the route of a request whose head is there, and checks all that the head says. False: it was answered. */

@@ -67,6 +67,11 @@ static void a_lease_moves(leasehold::store &store)
     MUST(moved.valid());
     moved.release();
     MUST(!moved.valid() && !held(store, "second"));
+    auto leaves = store.acquire("noted");
+    MUST(!leaves.note());
+    leaves.release("v7");
+    auto finds = store.acquire("noted");
+    MUST(finds.note() == "v7");
 }
 
 static void errors_are_thrown(leasehold::store &store)

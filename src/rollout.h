@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The modes of a roll-out. */
+#ifndef LH_ROLLOUT_H
+#define LH_ROLLOUT_H
+
+#include "store.h"
+
+/* In a store that observes, what would have refused or failed is counted, and becomes LH_OK; else it is left as it is. What the
+ * caller did wrong, or wanted, stays. */
+int lh_rollout_judge(lh_store *store, int outcome);
+
+#endif

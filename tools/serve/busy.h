@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Who was told busy last, key by key, by this server: nothing of it is stored with the keys. */
+#ifndef SERVE_BUSY_H
+#define SERVE_BUSY_H
+
+#include "request.h"
+
+struct busy;
+
+/* LH_OK, or LH_MEMORY. */
+int busy_new(struct busy **ret_busy, lh_error *error);
+void busy_free(struct busy *busy);
+
+/* `owner` asked for `key`, and was refused. `record`: by whom and why; NULL: by a race. */
+void busy_note(struct busy *busy, const char *key, const char *owner, const lh_record *record);
+void busy_get(struct request *request);
+
+#endif
