@@ -72,7 +72,7 @@ class Player {
   async ask(form, variables) {
     for (;;) {
       try {
-        return (await this.send(form, variables)).value ?? {};
+        return await this.send(form, variables);
       } catch (why) {
         if (why.code !== 11000) throw why;
         await sleep(2);
@@ -89,7 +89,12 @@ class Player {
     const knows = operation === "acquire" || (!variables.token.isZero() && ((operation === "release" && !variables.note) || !variables.ttl_ms.isZero()));
     let outcome, found;
     for (const form of short && operation in SHORT && knows ? [SHORT[name], name] : [name]) {
-      found = await this.ask(form, variables);
+      const answer = await this.ask(form, variables);
+      if (form !== name && operation !== "acquire") { // an update: did it change the document?
+        if (Number(answer.nModified) === 1) return { outcome: operation === "renew" ? "renewed" : "released" };
+        continue;
+      }
+      found = answer.value ?? {};
       outcome = judge(operation, found, variables);
       if (outcome !== "busy" && outcome !== "lost") break;
     }
