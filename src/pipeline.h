@@ -71,6 +71,10 @@ void lh_pipeline_remove_many(const lh_pipelines *pipelines, const char *collecti
 void lh_pipeline_settle_many(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars,
                              const bson_t *ids, bson_t *command);
 
+/* An aggregate that counts all documents: one answer {documents, exclusive, shared, free, expired, malformed, readers, queues, waiters,
+ * oldest, longest: {at, key, owner}, now}; none of no documents. */
+void lh_pipeline_stats(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars, bson_t *command);
+
 /* Appends `let`: the variables of every command above. */
 void lh_pipeline_let(const lh_vars *vars, bson_t *command);
 

@@ -13,11 +13,7 @@
 
 // clang-format off
 #define SAME_ID "{'$eq':['$id','$released.id']}"
-/* It can be read, and nobody shares it or waits. (A token that is missing is below all numbers.) */
-const char lh_text_simple[] =
-    "{'$and':[{'$eq':[[{'$type':'$workspace_id'},{'$type':'$shared'},{'$type':'$waiters'},{'$type':'$expires_at'}],"
-    "{'$literal':['string','missing','missing','date']}]},{'$in':[{'$type':'$token'},{'$literal':['long','missing']}]},"
-    "{'$gte':[{'$ifNull':['$token',0]},0]},{'$lte':['$token',{'$numberLong':'4611686018427387903'}]}]}";
+const char lh_text_simple[] = SIMPLE;
 /* Of such a one: released. Where the ids differ it is the end that counts; where they are the same and this is false, the whole
  * form has to say. */
 const char lh_text_released[] =

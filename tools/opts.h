@@ -62,6 +62,7 @@ enum opt_id {
     OPT_MAX_WAIT,
     OPT_MAX_WAITS,
     OPT_MAX_WAITS_PER_CLIENT,
+    OPT_PROMETHEUS,
     OPT_IDS,
 };
 

@@ -463,6 +463,44 @@ typedef struct lh_list_options {
 LH_API int lh_list(lh_store *store, const lh_list_options *options, int (*each)(void *arg, const lh_record *record),
                    void *arg, lh_error *error);
 
+/* Somebody who holds, or waits, for the longest time. */
+typedef struct lh_since {
+    const char *key;   /* NULL: nobody does */
+    const char *owner; /* "" where the document names none */
+    int64_t at_ms;     /* since when */
+} lh_since;
+
+/* What all documents say together. Each key is exactly one of: exclusive, shared, malformed, free, expired. */
+typedef struct lh_stats_report {
+    uint64_t documents;
+    uint64_t exclusive, shared; /* keys with a holder that is not past its end + grace */
+    uint64_t malformed;         /* cannot be read: held, until an operator breaks it */
+    uint64_t free;              /* released, its document is kept for the token */
+    uint64_t expired;           /* past its end + grace, and nobody took over yet: whoever asks gets it */
+    uint64_t shared_holders;    /* leases on the shared keys */
+    uint64_t queues, waiters;   /* keys that somebody waits for; who waits, without those that stopped beating */
+    lh_since oldest;            /* the lease that has been held for the longest time without a break */
+    lh_since longest_wait;
+    int64_t now_ms; /* the server's clock when it answered; 0: there is no document */
+} lh_stats_report;
+
+typedef struct lh_stats_options {
+    size_t size;
+    int64_t timeout_ms; /* for the server's pass over the collection: 100 … 3,600,000; default 60,000 */
+} lh_stats_options;
+
+#define LH_STATS_OPTIONS_INIT                                                                                          \
+    {                                                                                                                  \
+        sizeof(lh_stats_options), 60000                                                                                \
+    }
+
+/* Counts: one command, in which the server reads every document once (majority, on the primary) and answers a few numbers. It takes
+ * some seconds for a million documents, and is not a snapshot: what changes meanwhile is counted before or after. After
+ * `timeout_ms` the server gives up too.
+ * LH_OK: *ret_report, to be freed with lh_stats_free(). LH_INVALID, LH_UNREACHABLE (also: out of time), LH_DENIED, LH_SERVER, … */
+LH_API int lh_stats(lh_store *store, const lh_stats_options *options, lh_stats_report **ret_report, lh_error *error);
+LH_API void lh_stats_free(lh_stats_report *report);
+
 /* ---- Watching ------------------------------------------------------------------------------------------------------*/
 
 /* What happens to keys. An end by time is no event: nothing is written then. It is told (LH_EVENT_EXPIRED) when somebody takes the key
