@@ -9,6 +9,7 @@
 #include "lease.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -43,14 +44,18 @@ bool lh_lease_id_new(char ret_id[LH_LEASE_ID_ROOM])
 
 lh_vars lh_lease_vars(const lh_store *store, const char *key, const char *lease_id)
 {
-    return (lh_vars){.key = key,
-                     .me = lease_id,
-                     .owner = store->owner,
-                     .host = store->host,
-                     .pid = store->pid,
-                     .grace_ms = store->clock_skew_ms,
-                     .max_shared = store->max_shared,
-                     .set = atomic_load(&store->topology) == LH_TOPOLOGY_SET};
+    lh_vars vars = {.key = key,
+                    .me = lease_id,
+                    .owner = store->owner,
+                    .host = store->host,
+                    .pid = store->pid,
+                    .grace_ms = store->clock_skew_ms,
+                    .max_shared = store->max_shared,
+                    .set = atomic_load(&store->topology) == LH_TOPOLOGY_SET};
+    /* With the beginning of the id: a program that takes the document over without a word of this leaves it behind. */
+    if (*store->proc && !store->for_others)
+        (void)snprintf(vars.proc, sizeof vars.proc, "%s/%.8s", store->proc, lease_id);
+    return vars;
 }
 
 static const char *what_in_words(lh_do what)
@@ -357,6 +362,7 @@ int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_e
     lh_vars vars = lh_lease_vars(lease->store, lease->key, lease->id);
     vars.ttl_ms = ttl_ms;
     vars.token = token;
+    vars.foreign = lease->attached;
     outcome = lh_lease_run(lease->store, LH_DO_RENEW, lease->mode == LH_SHARED, &vars, (lh_way){deadline, NULL},
                            &answer, error);
     if (outcome == LH_OK)
@@ -404,6 +410,7 @@ int lh_lease_attach(lh_store *store, const char *key, const char *lease_id, lh_l
     lh_lease *lease = lh_lease_new(store, key, lease_id, store->owner);
     if (!lease)
         return lh_fail_memory(error);
+    lease->attached = true;
     *ret_lease = lease;
     return LH_OK;
 }

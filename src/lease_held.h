@@ -13,6 +13,7 @@ struct lh_lease {
     char *key, *owner;
     char id[LH_LEASE_ID_ROOM];
     int mode;
+    bool attached;        /* another process acquired it, or this one without this handle */
     atomic_int refs;      /* the caller's, and the library's threads' while they work on it */
     atomic_bool crowded;  /* others waited when it was last heard of: leave by the whole form */
     pthread_mutex_t lock; /* of what follows */

@@ -34,6 +34,10 @@ static void append_mine(bson_t *merged, const char *index, const lh_vars *vars)
     BSON_APPEND_UTF8(&mine, "mode", "exclusive");
     BSON_APPEND_UTF8(&mine, "host", vars->host);
     BSON_APPEND_INT64(&mine, "pid", vars->pid);
+    if (*vars->proc)
+        BSON_APPEND_UTF8(&mine, "proc", vars->proc);
+    else
+        BSON_APPEND_NULL(&mine, "proc");
     if (vars->purpose)
         BSON_APPEND_UTF8(&mine, "purpose", vars->purpose);
     else
@@ -127,6 +131,8 @@ static void append_renew(bson_t *cond, const lh_vars *vars)
     BSON_APPEND_DOCUMENT_BEGIN(&list, "1", &set);
     append_end(&set, true, vars->ttl_ms);
     BCON_APPEND(&set, "renewed_at", "$$NOW", "ttl_ms", BCON_INT64(vars->ttl_ms));
+    if (vars->foreign)
+        BSON_APPEND_NULL(&set, "proc");
     bson_append_document_end(&list, &set);
     bson_append_array_end(&part, &list);
     bson_append_document_end(cond, &part);

@@ -107,6 +107,8 @@ static int name_store(lh_store *store, const lh_store_options *o, mongoc_uri_t *
     store->db = strdup(db && *db ? db : "leasehold");
     store->collection = strdup(o->collection ? o->collection : "workspace_locks");
     store->host = strdup(host);
+    store->for_others = o->for_others;
+    lh_proc_self(store->proc);
     store->owner = o->owner ? strdup(o->owner) : default_owner(host);
     if (!store->db || !store->collection || !store->host || !store->owner)
         return lh_fail_memory(error);

@@ -114,6 +114,7 @@ int connect_options(const struct cli *cli, int64_t timeout_ms, const char *owner
     options.owner = owner;
     options.timeout_ms = timeout_ms;
     options.pool_size = 2;
+    options.for_others = !cli->command->takes_command; /* only `run` lives as long as what it acquires */
     options.at_open = LH_AT_OPEN_NOTHING; /* whoever needs the index looks at it */
     options.allow_insecure_tls = cli_flag(cli, OPT_INSECURE_TLS);
     if (options.allow_insecure_tls) /* also with --quiet */

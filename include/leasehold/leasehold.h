@@ -158,11 +158,15 @@ typedef struct lh_store_options {
                                 tlsAllowInvalidCertificates, tlsAllowInvalidHostnames, tlsDisableOCSPEndpointCheck,
                                 tlsDisableCertificateRevocationCheck) is refused: whoever sits between could pose as the
                                 server, and be told the password. true: what the URI says is done, for tests */
+    bool
+        for_others; /* true: what this store acquires outlives this process (a proxy; a command that prints the lease id and
+                        ends), so no process is recorded with it, and lh_reap() lets it be. Default false */
 } lh_store_options;
 
 #define LH_STORE_OPTIONS_INIT                                                                                          \
     {                                                                                                                  \
-        sizeof(lh_store_options), NULL, NULL, NULL, NULL, NULL, 10000, 500, 1000, 128, 16, 1, NULL, NULL, NULL, false  \
+        sizeof(lh_store_options), NULL, NULL, NULL, NULL, NULL, 10000, 500, 1000, 128, 16, 1, NULL, NULL, NULL, false, \
+            false                                                                                                      \
     }
 
 /* Opens a store. With LH_AT_OPEN_NOTHING no server is contacted; otherwise the deployment must answer in `timeout_ms`.
@@ -623,6 +627,48 @@ typedef struct lh_cleanup_report {
 /* Removes what is dead, in bounded batches; each document is judged again by the server in the write that changes it.
  * Documents that cannot be read are never touched. The report is filled on every outcome with what was done. */
 LH_API int lh_cleanup(lh_store *store, const lh_cleanup_options *options, lh_cleanup_report *report, lh_error *error);
+
+/* What a process that has died held, or waited for. Borrowed for the call; strings are "" where there is nothing to say. */
+typedef struct lh_reaped {
+    const char *key, *owner, *purpose;
+    int64_t pid, token; /* token 0: it waited */
+    int mode;           /* LH_EXCLUSIVE or LH_SHARED */
+    bool waited;        /* it stood in the queue; else it held the key */
+    int64_t since_ms;   /* when it was granted, or queued; 0: unknown */
+} lh_reaped;
+
+typedef struct lh_reap_options {
+    size_t size;
+    bool dry_run;   /* look, change nothing */
+    const char *by; /* who does it, for `released`; NULL: the store's owner */
+    /* Told of each, after it was let go of (dry run: of each that would be); returns 0 to go on, and anything else to end with LH_STOPPED. */
+    int (*each)(void *arg, const lh_reaped *reaped);
+    void *each_arg;
+} lh_reap_options;
+
+#define LH_REAP_OPTIONS_INIT                                                                                           \
+    {                                                                                                                  \
+        sizeof(lh_reap_options), false, NULL, NULL, NULL                                                               \
+    }
+
+typedef struct lh_reap_report {
+    uint64_t holders; /* leases that were ended, or (dry run) would have been */
+    uint64_t waiters; /* who was taken out of queues */
+    uint64_t alive;   /* leases and waiters of processes of this host that are not known to be dead */
+} lh_reap_report;
+
+/* Lets go of what processes on this host held, or waited for, that have died: for the start of a service that was killed, so that nobody
+ * waits for the ends of its leases. The heads of the queues get the keys. Safe at any time: it is done only where boot, host name, pid
+ * namespace, pid and start time all are recorded with the lease, and that process is surely gone; one that is stopped, that hides, that
+ * has a successor with its pid, that lives in another container or before a reboot is not touched, nor what older programs acquired. A
+ * lease whose id another process renews (lh_lease_attach()) or was handed (lh_lease_transfer()) is not either. Each write is decided by
+ * the server, on the lease and the process that were read; `released` says "break", and that the process has died.
+ *   - What a process that has died started may go on. It worked without a renewal then, and fencing tokens hold.
+ *   - Copies of a running machine (a snapshot that is resumed twice) have one boot id: not there.
+ *
+ * The report is filled on every outcome with what was done. LH_OK. LH_CONFIG: this system does not tell what is needed (/proc). LH_STOPPED,
+ * LH_INVALID, LH_UNREACHABLE, LH_DENIED (needs find and update), … */
+LH_API int lh_reap(lh_store *store, const lh_reap_options *options, lh_reap_report *report, lh_error *error);
 
 /* ---- Migration -----------------------------------------------------------------------------------------------------
  *

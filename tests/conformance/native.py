@@ -11,7 +11,7 @@ from commands import FILE
 COMMANDS = json_util.loads(FILE.read_text(encoding="utf-8"))
 DEFAULTS = {"grace_ms": Int64(500), "token": Int64(0), "max_shared": Int64(128), "pid": Int64(os.getpid()), "host": "native",
             "collection": "workspace_locks",
-            "owner": "native", "purpose": None, "ttl_ms": Int64(0)}
+            "owner": "native", "purpose": None, "proc": None, "ttl_ms": Int64(0)}
 SHORT = {"acquire": "acquire_short", "renew": "renew_short", "release": "release_short"}
 
 

@@ -6,6 +6,7 @@ document after: all of its fields. In it
     {"$now": ms}      a date, so many ms from the server's now
     {"$kept": true}   as it was before          {"$grown": true}   a long, greater than the token before
     {"$any": type}    whatever of that type     "as before"        nothing was written
+                      ("process": a string, null, or missing)
 native_only says why the library cannot be asked so.
 
 Environment: LEASEHOLD_BUILD (the build folder), LEASEHOLD_TEST_URI (a replica set)."""
@@ -84,7 +85,7 @@ def made(value, now):
     return value
 
 
-TYPES = {"string": str, "long": Int64}
+TYPES = {"string": str, "long": Int64, "process": (str, type(None))}
 
 
 def differences(wanted, found, before, token, since, until, path=""):
@@ -101,7 +102,8 @@ def differences(wanted, found, before, token, since, until, path=""):
         elif not isinstance(found, dict):
             good = False
         else:
-            missing = [f"{path}.{name} is missing" for name in wanted.keys() - found.keys()]
+            missing = [f"{path}.{name} is missing" for name in wanted.keys() - found.keys()
+                       if wanted[name] != {"$any": "process"}]
             more = [f"{path}.{name} is there: {found[name]!r}" for name in found.keys() - wanted.keys()]
             inner = before if isinstance(before, dict) else {}
             return missing + more + [words for name in wanted.keys() & found.keys()
