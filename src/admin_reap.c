@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit.h"
 #include "doc.h"
 #include "key.h"
 #include "lease.h"
@@ -89,6 +90,16 @@ static int let_go(reaping *r, const char *key, const char *id, const char *dead,
     if (outcome == LH_OK && answer.there)
         lh_doc_mine(&answer.document, id, &mine);
     *ret_done = outcome == LH_OK && (what->waited ? answer.there && !mine.holds : mine.released);
+    if (*ret_done && !what->waited)
+        (void)lh_audit_ended(r->store,
+                             &(lh_audit_end){.event = "reaped",
+                                             .key = key,
+                                             .owner = what->owner,
+                                             .by = vars.by,
+                                             .reason = reason,
+                                             .token = what->token,
+                                             .at_ms = lh_doc_ended(&answer.document).at_ms},
+                             1, r->error);
     bson_destroy(&answer.reply);
     return outcome;
 }

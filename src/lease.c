@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "clock.h"
 #include "doc.h"
 #include "key.h"
@@ -155,9 +156,9 @@ int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, l
 }
 
 /* Sends the release of a lease id, of the token `token` if that is known (not 0); LH_OK also when it was released before, or
- * ended and nobody took over. */
+ * ended and nobody took over. `line`: for the trail; NULL: it is no end that anybody was told the beginning of. */
 static int leave(lh_store *store, const char *key, const char *lease_id, int64_t token, bool whole, lh_way way,
-                 lh_error *error)
+                 const lh_audit_end *line, lh_error *error)
 {
     lh_answer answer;
     lh_vars vars = lh_lease_vars(store, key, lease_id);
@@ -173,13 +174,20 @@ static int leave(lh_store *store, const char *key, const char *lease_id, int64_t
         else if (!answer.maybe) /* else an attempt whose answer was lost released it, and others came since */
             outcome = lh_fail(error, LH_LOST, "the lease is not (or no longer) the key's: nothing was changed");
     }
+    if (outcome == LH_OK && mine.ended && line) {
+        lh_ended ended = lh_doc_ended(&answer.document);
+        lh_audit_end all = *line;
+        all.owner = line->owner ? line->owner : ended.owner;
+        all.at_ms = ended.at_ms;
+        (void)lh_audit_ended(store, &all, 1, error);
+    }
     bson_destroy(&answer.reply);
     return outcome;
 }
 
 void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, lh_way way)
 {
-    int outcome = leave(store, key, lease_id, 0, false, way, NULL);
+    int outcome = leave(store, key, lease_id, 0, false, way, NULL, NULL);
     if (outcome == LH_UNKNOWN || outcome == LH_UNREACHABLE)
         lh_held_doubt(store, key, lease_id, ttl_ms);
 }
@@ -270,9 +278,12 @@ int lh_lease_release(lh_lease *lease, lh_error *error)
     if (outcome != LH_OK)
         return outcome;
     (void)lh_lease_end(lease);
-    outcome = leave(lease->store, lease->key, lease->id, lh_lease_token(lease),
-                    lease->mode == LH_SHARED || atomic_load(&lease->crowded),
-                    (lh_way){lh_store_deadline(lease->store, 0), NULL}, error);
+    int64_t token = lh_lease_token(lease);
+    lh_audit_end line = {
+        .event = "released", .key = lease->key, .owner = lease->attached ? NULL : lease->owner, .token = token};
+    outcome =
+        leave(lease->store, lease->key, lease->id, token, lease->mode == LH_SHARED || atomic_load(&lease->crowded),
+              (lh_way){lh_store_deadline(lease->store, 0), NULL}, &line, error);
     if (outcome == LH_UNKNOWN)
         lh_held_doubt(lease->store, lease->key, lease->id,
                       lh_lease_ttl_ms(lease) > 0 ? lh_lease_ttl_ms(lease) : LH_TTL_DEFAULT_MS);

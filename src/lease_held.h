@@ -52,6 +52,9 @@ void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int6
 int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_way way, lh_record **ret_record,
                          lh_error *error);
 
+/* For whoever hands it out: LH_OK, it has its line in the trail, or the store keeps none. Else it was given back, and freed. */
+int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error);
+
 void lh_held_add(lh_lease *lease);
 
 /* From here on the caller renews it; what the keeper owes it already (claiming a grant) it still does. */

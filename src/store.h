@@ -34,6 +34,7 @@ struct lh_store {
     char *db, *collection, *owner, *host;
     char proc[LH_PROC_ROOM]; /* lh_proc_self() */
     bool for_others;         /* … which is not recorded with leases */
+    char *audit;             /* the trail's collection; NULL: there is none */
     int64_t timeout_ms, clock_skew_ms;
     int64_t socket_timeout_ms; /* of one attempt; a command's maxTimeMS is below it */
     uint32_t max_waiters, max_shared;

@@ -63,6 +63,10 @@ enum opt_id {
     OPT_MAX_WAITS,
     OPT_MAX_WAITS_PER_CLIENT,
     OPT_PROMETHEUS,
+    OPT_AUDIT,
+    OPT_AUDIT_KEEP,
+    OPT_SINCE,
+    OPT_FOLLOW,
     OPT_IDS,
 };
 

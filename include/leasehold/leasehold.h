@@ -161,12 +161,15 @@ typedef struct lh_store_options {
     bool
         for_others; /* true: what this store acquires outlives this process (a proxy; a command that prints the lease id and
                         ends), so no process is recorded with it, and lh_reap() lets it be. Default false */
+    const char
+        *audit; /* keep a trail (lh_audit()) in this collection; "": "<collection>_audit"; NULL (default): none. An
+                          acquire then takes one more read and one more write, in turn, before it is answered */
 } lh_store_options;
 
 #define LH_STORE_OPTIONS_INIT                                                                                          \
     {                                                                                                                  \
         sizeof(lh_store_options), NULL, NULL, NULL, NULL, NULL, 10000, 500, 1000, 128, 16, 1, NULL, NULL, NULL, false, \
-            false                                                                                                      \
+            false, NULL                                                                                                \
     }
 
 /* Opens a store. With LH_AT_OPEN_NOTHING no server is contacted; otherwise the deployment must answer in `timeout_ms`.
@@ -670,6 +673,56 @@ typedef struct lh_reap_report {
  * LH_INVALID, LH_UNREACHABLE, LH_DENIED (needs find and update), … */
 LH_API int lh_reap(lh_store *store, const lh_reap_options *options, lh_reap_report *report, lh_error *error);
 
+/* ---- The trail -----------------------------------------------------------------------------------------------------
+ *
+ * A store that was opened with `audit` writes a line for each lease that it grants or ends, into a collection of its own:
+ *   - "granted", and "taken_over" where the one before had not been released when it ended. Before the caller is told: no lease is acknowledged
+ *     without its line. Where that cannot be written in time (at most five seconds), the lease is given back, and the call ends with what
+ *     the line failed with: LH_UNREACHABLE, LH_DENIED, LH_SERVER; or LH_UNKNOWN, where giving it back was not answered either. So a line may
+ *     tell of a grant that nobody was told of.
+ *   - "released", "transferred" (`to`: whom it was handed to, `to_token`), "broken", "reaped" (lh_reap()), after it was done, which stands whatever becomes of
+ *     the line: the call returns LH_OK, and error->message is "" or says that the line is missing. (A grant's line says how the one before
+ *     ended, so this is known all the same, once there is a next.) An end by time is no event: the next grant's line tells it.
+ *   - Not renewals. Not what stores without `audit` do: open all with it.
+ * Lines are inserted and never changed: a backend needs the right to insert there, and no other. lh_migrate() makes the indexes, of
+ * which one removes what is old; without them the trail grows. Lease ids are not in it. */
+typedef struct lh_audit_entry {
+    int64_t at_ms;              /* when, by the server's clock */
+    const char *event;          /* see above */
+    const char *key, *owner;    /* whose lease it was; strings are "" where there is nothing to say */
+    const char *host;           /* where, and by which process, it was done */
+    int64_t pid;                /* … */
+    const char *purpose;        /* of a grant */
+    const char *by, *reason;    /* of an end: who did it, and why */
+    const char *to;             /* of a transfer */
+    const char *previous_owner; /* of an exclusive grant: who held it before, and how that ended: */
+    const char *previous_how;   /* "release", "expire", "transfer", "break" */
+    int64_t token, to_token;    /* 0: not known */
+    int mode;                   /* of a grant */
+} lh_audit_entry;
+
+typedef struct lh_audit_options {
+    size_t size;
+    const char *key;          /* of this key alone; NULL: all */
+    int64_t since_ms;         /* so long ago, and later; LH_FOREVER (default): all there is */
+    bool follow;              /* then go on, with what comes */
+    struct lh_cancel *cancel; /* ends that from another thread; NULL: nothing does. It must outlive the call */
+} lh_audit_options;
+
+#define LH_AUDIT_OPTIONS_INIT                                                                                          \
+    {                                                                                                                  \
+        sizeof(lh_audit_options), NULL, LH_FOREVER, false, NULL                                                        \
+    }
+
+/* Gives each line to `each`, which borrows it for the call, and returns 0 to go on, anything else to end with LH_STOPPED. In the order of time,
+ * in constant memory; with `follow` what comes is given within a second of its being written, once, also over elections and lost connections, from
+ * which it recovers by itself.
+ *
+ * LH_OK (not with `follow`), LH_STOPPED, LH_CANCELLED. LH_INVALID (an option; a store without `audit`), LH_UNREACHABLE, LH_DENIED (needs
+ * find on the trail), LH_SERVER, LH_FORKED, LH_MEMORY. */
+LH_API int lh_audit(lh_store *store, const lh_audit_options *options,
+                    int (*each)(void *arg, const lh_audit_entry *entry), void *arg, lh_error *error);
+
 /* ---- Migration -----------------------------------------------------------------------------------------------------
  *
  * Puts the unique index `workspace_id_unique` on the collection, and removes what stands in its way: of the documents of
@@ -697,11 +750,14 @@ typedef struct lh_migrate_options {
     int (*progress)(void *arg, const char *step, uint64_t done, uint64_t total); /* total 0: unknown; not 0 stops */
     void (*verdict)(void *arg, const lh_verdict *verdict);
     void *arg; /* of both */
+    int64_t
+        audit_keep_ms; /* a store with `audit`: its indexes are made too, and the server removes lines that are older:
+                              1,000 … ten years; default 30 days */
 } lh_migrate_options;
 
 #define LH_MIGRATE_OPTIONS_INIT                                                                                        \
     {                                                                                                                  \
-        sizeof(lh_migrate_options), false, true, false, NULL, false, 600000, NULL, NULL, NULL                          \
+        sizeof(lh_migrate_options), false, true, false, NULL, false, 600000, NULL, NULL, NULL, INT64_C(2592000000)     \
     }
 
 typedef struct lh_migrate_report {
