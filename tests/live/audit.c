@@ -50,31 +50,38 @@ static void test_a_lost_answer_gives_one_line(void **state)
     }
 }
 
+/* Not granted, and free: at once, or (on a machine that is too slow for the release too) when the keeper has settled it. */
+static void expect_given_back(ground *g, int outcome, const char *key)
+{
+    if (outcome != LH_UNREACHABLE)
+        expect(g, LH_UNKNOWN, outcome);
+    for (int i = 0; i < 100 && outcome == LH_UNKNOWN && state_of(g, key) != LH_FREE; i++)
+        usleep(50000);
+    assert_int_equal(state_of(g, key), LH_FREE);
+}
+
 static void test_what_gets_no_line_in_time_is_given_back(void **state)
 {
     ground *g = *state;
-    static const char *const faults[] = {NO_MAJORITY, "'closeConnection': true", "'errorCode': 91",
-                                         "'blockConnection': true, 'blockTimeMS': 900"};
-    lh_lease *lease = NULL;
+    static const char *const faults[] = {NO_MAJORITY, "'blockConnection': true, 'blockTimeMS': 1200"};
+    lh_lease *lease = NULL, *leases[3] = {NULL};
     lh_waiting *waiting = NULL;
     const char *keys[] = {"a", "k", "c"};
-    lh_lease *leases[3] = {NULL};
-    g->store = trail_store(g, 800);
+    g->store = trail_store(g, 1000);
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
         break_commands(g, 0, "'insert'", faults[i]);
-        expect(g, LH_UNREACHABLE, lh_acquire(g->store, "k", NULL, &lease, NULL, &g->error));
-        assert_int_equal(state_of(g, "k"), LH_FREE);
+        expect_given_back(g, lh_acquire(g->store, "k", NULL, &lease, NULL, &g->error), "k");
     }
     break_commands(g, 0, "'insert'", "'errorCode': 91");
     expect(g, LH_OK, lh_acquire_start(g->store, "k", NULL, &waiting, &g->error));
-    expect(g, LH_UNREACHABLE, lh_waiting_finish(waiting, &lease, NULL, &g->error));
-    assert_int_equal(state_of(g, "k"), LH_FREE);
-    expect(g, LH_UNREACHABLE, lh_acquire_many(g->store, keys, 3, NULL, leases, NULL, &g->error));
+    expect_given_back(g, lh_waiting_finish(waiting, &lease, NULL, &g->error), "k");
+    int outcome = lh_acquire_many(g->store, keys, 3, NULL, leases, NULL, &g->error);
     assert_null(lease);
     for (int i = 0; i < 3; i++) {
+        expect_given_back(g, outcome, keys[i]);
         assert_null(leases[i]);
-        assert_int_equal(state_of(g, keys[i]), LH_FREE);
     }
+    assert_int_equal(lines_of(g, "released", NULL), 0);
     mend_commands(g);
     give(g, take(g, "k"));
 }
