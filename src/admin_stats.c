@@ -32,10 +32,10 @@ static int64_t date_of(const bson_t *counted, const char *path)
                : 0;
 }
 
-/* The report owns what its strings point to: the answer's document stands behind it. */
+/* The report owns what its strings point to: the answer's document. */
 typedef struct {
     lh_stats_report report;
-    bson_t counted;
+    bson_t *counted;
 } box;
 
 static lh_since since_of(const bson_t *counted, const char *key, const char *owner, const char *at)
@@ -51,16 +51,17 @@ static lh_stats_report *read_report(const bson_t *reply)
         return NULL;
     bson_iter_t top, first;
     bson_t counted;
-    bson_init(&b->counted);
     if (bson_iter_init(&top, reply) && bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first) &&
         BSON_ITER_HOLDS_DOCUMENT(&first)) {
         const uint8_t *data;
         uint32_t len;
         bson_iter_document(&first, &len, &data);
         if (bson_init_static(&counted, data, len))
-            bson_concat(&b->counted, &counted);
+            b->counted = bson_copy(&counted);
     }
-    const bson_t *c = &b->counted;
+    if (!b->counted) /* there is no document */
+        b->counted = bson_new();
+    const bson_t *c = b->counted;
     b->report = (lh_stats_report){.documents = number_of(c, "documents"),
                                   .exclusive = number_of(c, "exclusive"),
                                   .shared = number_of(c, "shared"),
@@ -112,6 +113,6 @@ void lh_stats_free(lh_stats_report *report)
 {
     if (!report)
         return;
-    bson_destroy(&((box *)report)->counted);
+    bson_destroy(((box *)report)->counted);
     free(report);
 }
