@@ -158,18 +158,18 @@ typedef struct lh_store_options {
                                 tlsAllowInvalidCertificates, tlsAllowInvalidHostnames, tlsDisableOCSPEndpointCheck,
                                 tlsDisableCertificateRevocationCheck) is refused: whoever sits between could pose as the
                                 server, and be told the password. true: what the URI says is done, for tests */
-    bool
-        for_others; /* true: what this store acquires outlives this process (a proxy; a command that prints the lease id and
-                        ends), so no process is recorded with it, and lh_reap() lets it be. Default false */
     const char
         *audit; /* keep a trail (lh_audit()) in this collection; "": "<collection>_audit"; NULL (default): none. An
                           acquire then takes one more read and one more write, in turn, before it is answered */
+    bool
+        for_others; /* true: what this store acquires outlives this process (a proxy; a command that prints the lease id and
+                        ends), so no process is recorded with it, and lh_reap() lets it be. Default false */
 } lh_store_options;
 
 #define LH_STORE_OPTIONS_INIT                                                                                          \
     {                                                                                                                  \
         sizeof(lh_store_options), NULL, NULL, NULL, NULL, NULL, 10000, 500, 1000, 128, 16, 1, NULL, NULL, NULL, false, \
-            false, NULL                                                                                                \
+            NULL, false                                                                                                \
     }
 
 /* Opens a store. With LH_AT_OPEN_NOTHING no server is contacted; otherwise the deployment must answer in `timeout_ms`.
