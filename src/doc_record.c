@@ -254,6 +254,10 @@ static void read_holders(box *b, const bson_t *document, bool whole, int64_t now
         read_readers(b, document, now_ms, grace_ms);
     } else if (!freed) {
         add_holder(b, &top, NULL, readers ? LH_SHARED : LH_EXCLUSIVE, now_ms);
+        bson_iter_t
+            newest; /* in an answer: the token at top level is the highest ever, perhaps of a reader who has left */
+        if (readers && bson_iter_init_find(&newest, document, "newest") && BSON_ITER_HOLDS_INT(&newest))
+            b->holders[0].public.token = bson_iter_as_int64(&newest);
     }
     if (r->state != LH_MALFORMED) {
         lh_holder *h = b->n_holders > 0 ? &b->holders[0].public : NULL;

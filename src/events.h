@@ -75,6 +75,26 @@ int lh_watching_drop(lh_watching *w, lh_shadow_entry *entry, int64_t at_ms);
 /* Removes all that were not put in this round. */
 int lh_watching_sweep(lh_watching *w, uint64_t round, int64_t at_ms);
 
+/* ---- events_change.c: a change event; what it names are views of it. Pure. ---- */
+typedef struct lh_change {
+    enum { LH_CHANGE_NOTHING, LH_CHANGE_DELETE, LH_CHANGE_UPDATE, LH_CHANGE_PUT } kind;
+    bson_t key;  /* {_id: …} */
+    bson_t part; /* UPDATE: the description; PUT: the document */
+    bson_t token;
+    bool has_token;
+    lh_instant at;
+    int64_t at_ms;
+} lh_change;
+
+/* False: of no document (the collection was dropped, or renamed). */
+bool lh_change_read(const bson_t *event, lh_change *ret);
+/* Applies it, and tells the difference. LH_OK, LH_MEMORY. */
+int lh_watching_change(lh_watching *w, const lh_change *change, uint64_t round);
+
+bool lh_event_find(const bson_t *event, const char *path, bson_iter_t *ret_value);
+bool lh_event_document(const bson_t *event, const char *path, bson_t *ret_view);
+bool lh_event_instant(const bson_t *event, const char *path, lh_instant *ret_instant);
+
 /* events_stream.c, events_poll.c: until it ends. */
 int lh_watching_follow(lh_watching *w);
 int lh_watching_poll(lh_watching *w);

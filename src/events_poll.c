@@ -5,8 +5,9 @@
 #include "clock.h"
 #include "events.h"
 
-#define PAUSE_MS 200
-#define SHARE    4 /* the pause is so many times as long as the look took, at least */
+#define PAUSE_MS     200
+#define REFUSALS_MAX 8 /* in a row: one may be of the moment, a cursor that was killed */
+#define SHARE        4 /* the pause is so many times as long as the look took, at least */
 
 typedef struct {
     lh_watching *w;
@@ -82,12 +83,13 @@ int lh_watching_poll(lh_watching *w)
     if (outcome != LH_OK)
         return outcome;
     lh_tell_mark(w, w->after ? LH_EVENT_GAP : LH_EVENT_OPENED, l.now_ms);
-    for (;;) {
+    for (int refused = 0;;) {
         int64_t start = lh_clock_ms();
         outcome = w->stopped ? stop(w) : look(&l);
         if (w->stopped)
             return stop(w);
-        if (outcome != LH_OK && outcome != LH_UNREACHABLE)
+        refused = outcome == LH_SERVER ? refused + 1 : 0;
+        if (outcome != LH_OK && outcome != LH_UNREACHABLE && (outcome != LH_SERVER || refused == REFUSALS_MAX))
             return outcome;
         int64_t took = lh_clock_ms() - start;
         outcome = lh_watching_pause(w, took * SHARE > PAUSE_MS ? took * SHARE : PAUSE_MS);

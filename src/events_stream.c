@@ -116,32 +116,6 @@ static bson_t *stream_command(const following *f)
     return command;
 }
 
-static bool find_in(const bson_t *document, const char *path, bson_iter_t *ret_value)
-{
-    bson_iter_t top;
-    return bson_iter_init(&top, document) && bson_iter_find_descendant(&top, path, ret_value);
-}
-
-static bool find_document(const bson_t *document, const char *path, bson_t *ret_view)
-{
-    bson_iter_t value;
-    const uint8_t *data;
-    uint32_t len;
-    if (!find_in(document, path, &value) || !BSON_ITER_HOLDS_DOCUMENT(&value))
-        return false;
-    bson_iter_document(&value, &len, &data);
-    return bson_init_static(ret_view, data, len);
-}
-
-static bool find_instant(const bson_t *document, const char *path, lh_instant *ret_instant)
-{
-    bson_iter_t value;
-    if (!find_in(document, path, &value) || !BSON_ITER_HOLDS_TIMESTAMP(&value))
-        return false;
-    bson_iter_timestamp(&value, &ret_instant->t, &ret_instant->i);
-    return true;
-}
-
 /* ---- The snapshot ---- */
 
 static void note_foreign_id(following *f, const bson_t *document)
@@ -171,10 +145,10 @@ static int take_snapshot(following *f, const lh_instant *at, int kind)
     bson_t *command = snapshot_command(f, at), reply;
     int outcome = lh_stream_open(f->stream, "watch the keys", command, lh_clock_ms() + ATTEMPT_MS, &reply, w->error);
     bson_destroy(command);
-    if (outcome == LH_OK && !find_instant(&reply, "cursor.atClusterTime", &f->snapshot) && !at) {
+    if (outcome == LH_OK && !lh_event_instant(&reply, "cursor.atClusterTime", &f->snapshot) && !at) {
         /* There is no collection yet: as of the time of this answer. */
         lh_instant now = {0};
-        bool told = find_instant(&reply, "operationTime", &now);
+        bool told = lh_event_instant(&reply, "operationTime", &now);
         bson_destroy(&reply);
         return told ? take_snapshot(f, &now, kind) : lh_fail(w->error, LH_SERVER, "the server does not tell the time");
     }
@@ -205,46 +179,26 @@ static int take_snapshot(following *f, const lh_instant *at, int kind)
 
 /* ---- Events ---- */
 
-static int put_changed(following *f, const bson_t *event, const char *operation, lh_shadow_entry *entry)
-{
-    bson_t part;
-    if (strcmp(operation, "delete") == 0)
-        return entry ? lh_watching_drop(f->w, entry, f->at_ms) : LH_OK;
-    if (strcmp(operation, "update") == 0) {
-        if (!entry || !find_document(event, "updateDescription", &part))
-            return LH_OK; /* not wanted */
-        return lh_watching_put(f->w, lh_shadow_apply(entry->document, &part), f->round, false, f->at_ms);
-    }
-    if (!find_document(event, "fullDocument", &part) || (!entry && !lh_watching_wants(f->w, &part)))
-        return LH_OK;
-    if (!f->wide)
-        note_foreign_id(f, &part);
-    return lh_watching_put(f->w, lh_shadow_shrink(&part), f->round, false, f->at_ms);
-}
-
 static int take_event(void *arg, const bson_t *event)
 {
     following *f = arg;
     lh_watching *w = f->w;
-    lh_instant at = {0};
-    bson_iter_t value;
-    bson_t key, token;
-    const char *operation = find_in(event, "operationType", &value) ? bson_iter_utf8(&value, NULL) : "";
-    if (!find_document(event, "documentKey", &key)) {
+    lh_change change;
+    if (!lh_change_read(event, &change)) {
         f->lost = true;
         return 1;
     }
-    (void)find_instant(event, "clusterTime", &at);
-    if (at.t != w->at.t || at.i != w->at.i) {
-        w->at = at;
+    if (change.at.t != w->at.t || change.at.i != w->at.i) {
+        w->at = change.at;
         w->told = w->skip = 0;
     }
-    f->at_ms = find_in(event, "wallTime", &value) && BSON_ITER_HOLDS_DATE_TIME(&value) ? bson_iter_date_time(&value)
-                                                                                       : (int64_t)at.t * 1000;
-    f->outcome = put_changed(f, event, operation, lh_shadow_find(&w->shadow, &key));
-    if (find_document(event, "_id", &token)) {
+    f->at_ms = change.at_ms;
+    if (!f->wide && change.kind == LH_CHANGE_PUT && lh_watching_wants(w, &change.part))
+        note_foreign_id(f, &change.part);
+    f->outcome = lh_watching_change(w, &change, f->round);
+    if (change.has_token) {
         bson_destroy(&f->token);
-        bson_copy_to(&token, &f->token);
+        bson_copy_to(&change.token, &f->token);
     }
     return f->outcome != LH_OK || w->stopped || f->reopen;
 }
@@ -253,7 +207,7 @@ static int take_batch(following *f, const bson_t *reply)
 {
     bson_t token;
     f->outcome = LH_OK;
-    if (lh_stream_each(reply, take_event, f) == 0 && find_document(reply, "cursor.postBatchResumeToken", &token)) {
+    if (lh_stream_each(reply, take_event, f) == 0 && lh_event_document(reply, "cursor.postBatchResumeToken", &token)) {
         bson_destroy(&f->token);
         bson_copy_to(&token, &f->token);
     }

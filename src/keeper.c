@@ -219,6 +219,29 @@ int lh_keeper_take(lh_lease *lease, int64_t first_renewal_at, lh_error *error)
     return LH_OK;
 }
 
+int lh_lease_keep(lh_lease *lease, lh_error *error)
+{
+    int outcome = lease ? lh_store_check(lease->store, error) : lh_fail(error, LH_INVALID, "no lease was given");
+    if (outcome != LH_OK)
+        return outcome;
+    pthread_mutex_lock(&lease->lock);
+    int64_t token = lease->token, sent = lease->deadline + LH_DRIFT_MS(lease->ttl_ms) - lease->ttl_ms;
+    pthread_mutex_unlock(&lease->lock);
+    if (token == 0)
+        return lh_fail(error, LH_INVALID, "the lease was attached and not yet renewed: renew it first");
+    lease->by_hand = false;
+    lh_held_add(lease);
+    outcome = lh_keeper_take(lease, lh_keeper_renewal(sent, lh_lease_ttl_ms(lease), lease), error);
+    if (outcome == LH_OK &&
+        !lh_lease_valid(lease)) /* seen after it was added: from then on a loss would take it out again */
+        outcome = lh_fail(error, LH_LOST, "the lease has ended: it was released, or not renewed in time");
+    if (outcome != LH_OK) {
+        lease->by_hand = true;
+        lh_held_remove(lease);
+    }
+    return outcome;
+}
+
 static void stop(struct lh_keeper *keeper, sleeper *s)
 {
     pthread_mutex_lock(&keeper->lock);

@@ -189,7 +189,7 @@ void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int6
 {
     int outcome = leave(store, key, lease_id, 0, false, way, NULL, NULL);
     if (outcome == LH_UNKNOWN || outcome == LH_UNREACHABLE)
-        lh_held_doubt(store, key, lease_id, ttl_ms);
+        lh_held_doubt(store, key, lease_id, ttl_ms, true);
 }
 
 int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_way way, lh_record **ret_record,
@@ -199,7 +199,8 @@ int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id,
     lh_vars vars = lh_lease_vars(store, key, lease_id);
     int outcome = lh_lease_run(store, LH_DO_LEAVE, true, &vars, way, &answer, error);
     if (outcome == LH_OK && ret_record)
-        *ret_record = answer.there ? lh_doc_reply_record(&answer.document, store->clock_skew_ms) : NULL;
+        *ret_record =
+            answer.there ? lh_doc_reply_record(&answer.document, store->clock_skew_ms) : lh_doc_free_record(key, 0);
     bson_destroy(&answer.reply);
     return outcome;
 }
@@ -286,7 +287,7 @@ int lh_lease_release(lh_lease *lease, lh_error *error)
               (lh_way){lh_store_deadline(lease->store, 0), NULL}, &line, error);
     if (outcome == LH_UNKNOWN)
         lh_held_doubt(lease->store, lease->key, lease->id,
-                      lh_lease_ttl_ms(lease) > 0 ? lh_lease_ttl_ms(lease) : LH_TTL_DEFAULT_MS);
+                      lh_lease_ttl_ms(lease) > 0 ? lh_lease_ttl_ms(lease) : LH_TTL_DEFAULT_MS, true);
     return outcome;
 }
 
@@ -310,7 +311,7 @@ bool lh_lease_extend(lh_lease *lease, int64_t token, int64_t ttl_ms, int64_t exp
     bool given_up = lease->given_up;
     pthread_mutex_unlock(&lease->lock);
     if (!good && !given_up)
-        lh_held_doubt(lease->store, lease->key, lease->id, ttl_ms); /* the server extended it */
+        lh_held_doubt(lease->store, lease->key, lease->id, ttl_ms, false); /* the server extended it */
     return good;
 }
 

@@ -92,7 +92,7 @@ static lh_next give_back(lh_request *r, int *ret_outcome, const char *why)
 static int hand_out(lh_request *r, const lh_mine *mine, int64_t deadline)
 {
     if (!lh_held_forget_doubt(r->store, r->id)) {
-        lh_held_doubt(r->store, r->key, r->id, r->o.ttl_ms);
+        lh_held_doubt(r->store, r->key, r->id, r->o.ttl_ms, true);
         return lh_fail(r->error, LH_LOST,
                        "this lease id is in doubt since an earlier acquire, and being released: an id is good for one "
                        "lease");
@@ -232,7 +232,7 @@ static lh_next judge_failure(lh_request *r, int outcome, int server_code, const 
 {
     *ret_outcome = outcome;
     if (outcome == LH_UNKNOWN && !r->queue) { /* who waits asks again with this id, or leaves */
-        lh_held_doubt(r->store, r->key, r->id, r->o.ttl_ms);
+        lh_held_doubt(r->store, r->key, r->id, r->o.ttl_ms, false);
         if (r->error)
             memcpy(r->error->lease_id, r->id, LH_LEASE_ID_ROOM);
     }

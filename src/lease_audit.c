@@ -13,7 +13,7 @@ static bool give_back(lh_lease *lease)
     bool left = lh_lease_leave_queue(store, lease->key, lease->id, (lh_way){lh_store_deadline(store, 0), NULL}, NULL,
                                      NULL) == LH_OK;
     if (!left)
-        lh_held_doubt(store, lease->key, lease->id, lh_lease_ttl_ms(lease));
+        lh_held_doubt(store, lease->key, lease->id, lh_lease_ttl_ms(lease), true);
     return left;
 }
 

@@ -29,11 +29,13 @@ void lh_held_add(lh_lease *lease)
 {
     lh_store *store = lease->store;
     pthread_mutex_lock(&store->lock);
-    lease->next = store->held;
-    if (store->held)
-        store->held->previous = lease;
-    store->held = lease;
-    lease->held = true;
+    if (!lease->held) {
+        lease->next = store->held;
+        if (store->held)
+            store->held->previous = lease;
+        store->held = lease;
+        lease->held = true;
+    }
     pthread_mutex_unlock(&store->lock);
 }
 
@@ -105,7 +107,7 @@ static struct lh_doubt *add_doubt_locked(lh_store *store, const char *key, const
     return doubt;
 }
 
-void lh_held_doubt(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms)
+void lh_held_doubt(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, bool sent)
 {
     int64_t now = lh_clock_ms(), sure_at = now + store->socket_timeout_ms, until = sure_at + ttl_ms;
     pthread_mutex_lock(&store->lock);
@@ -118,6 +120,7 @@ void lh_held_doubt(lh_store *store, const char *key, const char *lease_id, int64
         doubt->try_at = now;
         doubt->pause_ms = PAUSE_FIRST_MS;
         doubt->settled = false;
+        doubt->sent |= sent;
     }
     pthread_mutex_unlock(&store->lock);
     if (doubt && store->on_doubt)

@@ -48,13 +48,14 @@ void lh_lease_lose(lh_lease *lease);
 void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, lh_way way);
 
 /* Out of the queue; or released, if it was granted meanwhile. LH_OK also when it was neither. *ret_record (if not NULL): what
- * was seen; NULL where there is nothing. */
+ * was seen; NULL: out of memory. */
 int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_way way, lh_record **ret_record,
                          lh_error *error);
 
 /* For whoever hands it out: LH_OK, it has its line in the trail, or the store keeps none. Else it was given back, and freed. */
 int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error);
 
+/* Nothing where it is there. */
 void lh_held_add(lh_lease *lease);
 
 /* From here on the caller renews it; what the keeper owes it already (claiming a grant) it still does. */
@@ -62,8 +63,9 @@ void lh_held_by_hand(lh_lease *lease);
 bool lh_held_remove(lh_lease *lease); /* was it in it? */
 
 /* Remembers for `ttl_ms` (longer it cannot live) that `lease_id` may hold `key`: the keeper releases it in the background, and
- * what it did not come to, closing the store does. */
-void lh_held_doubt(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms);
+ * what it did not come to, closing the store does. `sent`: a release or cancel of it was sent already, and may be applied whenever it
+ * arrives: from here on nobody believes in that id. */
+void lh_held_doubt(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, bool sent);
 
 /* It is to be believed after all. False: its release is on its way, or was; never believe it. */
 bool lh_held_forget_doubt(lh_store *store, const char *lease_id);

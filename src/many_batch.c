@@ -56,8 +56,10 @@ static int send(const lh_many *many, lh_do what, const lh_many_entry *entries, s
         vars[i] = vars_of(many, &entries[i]);
     bool whole = !stop || !lh_pipeline_has_short(what, &vars[0]);
     lh_many_command(many->store->pipelines, what, whole, many->store->collection, vars, n, stop, &command);
-    lh_call call = {
-        .what = stop ? "acquire the leases" : "release the leases", .command = &command, .deadline = deadline};
+    lh_call call = {.what = stop ? "acquire the leases" : "release the leases",
+                    .command = &command,
+                    .deadline = deadline,
+                    .several = n > 1};
     int outcome = lh_store_run(many->store, &call, reply, NULL, error);
     *ret_maybe = call.maybe;
     bson_destroy(&command);
@@ -75,7 +77,7 @@ static int leave(const lh_many *many, const lh_many_entry *entries, size_t n, bo
     if (outcome == LH_OK && lh_reply_n(&reply) < 0)
         outcome = LH_SERVER;
     for (size_t i = 0; (outcome != LH_OK || maybe) && i < n; i++)
-        lh_held_doubt(many->store, entries[i].key, entries[i].id, many->o.ttl_ms);
+        lh_held_doubt(many->store, entries[i].key, entries[i].id, many->o.ttl_ms, true);
     bson_destroy(&reply);
     return outcome;
 }
@@ -157,6 +159,7 @@ static int ask(batch *b)
     b->sent = lh_clock_ms();
     int outcome = send(many, what, b->entries, b->n, true, deadline_of(many), &reply, &b->maybe, many->error);
     b->answered = lh_clock_ms();
+    b->maybe |= outcome == LH_SERVER && b->n > 1; /* refused: all of it, or the statement at which it ended */
     bson_iter_t upserted;
     b->inserted = b->maybe || bson_iter_init_find(&upserted, &reply, "upserted");
     b->granted = outcome == LH_OK ? read_granted(&reply, b->n) : 0;
@@ -170,7 +173,7 @@ static int give_back(batch *b, int outcome)
     lh_many *many = b->many;
     if (outcome == LH_UNKNOWN) { /* who did not answer that does not answer a release either */
         for (size_t i = 0; i < b->n; i++)
-            lh_held_doubt(many->store, b->entries[i].key, b->entries[i].id, many->o.ttl_ms);
+            lh_held_doubt(many->store, b->entries[i].key, b->entries[i].id, many->o.ttl_ms, false);
         return outcome;
     }
     if (b->granted == 0 && !b->maybe)

@@ -19,13 +19,15 @@
 #define DEAD_WAITERS                                                                                                   \
     LET_STATE("{'$cond':['$$ok',{'$subtract':[" COUNT_OF("$waiters") ",{'$size':'$$wq'}]},0]}")
 
-/* What the replies carry: only what is read. `mine` is the holder's own part. */
+/* What the replies carry: only what is read. `mine` is the holder's own part. `newest` is the token of the reader who stands at top level:
+ * the token there is the highest ever, perhaps of one who has left. */
 #define FIELDS_HOLDER                                                                                                  \
     "'_id':1,'workspace_id':1,'id':1,'expires_at':1,'token':1,'released':1,'owner':1,'user_id':1,'host':1,'pid':1,"    \
     "'purpose':1,'mode':1,'acquired_at':1,'renewed_at':1,'ttl_ms':1,'now':'$$NOW'"
 #define FIELDS_MINE                                                                                                    \
     "'shared':{'$cond':[" IS_TYPE("$shared", "object") ",{'$arrayToObject':[{'$filter':{'input':{'$objectToArray':"    \
-    "'$shared'},'as':'s','cond':{'$eq':['$$s.k','$$me']}}}]},'$$REMOVE']},'holders':" COUNT_OF("$shared")              \
+    "'$shared'},'as':'s','cond':{'$eq':['$$s.k','$$me']}}}]},'$$REMOVE']},'newest':{'$cond':[" READERS ","             \
+        LET("'s':{'$last':{'$objectToArray':'$shared'}}", "'$$s.v.token'") ",'$$REMOVE']},'holders':" COUNT_OF("$shared") \
     ",'waiting':" COUNT_OF("$waiters") ",'maps_ok':{'$and':[" SHARED_OK "," WAITERS_OK "]}"
 
 /* What a command that may grant others, or queue me, tells more: my place, and whom it granted (acquired_at is its own now). */

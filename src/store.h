@@ -58,6 +58,10 @@ struct lh_store {
     void *on_lost_arg;
 };
 
+/* A session for a cursor: the server wants it for all batches, and the driver takes any of the pool's where it is given none: with several
+ * threads another one. To be destroyed. NULL: out of memory, or none can be had. */
+struct _mongoc_client_session_t *lh_store_session(struct _mongoc_client_t *client);
+
 /* A connection kept for one of the library's own threads, so that no caller's burst takes it away. NULL: none to be had. */
 struct _mongoc_client_t *lh_store_reserve(lh_store *store);
 void lh_store_unreserve(lh_store *store, struct _mongoc_client_t *client);
@@ -96,7 +100,8 @@ typedef struct lh_call {
     bool bare;  /* neither read nor write concern is sent: for commands that take none (listIndexes, …) */
     bool once;  /* not to be repeated when the answer was lost: for commands that are not idempotent */
     bool maybe; /* in and out: an earlier attempt may have been applied, and its answer was lost */
-    bool slow;  /* may take until `deadline` on the server (an index build), not just the socket timeout */
+    bool several; /* statements: an error may come after some of them were done */
+    bool slow;    /* may take until `deadline` on the server (an index build), not just the socket timeout */
 } lh_call;
 
 /* What a server's error code says of the command that it answers. */

@@ -94,8 +94,8 @@ static attempt judge_server_code(const lh_call *call, const bson_error_t *why, i
     case LH_CODE_DENIED:
         *ret_outcome = fail_denied(call, why, error);
         return ATTEMPT_DONE;
-    case LH_CODE_NOT_RUN:
-        return ATTEMPT_NOT_RUN;
+    case LH_CODE_NOT_RUN: /* … in which it was: statements before it, each a commit, may have been done */
+        return call->several ? ATTEMPT_OPEN : ATTEMPT_NOT_RUN;
     case LH_CODE_OPEN:
         return ATTEMPT_OPEN;
     case LH_CODE_REFUSED:
@@ -353,12 +353,23 @@ int lh_store_contact(lh_store *store, int64_t deadline, lh_error *error)
     }
 }
 
+mongoc_client_session_t *lh_store_session(mongoc_client_t *client)
+{
+    mongoc_session_opt_t *options = mongoc_session_opts_new();
+    mongoc_session_opts_set_causal_consistency(options, false); /* it would add to our read concerns */
+    mongoc_client_session_t *session = mongoc_client_start_session(client, options, NULL);
+    mongoc_session_opts_destroy(options);
+    return session;
+}
+
 /* Gives the cursor's documents away; the driver fetches the batches from the server that has it. */
 static int drain(mongoc_client_t *client, bson_t *reply, uint32_t server_id, const lh_call *call,
                  int (*each)(void *arg, const bson_t *document), void *arg, lh_error *error)
 {
     bson_t options = BSON_INITIALIZER;
     BSON_APPEND_INT32(&options, "serverId", (int32_t)server_id);
+    if (call->session)
+        (void)mongoc_client_session_append(call->session, &options, NULL);
     bson_iter_t size;
     if (bson_iter_init_find(&size, call->command, "batchSize")) /* else the next ones come with 16 MB each */
         BSON_APPEND_INT32(&options, "batchSize", (int32_t)bson_iter_as_int64(&size));
@@ -390,11 +401,15 @@ static attempt each_once(lh_store *store, mongoc_client_t *client, const lh_call
     if (!server)
         return ATTEMPT_NOT_RUN;
     bson_t reply = BSON_INITIALIZER;
-    attempt result = run_once(store, client, call, true, &reply, NULL, ret_outcome, why, error);
+    lh_call mine = *call;
+    mine.session = lh_store_session(client);
+    attempt result = run_once(store, client, &mine, true, &reply, NULL, ret_outcome, why, error);
     if (result == ATTEMPT_DONE && *ret_outcome == LH_OK) /* takes the reply */
-        *ret_outcome = drain(client, &reply, mongoc_server_description_id(server), call, each, arg, error);
+        *ret_outcome = drain(client, &reply, mongoc_server_description_id(server), &mine, each, arg, error);
     else
         bson_destroy(&reply);
+    if (mine.session)
+        mongoc_client_session_destroy(mine.session);
     mongoc_server_description_destroy(server);
     return result;
 }

@@ -22,11 +22,8 @@ int lh_stream_new(lh_store *store, lh_stream **ret_stream, lh_error *error)
         return lh_fail_memory(error);
     stream->store = store;
     stream->client = lh_store_reserve(store);
-    mongoc_session_opt_t *options = mongoc_session_opts_new();
-    mongoc_session_opts_set_causal_consistency(options, false); /* it would add to our read concerns */
     if (stream->client)
-        stream->session = mongoc_client_start_session(stream->client, options, NULL);
-    mongoc_session_opts_destroy(options);
+        stream->session = lh_store_session(stream->client);
     if (stream->session) {
         *ret_stream = stream;
         return LH_OK;

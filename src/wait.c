@@ -305,7 +305,7 @@ static int cancel_granted(lh_waiting *w, lh_error *error)
         return LH_OK;
     int outcome = lh_lease_release(w->lease, error);
     if (outcome == LH_UNREACHABLE)
-        lh_held_doubt(w->store, w->key, w->id, w->o.ttl_ms);
+        lh_held_doubt(w->store, w->key, w->id, w->o.ttl_ms, true);
     return outcome == LH_LOST ? LH_OK : outcome;
 }
 

@@ -38,6 +38,7 @@ struct lh_waiting {
     int64_t place, waiting; /* as last heard */
     bool busy, burnt,
         attended; /* burnt: the id is used up: leave, and ask with another; attended: a thread waits in finish */
+    bool stored;  /* it may stand in the queue, or hold, under this id */
     bool seen;    /* as the batch of beats under way found out */
     bool news;    /* for the feedback */
     int fd;       /* -1: nobody asked for one */

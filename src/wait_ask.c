@@ -36,7 +36,7 @@ static void draw_new_id(lh_waiting *w)
     lh_waits_rename(w->store->waits, w, id);
     w->beats = (lh_beats){0};
     w->place = -1;
-    w->burnt = false;
+    w->burnt = w->stored = false;
     lh_wait_ask_at(w, lh_clock_ms());
 }
 
@@ -69,11 +69,17 @@ static void take_answer(lh_waiting *w, lh_request *r, lh_next then, int outcome,
             lh_wait_ask_at(w, now);
     } else if (outcome == LH_UNKNOWN || outcome == LH_UNREACHABLE) {
         lh_wait_ask_at(w, now + RETRY_MS + lh_waits_jitter(w->store->waits, RETRY_MS));
-    } else if (outcome == LH_MEMORY) { /* the server did its part: it may be queued */
+    } else if (w->stored) { /* refused, or there is no memory for the answer: by now it is queued, perhaps */
         lh_wait_leave(w, outcome, client);
     } else {
         lh_wait_settle(w, outcome);
     }
+}
+
+/* May an ask that ended so have been applied? What failed otherwise surely was not, or was given back. */
+static bool is_stored(int outcome)
+{
+    return outcome == LH_OK || outcome == LH_BUSY || outcome == LH_UNKNOWN || outcome == LH_MEMORY;
 }
 
 void lh_wait_ask(lh_waiting *w, struct _mongoc_client_t *client)
@@ -109,6 +115,7 @@ void lh_wait_ask(lh_waiting *w, struct _mongoc_client_t *client)
 
     pthread_mutex_lock(&waits->lock);
     w->busy = false;
+    w->stored = w->stored || (!burnt && is_stored(outcome));
     lh_wait_plan(w);
     if (w->state == LH_WAITS) {
         w->error = error;
@@ -136,7 +143,7 @@ void lh_wait_leave(lh_waiting *w, int outcome, struct _mongoc_client_t *client)
     int left = lh_lease_leave_queue(store, w->key, w->id, (lh_way){lh_store_deadline(store, w->o.timeout_ms), client},
                                     &record, &error);
     if (left != LH_OK)
-        lh_held_doubt(store, w->key, w->id, w->o.ttl_ms);
+        lh_held_doubt(store, w->key, w->id, w->o.ttl_ms, true);
     pthread_mutex_lock(&waits->lock);
     waits->leaving--;
     if (record && (lh_record_holder(record, 0) || !w->record)) {
@@ -147,7 +154,13 @@ void lh_wait_leave(lh_waiting *w, int outcome, struct _mongoc_client_t *client)
         record = NULL;
     }
     lh_record_free(record);
-    if (left != LH_OK) {
+    if (left == LH_UNREACHABLE && w->stored) {
+        outcome =
+            lh_fail(&w->error, LH_UNKNOWN,
+                    "the wait for \"%s\" is over and no server answers: it may be queued or granted still, and is "
+                    "released as soon as one does",
+                    w->key);
+    } else if (left != LH_OK) {
         w->error = error;
         outcome = left;
     } else if (outcome == LH_BUSY && !w->record) {

@@ -222,8 +222,14 @@ static int take_grant(lh_waiting *w, const lh_grant *grant, int64_t deadline)
     lease->by_hand = w->o.by_hand;
     atomic_store(&lease->crowded, w->waiting > 1);
     lh_held_add(lease);
-    w->lease = lease;
-    return lh_keeper_take(lease, lh_clock_ms(), &w->error); /* the keeper claims it: a renewal, at once */
+    int outcome = lh_keeper_take(lease, lh_clock_ms(), &w->error); /* the keeper claims it: a renewal, at once */
+    if (outcome == LH_OK) {
+        w->lease = lease;
+        return outcome;
+    }
+    (void)lh_lease_end(lease); /* there is no thread to keep it */
+    lh_lease_free(lease);
+    return outcome;
 }
 
 void lh_wait_granted(lh_store *store, const lh_grant *grant)

@@ -14,6 +14,7 @@
 
 #include "backoff.h"
 #include "clock.h"
+#include "watch_event.h"
 
 #define AWAIT_MS 500   /* how long the server holds a getMore without news: closing takes as long */
 #define IDLE_MS  60000 /* without anybody waiting, until the stream is closed */
@@ -54,44 +55,10 @@ static bson_t *parse_pipeline(void)
     return bson_new_from_json((const uint8_t *)text, -1, &error);
 }
 
-/* ---- An event ------------------------------------------------------------------------------------------------------*/
-
-typedef struct {
-    lh_store *store;
-    const bson_t *event;
-    lh_grant grant; /* as `wake` names it */
-} telling;
-
-/* What the event says of the grant: an entry with its id. */
-static void complete(void *arg, const lh_grant *entry)
+static void tell_grant(void *arg, const lh_grant *grant)
 {
-    telling *t = arg;
-    if (memcmp(entry->id, t->grant.id, LH_LEASE_ID_LEN) == 0 && entry->token > 0) {
-        t->grant.token = entry->token;
-        t->grant.expires_at_ms = entry->expires_at_ms;
-    }
-}
-
-/* "<lease id>:<beat> <lease id>:<beat> …" */
-static void tell_event(lh_store *store, const bson_t *event)
-{
-    bson_iter_t value;
-    if (!bson_iter_init_find(&value, event, "wake") || !BSON_ITER_HOLDS_UTF8(&value))
-        return;
-    const char *at = bson_iter_utf8(&value, NULL);
-    while (strlen(at) >= LH_LEASE_ID_LEN) {
-        telling t = {.store = store, .event = event, .grant = {.beat = -1}};
-        memcpy(t.grant.id, at, LH_LEASE_ID_LEN);
-        at += LH_LEASE_ID_LEN;
-        char *end = NULL;
-        int64_t beat = *at == ':' ? strtoll(at + 1, &end, 10) : -1;
-        lh_doc_each_grant(event, complete, &t);
-        if (t.grant.token > 0) /* else the event does not tell all: a mere hint */
-            t.grant.beat = beat;
-        store->watch->to.granted(store, &t.grant);
-        at += strcspn(at, " ");
-        at += strspn(at, " ");
-    }
+    lh_store *store = arg;
+    store->watch->to.granted(store, grant);
 }
 
 /* ---- The stream ----------------------------------------------------------------------------------------------------*/
@@ -148,7 +115,7 @@ static bool follow(lh_store *store, mongoc_cursor_t *cursor)
     while (is_wanted(store) && !mongoc_cursor_error(cursor, &why) && mongoc_cursor_more(cursor)) {
         int64_t asked = lh_clock_ms();
         if (mongoc_cursor_next(cursor, &event))
-            tell_event(store, event);
+            lh_watch_read(event, tell_grant, store);
         else if (lh_clock_ms() == asked)
             lh_clock_sleep(1); /* a server that does not wait: never a busy loop */
     }

@@ -8,8 +8,6 @@
 #include "connect.h"
 #include "json.h"
 
-#define OLDER_THAN_MAX (INT64_C(1000) * 3600 * 24 * 366 * 100)
-
 static int show_progress(void *arg, uint64_t looked_at, uint64_t removed)
 {
     const struct out *out = arg;

@@ -35,6 +35,12 @@ static const struct opt_spec options_table[] = {
     {OPT_MAX_WAITS, OPT_NUMBER, "max-waits", 0, "N", NULL, 1, 10000, "how many may wait (default: 10000)"},
     {OPT_MAX_WAITS_PER_CLIENT, OPT_NUMBER, "max-waits-per-client", 0, "N", NULL, 1, 10000,
      "… of one token and address (default: 1000)"},
+    {OPT_CLEANUP_EVERY, OPT_DURATION, "cleanup-every", 0, "DURATION", NULL, 1000, 7 * 24 * 3600 * INT64_C(1000),
+     "do what `cleanup` does, about that often (default: never)"},
+    {OPT_OLDER_THAN, OPT_DURATION, "older-than", 0, "DURATION", NULL, 1000, OLDER_THAN_MAX,
+     "… with what has been free that long (default: 24h)"},
+    {OPT_RELEASE_AT_EXIT, OPT_FLAG, "release-at-exit", 0, NULL, NULL, 0, 0,
+     "release at the end what sessions hold (default: it stays held)"},
     {0},
 };
 
@@ -51,15 +57,21 @@ const struct command cmd_serve = {
         "  PATCH  /v1/leases/KEY        renew, with the header Lease-Id: a third of ttl_ms is a good pace; 410: lost\n"
         "  DELETE /v1/leases/KEY        release, with the header Lease-Id\n"
         "  GET    /v1/leases[/KEY]      who holds what; GET /v1/events tells it as it happens (server-sent events)\n"
+        "  GET    /v1/leases/KEY/session  renewed while this stream is kept open, with the header Lease-Id\n"
         "  POST   /v1/leases/KEY/break  {\"reason\"}, with an admin's token\n"
         "  GET    /openapi.json, /metrics, /healthz, /readyz\n"
-        "KEY is percent-encoded, a '/' in it too (%2F). The client renews: the server renews nothing for it. wait_ms "
-        "keeps\n"
-        "the request open in the key's queue; a client that goes away leaves it. With the header Idempotency-Key a\n"
-        "POST may be repeated: the same wait or the same grant is answered, as long as this server runs.\n"
+        "KEY is percent-encoded, a '/' in it too (%2F). The client renews, or keeps a session open: when its "
+        "connection\n"
+        "ends, renewing does, and the lease ends by its ttl. wait_ms keeps the request open in the key's queue; a "
+        "client\n"
+        "that goes away leaves it. With the header Idempotency-Key a POST may be repeated: the same wait or the same "
+        "grant\n"
+        "is answered, as long as this server runs.\n"
         "Without --token-file it listens on a Unix socket (mode 0600) or loopback only, and nobody may break. Token "
         "files\n"
-        "are read again on SIGHUP. Each request is a JSON line on stderr, without secrets; --quiet: none.",
+        "are read again on SIGHUP. With --cleanup-every no `leasehold cleanup` by a timer is needed; any number of "
+        "servers\n"
+        "may do it. Each request is a JSON line on stderr, without secrets; --quiet: none.",
     .example =
         "  $ leasehold serve --listen 127.0.0.1:8080 &\n"
         "  leasehold 0.1.0 listens on http://127.0.0.1:8080\n"

@@ -67,6 +67,8 @@ enum opt_id {
     OPT_AUDIT_KEEP,
     OPT_SINCE,
     OPT_FOLLOW,
+    OPT_CLEANUP_EVERY,
+    OPT_RELEASE_AT_EXIT,
     OPT_IDS,
 };
 
@@ -78,6 +80,9 @@ enum opt_kind {
     OPT_PATIENCE, /* the same, and `forever` (INT64_MAX) */
     OPT_NUMBER,   /* min to max */
 };
+
+/* The longest --older-than: a hundred years. */
+#define OLDER_THAN_MAX (INT64_C(1000) * 3600 * 24 * 366 * 100)
 
 struct opt_spec {
     enum opt_id id;

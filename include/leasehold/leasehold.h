@@ -385,11 +385,18 @@ LH_API int lh_with_lease(lh_store *store, const char *key, const lh_acquire_opti
                          int (*fn)(void *arg, lh_lease *lease), void *arg, lh_error *error);
 
 /* A handle on a lease that somebody else acquired: another process goes on with it. No command is sent and nothing is
- * believed (lh_lease_valid() is false) until the first lh_lease_renew() succeeded. The keeper leaves it alone. Freeing the handle
- * does not release.
+ * believed (lh_lease_valid() is false) until the first lh_lease_renew() succeeded. The keeper leaves it alone, until it is given it
+ * (lh_lease_keep()). Freeing the handle does not release.
  * LH_OK: *ret_lease. LH_INVALID, LH_MEMORY. */
 LH_API int lh_lease_attach(lh_store *store, const char *key, const char *lease_id, lh_lease **ret_lease,
                            lh_error *error);
+
+/* Gives the lease to the store's keeper: from here on it is as one that this store acquired without `by_hand`: renewed at a third of its
+ * ttl, its loss told to `on_lost`, released by lh_store_close(). For one that was attached to, and renewed once; or that was
+ * acquired `by_hand`. No command is sent. A later lh_lease_renew() leaves it with the keeper.
+ * LH_OK, also where the keeper has it already. LH_LOST: it has ended. LH_INVALID: attached, and not yet renewed. LH_CLOSED, LH_FORKED,
+ * LH_MEMORY: the system has no thread or file descriptor left. */
+LH_API int lh_lease_keep(lh_lease *lease, lh_error *error);
 
 /* Extends the lease to the later of its present end and now + ttl_ms (0: the ttl it has). One command. Never shortens,
  * never revives a lease that has ended, never changes the token (invariant 4).

@@ -2,6 +2,8 @@
 """What is installed can be built against, by CMake and by pkg-config, from wherever it lies; and exports what the headers say."""
 import re
 import shutil
+import subprocess
+import warnings
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,15 @@ def test_the_library_has_its_soname_and_exports_what_the_headers_declare(staged)
     exported = {line.split()[-1] for line in staged.run("nm", "-D", "--defined-only", library).splitlines()}
     assert len(declared) > 50
     assert exported - {"LEASEHOLD_0"} == {f"{name}@@LEASEHOLD_0" for name in declared}
+
+
+def test_the_binary_interface_is_the_one_that_is_committed(staged):
+    """As abidiff sees it; new functions apart. What to do about a change: scripts/abi."""
+    if not shutil.which("abidiff"):
+        warnings.warn("NOT TESTED: the binary interface, for want of abidiff: scripts/setup abi")
+        pytest.skip("there is no abidiff")
+    done = subprocess.run([ROOT / "scripts" / "abi", staged.libdir / "libleasehold.so"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "nothing changed" in done.stdout, done.stdout[-3000:] + done.stderr
 
 
 def test_nothing_of_the_build_machine_is_left_in_what_is_installed(staged):

@@ -18,7 +18,8 @@ import leasehold  # noqa: E402
 from leasehold import _c  # noqa: E402
 
 STRUCTS = {"lh_error": _c.Error, "lh_store_options": _c.StoreOptions, "lh_acquire_options": _c.AcquireOptions, "lh_holder": _c.Holder,
-           "lh_record": _c.Record}
+           "lh_record": _c.Record,
+           "lh_list_options": _c.ListOptions, "lh_watch_options": _c.WatchOptions, "lh_break_options": _c.BreakOptions, "lh_event": _c.Event}
 
 
 @pytest.fixture
@@ -119,3 +120,69 @@ def test_keys_are_joined():
     assert leasehold.key_join("root", "a:b", "é") == "root:a%3Ab:é"
     with pytest.raises(leasehold.Error):
         leasehold.key_join()
+
+
+def test_many_keys_are_taken_together_or_not_at_all(store):
+    with store.acquire_many(["b", "a", "c"], purpose="build") as leases:
+        assert [lease.key for lease in leases] == ["b", "a", "c"] and len(leases[:2]) == 2
+        assert leases.valid and 0 < leases.remaining <= 30
+        with pytest.raises(leasehold.Busy) as busy:
+            store.acquire_many(["d", "c"], owner="bob")
+        assert busy.value.holder.owner == "ann" and store.status("d").state == "free"
+    assert not leases.valid and {store.status(key).state for key in "abc"} == {"free"}
+    with pytest.raises(leasehold.Error, match="key"):
+        store.acquire_many([])
+    leases = store.acquire_many(["a", "b"])
+    store.break_("a", "a test")
+    with pytest.raises(leasehold.Lost):
+        leases.release() # and the other one nevertheless
+    assert store.status("b").state == "free"
+
+
+def test_what_is_held_is_listed(store, database):
+    with store.acquire("p:1"), store.acquire("p:2", owner="bob"), store.acquire("q"):
+        assert [(status.key, status.holders[0].owner) for status in store.list(prefix="p:")] == [("p:1", "ann"), ("p:2", "bob")]
+        assert [status.key for status in store.list(owner="bob")] == ["p:2"]
+        assert [status.key for status in store.list(limit=1)] == ["p:1"]
+    assert store.list() == [] and [status.key for status in store.list(free=True)] == ["p:1", "p:2", "q"]
+    database.workspace_locks.update_one({"_id": "q"}, {"$set": {"token": "many"}})
+    (unreadable,) = store.list(malformed=True)
+    assert (unreadable.key, unreadable.state) == ("q", "malformed") and "token" in unreadable.problem
+
+
+def test_what_happens_is_told_as_it_happens(store):
+    with store.watch(keys=["k"], prefix="p:") as events:
+        assert next(events).kind == "opened"
+        with store.acquire("k", purpose="build") as lease, store.acquire("q"):
+            granted = next(events)
+            assert (granted.kind, granted.key, granted.how, granted.owner, granted.purpose) == ("granted", "k", "acquire", "ann", "build")
+            assert granted.token == lease.token and granted.expires_at > granted.at > 1.7e9 and lease.id not in repr(granted)
+        assert next(events).kind == "released"
+        with pytest.raises(TimeoutError):
+            events.next(timeout=0.1)
+        with store.acquire("p:1"):
+            first = next(events)
+    assert [event.kind for event in events] in ([], ["released"])  # closed: what was told before, and then the end
+    with store.watch(keys=["k"], prefix="p:", after=granted.id) as events:
+        assert [next(events).kind for _ in range(3)] == ["opened", "released", "granted"]
+
+
+def test_a_watch_that_cannot_be_says_why(store):
+    with store.watch(after="nonsense") as events:
+        with pytest.raises(leasehold.Error) as why:
+            events.next(timeout=10)
+        assert why.value.code == "invalid"
+        with pytest.raises(leasehold.Error):
+            next(events)
+
+
+def test_a_break_says_what_it_was(store):
+    lease = store.acquire("k")
+    with pytest.raises(leasehold.Lost):
+        store.break_("k", "a test", token=lease.token + 1)
+    was = store.break_("k", "its host is gone", by="ops", token=lease.token)
+    assert was.holders[0].owner == "ann" and was.token == lease.token
+    now = store.status("k")
+    assert (now.state, now.released_how, now.released_by, now.released_reason) == ("free", "break", "ops", "its host is gone")
+    with pytest.raises(leasehold.Lost):
+        store.break_("k", "once more")

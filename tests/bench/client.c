@@ -97,6 +97,7 @@ int main(int argc, char **argv)
     o.uri = argv[1];
     o.db = DB;
     check(lh_store_open(&o, &store, &error), LH_OK, &error);
+    mongoc_init();
     mongoc_client_t *client = mongoc_client_new(argv[1]);
     for (int what = 0; what < WHATS; what++)
         if (!(us[what] = calloc((size_t)rounds, sizeof(double))))

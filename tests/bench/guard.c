@@ -142,6 +142,7 @@ int main(int argc, char **argv)
     lh_acquire_options how = LH_ACQUIRE_OPTIONS_INIT;
     how.wait_ms = LH_FOREVER;
     must(lh_acquire(store, "k", &how, &b.lease, NULL, &b.error) == LH_OK, b.error.message);
+    mongoc_init();
     b.client = mongoc_client_new(argv[1]);
     b.data = mongoc_client_get_collection(b.client, DB, "data");
     b.session = mongoc_client_start_session(b.client, NULL, &why);

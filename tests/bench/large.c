@@ -54,7 +54,7 @@ static void fill(mongoc_client_t *client, const char *name, int n)
     bson_t *options = BCON_NEW("ordered", BCON_BOOL(false));
     int64_t at = ((int64_t)time(NULL) - 2 * 86400) * 1000;
     for (int from = 0; from < n; from += BATCH) {
-        bson_t *made[BATCH];
+        bson_t *made[BATCH] = {NULL};
         const bson_t *documents[BATCH];
         int count = n - from < BATCH ? n - from : BATCH;
         for (int i = 0; i < count; i++) {
@@ -101,6 +101,7 @@ static void prepare(int n)
 {
     static const char *const names[] = {"small", "large"};
     lh_store *stores[] = {open_store(names[0]), open_store(names[1])};
+    mongoc_init();
     mongoc_client_t *client = mongoc_client_new(uri);
     for (int i = 0; i < 2; i++) {
         mongoc_collection_t *collection = mongoc_client_get_collection(client, DB, names[i]);
@@ -189,6 +190,7 @@ int main(int argc, char **argv)
     if (wait(&filled) < 0 || filled != 0)
         return 1;
     lh_store *small = open_store("small"), *large = open_store("large");
+    mongoc_init();
     mongoc_client_t *client = mongoc_client_new(uri);
     double *in_small = calloc((size_t)rounds, sizeof *in_small),
            *in_large = calloc((size_t)rounds * 100, sizeof *in_large);

@@ -49,15 +49,18 @@ static double now(void)
 /* A new text, in which every `from` is a `to`. */
 static char *replace(char *text, const char *from, const char *to)
 {
-    bson_string_t *out = bson_string_new(NULL);
+    char *out = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&out, &size);
     const char *rest = text;
-    for (const char *at; (at = strstr(rest, from)); rest = at + strlen(from)) {
-        bson_string_append_printf(out, "%.*s", (int)(at - rest), rest);
-        bson_string_append(out, to);
-    }
-    bson_string_append(out, rest);
+    if (!stream)
+        fail("out of memory", from);
+    for (const char *at; (at = strstr(rest, from)); rest = at + strlen(from))
+        (void)fprintf(stream, "%.*s%s", (int)(at - rest), rest, to);
+    (void)fputs(rest, stream);
+    (void)fclose(stream);
     free(text);
-    return bson_string_free(out, false);
+    return out;
 }
 
 static char *expand(const char *text)
@@ -100,19 +103,20 @@ static void read_file(const char *path)
     FILE *file = fopen(path, "r");
     if (!file)
         fail("cannot open", path);
-    bson_string_t *whole = bson_string_new(NULL);
-    char *line = NULL;
+    char *whole = bson_strdup(""), *line = NULL;
     size_t room = 0;
     while (getline(&line, &room, file) >= 0) {
         line[strcspn(line, "\n")] = '\0';
         if (*line != ' ') {
-            take_line(whole->str);
-            bson_string_truncate(whole, 0);
+            take_line(whole);
+            *whole = '\0';
         }
-        bson_string_append(whole, line + strspn(line, " "));
+        char *longer = bson_strdup_printf("%s%s", whole, line + strspn(line, " "));
+        bson_free(whole);
+        whole = longer;
     }
-    take_line(whole->str);
-    bson_string_free(whole, true);
+    take_line(whole);
+    bson_free(whole);
     free(line);
     (void)fclose(file);
 }

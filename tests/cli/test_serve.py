@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """serve: leases over HTTP, as any client sees them."""
-import http.client
 import json
 import os
 import re
 import secrets
-import select
 import signal
 import socket
-import subprocess
-import threading
 import time
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
@@ -17,145 +13,11 @@ from pathlib import Path
 
 import pymongo
 import pytest
-from conftest import URI, Cli, wait_until
+from conftest import wait_until
+from serving import (  # noqa: F401  (fixtures among them)
+    ADMIN, CLIENT, OTHER, Answer, Server, Stream, WithEnvironment, key, loopback, path_of, ready, server, tokens)
 
 SPEC = json.loads((Path(__file__).parents[2] / "tools/serve/openapi.json").read_text())
-CLIENT, OTHER, ADMIN = "client-token-0123456789", "other-token-0123456789", "admin-token-0123456789"
-
-
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=20)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
-class Answer:
-    def __init__(self, response):
-        self.status, self.headers, self.body = response.status, response.headers, response.read()
-
-    @property
-    def json(self):
-        return json.loads(self.body)
-
-
-class Server:
-    """A server, and requests to it, each on a connection of its own."""
-
-    def __init__(self, cli, *args, token=None):
-        self.process, self.token, self.log = cli.start("serve", *args), token, []
-        line = self.process.stdout.readline()
-        assert " listens on " in line, (line, self.process.communicate())
-        self.name = line.split(" listens on ")[1].strip()
-        threading.Thread(target=self.read_log, daemon=True).start()
-
-    def read_log(self):
-        self.log.extend(self.process.stderr)
-
-    def connect(self):
-        if self.name.startswith("unix:"):
-            return UnixConnection(self.name[5:])
-        return http.client.HTTPConnection(urllib.parse.urlsplit(self.name).netloc, timeout=20)
-
-    def head(self, headers, token=None):
-        token = token or self.token
-        return {**({"Authorization": f"Bearer {token}"} if token else {}), **headers}
-
-    def send(self, method, path, body=None, headers={}, token=None):
-        connection = self.connect()
-        if body is not None and not isinstance(body, (bytes, str)):
-            body = json.dumps(body)
-        kind = {"Content-Type": "application/json"} if body is not None else {}
-        connection.request(method, path, body, self.head({**kind, **headers}, token))
-        return connection
-
-    def __call__(self, method, path, body=None, headers={}, token=None):
-        connection = self.send(method, path, body, headers, token)
-        answer = Answer(connection.getresponse())
-        connection.close()
-        if answer.status >= 400 and method != "HEAD":
-            assert answer.headers["Content-Type"] == "application/problem+json", answer.body
-            assert answer.json["status"] == answer.status and answer.json["detail"] and answer.json["code"], answer.body
-        assert answer.headers["X-Content-Type-Options"] == "nosniff" and answer.headers["Cache-Control"] == "no-store"
-        return answer
-
-    def acquire(self, key, owner="alice", headers={}, **body):
-        return self("POST", path_of(key), {"owner": owner, **body}, headers)
-
-    def held(self, key, **body):
-        answer = self.acquire(key, **body)
-        assert answer.status == 201, answer.body
-        return answer.json["lease"]
-
-    def release(self, key, lease):
-        return self("DELETE", path_of(key), headers={"Lease-Id": lease})
-
-    def queue(self, key):
-        return [waiter["owner"] for waiter in self("GET", path_of(key)).json["waiters"]]
-
-    def wait(self, key, owner, wait_ms=20000, **headers):
-        """A request that is in the queue now."""
-        connection = self.send("POST", path_of(key), {"owner": owner, "wait_ms": wait_ms}, headers)
-        wait_until(lambda: owner in self.queue(key))
-        return connection
-
-    def end(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        assert self.process.wait(timeout=30) == 0, self.log
-        return "".join(self.log)
-
-
-def path_of(key):
-    return "/v1/leases/" + urllib.parse.quote(key, safe="")
-
-
-@pytest.fixture(scope="module")
-def ready(client):
-    """The program, on a database that is ready, for all tests of this file."""
-    name = "cli_serve_" + secrets.token_hex(6)
-    cli = Cli(URI, name)
-    assert cli("migrate", "--yes").exit == 0
-    yield cli
-    client.drop_database(name)
-
-
-@pytest.fixture(scope="module")
-def tokens(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tokens")
-    (folder / "clients").write_text(f"# a comment\n{CLIENT}\n\n{OTHER}\n")
-    (folder / "admins").write_text(ADMIN + "\n")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def server(ready, tokens, tmp_path_factory):
-    """Most tests share it: with tokens, on a Unix socket."""
-    path = tmp_path_factory.mktemp("socket") / "leasehold.sock"
-    server = Server(ready, "--listen", f"unix:{path}", "--token-file", tokens / "clients", "--admin-token-file",
-                    tokens / "admins", "--max-waits-per-client", "50", token=CLIENT)
-    assert path.stat().st_mode & 0o777 == 0o600
-    yield server
-    log = server.end()
-    assert not path.exists()
-    for secret in (CLIENT, OTHER, ADMIN):
-        assert secret not in log
-    assert not re.search(r"\b[0-9a-f]{32}\b", log), "a lease id in the log"
-
-
-@pytest.fixture(scope="module")
-def loopback(ready):
-    server = Server(ready, "--listen", "127.0.0.1:0")
-    yield server
-    server.end()
-
-
-@pytest.fixture
-def key():
-    return "k:" + secrets.token_hex(4)
 
 
 # ---- a lease's life ----
@@ -359,7 +221,7 @@ def test_who_waits_with_an_idempotency_key_and_does_not_come_back_leaves(server,
     ("GET", "/v1/leases/" + "k" * 9000, None, {}, 414),
     ("GET", "/v1/leases?onwer=x", None, {}, 400),
     ("GET", "/v1/leases?limit=0", None, {}, 400),
-    ("GET", "/v1/leases?limit=10001", None, {}, 400),
+    ("GET", "/v1/leases?limit=1000001", None, {}, 400),
     ("GET", "/v1/leases?all=perhaps", None, {}, 400),
     ("GET", "/v1/leases?prefix=%zz", None, {}, 400),
     ("GET", "/v1/events?prefix=%ff", None, {}, 400),
@@ -400,12 +262,15 @@ def test_who_waits_with_an_idempotency_key_and_does_not_come_back_leaves(server,
     ("PATCH", "/v1/leases/a", None, {"Lease-Id": "f" * 32}, 410),
     ("DELETE", "/v1/leases/a", None, {}, 400),
     ("DELETE", "/v1/leases/a", b"{}", {"Lease-Id": "f" * 32}, 400),
+    ("GET", "/v1/leases/a/session", None, {}, 400),
+    ("GET", "/v1/leases/a/session", None, {"Lease-Id": "f" * 32}, 410),
+    ("POST", "/v1/leases/a/session", b"{}", {"Lease-Id": "f" * 32}, 405),
 ])
 def test_bad_requests(server, method, path, body, headers, status):
     answer = server(method, path, body, headers)
     assert answer.status == status, answer.body
     if status == 405:
-        assert answer.headers["Allow"] == {"/v1/leases": "GET"}.get(path, "GET, POST, PATCH, DELETE")
+        assert answer.headers["Allow"] == ("GET" if path == "/v1/leases" or path.endswith("/session") else "GET, POST, PATCH, DELETE")
 
 
 def test_a_body_in_chunks_has_the_same_bound(server):
@@ -538,33 +403,6 @@ def test_what_is_protected_is_not_broken(ready, tokens, key):
 # ---- events ----
 
 
-class Stream:
-    def __init__(self, server, path="/v1/events", **headers):
-        self.connection = server.send("GET", path, headers=headers)
-        self.response = self.connection.getresponse()
-        assert self.response.status == 200 and self.response.headers["Content-Type"] == "text/event-stream"
-
-    def next(self):
-        """The next event: its fields, and when it came."""
-        fields = {}
-        for line in iter(self.response.fp.readline, b""):
-            line = line.strip().decode()
-            if re.fullmatch("[0-9a-f]+", line) or line.startswith(":"):
-                continue  # a chunk's length; a comment
-            if line:
-                name, _, value = line.partition(": ")
-                fields[name] = value
-            elif "data" in fields:
-                return {**json.loads(fields["data"]), "id": fields.get("id"), "came": time.time()}
-        raise EOFError
-
-    def next_of(self, event, key):
-        while True:
-            got = self.next()
-            if got["event"] == event and got["key"] == key:
-                return got
-
-
 def test_events_as_they_happen(server, key):
     stream, filtered = Stream(server), Stream(server, f"/v1/events?prefix={urllib.parse.quote(key + ':b')}")
     assert stream.next()["event"] == filtered.next()["event"] == "opened"
@@ -640,6 +478,23 @@ def test_metrics_are_in_prometheus_format(server):
     assert names["leasehold_wait_seconds"] == "histogram"
 
 
+def test_alerts_and_dashboard_name_what_there_is(server, key):
+    server.acquire(key, wait_ms=10)
+    counted = server("GET", "/metrics").body.decode()
+    there = set(re.findall(r"^(leasehold_[a-z_]+)", counted, re.M))
+    tools = Path(__file__).parents[2] / "tools"
+    outcomes = {"unreachable", "unknown", "server", "denied", "config", "lost", "ok", "failed"}
+    dashboard = json.loads((tools / "grafana/leasehold.json").read_text())
+    for text in ((tools / "prometheus/alerts.yml").read_text(), json.dumps(dashboard)):
+        named = set(re.findall(r"leasehold_[a-z_]+(?=[{}\[,) >])", text))
+        assert len(named) > 5 and named <= there, named - there
+        for words in re.findall(r'outcome=~?\\?"([a-z|]+)', text):
+            assert set(words.split("|")) <= outcomes
+        for words in re.findall(r'call=~?\\?"([a-z|]+)', text):
+            assert set(words.split("|")) <= set(re.findall(r'call="([a-z]+)"', counted))
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"]) > 10
+
+
 def test_the_log_is_a_line_a_request(server, key):
     server.acquire(key, "alice", {"Idempotency-Key": "not-to-be-logged"})
     line = wait_until(lambda: next((line for line in server.log if urllib.parse.quote(key) in line), None))
@@ -678,16 +533,6 @@ def test_it_ends_in_good_order(ready, key, tmp_path):
     assert status["holders"][0]["owner"] == "alice" and status["waiters"] == []
     with pytest.raises(ConnectionRefusedError):
         server("GET", "/healthz")
-
-
-class WithEnvironment:
-    """The program, with more in its environment."""
-
-    def __init__(self, cli, env):
-        self.cli, self.env = cli, env
-
-    def start(self, *args):
-        return self.cli.start(*args, env=self.env)
 
 
 def test_a_database_that_is_gone_is_503(offline):

@@ -2,6 +2,7 @@
  * Prints the commands that the library sends, one JSON object {name: command} a line, with sentinels where the variables are:
  * commands.py makes commands.json of it, and its test holds the file and the library together. */
 #include <stdio.h>
+#include <string.h>
 
 #include "pipeline.h"
 #include "pipeline_batch.h"
@@ -57,6 +58,22 @@ int main(void)
     print_pipeline(pipelines, "release", LH_DO_LEAVE, true, &asks);
     print_pipeline(pipelines, "release_short", LH_DO_LEAVE, false, &asks);
     print_pipeline(pipelines, "transfer", LH_DO_TRANSFER, true, &hands);
+    lh_vars breaks = asks;
+    bson_value_t seen[3] = {
+        {.value_type = BSON_TYPE_UTF8}, {.value_type = BSON_TYPE_UTF8}, {.value_type = BSON_TYPE_UTF8}};
+    static const char *const names[] = {"<seen_doc_id>", "<seen_id>", "<seen_token>"};
+    for (size_t i = 0; i < 3; i++) {
+        seen[i].value.v_utf8.str = bson_strdup(names[i]);
+        seen[i].value.v_utf8.len = (uint32_t)strlen(names[i]);
+    }
+    breaks.by = "<by>";
+    breaks.reason = "<reason>";
+    breaks.seen_doc_id = &seen[0];
+    breaks.seen_id = &seen[1];
+    breaks.seen_token = &seen[2];
+    print_pipeline(pipelines, "break", LH_DO_BREAK, true, &breaks);
+    for (size_t i = 0; i < 3; i++)
+        bson_free(seen[i].value.v_utf8.str);
     bson_t command = BSON_INITIALIZER;
     lh_batch_beat beat = {.key = "<key>", .id = "<lease>", .beat = BEAT};
     size_t statements;

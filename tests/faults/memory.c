@@ -2,8 +2,10 @@
  * Memory runs out, at each allocation of each operation in turn: the call says LH_MEMORY and touches no output, nothing leaks (the
  * sanitizers look), nobody is left holding or waiting, and the store goes on. This program is linked so that what the library
  * and this file allocate comes here first; the driver's own allocations do not: it ends the process by design. */
+#include "store.h"
 #include "waiting.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 
 void *__real_malloc(size_t size);
@@ -12,6 +14,8 @@ char *__real_strdup(const char *text);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 char *__wrap_strdup(const char *text);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg);
 
 /* The allocation of this thread that fails: 1 is the next one, 0 none. */
 static _Thread_local int failing_at;
@@ -43,6 +47,18 @@ void *__wrap_calloc(size_t n, size_t size)
 char *__wrap_strdup(const char *text)
 {
     return fails() ? NULL : __real_strdup(text);
+}
+
+/* The library's next so many threads cannot be started. */
+static atomic_int failing_threads;
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg)
+{
+    if (atomic_load(&failing_threads) > 0) {
+        atomic_fetch_sub(&failing_threads, 1);
+        return EAGAIN;
+    }
+    return __real_pthread_create(thread, attributes, run, arg);
 }
 
 /* What an operation may give; each must be as it was, unless it succeeded. */
@@ -412,6 +428,32 @@ static void keeping_goes_on(void **state)
     nobody_has_k(p);
 }
 
+static void hear_of_loss(void *arg, const char *key, const char *lease_id)
+{
+    (void)arg, (void)key, (void)lease_id;
+}
+
+/* Granted by another's release, and no thread is left to tell of its loss: it is not kept, and asked for again. */
+static void granted_without_a_thread(void **state)
+{
+    place *p = *state;
+    lh_store *store = open_on(p, p->uri, p->app, 10000, hear_of_loss, NULL);
+    lh_lease *holder = take(p, p->store, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
+    lh_waiting *waiting = await(p, store, "k", LH_EXCLUSIVE, 30000);
+    within(5000, queued(p, "k") == 1);
+    usleep(1500000); /* the watcher's thread is there */
+    atomic_store(&failing_threads, 1);
+    give(p, holder);
+    int outcome = lh_waiting_finish(waiting, &lease, NULL, &p->error);
+    assert_int_equal(atomic_exchange(&failing_threads, 0), 0);
+    expect(p, LH_OK, outcome); /* by another id */
+    assert_true(lh_lease_valid(lease));
+    give(p, lease);
+    assert_null(store->held); /* nor the first */
+    lh_store_close(store);
+    nobody_has_k(p);
+}
+
 /* Closing without memory: what is held is given back all the same. */
 static void closing(void **state)
 {
@@ -465,6 +507,7 @@ int main(void)
         memory_test(seeing_and_breaking),
         memory_test(migrating_duplicates),
         memory_test(keeping_goes_on),
+        memory_test(granted_without_a_thread),
         memory_test(closing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -177,6 +177,17 @@ class Round:
         return result, wrong, failed
 
 
+def split_rounds(words):
+    """The kinds of each round, where a "/" stands between them; [] without."""
+    rounds = [[]]
+    for word in words:
+        if word == "/":
+            rounds.append([])
+        else:
+            rounds[-1].append(word)
+    return rounds if len(rounds) > 1 else []
+
+
 def choose(parser, words, own_set):
     known = {harm.word: harm for harm in KINDS}
     for word in words:
@@ -222,28 +233,36 @@ def main():
     parser.add_argument("--mongod", required=True)
     parser.add_argument("kinds", nargs="*", metavar="KIND")
     options = parser.parse_args()
-    tally, wrong, failed, grants = Tally(), 0, 0, 0
-    rounds = max(1, options.seconds // options.round_s)
+    tally, wrong, failed, grants, idle = Tally(), 0, 0, 0, []
+    named = split_rounds(options.kinds)
+    rounds = len(named) or max(1, options.seconds // options.round_s)
     folder = tempfile.mkdtemp(prefix="leasehold-faults-")
     own_set = OwnSet(options.mongod, folder)
     try:
-        harms, of_torture = choose(parser, options.kinds, own_set)
+        harms, of_torture = choose(parser, [word for word in options.kinds if word != "/"], own_set)
         print(f"seed {options.seed}, {rounds} rounds of {options.round_s} s: {' '.join([*of_torture, *(h.word for h in harms)])}", flush=True)
         for number in range(rounds):
             seed = options.seed + number
-            near, own = of_round(number, rounds, harms, of_torture, None if options.kinds else random.Random(-seed))
+            if named:
+                near, own = [h for h in harms if h.word in named[number]], [word for word in of_torture if word in named[number]]
+            else:
+                near, own = of_round(number, rounds, harms, of_torture, None if options.kinds else random.Random(-seed))
             one = Round(options.leasehold, own_set, near, own, seed, options.round_s, folder)
             result, found, why = one.run(World(own_set, random.Random(seed)), tally)
             wrong, failed, grants = wrong + found, failed + bool(why), grants + result["grants"]
+            idle += [seed] if result["grants"] == 0 else []
     finally:
         own_set.close()
     tally.print([*of_torture, *(h.word for h in harms)])
+    never = [word for word in [*of_torture, *(h.word for h in harms)] if tally.times[word] == 0]
+    if never:
+        print(f"\nNOT DONE, though asked for (nobody was there to do it to, or the time was over): {' '.join(never)}")
     print(f"\n{'violated' if wrong or failed else 'ok'}: {wrong} violations, {failed} processes that hung or crashed")
     if wrong or failed:
         return VIOLATION
     shutil.rmtree(folder)
-    if grants == 0:
-        print("nothing was granted in all that time: this shows nothing")
+    if grants == 0 or (named and idle):
+        print(f"nothing was granted in the rounds of the seeds {idle}: they show nothing")
         return 1
     return 0
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * lh_watch(): every kind of event, told once, in order, without lease ids; going on behind an event, over killed cursors and gaps. */
+#include "turn.h"
 #include "waiting.h"
 
 enum { MOST = 2048, LINE = 400 };
@@ -377,6 +378,29 @@ static void a_killed_cursor_loses_and_doubles_nothing(void **state)
     leave(a, LH_CANCELLED);
 }
 
+/* A standalone is looked at again and again: one look whose cursor is killed is made up for by the next. */
+static void a_look_that_is_refused_is_made_up_for(void **state)
+{
+    place *p = *state;
+    if (p->set)
+        skip();
+    int turn = take_turn(p->uri);
+    assert_true(turn >= 0);
+    audience *a = sit(seat(p));
+    next(a, "opened");
+    bson_t *failing =
+        BCON_NEW("configureFailPoint", "failCommand", "mode", "{", "times", BCON_INT32(2), "}", "data", "{",
+                 "failCommands", "[", "find", "]", "appName", BCON_UTF8(p->app), "errorCode", BCON_INT32(237), "}");
+    assert_true(mongoc_client_command_simple(p->client, "admin", failing, NULL, NULL, NULL));
+    bson_destroy(failing);
+    usleep(700000); /* three looks */
+    lh_lease *lease = take(p, p->store, "k", LH_EXCLUSIVE, 30000);
+    next(a, "granted k tester acquire");
+    give(p, lease);
+    leave(a, LH_CANCELLED);
+    (void)close(turn);
+}
+
 enum { CROWD = 4, ROUNDS = 25 };
 
 typedef struct {
@@ -491,6 +515,7 @@ int main(void)
         place_test(goes_on_behind_an_event),
         place_test(what_is_not_remembered_is_a_gap),
         place_test(a_killed_cursor_loses_and_doubles_nothing),
+        place_test(a_look_that_is_refused_is_made_up_for),
         place_test(what_a_crowd_does_adds_up),
         place_test(wrong_options_are_refused),
     };

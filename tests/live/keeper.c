@@ -106,6 +106,52 @@ static void tells_once_what_was_broken(void **state)
     assert_int_equal(atomic_load(&l.calls), 1);
 }
 
+/* Another process's lease, or one that was renewed by hand so far: from now on as one's own. */
+static void keeps_what_it_is_given(void **state)
+{
+    place *p = *state;
+    losses l = {0};
+    lh_store *store = open_on(p, p->uri, p->app, 10000, lost, &l);
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    o.ttl_ms = 1200;
+    o.by_hand = true;
+    lh_lease *theirs[3] = {NULL}, *mine[3] = {NULL};
+    const char *keys[] = {"kept", "broken", "closed"};
+    for (int i = 0; i < 3; i++) {
+        expect(p, LH_OK, lh_acquire(p->store, keys[i], &o, &theirs[i], NULL, &p->error));
+        expect(p, LH_OK, lh_lease_attach(store, keys[i], lh_lease_id(theirs[i]), &mine[i], &p->error));
+        expect(p, LH_INVALID, lh_lease_keep(mine[i], &p->error));
+        expect(p, LH_OK, lh_lease_renew(mine[i], 0, NULL, &p->error));
+        expect(p, LH_OK, lh_lease_keep(mine[i], &p->error));
+        expect(p, LH_OK, lh_lease_keep(mine[i], &p->error));
+    }
+    expect(p, LH_OK, lh_lease_renew(mine[0], 0, NULL, &p->error)); /* does not take it back */
+    lh_break_options b = LH_BREAK_OPTIONS_INIT;
+    b.reason = "test";
+    usleep(1500000);
+    assert_true(lh_lease_valid(mine[1]));
+    expect(p, LH_OK, lh_break(p->store, "broken", &b, NULL, &p->error));
+    within(2500, atomic_load(&l.calls) == 1);
+    assert_string_equal(l.key, "broken");
+    expect(p, LH_LOST, lh_lease_keep(mine[1], &p->error));
+    usleep(1500000);
+    assert_true(lh_lease_valid(mine[0]) && lh_lease_valid(mine[2]));
+    lh_lease_free(mine[0]); /* forgets it: it ends with its ttl, and nobody is told */
+    lh_record *record = NULL;
+    expect(p, LH_OK, lh_status(p->store, "kept", &record, &p->error));
+    assert_int_equal(record->state, LH_HELD);
+    lh_record_free(record);
+    lh_store_close(store);
+    expect(p, LH_OK, lh_status(p->store, "closed", &record, &p->error));
+    assert_string_equal(record->released_how, "release");
+    lh_record_free(record);
+    assert_int_equal(atomic_load(&l.calls), 1);
+    for (int i = 0; i < 3; i++)
+        lh_lease_free(theirs[i]);
+    lh_lease_free(mine[1]);
+    lh_lease_free(mine[2]);
+}
+
 /* Whenever it is asked for, it says what it would have said. */
 static void the_descriptor_may_be_asked_for_late(void **state)
 {
@@ -252,6 +298,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         place_test(renews_past_the_ttl),
         place_test(leaves_alone_what_is_renewed_by_hand),
+        place_test(keeps_what_it_is_given),
         place_test(tells_once_what_was_broken),
         place_test(hands_a_lease_on),
         place_test(works_under_a_lease),

@@ -2,6 +2,8 @@
  * lh_list(): the keys in order, filtered, bounded, streamed; stored garbage among them. */
 #include "live.h"
 
+#include <pthread.h>
+
 typedef struct {
     char keys[40][64];
     int n, stop_at;
@@ -118,24 +120,60 @@ static void test_the_caller_may_stop(void **state)
     assert_int_equal(s.n, 2);
 }
 
-static void test_many_keys_are_streamed(void **state)
+static void put_many(ground *g, int n)
 {
-    ground *g = *state;
     mongoc_bulk_operation_t *bulk = mongoc_collection_create_bulk_operation_with_opts(g->locks, NULL);
     bson_error_t error;
-    for (int i = 0; i < 3000; i++) {
+    for (int i = 0; i < n; i++) {
         bson_t *d = json("{'workspace_id': 'k%05d', 'id': '%d', 'user_id': 'u', 'expires_at': null}", i, i);
         assert_true(mongoc_bulk_operation_insert_with_opts(bulk, d, NULL, &error));
         bson_destroy(d);
     }
     assert_true(mongoc_bulk_operation_execute(bulk, NULL, &error));
     mongoc_bulk_operation_destroy(bulk);
+}
+
+static void test_many_keys_are_streamed(void **state)
+{
+    ground *g = *state;
+    put_many(g, 3000);
     seen s = list(g, NULL);
     assert_int_equal(s.n, 3000);
     lh_list_options options = LH_LIST_OPTIONS_INIT;
     options.limit = 1234;
     s = list(g, &options);
     assert_int_equal(s.n, 1234);
+}
+
+static void *list_often(void *arg)
+{
+    ground *g = arg;
+    int64_t failed = 0;
+    for (int i = 0; i < 5; i++) {
+        seen s = {.n = 0};
+        lh_error error;
+        if (lh_list(g->store, NULL, see, &s, &error) != LH_OK || s.n != 2000) {
+            (void)fprintf(stderr, "%d listed: %s\n", s.n, error.message);
+            failed++;
+        }
+    }
+    return failed ? g : NULL;
+}
+
+/* Each needs the server's session in which it began for all of its batches. */
+static void test_many_threads_list_at_once(void **state)
+{
+    ground *g = *state;
+    enum { THREADS = 8 };
+    pthread_t threads[THREADS];
+    put_many(g, 2000);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, list_often, g), 0);
+    for (int i = 0; i < THREADS; i++) {
+        void *failed;
+        assert_int_equal(pthread_join(threads[i], &failed), 0);
+        assert_null(failed);
+    }
 }
 
 /* Without the index, as before a migration: duplicates, and keys that are no strings. */
@@ -167,6 +205,7 @@ int main(void)
         live_test(test_a_prefix_is_no_pattern),
         live_test(test_the_caller_may_stop),
         live_test(test_many_keys_are_streamed),
+        live_test(test_many_threads_list_at_once),
         bare_test(test_a_collection_before_its_migration_can_be_listed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

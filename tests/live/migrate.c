@@ -55,6 +55,7 @@ static int set_up(void **state)
     assert_non_null(w);
     assert_int_equal(getrandom(&random, sizeof random, 0), sizeof random);
     (void)snprintf(w->db, sizeof w->db, "mig_test_%08" PRIx32, random);
+    mongoc_init();
     w->client = mongoc_client_new(uri);
     assert_non_null(w->client);
     lh_store_options options = LH_STORE_OPTIONS_INIT;

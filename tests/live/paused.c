@@ -114,7 +114,7 @@ static int add(addition *a)
 
 /* ---- The holder: this program again -------------------------------------------------------------------------------- */
 
-static void stop(void *arg)
+static void stop_here(void *arg)
 {
     bool *stopped = arg;
     if (!*stopped) /* a transaction that begins again does not */
@@ -136,7 +136,8 @@ static int hold(char **args)
     lh_acquire_options how = LH_ACQUIRE_OPTIONS_INIT;
     how.ttl_ms = TTL_MS;
     lh_store *store;
-    addition a = {.how = (way)atoi(args[0]), .name = args[4], .element = HOLDERS_MARK, .pause = stop, .arg = &stopped};
+    addition a = {
+        .how = (way)atoi(args[0]), .name = args[4], .element = HOLDERS_MARK, .pause = stop_here, .arg = &stopped};
     if (lh_store_open(&options, &store, &a.error) != LH_OK ||
         lh_acquire(store, args[4], &how, &a.lease, NULL, &a.error) != LH_OK) {
         (void)fprintf(stderr, "holder: %s\n", a.error.message);
@@ -145,7 +146,7 @@ static int hold(char **args)
     app own = app_on(args[2], args[3], "holder");
     a.app = &own;
     if (early)
-        stop(&stopped);
+        stop_here(&stopped);
     int result = add(&a);
     if (result == BROKEN)
         (void)fprintf(stderr, "holder, %s: %s\n", way_words[a.how], a.error.message);

@@ -66,6 +66,7 @@ static void test_who_is_told_of_when_the_newest_reader_left(void **state)
     assert_int_equal(busy->holders, 1);
     assert_string_equal(lh_record_holder(busy, 0)->owner, "a");
     assert_int_equal(lh_record_holder(busy, 0)->mode, LH_SHARED);
+    assert_int_equal(lh_record_holder(busy, 0)->token, lh_lease_token(a)); /* not the highest, which was b's */
     lh_record_free(busy);
     bson_t *document = document_of(g, "k");
     assert_string_equal(text_at(document, "owner"), "a"); /* where other programs look */

@@ -42,8 +42,8 @@ static const char *const nasty[] = {
     "/etc/passwd",
     "*",
     "<script>",
-    "\xef\xbb\xbf"
-    "bom",
+    ("\xef\xbb\xbf"
+     "bom"),
 };
 
 static void expect_stored(ground *g, const char *key, const char *owner, const char *purpose)

@@ -135,7 +135,7 @@ def test_a_migrator_that_is_killed_again_and_again_loses_nothing(db, lease_ends_
     docs = list(legacy.documents(12_000, SEED, 0, 6_000))
     legacy.load(db.locks, docs)
     killed = 0
-    for _ in range(2 if lease_ends_by_itself else 40):
+    for _ in range(1 if lease_ends_by_itself else 20):
         process = start(db)
         time.sleep(rng.uniform(0.02, 0.6))
         process.kill()

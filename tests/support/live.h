@@ -4,7 +4,6 @@
 #ifndef LIVE_H
 #define LIVE_H
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +22,7 @@
 #include <mongoc/mongoc.h>
 
 #include "dice.h"
+#include "turn.h"
 
 #define LOCKS     "workspace_locks"
 #define MINUTE_MS INT64_C(60000)
@@ -217,17 +216,12 @@ static inline void delete_key(ground *g, const char *field, const char *value)
 
 /* ---- Faults, aimed at the ground's own store ---------------------------------------------------------------------- */
 
-/* A server has only one failCommand: tests that run side by side take turns, until their ends. */
+/* Until the test's end. */
 static inline void await_turn(ground *g)
 {
-    char path[256];
-    const char *folder = getenv("TMPDIR"), *port = strchr(strchr(g->uri, ':') + 1, ':');
-    if (g->turn > 0)
-        return;
-    (void)snprintf(path, sizeof path, "%s/leasehold-failpoint-%d", folder ? folder : "/tmp", port ? atoi(port + 1) : 0);
-    g->turn = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    if (g->turn == 0)
+        g->turn = take_turn(g->uri);
     assert_true(g->turn > 0);
-    assert_int_equal(flock(g->turn, LOCK_EX), 0);
 }
 
 /* The next `times` (0: all) of the named commands, like "'findAndModify','find'", meet `what`, like "'errorCode': 91". */

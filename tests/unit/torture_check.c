@@ -266,6 +266,32 @@ static void catches_a_holder_that_never_was(void **state)
     expect_violation(RUN("true") A_CALLS A_HOLDS A_LEAVES A_GONE CALL(31200, 1, 1, "acquire", "")
                      END(31210, 1, 1, "acquire", "busy", ",'holder':'0.0.1','holder_token':5"),
                      6, "whose time was another");
+#define LATE_BUSY                                                                                                      \
+    A_CALLS A_HOLDS A_LEAVES A_GONE CALL(2200, 1, 1, "acquire", "")                                                    \
+        END(2210, 1, 1, "acquire", "busy", ",'holder':'0.0.1','holder_token':5")
+    expect_violation(RUN("true") LATE_BUSY, 6, "whose time was another");
+    expect_violation(RUN("true") "{'e':'fault','t':1900" MS ",'kind':'stepdown','p':-1,'ms':100}\n" LATE_BUSY, 0, "");
+    expect_violation(RUN("true") "{'e':'fault','t':1200" MS ",'kind':'stepdown','p':-1,'ms':100}\n" LATE_BUSY, 6,
+                     "whose time was another"); /* before it was over */
+}
+
+#define WROTE(t, who, token) "{'e':'wrote','t':" #t MS ",'p':-1,'key':'k','who':'" who "','token':" #token "}\n"
+#define WRITES(t, p, n, outcome) CALL(t, p, n, "write", "") END(t, p, n, "write", outcome, "")
+
+static void catches_writes_that_the_fence_should_keep_out(void **state)
+{
+    (void)state;
+    expect_violation(RUN("true") WRITES(1100, 0, 2, "ok") WRITES(1200, 1, 2, "ok") WROTE(9000, "0.0.2", 5)
+                     WROTE(9001, "1.0.2", 6),
+                     0, "");
+    expect_violation(RUN("true") WRITES(1100, 1, 2, "ok") WRITES(1200, 0, 2, "unknown") WROTE(9000, "1.0.2", 6)
+                     WROTE(9001, "0.0.2", 5),
+                     10, "with token 5 landed after one with token 6");
+    expect_violation(RUN("true") WRITES(1100, 0, 2, "ok") WROTE(9000, "0.0.2", 5) WROTE(9001, "0.0.2", 5), 10,
+                     "landed twice");
+    expect_violation(RUN("true") WRITES(1100, 0, 2, "ok"), 10, "is not there");
+    expect_violation(RUN("true") WRITES(1100, 0, 2, "lost") WROTE(9000, "0.0.2", 5), 10, "and it landed");
+    expect_violation(RUN("true") WRITES(1100, 0, 2, "unknown"), 0, "");
 }
 
 static void catches_overtaking(void **state)
@@ -366,6 +392,7 @@ int main(void)
         cmocka_unit_test(catches_a_renewal_that_the_holder_did_not_ask_for),
         cmocka_unit_test(catches_one_id_granted_twice),
         cmocka_unit_test(catches_a_holder_that_never_was),
+        cmocka_unit_test(catches_writes_that_the_fence_should_keep_out),
         cmocka_unit_test(catches_overtaking),
         cmocka_unit_test(catches_one_who_waits_for_what_is_free),
         cmocka_unit_test(catches_one_who_left_and_still_waits),

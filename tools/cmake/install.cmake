@@ -8,6 +8,13 @@ install(TARGETS leasehold EXPORT leasehold-shared LIBRARY DESTINATION ${CMAKE_IN
 install(TARGETS leasehold_static EXPORT leasehold-static ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/leasehold DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
 
+# Whoever uses mongo.h or the static library uses the driver that the library was built with.
+if(MONGOC_MODULE_NAME STREQUAL mongoc2)
+  set(LEASEHOLD_DRIVER "mongoc2 >= 2.0")
+else()
+  set(LEASEHOLD_DRIVER "libmongoc-1.0 >= 1.23")
+endif()
+
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/leasehold)
 foreach(kind shared static)
   install(EXPORT leasehold-${kind} DESTINATION ${package_dir} NAMESPACE leasehold::)
@@ -26,9 +33,17 @@ install(FILES ${PROJECT_BINARY_DIR}/leasehold.pc DESTINATION ${CMAKE_INSTALL_LIB
 
 # systemd's units. configure_file knows @NAME@ only, and leaves the filters' @groups alone.
 set(LEASEHOLD_UNIT_DIR lib/systemd/system CACHE STRING "Where systemd's units are installed, from the prefix")
-configure_file(tools/systemd/leasehold-cleanup.service.in ${PROJECT_BINARY_DIR}/leasehold-cleanup.service @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/leasehold-cleanup.service tools/systemd/leasehold-cleanup.timer DESTINATION ${LEASEHOLD_UNIT_DIR})
+set(units leasehold-cleanup.service)
+if(LEASEHOLD_SERVE)
+  list(APPEND units leasehold.service)
+endif()
+foreach(unit ${units})
+  configure_file(tools/systemd/${unit}.in ${PROJECT_BINARY_DIR}/${unit} @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/${unit} DESTINATION ${LEASEHOLD_UNIT_DIR})
+endforeach()
+install(FILES tools/systemd/leasehold-cleanup.timer DESTINATION ${LEASEHOLD_UNIT_DIR})
 
 # What a driver of one's own needs to take part: leasehold-schema(5).
 file(GLOB vectors CONFIGURE_DEPENDS tests/conformance/*.json)
+list(FILTER vectors EXCLUDE REGEX "/package(-lock)?[.]json$") # of its player for node
 install(FILES ${vectors} DESTINATION ${CMAKE_INSTALL_DATADIR}/leasehold)

@@ -129,6 +129,8 @@ static void settle(struct ask *ask, int code, lh_lease *lease, lh_record *busy, 
     if (code == LH_OK && ask->wait_ms > 0)
         code = claim(lease, ask->ttl_ms, error);
     metrics_acquired(server->metrics, code, ask->wait_ms > 0 ? serve_now_ms() - ask->began_ms : -1);
+    if (code == LH_OK && ask->queued)
+        metrics_handoff(server->metrics);
     struct request *requests = take_requests(ask, code, lease);
     if (lease && (code != LH_OK || !requests))
         (void)lh_lease_release(lease, NULL); /* it ends with its ttl else */
@@ -165,6 +167,7 @@ static void do_finish(struct job *job)
 
 void acquire_settled(struct ask *ask)
 {
+    ask->queued = true;
     ask->job.run = do_finish;
     work_push_always(ask->server->work, &ask->job);
 }
@@ -197,6 +200,7 @@ static void run(struct ask *ask)
     options.by_hand = true;
     options.ttl_ms = ask->ttl_ms;
     options.wait_ms = ask->wait_ms;
+    options.claim_ms = CLAIM_MS;
     options.mode = ask->mode;
     options.owner = ask->owner;
     options.purpose = *ask->purpose ? ask->purpose : NULL;

@@ -56,8 +56,14 @@ void answer_static(struct request *request, const char *type, const void *bytes,
     give(request, MHD_HTTP_OK, type, MHD_create_response_from_buffer(len, memory.out, MHD_RESPMEM_PERSISTENT));
 }
 
+void answer_pieces(struct request *request, const char *type, struct MHD_Response *response)
+{
+    give(request, MHD_HTTP_OK, type, response);
+}
+
 void answer_stream(struct request *request, struct MHD_Response *response)
 {
+    request->streams = true;
     give(request, MHD_HTTP_OK, "text/event-stream", response);
 }
 

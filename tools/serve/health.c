@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * /healthz says that the server answers; /readyz that the database does, too: it reads from it. */
+ * /healthz says that the server answers; /readyz that the database does, too: it was read from a second ago at most. */
 #include "health.h"
 
 #include <microhttpd.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,20 +26,85 @@ void health_alive(struct request *request)
     answer_ok(request, "alive");
 }
 
-void health_ready(struct request *request)
+/* What was last heard of the database. */
+struct ready {
+    pthread_mutex_t lock;
+    int64_t known_ms, asked_ms;
+    bool asking;
+    int code;
+    char message[sizeof((lh_error *)0)->message];
+};
+
+int health_new(struct ready **ret_ready, lh_error *error)
 {
+    struct ready *ready = calloc(1, sizeof *ready);
+    if (!ready)
+        return out_fail(error, LH_MEMORY, "out of memory");
+    (void)pthread_mutex_init(&ready->lock, NULL);
+    *ret_ready = ready;
+    return LH_OK;
+}
+
+void health_free(struct ready *ready)
+{
+    if (!ready)
+        return;
+    (void)pthread_mutex_destroy(&ready->lock);
+    free(ready);
+}
+
+static void answer_ready(struct request *request, int code, const char *message)
+{
+    if (code == LH_OK)
+        answer_ok(request, "ready");
+    else /* What the server's sentence says of hosts is for who may call, not for anybody. */
+        answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, lh_outcome_word(code), "%s",
+                       request->may >= MAY_CALL ? message : lh_outcome_sentence(code));
+}
+
+static void ask_database(struct job *job)
+{
+    struct request *request = JOB_OWNER(job, struct request);
+    struct ready *ready = request->server->ready;
     lh_record *record = NULL;
-    lh_error error;
+    lh_error error = {0};
     int code = lh_status(request->server->store, "leasehold:readyz", &record, &error);
     metrics_outcome(request->server->metrics, METRICS_LOOK, code);
     lh_record_free(record);
-    if (code == LH_OK) {
-        answer_ok(request, "ready");
+    pthread_mutex_lock(&ready->lock);
+    ready->asking = false;
+    ready->known_ms = serve_now_ms();
+    ready->code = code;
+    strcpy(ready->message, error.message);
+    pthread_mutex_unlock(&ready->lock);
+    answer_ready(request, code, error.message);
+}
+
+/* Anybody may ask, as often as he likes: the database is asked once in READY_MS, and by one request at a time. */
+void health_ready(struct request *request)
+{
+    struct ready *ready = request->server->ready;
+    char message[sizeof ready->message];
+    pthread_mutex_lock(&ready->lock);
+    int64_t now = serve_now_ms();
+    bool ask = !ready->asking && (ready->known_ms == 0 || now - ready->known_ms >= READY_MS);
+    bool hangs = ready->asking && (ready->known_ms == 0 || now - ready->asked_ms >= 2 * READY_MS);
+    if (ask) {
+        ready->asking = true;
+        ready->asked_ms = now;
+    }
+    int code = hangs ? LH_UNREACHABLE : ready->code;
+    strcpy(message, hangs ? "the database was asked, and has not answered yet" : ready->message);
+    pthread_mutex_unlock(&ready->lock);
+    if (!ask) {
+        answer_ready(request, code, message);
         return;
     }
-    /* What the server's sentence says of hosts is for who may call, not for anybody. */
-    answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, lh_outcome_word(code), "%s",
-                   request->may >= MAY_CALL ? error.message : lh_outcome_sentence(code));
+    if (!request_work(request, ask_database)) {
+        pthread_mutex_lock(&ready->lock);
+        ready->asking = false;
+        pthread_mutex_unlock(&ready->lock);
+    }
 }
 
 void health_notify(const char *state)

@@ -7,6 +7,10 @@
 
 void health_alive(struct request *request);
 void health_ready(struct request *request);
+
+int health_new(struct ready **ret_ready, lh_error *error);
+void health_free(struct ready *ready);
+
 /* Tells systemd ($NOTIFY_SOCKET), if it wants to know: "READY=1". */
 void health_notify(const char *state);
 

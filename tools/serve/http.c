@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "connections.h"
 #include "leases.h"
 #include "listen.h"
 #include "log.h"
@@ -24,6 +25,23 @@ struct http {
     atomic_uint open; /* requests */
 };
 
+static void on_connection(void *arg, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct http *http = arg;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED)
+        connections_close(http->server->connections, *context);
+    else if (info)
+        *context = connections_open(http->server->connections, info->connect_fd);
+}
+
+static struct connection *held_by(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
 /* The first that is heard of a request: its line. Paths stay encoded, see keep_encoded(). */
 static void *on_line(void *arg, const char *uri, struct MHD_Connection *connection)
 {
@@ -35,6 +53,7 @@ static void *on_line(void *arg, const char *uri, struct MHD_Connection *connecti
     request->server = http->server;
     request->connection = connection;
     request->fd = info ? info->connect_fd : -1;
+    request->held_by = held_by(connection);
     request->began_us = serve_now_us();
     request->uri_len = strlen(uri);
     request->path = strndup(uri, strcspn(uri, "?"));
@@ -59,6 +78,7 @@ static enum MHD_Result send_answer(struct request *request)
     }
     if (!request->response)
         return MHD_NO;
+    connections_allow(request->server->connections, request->held_by, request->streams ? 0 : ANSWER_MS, true);
     enum MHD_Result queued = MHD_queue_response(request->connection, request->status, request->response);
     MHD_destroy_response(request->response); /* libmicrohttpd has its own reference */
     request->response = NULL;
@@ -100,6 +120,7 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
     if (!request->presented) {
         request->presented = true;
         (void)snprintf(request->method, sizeof request->method, "%s", method);
+        connections_allow(request->server->connections, request->held_by, BODY_MS, false);
         return routes_admit(request, url) || reads_on(request) ? MHD_YES : send_answer(request);
     }
     if (*data_len) {
@@ -109,6 +130,7 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
     }
     if (!request->begun) {
         request->begun = true;
+        connections_allow(request->server->connections, request->held_by, 0, false);
         if (request->status)
             return send_answer(request); /* by its head */
         if (request->too_large)
@@ -138,6 +160,7 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
     }
     if (request->response)
         MHD_destroy_response(request->response);
+    connections_allow(http->server->connections, request->held_by, AGAIN_MS, true);
     if (request->body)
         explicit_bzero(request->body, MOST_BODY);
     free(request->body);
@@ -175,14 +198,15 @@ int http_start(struct server *server, struct http **ret_http, lh_error *error)
         return out_fail(error, LH_MEMORY, "out of memory");
     http->server = server;
     allow_descriptors();
-    http->daemon =
-        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0,
-                         NULL, NULL, on_access, http, MHD_OPTION_EXTERNAL_LOGGER, on_message, http,
-                         MHD_OPTION_LISTEN_SOCKET, listen_fd(server->listener), MHD_OPTION_URI_LOG_CALLBACK, on_line,
-                         http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_UNESCAPE_CALLBACK,
-                         keep_encoded, http, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
-                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)MOST_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                         (size_t)MEMORY_PER_CONNECTION, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+    http->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        on_access, http, MHD_OPTION_EXTERNAL_LOGGER, on_message, http, MHD_OPTION_LISTEN_SOCKET,
+        listen_fd(server->listener), MHD_OPTION_URI_LOG_CALLBACK, on_line, http, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, http, MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, http, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, http, MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)MOST_OF_AN_ADDRESS,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MOST_CONNECTIONS,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_PER_CONNECTION, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_END);
     if (!http->daemon) {
         free(http);
         return out_fail(error, LH_CONFIG, "the HTTP server could not be started on %s", server->config.listen);

@@ -9,12 +9,11 @@
 
 #include "../json.h"
 #include "../objects.h"
-#include "../text.h"
 #include "body.h"
 #include "metrics.h"
+#include "sessions.h"
 
-/* The handle on the lease that the header names; NULL: it was answered. */
-static lh_lease *attach(struct request *request)
+lh_lease *leases_attach(struct request *request)
 {
     lh_lease *lease = NULL;
     lh_error error;
@@ -46,13 +45,21 @@ static void answer_lost(struct request *request, unsigned status, const char *ou
     answer_problem(request, status, &json, 0);
 }
 
+void leases_answer_renewal(struct request *request, int code, const lh_record *record, const lh_error *error)
+{
+    if (code == LH_LOST)
+        answer_lost(request, MHD_HTTP_GONE, "lost", record, error);
+    else
+        answer_outcome(request, error);
+}
+
 void leases_renew(struct request *request)
 {
     int64_t ttl_ms = 0;
     const struct field fields[] = {{"ttl_ms", NULL, 0, &ttl_ms}};
     if (!body_read(request, fields, 1))
         return;
-    lh_lease *lease = attach(request);
+    lh_lease *lease = leases_attach(request);
     if (!lease)
         return;
     lh_record *record = NULL;
@@ -63,10 +70,8 @@ void leases_renew(struct request *request)
         bson_t json;
         object_lease(&json, "renewed", lease, NULL);
         answer_json(request, MHD_HTTP_OK, &json);
-    } else if (code == LH_LOST) {
-        answer_lost(request, MHD_HTTP_GONE, "lost", record, &error);
     } else {
-        answer_outcome(request, &error);
+        leases_answer_renewal(request, code, record, &error);
     }
     lh_record_free(record);
     lh_lease_free(lease);
@@ -74,7 +79,7 @@ void leases_renew(struct request *request)
 
 void leases_release(struct request *request)
 {
-    lh_lease *lease = attach(request);
+    lh_lease *lease = leases_attach(request);
     if (!lease)
         return;
     lh_error error;
@@ -82,6 +87,7 @@ void leases_release(struct request *request)
     metrics_outcome(request->server->metrics, METRICS_RELEASE, code);
     if (code == LH_OK) {
         bson_t json;
+        sessions_released(request->server->sessions, lh_lease_id(lease));
         json_init(&json, "released");
         json_text(&json, "key", request->key);
         answer_json(request, MHD_HTTP_OK, &json);
@@ -145,101 +151,6 @@ void leases_break(struct request *request)
         answer_outcome(request, &error);
     }
     lh_record_free(record);
-}
-
-/* ---- the list ---- */
-
-struct list {
-    FILE *to;
-    uint64_t n, limit;
-    bool truncated;
-};
-
-static int add(void *arg, const lh_record *record)
-{
-    struct list *list = arg;
-    bson_t json;
-    if (list->n == list->limit) {
-        list->truncated = true;
-        return 1;
-    }
-    if (list->n++ > 0)
-        fputs(",\n", list->to);
-    object_status(&json, record);
-    json_write(list->to, &json);
-    return 0;
-}
-
-/* true or false; anything else is answered. */
-static bool read_flag(struct request *request, const char *name, bool *ret_flag)
-{
-    char text[8] = "";
-    bool given;
-    if (!request_decode(request, name, text, sizeof text, &given))
-        return false;
-    *ret_flag = strcmp(text, "true") == 0;
-    if (!given || *ret_flag || strcmp(text, "false") == 0)
-        return true;
-    answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "%s must be true or false", name);
-    return false;
-}
-
-static bool read_limit(struct request *request, uint64_t *ret_limit)
-{
-    char text[24] = "";
-    bool given;
-    int64_t limit = LISTED_DEFAULT;
-    if (!request_decode(request, "limit", text, sizeof text, &given))
-        return false;
-    if (given && (!text_number(text, &limit) || limit < 1 || limit > MOST_LISTED)) {
-        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "limit must be 1 to %d", MOST_LISTED);
-        return false;
-    }
-    *ret_limit = (uint64_t)limit;
-    return true;
-}
-
-static void answer_list(struct request *request, const lh_list_options *options, uint64_t limit)
-{
-    char *text = NULL;
-    size_t len = 0;
-    lh_error error;
-    struct list list = {.to = open_memstream(&text, &len), .limit = limit};
-    if (!list.to) {
-        answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "memory", "out of memory");
-        return;
-    }
-    fputs("{\"v\":1,\"leases\":[", list.to);
-    int code = lh_list(request->server->store, options, add, &list, &error);
-    metrics_outcome(request->server->metrics, METRICS_LOOK, code == LH_STOPPED ? LH_OK : code);
-    fprintf(list.to, "],\"truncated\":%s}\n", list.truncated ? "true" : "false");
-    bool whole = fclose(list.to) == 0;
-    if (whole && (code == LH_OK || code == LH_STOPPED)) {
-        answer_text(request, MHD_HTTP_OK, "application/json", text, len);
-        return;
-    }
-    free(text);
-    if (whole)
-        answer_outcome(request, &error);
-    else
-        answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "memory", "out of memory");
-}
-
-void leases_list(struct request *request)
-{
-    char prefix[LH_KEY_MAX + 1], owner[LH_OWNER_MAX + 1];
-    bool has_prefix, has_owner;
-    uint64_t limit;
-    lh_list_options options = LH_LIST_OPTIONS_INIT;
-    if (!request_decode(request, "prefix", prefix, sizeof prefix, &has_prefix) ||
-        !request_decode(request, "owner", owner, sizeof owner, &has_owner) || !read_limit(request, &limit) ||
-        !read_flag(request, "expired", &options.expired) || !read_flag(request, "malformed", &options.malformed) ||
-        !read_flag(request, "all", &options.free_too))
-        return;
-    options.prefix = has_prefix ? prefix : NULL;
-    options.owner = has_owner ? owner : NULL;
-    options.limit = limit + 1; /* to know whether there are more */
-    answer_list(request, &options, limit);
 }
 
 /* ---- giving back ---- */

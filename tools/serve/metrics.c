@@ -8,8 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cleaning.h"
+#include "connections.h"
 #include "events.h"
 #include "routes.h"
+#include "sessions.h"
 #include "waits.h"
 
 enum { CLASSES = 6, OUTCOMES = LH_ABSENT + 1 }; /* of statuses: none, 1xx … 5xx */
@@ -22,7 +25,7 @@ static const char *const call_words[METRICS_CALLS] = {"acquire", "renew", "relea
 struct metrics {
     atomic_uint_fast64_t requests[MOST_ROUTES + 1][CLASSES]; /* the last for those that found no route */
     atomic_uint_fast64_t calls[METRICS_CALLS][OUTCOMES];
-    atomic_uint_fast64_t waited[BOUNDS + 1], waits_ms, events;
+    atomic_uint_fast64_t waited[BOUNDS + 1], waits_ms, events, handoffs;
 };
 
 int metrics_new(struct metrics **ret_metrics, lh_error *error)
@@ -58,6 +61,11 @@ void metrics_acquired(struct metrics *metrics, int outcome, int64_t waited_ms)
         bound++;
     atomic_fetch_add(&metrics->waited[bound], 1);
     atomic_fetch_add(&metrics->waits_ms, (uint64_t)waited_ms);
+}
+
+void metrics_handoff(struct metrics *metrics)
+{
+    atomic_fetch_add(&metrics->handoffs, 1);
 }
 
 void metrics_event(struct metrics *metrics)
@@ -122,6 +130,37 @@ static void print_gauge(FILE *to, const char *name, const char *help, uint64_t v
     fprintf(to, "leasehold_%s %" PRIu64 "\n", name, value);
 }
 
+static void print_counter(FILE *to, const char *name, const char *help, uint64_t value)
+{
+    head(to, name, "counter", help);
+    fprintf(to, "leasehold_%s %" PRIu64 "\n", name, value);
+}
+
+static void print_cleanups(FILE *to, struct cleaning *cleaning)
+{
+    uint64_t done, failed, removed;
+    cleaning_counts(cleaning, &done, &failed, &removed);
+    head(to, "cleanups_total", "counter", "Cleanups (--cleanup-every) that have ended.");
+    fprintf(to, "leasehold_cleanups_total{outcome=\"ok\"} %" PRIu64 "\n", done);
+    fprintf(to, "leasehold_cleanups_total{outcome=\"failed\"} %" PRIu64 "\n", failed);
+    print_counter(to, "cleanup_removed_keys_total", "Keys that they removed.", removed);
+}
+
+static void print_open(FILE *to, struct server *server)
+{
+    print_gauge(to, "waiting", "Requests that wait for a key.", waits_count(server->waits));
+    print_gauge(to, "jobs_queued", "Requests that wait for a worker.", work_queued(server->work));
+    print_gauge(to, "event_subscribers", "Open streams of events.", events_subscribers(server->events));
+    print_gauge(to, "sessions", "Open sessions: leases that are renewed for their clients.",
+                sessions_count(server->sessions));
+    print_counter(to, "sessions_lost_total", "Sessions whose lease was lost while the client was there.",
+                  sessions_lost(server->sessions));
+    print_gauge(to, "http_connections", "Open connections.", connections_count(server->connections));
+    print_counter(to, "http_timeouts_total",
+                  "Connections that were shut because a request was not sent, or an answer not taken, in time.",
+                  connections_ended(server->connections));
+}
+
 void metrics_get(struct request *request)
 {
     struct server *server = request->server;
@@ -138,11 +177,11 @@ void metrics_get(struct request *request)
     print_requests(to, server->metrics);
     print_calls(to, server->metrics);
     print_waits(to, server->metrics);
-    print_gauge(to, "waiting", "Requests that wait for a key.", waits_count(server->waits));
-    print_gauge(to, "jobs_queued", "Requests that wait for a worker.", work_queued(server->work));
-    print_gauge(to, "event_subscribers", "Open streams of events.", events_subscribers(server->events));
-    head(to, "events_total", "counter", "Events heard from the database.");
-    fprintf(to, "leasehold_events_total %" PRIu64 "\n", atomic_load(&server->metrics->events));
+    print_open(to, server);
+    print_cleanups(to, server->cleaning);
+    print_counter(to, "handoffs_total", "Grants to requests that had waited in the key's queue.",
+                  atomic_load(&server->metrics->handoffs));
+    print_counter(to, "events_total", "Events heard from the database.", atomic_load(&server->metrics->events));
     if (fclose(to) != 0) {
         free(text);
         text = NULL;

@@ -18,6 +18,8 @@ void metrics_request(struct metrics *metrics, const struct request *request);
 void metrics_outcome(struct metrics *metrics, int call, int outcome);
 /* … to an acquire, which waited so long; -1: it did not want to wait. */
 void metrics_acquired(struct metrics *metrics, int outcome, int64_t waited_ms);
+/* … and was granted to one that had queued. */
+void metrics_handoff(struct metrics *metrics);
 void metrics_event(struct metrics *metrics);
 
 void metrics_get(struct request *request);

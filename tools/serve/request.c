@@ -77,6 +77,16 @@ void request_suspend(struct request *request)
     MHD_suspend_connection(request->connection);
 }
 
+bool request_work(struct request *request, void (*run)(struct job *job))
+{
+    request->job.run = run;
+    request_suspend(request);
+    if (work_push(request->server->work, &request->job))
+        return true;
+    answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded", "too many requests wait for the database");
+    return false;
+}
+
 bool request_gone(const struct request *request)
 {
     struct pollfd poller = {.fd = request->fd, .events = POLLRDHUP};

@@ -24,6 +24,7 @@ struct request {
     struct server *server;
     struct MHD_Connection *connection;
     int fd;
+    struct connection *held_by; /* its connection, in connections.c; NULL: memory was out */
     struct job job;
     const struct route *route; /* NULL: none was found */
     char method[16];
@@ -35,6 +36,7 @@ struct request {
     char *body; /* NUL-terminated; NULL: none */
     size_t body_len;
     bool presented, begun, too_large;
+    bool streams; /* its answer goes on for as long as somebody listens */
     /* The answer. */
     unsigned status;
     struct MHD_Response *response;
@@ -63,8 +65,11 @@ void answer_json(struct request *request, unsigned status, bson_t *json);
 void answer_text(struct request *request, unsigned status, const char *type, char *text, size_t len);
 /* Fixed bytes. */
 void answer_static(struct request *request, const char *type, const void *bytes, size_t len);
-/* A stream that events.c feeds. */
+/* A stream of events, for as long as there is somebody at both ends. */
 void answer_stream(struct request *request, struct MHD_Response *response);
+
+/* 200, of a length that is not known yet. */
+void answer_pieces(struct request *request, const char *type, struct MHD_Response *response);
 
 /* Begins a problem, application/problem+json: `code` is a word for programs, `detail` a sentence. To be ended by answer_problem(). */
 void problem_init(bson_t *json, unsigned status, const char *code, const char *outcome, const char *detail);
@@ -79,6 +84,8 @@ unsigned problem_status(int outcome);
 
 /* The request's connection is left alone from here on until it is answered. From libmicrohttpd's thread only. */
 void request_suspend(struct request *request);
+/* A worker does it. False: too many requests wait for one, and it was answered. */
+bool request_work(struct request *request, void (*run)(struct job *job));
 
 /* Has the client closed its end? */
 bool request_gone(const struct request *request);

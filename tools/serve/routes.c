@@ -13,24 +13,27 @@
 #include "events.h"
 #include "health.h"
 #include "leases.h"
+#include "list.h"
 #include "listen.h"
 #include "metrics.h"
+#include "sessions.h"
 #include "uri.h"
 
 static const char *const list_arguments[] = {"prefix", "owner", "limit", "expired", "malformed", "all", NULL};
 static const char *const events_arguments[] = {"prefix", NULL};
 
 const struct route routes[] = {
-    {"GET", "/v1/leases", MAY_CALL, true, false, leases_list, list_arguments},
+    {"GET", "/v1/leases", MAY_CALL, true, false, list_get, list_arguments},
     {"GET", "/v1/leases/{key}", MAY_CALL, true, false, leases_status, NULL},
     {"POST", "/v1/leases/{key}", MAY_CALL, true, true, acquire_post, NULL},
     {"PATCH", "/v1/leases/{key}", MAY_CALL, true, true, leases_renew, NULL},
     {"DELETE", "/v1/leases/{key}", MAY_CALL, true, false, leases_release, NULL},
+    {"GET", "/v1/leases/{key}/session", MAY_CALL, true, false, sessions_get, NULL},
     {"POST", "/v1/leases/{key}/break", MAY_BREAK, true, true, leases_break, NULL},
     {"GET", "/v1/events", MAY_CALL, false, false, events_get, events_arguments},
     {"GET", "/metrics", MAY_CALL, false, false, metrics_get, NULL},
     {"GET", "/healthz", MAY_LOOK_IN, false, false, health_alive, NULL},
-    {"GET", "/readyz", MAY_LOOK_IN, true, false, health_ready, NULL},
+    {"GET", "/readyz", MAY_LOOK_IN, false, false, health_ready, NULL},
     {"GET", "/openapi.json", MAY_LOOK_IN, false, false, assets_openapi, NULL},
     {0},
 };
@@ -196,12 +199,8 @@ static void work(struct job *job)
 
 void routes_run(struct request *request)
 {
-    if (!request->route->works) {
+    if (request->route->works)
+        (void)request_work(request, work);
+    else
         request->route->handle(request);
-        return;
-    }
-    request->job.run = work;
-    request_suspend(request);
-    if (!work_push(request->server->work, &request->job))
-        answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded", "too many requests wait for the database");
 }

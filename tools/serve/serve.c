@@ -2,8 +2,8 @@
  * leasehold serve, from its beginning to its end.
  *
  * The end: nobody is accepted any more; who waits is told to ask again, streams end; what the workers have is done; the store is closed, which
- * leaves all queues and releases what was granted in the meantime. What clients hold stays theirs: another server, or this one when
- * it is back, renews it for them. */
+ * leaves all queues and releases what was granted in the meantime. What clients hold stays theirs, sessions' leases too: another server, or this
+ * one when it is back, renews it for them. */
 #include "serve.h"
 
 #include <errno.h>
@@ -15,6 +15,8 @@
 #include "../confirm.h"
 #include "../connect.h"
 #include "auth.h"
+#include "cleaning.h"
+#include "connections.h"
 #include "events.h"
 #include "health.h"
 #include "http.h"
@@ -22,6 +24,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "repeat.h"
+#include "sessions.h"
 #include "waits.h"
 #include "work.h"
 
@@ -35,6 +38,9 @@ static void read_config(const struct cli *cli, struct config *config)
     config->max_wait_ms = cli_number(cli, OPT_MAX_WAIT, 5 * 60 * 1000);
     config->max_waits = (uint32_t)cli_number(cli, OPT_MAX_WAITS, 10000);
     config->max_waits_per_client = (uint32_t)cli_number(cli, OPT_MAX_WAITS_PER_CLIENT, 1000);
+    config->cleanup_every_ms = cli_number(cli, OPT_CLEANUP_EVERY, 0);
+    config->cleanup_older_than_ms = cli_number(cli, OPT_OLDER_THAN, (int64_t)24 * 3600 * 1000);
+    config->release_at_exit = cli_flag(cli, OPT_RELEASE_AT_EXIT);
 }
 
 static int open_store(const struct cli *cli, struct server *server, lh_error *error)
@@ -49,22 +55,28 @@ static int open_store(const struct cli *cli, struct server *server, lh_error *er
     return code;
 }
 
-static int start(const struct cli *cli, struct server *server, lh_error *error)
+static int check_config(struct config *config, lh_error *error)
 {
-    struct config *config = &server->config;
-    read_config(cli, config);
     if (config->admin_token_file && !config->token_file)
         return out_fail(error, LH_INVALID, "--admin-token-file needs --token-file: without it anybody may call");
     int code = confirm_allowed("break", error);
     config->may_break = code == LH_OK;
-    if (code == LH_OK || code == LH_DENIED)
-        code = auth_new(config->token_file, config->admin_token_file, &server->auth, error);
+    if (code == LH_DENIED)
+        code = LH_OK; /* it is refused when it is asked for */
+    if (code == LH_OK && config->cleanup_every_ms > 0)
+        code = confirm_allowed("cleanup", error);
+    return code;
+}
+
+static int make_parts(struct server *server, lh_error *error)
+{
+    int code = metrics_new(&server->metrics, error);
     if (code == LH_OK)
-        code = open_store(cli, server, error);
+        code = connections_new(&server->connections, error);
     if (code == LH_OK)
-        code = listen_open(config->listen, config->token_file, &server->listener, error);
+        code = health_new(&server->ready, error);
     if (code == LH_OK)
-        code = metrics_new(&server->metrics, error);
+        code = cleaning_new(server, &server->cleaning, error);
     if (code == LH_OK)
         code = repeats_new(&server->repeats, error);
     if (code == LH_OK)
@@ -72,22 +84,59 @@ static int start(const struct cli *cli, struct server *server, lh_error *error)
     if (code == LH_OK)
         code = work_new(&server->work, error);
     if (code == LH_OK)
-        code = waits_new(server, &server->waits, error);
+        code = sessions_new(server, &server->sessions, error);
+    return code == LH_OK ? waits_new(server, &server->waits, error) : code;
+}
+
+static int start(const struct cli *cli, struct server *server, lh_error *error)
+{
+    struct config *config = &server->config;
+    read_config(cli, config);
+    int code = check_config(config, error);
+    if (code == LH_OK)
+        code = auth_new(config->token_file, config->admin_token_file, &server->auth, error);
+    if (code == LH_OK)
+        code = open_store(cli, server, error);
+    if (code == LH_OK)
+        code = listen_open(config->listen, config->token_file, &server->listener, error);
+    if (code == LH_OK)
+        code = make_parts(server, error);
     return code == LH_OK ? http_start(server, &server->http, error) : code;
+}
+
+static void tick(struct server *server, int64_t *next_beat_ms)
+{
+    int64_t now = serve_now_ms();
+    connections_tick(server->connections);
+    sessions_tick(server->sessions);
+    cleaning_tick(server->cleaning);
+    if (now < *next_beat_ms)
+        return;
+    events_beat(server->events);
+    *next_beat_ms = now + BEAT_MS;
+}
+
+static void reload(struct server *server)
+{
+    lh_error error;
+    if (auth_reload(server->auth, &error) == LH_OK)
+        log_note(server, "the tokens were read again");
+    else
+        log_note(server, "the tokens stay as they were: %s", error.message);
 }
 
 /* Until a signal that ends it, which is returned. SIGHUP: the tokens are read again. */
 static int serve(struct server *server, const sigset_t *signals)
 {
+    static const struct timespec a_tick = {.tv_sec = TICK_MS / 1000};
+    int64_t next_beat_ms = serve_now_ms() + BEAT_MS;
     for (;;) {
-        lh_error error;
-        int number = sigwaitinfo(signals, NULL);
-        if (number != SIGHUP && number > 0)
+        int number = sigtimedwait(signals, NULL, &a_tick);
+        if (number == SIGHUP)
+            reload(server);
+        else if (number > 0)
             return number;
-        if (number == SIGHUP && auth_reload(server->auth, &error) == LH_OK)
-            log_note(server, "the tokens were read again");
-        else if (number == SIGHUP)
-            log_note(server, "the tokens stay as they were: %s", error.message);
+        tick(server, &next_beat_ms);
     }
 }
 
@@ -95,7 +144,9 @@ static void stop(struct server *server)
 {
     health_notify("STOPPING=1");
     http_quiesce(server->http);
+    cleaning_stop(server->cleaning);
     waits_stop(server->waits);
+    sessions_stop(server->sessions);
     events_stop(server->events);
     /* What the workers have takes as long as the database lets them; each call is bounded by --timeout. */
     while (!http_drain(server->http, FLUSH_MS) && work_queued(server->work) > 0)
@@ -109,10 +160,16 @@ static void end(struct server *server)
         (void)http_drain(server->http, FLUSH_MS);
     http_stop(server->http);
     work_free(server->work);
+    if (server->sessions && !server->config.release_at_exit)
+        sessions_forget(server->sessions); /* else closing the store releases what it still keeps */
     lh_store_close(server->store);
+    sessions_free(server->sessions);
     waits_free(server->waits);
     repeats_free(server->repeats);
     events_free(server->events);
+    cleaning_free(server->cleaning);
+    health_free(server->ready);
+    connections_free(server->connections);
     metrics_free(server->metrics);
     auth_free(server->auth);
     listen_close(server->listener);

@@ -15,9 +15,8 @@
 #include <unistd.h>
 
 #include "acquire.h"
-#include "events.h"
 
-enum { TICK_MS = 1000, BUCKETS = 1024 };
+enum { BUCKETS = 1024 };
 
 /* How many waits a client has. */
 struct count {
@@ -115,7 +114,7 @@ static void *keep_watch(void *arg)
 {
     struct waits *waits = arg;
     struct epoll_event event;
-    int64_t next_tick = serve_now_ms() + TICK_MS, next_beat = serve_now_ms() + BEAT_MS;
+    int64_t next_tick = serve_now_ms() + TICK_MS;
     for (;;) {
         int64_t now = serve_now_ms();
         int n = epoll_wait(waits->epoll, &event, 1, next_tick > now ? (int)(next_tick - now) : 0);
@@ -131,10 +130,6 @@ static void *keep_watch(void *arg)
         pthread_mutex_unlock(&waits->lock);
         if (stops)
             return NULL;
-        if (now >= next_beat) {
-            events_beat(waits->server->events);
-            next_beat = now + BEAT_MS;
-        }
     }
 }
 

@@ -15,6 +15,7 @@ struct ask {
     struct repeat *repeat;    /* its Idempotency-Key's; NULL: none */
     struct request *requests; /* that want to hear of it. Guarded by waits_lock() */
     lh_waiting *waiting;
+    bool queued;  /* the key was not free at once */
     bool watched; /* it is in the table, and so are its requests */
     struct client client;
     char key[LH_KEY_MAX + 1], owner[LH_OWNER_MAX + 1], purpose[LH_TEXT_MAX + 1];

@@ -95,6 +95,7 @@ bool check_all(struct check *check)
     }
     check_beliefs(check);
     check_calls(check);
+    check_writes(check);
     if (check->oplog) {
         check_commits(check);
         check_renewals(check);

@@ -45,8 +45,8 @@ struct state {
     int64_t released_at, wall, end; /* end: the document's expires_at */
 };
 
-enum event_kind { EV_RUN, EV_START, EV_CALL, EV_END, EV_BELIEF, EV_LOST, EV_FAULT, EV_COMMIT, EV_KINDS };
-enum op { OP_ACQUIRE, OP_RENEW, OP_RELEASE, OP_TRANSFER, OP_BREAK, OP_CLEANUP, OP_OTHER, OP_COUNT };
+enum event_kind { EV_RUN, EV_START, EV_CALL, EV_END, EV_BELIEF, EV_LOST, EV_FAULT, EV_COMMIT, EV_WROTE, EV_KINDS };
+enum op { OP_ACQUIRE, OP_RENEW, OP_RELEASE, OP_TRANSFER, OP_BREAK, OP_CLEANUP, OP_WRITE, OP_OTHER, OP_COUNT };
 
 struct event {
     enum event_kind kind;
@@ -60,7 +60,7 @@ struct event {
     char id[CHECK_ID], to[CHECK_ID];
     int64_t token, remaining_ms, ttl_ms, wait_ms, ms, seq;
     int64_t holder_token; /* busy: whom it named; -1: nobody */
-    struct who holder;
+    struct who holder;    /* … or whose write landed */
     bool shared, by_hand;
     struct state *state; /* of a commit */
     size_t end;          /* of a call: the index of its end; of an end: of its call. SIZE_MAX: none */
@@ -114,5 +114,6 @@ void check_calls(struct check *check);    /* 2 without the oplog, 3, 6 */
 void check_commits(struct check *check);  /* 1, 2, 4, 9 */
 void check_renewals(struct check *check); /* 4 */
 void check_queues(struct check *check);   /* 7 */
+void check_writes(struct check *check);   /* 10 */
 
 #endif

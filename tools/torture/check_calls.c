@@ -7,7 +7,7 @@
 #include "check.h"
 
 #define SLACK_NS (INT64_C(200) * 1000000)   /* a commit's time is a clock's, in milliseconds, before it is written */
-#define STALE_NS (INT64_C(15000) * 1000000) /* a deposed primary may say `busy` of what has passed: advice */
+#define STALE_NS (INT64_C(15000) * 1000000) /* for so long, at most, a deposed primary says `busy` of what has passed */
 
 /* From here on what is stored is later than `t` for sure. */
 static int64_t surely_after(const struct check *check, int64_t t)
@@ -141,6 +141,15 @@ static bool find_token(const struct check *check, const char *key, int64_t token
     return ever;
 }
 
+/* A question of after `begin` was answered by what was over at `to`. The primary's own answer is no older than the question; only where
+ * the deployment was disturbed since may another have given it, who does not know yet that it is deposed. */
+static bool is_stale(const struct check *check, int64_t to, int64_t begin, int64_t end)
+{
+    if (to == INT64_MAX || surely_after(check, to) >= begin)
+        return false;
+    return to < begin - STALE_NS || !check_disturbed(check, -1, to, end);
+}
+
 static void check_busy(struct check *check, size_t at)
 {
     const struct event *end = &check->events[at];
@@ -160,7 +169,7 @@ static void check_busy(struct check *check, size_t at)
         check_violation(check, 6, at, SIZE_MAX,
                         "process %d was told that \"%s\" is held with token %lld, which nobody had", end->who.p,
                         end->key, (long long)end->holder_token);
-    else if (from > surely_after(check, end->t) || (to != INT64_MAX && to < begin - STALE_NS))
+    else if (from > surely_after(check, end->t) || is_stale(check, to, begin, end->t))
         check_violation(check, 6, at, SIZE_MAX,
                         "process %d was told that \"%s\" is held with token %lld, whose time was another", end->who.p,
                         end->key, (long long)end->holder_token);

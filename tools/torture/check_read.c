@@ -9,11 +9,11 @@
 #define CLOCKS_MS 100 /* where nobody stepped a clock */
 
 static const char *const kinds[EV_KINDS] = {
-    [EV_RUN] = "run",       [EV_START] = "start", [EV_CALL] = "call",   [EV_END] = "end",
-    [EV_BELIEF] = "belief", [EV_LOST] = "lost",   [EV_FAULT] = "fault", [EV_COMMIT] = "commit"};
+    [EV_RUN] = "run",   [EV_START] = "start", [EV_CALL] = "call",     [EV_END] = "end",    [EV_BELIEF] = "belief",
+    [EV_LOST] = "lost", [EV_FAULT] = "fault", [EV_COMMIT] = "commit", [EV_WROTE] = "wrote"};
 static const char *const ops[OP_COUNT] = {
     [OP_ACQUIRE] = "acquire", [OP_RENEW] = "renew",     [OP_RELEASE] = "release", [OP_TRANSFER] = "transfer",
-    [OP_BREAK] = "break",     [OP_CLEANUP] = "cleanup", [OP_OTHER] = "?"};
+    [OP_BREAK] = "break",     [OP_CLEANUP] = "cleanup", [OP_WRITE] = "write",     [OP_OTHER] = "?"};
 
 static const char *text(const bson_t *from, const char *name)
 {
@@ -179,7 +179,7 @@ static bool read_line(struct check *check, struct event *event, const bson_t *li
     event->ms = number(line, "ms", 0);
     event->seq = number(line, "seq", 0);
     event->holder_token = number(line, "holder_token", -1);
-    event->holder = read_who(text(line, "holder"));
+    event->holder = read_who(text(line, event->kind == EV_WROTE ? "who" : "holder"));
     event->shared = flag(line, "shared");
     event->by_hand = flag(line, "by_hand");
     event->end = SIZE_MAX;

@@ -11,7 +11,7 @@ enum { LINES_MAX = 60 };
 #define AFTER_NS  INT64_C(300000000)
 
 static const char *const words[OP_COUNT] = {"an acquire", "a renewal", "a release", "a transfer",
-                                            "a break",    "a cleanup", "?"};
+                                            "a break",    "a cleanup", "a write",   "?"};
 
 static void tell_who(const struct who *who, FILE *to)
 {
@@ -104,6 +104,11 @@ static void tell_event(const struct check *check, const struct event *event, FIL
         break;
     case EV_COMMIT:
         tell_state(event->state, to);
+        break;
+    case EV_WROTE:
+        fputs("in the data, next: a write of ", to);
+        tell_who(&event->holder, to);
+        fprintf(to, " (token …%" PRId64 ")", event->token % 100000000);
         break;
     default:
         tell_who(&event->who, to);

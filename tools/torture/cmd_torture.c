@@ -18,6 +18,7 @@
 #include "../json.h"
 #include "check.h"
 #include "crowd.h"
+#include "writes.h"
 
 #define ALWAYS   (FAULT_PAUSE | FAULT_KILL | FAULT_OLD)
 #define GRACE_MS 500
@@ -282,7 +283,12 @@ static int torment(struct run *run, lh_error *error)
     run->torture.until = history_now() + seconds_ms * 1000000;
     crowd_run(&run->torture, run->deployment, &run->history, &stop, &run->crowd);
     run->elections = deployment_term(run->deployment) - term;
-    return run->oplog && !deployment_copy_oplog(run->deployment, &run->history, error) ? error->code : LH_OK;
+    if (run->oplog && !deployment_copy_oplog(run->deployment, &run->history, error))
+        return error->code;
+    struct writes *writes = writes_open(&run->torture);
+    bool told = writes && writes_tell(writes, &run->history, error);
+    writes_close(writes);
+    return told ? LH_OK : writes ? error->code : out_fail(error, LH_MEMORY, "out of memory");
 }
 
 /* With the letters in it that nobody took. */

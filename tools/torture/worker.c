@@ -107,8 +107,8 @@ static void act(struct worker *worker)
         uint32_t weight;
         void (*act)(struct worker *worker);
     } acts[] = {
-        {36, worker_acquire},  {8, worker_renew},     {24, worker_release}, {5, worker_transfer},
-        {6, worker_take_mail}, {8, worker_come_late}, {1, worker_break},    {2, worker_cleanup},
+        {36, worker_acquire},  {8, worker_renew}, {24, worker_release}, {5, worker_transfer}, {6, worker_take_mail},
+        {8, worker_come_late}, {1, worker_break}, {2, worker_cleanup},  {5, worker_write},
     };
     uint32_t at = worker_dice(worker, 100);
     worker_believe_all(worker);
@@ -133,11 +133,13 @@ int worker_run(const struct torture *torture, int p, int life)
     int code = open_in_time(&worker);
     if (code != LH_OK)
         return code == LH_UNREACHABLE ? EXIT_DONE : EXIT_CONFIG; /* all of its time there was no deployment */
+    worker.writes = writes_open(torture);
     history_begin(&worker.history, &line, "start");
     bool written = history_write(&worker.history, &line);
-    while (written && history_now() < torture->until)
+    while (written && worker.writes && history_now() < torture->until)
         act(&worker);
     worker_believe_all(&worker);
+    writes_close(worker.writes);
     lh_store_close(worker.store); /* releases what it holds */
     for (size_t i = 0; i < HANDS; i++)
         lh_lease_free(worker.hand[i]);

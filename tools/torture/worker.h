@@ -5,6 +5,7 @@
 
 #include "history.h"
 #include "torture.h"
+#include "writes.h"
 
 enum { HANDS = 3, REMEMBERED = 6 };
 
@@ -17,6 +18,7 @@ struct worker {
     const struct torture *torture;
     struct history history;
     lh_store *store;
+    struct writes *writes;
     uint64_t dice;
     int64_t n;             /* calls so far */
     lh_lease *hand[HANDS]; /* NULL: empty */
@@ -41,5 +43,6 @@ void worker_take_mail(struct worker *worker);
 void worker_come_late(struct worker *worker);
 void worker_break(struct worker *worker);
 void worker_cleanup(struct worker *worker);
+void worker_write(struct worker *worker);
 
 #endif

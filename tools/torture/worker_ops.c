@@ -108,6 +108,18 @@ static int acquire_or_cancel(struct worker *worker, const char *key, const lh_ac
     return outcome == LH_OK ? LH_CANCELLED : outcome;
 }
 
+/* By the fence, on data of the caller's. */
+static void write_under(struct worker *worker, lh_lease *lease)
+{
+    char who[48];
+    if (lh_lease_mode(lease) == LH_SHARED)
+        return;
+    call_on(worker, "write", lh_lease_key(lease), lh_lease_id(lease));
+    (void)snprintf(who, sizeof who, "%d.%d.%lld", worker->history.p, worker->history.life, (long long)worker->n);
+    int outcome = writes_add(worker->writes, lease, who);
+    end_on(worker, "write", lh_lease_key(lease), lh_lease_id(lease), outcome);
+}
+
 void worker_acquire(struct worker *worker)
 {
     char key[16], purpose[48];
@@ -140,6 +152,8 @@ void worker_acquire(struct worker *worker)
     if (outcome == LH_OK) {
         *hand = lease;
         worker_believe(worker, lease);
+        if (worker->n % 2 == 0)
+            write_under(worker, lease);
         if (options.by_hand && worker_dice(worker, 3) == 0) { /* works until its lease has ended, and does not notice */
             worker_doze(worker, options.ttl_ms + 100);
             worker_come_late(worker);
@@ -289,6 +303,13 @@ void worker_break(struct worker *worker)
     begin_end(worker, &line, "break", key, outcome);
     (void)history_write(&worker->history, &line);
     lh_record_free(record);
+}
+
+void worker_write(struct worker *worker)
+{
+    size_t hand = full_hand(worker);
+    if (hand < HANDS)
+        write_under(worker, worker->hand[hand]);
 }
 
 void worker_cleanup(struct worker *worker)

@@ -4,21 +4,34 @@
     with leasehold.Store("mongodb://db0,db1,db2/?replicaSet=rs") as store:
         with store.acquire("project:42", wait=10) as lease:    # released at the end, renewed until then
             rebuild(lease.token)                               # look at lease.valid between the steps
+        with store.acquire_many(["project:1", "project:2"]):   # all of them, or none
+            ...
+        for status in store.list(prefix="project:"):           # who holds what
+            print(status.key, [holder.owner for holder in status.holders])
+        with store.watch(prefix="project:") as events:         # what happens, as it happens
+            for event in events:
+                print(event.kind, event.key, event.owner)
 
 What everything means is in leasehold.h. Times are seconds here. A store may be used by any number of threads: calls let go of the
 interpreter's lock. Do not fork with an open store. `Error` is raised for whatever is not done, `Busy` and `Lost` are kinds of it."""
 from __future__ import annotations
 
+import builtins
 import ctypes
 import math
+import queue
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Optional
+from typing import Optional, Union
 
-from ._c import BUSY, LOST, NEVER, OK, AcquireOptions, Record, StoreOptions, byref, lib
+from ._c import (BUSY, CANCELLED, LOST, NEVER, OK, AcquireOptions, BreakOptions, EachEvent, EachRecord, ListOptions, Record, StoreOptions,
+                 WatchOptions, byref, lib)
 from ._c import Error as _Details
+from ._c import Event as _Event
 
-__all__ = ["Store", "Lease", "Status", "Holder", "Error", "Busy", "Lost", "key_join", "version"]
+__all__ = ["Store", "Lease", "Leases", "Watch", "Status", "Holder", "Event", "Error", "Busy", "Lost", "key_join", "version"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +53,29 @@ class Status:
     token: int
     holders: tuple[Holder, ...]
     waiters: int
-    released_how: str
+    released_how: str  #: "release", "expire", "transfer" or "break"; "" where that is unknown
+    released_by: str
+    released_reason: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened to a key. Texts are "" and numbers 0 where there is nothing to say."""
+
+    kind: str  #: "opened", "gap", "granted", "renewed", "released", "transferred", "broken", "expired", "queued", "left", "removed", "spoilt"
+    id: str  #: for `after`
+    key: str
+    at: float  #: when, in seconds since 1970, by the server's clock
+    how: str
+    owner: str
+    host: str
+    purpose: str
+    pid: int
+    shared: bool
+    token: int
+    expires_at: float  #: infinite where there is no end
+    by: str
+    reason: str
 
 
 class Error(Exception):
@@ -78,7 +113,21 @@ def key_join(*parts: str) -> str:
         lib.lh_string_free(key)
 
 
-class Lease:
+class _Releasable:
+    """What is released at the end of a block."""
+
+    def release(self) -> None:
+        raise NotImplementedError
+
+    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        try:
+            self.release()
+        except Error:
+            if kind is None:
+                raise
+
+
+class Lease(_Releasable):
     """One grant. As a context manager it is released at the end; a failure to is only raised where nothing else was."""
 
     def __init__(self, handle: ctypes.c_void_p, key: str) -> None:
@@ -116,27 +165,118 @@ class Lease:
     def __enter__(self) -> Lease:
         return self
 
-    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]) -> None:
-        try:
-            self.release()
-        except Error:
-            if kind is None:
-                raise
-
     def __del__(self) -> None:
         handle, self._handle = getattr(self, "_handle", None), None
         if handle:
             lib.lh_lease_free(handle)
 
 
+class Leases(_Releasable, Sequence[Lease]):
+    """The leases on several keys, in the order of the keys. As a context manager all are released at the end."""
+
+    def __init__(self, leases: Iterable[Lease]) -> None:
+        self._leases = tuple(leases)
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # of Sequence: an int or a slice
+        return self._leases[index]
+
+    def __len__(self) -> int:
+        return len(self._leases)
+
+    @property
+    def valid(self) -> bool:
+        return all(lease.valid for lease in self._leases)
+
+    @property
+    def remaining(self) -> float:
+        """Of the one that ends first."""
+        return min(lease.remaining for lease in self._leases)
+
+    def release(self) -> None:
+        """Releases each, and then raises the first failure, if there was one."""
+        failures = []
+        for lease in self._leases:
+            try:
+                lease.release()
+            except Error as why:
+                failures.append(why)
+        if failures:
+            raise failures[0]
+
+    def __enter__(self) -> Leases:
+        return self
+
+
+class Watch(Iterator[Event]):
+    """The events of a store, in order, until it is closed; as a context manager at the end of the block. Close it before the store. What
+    nobody has taken yet is kept, in memory, without a bound."""
+
+    def __init__(self, store: ctypes.c_void_p, keys: Iterable[str], prefix: Optional[str], after: Optional[str]) -> None:
+        self._cancel, details = ctypes.c_void_p(), _Details()
+        _check(lib.lh_cancel_new(byref(self._cancel), byref(details)), details)
+        self._queue: queue.SimpleQueue[Union[Event, Exception, None]] = queue.SimpleQueue()
+        self._ended: Union[Exception, None, bool] = False
+        texts = [_bytes(key) for key in keys]
+        array = (ctypes.c_char_p * len(texts))(*texts)
+        options = WatchOptions(ctypes.sizeof(WatchOptions), array, len(texts), _bytes(prefix), _bytes(after), self._cancel)
+        self._thread = threading.Thread(target=self._run, args=(store, options), name="leasehold-watch", daemon=True)
+        self._thread.start()
+
+    def _run(self, store: ctypes.c_void_p, options: WatchOptions) -> None:
+        def each(_: object, event: ctypes._Pointer[_Event]) -> int:
+            self._queue.put(_event(event.contents))
+            return 0
+
+        details = _Details()
+        outcome = lib.lh_watch(store, byref(options), EachEvent(each), None, byref(details))
+        try:
+            if outcome != CANCELLED:
+                _check(outcome, details)
+            self._queue.put(None)
+        except Error as why:
+            self._queue.put(why)
+
+    def next(self, timeout: Optional[float] = None) -> Event:
+        """The next event. Raises TimeoutError where none comes in time, StopIteration once it is closed, and Error if it cannot go on."""
+        if self._ended is False:
+            try:
+                told = self._queue.get(timeout=timeout)
+            except queue.Empty:
+                raise TimeoutError from None
+            if isinstance(told, Event):
+                return told
+            self._ended = told
+        if isinstance(self._ended, Exception):
+            raise self._ended
+        raise StopIteration
+
+    def __next__(self) -> Event:
+        return self.next()
+
+    def close(self) -> None:
+        """Ends it, within about half a second."""
+        if self._cancel:
+            lib.lh_cancel_now(self._cancel)
+            self._thread.join()
+            lib.lh_cancel_free(self._cancel)
+            self._cancel = ctypes.c_void_p()
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        self.close()
+
+
 class Store:
     """One collection of leases on one deployment. `at_open`: "nothing", "verify" (the index is there) or "migrate"."""
 
     def __init__(self, uri: str, db: Optional[str] = None, collection: Optional[str] = None, owner: Optional[str] = None,
-                 timeout: float = 10, clock_skew: float = 0.5, max_shared: int = 128, at_open: str = "verify") -> None:
+                 timeout: float = 10, clock_skew: float = 0.5, max_shared: int = 128, at_open: str = "verify",
+                 max_waiters: int = 1000) -> None:
         self._handle: Optional[ctypes.c_void_p] = None
         options = StoreOptions(ctypes.sizeof(StoreOptions), _bytes(uri), _bytes(db), _bytes(collection), _bytes(owner), None,
-                               _ms(timeout), _ms(clock_skew), 1000, max_shared, 16, ("nothing", "verify", "migrate").index(at_open))
+                               _ms(timeout), _ms(clock_skew), max_waiters, max_shared, 16, ("nothing", "verify", "migrate").index(at_open))
         handle, details = ctypes.c_void_p(), _Details()
         _check(lib.lh_store_open(byref(options), byref(handle), byref(details)), details)
         self._handle = handle
@@ -148,13 +288,19 @@ class Store:
                                  _bytes(lease_id), 0, _ms(wait), 5000, by_hand, None, None, None, path, False)
         handle, busy, details = ctypes.c_void_p(), ctypes.POINTER(Record)(), _Details()
         outcome = lib.lh_acquire(self._open(), _bytes(key), byref(options), byref(handle), byref(busy), byref(details))
-        if outcome == BUSY and busy:
-            record = busy.contents
-            told = Busy(_text(details.message), _text(lib.lh_why_word(record.why)), _holder(busy, 0), record.retry_after_ms / 1000)
-            lib.lh_record_free(busy)
-            raise told
-        _check(outcome, details)
+        _check_busy(outcome, busy, details)
         return Lease(handle, key)
+
+    def acquire_many(self, keys: Sequence[str], ttl: float = 30, wait: float = 0, shared: bool = False, owner: Optional[str] = None,
+                     purpose: Optional[str] = None, by_hand: bool = False) -> Leases:
+        """All of the keys or none, in any order: those who want some of the same never wait for each other in a circle."""
+        options = AcquireOptions(ctypes.sizeof(AcquireOptions), _ms(ttl), int(shared), _bytes(owner), _bytes(purpose), None, 0, _ms(wait),
+                                 5000, by_hand, None, None, None, False, False)
+        texts = (ctypes.c_char_p * len(keys))(*(_bytes(key) for key in keys))
+        handles, busy, details = (ctypes.c_void_p * len(keys))(), ctypes.POINTER(Record)(), _Details()
+        outcome = lib.lh_acquire_many(self._open(), texts, len(keys), byref(options), handles, byref(busy), byref(details))
+        _check_busy(outcome, busy, details)
+        return Leases(Lease(ctypes.c_void_p(handle), key) for handle, key in zip(handles, keys))
 
     def attach(self, key: str, lease_id: str) -> Lease:
         """A lease that somebody else acquired: renew it first."""
@@ -165,11 +311,37 @@ class Store:
     def status(self, key: str) -> Status:
         found, details = ctypes.POINTER(Record)(), _Details()
         _check(lib.lh_status(self._open(), _bytes(key), byref(found), byref(details)), details)
-        record = found.contents
         try:
-            holders = tuple(holder for holder in (_holder(found, i) for i in range(record.holders)) if holder)
-            return Status(_text(record.key), ("free", "held", "malformed")[record.state], _text(record.problem), record.token,
-                          holders, record.waiters, _text(record.released_how))
+            return _status(found)
+        finally:
+            lib.lh_record_free(found)
+
+    def list(self, prefix: Optional[str] = None, owner: Optional[str] = None, expired: bool = False, malformed: bool = False,
+             free: bool = False, limit: int = 0) -> builtins.list[Status]:
+        """What is held or cannot be read, in the order of keys; with `free` also what is free."""
+        found: builtins.list[Status] = []
+
+        def each(_: object, record: ctypes._Pointer[Record]) -> int:
+            found.append(_status(record))
+            return 0
+
+        options = ListOptions(ctypes.sizeof(ListOptions), _bytes(prefix), _bytes(owner), expired, malformed, free, limit)
+        details = _Details()
+        _check(lib.lh_list(self._open(), byref(options), EachRecord(each), None, byref(details)), details)
+        return found
+
+    def watch(self, keys: Iterable[str] = (), prefix: Optional[str] = None, after: Optional[str] = None) -> Watch:
+        """What happens to these keys, and to all that begin with the prefix; without either to all. `after`: an event's id, to go on behind
+        it. Uses a thread of its own."""
+        return Watch(self._open(), keys, prefix, after)
+
+    def break_(self, key: str, reason: str, by: Optional[str] = None, token: int = -1) -> Status:
+        """For operators: takes the key from whoever holds it. Raises Lost where nobody does, or not with that token. What was broken."""
+        options = BreakOptions(ctypes.sizeof(BreakOptions), _bytes(reason), _bytes(by), token)
+        found, details = ctypes.POINTER(Record)(), _Details()
+        _check(lib.lh_break(self._open(), _bytes(key), byref(options), byref(found), byref(details)), details)
+        try:
+            return _status(found)
         finally:
             lib.lh_record_free(found)
 
@@ -218,6 +390,29 @@ def _holder(record: ctypes._Pointer[Record], i: int) -> Optional[Holder]:
     h = found.contents
     remaining = math.inf if h.remaining_ms == NEVER else h.remaining_ms / 1000
     return Holder(_text(h.owner), _text(h.host), _text(h.purpose), h.pid, bool(h.mode), h.token, remaining)
+
+
+def _status(found: ctypes._Pointer[Record]) -> Status:
+    record = found.contents
+    holders = tuple(holder for holder in (_holder(found, i) for i in range(record.holders)) if holder)
+    return Status(_text(record.key), ("free", "held", "malformed")[record.state], _text(record.problem), record.token, holders,
+                  record.waiters, _text(record.released_how), _text(record.released_by), _text(record.released_reason))
+
+
+def _event(e: _Event) -> Event:
+    expires = math.inf if e.expires_at_ms == NEVER else e.expires_at_ms / 1000
+    return Event(_text(lib.lh_event_word(e.kind)), _text(e.id), _text(e.key), e.at_ms / 1000, _text(e.how), _text(e.owner), _text(e.host),
+                 _text(e.purpose), e.pid, bool(e.mode), e.token, expires, _text(e.by), _text(e.reason))
+
+
+def _check_busy(outcome: int, busy: ctypes._Pointer[Record], details: _Details) -> None:
+    """As _check, with who holds it."""
+    if outcome == BUSY and busy:
+        record = busy.contents
+        told = Busy(_text(details.message), _text(lib.lh_why_word(record.why)), _holder(busy, 0), record.retry_after_ms / 1000)
+        lib.lh_record_free(busy)
+        raise told
+    _check(outcome, details)
 
 
 def _check(outcome: int, details: _Details) -> None:

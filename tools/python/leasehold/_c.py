@@ -4,9 +4,9 @@
 The library is libleasehold.so.0, as the system's loader finds it, or what LEASEHOLD_LIBRARY names."""
 import ctypes
 import os
-from ctypes import POINTER, Structure, byref, c_bool, c_char, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_void_p
+from ctypes import CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 
-OK, BUSY, LOST = 0, 1, 2
+OK, BUSY, LOST, STOPPED, CANCELLED = 0, 1, 2, 12, 14
 NEVER = 2**63 - 1
 
 
@@ -41,6 +41,29 @@ class Record(Structure):
                 ("released_at_ms", c_int64), ("why", c_int), ("retry_after_ms", c_int64)]
 
 
+class ListOptions(Structure):
+    _fields_ = [("size", c_size_t), ("prefix", c_char_p), ("owner", c_char_p), ("expired", c_bool), ("malformed", c_bool),
+                ("free_too", c_bool), ("limit", c_uint64)]
+
+
+class WatchOptions(Structure):
+    _fields_ = [("size", c_size_t), ("keys", POINTER(c_char_p)), ("n_keys", c_size_t), ("prefix", c_char_p), ("after", c_char_p),
+                ("cancel", c_void_p)]
+
+
+class BreakOptions(Structure):
+    _fields_ = [("size", c_size_t), ("reason", c_char_p), ("by", c_char_p), ("token", c_int64)]
+
+
+class Event(Structure):
+    _fields_ = [("kind", c_int), ("id", c_char_p), ("key", c_char_p), ("at_ms", c_int64), ("how", c_char_p), ("owner", c_char_p),
+                ("host", c_char_p), ("purpose", c_char_p), ("pid", c_int64), ("mode", c_int), ("token", c_int64),
+                ("expires_at_ms", c_int64), ("by", c_char_p), ("reason", c_char_p)]
+
+
+EachRecord = CFUNCTYPE(c_int, c_void_p, POINTER(Record))
+EachEvent = CFUNCTYPE(c_int, c_void_p, POINTER(Event))
+
 _SIGNATURES = {
     "lh_version": (c_char_p,),
     "lh_outcome_word": (c_char_p, c_int),
@@ -61,6 +84,15 @@ _SIGNATURES = {
     "lh_lease_token": (c_int64, c_void_p),
     "lh_lease_id": (c_char_p, c_void_p),
     "lh_lease_free": (None, c_void_p),
+    "lh_acquire_many": (c_int, c_void_p, POINTER(c_char_p), c_size_t, POINTER(AcquireOptions), POINTER(c_void_p),
+                        POINTER(POINTER(Record)), POINTER(Error)),
+    "lh_list": (c_int, c_void_p, POINTER(ListOptions), EachRecord, c_void_p, POINTER(Error)),
+    "lh_watch": (c_int, c_void_p, POINTER(WatchOptions), EachEvent, c_void_p, POINTER(Error)),
+    "lh_event_word": (c_char_p, c_int),
+    "lh_cancel_new": (c_int, POINTER(c_void_p), POINTER(Error)),
+    "lh_cancel_now": (None, c_void_p),
+    "lh_cancel_free": (None, c_void_p),
+    "lh_break": (c_int, c_void_p, c_char_p, POINTER(BreakOptions), POINTER(POINTER(Record)), POINTER(Error)),
     "lh_status": (c_int, c_void_p, c_char_p, POINTER(POINTER(Record)), POINTER(Error)),
 }
 
@@ -69,4 +101,5 @@ for _name, (_result, *_arguments) in _SIGNATURES.items():
     _function = getattr(lib, _name)
     _function.restype, _function.argtypes = _result, _arguments
 
-__all__ = ["lib", "Error", "StoreOptions", "AcquireOptions", "Record", "Holder", "OK", "BUSY", "LOST", "NEVER", "byref"]
+__all__ = ["lib", "Error", "StoreOptions", "AcquireOptions", "ListOptions", "WatchOptions", "BreakOptions", "Record", "Holder", "Event",
+           "EachRecord", "EachEvent", "OK", "BUSY", "LOST", "STOPPED", "CANCELLED", "NEVER", "byref"]

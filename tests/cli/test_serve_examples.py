@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The programs to copy from, tools/examples/http: with curl, Python's requests, Node's fetch."""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from conftest import wait_until
+from serving import ADMIN, CLIENT, Server, path_of, ready, tokens  # noqa: F401  (fixtures among them)
+
+EXAMPLES = Path(__file__).parents[2] / "tools/examples/http"
+TTL_MS = 1500
+
+
+@pytest.fixture(scope="module")
+def server(ready, tokens):
+    server = Server(ready, "--listen", "127.0.0.1:0", "--token-file", tokens / "clients", "--admin-token-file",
+                    tokens / "admins", token=CLIENT)
+    yield server
+    server.end()
+
+
+@pytest.fixture(scope="module")
+def env(server):
+    return os.environ | {"LEASEHOLD_HTTP": server.name, "LEASEHOLD_TOKEN": CLIENT, "TTL_MS": str(TTL_MS)}
+
+
+class App:
+    def __init__(self, env, *command):
+        self.process = subprocess.Popen([*command, "0"], env=env, stdout=subprocess.PIPE, encoding="utf-8")
+        self.url = self.process.stdout.readline().split("/plan")[0]
+
+    def __call__(self, method, path):
+        try:
+            with urllib.request.urlopen(urllib.request.Request(self.url + path, method=method), timeout=20) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait(timeout=10)
+
+
+def expect_busy(answer):
+    status, text = answer
+    assert status == 423 and "<b>alice</b> is editing" in text
+    assert 1 <= int(re.search(r'<span id="seconds">(\d+)</span>', text)[1]) <= TTL_MS // 1000 + 1
+
+
+def test_python_with_a_heartbeat(env, server):
+    app = App(env, sys.executable, EXAMPLES / "workspace.py")
+    status, text = app("GET", "/python?user=alice")
+    assert status == 200 and "You are editing, alice" in text
+    expect_busy(app("GET", "/python?user=bob"))
+    assert app("GET", "/python?user=alice")[0] == 200  # loaded again
+    until = time.monotonic() + 2 * TTL_MS / 1000
+    while time.monotonic() < until:
+        assert app("POST", "/python?user=alice")[0] == 200
+        expect_busy(app("GET", "/python?user=bob"))
+        time.sleep(TTL_MS / 3000)
+    assert app("DELETE", "/python?user=alice")[0] == 200
+    assert app("GET", "/python?user=bob")[0] == 200
+    assert app("POST", "/python?user=alice")[0] == 410
+    app.end()
+
+
+def test_node_with_a_session(env, server):
+    node = shutil.which("node")
+    assert node, "node is not installed: scripts/setup test"
+    app = App(env, node, EXAMPLES / "workspace.mjs")
+    status, text = app("GET", "/node?user=alice")
+    assert status == 200 and "You are editing, alice" in text
+    page = urllib.request.urlopen(app.url + "/node/open?user=alice", timeout=20)
+    assert page.readline() == b"event: renewed\n"
+    until = time.monotonic() + 2 * TTL_MS / 1000
+    while time.monotonic() < until:
+        expect_busy(app("GET", "/node?user=bob"))
+        time.sleep(TTL_MS / 3000)
+    page.close()
+    wait_until(lambda: app("GET", "/node?user=bob")[0] == 200)
+    with urllib.request.urlopen(app.url + "/node/open?user=alice", timeout=20) as page:
+        assert page.readline() == b"event: lost\n"
+    app.end()
+
+
+def test_curl_with_a_session(env, server, tmp_path):
+    script = EXAMPLES / "rebuild.sh"
+
+    def rebuild(*command):
+        return subprocess.Popen([script, "curl", *command], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+    first = rebuild("sh", "-c", f"echo 1 >>{tmp_path}/log; sleep 1; echo 2 >>{tmp_path}/log")
+    wait_until((tmp_path / "log").exists)
+    wait_until(lambda: "leasehold_sessions 1\n" in server("GET", "/metrics").body.decode())
+    second = rebuild("sh", "-c", f"echo 3 >>{tmp_path}/log; exit 5")
+    assert first.wait(timeout=20) == 0, first.communicate()
+    assert second.wait(timeout=20) == 5, second.communicate()
+    assert (tmp_path / "log").read_text() == "1\n2\n3\n"
+    assert server("GET", path_of("curl")).json["state"] == "free"
+    # The work ends with the lease.
+    lost = rebuild("sleep", "30")
+    wait_until(lambda: "leasehold_sessions 1\n" in server("GET", "/metrics").body.decode())
+    broken = server("POST", path_of("curl") + "/break", {"reason": "test"}, token=ADMIN)
+    assert broken.json["holders"][0]["purpose"] == "rebuild"
+    assert lost.wait(timeout=20) == 143

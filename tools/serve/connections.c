@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * libmicrohttpd closes a connection that says nothing for IDLE_SECONDS. One that says a byte now and then would stay: a request has a time in
+ * which it must be there, and an answer one in which it must be taken. Whoever is slower is told (408), where nothing was answered yet, and
+ * the connection is shut; libmicrohttpd notices, and closes it. */
+#include "connections.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+/* A peer that vanished (its machine, the network) answers no probes: closed after about half a minute, also while it only listens. */
+enum { PROBE_AFTER_S = 15, PROBE_EVERY_S = 5, PROBES = 3, UNHEARD_MS = 30000 };
+
+struct connection {
+    struct connection *next, **link;
+    int fd;
+    int64_t until_ms; /* 0: any time */
+    bool answering;
+};
+
+struct connections {
+    pthread_mutex_t lock;
+    struct connection *first;
+    unsigned n;
+    uint64_t ended;
+};
+
+int connections_new(struct connections **ret_connections, lh_error *error)
+{
+    struct connections *connections = calloc(1, sizeof *connections);
+    if (!connections)
+        return out_fail(error, LH_MEMORY, "out of memory");
+    (void)pthread_mutex_init(&connections->lock, NULL);
+    *ret_connections = connections;
+    return LH_OK;
+}
+
+void connections_free(struct connections *connections)
+{
+    if (!connections)
+        return;
+    (void)pthread_mutex_destroy(&connections->lock);
+    free(connections);
+}
+
+/* On a Unix socket these fail, and are not needed. */
+static void probe(int fd)
+{
+    static const struct {
+        int level, name, value;
+    } options[] = {
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, PROBE_AFTER_S},
+        {IPPROTO_TCP, TCP_KEEPINTVL, PROBE_EVERY_S},
+        {IPPROTO_TCP, TCP_KEEPCNT, PROBES},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, UNHEARD_MS},
+    };
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
+}
+
+struct connection *connections_open(struct connections *connections, int fd)
+{
+    struct connection *connection = calloc(1, sizeof *connection);
+    if (!connection)
+        return NULL;
+    connection->fd = fd;
+    connection->until_ms = serve_now_ms() + HEAD_MS;
+    probe(fd);
+    pthread_mutex_lock(&connections->lock);
+    connection->next = connections->first;
+    if (connection->next)
+        connection->next->link = &connection->next;
+    connection->link = &connections->first;
+    connections->first = connection;
+    connections->n++;
+    pthread_mutex_unlock(&connections->lock);
+    return connection;
+}
+
+void connections_close(struct connections *connections, struct connection *connection)
+{
+    if (!connection)
+        return;
+    pthread_mutex_lock(&connections->lock);
+    *connection->link = connection->next;
+    if (connection->next)
+        connection->next->link = connection->link;
+    connections->n--;
+    pthread_mutex_unlock(&connections->lock);
+    free(connection);
+}
+
+void connections_allow(struct connections *connections, struct connection *connection, int64_t ms, bool answering)
+{
+    if (!connection)
+        return;
+    pthread_mutex_lock(&connections->lock);
+    connection->until_ms = ms > 0 ? serve_now_ms() + ms : 0;
+    connection->answering = answering;
+    pthread_mutex_unlock(&connections->lock);
+}
+
+static void end_connection(const struct connection *connection)
+{
+    static const char text[] = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    if (!connection->answering)
+        (void)send(connection->fd, text, sizeof text - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)shutdown(connection->fd, SHUT_RDWR);
+}
+
+void connections_tick(struct connections *connections)
+{
+    int64_t now = serve_now_ms();
+    pthread_mutex_lock(&connections->lock);
+    for (struct connection *connection = connections->first; connection; connection = connection->next) {
+        if (connection->until_ms == 0 || connection->until_ms > now)
+            continue;
+        connection->until_ms = 0;
+        connections->ended++;
+        end_connection(connection);
+    }
+    pthread_mutex_unlock(&connections->lock);
+}
+
+unsigned connections_count(struct connections *connections)
+{
+    pthread_mutex_lock(&connections->lock);
+    unsigned n = connections->n;
+    pthread_mutex_unlock(&connections->lock);
+    return n;
+}
+
+uint64_t connections_ended(struct connections *connections)
+{
+    pthread_mutex_lock(&connections->lock);
+    uint64_t ended = connections->ended;
+    pthread_mutex_unlock(&connections->lock);
+    return ended;
+}

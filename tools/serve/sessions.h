@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * GET /v1/leases/{key}/session: as long as the client keeps this stream open, the server renews the lease. */
+#ifndef SERVE_SESSIONS_H
+#define SERVE_SESSIONS_H
+
+#include "request.h"
+
+struct sessions;
+
+int sessions_new(struct server *server, struct sessions **ret_sessions, lh_error *error);
+/* By a worker. */
+void sessions_get(struct request *request);
+/* The lease was released through this server: who holds a session on it hears so at once. */
+void sessions_released(struct sessions *sessions, const char *lease_id);
+/* Once a second or so: tells of renewals, and shows both ends of a silent stream that the other is there. */
+void sessions_tick(struct sessions *sessions);
+unsigned sessions_count(struct sessions *sessions);
+uint64_t sessions_lost(struct sessions *sessions);
+/* Ends all streams. The leases stay with the store until sessions_forget(), after which it renews, and releases, none of them. */
+void sessions_stop(struct sessions *sessions);
+void sessions_forget(struct sessions *sessions);
+void sessions_free(struct sessions *sessions);
+
+#endif
