@@ -246,6 +246,11 @@ void lh_doc_mine(const bson_t *document, const char *lease_id, lh_mine *ret_mine
     ret_mine->lapsed = !ret_mine->holds;
 }
 
+lh_ended lh_doc_ended(const bson_t *document)
+{
+    return (lh_ended){.owner = find_string(document, "released.owner"), .at_ms = find_date(document, "released.at", 0)};
+}
+
 bool lh_doc_is_held_alone(const bson_t *document, int64_t grace_ms)
 {
     const char *id = find_string(document, "id");

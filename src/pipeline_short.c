@@ -13,11 +13,7 @@
 
 // clang-format off
 #define SAME_ID "{'$eq':['$id','$released.id']}"
-/* It can be read, and nobody shares it or waits. (A token that is missing is below all numbers.) */
-const char lh_text_simple[] =
-    "{'$and':[{'$eq':[[{'$type':'$workspace_id'},{'$type':'$shared'},{'$type':'$waiters'},{'$type':'$expires_at'}],"
-    "{'$literal':['string','missing','missing','date']}]},{'$in':[{'$type':'$token'},{'$literal':['long','missing']}]},"
-    "{'$gte':[{'$ifNull':['$token',0]},0]},{'$lte':['$token',{'$numberLong':'4611686018427387903'}]}]}";
+const char lh_text_simple[] = SIMPLE;
 /* Of such a one: released. Where the ids differ it is the end that counts; where they are the same and this is false, the whole
  * form has to say. */
 const char lh_text_released[] =
@@ -38,6 +34,10 @@ static void append_mine(bson_t *merged, const char *index, const lh_vars *vars)
     BSON_APPEND_UTF8(&mine, "mode", "exclusive");
     BSON_APPEND_UTF8(&mine, "host", vars->host);
     BSON_APPEND_INT64(&mine, "pid", vars->pid);
+    if (*vars->proc)
+        BSON_APPEND_UTF8(&mine, "proc", vars->proc);
+    else
+        BSON_APPEND_NULL(&mine, "proc");
     if (vars->purpose)
         BSON_APPEND_UTF8(&mine, "purpose", vars->purpose);
     else
@@ -131,6 +131,8 @@ static void append_renew(bson_t *cond, const lh_vars *vars)
     BSON_APPEND_DOCUMENT_BEGIN(&list, "1", &set);
     append_end(&set, true, vars->ttl_ms);
     BCON_APPEND(&set, "renewed_at", "$$NOW", "ttl_ms", BCON_INT64(vars->ttl_ms));
+    if (vars->foreign)
+        BSON_APPEND_NULL(&set, "proc");
     bson_append_document_end(&list, &set);
     bson_append_array_end(&part, &list);
     bson_append_document_end(cond, &part);

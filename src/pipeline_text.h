@@ -9,7 +9,7 @@ extern const char *const lh_texts_whole[LH_DO_COUNT];                    /* arra
 extern const char lh_text_simple[], lh_text_released[], lh_text_ended[]; /* expressions, of the short acquire */
 extern const char lh_text_renew_fields[], lh_text_leave_fields[], lh_text_short_fields[], lh_text_fields[],
     lh_text_queue_fields[], lh_text_poll_fields[], lh_text_removable[], lh_text_judge[], lh_text_shuts_out[],
-    lh_text_shuts_out_shared[];
+    lh_text_shuts_out_shared[], lh_text_stats[];
 
 /* name: {$literal: value}: a string would be an expression otherwise. NULL: null. */
 void lh_append_literal(bson_t *to, const char *name, const char *value);
