@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit.h"
 #include "doc.h"
 #include "key.h"
 #include "lease.h"
@@ -218,6 +219,23 @@ static int break_seen(lh_store *store, const char *key, const lh_break_options *
     return outcome;
 }
 
+/* A line for each holder. */
+static void tell_broken(lh_store *store, const char *key, const lh_break_options *o, const lh_record *record,
+                        lh_error *error)
+{
+    const lh_holder *holder;
+    for (size_t i = 0;
+         (holder = lh_record_holder(record, i)) && (i == 0 || (store->audit && !(error && *error->message))); i++)
+        (void)lh_audit_ended(store,
+                             &(lh_audit_end){.event = "broken",
+                                             .key = key,
+                                             .owner = holder->owner,
+                                             .by = o->by ? o->by : store->owner,
+                                             .reason = o->reason,
+                                             .token = holder->token},
+                             1, error);
+}
+
 static int check_break(lh_store *store, const char *key, const lh_break_options *o, lh_error *error)
 {
     int outcome = lh_store_check(store, error);
@@ -256,6 +274,8 @@ int lh_break(lh_store *store, const char *key, const lh_break_options *options, 
                           key, (long long)record->token, (long long)o.token);
     else
         outcome = break_seen(store, key, &o, &document, error);
+    if (outcome == LH_OK)
+        tell_broken(store, key, &o, record, error);
     if (outcome == LH_OK && ret_record) {
         *ret_record = record;
         record = NULL;

@@ -281,6 +281,17 @@ void lh_doc_mine(const bson_t *document, const char *lease_id, lh_mine *ret_mine
     ret_mine->lapsed = !ret_mine->holds;
 }
 
+lh_ended lh_doc_ended(const bson_t *document)
+{
+    static const char *const names[] = {"owner", "at"};
+    bson_iter_t released, in;
+    lh_field fields[2] = {0};
+    if (bson_iter_init_find(&released, document, "released") && BSON_ITER_HOLDS_DOCUMENT(&released) &&
+        bson_iter_recurse(&released, &in))
+        lh_doc_spread(&in, names, 2, fields);
+    return (lh_ended){.owner = as_string(&fields[0]), .at_ms = as_date(&fields[1])};
+}
+
 bool lh_doc_is_held_alone(const bson_t *document, int64_t grace_ms)
 {
     bson_iter_t in;

@@ -44,6 +44,14 @@ typedef struct lh_mine {
 
 void lh_doc_mine(const bson_t *document, const char *lease_id, lh_mine *ret_mine);
 
+/* How the holder before ended, as a document that is there says; of what it does not say NULL and 0. Borrowed from the document. */
+typedef struct lh_ended {
+    const char *owner;
+    int64_t at_ms;
+} lh_ended;
+
+lh_ended lh_doc_ended(const bson_t *document);
+
 /* Is it held by one exclusive holder who is alive (or by nobody knows whom), so that no acquire can be granted? */
 bool lh_doc_is_held_alone(const bson_t *document, int64_t grace_ms);
 

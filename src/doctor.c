@@ -103,7 +103,7 @@ int lh_roles(const lh_store_options *options, char **ret_json, lh_error *error)
     for (int role = LH_ROLE_RUNTIME; role <= LH_ROLE_OPS; role++) {
         const char index[] = {(char)('0' + role), '\0'};
         BSON_APPEND_DOCUMENT_BEGIN(&list, index, &command);
-        lh_rights_append_create(role, store->db, store->collection, &command);
+        lh_rights_append_create(role, &(lh_rights_on){store->db, store->collection, store->audit}, &command);
         bson_append_document_end(&list, &command);
     }
     bson_append_array_end(&all, &list);

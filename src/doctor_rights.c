@@ -64,7 +64,8 @@ int lh_doctor_rights(lh_doctor_state *d)
     char *user = lh_rights_user(&reply);
     search s = {.d = d, .status = &reply, .user = user};
     if (outcome == LH_OK && user)
-        lh_rights_of_role(d->o->role, d->store->db, d->store->collection, tell_missing, &s);
+        lh_rights_of_role(d->o->role, &(lh_rights_on){d->store->db, d->store->collection, d->store->audit},
+                          tell_missing, &s);
     else if (outcome == LH_OK)
         outcome = judge_nobody(d);
     bson_free(user);

@@ -9,6 +9,7 @@
 #include "lease.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -16,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "clock.h"
 #include "doc.h"
 #include "key.h"
@@ -43,20 +45,24 @@ bool lh_lease_id_new(char ret_id[LH_LEASE_ID_ROOM])
 
 lh_vars lh_lease_vars(const lh_store *store, const char *key, const char *lease_id)
 {
-    return (lh_vars){.key = key,
-                     .me = lease_id,
-                     .owner = store->owner,
-                     .host = store->host,
-                     .pid = store->pid,
-                     .grace_ms = store->clock_skew_ms,
-                     .max_shared = store->max_shared,
-                     .set = atomic_load(&store->topology) == LH_TOPOLOGY_SET};
+    lh_vars vars = {.key = key,
+                    .me = lease_id,
+                    .owner = store->owner,
+                    .host = store->host,
+                    .pid = store->pid,
+                    .grace_ms = store->clock_skew_ms,
+                    .max_shared = store->max_shared,
+                    .set = atomic_load(&store->topology) == LH_TOPOLOGY_SET};
+    /* With the beginning of the id: a program that takes the document over without a word of this leaves it behind. */
+    if (*store->proc && !store->for_others)
+        (void)snprintf(vars.proc, sizeof vars.proc, "%s/%.8s", store->proc, lease_id);
+    return vars;
 }
 
 /* Sends the release of a lease id, of the token `token` if that is known (not 0); LH_OK also when it was released before, or
- * ended and nobody took over. */
+ * ended and nobody took over. `line`: for the trail; NULL: it is no end that anybody was told the beginning of. */
 static int leave(lh_store *store, const char *key, const char *lease_id, int64_t token, const char *note, bool whole,
-                 lh_way way, lh_error *error)
+                 lh_way way, const lh_audit_end *line, lh_error *error)
 {
     lh_answer answer;
     lh_vars vars = lh_lease_vars(store, key, lease_id);
@@ -73,13 +79,20 @@ static int leave(lh_store *store, const char *key, const char *lease_id, int64_t
         else if (!answer.maybe) /* else an attempt whose answer was lost released it, and others came since */
             outcome = lh_fail(error, LH_LOST, "the lease is not (or no longer) the key's: nothing was changed");
     }
+    if (outcome == LH_OK && mine.ended && line) {
+        lh_ended ended = lh_doc_ended(&answer.document);
+        lh_audit_end all = *line;
+        all.owner = line->owner ? line->owner : ended.owner;
+        all.at_ms = ended.at_ms;
+        (void)lh_audit_ended(store, &all, 1, error);
+    }
     bson_destroy(&answer.reply);
     return outcome;
 }
 
 void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, lh_way way)
 {
-    int outcome = leave(store, key, lease_id, 0, NULL, false, way, NULL);
+    int outcome = leave(store, key, lease_id, 0, NULL, false, way, NULL, NULL);
     if (outcome == LH_UNKNOWN || outcome == LH_UNREACHABLE)
         lh_held_doubt(store, key, lease_id, ttl_ms, true);
 }
@@ -178,12 +191,16 @@ int lh_real_release(lh_lease *lease, const lh_release_options *options, lh_error
     if (outcome != LH_OK)
         return outcome;
     pthread_mutex_lock(&lease->lock);
-    bool again = lease->given_up; /* the short form would not say that it was done before */
+    bool again =
+        lease->given_up; /* the short form does not say that it was done before (nor when: that is for the trail) */
     pthread_mutex_unlock(&lease->lock);
     (void)lh_lease_end(lease);
-    outcome = leave(lease->store, lease->key, lease->id, lh_lease_token(lease), o.note,
-                    again || lease->mode == LH_SHARED || atomic_load(&lease->crowded),
-                    (lh_way){lh_store_deadline(lease->store, 0), NULL}, error);
+    int64_t token = lh_lease_token(lease);
+    lh_audit_end line = {
+        .event = "released", .key = lease->key, .owner = lease->attached ? NULL : lease->owner, .token = token};
+    outcome = leave(lease->store, lease->key, lease->id, token, o.note,
+                    again || lease->store->audit || lease->mode == LH_SHARED || atomic_load(&lease->crowded),
+                    (lh_way){lh_store_deadline(lease->store, 0), NULL}, &line, error);
     if (outcome == LH_UNKNOWN)
         lh_held_doubt(lease->store, lease->key, lease->id,
                       lh_lease_ttl_ms(lease) > 0 ? lh_lease_ttl_ms(lease) : LH_TTL_DEFAULT_MS, true);
@@ -291,7 +308,8 @@ int lh_real_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_er
     lh_vars vars = lh_lease_vars(lease->store, lease->key, lease->id);
     vars.ttl_ms = ttl_ms;
     vars.token = token;
-    bool whole = lease->mode == LH_SHARED || token == 0; /* only the whole form tells what an attached one is */
+    vars.foreign = lease->attached;
+    bool whole = lease->mode == LH_SHARED || lease->attached; /* of which only the whole form tells what it is */
     outcome = lh_lease_run(lease->store, LH_DO_RENEW, whole, &vars, (lh_way){deadline, NULL}, &answer, error);
     if (outcome == LH_OK)
         outcome = judge_renewal(lease, &vars, &answer, ret_record, error);
@@ -339,6 +357,7 @@ int lh_lease_attach(lh_store *store, const char *key, const char *lease_id, lh_l
     lh_lease *lease = lh_lease_new(store, key, lease_id, store->owner);
     if (!lease)
         return lh_fail_memory(error);
+    lease->attached = true;
     *ret_lease = lease;
     return LH_OK;
 }

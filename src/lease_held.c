@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit.h"
 #include "clock.h"
 #include "pipeline_batch.h"
 
@@ -218,6 +219,21 @@ static bool release_many(lh_store *store, lh_batch_lease *leases, size_t n, int6
     return all;
 }
 
+/* Whatever became of the line: there is nobody to tell. */
+static void tell_released(lh_store *store, lh_lease *const *handles, size_t n)
+{
+    lh_audit_end ends[BATCH_MAX];
+    if (!store->audit)
+        return;
+    for (size_t i = 0; i < n; i++)
+        ends[i] = (lh_audit_end){.event = "released",
+                                 .key = handles[i]->key,
+                                 .owner = handles[i]->owner,
+                                 .token = handles[i]->token,
+                                 .reason = "its store was closed"};
+    (void)lh_audit_ended(store, ends, n, NULL);
+}
+
 static void release_held(lh_store *store, int64_t deadline)
 {
     lh_lease *handles[BATCH_MAX];
@@ -230,12 +246,15 @@ static void release_held(lh_store *store, int64_t deadline)
             leases[n++] = (lh_batch_lease){.key = lease->key, .id = lease->id};
         } else if (lh_clock_ms() < deadline) {
             lh_lease_leave(store, lease->key, lease->id, lease->ttl_ms, (lh_way){deadline, NULL});
+            tell_released(store, &lease, 1);
         }
     }
-    if (n == 0 || lh_clock_ms() >= deadline || (n > 1 && release_many(store, leases, n, deadline)))
+    if (n == 0 || lh_clock_ms() >= deadline)
         return;
-    for (size_t i = 0; i < n && lh_clock_ms() < deadline; i++) /* somebody waits, or it ended: one by one */
+    bool all = n > 1 && release_many(store, leases, n, deadline);
+    for (size_t i = 0; !all && i < n && lh_clock_ms() < deadline; i++) /* somebody waits, or it ended: one by one */
         lh_lease_leave(store, handles[i]->key, handles[i]->id, handles[i]->ttl_ms, (lh_way){deadline, NULL});
+    tell_released(store, handles, n);
 }
 
 void lh_held_release_all(lh_store *store, int64_t deadline)

@@ -13,6 +13,7 @@ struct lh_lease {
     char *key, *owner;
     char id[LH_LEASE_ID_ROOM];
     int mode;
+    bool attached;        /* another process acquired it, or this one without this handle */
     atomic_int refs;      /* the caller's, and the library's threads' while they work on it */
     bool enforced;        /* it binds; else the store observes, or is off */
     bool absent;          /* … and nothing of it is stored */
@@ -73,6 +74,9 @@ void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int6
  * was seen; NULL: out of memory. */
 int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_way way, lh_record **ret_record,
                          lh_error *error);
+
+/* For whoever hands it out: LH_OK, it has its line in the trail, or the store keeps none. Else it was given back, and freed. */
+int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error);
 
 /* Nothing where it is there. */
 void lh_held_add(lh_lease *lease);

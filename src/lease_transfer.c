@@ -3,12 +3,13 @@
  * believes nothing before a renewal of its own; so nobody does while it is on its way. */
 #include <string.h>
 
+#include "audit.h"
 #include "doc.h"
 #include "key.h"
 #include "lease_held.h"
 
 /* By this command, or by an attempt of it whose answer was lost: the new id, which nobody else knows, holds. */
-static int judge(const lh_answer *answer, const char *id, const char *to, lh_error *error)
+static int judge(const lh_answer *answer, const char *id, const char *to, int64_t *ret_token, lh_error *error)
 {
     lh_mine mine = {0}, theirs = {0};
     char problem[128];
@@ -19,6 +20,7 @@ static int judge(const lh_answer *answer, const char *id, const char *to, lh_err
         lh_doc_mine(&answer->document, id, &mine);
         lh_doc_mine(&answer->document, to, &theirs);
     }
+    *ret_token = theirs.token;
     if (theirs.holds || mine.transferred) /* a reader's entry is not in the answer */
         return LH_OK;
     return lh_fail(error, LH_LOST, "the lease is not (or no longer) the key's: nothing was changed");
@@ -41,13 +43,26 @@ int lh_real_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH
     if (outcome != LH_OK)
         return outcome;
     lh_answer answer;
+    int64_t to_token = 0;
     lh_vars vars = lh_lease_vars(store, lease->key, lease->id);
     vars.to = to;
     vars.to_owner = to_owner;
     outcome =
         lh_lease_run(store, LH_DO_TRANSFER, true, &vars, (lh_way){lh_store_deadline(store, 0), NULL}, &answer, error);
     if (outcome == LH_OK)
-        outcome = judge(&answer, lease->id, to, error);
+        outcome = judge(&answer, lease->id, to, &to_token, error);
+    if (outcome == LH_OK) {
+        lh_ended ended = lh_doc_ended(&answer.document);
+        (void)lh_audit_ended(store,
+                             &(lh_audit_end){.event = "transferred",
+                                             .key = lease->key,
+                                             .owner = lease->attached ? ended.owner : lease->owner,
+                                             .token = lh_lease_token(lease),
+                                             .to = to_owner,
+                                             .to_token = to_token,
+                                             .at_ms = ended.at_ms},
+                             1, error);
+    }
     bson_destroy(&answer.reply);
     if (outcome == LH_OK)
         memcpy(ret_lease_id, to, LH_LEASE_ID_ROOM);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit.h"
 #include "clock.h"
 #include "index.h"
 #include "key.h"
@@ -110,6 +111,28 @@ static int check_valid(const lh_many *many)
     return LH_OK;
 }
 
+/* A line for each, in one command. */
+static int acknowledge(const lh_many *many)
+{
+    lh_audit_grant *grants = many->store->audit ? calloc(many->n, sizeof *grants) : NULL;
+    if (!grants)
+        return many->store->audit ? lh_fail_memory(many->error) : LH_OK;
+    for (size_t i = 0; i < many->n; i++) {
+        const lh_lease *lease = many->entries[i].lease;
+        grants[i] = (lh_audit_grant){.key = lease->key,
+                                     .owner = lease->owner,
+                                     .purpose = many->o.purpose,
+                                     .token = lh_lease_token(lease),
+                                     .mode = lease->mode};
+    }
+    lh_error why = {0};
+    int outcome = lh_audit_granted(many->store, grants, many->n, &why);
+    free(grants);
+    return outcome == LH_OK ? LH_OK
+                            : lh_fail(many->error, outcome == LH_UNKNOWN ? LH_UNREACHABLE : outcome,
+                                      "the leases were given back, for want of their audit lines: %.400s", why.message);
+}
+
 static int take(lh_many *many, const char *const *keys)
 {
     bool by_hand = many->o.by_hand;
@@ -118,6 +141,8 @@ static int take(lh_many *many, const char *const *keys)
     int outcome = take_all(many);
     if (outcome == LH_OK && many->o.path)
         outcome = look_around(many, keys);
+    if (outcome == LH_OK)
+        outcome = acknowledge(many);
     if (outcome == LH_OK)
         outcome = check_valid(many);
     for (size_t i = 0; outcome == LH_OK && by_hand && i < many->n; i++)

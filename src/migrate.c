@@ -20,14 +20,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit.h"
 #include "backoff.h"
 #include "clock.h"
 #include "migrate.h"
 
-#define STRIKES        8 /* failures in a row that a new look may mend: elections, an index that somebody else drops */
-#define IDLE_ROUNDS    5
-#define PAUSE_FIRST_MS 20
-#define PAUSE_CAP_MS   1000
+#define AUDIT_KEEP_MAX_MS (10 * 366 * 24 * 3600 * INT64_C(1000))
+#define STRIKES           8 /* failures in a row that a new look may mend: elections, an index that somebody else drops */
+#define IDLE_ROUNDS       5
+#define PAUSE_FIRST_MS    20
+#define PAUSE_CAP_MS      1000
 
 const char *lh_index_word(int index)
 {
@@ -212,6 +214,9 @@ static int check_options(const lh_store *store, const lh_migrate_options *o, lh_
     if (o->timeout_ms < 0 || o->timeout_ms > LH_TTL_MAX_MS)
         return lh_fail(error, LH_INVALID, "the migration's timeout_ms is %lld: it must be 0 (the store's) to 7 days",
                        (long long)o->timeout_ms);
+    if (o->audit_keep_ms < 1000 || o->audit_keep_ms > AUDIT_KEEP_MAX_MS)
+        return lh_fail(error, LH_INVALID, "audit_keep_ms is %lld: it must be 1,000 (a second) to ten years",
+                       (long long)o->audit_keep_ms);
     if (!o->archive)
         return LH_OK;
     if (!*o->archive || strlen(o->archive) > 150 || strchr(o->archive, '$') || strncmp(o->archive, "system.", 7) == 0 ||
@@ -256,6 +261,8 @@ int lh_migrate(lh_store *store, const lh_migrate_options *options, lh_migrate_re
     m.deadline = lh_store_deadline(store, o.timeout_ms);
     lh_migrate_lease_init(&m);
     outcome = migrate(&m, &index, error);
+    if (outcome == LH_OK && store->audit && !o.dry_run)
+        outcome = lh_audit_prepare(store, o.audit_keep_ms, m.deadline, error);
     if (outcome == LH_OK)
         m.report->index = index;
     if (outcome == LH_OK && index != LH_INDEX_MISSING)

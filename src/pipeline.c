@@ -11,7 +11,7 @@ struct lh_pipelines {
     bson_t *updates[LH_DO_COUNT]; /* arrays */
     lh_fill *shorts[LH_SHORT_COUNT];
     bson_t *fields, *queue_fields, *poll_fields;
-    bson_t *removable, *judge, *shuts_out, *shuts_out_shared;
+    bson_t *removable, *judge, *shuts_out, *shuts_out_shared, *stats;
 };
 
 void lh_pipelines_free(lh_pipelines *pipelines)
@@ -29,6 +29,7 @@ void lh_pipelines_free(lh_pipelines *pipelines)
     bson_destroy(pipelines->judge);
     bson_destroy(pipelines->shuts_out);
     bson_destroy(pipelines->shuts_out_shared);
+    bson_destroy(pipelines->stats);
     free(pipelines);
 }
 
@@ -47,6 +48,7 @@ lh_pipelines *lh_pipelines_new(void)
     good = good && (pipelines->judge = lh_parse(lh_text_judge)) != NULL;
     good = good && (pipelines->shuts_out = lh_parse(lh_text_shuts_out)) != NULL;
     good = good && (pipelines->shuts_out_shared = lh_parse(lh_text_shuts_out_shared)) != NULL;
+    good = good && (pipelines->stats = lh_parse(lh_text_stats)) != NULL;
     if (good)
         return pipelines;
     lh_pipelines_free(pipelines);
@@ -128,6 +130,16 @@ void lh_pipeline_judge_all(const lh_pipelines *pipelines, const char *collection
     BSON_APPEND_UTF8(command, "find", collection);
     BSON_APPEND_DOCUMENT(command, "projection", pipelines->judge);
     BSON_APPEND_INT32(command, "batchSize", 1000);
+    lh_pipeline_let(vars, command);
+}
+
+void lh_pipeline_stats(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars, bson_t *command)
+{
+    bson_t cursor;
+    BSON_APPEND_UTF8(command, "aggregate", collection);
+    BSON_APPEND_ARRAY(command, "pipeline", pipelines->stats);
+    BSON_APPEND_DOCUMENT_BEGIN(command, "cursor", &cursor);
+    bson_append_document_end(command, &cursor);
     lh_pipeline_let(vars, command);
 }
 

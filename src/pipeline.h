@@ -21,6 +21,7 @@ typedef enum {
     LH_DO_LEAVE,    /* release, or leave the queue; the head is granted in the same write */
     LH_DO_TRANSFER, /* end mine, and grant it to whom I say, under a new lease id */
     LH_DO_BREAK,    /* end exactly the holder that was seen */
+    LH_DO_REAP,     /* as leave, for a process that has died: only what that process still holds, or waits for */
     LH_DO_SETTLE,   /* forget the dead; grant the head */
     LH_DO_COUNT
 } lh_do;
@@ -31,6 +32,8 @@ typedef struct lh_pipelines lh_pipelines;
 lh_pipelines *lh_pipelines_new(void);
 void lh_pipelines_free(lh_pipelines *pipelines);
 
+enum { LH_VARS_PROC = 112 };
+
 /* The variables of a command, from its caller; what a pipeline does not use may stay 0 or NULL. */
 typedef struct lh_vars {
     const char *key, *me;               /* me: the caller's lease id */
@@ -40,7 +43,10 @@ typedef struct lh_vars {
     int64_t claim_ms, beat, max_waiters; /* of a command that may wait; claim_ms is 0 in all others */
     const char *to, *to_owner;           /* of a transfer: the new lease id, and its owner; NULL in all others */
     const char *note;                    /* of a release: left for whoever holds next; NULL or "": none */
-    const char *by, *reason;             /* of a break */
+    const char *by, *reason;             /* of a break, and a reap */
+    const char *dead;                    /* of a reap: the process, as it is stored */
+    char proc[LH_VARS_PROC];             /* the process that asks, and how `me` begins; "": none is recorded */
+    bool foreign;                        /* of a renewal: another process acquired it */
     const bson_value_t *seen_doc_id, *seen_id,
         *seen_token; /* of a break: as read; seen_id and seen_token NULL: not there */
     bool
@@ -74,6 +80,10 @@ void lh_pipeline_remove_many(const lh_pipelines *pipelines, const char *collecti
                              const bson_t *ids, bson_t *command);
 void lh_pipeline_settle_many(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars,
                              const bson_t *ids, bson_t *command);
+
+/* An aggregate that counts all documents: one answer {documents, exclusive, shared, free, expired, malformed, readers, queues, waiters,
+ * oldest, longest: {at, key, owner}, now}; none of no documents. */
+void lh_pipeline_stats(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars, bson_t *command);
 
 /* Appends `let`: the variables of every command above. */
 void lh_pipeline_let(const lh_vars *vars, bson_t *command);

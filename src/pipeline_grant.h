@@ -20,7 +20,7 @@
     "{'$add':[{'$min':[{'$max':['$$NOW','" w ".v.beat_at']},{'$add':['$$NOW',3600000]}]},"                             \
     "{'$min':['" w ".v.ttl_ms','" w ".v.claim_ms']}]}]}"
 #define HOLDER(w)                                                                                                      \
-    "'owner':'" w ".v.owner','host':{'$ifNull':['" w ".v.host',null]},'pid':{'$ifNull':['" w ".v.pid',null]},'purpose':{'$ifNull':['" w ".v.purpose',null]},'acquired_at':'$$NOW',"  \
+    "'owner':'" w ".v.owner','host':{'$ifNull':['" w ".v.host',null]},'pid':{'$ifNull':['" w ".v.pid',null]},'proc':{'$ifNull':['" w ".v.proc',null]},'purpose':{'$ifNull':['" w ".v.purpose',null]},'acquired_at':'$$NOW',"  \
     "'renewed_at':'$$NOW','ttl_ms':'" w ".v.ttl_ms','beat':'" w ".v.beat'"
 /* The waiters to grant: the head when it is exclusive and nobody holds; the leading readers when no writer holds. */
 #define RUN                                                                                                            \

@@ -49,6 +49,8 @@ void lh_pipeline_let(const lh_vars *vars, bson_t *command)
     lh_append_literal(&let, "host", vars->host);
     lh_append_literal(&let, "purpose", vars->purpose);
     BSON_APPEND_INT64(&let, "pid", vars->pid);
+    lh_append_literal(&let, "proc", *vars->proc ? vars->proc : NULL);
+    BSON_APPEND_BOOL(&let, "foreign", vars->foreign);
     BSON_APPEND_INT64(&let, "ttl", vars->ttl_ms);
     BSON_APPEND_INT64(&let, "grace", vars->grace_ms);
     BSON_APPEND_INT64(&let, "token", vars->token);
@@ -67,9 +69,13 @@ void lh_pipeline_let(const lh_vars *vars, bson_t *command)
         lh_append_literal(&let, "note", vars->note);
     if (vars->judging)
         lh_let_clock(&let, "behind", vars->set, vars->set ? 0 : vars->ttl_ms);
-    if (vars->seen_doc_id) {
+    if (vars->by) {
         lh_append_literal(&let, "by", vars->by);
         lh_append_literal(&let, "reason", vars->reason);
+    }
+    if (vars->dead)
+        lh_append_literal(&let, "dead", vars->dead);
+    if (vars->seen_doc_id) {
         let_value(&let, "seen_doc_id", vars->seen_doc_id);
         let_value(&let, "seen_id", vars->seen_id);
         let_value(&let, "seen_token", vars->seen_token);

@@ -18,11 +18,6 @@
 #define BY_KEY "{'workspace_id':'<key>'}"
 #define BY_ID "{'_id':'<key>'}"
 
-/* It can be read, and nobody shares it or waits. (A token that is missing is below all numbers.) */
-#define SIMPLE                                                                                                         \
-    "{'$eq':[[{'$type':'$workspace_id'},{'$type':'$shared'},{'$type':'$waiters'},{'$type':'$expires_at'}],"            \
-    "{'$literal':['string','missing','missing','date']}]},{'$in':[{'$type':'$token'},{'$literal':['long','missing']}]},"  \
-    "{'$gte':[{'$ifNull':['$token',0]},0]},{'$lte':['$token',{'$numberLong':'4611686018427387903'}]}"
 /* Of such a one: released. Where the ids differ it is the end that counts; where they are the same and this is false, the whole
  * form has to say. */
 #define SIMPLE_RELEASED "{'$and':[" IS_TYPE("$id", "string") ",{'$lte':['$expires_at','$released.at']}]}"
@@ -38,7 +33,7 @@
 /* An own _id, if there is one, overrides the key. A sum with what is missing is null: no maximum. */
 #define GRANTED(before, clock)                                                                                         \
     "{'$mergeObjects':[" before "'$$ROOT',{'$literal':{'id':'<me>','owner':'<owner>','mode':'exclusive','host':'<host>',"  \
-    "'pid':'<pid>','purpose':'<purpose>','ttl_ms':'<ttl>','beat':" ZERO ",'v':1}},{'expires_at':{'$add':['$$NOW','<ttl>']},"  \
+    "'pid':'<pid>','proc':'<proc>','purpose':'<purpose>','ttl_ms':'<ttl>','beat':" ZERO ",'v':1}},{'expires_at':{'$add':['$$NOW','<ttl>']},"  \
     "'acquired_at':'$$NOW','renewed_at':'$$NOW','released':" ENDED ",'token':{'$max':[{'$add':['$token',1]}," clock "]}}]}"
 #define CLOCK_SET                                                                                                      \
     "{'$add':[{'$multiply':[{'$tsSecond':'$$CLUSTER_TIME'},{'$numberLong':'4194304'}]},{'$tsIncrement':'$$CLUSTER_TIME'}]}"
@@ -81,12 +76,12 @@ const char *const lh_texts_short[LH_SHORT_COUNT] = {
     LEAVE(BY_ID, TOKEN_MINE, NOTE),
 };
 
-enum { COLLECTION, KEY, ME, OWNER, HOST, PURPOSE, LEFT, PID, TTL, GRACE, TOKEN, NAMES };
+enum { COLLECTION, KEY, ME, OWNER, HOST, PURPOSE, LEFT, PROC, PID, TTL, GRACE, TOKEN, NAMES };
 
 lh_fill *lh_short_new(const char *text)
 {
-    static const char *const names[NAMES] = {"<collection>", "<key>", "<me>",  "<owner>", "<host>", "<purpose>",
-                                             "<note>",       "<pid>", "<ttl>", "<grace>", "<token>"};
+    static const char *const names[NAMES] = {"<collection>", "<key>",  "<me>",  "<owner>", "<host>",  "<purpose>",
+                                             "<note>",       "<proc>", "<pid>", "<ttl>",   "<grace>", "<token>"};
     return lh_fill_new(text, names, NAMES);
 }
 
@@ -113,6 +108,7 @@ void lh_short_command(lh_do what, lh_fill *const *forms, const char *collection,
         [OWNER] = {.text = vars->owner},
         [HOST] = {.text = vars->host},
         [PURPOSE] = {.text = vars->purpose},
+        [PROC] = {.text = *vars->proc ? vars->proc : NULL},
         [LEFT] = {.text = vars->note},
         [PID] = {.is_number = true, .number = vars->pid},
         [TTL] = {.is_number = true, .number = vars->ttl_ms},

@@ -85,6 +85,13 @@
         "'sh':" ALIVE_SHARED ",'wq':" ALIVE_WAITERS,                                                                   \
     in)))
 
+/* Without all that: it can be read, has a date for an end, and nobody shares it or waits. (A token that is missing is below all
+ * numbers.) */
+#define SIMPLE                                                                                                         \
+    "{'$and':[{'$eq':[[{'$type':'$workspace_id'},{'$type':'$shared'},{'$type':'$waiters'},{'$type':'$expires_at'}],"   \
+    "{'$literal':['string','missing','missing','date']}]},{'$in':[{'$type':'$token'},{'$literal':['long','missing']}]},"  \
+    "{'$gte':[{'$ifNull':['$token',0]},0]},{'$lte':['$token',{'$numberLong':'4611686018427387903'}]}]}"
+
 /* The next token: it never goes back, even where the document, and the tokens in it, were deleted. */
 #define NEXT_TOKEN "{'$toLong':{'$max':[{'$add':[{'$ifNull':['$token'," ZERO "]},1]},'$$clock']}}"
 

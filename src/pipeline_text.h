@@ -10,7 +10,7 @@ enum { LH_SHORT_COUNT = 16 };
 extern const char *const lh_texts_whole[LH_DO_COUNT];    /* arrays of stages */
 extern const char *const lh_texts_short[LH_SHORT_COUNT]; /* whole commands, with holes */
 extern const char lh_text_fields[], lh_text_queue_fields[], lh_text_poll_fields[], lh_text_removable[], lh_text_judge[],
-    lh_text_shuts_out[], lh_text_shuts_out_shared[];
+    lh_text_shuts_out[], lh_text_shuts_out_shared[], lh_text_stats[];
 
 /* name: {$literal: value}: a string would be an expression otherwise. NULL: null. */
 void lh_append_literal(bson_t *to, const char *name, const char *value);

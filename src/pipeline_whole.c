@@ -10,17 +10,19 @@
 #include "pipeline_text.h"
 
 // clang-format off
+/* Whom a lease was handed to goes on with it when the process that acquired it has died. */
+#define FORGET_PROC "{'$cond':['$$foreign',{'proc':null},{}]}"
 /* Extends what is mine, if it has not ended; the holder keeps its token. */
 #define EXTEND_EXCLUSIVE                                                                                               \
     "{'$cond':[{'$gt':['$$end','$$NOW']}," LET("'ttl':" TTL_OR("$ttl_ms"),                                             \
     "{'$mergeObjects':['$$ROOT',{'expires_at':" LATER("$$end", "'$$ttl'")                                              \
-    ",'renewed_at':'$$NOW','ttl_ms':'$$ttl'}]}") ",'$$ROOT']}"
+    ",'renewed_at':'$$NOW','ttl_ms':'$$ttl'}," FORGET_PROC "]}") ",'$$ROOT']}"
 #define EXTEND_SHARED(token_condition)                                                                                 \
     LET("'all':{'$map':{'input':{'$objectToArray':'$shared'},'as':'s','in':{'$cond':["                                 \
         "{'$and':[{'$eq':['$$s.k','$$me']},{'$gt':['$$s.v.expires_at','$$NOW']}" token_condition "]},"                 \
         LET("'ttl':" TTL_OR("$$s.v.ttl_ms"),                                                                           \
         "{'k':'$$s.k','v':{'$mergeObjects':['$$s.v',{'expires_at':" LATER("$$s.v.expires_at", "'$$ttl'")               \
-        ",'renewed_at':'$$NOW','ttl_ms':'$$ttl'}]}}") ",'$$s']}}}",                                                        \
+        ",'renewed_at':'$$NOW','ttl_ms':'$$ttl'}," FORGET_PROC "]}}") ",'$$s']}}}",                                                        \
     "{'$mergeObjects':['$$ROOT',{'shared':{'$arrayToObject':['$$all']},"                                               \
     "'expires_at':{'$max':{'$map':{'input':'$$all','as':'a','in':'$$a.v.expires_at'}}}}]}")
 
@@ -30,7 +32,7 @@
 /* A lease id that was released never acquires again: what asks for it is a straggler. */
 #define ENDED CASE("{'$eq':['$released.id','$$me']}", "'$$ROOT'")
 #define ASK(mode, beat, claim)                                                                                         \
-    "{'k':'$$me','v':{'mode':'" mode "','owner':'$$owner','host':'$$host','pid':'$$pid','purpose':'$$purpose',"        \
+    "{'k':'$$me','v':{'mode':'" mode "','owner':'$$owner','host':'$$host','pid':'$$pid','proc':'$$proc','purpose':'$$purpose',"        \
     "'since':'$$NOW','beat':" beat ",'beat_at':'$$NOW','ttl_ms':'$$ttl','claim_ms':" claim "}}"
 #define QUEUED_AS(entry)                                                                                               \
     "{'$cond':[{'$in':['$$me','$$wq.k']},'$$wq',{'$concatArrays':['$$wq',[" entry "]]}]}"
@@ -51,7 +53,7 @@
 
 /* An owner goes on with what it holds alone, under a new lease id and a higher token; the queue stays as it is. */
 #define GO_ON                                                                                                          \
-    "{'$mergeObjects':['$$ROOT',{'id':'$$me','owner':'$$owner','host':'$$host','pid':'$$pid','purpose':'$$purpose',"   \
+    "{'$mergeObjects':['$$ROOT',{'id':'$$me','owner':'$$owner','host':'$$host','pid':'$$pid','proc':'$$proc','purpose':'$$purpose',"   \
     "'mode':'exclusive','expires_at':{'$add':['$$NOW','$$ttl']},'token':" NEXT_TOKEN ",'acquired_at':'$$NOW',"         \
     "'renewed_at':'$$NOW','ttl_ms':'$$ttl','beat':" ZERO ",'v':1,"                                                     \
     "'released':" RELEASED("'$id'", "transfer", "'$$owner'", "null") "}]}"
@@ -79,22 +81,33 @@
 #define MY_TOKEN                                                                                                       \
     "{'$cond':[" MINE_EXCLUSIVE ",{'$ifNull':['$token'," ZERO "]},"                                                     \
     LET("'m':{'$first':{'$filter':{'input':" SHARED_ARRAY ",'as':'e','cond':{'$eq':['$$e.k','$$me']}}}}", "'$$m.v.token'") "]}"
+#define NOTE_KEPT "{'$cond':['$$readers','$released.note','$$REMOVE']}"
 #define NOTE_LEFT                                                                                                      \
-    "{'$cond':[{'$ne':['$$note','']},{'text':'$$note','token':" MY_TOKEN ",'at':'$$NOW'},"                             \
-    "{'$cond':['$$readers','$released.note','$$REMOVE']}]}"
-#define RELEASED_BY_ME RELEASED_MORE("'$$me'", "release", "null", "null", ",'note':'$$left'")
-#define LEAVE                                                                                                          \
+    "{'$cond':[{'$ne':['$$note','']},{'text':'$$note','token':" MY_TOKEN ",'at':'$$NOW'}," NOTE_KEPT "]}"
+#define LEFT_BY_ME(how, by, reason) RELEASED_MORE("'$$me'", how, by, reason, ",'note':'$$left'")
+#define LEAVE_AS(exclusive, shared, in_queue, note, how, by, reason)                                                   \
     SWITCH(UNREADABLE,                                                                                                 \
-    LET("'mine':{'$or':[" MINE_EXCLUSIVE "," MINE_SHARED "]},'alone':" MINE_EXCLUSIVE ",'queued':" IN_QUEUE, \
+    LET("'alone':" exclusive ",'shares':" shared ",'queued':" in_queue,                                                \
+    LET("'mine':{'$or':['$$alone','$$shares']}",                                                                       \
     "{'$cond':[{'$not':[{'$or':['$$mine','$$queued']}]},'$$ROOT',"                                                     \
-    LET("'left':" NOTE_LEFT ",'x':{'$and':['$$x',{'$not':['$$alone']}]},'sh':" WITHOUT_ME("'$$sh'") ",'wq':" WITHOUT_ME("'$$wq'"),  \
+    LET("'left':" note ",'x':{'$and':['$$x',{'$not':['$$alone']}]},'sh':" WITHOUT_ME("'$$sh'") ",'wq':" WITHOUT_ME("'$$wq'"),  \
     LET("'base':{'$switch':{'branches':["                                                                              \
         CASE("{'$not':['$$mine']}", BASE_EXPIRED) ","                                                                  \
         CASE("{'$eq':['$$sh',[]]}", "{'$mergeObjects':['$$ROOT',{'id':'$$me','expires_at':{'$min':['$$end','$$NOW']},"  \
-                                    "'released':" RELEASED_BY_ME "}]}")                                                 \
-        "],'default':{'$mergeObjects':['$$ROOT'," SHOWN "{'released':" RELEASED_BY_ME ","                               \
+                                    "'released':" LEFT_BY_ME(how, by, reason) "}]}")                          \
+        "],'default':{'$mergeObjects':['$$ROOT'," SHOWN "{'released':" LEFT_BY_ME(how, by, reason) "," \
         "'expires_at':{'$max':{'$map':{'input':'$$sh','as':'s','in':'$$s.v.expires_at'}}}}]}}}",                        \
-    PROMOTE)) "]}"))
+    PROMOTE)) "]}")))
+#define LEAVE LEAVE_AS(MINE_EXCLUSIVE, MINE_SHARED, IN_QUEUE, NOTE_LEFT, "release", "null", "null")
+
+/* What a process left behind, by its own words in what it wrote. */
+#define OF_DEAD(array)                                                                                                 \
+    "{'$anyElementTrue':[{'$map':{'input':" array ",'as':'e','in':{'$and':[{'$eq':['$$e.k','$$me']},"                  \
+    "{'$eq':['$$e.v.proc','$$dead']}]}}}]}"
+#define REAP                                                                                                           \
+    LEAVE_AS("{'$and':[" MINE_EXCLUSIVE ",{'$eq':['$proc','$$dead']}]}", OF_DEAD(SHARED_ARRAY),                        \
+             OF_DEAD("{'$cond':[" IS_TYPE("$waiters", "object") ",{'$objectToArray':'$waiters'},[]]}"),               \
+             NOTE_KEPT, "break", "'$$by'", "'$$reason'")
 
 /* Only what was seen: the document, its id and its token. What cannot be read of the lease is replaced; its queue is kept
  * where it can be read. */
@@ -111,7 +124,7 @@
 
 /* As a release, but to whom the holder says, past the queue: a new lease id with a full ttl. */
 #define HANDED_ON(ttl)                                                                                                 \
-    "'owner':'$$to_owner','host':null,'pid':null,'token':" NEXT_TOKEN ",'acquired_at':'$$NOW','renewed_at':'$$NOW'," \
+    "'owner':'$$to_owner','host':null,'pid':null,'proc':null,'token':" NEXT_TOKEN ",'acquired_at':'$$NOW','renewed_at':'$$NOW'," \
     "'ttl_ms':" ttl ",'beat':" ZERO
 #define HAND_ON_EXCLUSIVE                                                                                              \
     LET("'ttl':" TTL_OR("$ttl_ms"),                                                                                    \
@@ -146,5 +159,6 @@ const char *const lh_texts_whole[LH_DO_COUNT] = {
     [LH_DO_LEAVE] = LEAVE,
     [LH_DO_TRANSFER] = TRANSFER,
     [LH_DO_BREAK] = BREAK,
+    [LH_DO_REAP] = REAP,
     [LH_DO_SETTLE] = SETTLE,
 };

@@ -71,19 +71,21 @@ void lh_rights_of_command(const bson_t *command, const char *db, void (*each)(vo
 
 /* ---- Roles ---------------------------------------------------------------------------------------------------------*/
 
-enum { ON_DB, ON_LOCKS, ON_ARCHIVE, ON_MIGRATION, ON_FENCES, PLACES };
+enum { ON_DB, ON_LOCKS, ON_ARCHIVE, ON_MIGRATION, ON_FENCES, ON_AUDIT, PLACES };
 
 static const char *const role_names[] = {"leaseholdRuntime", "leaseholdSetup", "leaseholdOps"};
 
 /* By role and place: the actions, with a blank between. */
 static const char *const role_actions[][PLACES] = {
-    [LH_ROLE_RUNTIME] =
-        {[ON_LOCKS] = "find insert update listIndexes changeStream", [ON_FENCES] = "find insert update"},
+    [LH_ROLE_RUNTIME] = {[ON_LOCKS] = "find insert update listIndexes changeStream",
+                         [ON_FENCES] = "find insert update",
+                         [ON_AUDIT] = "insert"},
     [LH_ROLE_SETUP] = {[ON_DB] = "listCollections",
                        [ON_LOCKS] = "find update remove listIndexes createIndex collMod",
                        [ON_ARCHIVE] = "find insert update",
-                       [ON_MIGRATION] = "find insert update remove"},
-    [LH_ROLE_OPS] = {[ON_LOCKS] = "find update remove listIndexes changeStream"},
+                       [ON_MIGRATION] = "find insert update remove",
+                       [ON_AUDIT] = "createIndex collMod"},
+    [LH_ROLE_OPS] = {[ON_LOCKS] = "find update remove listIndexes changeStream", [ON_AUDIT] = "find insert"},
 };
 
 typedef struct {
@@ -91,9 +93,10 @@ typedef struct {
 } place;
 
 /* Which collection is meant; "" for the whole database. */
-static place name_place(int where, const char *collection)
+static place name_place(int where, const lh_rights_on *on)
 {
-    static const char *const suffix[PLACES] = {"", "", "_archive", "_migration", ".fences"};
+    static const char *const suffix[PLACES] = {"", "", "_archive", "_migration", ".fences", ""};
+    const char *collection = where == ON_AUDIT ? on->audit : on->collection;
     place p = {""};
     if (where == ON_FENCES && strcmp(collection, "workspace_locks") == 0)
         (void)snprintf(p.name, sizeof p.name, "workspace_fences");
@@ -115,15 +118,23 @@ static bool next_word(const char **list, char word[32])
     return true;
 }
 
-void lh_rights_of_role(int role, const char *db, const char *collection, void (*each)(void *arg, const lh_right *right),
-                       void *arg)
+/* The actions of a role there, and where that is; NULL: none. */
+static const char *actions_at(int role, int where, const lh_rights_on *on, place *ret_place)
+{
+    if (where == ON_AUDIT && !on->audit)
+        return NULL;
+    *ret_place = name_place(where, on);
+    return role_actions[role][where];
+}
+
+void lh_rights_of_role(int role, const lh_rights_on *on, void (*each)(void *arg, const lh_right *right), void *arg)
 {
     for (int where = 0; where < PLACES; where++) {
-        place p = name_place(where, collection);
-        const char *list = role_actions[role][where];
+        place p;
+        const char *list = actions_at(role, where, on, &p);
         char action[32];
         while (list && next_word(&list, action)) {
-            lh_right right = {.action = action, .db = db, .collection = p.name};
+            lh_right right = {.action = action, .db = on->db, .collection = p.name};
             each(arg, &right);
         }
     }
@@ -149,16 +160,16 @@ static void append_privilege(bson_t *privileges, int i, const lh_right *on, cons
     bson_append_document_end(privileges, &privilege);
 }
 
-void lh_rights_append_create(int role, const char *db, const char *collection, bson_t *command)
+void lh_rights_append_create(int role, const lh_rights_on *on, bson_t *command)
 {
     bson_t privileges, roles;
     BSON_APPEND_UTF8(command, "createRole", role_names[role]);
     BSON_APPEND_ARRAY_BEGIN(command, "privileges", &privileges);
     for (int where = 0, n = 0; where < PLACES; where++) {
-        place p = name_place(where, collection);
-        lh_right on = {.db = db, .collection = p.name};
-        if (role_actions[role][where])
-            append_privilege(&privileges, n++, &on, role_actions[role][where]);
+        place p;
+        const char *list = actions_at(role, where, on, &p);
+        if (list)
+            append_privilege(&privileges, n++, &(lh_right){.db = on->db, .collection = p.name}, list);
     }
     bson_append_array_end(command, &privileges);
     BSON_APPEND_ARRAY_BEGIN(command, "roles", &roles);

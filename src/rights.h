@@ -18,9 +18,13 @@ typedef struct lh_right {
 void lh_rights_of_command(const bson_t *command, const char *db, void (*each)(void *arg, const lh_right *right),
                           void *arg);
 
-/* Gives the rights of a role (LH_ROLE_…) on a collection of leases. */
-void lh_rights_of_role(int role, const char *db, const char *collection, void (*each)(void *arg, const lh_right *right),
-                       void *arg);
+/* What a role is for: a collection of leases, and its trail; NULL: there is none. */
+typedef struct lh_rights_on {
+    const char *db, *collection, *audit;
+} lh_rights_on;
+
+/* Gives the rights of a role (LH_ROLE_…). */
+void lh_rights_of_role(int role, const lh_rights_on *on, void (*each)(void *arg, const lh_right *right), void *arg);
 
 /* `status`: the answer to {connectionStatus: 1, showPrivileges: true}. Does the user have the right? */
 bool lh_rights_has(const bson_t *status, const lh_right *right);
@@ -32,6 +36,6 @@ enum { LH_RIGHT_ROOM = 192 };
 void lh_rights_place(const lh_right *right, char text[LH_RIGHT_ROOM]);
 
 /* The command {createRole: …} of a role, appended to `command`. */
-void lh_rights_append_create(int role, const char *db, const char *collection, bson_t *command);
+void lh_rights_append_create(int role, const lh_rights_on *on, bson_t *command);
 
 #endif

@@ -109,14 +109,22 @@ static int check_options(const lh_store_options *o, lh_error *error)
 }
 
 /* MongoDB's own limits on names (docs: "MongoDB Limits and Thresholds"), so that the sentence is ours. */
+static bool is_collection(const char *name)
+{
+    return *name && strlen(name) <= 120 && !strchr(name, '$') && strncmp(name, "system.", 7) != 0 && *name != '.';
+}
+
 static int check_names(const lh_store *store, lh_error *error)
 {
     if (!*store->db || strlen(store->db) > 63 || strpbrk(store->db, "/\\. \"$*<>:|?"))
         return lh_fail(error, LH_INVALID,
                        "the database name must be 1 to 63 bytes without / \\ . \" $ * < > : | ? or a blank");
-    if (!*store->collection || strlen(store->collection) > 120 || strchr(store->collection, '$') ||
-        strncmp(store->collection, "system.", 7) == 0 || *store->collection == '.')
+    if (!is_collection(store->collection))
         return lh_fail(error, LH_INVALID, "the collection name must be 1 to 120 bytes, without $ and not in system.");
+    if (store->audit && (!is_collection(store->audit) || strcmp(store->audit, store->collection) == 0))
+        return lh_fail(error, LH_INVALID,
+                       "the audit must be another collection than %s: 1 to 120 bytes, without $ and not in system.",
+                       store->collection);
     return LH_OK;
 }
 
@@ -129,9 +137,16 @@ static int name_store(lh_store *store, const lh_store_options *o, mongoc_uri_t *
     store->db = strdup(db && *db ? db : "leasehold");
     store->collection = strdup(o->collection ? o->collection : "workspace_locks");
     store->host = strdup(host);
+    store->for_others = o->for_others;
+    lh_proc_self(store->proc);
     store->owner = o->owner ? strdup(o->owner) : default_owner(host);
     if (!store->db || !store->collection || !store->host || !store->owner)
         return lh_fail_memory(error);
+    if (o->audit &&
+        asprintf(&store->audit, "%s%s", *o->audit ? o->audit : store->collection, *o->audit ? "" : "_audit") < 0) {
+        store->audit = NULL;
+        return lh_fail_memory(error);
+    }
     return check_names(store, error);
 }
 
@@ -217,6 +232,7 @@ void lh_store_unref(lh_store *store)
     free(store->collection);
     free(store->owner);
     free(store->host);
+    free(store->audit);
     free(store);
 }
 

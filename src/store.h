@@ -11,6 +11,7 @@
 
 #include "due.h"
 #include "error.h"
+#include "proc.h"
 
 enum { LH_TOPOLOGY_UNKNOWN = 0, LH_TOPOLOGY_STANDALONE = 1, LH_TOPOLOGY_SET = 2 };
 
@@ -32,6 +33,9 @@ struct lh_store {
     atomic_int topology;        /* LH_TOPOLOGY_…, known after the first contact */
     _Atomic int64_t index_seen; /* lh_clock_ms() when the unique index was last seen; 0: never */
     char *db, *collection, *owner, *host;
+    char proc[LH_PROC_ROOM]; /* lh_proc_self() */
+    bool for_others;         /* … which is not recorded with leases */
+    char *audit;             /* the trail's collection; NULL: there is none */
     int64_t timeout_ms, clock_skew_ms;
     int64_t socket_timeout_ms; /* of one attempt; a command's maxTimeMS is below it */
     uint32_t max_waiters, max_shared;

@@ -248,12 +248,9 @@ static void wait_until_settled(lh_waiting *w)
     }
 }
 
-int lh_waiting_finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy, lh_error *error)
+/* Without the trail: for grants that are not handed out yet. */
+static int finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy, lh_error *error)
 {
-    if (!w)
-        return lh_fail(error, LH_INVALID, "no waiting was given");
-    if (w->store->pid != getpid())
-        return lh_store_check(w->store, error);
     pthread_mutex_lock(&w->store->waits->lock);
     wait_until_settled(w);
     pthread_mutex_unlock(&w->store->waits->lock);
@@ -277,6 +274,39 @@ int lh_waiting_finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy,
     }
     lh_wait_unref(w);
     return outcome;
+}
+
+/* Between enter and exit, so that a closing of the store waits for it. Closed already: it released what was granted. */
+static int finish_and_acknowledge(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy, lh_error *error)
+{
+    lh_store *store = lh_store_ref(w->store);
+    char *purpose = w->purpose;
+    w->purpose = NULL; /* else it goes with the waiting */
+    bool open = lh_wait_enter(store, NULL) == LH_OK;
+    lh_lease *lease = NULL;
+    int outcome = finish(w, &lease, ret_busy, error);
+    if (outcome == LH_OK && open) {
+        outcome = lh_lease_acknowledge(lease, purpose, error);
+    } else if (outcome == LH_OK) {
+        lh_lease_free(lease);
+        outcome = lh_fail(error, LH_CLOSED, "the store is closed");
+    }
+    if (open)
+        lh_wait_exit(store);
+    if (outcome == LH_OK)
+        *ret_lease = lease;
+    free(purpose);
+    lh_store_unref(store);
+    return outcome;
+}
+
+int lh_waiting_finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy, lh_error *error)
+{
+    if (!w)
+        return lh_fail(error, LH_INVALID, "no waiting was given");
+    if (w->store->pid != getpid())
+        return lh_store_check(w->store, error);
+    return (w->store->audit ? finish_and_acknowledge : finish)(w, ret_lease, ret_busy, error);
 }
 
 /* It was granted, and nobody was told. */
@@ -326,7 +356,7 @@ int lh_wait_acquire(lh_store *store, const char *key, const lh_acquire_options *
 {
     lh_waiting *w = NULL;
     int outcome = lh_real_acquire_start(store, key, options, &w, error);
-    return outcome == LH_OK ? lh_waiting_finish(w, ret_lease, ret_busy, error) : outcome;
+    return outcome == LH_OK ? finish(w, ret_lease, ret_busy, error) : outcome;
 }
 
 int lh_with_lease(lh_store *store, const char *key, const lh_acquire_options *options,

@@ -29,7 +29,8 @@ struct cli {
 };
 
 extern const struct command cmd_acquire, cmd_renew, cmd_release, cmd_run, cmd_status, cmd_list, cmd_migrate,
-    cmd_cleanup, cmd_break, cmd_transfer, cmd_watch, cmd_doctor, cmd_bench, cmd_torture, cmd_serve, cmd_completion;
+    cmd_cleanup, cmd_break, cmd_transfer, cmd_watch, cmd_doctor, cmd_bench, cmd_torture, cmd_serve, cmd_completion,
+    cmd_stats, cmd_reap, cmd_audit;
 
 /* All of them, in the order of the help; NULL at the end. */
 extern const struct command *const commands[];

@@ -90,6 +90,8 @@ static int run(const struct cli *cli)
         print_not_held(&cli->out, cli_key(cli), error.message);
     else
         exit = out_error(&cli->out, &error);
+    if (code == LH_OK && *error.message) /* its line in the trail */
+        out_note(&cli->out, "%s", error.message);
     lh_record_free(record);
     connect_close(store, code);
     return exit;

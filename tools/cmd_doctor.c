@@ -147,6 +147,7 @@ static int roles(const struct cli *cli)
         code = LH_OK; /* none was given: it would only name the database */
     options.db = cli_text(cli, OPT_DB);
     options.collection = cli_text(cli, OPT_COLLECTION);
+    options.audit = connect_audit(cli);
     options.allow_insecure_tls = true; /* nobody is contacted */
     if (code == LH_OK)
         code = lh_roles(&options, &text, &error);

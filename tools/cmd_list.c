@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli.h"
 #include "connect.h"
@@ -30,11 +31,31 @@ static void ends_cell(const lh_holder *holder, char buffer[2 * TEXT_DURATION_SIZ
     (void)snprintf(buffer, 2 * TEXT_DURATION_SIZE, "%s%s", duration, holder->remaining_ms > 0 ? "" : " ago");
 }
 
+/* "granted 12 s ago", "released 5 min ago": what happened last, but for renewals. */
+static void last_cell(const lh_record *record, const lh_holder *holder, char buffer[2 * TEXT_DURATION_SIZE])
+{
+    static const struct {
+        const char *how, *word;
+    } words[] = {{"release", "released"}, {"expire", "expired"}, {"transfer", "handed on"}, {"break", "broken"}};
+    char ago[TEXT_DURATION_SIZE];
+    const char *word = holder ? "granted" : "";
+    int64_t at_ms = holder ? holder->acquired_at_ms : record->released_at_ms;
+    for (size_t i = 0; !holder && i < sizeof words / sizeof words[0]; i++)
+        if (strcmp(words[i].how, record->released_how) == 0)
+            word = words[i].word;
+    buffer[0] = '\0';
+    if (!*word || at_ms == 0)
+        return;
+    text_from_duration(record->now_ms - at_ms, ago);
+    (void)snprintf(buffer, 2 * TEXT_DURATION_SIZE, "%s %s ago", word, ago);
+}
+
 static bool add_row(struct list *list, const lh_record *record)
 {
     const lh_holder *holder = lh_record_holder(record, 0);
-    char ends[2 * TEXT_DURATION_SIZE], token[24], waiting[24], *owner = NULL;
+    char ends[2 * TEXT_DURATION_SIZE], last[2 * TEXT_DURATION_SIZE], token[24], waiting[24], *owner = NULL;
     ends_cell(holder, ends);
+    last_cell(record, holder, last);
     (void)snprintf(token, sizeof token, "%" PRId64, record->token);
     (void)snprintf(waiting, sizeof waiting, "%zu", record->waiters);
     if (holder && record->holders > 1 && asprintf(&owner, "%s +%zu", holder->owner, record->holders - 1) < 0)
@@ -46,6 +67,7 @@ static bool add_row(struct list *list, const lh_record *record)
         : holder ? holder->owner
                  : "",
         ends,
+        last,
         record->waiters ? waiting : "",
         record->token ? token : "",
         record->state == LH_MALFORMED ? record->problem
@@ -66,7 +88,7 @@ static int each(void *arg, const lh_record *record)
         out_text(record->key);
         putchar('\n');
     } else {
-        static const char *const heading[] = {"KEY", "STATE", "OWNER", "ENDS", "WAITING", "TOKEN", "PURPOSE"};
+        static const char *const heading[] = {"KEY", "STATE", "OWNER", "ENDS", "LAST", "WAITING", "TOKEN", "PURPOSE"};
         if (list->n == 0 && !table_row(&list->table, heading))
             return 1;
         if (!add_row(list, record))
@@ -90,7 +112,7 @@ static int run(const struct cli *cli)
     options.free_too = cli_flag(cli, OPT_ALL);
     options.limit = (uint64_t)cli_number(cli, OPT_LIMIT, 0);
     struct list list = {.out = &cli->out};
-    table_init(&list.table, 7);
+    table_init(&list.table, 8);
 
     int code = connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error);
     if (code == LH_OK)
@@ -126,6 +148,6 @@ const struct command cmd_list = {
     .detail = "In the order of the keys, streamed: any number of them. With --json one status object a line; with\n"
               "--quiet only the keys.",
     .example = "  $ leasehold list --prefix project:\n"
-               "  KEY         STATE  OWNER       ENDS  WAITING  TOKEN                PURPOSE\n"
-               "  project:42  held   alice@web1  18 s           7427466391552000000  rebuild\n",
+               "  KEY         STATE  OWNER       ENDS  LAST              WAITING  TOKEN                PURPOSE\n"
+               "  project:42  held   alice@web1  18 s  granted 12 s ago           7427466391552000000  rebuild\n",
 };

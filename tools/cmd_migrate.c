@@ -8,6 +8,8 @@
 #include "connect.h"
 #include "json.h"
 
+#define AUDIT_KEEP_MAX (INT64_C(1000) * 3600 * 24 * 3660)
+
 struct migration {
     const struct cli *cli;
     lh_migrate_options options;
@@ -155,6 +157,7 @@ static int run(const struct cli *cli)
     options->no_archive = cli_flag(cli, OPT_NO_ARCHIVE);
     options->archive = cli_text(cli, OPT_ARCHIVE);
     options->quarantine = cli_flag(cli, OPT_QUARANTINE);
+    options->audit_keep_ms = cli_number(cli, OPT_AUDIT_KEEP, options->audit_keep_ms);
     options->progress = show_progress;
     options->verdict = cli->out.verbose ? show_verdict : NULL;
     options->arg = &migration;
@@ -191,6 +194,8 @@ static const struct opt_spec options_table[] = {
     {OPT_NO_ARCHIVE, OPT_FLAG, "no-archive", 0, NULL, NULL, 0, 0, "keep no copies"},
     {OPT_QUARANTINE, OPT_FLAG, "quarantine", 0, NULL, NULL, 0, 0,
      "also move documents whose workspace_id is no string to the archive"},
+    {OPT_AUDIT_KEEP, OPT_DURATION, "audit-keep", 0, "DURATION", NULL, 1000, AUDIT_KEEP_MAX,
+     "with --audit: after what time the server removes lines of the trail (default: 30d)"},
     {0},
 };
 

@@ -55,6 +55,8 @@ static int run(const struct cli *cli)
         record_print_granted(&cli->out, lease, to);
     else
         exit = out_error(&cli->out, &error);
+    if (code == LH_OK && *error.message) /* its line in the trail */
+        out_note(&cli->out, "%s", error.message);
     lh_lease_free(lease);
     connect_close(store, code);
     return exit;

@@ -96,6 +96,12 @@ int64_t connect_timeout_ms(const struct cli *cli)
     return cli_number(cli, OPT_TIMEOUT, 10000);
 }
 
+const char *connect_audit(const struct cli *cli)
+{
+    const char *name = cli_text(cli, OPT_AUDIT);
+    return name && strcmp(name, "on") == 0 ? "" : name && *name ? name : NULL;
+}
+
 const char *connect_owner(void)
 {
     const char *owner = getenv("LEASEHOLD_OWNER");
@@ -113,10 +119,12 @@ int connect_options(const struct cli *cli, int64_t timeout_ms, const char *owner
         return code;
     options.db = cli_text(cli, OPT_DB);
     options.collection = cli_text(cli, OPT_COLLECTION);
+    options.audit = connect_audit(cli);
     options.owner = owner;
     options.timeout_ms = timeout_ms;
     options.pool_size = 2;
-    options.at_open = LH_AT_OPEN_NOTHING; /* whoever needs the index looks at it */
+    options.for_others = !cli->command->takes_command; /* only `run` lives as long as what it acquires */
+    options.at_open = LH_AT_OPEN_NOTHING;              /* whoever needs the index looks at it */
     options.allow_insecure_tls = cli_flag(cli, OPT_INSECURE_TLS);
     if (options.allow_insecure_tls) /* also with --quiet */
         fprintf(stderr, "leasehold: --insecure-tls: whatever the connection string switches off of TLS is NOT checked: "

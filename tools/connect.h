@@ -23,6 +23,9 @@ int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner, 
  * done that can be done about the lease in doubt, else no time is spent. */
 void connect_close(lh_store *store, int code);
 
+/* The trail's collection, as a store's options take it; NULL: none is kept. */
+const char *connect_audit(const struct cli *cli);
+
 /* What --timeout says. */
 int64_t connect_timeout_ms(const struct cli *cli);
 

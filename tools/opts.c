@@ -24,6 +24,8 @@ const struct opt_spec opts_global[] = {
     {OPT_DB, OPT_TEXT, "db", 0, "NAME", "LEASEHOLD_DB", 0, 0, "the database (default: the URI's, else leasehold)"},
     {OPT_COLLECTION, OPT_TEXT, "collection", 0, "NAME", "LEASEHOLD_COLLECTION", 0, 0,
      "the collection (default: workspace_locks)"},
+    {OPT_AUDIT, OPT_TEXT, "audit", 0, "NAME", "LEASEHOLD_AUDIT", 0, 0,
+     "keep a trail in this collection; `on`: the collection's name and _audit (default: none)"},
     {OPT_TIMEOUT, OPT_DURATION, "timeout", 0, "DURATION", "LEASEHOLD_TIMEOUT", 100, 600000,
      "when to give up on a server that does not answer (default: 10s)"},
     {OPT_INSECURE_TLS, OPT_FLAG, "insecure-tls", 0, NULL, NULL, 0, 0,

@@ -183,12 +183,18 @@ typedef struct lh_store_options {
                                 tlsDisableCertificateRevocationCheck) is refused: whoever sits between could pose as the
                                 server, and be told the password. true: what the URI says is done, for tests */
     int rollout;             /* LH_ENFORCE (default), LH_OBSERVE, LH_OFF or LH_BY_ENVIRONMENT */
+    const char
+        *audit; /* keep a trail (lh_audit()) in this collection; "": "<collection>_audit"; NULL (default): none. An
+                          acquire then takes one more read and one more write, in turn, before it is answered */
+    bool
+        for_others; /* true: what this store acquires outlives this process (a proxy; a command that prints the lease id and
+                        ends), so no process is recorded with it, and lh_reap() lets it be. Default false */
 } lh_store_options;
 
 #define LH_STORE_OPTIONS_INIT                                                                                          \
     {                                                                                                                  \
         sizeof(lh_store_options), NULL, NULL, NULL, NULL, NULL, 10000, 500, 1000, 128, 16, 1, NULL, NULL, NULL, false, \
-            LH_ENFORCE                                                                                                 \
+            LH_ENFORCE, NULL, false                                                                                    \
     }
 
 /* Opens a store. With LH_AT_OPEN_NOTHING no server is contacted; otherwise the deployment must answer in `timeout_ms`.
@@ -575,6 +581,44 @@ typedef struct lh_list_options {
 LH_API int lh_list(lh_store *store, const lh_list_options *options, int (*each)(void *arg, const lh_record *record),
                    void *arg, lh_error *error);
 
+/* Somebody who holds, or waits, for the longest time. */
+typedef struct lh_since {
+    const char *key;   /* NULL: nobody does */
+    const char *owner; /* "" where the document names none */
+    int64_t at_ms;     /* since when */
+} lh_since;
+
+/* What all documents say together. Each key is exactly one of: exclusive, shared, malformed, free, expired. */
+typedef struct lh_stats_report {
+    uint64_t documents;
+    uint64_t exclusive, shared; /* keys with a holder that is not past its end + grace */
+    uint64_t malformed;         /* cannot be read: held, until an operator breaks it */
+    uint64_t free;              /* released, its document is kept for the token */
+    uint64_t expired;           /* past its end + grace, and nobody took over yet: whoever asks gets it */
+    uint64_t shared_holders;    /* leases on the shared keys */
+    uint64_t queues, waiters;   /* keys that somebody waits for; who waits, without those that stopped beating */
+    lh_since oldest;            /* the lease that has been held for the longest time without a break */
+    lh_since longest_wait;
+    int64_t now_ms; /* the server's clock when it answered; 0: there is no document */
+} lh_stats_report;
+
+typedef struct lh_stats_options {
+    size_t size;
+    int64_t timeout_ms; /* for the server's pass over the collection: 100 … 3,600,000; default 60,000 */
+} lh_stats_options;
+
+#define LH_STATS_OPTIONS_INIT                                                                                          \
+    {                                                                                                                  \
+        sizeof(lh_stats_options), 60000                                                                                \
+    }
+
+/* Counts: one command, in which the server reads every document once (majority, on the primary) and answers a few numbers. It takes
+ * some seconds for a million documents, and is not a snapshot: what changes meanwhile is counted before or after. After
+ * `timeout_ms` the server gives up too.
+ * LH_OK: *ret_report, to be freed with lh_stats_free(). LH_INVALID, LH_UNREACHABLE (also: out of time), LH_DENIED, LH_SERVER, … */
+LH_API int lh_stats(lh_store *store, const lh_stats_options *options, lh_stats_report **ret_report, lh_error *error);
+LH_API void lh_stats_free(lh_stats_report *report);
+
 /* ---- Watching ------------------------------------------------------------------------------------------------------*/
 
 /* What happens to keys. An end by time is no event: nothing is written then. It is told (LH_EVENT_EXPIRED) when somebody takes the key
@@ -699,6 +743,98 @@ typedef struct lh_cleanup_report {
  * Documents that cannot be read are never touched. The report is filled on every outcome with what was done. */
 LH_API int lh_cleanup(lh_store *store, const lh_cleanup_options *options, lh_cleanup_report *report, lh_error *error);
 
+/* What a process that has died held, or waited for. Borrowed for the call; strings are "" where there is nothing to say. */
+typedef struct lh_reaped {
+    const char *key, *owner, *purpose;
+    int64_t pid, token; /* token 0: it waited */
+    int mode;           /* LH_EXCLUSIVE or LH_SHARED */
+    bool waited;        /* it stood in the queue; else it held the key */
+    int64_t since_ms;   /* when it was granted, or queued; 0: unknown */
+} lh_reaped;
+
+typedef struct lh_reap_options {
+    size_t size;
+    bool dry_run;   /* look, change nothing */
+    const char *by; /* who does it, for `released`; NULL: the store's owner */
+    /* Told of each, after it was let go of (dry run: of each that would be); returns 0 to go on, and anything else to end with LH_STOPPED. */
+    int (*each)(void *arg, const lh_reaped *reaped);
+    void *each_arg;
+} lh_reap_options;
+
+#define LH_REAP_OPTIONS_INIT                                                                                           \
+    {                                                                                                                  \
+        sizeof(lh_reap_options), false, NULL, NULL, NULL                                                               \
+    }
+
+typedef struct lh_reap_report {
+    uint64_t holders; /* leases that were ended, or (dry run) would have been */
+    uint64_t waiters; /* who was taken out of queues */
+    uint64_t alive;   /* leases and waiters of processes of this host that are not known to be dead */
+} lh_reap_report;
+
+/* Lets go of what processes on this host held, or waited for, that have died: for the start of a service that was killed, so that nobody
+ * waits for the ends of its leases. The heads of the queues get the keys. Safe at any time: it is done only where boot, host name, pid
+ * namespace, pid and start time all are recorded with the lease, and that process is surely gone; one that is stopped, that hides, that
+ * has a successor with its pid, that lives in another container or before a reboot is not touched, nor what older programs acquired. A
+ * lease whose id another process renews (lh_lease_attach()) or was handed (lh_lease_transfer()) is not either. Each write is decided by
+ * the server, on the lease and the process that were read; `released` says "break", and that the process has died.
+ *   - What a process that has died started may go on. It worked without a renewal then, and fencing tokens hold.
+ *   - Copies of a running machine (a snapshot that is resumed twice) have one boot id: not there.
+ *
+ * The report is filled on every outcome with what was done. LH_OK. LH_CONFIG: this system does not tell what is needed (/proc). LH_STOPPED,
+ * LH_INVALID, LH_UNREACHABLE, LH_DENIED (needs find and update), … */
+LH_API int lh_reap(lh_store *store, const lh_reap_options *options, lh_reap_report *report, lh_error *error);
+
+/* ---- The trail -----------------------------------------------------------------------------------------------------
+ *
+ * A store that was opened with `audit` writes a line for each lease that it grants or ends, into a collection of its own:
+ *   - "granted", and "taken_over" where the one before had not been released when it ended. Before the caller is told: no lease is acknowledged
+ *     without its line. Where that cannot be written in time (at most five seconds), the lease is given back, and the call ends with what
+ *     the line failed with: LH_UNREACHABLE, LH_DENIED, LH_SERVER; or LH_UNKNOWN, where giving it back was not answered either. So a line may
+ *     tell of a grant that nobody was told of.
+ *   - "released", "transferred" (`to`: whom it was handed to, `to_token`), "broken", "reaped" (lh_reap()), after it was done, which stands whatever becomes of
+ *     the line: the call returns LH_OK, and error->message is "" or says that the line is missing. (A grant's line says how the one before
+ *     ended, so this is known all the same, once there is a next.) An end by time is no event: the next grant's line tells it.
+ *   - Not renewals. Not what stores without `audit` do: open all with it.
+ * Lines are inserted and never changed: a backend needs the right to insert there, and no other. lh_migrate() makes the indexes, of
+ * which one removes what is old; without them the trail grows. Lease ids are not in it. */
+typedef struct lh_audit_entry {
+    int64_t at_ms;              /* when, by the server's clock */
+    const char *event;          /* see above */
+    const char *key, *owner;    /* whose lease it was; strings are "" where there is nothing to say */
+    const char *host;           /* where, and by which process, it was done */
+    int64_t pid;                /* … */
+    const char *purpose;        /* of a grant */
+    const char *by, *reason;    /* of an end: who did it, and why */
+    const char *to;             /* of a transfer */
+    const char *previous_owner; /* of an exclusive grant: who held it before, and how that ended: */
+    const char *previous_how;   /* "release", "expire", "transfer", "break" */
+    int64_t token, to_token;    /* 0: not known */
+    int mode;                   /* of a grant */
+} lh_audit_entry;
+
+typedef struct lh_audit_options {
+    size_t size;
+    const char *key;          /* of this key alone; NULL: all */
+    int64_t since_ms;         /* so long ago, and later; LH_FOREVER (default): all there is */
+    bool follow;              /* then go on, with what comes */
+    struct lh_cancel *cancel; /* ends that from another thread; NULL: nothing does. It must outlive the call */
+} lh_audit_options;
+
+#define LH_AUDIT_OPTIONS_INIT                                                                                          \
+    {                                                                                                                  \
+        sizeof(lh_audit_options), NULL, LH_FOREVER, false, NULL                                                        \
+    }
+
+/* Gives each line to `each`, which borrows it for the call, and returns 0 to go on, anything else to end with LH_STOPPED. In the order of time,
+ * in constant memory; with `follow` what comes is given within a second of its being written, once, also over elections and lost connections, from
+ * which it recovers by itself.
+ *
+ * LH_OK (not with `follow`), LH_STOPPED, LH_CANCELLED. LH_INVALID (an option; a store without `audit`), LH_UNREACHABLE, LH_DENIED (needs
+ * find on the trail), LH_SERVER, LH_FORKED, LH_MEMORY. */
+LH_API int lh_audit(lh_store *store, const lh_audit_options *options,
+                    int (*each)(void *arg, const lh_audit_entry *entry), void *arg, lh_error *error);
+
 /* ---- Migration -----------------------------------------------------------------------------------------------------
  *
  * Puts the unique index `workspace_id_unique` on the collection, and removes what stands in its way: of the documents of
@@ -726,11 +862,14 @@ typedef struct lh_migrate_options {
     int (*progress)(void *arg, const char *step, uint64_t done, uint64_t total); /* total 0: unknown; not 0 stops */
     void (*verdict)(void *arg, const lh_verdict *verdict);
     void *arg; /* of both */
+    int64_t
+        audit_keep_ms; /* a store with `audit`: its indexes are made too, and the server removes lines that are older:
+                              1,000 … ten years; default 30 days */
 } lh_migrate_options;
 
 #define LH_MIGRATE_OPTIONS_INIT                                                                                        \
     {                                                                                                                  \
-        sizeof(lh_migrate_options), false, true, false, NULL, false, 600000, NULL, NULL, NULL                          \
+        sizeof(lh_migrate_options), false, true, false, NULL, false, 600000, NULL, NULL, NULL, INT64_C(2592000000)     \
     }
 
 typedef struct lh_migrate_report {

@@ -64,7 +64,7 @@ def offered(request, offline):
 def test_commands_are_offered(offered, offline):
     assert set(offered("")) >= set(commands_of(offline)) | {"help"}
     assert offered("acq") == ["acquire"]
-    assert set(offered("help", "re")) == {"renew", "release"}
+    assert set(offered("help", "re")) == {"renew", "release", "reap"}
     assert set(offered("completion", "")) >= {"bash", "zsh", "fish"}
 
 

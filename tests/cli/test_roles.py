@@ -14,8 +14,8 @@ RUNTIME, SETUP, OPS = "leaseholdRuntime", "leaseholdSetup", "leaseholdOps"
 
 
 def printed_roles(db):
-    """As the program prints them, by name."""
-    result = Cli(None, None)("doctor", "--roles", "--db", db)
+    """As the program prints them, by name: with a trail."""
+    result = Cli(None, None)("doctor", "--roles", "--db", db, "--audit", "on")
     assert result.exit == 0, result
     return {role["createRole"]: role for role in result.lines}
 
@@ -47,7 +47,9 @@ class Place:
         self.db.command(role | {"createRole": name})
         self.db.command("createUser", name, pwd="pw", roles=[name])
         self.uri = f"mongodb://{name}:pw@{self.host}/?authSource={self.name}"
-        return Cli(self.uri, self.name)
+        cli = Cli(self.uri, self.name)
+        cli.env["LEASEHOLD_AUDIT"] = "on"
+        return cli
 
     def with_duplicates(self):
         now = datetime.datetime.now(datetime.timezone.utc)
@@ -114,14 +116,14 @@ def fence(cli, place):
 OPERATIONS = {
     RUNTIME: [command("acquire", "k"), command("acquire", "s", "--shared"), command("status", "k"), renew_and_release,
               command("run", "j", "--", "true"), command("acquire", "r", "--wait", "1s"), fence, doctor("runtime")],
-    SETUP: [command("migrate", "--yes"), command("migrate", "--dry-run"), doctor("setup")],
+    SETUP: [command("migrate", "--yes"), command("migrate", "--dry-run"), command("migrate", "--audit-keep", "7d"), doctor("setup")],
     OPS: [command("list"), command("status", "held"), command("break", "held", "--reason", "r", "--yes"),
-          command("cleanup", "--older-than", "7d", "--yes"), doctor("ops")],
+          command("cleanup", "--older-than", "7d", "--yes"), command("audit"), command("reap"), command("stats"), doctor("ops")],
 }
 # Only the doctor misses them: without a change stream a waiter asks by itself (test_doctor.py shows the stream itself), and
-# without remove the migration's own lease is not given back, so that the next one waits for its end.
+# without remove the migration's own lease is not given back, so that the next one waits for its end. A break stands without its line.
 TOLD_BY_THE_DOCTOR = {(RUNTIME, "workspace_locks", "changeStream"), (OPS, "workspace_locks", "changeStream"),
-                      (OPS, "workspace_locks", "listIndexes"), (SETUP, "workspace_locks_migration", "remove")}
+                      (OPS, "workspace_locks", "listIndexes"), (OPS, "workspace_locks_audit", "insert"), (SETUP, "workspace_locks_migration", "remove")}
 
 
 def prepare(place, role):

@@ -194,10 +194,22 @@ def test_the_table_lines_up_whatever_is_in_it(cli):
     for key in ("a", "日本語のキー", "äöü", "e\u0301accent", "long" * 8, "🔒"):
         cli.acquire(key, "--owner", "THEOWNER")
     lines = cli("list").out.splitlines()
-    assert lines[0].split() == ["KEY", "STATE", "OWNER", "ENDS", "WAITING", "TOKEN", "PURPOSE"]
+    assert lines[0].split() == ["KEY", "STATE", "OWNER", "ENDS", "LAST", "WAITING", "TOKEN", "PURPOSE"]
     at = lines[0].index("OWNER")
     assert len(lines) == 7
     assert {columns(line[:line.index("THEOWNER")]) for line in lines[1:]} == {at}
+
+
+def test_the_table_tells_what_happened_last(many, locks):
+    many("break", "project:2", "--reason", "r", "--yes")
+    locks.insert_one({"workspace_id": "past", "id": "p", "owner": "THEOWNER", "expires_at": ahead(-300)})
+    locks.insert_one({"workspace_id": "old", "id": "o", "expires_at": ahead(300)})
+    lines = {line.split()[0]: line for line in many("list", "--all").out.splitlines()[1:]}
+    at = many("list", "--all").out.splitlines()[0].index("LAST")
+    for key, word in (("freed", "released"), ("other", "granted"), ("project:1", "granted"), ("project:2", "broken"),
+                      ("past", "expired")):
+        assert lines[key][at:].startswith(word + " ") and " ago" in lines[key][at:], lines[key]
+    assert "granted" not in lines["old"]  # older code says nothing of it
 
 
 def test_an_empty_list(cli):

@@ -39,6 +39,7 @@ int main(void)
                     .grace_ms = GRACE,
                     .token = TOKEN,
                     .max_shared = MAX_SHARED,
+                    .proc = "<proc>",
                     .set = true};
     lh_vars waits = asks;
     waits.claim_ms = CLAIM;

@@ -11,7 +11,7 @@ from commands import FILE
 COMMANDS = json_util.loads(FILE.read_text(encoding="utf-8"))
 DEFAULTS = {"grace_ms": Int64(500), "token": Int64(0), "max_shared": Int64(128), "max_waiters": Int64(1000), "claim_ms": Int64(5000),
             "beat": Int64(0), "pid": Int64(os.getpid()), "host": "native", "collection": "workspace_locks", "owner": "native",
-            "purpose": None, "ttl_ms": Int64(0), "note": ""}
+            "purpose": None, "proc": None, "ttl_ms": Int64(0), "note": ""}
 # What is sent for what is wanted: the short form where there is one, then the whole.
 COMMAND_OF = {"cancel": "release", "claim": "renew"}
 SHORT = {"acquire": "acquire_short", "renew": "renew_short", "release": "release_short"}

@@ -15,7 +15,7 @@ const { MongoClient, BSON: { EJSON, Long } } = require("mongodb");
 
 const COMMANDS = EJSON.parse(fs.readFileSync(path.join(__dirname, "commands.json"), "utf8"), { relaxed: false });
 const DEFAULTS = { grace_ms: 500, token: 0, max_shared: 128, max_waiters: 1000, claim_ms: 5000, beat: 0, pid: process.pid, host: "node",
-                   collection: "workspace_locks", owner: "node", purpose: null, ttl_ms: 0, note: "" };
+                   collection: "workspace_locks", owner: "node", purpose: null, proc: null, ttl_ms: 0, note: "" };
 const COMMAND_OF = { cancel: "release", claim: "renew" };
 const SHORT = { acquire: "acquire_short", renew: "renew_short", release: "release_short" };
 const WRITE = { writeConcern: { w: "majority", j: true }, maxTimeMS: 5000 };

@@ -6,7 +6,8 @@ A vector is {name, operation, with, before, outcome, after}: the key's document 
 document after: all of its fields, and the queue's order. In it
     {"$now": ms}      a date, so many ms from the server's now
     {"$kept": true}   as it was before          {"$grown": true}   a long, greater than the token before
-    {"$any": type}    whatever of that type     {"$new": true}     a lease id that was not there before
+    {"$any": type}    whatever of that type; "process": a string, null, or missing
+                                                {"$new": true}     a lease id that was not there before
     "as before"       nothing was written
 native_only says why the library cannot be asked so.
 
@@ -108,7 +109,7 @@ def made(value, now):
     return value
 
 
-TYPES = {"string": str, "long": Int64}
+TYPES = {"string": str, "long": Int64, "process": (str, type(None))}
 
 
 def differences(wanted, found, before, told, path=""):
@@ -128,7 +129,8 @@ def differences(wanted, found, before, told, path=""):
         elif not isinstance(found, dict):
             good = False
         else:
-            missing = [f"{path}.{name} is missing" for name in wanted.keys() - found.keys()]
+            missing = [f"{path}.{name} is missing" for name in wanted.keys() - found.keys()
+                       if wanted[name] != {"$any": "process"}]
             more = [f"{path}.{name} is there: {found[name]!r}" for name in found.keys() - wanted.keys()]
             if path in (".waiters", ".shared") and not missing and not more and list(wanted) != list(found):
                 more = [f"{path} is in another order: {list(found)}"]

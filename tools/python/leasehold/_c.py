@@ -18,7 +18,8 @@ class StoreOptions(Structure):
     _fields_ = [("size", c_size_t), ("uri", c_char_p), ("db", c_char_p), ("collection", c_char_p), ("owner", c_char_p),
                 ("app_name", c_char_p), ("timeout_ms", c_int64), ("clock_skew_ms", c_int64), ("max_waiters", c_uint32),
                 ("max_shared", c_uint32), ("pool_size", c_uint32), ("at_open", c_int), ("migrate", c_void_p),
-                ("on_lost", c_void_p), ("on_lost_arg", c_void_p), ("allow_insecure_tls", c_bool), ("rollout", c_int)]
+                ("on_lost", c_void_p), ("on_lost_arg", c_void_p), ("allow_insecure_tls", c_bool), ("rollout", c_int),
+                ("audit", c_char_p), ("for_others", c_bool)]
 
 
 class AcquireOptions(Structure):

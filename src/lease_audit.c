@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A grant is acknowledged when its line is in the trail, and given back when it cannot be. */
+#include <string.h>
+
+#include "audit.h"
+#include "lease_held.h"
+
+/* Nothing is held of it, or it is a doubt that the keeper settles. False: the latter. */
+static bool give_back(lh_lease *lease)
+{
+    lh_store *store = lease->store;
+    (void)lh_lease_end(lease);
+    bool left = lh_lease_leave_queue(store, lease->key, lease->id, (lh_way){lh_store_deadline(store, 0), NULL}, NULL,
+                                     NULL) == LH_OK;
+    if (!left)
+        lh_held_doubt(store, lease->key, lease->id, lh_lease_ttl_ms(lease), true);
+    return left;
+}
+
+int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error)
+{
+    lh_store *store = lease->store;
+    lh_error why = {0};
+    lh_audit_grant grant = {.key = lease->key,
+                            .owner = lease->owner,
+                            .purpose = purpose,
+                            .token = lh_lease_token(lease),
+                            .mode = lease->mode};
+    int outcome = lh_audit_granted(store, &grant, 1, &why);
+    if (outcome == LH_OK && store->audit && !lh_lease_valid(lease))
+        outcome = lh_fail(&why, LH_LOST, "the lease ended before its audit line was written");
+    if (outcome == LH_OK)
+        return LH_OK;
+    if (!give_back(lease)) {
+        outcome = lh_fail(error, LH_UNKNOWN, "its audit line could not be written, nor was it given back: %.400s",
+                          why.message);
+        if (error)
+            memcpy(error->lease_id, lease->id, LH_LEASE_ID_ROOM);
+    } else {
+        if (outcome == LH_UNKNOWN)
+            outcome = LH_UNREACHABLE; /* of the line, not of the lease */
+        outcome = lh_fail(error, outcome, "the lease was given back, for want of its audit line: %.400s", why.message);
+    }
+    lh_lease_free(lease);
+    return outcome;
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The trail where answers get lost, where there are many, without a thread, and at the end: each acknowledged grant has one line, and
+ * what could not get one is not held. */
+#include "live.h"
+
+#include <pthread.h>
+
+#define TRAIL       "trail"
+#define NO_MAJORITY "'writeConcernError': {'code': 64, 'errmsg': 'waiting for replication timed out'}"
+
+static lh_store *trail_store(ground *g, int64_t timeout_ms)
+{
+    lh_store_options options = store_options(g);
+    options.uri = g->quick_uri;
+    options.audit = TRAIL;
+    options.timeout_ms = timeout_ms;
+    return open_store_with(g, &options);
+}
+
+/* How many lines of this event, of this key (NULL: of any). */
+static int64_t lines_of(ground *g, const char *event, const char *key)
+{
+    bson_t *filter = BCON_NEW("event", BCON_UTF8(event));
+    if (key)
+        BSON_APPEND_UTF8(filter, "key", key);
+    bson_error_t error;
+    mongoc_collection_t *trail = mongoc_client_get_collection(g->client, g->db, TRAIL);
+    int64_t n = mongoc_collection_count_documents(trail, filter, NULL, NULL, NULL, &error);
+    mongoc_collection_destroy(trail);
+    bson_destroy(filter);
+    return n;
+}
+
+static void test_a_lost_answer_gives_one_line(void **state)
+{
+    ground *g = *state;
+    static const char *const faults[] = {NO_MAJORITY, "'closeConnection': true", "'errorCode': 91",
+                                         "'errorCode': 10107"};
+    char key[16];
+    g->store = trail_store(g, 10000);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        (void)snprintf(key, sizeof key, "k%zu", i);
+        break_commands(g, 1, "'insert'", faults[i]);
+        lh_lease *lease = take(g, key);
+        assert_int_equal(lines_of(g, "granted", key), 1);
+        break_commands(g, 1, "'insert'", faults[i]);
+        give(g, lease);
+        assert_string_equal(g->error.message, "");
+        assert_int_equal(lines_of(g, "released", key), 1);
+    }
+}
+
+/* Not granted, and free: at once, or (on a machine that is too slow for the release too) when the keeper has settled it. */
+static void expect_given_back(ground *g, int outcome, const char *key)
+{
+    if (outcome != LH_UNREACHABLE)
+        expect(g, LH_UNKNOWN, outcome);
+    for (int i = 0; i < 100 && outcome == LH_UNKNOWN && state_of(g, key) != LH_FREE; i++)
+        usleep(50000);
+    assert_int_equal(state_of(g, key), LH_FREE);
+}
+
+static void test_what_gets_no_line_in_time_is_given_back(void **state)
+{
+    ground *g = *state;
+    static const char *const faults[] = {NO_MAJORITY, "'blockConnection': true, 'blockTimeMS': 1200"};
+    lh_lease *lease = NULL, *leases[3] = {NULL};
+    lh_waiting *waiting = NULL;
+    const char *keys[] = {"a", "k", "c"};
+    g->store = trail_store(g, 1000);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        break_commands(g, 0, "'insert'", faults[i]);
+        expect_given_back(g, lh_acquire(g->store, "k", NULL, &lease, NULL, &g->error), "k");
+    }
+    break_commands(g, 0, "'insert'", "'errorCode': 91");
+    expect(g, LH_OK, lh_acquire_start(g->store, "k", NULL, &waiting, &g->error));
+    expect_given_back(g, lh_waiting_finish(waiting, &lease, NULL, &g->error), "k");
+    int outcome = lh_acquire_many(g->store, keys, 3, NULL, leases, NULL, &g->error);
+    assert_null(lease);
+    for (int i = 0; i < 3; i++) {
+        expect_given_back(g, outcome, keys[i]);
+        assert_null(leases[i]);
+    }
+    assert_int_equal(lines_of(g, "released", NULL), 0);
+    mend_commands(g);
+    give(g, take(g, "k"));
+}
+
+/* Neither the line nor the release is answered: the lease is in doubt, and named; the keeper settles it. */
+static void test_what_cannot_be_given_back_is_unknown(void **state)
+{
+    ground *g = *state;
+    lh_lease *lease = NULL;
+    g->store = trail_store(g, 800);
+    give(g, take(g, "other"));
+    break_commands(g, 0, "'insert','find'", "'errorCode': 91");
+    expect(g, LH_UNREACHABLE, lh_acquire(g->store, "k", NULL, &lease, NULL, &g->error));
+    /* The grant is the first findAndModify; what fails comes behind it. */
+    do_command(g, "admin",
+               json("{'configureFailPoint': 'failCommand', 'mode': {'skip': 1}, 'data': {'failCommands': "
+                    "['findAndModify', 'insert'], 'appName': '%s', 'errorCode': 91}}",
+                    g->app));
+    expect(g, LH_UNKNOWN, lh_acquire(g->store, "k", NULL, &lease, NULL, &g->error));
+    assert_null(lease);
+    assert_int_equal(strlen(g->error.lease_id), LH_LEASE_ID_LEN);
+    mend_commands(g);
+    for (int i = 0; i < 100 && state_of(g, "k") != LH_FREE; i++)
+        usleep(50000);
+    assert_int_equal(state_of(g, "k"), LH_FREE);
+}
+
+static void test_many_have_a_line_each(void **state)
+{
+    ground *g = *state;
+    enum { N = 150 };
+    static char names[N][16];
+    const char *keys[N];
+    lh_lease *leases[N];
+    g->store = trail_store(g, 10000);
+    for (int i = 0; i < N; i++) {
+        (void)snprintf(names[i], sizeof names[i], "k%03d", i);
+        keys[i] = names[i];
+    }
+    take_token(g, "k007");
+    end_it(g, "k007", 60000);
+    expect(g, LH_OK, lh_acquire_many(g->store, keys, N, NULL, leases, NULL, &g->error));
+    assert_int_equal(lines_of(g, "granted", NULL), N);
+    assert_int_equal(lines_of(g, "taken_over", "k007"), 1);
+    for (int i = 0; i < 20; i++)
+        give(g, leases[i]);
+    for (int i = 20; i < N; i++)
+        assert_true(lh_lease_valid(leases[i]));
+    lh_store_close(g->store); /* which releases the others */
+    g->store = NULL;
+    for (int i = 20; i < N; i++)
+        lh_lease_free(leases[i]);
+    assert_int_equal(lines_of(g, "released", NULL), N);
+}
+
+static void test_a_wait_without_a_thread_has_its_line_when_it_is_finished(void **state)
+{
+    ground *g = *state;
+    lh_waiting *waiting = NULL, *other = NULL;
+    lh_lease *lease = NULL;
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    o.wait_ms = 60000;
+    g->store = trail_store(g, 10000);
+    lh_lease *first = take(g, "k");
+    expect(g, LH_OK, lh_acquire_start(g->store, "k", &o, &waiting, &g->error));
+    expect(g, LH_OK, lh_acquire_start(g->store, "k", &o, &other, &g->error));
+    give(g, first);
+    expect(g, LH_OK, lh_waiting_finish(waiting, &lease, NULL, &g->error));
+    assert_int_equal(lines_of(g, "granted", "k"), 2);
+    give(g, lease);
+    expect(g, LH_OK, lh_waiting_cancel(other, &g->error)); /* granted by then, or not: nobody was told */
+    assert_int_equal(lines_of(g, "granted", "k"), 2);
+    expect(g, LH_OK, lh_acquire_start(g->store, "k", NULL, &waiting, &g->error));
+    lh_store_close(g->store);
+    g->store = NULL;
+    expect(g, LH_CLOSED, lh_waiting_finish(waiting, &lease, NULL, &g->error));
+    assert_int_equal(lines_of(g, "granted", "k"), 2);
+    g->store = open_store(g);
+    assert_int_equal(state_of(g, "k"), LH_FREE);
+}
+
+typedef struct {
+    ground *g;
+    int outcome;
+    lh_lease *lease;
+    lh_error error;
+} asker;
+
+static void *ask(void *arg)
+{
+    asker *a = arg;
+    a->outcome = lh_acquire(a->g->store, "k", NULL, &a->lease, NULL, &a->error);
+    return NULL;
+}
+
+static void test_closing_waits_for_a_line_that_is_on_its_way(void **state)
+{
+    ground *g = *state;
+    asker a = {.g = g};
+    pthread_t thread;
+    g->store = trail_store(g, 10000);
+    break_commands(g, 1, "'insert'", "'blockConnection': true, 'blockTimeMS': 700");
+    assert_int_equal(pthread_create(&thread, NULL, ask, &a), 0);
+    usleep(350000);
+    lh_store_close(g->store);
+    g->store = NULL;
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(a.outcome, LH_OK);
+    assert_false(lh_lease_valid(a.lease));
+    lh_lease_free(a.lease);
+    mend_commands(g);
+    assert_int_equal(lines_of(g, "granted", "k"), 1);
+    assert_int_equal(lines_of(g, "released", "k"), 1);
+}
+
+static int stop_at_once(void *arg, const lh_audit_entry *entry)
+{
+    (void)entry;
+    ++*(int *)arg;
+    return 1;
+}
+
+static void test_reading_stops_is_checked_and_needs_a_trail(void **state)
+{
+    ground *g = *state;
+    int n = 0;
+    lh_audit_options o = LH_AUDIT_OPTIONS_INIT;
+    g->store = trail_store(g, 10000);
+    give(g, take(g, "k"));
+    expect(g, LH_STOPPED, lh_audit(g->store, NULL, stop_at_once, &n, &g->error));
+    assert_int_equal(n, 1);
+    expect(g, LH_INVALID, lh_audit(g->store, NULL, NULL, NULL, &g->error));
+    o.since_ms = -1;
+    expect(g, LH_INVALID, lh_audit(g->store, &o, stop_at_once, &n, &g->error));
+    o.since_ms = 0;
+    o.key = "";
+    expect(g, LH_INVALID, lh_audit(g->store, &o, stop_at_once, &n, &g->error));
+    lh_store_options without = store_options(g);
+    reopen_store(g, &without);
+    expect(g, LH_INVALID, lh_audit(g->store, NULL, stop_at_once, &n, &g->error));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        bare_test(test_a_lost_answer_gives_one_line),
+        bare_test(test_what_gets_no_line_in_time_is_given_back),
+        bare_test(test_what_cannot_be_given_back_is_unknown),
+        bare_test(test_many_have_a_line_each),
+        bare_test(test_a_wait_without_a_thread_has_its_line_when_it_is_finished),
+        bare_test(test_closing_waits_for_a_line_that_is_on_its_way),
+        bare_test(test_reading_stops_is_checked_and_needs_a_trail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
