@@ -83,8 +83,9 @@ def test_every_command_stands_on_the_page_and_no_other():
 
 def test_the_commands_are_of_the_form_that_the_page_says():
     for name, command in COMMANDS.items():
-        if name == "beat":
-            assert list(command) == ["update", "ordered", "updates"]
+        if name in ("beat", "renew_short", "release_short"):
+            assert list(command) == (["update", "ordered", "updates"] if name == "beat" else ["update", "updates"])
+            assert [statement["q"].get("workspace_id") for statement in command["updates"]] == ["<key>"]
             continue
         upsert = ["upsert"] if name.startswith(("acquire", "wait")) else []
         let = [] if name.endswith("_short") else ["let"]
@@ -113,7 +114,8 @@ def test_what_users_typed_stands_under_literal_and_nowhere_else():
     numbers = {"<ttl_ms>", "<grace_ms>", "<token>", "<max_shared>", "<pid>", "<claim_ms>", "<beat>", "<max_waiters>"}
     for name, command in COMMANDS.items():
         if name != "beat":
-            loose = outside_of_literals({"update": command["update"], "fields": command["fields"], "let": command.get("let")})
+            sent = command.get("updates", [{}])[0].get("u", command["update"])
+            loose = outside_of_literals({"update": sent, "fields": command.get("fields"), "let": command.get("let")})
             assert {text for text in loose if isinstance(text, str) and text.startswith("<")} <= numbers, name
 
 
