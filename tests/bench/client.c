@@ -119,9 +119,10 @@ static void last(lh_store *store, int rounds)
     long kib_first = 0, kib = 0;
     for (int tenth = 0; tenth < 10; tenth++) {
         double begin = process_us();
-        for (int i = 0; i < rounds / 10; i++)
+        int cycles = rounds / 10;
+        for (int i = 0; i < cycles; i++)
             cycle(store, i);
-        us_each = (process_us() - begin) / (rounds / 10) / 3;
+        us_each = (process_us() - begin) / cycles / 3;
         kib = resident_kib();
         first = tenth == 0 ? us_each : first;
         kib_first = tenth == 0 ? kib : kib_first;
