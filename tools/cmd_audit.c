@@ -87,22 +87,13 @@ static int each(void *arg, const lh_audit_entry *entry)
     return reader->follow ? !out_flush() : ferror(stdout) != 0;
 }
 
-static void give_up(void *arg)
-{
-    (void)arg; /* nothing was begun that must be undone */
-}
-
 static int read_trail(const struct cli *cli, lh_audit_options *options, struct reader *reader, int *ret_signal,
                       lh_error *error)
 {
     lh_store *store = NULL;
     sigset_t signals;
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGINT);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)sigaddset(&signals, SIGHUP);
-    (void)sigprocmask(SIG_BLOCK, &signals, NULL); /* before the store's threads exist: they inherit it */
-    struct interrupt interrupt = {.signals = &signals, .give_up = give_up};
+    struct interrupt interrupt;
+    interrupt_init_reader(&interrupt, &signals);
     char buffer[CONNECT_URI_SIZE];
     lh_store_options store_options;
     int code = connect_options(cli, connect_timeout_ms(cli), connect_owner(), buffer, &store_options, error);
@@ -128,8 +119,6 @@ static int read_trail(const struct cli *cli, lh_audit_options *options, struct r
 
 static int run(const struct cli *cli)
 {
-    /* `leasehold audit | head` ends as other programs do. There is nothing to undo. */
-    (void)signal(SIGPIPE, SIG_DFL);
     lh_error error;
     int number = 0;
     lh_audit_options options = LH_AUDIT_OPTIONS_INIT;

@@ -831,7 +831,8 @@ typedef struct lh_audit_options {
 
 /* Gives each line to `each`, which borrows it for the call, and returns 0 to go on, anything else to end with LH_STOPPED. In the order of time,
  * in constant memory; with `follow` what comes is given within a second of its being written, once, also over elections and lost connections, from
- * which it recovers by itself.
+ * which it recovers by itself. But not the line of an end that was written more than ten seconds after it, because a server hung: read again to
+ * see that.
  *
  * LH_OK (not with `follow`), LH_STOPPED, LH_CANCELLED. LH_INVALID (an option; a store without `audit`), LH_UNREACHABLE, LH_DENIED (needs
  * find on the trail), LH_SERVER, LH_FORKED, LH_MEMORY. */
