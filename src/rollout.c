@@ -159,11 +159,10 @@ static int stand_in_many(lh_request *r, const char *const *keys, size_t n, const
         r->key = keys[i];
         outcome = stand_in(r, why, &leases[i]);
     }
-    if (outcome == LH_OK)
-        memcpy(ret_leases, leases, n * sizeof leases[0]);
-    else
-        while (--i > 0)
-            lh_lease_free(leases[i - 1]);
+    while (outcome != LH_OK && --i > 0)
+        lh_lease_free(leases[i - 1]);
+    for (i = 0; outcome == LH_OK && i < n; i++)
+        ret_leases[i] = leases[i];
     return outcome;
 }
 

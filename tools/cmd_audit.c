@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli.h"
 #include "connect.h"
@@ -32,7 +33,8 @@ static void print_json(const lh_audit_entry *e)
     json_text(&json, "host", e->host);
     json_number_or_null(&json, "pid", e->pid, 0);
     json_text(&json, "purpose", e->purpose);
-    json_text(&json, "mode", e->mode == LH_SHARED ? "shared" : "exclusive");
+    bool grant = strcmp(e->event, "granted") == 0 || strcmp(e->event, "taken_over") == 0;
+    json_text(&json, "mode", !grant ? NULL : e->mode == LH_SHARED ? "shared" : "exclusive"); /* ends do not tell */
     json_number_or_null(&json, "token", e->token, 0);
     json_text(&json, "by", e->by);
     json_text(&json, "reason", e->reason);
