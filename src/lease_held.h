@@ -15,10 +15,9 @@ struct lh_lease {
     int mode;
     bool attached;   /* another process acquired it, or this one without this handle */
     atomic_int refs; /* the caller's, and the library's threads' while they work on it */
-    bool
-        in_trail; /* its grant has its line, or another's process wrote that, or there is no trail: only then its end has one */
-    bool enforced;        /* it binds; else the store observes, or is off */
-    bool absent;          /* … and nothing of it is stored */
+    bool in_trail;   /* its grant's line was written, here or by another, or there is no trail: else its end has none */
+    bool enforced;   /* it binds; else the store observes, or is off */
+    bool absent;     /* … and nothing of it is stored */
     lh_error *refusal;    /* … because of this; NULL: it is off */
     atomic_bool crowded;  /* others waited when it was last heard of: leave by the whole form */
     pthread_mutex_t lock; /* of what follows */
