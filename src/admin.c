@@ -7,6 +7,7 @@
 #include "doc.h"
 #include "key.h"
 #include "lease.h"
+#include "lease_look.h"
 
 /* A find whose documents come as {d: the document, now: the server's clock}. The caller appends its filter first. */
 static void append_whole(bson_t *command)
@@ -50,17 +51,9 @@ static int find_one(lh_store *store, const char *key, bson_t *reply, bson_t *ret
     lh_call call = {.what = "read the key", .command = &command, .deadline = lh_store_deadline(store, 0), .read = true};
     int outcome = lh_store_run(store, &call, reply, NULL, error);
     bson_destroy(&command);
-    bson_iter_t top, first;
-    *ret_there = false;
+    bson_t answer;
     *ret_now_ms = 0;
-    if (outcome == LH_OK && bson_iter_init(&top, reply) &&
-        bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first) && BSON_ITER_HOLDS_DOCUMENT(&first)) {
-        const uint8_t *data;
-        uint32_t len;
-        bson_t answer;
-        bson_iter_document(&first, &len, &data);
-        *ret_there = bson_init_static(&answer, data, len) && read_whole(&answer, ret_document, ret_now_ms);
-    }
+    *ret_there = outcome == LH_OK && lh_reply_first(reply, &answer) && read_whole(&answer, ret_document, ret_now_ms);
     return outcome;
 }
 

@@ -99,7 +99,7 @@ static int let_go(reaping *r, const char *key, const char *id, const char *dead,
                                              .reason = reason,
                                              .token = what->token,
                                              .at_ms = lh_doc_ended(&answer.document).at_ms},
-                             1, r->error);
+                             1, r->error && !*r->error->message ? r->error : NULL);
     bson_destroy(&answer.reply);
     return outcome;
 }
@@ -180,6 +180,8 @@ int lh_reap(lh_store *store, const lh_reap_options *options, lh_reap_report *rep
         outcome = lh_store_contact(store, lh_store_deadline(store, 0), error);
     if (outcome != LH_OK)
         return outcome;
+    if (error)
+        error->message[0] = '\0'; /* the first line of the trail that is missing */
     reaping r = {.store = store, .o = &o, .report = report, .error = error};
     bson_t command = BSON_INITIALIZER;
     append_find(store, &command);

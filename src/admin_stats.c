@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lease.h"
+#include "lease_look.h"
 
 #define TIMEOUT_MIN_MS 100
 #define TIMEOUT_MAX_MS 3600000
@@ -49,18 +49,8 @@ static lh_stats_report *read_report(const bson_t *reply)
     box *b = calloc(1, sizeof *b);
     if (!b)
         return NULL;
-    bson_iter_t top, first;
     bson_t counted;
-    if (bson_iter_init(&top, reply) && bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first) &&
-        BSON_ITER_HOLDS_DOCUMENT(&first)) {
-        const uint8_t *data;
-        uint32_t len;
-        bson_iter_document(&first, &len, &data);
-        if (bson_init_static(&counted, data, len))
-            b->counted = bson_copy(&counted);
-    }
-    if (!b->counted) /* there is no document */
-        b->counted = bson_new();
+    b->counted = lh_reply_first(reply, &counted) ? bson_copy(&counted) : bson_new(); /* there is no document */
     const bson_t *c = b->counted;
     b->report = (lh_stats_report){.documents = number_of(c, "documents"),
                                   .exclusive = number_of(c, "exclusive"),

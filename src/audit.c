@@ -13,7 +13,7 @@
 
 #include "clock.h"
 
-#define PATIENCE_MS 5000 /* a reader looks back for twice that (audit_read.c) */
+#define PATIENCE_MS 5000 /* for the line with all that it takes; a reader looks back for twice that (audit_read.c) */
 
 enum { CODE_DUPLICATE_KEY = 11000, CODE_INDEX_OPTIONS_CONFLICT = 85 };
 
@@ -68,13 +68,13 @@ static bool are_there_already(const bson_iter_t *errors)
     return true;
 }
 
-static int send(lh_store *store, const bson_t *lines, lh_error *error)
+static int send(lh_store *store, const bson_t *lines, int64_t deadline, lh_error *error)
 {
     bson_t command = BSON_INITIALIZER, reply;
     BSON_APPEND_UTF8(&command, "insert", store->audit);
     BSON_APPEND_BOOL(&command, "ordered", false);
     BSON_APPEND_ARRAY(&command, "documents", lines);
-    lh_call call = {.what = "write the audit line", .command = &command, .deadline = deadline_of(store)};
+    lh_call call = {.what = "write the audit line", .command = &command, .deadline = deadline};
     int outcome = lh_store_run(store, &call, &reply, NULL, error);
     bson_iter_t errors;
     if (outcome == LH_OK && bson_iter_init_find(&errors, &reply, "writeErrors") && !are_there_already(&errors))
@@ -168,7 +168,7 @@ static int add_found(void *arg, const bson_t *document)
 }
 
 /* One read for all: the time, and how the holders before ended. A document that is gone meanwhile gives no line: that grant is lost. */
-static int find_previous(writing *w, lh_error *error)
+static int find_previous(writing *w, int64_t deadline, lh_error *error)
 {
     bson_t command = BSON_INITIALIZER, part, in, keys;
     char room[16];
@@ -186,8 +186,7 @@ static int find_previous(writing *w, lh_error *error)
     bson_append_document_end(&command, &part);
     BCON_APPEND(&command, "projection", "{", "_id", BCON_INT32(0), "workspace_id", BCON_INT32(1), "released",
                 BCON_INT32(1), "now", "$$NOW", "}");
-    lh_call call = {
-        .what = "read what the audit line tells", .command = &command, .deadline = deadline_of(w->store), .read = true};
+    lh_call call = {.what = "read what the audit line tells", .command = &command, .deadline = deadline, .read = true};
     int outcome = lh_store_each(w->store, &call, add_found, w, error);
     bson_destroy(&command);
     if (outcome == LH_OK && w->n_lines < w->n)
@@ -200,9 +199,10 @@ int lh_audit_granted(lh_store *store, const lh_audit_grant *grants, size_t n, lh
     if (!store->audit)
         return LH_OK;
     writing w = {.store = store, .grants = grants, .n = n, .lines = BSON_INITIALIZER};
-    int outcome = find_previous(&w, error);
+    int64_t deadline = deadline_of(store);
+    int outcome = find_previous(&w, deadline, error);
     if (outcome == LH_OK)
-        outcome = send(store, &w.lines, error);
+        outcome = send(store, &w.lines, deadline, error);
     bson_destroy(&w.lines);
     return outcome;
 }
@@ -216,9 +216,9 @@ int lh_audit_ended(lh_store *store, const lh_audit_end *ends, size_t n, lh_error
     if (!store->audit || n == 0)
         return LH_OK;
     lh_error why = {0};
-    int64_t now_ms = 0;
+    int64_t now_ms = 0, deadline = deadline_of(store);
     bson_t lines = BSON_INITIALIZER, line;
-    int outcome = ends[0].at_ms != 0 ? LH_OK : lh_audit_now(store, deadline_of(store), &now_ms, &why);
+    int outcome = ends[0].at_ms != 0 ? LH_OK : lh_audit_now(store, deadline, &now_ms, &why);
     for (size_t i = 0; outcome == LH_OK && i < n; i++) {
         lh_audit_end what = ends[i];
         if (what.at_ms == 0)
@@ -227,7 +227,7 @@ int lh_audit_ended(lh_store *store, const lh_audit_end *ends, size_t n, lh_error
         bson_append_document_end(&lines, &line);
     }
     if (outcome == LH_OK)
-        outcome = send(store, &lines, &why);
+        outcome = send(store, &lines, deadline, &why);
     bson_destroy(&lines);
     if (outcome != LH_OK)
         (void)lh_fail(error, LH_OK, "it was done, but its audit line is missing: %.400s", why.message);

@@ -90,11 +90,12 @@ static int leave(lh_store *store, const char *key, const char *lease_id, int64_t
     return outcome;
 }
 
-void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, lh_way way)
+bool lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, lh_way way)
 {
     int outcome = leave(store, key, lease_id, 0, NULL, false, way, NULL, NULL);
     if (outcome == LH_UNKNOWN || outcome == LH_UNREACHABLE)
         lh_held_doubt(store, key, lease_id, ttl_ms, true);
+    return outcome == LH_OK;
 }
 
 int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_way way, lh_record **ret_record,
@@ -180,14 +181,22 @@ int lh_lease_lost_fd(lh_lease *lease)
     return fd;
 }
 
+int lh_release_check(const lh_lease *lease, const lh_release_options *options, lh_release_options *ret_all,
+                     lh_error *error)
+{
+    *ret_all = (lh_release_options)LH_RELEASE_OPTIONS_INIT;
+    if (options)
+        memcpy(ret_all, options, options->size < sizeof *ret_all ? options->size : sizeof *ret_all);
+    int outcome = check(lease, error);
+    if (outcome == LH_OK && ret_all->note)
+        outcome = lh_text_check("note", ret_all->note, strlen(ret_all->note), 0, LH_TEXT_MAX, error);
+    return outcome;
+}
+
 int lh_real_release(lh_lease *lease, const lh_release_options *options, lh_error *error)
 {
-    lh_release_options o = LH_RELEASE_OPTIONS_INIT;
-    if (options)
-        memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
-    int outcome = check(lease, error);
-    if (outcome == LH_OK && o.note)
-        outcome = lh_text_check("note", o.note, strlen(o.note), 0, LH_TEXT_MAX, error);
+    lh_release_options o;
+    int outcome = lh_release_check(lease, options, &o, error);
     if (outcome != LH_OK)
         return outcome;
     pthread_mutex_lock(&lease->lock);
@@ -200,7 +209,7 @@ int lh_real_release(lh_lease *lease, const lh_release_options *options, lh_error
         .event = "released", .key = lease->key, .owner = lease->attached ? NULL : lease->owner, .token = token};
     outcome = leave(lease->store, lease->key, lease->id, token, o.note,
                     again || lease->store->audit || lease->mode == LH_SHARED || atomic_load(&lease->crowded),
-                    (lh_way){lh_store_deadline(lease->store, 0), NULL}, &line, error);
+                    (lh_way){lh_store_deadline(lease->store, 0), NULL}, lease->in_trail ? &line : NULL, error);
     if (outcome == LH_UNKNOWN)
         lh_held_doubt(lease->store, lease->key, lease->id,
                       lh_lease_ttl_ms(lease) > 0 ? lh_lease_ttl_ms(lease) : LH_TTL_DEFAULT_MS, true);
@@ -339,6 +348,7 @@ lh_lease *lh_lease_new(lh_store *store, const char *key, const char *lease_id, c
     lease->renewal = lease->end = (lh_due)LH_DUE_NEVER;
     lease->store = lh_store_ref(store);
     lease->enforced = store->rollout == LH_ENFORCE;
+    lease->in_trail = !store->audit;
     if (lease->key && lease->owner)
         return lease;
     lh_lease_free(lease);
@@ -357,7 +367,7 @@ int lh_lease_attach(lh_store *store, const char *key, const char *lease_id, lh_l
     lh_lease *lease = lh_lease_new(store, key, lease_id, store->owner);
     if (!lease)
         return lh_fail_memory(error);
-    lease->attached = true;
+    lease->attached = lease->in_trail = true;
     *ret_lease = lease;
     return LH_OK;
 }

@@ -62,6 +62,9 @@ int lh_request_check(lh_request *r, const lh_acquire_options *options)
         outcome = lh_lease_id_check(r->o.lease_id, r->error);
     if (outcome == LH_OK && r->o.path)
         outcome = lh_path_check(r->key, r->error);
+    if (outcome == LH_OK && r->o.path && r->o.lease_id && r->o.wait_ms > 0)
+        outcome = lh_fail(r->error, LH_INVALID,
+                          "a path that is waited for may need several lease ids: leave lease_id NULL, or wait_ms 0");
     if (outcome == LH_OK && r->o.resume && r->o.mode != LH_EXCLUSIVE)
         outcome = lh_fail(r->error, LH_INVALID, "resume is for exclusive leases: a shared one has many owners");
     if (outcome == LH_OK && r->o.resume && !named)
@@ -259,6 +262,10 @@ lh_next lh_request_ask(lh_request *r, int *ret_outcome)
     vars.owner = r->o.owner;
     vars.purpose = r->o.purpose;
     vars.ttl_ms = r->o.ttl_ms;
+    if (r->o.lease_id) { /* whoever recorded it may go on with it when this process has died */
+        vars.proc[0] = '\0';
+        vars.foreign = true;
+    }
     lh_do what = r->o.mode == LH_SHARED ? LH_DO_ACQUIRE_SHARED : r->o.resume ? LH_DO_RESUME : LH_DO_ACQUIRE_EXCLUSIVE;
     if (r->queue) {
         what = r->o.mode == LH_SHARED ? LH_DO_WAIT_SHARED : LH_DO_WAIT_EXCLUSIVE;

@@ -21,16 +21,20 @@ int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error)
 {
     lh_store *store = lease->store;
     lh_error why = {0};
+    if (lease->in_trail || lease->absent)
+        return LH_OK;
     lh_audit_grant grant = {.key = lease->key,
                             .owner = lease->owner,
                             .purpose = purpose,
                             .token = lh_lease_token(lease),
                             .mode = lease->mode};
     int outcome = lh_audit_granted(store, &grant, 1, &why);
-    if (outcome == LH_OK && store->audit && !lh_lease_valid(lease))
+    if (outcome == LH_OK && !lh_lease_believed(lease))
         outcome = lh_fail(&why, LH_LOST, "the lease ended before its audit line was written");
-    if (outcome == LH_OK)
+    if (outcome == LH_OK) {
+        lease->in_trail = true;
         return LH_OK;
+    }
     if (!give_back(lease)) {
         outcome = lh_fail(error, LH_UNKNOWN, "its audit line could not be written, nor was it given back: %.400s",
                           why.message);

@@ -219,42 +219,51 @@ static bool release_many(lh_store *store, lh_batch_lease *leases, size_t n, int6
     return all;
 }
 
-/* Whatever became of the line: there is nobody to tell. */
+/* Whatever becomes of the lines: there is nobody to tell. */
 static void tell_released(lh_store *store, lh_lease *const *handles, size_t n)
 {
     lh_audit_end ends[BATCH_MAX];
-    if (!store->audit)
-        return;
+    size_t n_ends = 0;
     for (size_t i = 0; i < n; i++)
-        ends[i] = (lh_audit_end){.event = "released",
-                                 .key = handles[i]->key,
-                                 .owner = handles[i]->owner,
-                                 .token = handles[i]->token,
-                                 .reason = "its store was closed"};
-    (void)lh_audit_ended(store, ends, n, NULL);
+        if (handles[i]->in_trail)
+            ends[n_ends++] = (lh_audit_end){.event = "released",
+                                            .key = handles[i]->key,
+                                            .owner = handles[i]->attached ? NULL : handles[i]->owner,
+                                            .token = handles[i]->token,
+                                            .reason = "its store was closed"};
+    (void)lh_audit_ended(store, ends, n_ends, NULL);
+}
+
+/* Takes up to a batch of them; the first *ret_simple of the result can be released together. */
+static size_t take_batch(lh_store *store, lh_lease **handles, size_t *ret_simple)
+{
+    size_t n = 0, simple = 0;
+    for (lh_lease *lease; n < BATCH_MAX && (lease = take_first(store)); n++) {
+        handles[n] = lease;
+        if (lease->mode == LH_EXCLUSIVE && !atomic_load(&lease->crowded)) {
+            handles[n] = handles[simple];
+            handles[simple++] = lease;
+        }
+    }
+    *ret_simple = simple;
+    return n;
 }
 
 static void release_held(lh_store *store, int64_t deadline)
 {
     lh_lease *handles[BATCH_MAX];
     lh_batch_lease leases[BATCH_MAX];
-    size_t n = 0;
-    for (lh_lease *lease; n < BATCH_MAX && (lease = take_first(store));) {
-        bool simple = lease->mode == LH_EXCLUSIVE && !atomic_load(&lease->crowded);
-        if (simple) {
-            handles[n] = lease;
-            leases[n++] = (lh_batch_lease){.key = lease->key, .id = lease->id};
-        } else if (lh_clock_ms() < deadline) {
-            lh_lease_leave(store, lease->key, lease->id, lease->ttl_ms, (lh_way){deadline, NULL});
-            tell_released(store, &lease, 1);
-        }
-    }
-    if (n == 0 || lh_clock_ms() >= deadline)
-        return;
-    bool all = n > 1 && release_many(store, leases, n, deadline);
-    for (size_t i = 0; !all && i < n && lh_clock_ms() < deadline; i++) /* somebody waits, or it ended: one by one */
-        lh_lease_leave(store, handles[i]->key, handles[i]->id, handles[i]->ttl_ms, (lh_way){deadline, NULL});
-    tell_released(store, handles, n);
+    size_t simple, released = 0, n = take_batch(store, handles, &simple);
+    for (size_t i = 0; i < simple; i++)
+        leases[i] = (lh_batch_lease){.key = handles[i]->key, .id = handles[i]->id};
+    if (simple > 1 && lh_clock_ms() < deadline && release_many(store, leases, simple, deadline))
+        released = simple;
+    /* What is not simple, or where somebody waits, or it ended: one by one. */
+    for (size_t i = released; i < n && lh_clock_ms() < deadline; i++)
+        if (lh_lease_leave(store, handles[i]->key, handles[i]->id, handles[i]->ttl_ms, (lh_way){deadline, NULL}))
+            handles[released++] = handles[i];
+    if (lh_clock_ms() < deadline)
+        tell_released(store, handles, released);
 }
 
 void lh_held_release_all(lh_store *store, int64_t deadline)
@@ -266,7 +275,7 @@ void lh_held_release_all(lh_store *store, int64_t deadline)
         store->doubts = doubt->next;
         store->n_doubts--;
         if (!doubt->settled && lh_clock_ms() < deadline && lh_clock_ms() < doubt->until)
-            lh_lease_leave(store, doubt->key, doubt->id, LH_TTL_DEFAULT_MS, (lh_way){deadline, NULL});
+            (void)lh_lease_leave(store, doubt->key, doubt->id, LH_TTL_DEFAULT_MS, (lh_way){deadline, NULL});
         free(doubt);
     }
 }

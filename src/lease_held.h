@@ -13,10 +13,11 @@ struct lh_lease {
     char *key, *owner;
     char id[LH_LEASE_ID_ROOM];
     int mode;
-    bool attached;        /* another process acquired it, or this one without this handle */
-    atomic_int refs;      /* the caller's, and the library's threads' while they work on it */
-    bool enforced;        /* it binds; else the store observes, or is off */
-    bool absent;          /* … and nothing of it is stored */
+    bool attached;   /* another process acquired it, or this one without this handle */
+    atomic_int refs; /* the caller's, and the library's threads' while they work on it */
+    bool in_trail;   /* its grant's line was written, here or by another, or there is no trail: else its end has none */
+    bool enforced;   /* it binds; else the store observes, or is off */
+    bool absent;     /* … and nothing of it is stored */
     lh_error *refusal;    /* … because of this; NULL: it is off */
     atomic_bool crowded;  /* others waited when it was last heard of: leave by the whole form */
     pthread_mutex_t lock; /* of what follows */
@@ -56,6 +57,8 @@ bool lh_lease_believed(const lh_lease *lease);
 /* The operations themselves, whatever the store's mode: rollout.c puts that in front of them. As the public ones. */
 int lh_real_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error);
 int lh_real_release(lh_lease *lease, const lh_release_options *options, lh_error *error);
+int lh_release_check(const lh_lease *lease, const lh_release_options *options, lh_release_options *ret_all,
+                     lh_error *error); /* what is wrong with the arguments */
 int lh_real_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_ROOM], lh_error *error);
 int lh_real_note(lh_lease *lease, const lh_note **ret_note, lh_error *error);
 int lh_real_keep(lh_lease *lease, lh_error *error);
@@ -67,15 +70,16 @@ bool lh_lease_end(lh_lease *lease);
  * the store's lock held. */
 void lh_lease_lose(lh_lease *lease);
 
-/* Sends the release of a lease id that nobody believes in; if that cannot be done now, it becomes a doubt for `ttl_ms`. */
-void lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, lh_way way);
+/* Sends the release of a lease id that nobody believes in; if that cannot be done now, it becomes a doubt for `ttl_ms`. True: it was
+ * answered, and released. */
+bool lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, lh_way way);
 
 /* Out of the queue; or released, if it was granted meanwhile. LH_OK also when it was neither. *ret_record (if not NULL): what
  * was seen; NULL: out of memory. */
 int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_way way, lh_record **ret_record,
                          lh_error *error);
 
-/* For whoever hands it out: LH_OK, it has its line in the trail, or the store keeps none. Else it was given back, and freed. */
+/* For whoever hands it out: LH_OK, it has its line in the trail, or needs none. Else it was given back, and freed. */
 int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error);
 
 /* Nothing where it is there. */

@@ -57,6 +57,18 @@ int lh_lease_look(lh_store *store, const bson_t *keys, const bson_t *ids, const 
     return outcome;
 }
 
+bool lh_reply_first(const bson_t *reply, bson_t *ret_view)
+{
+    bson_iter_t top, first;
+    const uint8_t *data;
+    uint32_t len;
+    if (!bson_iter_init(&top, reply) || !bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first) ||
+        !BSON_ITER_HOLDS_DOCUMENT(&first))
+        return false;
+    bson_iter_document(&first, &len, &data);
+    return bson_init_static(ret_view, data, len);
+}
+
 int64_t lh_reply_n(const bson_t *reply)
 {
     bson_iter_t value;

@@ -18,6 +18,9 @@ typedef struct lh_look {
 int lh_lease_look(lh_store *store, const bson_t *keys, const bson_t *ids, const lh_look *look, lh_way way,
                   lh_error *error);
 
+/* The first document of a find's or an aggregate's reply, borrowed from it. False: there is none. */
+bool lh_reply_first(const bson_t *reply, bson_t *ret_view);
+
 /* The number in a reply; 0 where there is none. With writeErrors in it nothing is known: -1. */
 int64_t lh_reply_n(const bson_t *reply);
 

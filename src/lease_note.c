@@ -9,6 +9,7 @@
 
 #include "doc.h"
 #include "lease_held.h"
+#include "lease_look.h"
 
 /* LH_OK, and *ret_note, NULL where there is none; LH_MEMORY. A record's text is safe whatever is stored. */
 static int copy_note(const bson_t *document, lh_note **ret_note)
@@ -65,17 +66,10 @@ static int read_note(lh_lease *lease, lh_error *error)
                     .deadline = lh_store_deadline(lease->store, 0),
                     .read = true};
     int outcome = lh_store_run(lease->store, &call, &reply, NULL, error);
-    bson_iter_t top, first;
-    if (outcome == LH_OK && bson_iter_init(&top, &reply) &&
-        bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first) && BSON_ITER_HOLDS_DOCUMENT(&first)) {
-        const uint8_t *data;
-        uint32_t len;
-        bson_iter_document(&first, &len, &data);
-        if (bson_init_static(&document, data, len))
-            lh_lease_hear_note(lease, &document);
-    } else if (outcome == LH_OK) {
+    if (outcome == LH_OK && lh_reply_first(&reply, &document))
+        lh_lease_hear_note(lease, &document);
+    else if (outcome == LH_OK)
         outcome = lh_fail(error, LH_LOST, "no note can be read: the key's document does not show the lease");
-    }
     bson_destroy(&reply);
     bson_destroy(command);
     return outcome;

@@ -60,6 +60,22 @@ static int sort(lh_many *many, const char *const *keys)
     return LH_OK;
 }
 
+/* All that can be wrong with the arguments. The caller frees `entries`, whatever comes of it. */
+static int prepare(lh_many *many, const char *const *keys, const lh_acquire_options *options)
+{
+    int outcome = check(many, keys, options);
+    return outcome == LH_OK ? sort(many, keys) : outcome;
+}
+
+int lh_many_check(lh_request *r, const char *const *keys, size_t n, const lh_acquire_options *options)
+{
+    lh_many many = {.store = r->store, .n = n, .error = r->error};
+    int outcome = prepare(&many, keys, options);
+    free(many.entries);
+    r->o = many.o;
+    return outcome;
+}
+
 static int take_one(lh_many *many, lh_many_entry *entry)
 {
     lh_acquire_options o = many->o;
@@ -128,6 +144,8 @@ static int acknowledge(const lh_many *many)
     lh_error why = {0};
     int outcome = lh_audit_granted(many->store, grants, many->n, &why);
     free(grants);
+    for (size_t i = 0; outcome == LH_OK && i < many->n; i++)
+        many->entries[i].lease->in_trail = true;
     return outcome == LH_OK ? LH_OK
                             : lh_fail(many->error, outcome == LH_UNKNOWN ? LH_UNREACHABLE : outcome,
                                       "the leases were given back, for want of their audit lines: %.400s", why.message);
@@ -158,9 +176,7 @@ int lh_real_acquire_many(lh_store *store, const char *const *keys, size_t n, con
 {
     lh_many many = {.store = store, .n = n, .error = error};
     int64_t now = lh_clock_ms();
-    int outcome = check(&many, keys, options);
-    if (outcome == LH_OK)
-        outcome = sort(&many, keys);
+    int outcome = prepare(&many, keys, options);
     if (outcome == LH_OK)
         outcome = lh_wait_enter(store, error);
     if (outcome == LH_OK) {

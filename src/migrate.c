@@ -220,9 +220,11 @@ static int check_options(const lh_store *store, const lh_migrate_options *o, lh_
     if (!o->archive)
         return LH_OK;
     if (!*o->archive || strlen(o->archive) > 150 || strchr(o->archive, '$') || strncmp(o->archive, "system.", 7) == 0 ||
-        *o->archive == '.' || strcmp(o->archive, store->collection) == 0)
+        *o->archive == '.' || strcmp(o->archive, store->collection) == 0 ||
+        (store->audit && strcmp(o->archive, store->audit) == 0))
         return lh_fail(error, LH_INVALID,
-                       "the archive must be another collection than %s: 1 to 150 bytes, without $ and not in system.",
+                       "the archive must be another collection than %s, and not the audit: 1 to 150 bytes, without $ "
+                       "and not in system.",
                        store->collection);
     return LH_OK;
 }

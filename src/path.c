@@ -16,6 +16,7 @@
 #include "backoff.h"
 #include "clock.h"
 #include "doc.h"
+#include "lease_look.h"
 
 #define LOOK_MAX       25 /* keys in one look: what a server takes to plan it grows faster than they do */
 #define PAUSE_FIRST_MS 10
@@ -92,14 +93,8 @@ static int look_at(lh_store *store, const bson_t *where, int mode, bool surely, 
                     .read = true,
                     .surely = surely};
     int outcome = lh_store_run(store, &call, &reply, NULL, error);
-    bson_iter_t top, first;
-    if (outcome == LH_OK && bson_iter_init(&top, &reply) &&
-        bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first) && BSON_ITER_HOLDS_DOCUMENT(&first)) {
-        const uint8_t *data;
-        uint32_t len;
-        bson_iter_document(&first, &len, &data);
-        if (bson_init_static(&document, data, len))
-            *ret_conflict = lh_doc_reply_record(&document, store->clock_skew_ms);
+    if (outcome == LH_OK && lh_reply_first(&reply, &document)) {
+        *ret_conflict = lh_doc_reply_record(&document, store->clock_skew_ms);
         if (!*ret_conflict)
             outcome = lh_fail_memory(error);
     }
@@ -265,9 +260,6 @@ static int take_path(climb *c)
 
 int lh_path_acquire(lh_request *r, lh_lease **ret_lease, lh_record **ret_busy)
 {
-    if (r->o.lease_id && r->o.wait_ms > 0)
-        return lh_fail(r->error, LH_INVALID,
-                       "a path that is waited for may need several lease ids: leave lease_id NULL, or wait_ms 0");
     int64_t now = lh_clock_ms();
     climb c = {.r = r};
     c.until = r->o.wait_ms > INT64_MAX - now ? INT64_MAX : now + r->o.wait_ms;

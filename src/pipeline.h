@@ -46,7 +46,7 @@ typedef struct lh_vars {
     const char *by, *reason;             /* of a break, and a reap */
     const char *dead;                    /* of a reap: the process, as it is stored */
     char proc[LH_VARS_PROC];             /* the process that asks, and how `me` begins; "": none is recorded */
-    bool foreign;                        /* of a renewal: another process acquired it */
+    bool foreign; /* of a renewal, or an acquire of what is mine: another process may have acquired it */
     const bson_value_t *seen_doc_id, *seen_id,
         *seen_token; /* of a break: as read; seen_id and seen_token NULL: not there */
     bool

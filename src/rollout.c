@@ -134,7 +134,9 @@ int lh_acquire_start(lh_store *store, const char *key, const lh_acquire_options 
     lh_lease *lease = NULL;
     if (is_enforcing(store))
         return lh_real_acquire_start(store, key, options, ret_waiting, error);
-    int outcome = acquire_openly(&r, options, &lease);
+    int outcome = lh_wait_check(&r, options);
+    if (outcome == LH_OK)
+        outcome = acquire_openly(&r, options, &lease);
     if (outcome != LH_OK)
         return outcome;
     lh_waiting *waiting = lh_wait_settled(&r, lease);
@@ -157,25 +159,10 @@ static int stand_in_many(lh_request *r, const char *const *keys, size_t n, const
         r->key = keys[i];
         outcome = stand_in(r, why, &leases[i]);
     }
-    if (outcome == LH_OK)
-        memcpy(ret_leases, leases, n * sizeof *leases);
-    else
-        while (--i > 0)
-            lh_lease_free(leases[i - 1]);
-    return outcome;
-}
-
-static int check_many(lh_request *r, const char *const *keys, size_t n, const lh_acquire_options *options)
-{
-    int outcome = LH_OK;
-    if (!keys || n == 0 || n > LH_MANY_MAX)
-        return lh_fail(r->error, LH_INVALID, "%zu keys were given: it must be 1 to %d", keys ? n : 0, LH_MANY_MAX);
-    for (size_t i = 0; i < n && outcome == LH_OK; i++) {
-        r->key = keys[i];
-        outcome = lh_request_check(r, options);
-    }
-    if (outcome == LH_OK && r->o.lease_id)
-        outcome = lh_fail(r->error, LH_INVALID, "a lease id is good for one key: leave lease_id NULL");
+    while (outcome != LH_OK && --i > 0)
+        lh_lease_free(leases[i - 1]);
+    for (i = 0; outcome == LH_OK && i < n; i++)
+        ret_leases[i] = leases[i];
     return outcome;
 }
 
@@ -186,7 +173,7 @@ int lh_acquire_many(lh_store *store, const char *const *keys, size_t n, const lh
     lh_error why = {0};
     if (is_enforcing(store))
         return lh_real_acquire_many(store, keys, n, options, ret_leases, ret_busy, error);
-    int outcome = check_many(&r, keys, n, options);
+    int outcome = lh_many_check(&r, keys, n, options);
     if (outcome != LH_OK)
         return outcome;
     if (store->rollout == LH_OFF) {
@@ -266,7 +253,8 @@ int lh_lease_release_with(lh_lease *lease, const lh_release_options *options, lh
         return lh_real_release(lease, options, error);
     if (is_stored(lease))
         return lh_rollout_judge(lease->store, lh_real_release(lease, options, error));
-    int outcome = lh_store_check(lease->store, error);
+    lh_release_options o;
+    int outcome = lh_release_check(lease, options, &o, error);
     if (outcome == LH_OK)
         (void)lh_lease_end(lease);
     return outcome;

@@ -67,6 +67,8 @@ static int check_range(const char *name, int64_t value, int64_t min, int64_t max
                    (long long)max);
 }
 
+#define NOWHERE "mongodb://off.invalid/" /* nobody is asked */
+
 static int find_rollout(lh_store_options *o, lh_error *error)
 {
     static const char *const words[] = {[LH_ENFORCE] = "enforce", [LH_OBSERVE] = "observe", [LH_OFF] = "off"};
@@ -82,7 +84,7 @@ static int find_rollout(lh_store_options *o, lh_error *error)
     }
     int outcome = check_range("rollout", o->rollout, LH_ENFORCE, LH_OFF, error);
     if (outcome == LH_OK && o->rollout == LH_OFF && !(o->uri && *o->uri))
-        o->uri = "mongodb://off.invalid/"; /* nobody is asked */
+        o->uri = NOWHERE;
     if (outcome == LH_OK && o->rollout == LH_OBSERVE && o->timeout_ms > LH_OBSERVE_MS)
         o->timeout_ms = LH_OBSERVE_MS;
     return outcome;
@@ -114,6 +116,17 @@ static bool is_collection(const char *name)
     return *name && strlen(name) <= 120 && !strchr(name, '$') && strncmp(name, "system.", 7) != 0 && *name != '.';
 }
 
+/* Is it one of ours? The trail's old lines are removed by their `at`, which an archive has too. */
+static bool is_taken(const lh_store *store, const char *name)
+{
+    static const char *const suffixes[] = {"", "_archive", "_migration", ".fences"};
+    size_t len = strlen(store->collection);
+    bool taken = strcmp(name, "workspace_fences") == 0;
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+        taken |= strncmp(name, store->collection, len) == 0 && strcmp(name + len, suffixes[i]) == 0;
+    return taken;
+}
+
 static int check_names(const lh_store *store, lh_error *error)
 {
     if (!*store->db || strlen(store->db) > 63 || strpbrk(store->db, "/\\. \"$*<>:|?"))
@@ -121,10 +134,12 @@ static int check_names(const lh_store *store, lh_error *error)
                        "the database name must be 1 to 63 bytes without / \\ . \" $ * < > : | ? or a blank");
     if (!is_collection(store->collection))
         return lh_fail(error, LH_INVALID, "the collection name must be 1 to 120 bytes, without $ and not in system.");
-    if (store->audit && (!is_collection(store->audit) || strcmp(store->audit, store->collection) == 0))
-        return lh_fail(error, LH_INVALID,
-                       "the audit must be another collection than %s: 1 to 120 bytes, without $ and not in system.",
-                       store->collection);
+    if (store->audit && (!is_collection(store->audit) || is_taken(store, store->audit)))
+        return lh_fail(
+            error, LH_INVALID,
+            "the audit must be another collection than %s, its archive, migration and fences: 1 to 120 bytes, "
+            "without $ and not in system.",
+            store->collection);
     return LH_OK;
 }
 
@@ -148,6 +163,17 @@ static int name_store(lh_store *store, const lh_store_options *o, mongoc_uri_t *
         return lh_fail_memory(error);
     }
     return check_names(store, error);
+}
+
+/* Off needs no server, and no name service either: where a mongodb+srv name is not known now, what is asked for by name fails later. */
+static mongoc_client_pool_t *new_pool(const mongoc_uri_t *uri, int rollout, bson_error_t *why)
+{
+    mongoc_client_pool_t *pool = mongoc_client_pool_new_with_error(uri, why);
+    mongoc_uri_t *nowhere = !pool && rollout == LH_OFF ? mongoc_uri_new(NOWHERE) : NULL;
+    if (nowhere)
+        pool = mongoc_client_pool_new_with_error(nowhere, why);
+    mongoc_uri_destroy(nowhere);
+    return pool;
 }
 
 int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error *error)
@@ -191,7 +217,7 @@ int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error
     if (outcome != LH_OK)
         goto out;
     bson_error_t why;
-    store->pool = mongoc_client_pool_new_with_error(uri, &why);
+    store->pool = new_pool(uri, o.rollout, &why);
     if (!store->pool) {
         outcome = lh_fail(error, LH_CONFIG, "the driver refuses the connection string: %s", why.message);
         goto out;

@@ -144,15 +144,21 @@ lh_waiting *lh_wait_settled(const lh_request *r, lh_lease *lease)
     return w;
 }
 
+int lh_wait_check(lh_request *r, const lh_acquire_options *options)
+{
+    int outcome = lh_request_check(r, options);
+    if (outcome == LH_OK && r->o.path)
+        outcome = lh_fail(r->error, LH_INVALID, "path needs a thread that looks above and below the key: lh_acquire()");
+    return outcome;
+}
+
 int lh_real_acquire_start(lh_store *store, const char *key, const lh_acquire_options *options, lh_waiting **ret_waiting,
                           lh_error *error)
 {
     lh_request r = {.store = store, .key = key, .error = error};
-    int outcome = lh_request_check(&r, options);
+    int outcome = lh_wait_check(&r, options);
     if (outcome != LH_OK)
         return outcome;
-    if (r.o.path)
-        return lh_fail(error, LH_INVALID, "path needs a thread that looks above and below the key: lh_acquire()");
     lh_waiting *w = make_waiting(&r);
     if (!w)
         return lh_fail_memory(error);

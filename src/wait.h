@@ -101,6 +101,9 @@ void lh_wait_set_timer(lh_waiting *w, int64_t in_ms);
 /* Leaves the queue, or releases; settles it with `outcome`, or with what went wrong. With the lock; lets go of it meanwhile. */
 void lh_wait_leave(lh_waiting *w, int outcome, struct _mongoc_client_t *client);
 
+/* As lh_request_check(), with what cannot be waited for without a thread. */
+int lh_wait_check(lh_request *r, const lh_acquire_options *options);
+
 /* lh_acquire_start(), whatever the store's mode; and one that is settled already, with `lease`, which it takes. */
 int lh_real_acquire_start(lh_store *store, const char *key, const lh_acquire_options *options, lh_waiting **ret_waiting,
                           lh_error *error);

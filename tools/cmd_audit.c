@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli.h"
 #include "connect.h"
@@ -32,7 +33,8 @@ static void print_json(const lh_audit_entry *e)
     json_text(&json, "host", e->host);
     json_number_or_null(&json, "pid", e->pid, 0);
     json_text(&json, "purpose", e->purpose);
-    json_text(&json, "mode", e->mode == LH_SHARED ? "shared" : "exclusive");
+    bool grant = strcmp(e->event, "granted") == 0 || strcmp(e->event, "taken_over") == 0;
+    json_text(&json, "mode", !grant ? NULL : e->mode == LH_SHARED ? "shared" : "exclusive"); /* ends do not tell */
     json_number_or_null(&json, "token", e->token, 0);
     json_text(&json, "by", e->by);
     json_text(&json, "reason", e->reason);
@@ -87,22 +89,13 @@ static int each(void *arg, const lh_audit_entry *entry)
     return reader->follow ? !out_flush() : ferror(stdout) != 0;
 }
 
-static void give_up(void *arg)
-{
-    (void)arg; /* nothing was begun that must be undone */
-}
-
 static int read_trail(const struct cli *cli, lh_audit_options *options, struct reader *reader, int *ret_signal,
                       lh_error *error)
 {
     lh_store *store = NULL;
     sigset_t signals;
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGINT);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)sigaddset(&signals, SIGHUP);
-    (void)sigprocmask(SIG_BLOCK, &signals, NULL); /* before the store's threads exist: they inherit it */
-    struct interrupt interrupt = {.signals = &signals, .give_up = give_up};
+    struct interrupt interrupt;
+    interrupt_init_reader(&interrupt, &signals);
     char buffer[CONNECT_URI_SIZE];
     lh_store_options store_options;
     int code = connect_options(cli, connect_timeout_ms(cli), connect_owner(), buffer, &store_options, error);
@@ -128,8 +121,6 @@ static int read_trail(const struct cli *cli, lh_audit_options *options, struct r
 
 static int run(const struct cli *cli)
 {
-    /* `leasehold audit | head` ends as other programs do. There is nothing to undo. */
-    (void)signal(SIGPIPE, SIG_DFL);
     lh_error error;
     int number = 0;
     lh_audit_options options = LH_AUDIT_OPTIONS_INIT;

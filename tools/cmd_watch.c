@@ -104,26 +104,14 @@ static int each(void *arg, const lh_event *event)
     return out_flush() ? 0 : 1;
 }
 
-static void give_up(void *arg)
-{
-    (void)arg; /* nothing was begun that must be undone */
-}
-
 static int run(const struct cli *cli)
 {
-    /* `leasehold watch | head` ends as other programs do. There is nothing to undo. */
-    (void)signal(SIGPIPE, SIG_DFL);
     lh_store *store = NULL;
     lh_error error;
     sigset_t signals;
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGINT);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)sigaddset(&signals, SIGHUP);
-    (void)sigprocmask(SIG_BLOCK, &signals, NULL); /* before the store's threads exist: they inherit it */
-
     struct viewer viewer = {.out = &cli->out, .key_width = 12};
-    struct interrupt interrupt = {.signals = &signals, .give_up = give_up};
+    struct interrupt interrupt;
+    interrupt_init_reader(&interrupt, &signals);
     lh_watch_options options = LH_WATCH_OPTIONS_INIT;
     options.keys = (const char *const *)cli->args.words;
     options.n_keys = (size_t)cli->args.n_words;

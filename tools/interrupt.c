@@ -41,6 +41,22 @@ static void close_all(struct interrupt *interrupt)
     lh_cancel_free(interrupt->cancel);
 }
 
+static void undo_nothing(void *arg)
+{
+    (void)arg;
+}
+
+void interrupt_init_reader(struct interrupt *interrupt, sigset_t *signals)
+{
+    static const int ending[] = {SIGINT, SIGTERM, SIGHUP};
+    (void)signal(SIGPIPE, SIG_DFL);
+    (void)sigemptyset(signals);
+    for (size_t i = 0; i < sizeof ending / sizeof *ending; i++)
+        (void)sigaddset(signals, ending[i]);
+    (void)sigprocmask(SIG_BLOCK, signals, NULL); /* the store's threads inherit it */
+    *interrupt = (struct interrupt){.signals = signals, .give_up = undo_nothing};
+}
+
 int interrupt_start(struct interrupt *interrupt, lh_error *error)
 {
     int code = lh_cancel_new(&interrupt->cancel, error);

@@ -19,6 +19,10 @@ struct interrupt {
     int signal; /* that came; 0: none */
 };
 
+/* For a command that only reads, before the store's threads exist: SIGINT, SIGTERM and SIGHUP end it, with nothing to undo; and a pipe
+ * that nobody reads any more, as with other programs. `signals` must outlive it. */
+void interrupt_init_reader(struct interrupt *interrupt, sigset_t *signals);
+
 /* Begins to listen. LH_OK, or LH_MEMORY: the system has no thread or descriptor left. */
 int interrupt_start(struct interrupt *interrupt, lh_error *error);
 

@@ -776,10 +776,12 @@ typedef struct lh_reap_report {
  * waits for the ends of its leases. The heads of the queues get the keys. Safe at any time: it is done only where boot, host name, pid
  * namespace, pid and start time all are recorded with the lease, and that process is surely gone; one that is stopped, that hides, that
  * has a successor with its pid, that lives in another container or before a reboot is not touched, nor what older programs acquired. A
- * lease whose id another process renews (lh_lease_attach()) or was handed (lh_lease_transfer()) is not either. Each write is decided by
+ * lease whose id another process renews (lh_lease_attach()) or was handed (lh_lease_transfer()) is not either, nor one that was acquired under
+ * an id of the caller's (`lease_id`): who recorded that may go on with it. Each write is decided by
  * the server, on the lease and the process that were read; `released` says "break", and that the process has died.
  *   - What a process that has died started may go on. It worked without a renewal then, and fencing tokens hold.
- *   - Copies of a running machine (a snapshot that is resumed twice) have one boot id: not there.
+ *   - Copies of a running machine (a snapshot that is resumed twice) have one boot id, and a process that was restored from a checkpoint (CRIU)
+ *     has another start time, so that it seems to be dead: not there.
  *
  * The report is filled on every outcome with what was done. LH_OK. LH_CONFIG: this system does not tell what is needed (/proc). LH_STOPPED,
  * LH_INVALID, LH_UNREACHABLE, LH_DENIED (needs find and update), … */
@@ -794,7 +796,8 @@ LH_API int lh_reap(lh_store *store, const lh_reap_options *options, lh_reap_repo
  *     tell of a grant that nobody was told of.
  *   - "released", "transferred" (`to`: whom it was handed to, `to_token`), "broken", "reaped" (lh_reap()), after it was done, which stands whatever becomes of
  *     the line: the call returns LH_OK, and error->message is "" or says that the line is missing. (A grant's line says how the one before
- *     ended, so this is known all the same, once there is a next.) An end by time is no event: the next grant's line tells it.
+ *     ended, so this is known all the same, once there is a next.) An end by time is no event: the next grant's line tells it. What was granted and
+ *     never handed out (a wait that was cancelled, or its store closed) has no lines.
  *   - Not renewals. Not what stores without `audit` do: open all with it.
  * Lines are inserted and never changed: a backend needs the right to insert there, and no other. lh_migrate() makes the indexes, of
  * which one removes what is old; without them the trail grows. Lease ids are not in it. */
@@ -828,7 +831,8 @@ typedef struct lh_audit_options {
 
 /* Gives each line to `each`, which borrows it for the call, and returns 0 to go on, anything else to end with LH_STOPPED. In the order of time,
  * in constant memory; with `follow` what comes is given within a second of its being written, once, also over elections and lost connections, from
- * which it recovers by itself.
+ * which it recovers by itself. But not the line of an end that was written more than ten seconds after it, because a server hung: read again to
+ * see that.
  *
  * LH_OK (not with `follow`), LH_STOPPED, LH_CANCELLED. LH_INVALID (an option; a store without `audit`), LH_UNREACHABLE, LH_DENIED (needs
  * find on the trail), LH_SERVER, LH_FORKED, LH_MEMORY. */

@@ -124,10 +124,10 @@ class lease
     {
         return handle_ && lh_lease_valid(handle_.get());
     }
-    /* False where the store observes, or is off: others may be at the same work. */
+    /* False where the store observes, or is off: others may be at the same work. And after release(), as valid(). */
     bool enforced() const noexcept
     {
-        return lh_lease_enforced(handle_.get());
+        return handle_ && lh_lease_enforced(handle_.get());
     }
     milliseconds remaining() const noexcept
     {

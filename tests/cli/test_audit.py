@@ -76,6 +76,9 @@ def test_readers_and_paths(cli, trail):
     assert cli("acquire", "s").exit == 75
     assert told(cli) == [("granted", owner, None) for owner in "abc"]
     assert [line["mode"] for line in lines(cli)] == ["shared", "shared", "exclusive"]
+    reader = cli.acquire("s", "--shared", "--owner", "d")
+    assert cli("release", "s", "--lease", reader["lease"]).exit == 0
+    assert (lines(cli)[-1]["event"], lines(cli)[-1]["mode"]) == ("released", None)
 
 
 def test_who_is_granted_by_a_release_has_a_line_too(cli, trail, locks):

@@ -163,6 +163,61 @@ static void test_a_wait_without_a_thread_has_its_line_when_it_is_finished(void *
     assert_int_equal(state_of(g, "k"), LH_FREE);
 }
 
+static void test_what_nobody_was_told_of_has_no_lines(void **state)
+{
+    ground *g = *state;
+    lh_waiting *waiting = NULL;
+    g->store = trail_store(g, 10000);
+    expect(g, LH_OK, lh_acquire_start(g->store, "k", NULL, &waiting, &g->error));
+    expect(g, LH_OK, lh_waiting_cancel(waiting, &g->error));
+    assert_int_equal(state_of(g, "k"), LH_FREE);
+    expect(g, LH_OK, lh_acquire_start(g->store, "k", NULL, &waiting, &g->error));
+    lh_store_close(g->store);
+    g->store = NULL;
+    expect(g, LH_OK, lh_waiting_cancel(waiting, &g->error));
+    assert_int_equal(lines_of(g, "granted", NULL), 0);
+    assert_int_equal(lines_of(g, "released", NULL), 0);
+}
+
+/* Nothing of what it could not release; and no owner where it does not know whose it was. */
+static void test_closing_tells_what_it_released(void **state)
+{
+    ground *g = *state;
+    lh_lease *leases[3] = {NULL}, *attached = NULL;
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    o.owner = "alice";
+    o.by_hand = true;
+    g->store = trail_store(g, 10000);
+    expect(g, LH_OK, lh_acquire(g->store, "kept", &o, &leases[0], NULL, &g->error));
+    o.by_hand = false;
+    lh_store *other = trail_store(g, 10000);
+    expect(g, LH_OK, lh_lease_attach(other, "kept", lh_lease_id(leases[0]), &attached, &g->error));
+    lh_lease_free(leases[0]);
+    expect(g, LH_OK, lh_lease_renew(attached, 0, NULL, &g->error));
+    expect(g, LH_OK, lh_lease_keep(attached, &g->error));
+    lh_store_close(other);
+    lh_lease_free(attached);
+    assert_int_equal(lines_of(g, "released", "kept"), 1);
+    bson_t *filter = json("{'event': 'released', 'key': 'kept', 'owner': {'$exists': true}}");
+    mongoc_collection_t *trail = mongoc_client_get_collection(g->client, g->db, TRAIL);
+    bson_error_t error;
+    assert_int_equal(mongoc_collection_count_documents(trail, filter, NULL, NULL, NULL, &error), 0);
+    mongoc_collection_destroy(trail);
+    bson_destroy(filter);
+    expect(g, LH_OK, lh_acquire(g->store, "a", &o, &leases[0], NULL, &g->error));
+    expect(g, LH_OK, lh_acquire(g->store, "b", &o, &leases[1], NULL, &g->error));
+    o.mode = LH_SHARED;
+    expect(g, LH_OK, lh_acquire(g->store, "c", &o, &leases[2], NULL, &g->error));
+    break_commands(g, 0, "'findAndModify','update'", "'errorCode': 13");
+    lh_store_close(g->store);
+    g->store = NULL;
+    mend_commands(g);
+    for (int i = 0; i < 3; i++)
+        lh_lease_free(leases[i]);
+    assert_int_equal(lines_of(g, "granted", NULL), 4);
+    assert_int_equal(lines_of(g, "released", NULL), 1);
+}
+
 typedef struct {
     ground *g;
     int outcome;
@@ -232,6 +287,8 @@ int main(void)
         bare_test(test_what_cannot_be_given_back_is_unknown),
         bare_test(test_many_have_a_line_each),
         bare_test(test_a_wait_without_a_thread_has_its_line_when_it_is_finished),
+        bare_test(test_what_nobody_was_told_of_has_no_lines),
+        bare_test(test_closing_tells_what_it_released),
         bare_test(test_closing_waits_for_a_line_that_is_on_its_way),
         bare_test(test_reading_stops_is_checked_and_needs_a_trail),
     };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A store does not survive fork(): the child is told so by every call, and the parent goes on. */
+ * A store does not survive fork(): the child is told so by every call, and the parent goes on. And what a process goes on with whose id
+ * another one had, that has died. */
 #include "live.h"
 
 #include <sys/wait.h>
@@ -64,8 +65,66 @@ static void test_the_child_is_told_and_the_parent_goes_on(void **state)
     give(g, lease);
 }
 
+enum { GIVEN, DRAWN, SHARED, LEFT, N_KEYS };
+static const char *const keys[N_KEYS] = {"given", "drawn", "shared", "left"};
+
+static int acquire_as(lh_store *store, int i, const char *id, lh_lease **ret_lease, lh_error *error)
+{
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    o.lease_id = id;
+    o.by_hand = true;
+    o.mode = i == SHARED ? LH_SHARED : LH_EXCLUSIVE;
+    return lh_acquire(store, keys[i], &o, ret_lease, NULL, error);
+}
+
+/* A process that acquires, tells the ids, and dies. */
+static int acquire_and_die(ground *g, char ids[N_KEYS][LH_LEASE_ID_LEN + 1], int to)
+{
+    g->store = open_store(g);
+    for (int i = 0; i < N_KEYS; i++) {
+        lh_lease *lease = NULL;
+        if (acquire_as(g->store, i, i == GIVEN ? ids[i] : NULL, &lease, &g->error) != LH_OK)
+            return 1;
+        memcpy(ids[i], lh_lease_id(lease), sizeof ids[i]);
+    }
+    return write(to, ids, sizeof ids[0] * N_KEYS) == (ssize_t)sizeof ids[0] * N_KEYS ? 0 : 2;
+}
+
+static void test_whose_id_another_process_acquires_with_is_not_reaped(void **state)
+{
+    ground *g = *state;
+    char ids[N_KEYS][LH_LEASE_ID_LEN + 1];
+    lh_lease *leases[N_KEYS] = {NULL};
+    int tube[2], status;
+    random_id(ids[GIVEN]);
+    assert_int_equal(pipe(tube), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(acquire_and_die(g, ids, tube[1]));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(read(tube[0], ids, sizeof ids), sizeof ids);
+    (void)close(tube[0]);
+    (void)close(tube[1]);
+    g->store = open_store(g);
+    for (int i = 0; i < LEFT; i++)
+        expect(g, LH_OK, acquire_as(g->store, i, ids[i], &leases[i], &g->error));
+    lh_reap_report report;
+    expect(g, LH_OK, lh_reap(g->store, NULL, &report, &g->error));
+    assert_int_equal(report.holders, 1);
+    assert_int_equal(state_of(g, keys[LEFT]), LH_FREE);
+    for (int i = 0; i < LEFT; i++) {
+        expect(g, LH_OK, lh_lease_renew(leases[i], 0, NULL, &g->error));
+        give(g, leases[i]);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {live_test(test_the_child_is_told_and_the_parent_goes_on)};
+    const struct CMUnitTest tests[] = {
+        bare_test(test_whose_id_another_process_acquires_with_is_not_reaped),
+        live_test(test_the_child_is_told_and_the_parent_goes_on),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -95,7 +95,7 @@ static void use_up(ground *g, lh_store *store, lh_lease *lease)
 static void test_off_sends_nothing(void **state)
 {
     ground *g = *state;
-    const char *uris[] = {NOWHERE, NULL, "", g->uri};
+    const char *uris[] = {NOWHERE, NULL, "", g->uri, "mongodb+srv://no.such.name.invalid/"};
     for (size_t i = 0; i < sizeof uris / sizeof *uris; i++) {
         lh_store *store = open_in(g, LH_OFF, uris[i]);
         lh_lease *lease = ask(g, store, "k"), *many[2] = {NULL};
@@ -199,6 +199,82 @@ static void test_observing_refuses_nobody_and_touches_nobody(void **state)
     lh_lease *none = NULL;
     expect(g, LH_INVALID, lh_acquire(store, "", NULL, &none, NULL, &g->error));
     close_later(store);
+    give(g, holder);
+}
+
+/* Finished where it was started, so that it has its line, or needs none. */
+static lh_lease *start_and_finish(ground *g, lh_store *store, const char *key)
+{
+    lh_waiting *waiting = NULL;
+    lh_lease *lease = NULL;
+    expect(g, LH_OK, lh_acquire_start(store, key, NULL, &waiting, &g->error));
+    expect(g, LH_OK, lh_waiting_finish(waiting, &lease, NULL, &g->error));
+    return lease;
+}
+
+static void test_a_trail_refuses_nobody(void **state)
+{
+    ground *g = *state;
+    lh_lease *holder = take(g, "held");
+    lh_store_options options = store_options(g);
+    options.audit = "trail";
+    options.rollout = LH_OFF;
+    options.uri = NOWHERE;
+    lh_store *store = open_store_with(g, &options);
+    lh_lease_free(start_and_finish(g, store, "k"));
+    lh_lease_free(ask(g, store, "k"));
+    lh_store_close(store);
+    options.rollout = LH_OBSERVE;
+    options.uri = g->uri;
+    store = open_store_with(g, &options);
+    lh_lease *lease = start_and_finish(g, store, "k"), *none = start_and_finish(g, store, "held");
+    assert_null(lh_lease_refusal(lease));
+    assert_int_equal(lh_lease_refusal(none)->code, LH_BUSY);
+    expect(g, LH_OK, lh_lease_release(none, &g->error));
+    expect(g, LH_OK, lh_lease_release(lease, &g->error));
+    lh_lease_free(none);
+    lh_lease_free(lease);
+    lh_store_close(store);
+    bson_t *all = bson_new();
+    bson_error_t error;
+    mongoc_collection_t *trail = mongoc_client_get_collection(g->client, g->db, "trail");
+    assert_int_equal(mongoc_collection_count_documents(trail, all, NULL, NULL, NULL, &error), 2);
+    mongoc_collection_destroy(trail);
+    bson_destroy(all);
+    give(g, holder);
+}
+
+/* What enforcing would refuse for its arguments, the other modes refuse too: else the last step of a roll-out fails. */
+static void test_arguments_are_checked_in_every_mode(void **state)
+{
+    ground *g = *state;
+    lh_lease *holder = take(g, "held");
+    char id[LH_LEASE_ID_LEN + 1];
+    random_id(id);
+    for (int rollout = LH_ENFORCE; rollout <= LH_OFF; rollout++) {
+        lh_store *store = open_in(g, rollout, g->uri);
+        const char *twice[] = {"a", "b", "a"};
+        lh_lease *lease = NULL, *many[3];
+        lh_waiting *waiting = NULL;
+        lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+        o.path = true;
+        expect(g, LH_INVALID, lh_acquire_start(store, "a/b", &o, &waiting, &g->error));
+        o.wait_ms = 1000;
+        expect(g, LH_INVALID, lh_acquire_many(store, twice, 2, &o, many, NULL, &g->error));
+        o.lease_id = id;
+        expect(g, LH_INVALID, lh_acquire(store, "a/b", &o, &lease, NULL, &g->error));
+        expect(g, LH_INVALID, lh_acquire_many(store, twice, 3, NULL, many, NULL, &g->error));
+        expect_says(g, "twice");
+        assert_true(!lease && !waiting);
+        lh_release_options release = LH_RELEASE_OPTIONS_INIT;
+        release.note = "a\nb";
+        expect(g, LH_OK, lh_acquire(store, rollout == LH_ENFORCE ? "free" : "held", NULL, &lease, NULL, &g->error));
+        expect(g, LH_INVALID, lh_lease_release_with(lease, &release, &g->error));
+        assert_true(lh_lease_valid(lease));
+        expect(g, LH_OK, lh_lease_release(lease, &g->error));
+        lh_lease_free(lease);
+        close_later(store);
+    }
     give(g, holder);
 }
 
@@ -393,6 +469,8 @@ int main(void)
         bare_test(test_off_sends_nothing),
         live_test(test_observing_records_what_is_granted),
         live_test(test_observing_refuses_nobody_and_touches_nobody),
+        live_test(test_a_trail_refuses_nobody),
+        live_test(test_arguments_are_checked_in_every_mode),
         live_test(test_observing_stops_no_work),
         live_test(test_observing_bears_an_outage),
         bare_test(test_without_the_index_observing_opens_and_passes),

@@ -79,6 +79,13 @@ static void test_names(void **state)
         o.collection = bad_collection[i];
         expect_refused(&o, LH_INVALID, "collection name");
     }
+    const char *const bad_audit[] = {"$x", "locks", "locks_archive", "locks_migration", "locks.fences", long_name};
+    for (size_t i = 0; i < sizeof bad_audit / sizeof *bad_audit; i++) {
+        lh_store_options o = good();
+        o.collection = "locks";
+        o.audit = bad_audit[i];
+        expect_refused(&o, LH_INVALID, "the audit must be");
+    }
     lh_store_options o = good();
     o.app_name = long_name;
     expect_refused(&o, LH_INVALID, "app_name");
