@@ -202,6 +202,7 @@ static const struct opt_spec options_table[] = {
 const struct command cmd_migrate = {
     .name = "migrate",
     .run = run,
+    .destroys = true,
     .options = options_table,
     .summary = "make the collection ready: the unique index, and no duplicates",
     .detail =

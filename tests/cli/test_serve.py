@@ -381,6 +381,7 @@ def test_tokens_are_read_again(ready, tmp_path):
 
 @pytest.mark.parametrize("args,exit", [
     (["--listen", "nowhere"], 64), (["--listen", "unix:"], 64), (["--listen", "127.0.0.1:port"], 64),
+    (["--listen", "127.0.0.1:65536"], 64), (["--listen", "127.0.0.1:99999999999999999999999"], 64),
     (["--listen", "127.0.0.1:0", "--token-file", "/nowhere/tokens"], 78),
     (["--listen", "127.0.0.1:0", "--token-file", "/dev/null"], 78),
     (["--listen", "127.0.0.1:0", "--admin-token-file", "/dev/null"], 64),
