@@ -25,9 +25,10 @@ int confirm_allowed(const char *name, lh_error *error)
         size_t len = strcspn(at, separators);
         /* A slip of the pen must not leave unprotected what was meant. */
         if (!can_be_named(at, len))
-            return out_fail(error, LH_CONFIG,
-                            "LEASEHOLD_PROTECT names \"%.*s\": it can protect from break, cleanup, migrate, reap, torture",
-                            len > 60 ? 60 : (int)len, at);
+            return out_fail(
+                error, LH_CONFIG,
+                "LEASEHOLD_PROTECT names \"%.*s\": it can protect from break, cleanup, migrate, reap, torture",
+                len > 60 ? 60 : (int)len, at);
         if (strlen(name) == len && strncmp(name, at, len) == 0)
             return out_fail(error, LH_DENIED, "LEASEHOLD_PROTECT forbids %s in this environment", name);
         at += len;

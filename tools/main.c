@@ -120,7 +120,7 @@ static int dispatch(struct cli *cli, int argc, char **argv)
     if (cli_flag(cli, OPT_VERSION))
         return print_version();
     bool asks_help = cli_flag(cli, OPT_HELP) || (at < argc && strcmp(argv[at], "help") == 0);
-    if (at < argc && strcmp(argv[at], "help") == 0)
+    while (at < argc && strcmp(argv[at], "help") == 0)
         at++;
     bool asks_manual = asks_help && at < argc && strcmp(argv[at], "--scdoc") == 0;
     at += asks_manual;
