@@ -35,6 +35,38 @@ static int count_duplicates(lh_doctor_state *d)
     return outcome == LH_OK || outcome == LH_DENIED || outcome == LH_CONFIG ? LH_OK : lh_doctor_failed(d, &why);
 }
 
+/* What else there is on the collection, and takes part in what is stored. Migrations leave it alone: somebody wanted it. */
+static int look_at_index(void *arg, const bson_t *index)
+{
+    lh_doctor_state *d = arg;
+    bson_iter_t top, value;
+    const char *name =
+        bson_iter_init_find(&value, index, "name") && BSON_ITER_HOLDS_UTF8(&value) ? bson_iter_utf8(&value, NULL) : "";
+    bool unique = bson_iter_init_find(&value, index, "unique") && bson_iter_as_bool(&value);
+    bool on_key = bson_iter_init(&top, index) && bson_iter_find_descendant(&top, "key.workspace_id", &value);
+    if (unique && !on_key)
+        lh_doctor_tell(d, (lh_kind){"other_index", LH_SEVERITY_ERROR, LH_CONFIG}, 1, "drop it",
+                       "the unique index \"%.200s\" is not on workspace_id: it keeps new leases out", name);
+    if (bson_iter_init_find(&value, index, "expireAfterSeconds"))
+        lh_doctor_tell(
+            d, (lh_kind){"ttl_index", LH_SEVERITY_WARNING, LH_OK}, 1,
+            "drop it; leasehold cleanup removes what has been free for long",
+            "by the index \"%.200s\" (expireAfterSeconds) the server deletes documents, with those who wait in "
+            "them, and leases before the grace that follows their end",
+            name);
+    return d->stopped;
+}
+
+static int look_at_others(lh_doctor_state *d)
+{
+    bson_t *command = BCON_NEW("listIndexes", BCON_UTF8(d->store->collection));
+    lh_error why;
+    lh_call call = {.what = "list the indexes", .command = command, .deadline = d->deadline, .bare = true};
+    int outcome = lh_store_each(d->store, &call, look_at_index, d, &why);
+    bson_destroy(command);
+    return outcome == LH_OK || d->stopped ? LH_OK : lh_doctor_failed(d, &why);
+}
+
 int lh_doctor_index(lh_doctor_state *d)
 {
     lh_error why;
@@ -54,8 +86,10 @@ int lh_doctor_index(lh_doctor_state *d)
     }
     if (outcome != LH_OK)
         return lh_doctor_failed(d, &why);
-    if (state == LH_INDEX_STATE_RIGHT)
-        return LH_OK;
+    if (state != LH_INDEX_STATE_NO_COLLECTION)
+        outcome = look_at_others(d);
+    if (outcome != LH_OK || state == LH_INDEX_STATE_RIGHT)
+        return outcome;
     char what[300];
     (void)snprintf(what, sizeof what, "%s.%s %s, so nothing is granted", d->store->db, d->store->collection,
                    state == LH_INDEX_STATE_NO_COLLECTION ? "does not exist, nor does its index"
@@ -131,19 +165,19 @@ int lh_doctor_documents(lh_doctor_state *d)
         return lh_doctor_failed(d, &why);
     tell(d, &t, MALFORMED, (lh_kind){"malformed", LH_SEVERITY_ERROR, LH_DATA},
          "leasehold list --malformed tells what is wrong; mend it, or free the key with leasehold break",
-         "cannot be read and count as held");
+         "that cannot be read, and so held");
     tell(d, &t, NO_END, (lh_kind){"no_end", LH_SEVERITY_WARNING, LH_OK},
          "if nobody works on it any more, free it with leasehold break; let the older program write an expires_at",
-         "of older programs have no end and are held until somebody deletes or breaks them");
+         "of older programs without an end, held until deleted or broken");
     tell(d, &t, TOO_LONG, (lh_kind){"too_long", LH_SEVERITY_WARNING, LH_OK},
          "if nobody works on it any more, free it with leasehold break; look at the clock and the unit (s, ms) of who "
          "wrote it",
-         "end more than 7 days from now, longer than any lease of ours lasts");
+         "with an end more than 7 days from now, longer than any lease of ours lasts");
     tell(d, &t, LEAKED, (lh_kind){"leaked", LH_SEVERITY_WARNING, LH_OK},
          "leasehold cleanup removes them; let whoever holds leases release them",
-         "ended a day ago or more, and were neither released nor taken over");
+         "that ended a day ago or more, neither released nor taken over");
     tell(d, &t, OLD, (lh_kind){"no_token", LH_SEVERITY_NOTE, LH_OK},
          "nothing: they get one with their next grant; mind the rules for older programs beside ours (README)",
-         "have no fencing token: programs older than Leasehold wrote them");
+         "without a fencing token, from programs older than Leasehold");
     return LH_OK;
 }

@@ -14,6 +14,7 @@ struct command {
     const char *words;                 /* "KEY" for usage; NULL: takes none */
     bool any_words;                    /* none, or any number of them: "[KEY…]" */
     bool takes_command;                /* also takes `-- CMD…` */
+    bool destroys;                     /* LEASEHOLD_PROTECT may name it */
     bool holds;                        /* it is about leases, which LEASEHOLD_MODE may not enforce */
     const struct opt_spec *options;    /* its own; NULL: none */
     const struct opt_spec *also;       /* those that it has in common with others; NULL: none */

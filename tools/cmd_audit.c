@@ -159,11 +159,11 @@ const struct command cmd_audit = {
     .summary = "show who was granted what, and how it ended",
     .detail =
         "The trail is kept by programs that run with LEASEHOLD_AUDIT=NAME (the collection; `on`: the leases'\n"
-        "collection and _audit), or --audit NAME, or the library's option, and read with the same. Events: granted, "
-        "taken_over\n"
-        "(the one before had ended and was not released), released, transferred, broken, reaped. No lease is granted\n"
-        "without its line; renewals have none. `leasehold --audit NAME migrate` makes the indexes, of which one\n"
-        "removes lines after 30 days (--audit-keep). Times are the server's. With --json an object a line.",
+        "collection and _audit), or --audit NAME, or the library's option, and read with the same. Events:\n"
+        "granted, taken_over (the one before had ended and was not released), released, transferred, broken,\n"
+        "reaped. No lease is granted without its line; renewals have none. `leasehold --audit NAME migrate`\n"
+        "makes the indexes, of which one removes lines after 30 days (--audit-keep). Times are the server's. With\n"
+        "--json an object a line.",
     .example =
         "  $ leasehold audit project:42 --since 1h\n"
         "  AT                        EVENT     KEY         OWNER       TOKEN                HOST  PID   DETAILS\n"

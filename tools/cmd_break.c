@@ -107,6 +107,7 @@ static const struct opt_spec options_table[] = {
 const struct command cmd_break = {
     .name = "break",
     .run = run,
+    .destroys = true,
     .words = "KEY",
     .options = options_table,
     .summary = "take a key from whoever holds it (operators)",

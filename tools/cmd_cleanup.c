@@ -93,6 +93,7 @@ static const struct opt_spec options_table[] = {
 const struct command cmd_cleanup = {
     .name = "cleanup",
     .run = run,
+    .destroys = true,
     .options = options_table,
     .summary = "remove what has been free for long, and dead holders and waiters",
     .detail =

@@ -193,7 +193,7 @@ static const struct opt_spec options_table[] = {
      "the collection that keeps what is removed (default: <collection>_archive)"},
     {OPT_NO_ARCHIVE, OPT_FLAG, "no-archive", 0, NULL, NULL, 0, 0, "keep no copies"},
     {OPT_QUARANTINE, OPT_FLAG, "quarantine", 0, NULL, NULL, 0, 0,
-     "also move documents whose workspace_id is no string to the archive"},
+     "also move documents whose workspace_id is no string, where the index is not there yet"},
     {OPT_AUDIT_KEEP, OPT_DURATION, "audit-keep", 0, "DURATION", NULL, 1000, AUDIT_KEEP_MAX,
      "with --audit: after what time the server removes lines of the trail (default: 30d)"},
     {0},
@@ -202,6 +202,7 @@ static const struct opt_spec options_table[] = {
 const struct command cmd_migrate = {
     .name = "migrate",
     .run = run,
+    .destroys = true,
     .options = options_table,
     .summary = "make the collection ready: the unique index, and no duplicates",
     .detail =

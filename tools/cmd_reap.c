@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "cli.h"
+#include "confirm.h"
 #include "connect.h"
 #include "json.h"
 #include "table.h"
@@ -85,7 +86,9 @@ static int run(const struct cli *cli)
     options.dry_run = cli_flag(cli, OPT_DRY_RUN);
     options.each = each;
     options.each_arg = &reap;
-    int code = connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error);
+    int code = options.dry_run ? LH_OK : confirm_allowed(cli->command->name, &error);
+    if (code == LH_OK)
+        code = connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error);
     if (code == LH_OK)
         code = lh_reap(store, &options, &report, &error);
     table_flush(&reap.table);
@@ -106,6 +109,7 @@ static const struct opt_spec options_table[] = {
 const struct command cmd_reap = {
     .name = "reap",
     .run = run,
+    .destroys = true,
     .options = options_table,
     .summary = "let go of what processes of this host held that have died",
     .detail =

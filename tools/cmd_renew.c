@@ -20,7 +20,8 @@ static void print_renewed(const struct out *out, lh_lease *lease)
         char duration[TEXT_DURATION_SIZE];
         text_from_duration(remaining_ms, duration);
         out_word(out, OUT_GOOD, "renewed");
-        printf("  %s\n  ends in  %s unless renewed\n", lh_lease_key(lease), duration);
+        printf("  %s%s\n  ends in  %s unless renewed\n", lh_lease_key(lease),
+               lh_lease_enforced(lease) ? "" : "  (LEASEHOLD_MODE: not enforced)", duration);
     }
 }
 

@@ -244,14 +244,14 @@ const struct command cmd_run = {
     .options = options_table,
     .also = opts_lease,
     .summary = "hold a lease while a command runs",
-    .detail = "Waits for the lease in the key's queue, runs CMD, renews the lease all the while, releases it at the\n"
-              "end, and ends with CMD's own exit code (128 + N when signal N ended it; 126 and 127 as in a shell).\n"
-              "TERM, INT, HUP, QUIT, USR1 and USR2 are passed on. When the lease is lost or can't be renewed, CMD and "
-              "all of its process group\n"
-              "get TERM, and KILL before the lease can end; the exit code is 76 then. CMD does not survive leasehold.\n"
-              "What CMD leaves running in the background when it ends is not covered by the lease.\n"
-              "CMD finds LEASEHOLD_KEY, LEASEHOLD_LEASE, LEASEHOLD_TOKEN and LEASEHOLD_OWNER in its environment, and\n"
-              "LEASEHOLD_NOTE where the holder before left a note.",
+    .detail =
+        "Waits for the lease in the key's queue, runs CMD, renews the lease all the while, releases it at the\n"
+        "end, and ends with CMD's own exit code (128 + N when signal N ended it; 126 and 127 as in a shell).\n"
+        "TERM, INT, HUP, QUIT, USR1 and USR2 are passed on. When the lease is lost or can't be renewed, CMD and\n"
+        "all of its process group get TERM, and KILL before the lease can end; the exit code is 76 then. CMD does\n"
+        "not survive leasehold. What CMD leaves running in the background when it ends is not covered by the lease.\n"
+        "CMD finds LEASEHOLD_KEY, LEASEHOLD_LEASE, LEASEHOLD_TOKEN and LEASEHOLD_OWNER in its environment, and\n"
+        "LEASEHOLD_NOTE where the holder before left a note.",
     .example = "  $ leasehold run project:42 --wait 10s --purpose rebuild -- make all\n"
                "  $ leasehold run nightly --wait 0 -E 0 -- ./report.sh     # somebody does it already: fine\n",
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What destroys something is asked about on a terminal, needs --yes off it, and can be forbidden by
- * LEASEHOLD_PROTECT=break,cleanup,migrate in a production shell. */
+ * LEASEHOLD_PROTECT=break,cleanup,migrate in a production shell. What only lets go of what is dead (reap) is not asked about. */
 #include "confirm.h"
 
 #include <stdio.h>
@@ -8,10 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool is_command(const char *name, size_t len)
+static bool can_be_named(const char *name, size_t len)
 {
     for (const struct command *const *command = commands; *command; command++) {
-        if (strlen((*command)->name) == len && strncmp((*command)->name, name, len) == 0)
+        if ((*command)->destroys && strlen((*command)->name) == len && strncmp((*command)->name, name, len) == 0)
             return true;
     }
     return false;
@@ -24,9 +24,11 @@ int confirm_allowed(const char *name, lh_error *error)
     for (at = at ? at + strspn(at, separators) : ""; *at; at += strspn(at, separators)) {
         size_t len = strcspn(at, separators);
         /* A slip of the pen must not leave unprotected what was meant. */
-        if (!is_command(at, len))
-            return out_fail(error, LH_CONFIG, "LEASEHOLD_PROTECT names \"%.*s\", which is no command",
-                            len > 60 ? 60 : (int)len, at);
+        if (!can_be_named(at, len))
+            return out_fail(
+                error, LH_CONFIG,
+                "LEASEHOLD_PROTECT names \"%.*s\": it can protect from break, cleanup, migrate, reap, torture",
+                len > 60 ? 60 : (int)len, at);
         if (strlen(name) == len && strncmp(name, at, len) == 0)
             return out_fail(error, LH_DENIED, "LEASEHOLD_PROTECT forbids %s in this environment", name);
         at += len;

@@ -5,7 +5,7 @@
 
 #include "cli.h"
 
-/* LH_DENIED when LEASEHOLD_PROTECT names the command, LH_CONFIG when it names something unknown, else LH_OK. */
+/* LH_DENIED when LEASEHOLD_PROTECT names the command, LH_CONFIG when it names what it can't protect from, else LH_OK. */
 int confirm_allowed(const char *name, lh_error *error);
 
 /* Is there somebody to ask? */

@@ -69,6 +69,8 @@ void help_program(FILE *to)
           "  $ export LEASEHOLD_URI=mongodb://db0,db1,db2/?replicaSet=rs\n"
           "  $ leasehold migrate --yes\n"
           "  $ leasehold run project:42 -- ./rebuild.sh\n\n"
+          "LEASEHOLD_PROTECT=break,cleanup,migrate,reap refuses these; LEASEHOLD_MODE=observe, or off, refuses nobody\n"
+          "a lease (man leasehold-upgrade).\n"
           "Durations: 250ms, 30s, 5m, 2h, 7d; a bare number is seconds.\n"
           "Exit codes:",
           to);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The command line: a table of commands, and what is the same for all of them. */
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -119,7 +120,7 @@ static int dispatch(struct cli *cli, int argc, char **argv)
     if (cli_flag(cli, OPT_VERSION))
         return print_version();
     bool asks_help = cli_flag(cli, OPT_HELP) || (at < argc && strcmp(argv[at], "help") == 0);
-    if (at < argc && strcmp(argv[at], "help") == 0)
+    while (at < argc && strcmp(argv[at], "help") == 0)
         at++;
     bool asks_manual = asks_help && at < argc && strcmp(argv[at], "--scdoc") == 0;
     at += asks_manual;
@@ -156,8 +157,19 @@ static void drop_driver_counters(void)
     (void)shm_unlink(name);
 }
 
+/* A standard stream that is closed would be the number of what is opened next: results would go to the server's socket. So its
+ * place is taken, the wrong way round, so that reading and writing fail as before, and what `run` runs finds it closed. */
+static void fill_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0) /* all below are open, so it gets this number */
+            (void)open("/dev/null", (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+    }
+}
+
 int main(int argc, char **argv)
 {
+    fill_streams();
     drop_driver_counters();
     struct cli cli = {0};
     if (!args_init(&cli.args, argc))

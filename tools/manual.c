@@ -87,7 +87,7 @@ static void put_see_also(const char *but)
         if (!but || strcmp((*command)->name, but) != 0)
             printf("*leasehold-%s*(1),\n", (*command)->name);
     }
-    fputs("*libleasehold*(3), *leasehold-schema*(5)\n", stdout);
+    fputs("*libleasehold*(3), *leasehold-schema*(5), *leasehold-upgrade*(7)\n", stdout);
 }
 
 void manual_program(void)
@@ -109,6 +109,9 @@ void manual_program(void)
     fputs("Durations are 250ms, 30s, 5m, 2h, 7d; a bare number is seconds.\n\n# ENVIRONMENT\n\n"
           "*LEASEHOLD\\_PROTECT*\n\tcommands that are refused with the exit status 77, with a comma between: "
           "break,cleanup\n\n"
+          "*LEASEHOLD\\_MODE*\n\t_enforce_, _observe_ or _off_: how acquire, renew, release, transfer and run take "
+          "part in a "
+          "roll-out. See *leasehold-upgrade*(7)\n\n"
           "*MONGODB\\_URI*\n\tthe deployment, where LEASEHOLD\\_URI does not say\n\n"
           "*NO\\_COLOR*\n\tany value: no colours\n\nOthers are named beside the option that they stand for.\n\n",
           stdout);

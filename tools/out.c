@@ -135,22 +135,30 @@ void out_progress(const struct out *out, const char *line)
     fflush(stderr);
 }
 
+/* Why the first write failed that was looked at: stdout itself only remembers that one did. */
+static int write_errno;
+
 bool out_flush(void)
 {
-    return fflush(stdout) == 0 && !ferror(stdout);
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return true;
+    if (!write_errno)
+        write_errno = errno;
+    return false;
 }
 
 int out_finish(const struct out *out, int exit)
 {
     bool written = out_flush();
-    int why = errno;
     if (fclose(stdout) != 0 && written) {
         written = false;
-        why = errno;
+        write_errno = errno;
     }
     if (written)
         return exit;
     print_name(out);
-    fprintf(stderr, "the result could not be written: %s\n", strerror(why));
+    fprintf(stderr, "the result could not be written%s%s\n", write_errno ? ": " : "",
+            write_errno ? strerror(write_errno) : "");
     return exit == EXIT_DONE ? EXIT_UNKNOWN : exit;
 }

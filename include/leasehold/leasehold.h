@@ -924,6 +924,7 @@ LH_API const char *lh_severity_word(int severity);
  *   clock_offset                two members' clocks differ by more than the grace (a warning: by more than half of it)
  *   server_defect, driver_defect    a known defect of the version in use
  *   collection, index, duplicates   what is in the way of grants
+ *   other_index, ttl_index      another unique index, which keeps leases out; one by which the server deletes documents
  *   not_enforced                the store observes, or is off
  *   malformed, no_end, too_long, leaked, no_token    documents: unreadable; without an end; with one further away than
  *                               LH_TTL_MAX_MS; past it for a day without anybody's taking over; written by older code */

@@ -196,6 +196,32 @@ def test_a_result_that_cannot_be_written_is_not_a_success(cli):
     assert done.returncode == 74 and "could not be written" in done.stderr
 
 
+def without(cli, streams, *args):
+    """Runs it with these streams closed, as `leasehold … <&- >&-` does."""
+    shell = " ".join(["exec", '"$@"', *streams])
+    return subprocess.run(["sh", "-c", shell, "sh", BINARY, *args], env=cli.env, capture_output=True, text=True, timeout=30)
+
+
+@pytest.mark.parametrize("args", [["list"], ["--json", "status", "k"], ["--quiet", "acquire", "k"], ["--version"]])
+def test_a_result_without_a_stdout_goes_nowhere_else(cli, args):
+    """What is opened next would get its number: the connection to the server."""
+    cli.acquire("other", "--ttl", "1m")
+    done = without(cli, [">&-"], *args)
+    assert done.returncode == 74 and "could not be written: Bad file descriptor" in done.stderr, done
+    assert cli("--json", "status", "k").json["state"] == "free"
+
+
+def test_a_command_without_a_stdin_ends(cli):
+    done = without(cli, ["<&-"], "run", "k", "--", "sh", "-c", "test -e /proc/self/fd/0 || exit 9")
+    assert done.returncode == 9, done
+    assert cli("--json", "status", "k").json["state"] == "free"
+
+
+def test_without_any_stream_it_works(cli):
+    done = without(cli, ["<&-", ">&-", "2>&-"], "run", "k", "--", "sh", "-c", "exit 5")
+    assert done.returncode == 5, done
+
+
 @pytest.mark.parametrize("voice", [[], ["--json"], ["--quiet"]])
 def test_a_grant_that_cannot_be_told_is_released(cli, voice):
     with open("/dev/full", "w") as full:
@@ -206,7 +232,7 @@ def test_a_grant_that_cannot_be_told_is_released(cli, voice):
     os.close(reader)
     done = subprocess.run([BINARY, *voice, "acquire", "k"], env=cli.env, stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
-    assert done.returncode == 74
+    assert done.returncode == 74 and "could not be written: Broken pipe" in done.stderr
     assert cli("--json", "status", "k").json["state"] == "free"
 
 

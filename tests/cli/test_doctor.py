@@ -80,6 +80,17 @@ def test_a_collection_that_is_not_fit(bare, database, options, says):
     assert exit == 78 and says in findings["collection"]["what"], findings
 
 
+def test_other_indexes_that_act_on_leases(cli, locks):
+    locks.create_index("owner")
+    assert not {"other_index", "ttl_index"} & set(examine(cli)[0])
+    locks.create_index("expires_at", expireAfterSeconds=0, name="ends")
+    findings, exit = examine(cli)
+    assert findings["ttl_index"]["severity"] == "warning" and '"ends"' in findings["ttl_index"]["what"] and exit == 0
+    locks.create_index([("owner", 1), ("id", 1)], unique=True, name="once")
+    findings, exit = examine(cli)
+    assert findings["other_index"]["severity"] == "error" and '"once"' in findings["other_index"]["what"] and exit == 78
+
+
 def test_documents(cli, locks):
     locks.insert_many([
         {"workspace_id": "array", "id": "a", "token": 1, "expires_at": []},

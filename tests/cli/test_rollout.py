@@ -38,7 +38,8 @@ def test_observing_refuses_nobody_and_says_who_it_would_have_been(cli, locks):
     text = cli("acquire", "k", env=OBSERVE)
     assert text.exit == 0 and "not enforced, and would have been refused" in text.err and "alice" in text.err
     lease = result.json["lease"]
-    assert cli("renew", "k", "--lease", lease, env=OBSERVE).exit == 0
+    renewed = cli("renew", "k", "--lease", lease, env=OBSERVE)
+    assert renewed.exit == 0 and "not enforced" in renewed.out
     assert cli("release", "k", "--lease", lease, env=OBSERVE).exit == 0
     ran = cli("run", "k", "--note", "v9", "--", "echo", "ran", env=OBSERVE)
     assert (ran.exit, ran.out) == (0, "ran\n") and "alice" in ran.err

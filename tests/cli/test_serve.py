@@ -365,11 +365,15 @@ def test_without_tokens_nobody_breaks_and_only_loopback_is_served(loopback, read
 def test_tokens_are_read_again(ready, tmp_path):
     file = tmp_path / "tokens"
     file.write_text(CLIENT + "\n")
+    file.chmod(0o640)
     server = Server(ready, "--listen", "127.0.0.1:0", "--token-file", file)
     assert server("GET", "/v1/leases", token=CLIENT).status == 200
+    assert not any("everybody" in line for line in server.log)
+    file.chmod(0o644)
     file.write_text(OTHER + "\n")
     server.process.send_signal(signal.SIGHUP)
     wait_until(lambda: server("GET", "/v1/leases", token=OTHER).status == 200)
+    wait_until(lambda: any("everybody" in line and str(file) in line for line in server.log))
     assert server("GET", "/v1/leases", token=CLIENT).status == 401
     file.write_text("short\n")
     server.process.send_signal(signal.SIGHUP)
@@ -381,6 +385,7 @@ def test_tokens_are_read_again(ready, tmp_path):
 
 @pytest.mark.parametrize("args,exit", [
     (["--listen", "nowhere"], 64), (["--listen", "unix:"], 64), (["--listen", "127.0.0.1:port"], 64),
+    (["--listen", "127.0.0.1:65536"], 64), (["--listen", "127.0.0.1:99999999999999999999999"], 64),
     (["--listen", "127.0.0.1:0", "--token-file", "/nowhere/tokens"], 78),
     (["--listen", "127.0.0.1:0", "--token-file", "/dev/null"], 78),
     (["--listen", "127.0.0.1:0", "--admin-token-file", "/dev/null"], 64),

@@ -150,8 +150,8 @@ def test_a_mode_that_is_none_is_never_ignored(offline, mode, command):
 
 
 def test_protected_commands_are_refused(offline):
-    env = {"LEASEHOLD_PROTECT": "break, cleanup,migrate", "LEASEHOLD_URI": NOWHERE}
-    for command in (["break", "k", "--reason", "r", "--yes"], ["cleanup", "--yes"], ["migrate", "--yes"]):
+    env = {"LEASEHOLD_PROTECT": "break, cleanup,migrate reap", "LEASEHOLD_URI": NOWHERE}
+    for command in (["break", "k", "--reason", "r", "--yes"], ["cleanup", "--yes"], ["migrate", "--yes"], ["reap"]):
         result = offline("--json", *command, env=env)
         assert result.exit == 77 and "LEASEHOLD_PROTECT" in result.err
         assert result.json["code"] == "denied"
@@ -160,3 +160,9 @@ def test_protected_commands_are_refused(offline):
 def test_a_slip_in_protect_protects(offline):
     result = offline("cleanup", "--yes", env={"LEASEHOLD_PROTECT": "clean-up", "LEASEHOLD_URI": NOWHERE})
     assert result.exit == 78 and '"clean-up"' in result.err
+
+
+@pytest.mark.parametrize("command", ["acquire", "list", "serve"])
+def test_what_can_not_be_protected_is_told(offline, command):
+    result = offline("cleanup", "--yes", env={"LEASEHOLD_PROTECT": command, "LEASEHOLD_URI": NOWHERE})
+    assert result.exit == 78 and f'"{command}"' in result.err and "break, cleanup, migrate, reap, torture" in result.err

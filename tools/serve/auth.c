@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "../out.h"
 
@@ -21,6 +22,7 @@ struct tokens {
 
 struct auth {
     const char *path[2]; /* of clients, of admins */
+    bool open[2];        /* everybody on this machine may read or write it */
     pthread_mutex_t lock;
     struct tokens tokens[2];
 };
@@ -43,8 +45,9 @@ static int add_line(struct tokens *tokens, char *line, const char *path, int num
     return LH_OK;
 }
 
-static int read_file(const char *path, struct tokens *tokens, lh_error *error)
+static int read_file(const char *path, struct tokens *tokens, bool *ret_open, lh_error *error)
 {
+    struct stat info;
     char line[LINE_SIZE];
     FILE *file = path ? fopen(path, "re") : NULL;
     int code = LH_OK, number = 0;
@@ -53,6 +56,7 @@ static int read_file(const char *path, struct tokens *tokens, lh_error *error)
         return LH_OK;
     if (!file)
         return out_fail(error, LH_CONFIG, "the token file %s cannot be read: %s", path, strerror(errno));
+    *ret_open = fstat(fileno(file), &info) == 0 && info.st_mode & (S_IROTH | S_IWOTH);
     while (code == LH_OK && fgets(line, sizeof line, file))
         code = add_line(tokens, line, path, ++number, error);
     if (code == LH_OK && ferror(file))
@@ -71,7 +75,7 @@ int auth_reload(struct auth *auth, lh_error *error)
     if (!fresh)
         return out_fail(error, LH_MEMORY, "out of memory");
     for (int i = 0; i < 2 && code == LH_OK; i++)
-        code = read_file(auth->path[i], &fresh[i], error);
+        code = read_file(auth->path[i], &fresh[i], &auth->open[i], error);
     if (code == LH_OK) {
         pthread_mutex_lock(&auth->lock);
         memcpy(auth->tokens, fresh, sizeof auth->tokens);
@@ -105,6 +109,11 @@ void auth_free(struct auth *auth)
     explicit_bzero(auth->tokens, sizeof auth->tokens);
     (void)pthread_mutex_destroy(&auth->lock);
     free(auth);
+}
+
+const char *auth_open_file(const struct auth *auth)
+{
+    return auth->open[0] ? auth->path[0] : auth->open[1] ? auth->path[1] : NULL;
 }
 
 bool auth_needs_token(const struct auth *auth)

@@ -17,6 +17,9 @@ int auth_new(const char *token_file, const char *admin_token_file, struct auth *
 int auth_reload(struct auth *auth, lh_error *error);
 void auth_free(struct auth *auth);
 
+/* A token file that everybody on this machine may read or write, as it was when it was read; NULL: there is none. */
+const char *auth_open_file(const struct auth *auth);
+
 /* Is there a token file? Without one whoever reaches the server may call. */
 bool auth_needs_token(const struct auth *auth);
 

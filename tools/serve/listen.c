@@ -18,7 +18,7 @@
 
 #include "../out.h"
 
-enum { BACKLOG = 1024, NAME_SIZE = 256 };
+enum { BACKLOG = 1024, NAME_SIZE = 256, MOST_PORT = 65535 };
 
 struct listener {
     int fd;
@@ -116,6 +116,8 @@ static int resolve(struct listener *listener, const char *text, bool with_tokens
     size_t len = colon ? (size_t)(colon - text) : 0;
     if (!colon || len == 0 || len >= sizeof host || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1))
         return out_fail(error, LH_INVALID, "--listen takes unix:PATH or HOST:PORT, like 127.0.0.1:8080");
+    if (strtoul(colon + 1, NULL, 10) > MOST_PORT) /* getaddrinfo() would take what is left of it in 16 bits */
+        return out_fail(error, LH_INVALID, "--listen %s: a port is at most %d", text, MOST_PORT);
     memcpy(host, text, len);
     host[len] = '\0';
     char *bare = host;

@@ -119,6 +119,14 @@ static void tick(struct server *server, int64_t *next_beat_ms)
     *next_beat_ms = now + BEAT_MS;
 }
 
+/* Not refused: where a container mounts secrets the modes are not ours to choose. */
+static void note_open_tokens(struct server *server)
+{
+    const char *path = auth_open_file(server->auth);
+    if (path)
+        log_note(server, "everybody on this machine may read or write the token file %s: chmod o= it", path);
+}
+
 static void reload(struct server *server)
 {
     lh_error error;
@@ -126,6 +134,7 @@ static void reload(struct server *server)
         log_note(server, "the tokens were read again");
     else
         log_note(server, "the tokens stay as they were: %s", error.message);
+    note_open_tokens(server);
 }
 
 /* Until a signal that ends it, which is returned. SIGHUP: the tokens are read again. */
@@ -194,6 +203,7 @@ int serve_run(const struct cli *cli)
     if (code == LH_OK) {
         printf("leasehold %s listens on %s\n", lh_version(), listen_name(server.listener));
         (void)out_flush();
+        note_open_tokens(&server);
         health_notify("READY=1");
         int number = serve(&server, &signals);
         log_note(&server, "ends by signal %d (%s)", number, strsignal(number));

@@ -383,6 +383,7 @@ static const struct opt_spec options_table[] = {
 const struct command cmd_torture = {
     .name = "torture",
     .run = run,
+    .destroys = true,
     .options = options_table,
     .summary = "try to break it on a deployment, and check what happened",
     .detail =
