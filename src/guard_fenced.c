@@ -205,8 +205,18 @@ static int judge(const fencing *f, bool good, const bson_t *reply, const bson_er
     /* An insert that met the document, whose fence is ahead, or that another insert was faster with. */
     bool met = why->code == CODE_DUPLICATE_KEY && bson_iter_init(&value, reply) &&
                bson_iter_find_descendant(&value, "keyPattern._id", &pattern);
-    if (!good && !met)
-        return lh_guard_fail(f->what, true, reply, why, f->error);
+    if (!good && !met) {
+        int outcome = lh_guard_fail(f->what, true, reply, why, f->error);
+        bool again = atomic_load(&f->lease->store->topology) != LH_TOPOLOGY_STANDALONE;
+        /* A driver that retries writes tells of its last attempt only: the one before may have been applied. */
+        if (outcome == LH_UNREACHABLE && again) {
+            int code = f->error ? f->error->server_code : 0;
+            outcome = lh_fail(f->error, LH_UNKNOWN, "it was to %s, and may have: %s", f->what, why->message);
+            if (f->error)
+                f->error->server_code = code;
+        }
+        return outcome;
+    }
     *ret_matched = false;
     return LH_OK;
 }

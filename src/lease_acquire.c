@@ -274,7 +274,8 @@ lh_next lh_request_ask(lh_request *r, int *ret_outcome)
         vars.max_waiters = r->store->max_waiters;
     }
     int outcome = lh_lease_run(r->store, what, false, &vars, r->way, &answer, &mine);
-    r->asked |= answer.maybe || outcome == LH_UNKNOWN;
+    r->maybe = answer.maybe || outcome == LH_UNKNOWN;
+    r->asked |= r->maybe;
     lh_next then = LH_NEXT_DONE;
     if (outcome == LH_OK && answer.there) {
         then = judge_answer(r, &answer, ret_outcome);

@@ -21,6 +21,7 @@ typedef struct lh_request {
     lh_lease *lease;        /* LH_OK: a handle, in the list of what the store holds */
     lh_record *busy;        /* LH_BUSY: who holds it; the caller's to free on any outcome */
     int64_t place, waiting; /* place -1: not in the queue */
+    bool maybe;             /* an attempt that was not answered may be applied still */
 } lh_request;
 
 /* What an answer leads to: it is settled; others won the race for a fresh key, ask again; this id is used up, ask with another. */

@@ -37,11 +37,12 @@ struct lh_waiting {
     lh_due beat, turn;      /* turn: to be asked for, or for its wait to end; while it is in the table */
     int64_t place, waiting; /* as last heard */
     bool busy, burnt,
-        attended; /* burnt: the id is used up: leave, and ask with another; attended: a thread waits in finish */
-    bool stored;  /* it may stand in the queue, or hold, under this id */
-    bool seen;    /* as the batch of beats under way found out */
-    bool news;    /* for the feedback */
-    int fd;       /* -1: nobody asked for one */
+        attended;    /* burnt: the id is used up: leave, and ask with another; attended: a thread waits in finish */
+    bool stored;     /* it may stand in the queue, or hold, under this id */
+    int64_t sure_at; /* until then a question that was not answered may arrive, and queue it (again) */
+    bool seen;       /* as the batch of beats under way found out */
+    bool news;       /* for the feedback */
+    int fd;          /* -1: nobody asked for one */
     lh_wait_state state;
     int outcome;
     lh_lease *lease;   /* LH_OK */

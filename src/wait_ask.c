@@ -116,6 +116,8 @@ void lh_wait_ask(lh_waiting *w, struct _mongoc_client_t *client)
     pthread_mutex_lock(&waits->lock);
     w->busy = false;
     w->stored = w->stored || (!burnt && is_stored(outcome));
+    if (r.maybe)
+        w->sure_at = lh_clock_ms() + store->socket_timeout_ms;
     lh_wait_plan(w);
     if (w->state == LH_WAITS) {
         w->error = error;
@@ -139,10 +141,11 @@ void lh_wait_leave(lh_waiting *w, int outcome, struct _mongoc_client_t *client)
     waits->leaving++;
     while (w->busy) /* what is asked after the leaving would queue again */
         pthread_cond_wait(&waits->changed, &waits->lock);
+    bool late = lh_clock_ms() < w->sure_at;
     pthread_mutex_unlock(&waits->lock);
     int left = lh_lease_leave_queue(store, w->key, w->id, (lh_way){lh_store_deadline(store, w->o.timeout_ms), client},
                                     &record, &error);
-    if (left != LH_OK)
+    if (left != LH_OK || late)
         lh_held_doubt(store, w->key, w->id, w->o.ttl_ms, true);
     pthread_mutex_lock(&waits->lock);
     waits->leaving--;

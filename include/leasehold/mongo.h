@@ -116,8 +116,8 @@ enum {
  * LH_OK: *ret_document (NULL: not wanted) is initialised with the document, to be freed with bson_destroy().
  * LH_LOST: the lease has ended (by its local deadline: then nothing was sent), or a newer holder was there.
  * LH_ABSENT: there is no such document; nothing was changed.
- * LH_UNKNOWN: the answer was lost; read again. LH_DATA: its field LH_FENCE is no number: somebody else's; nothing was changed.
- * LH_INVALID, LH_DENIED, LH_UNREACHABLE (surely not done), LH_SERVER, LH_FORKED, LH_MEMORY. */
+ * LH_UNKNOWN: the answer was lost, or of several attempts of the driver's the last failed; read again. LH_DATA: its field LH_FENCE is no number: somebody else's; nothing was changed.
+ * LH_INVALID, LH_DENIED, LH_UNREACHABLE (surely not done; of a standalone only, as drivers retry writes on a set), LH_SERVER, LH_FORKED, LH_MEMORY. */
 LH_API LH_MUST_CHECK int lh_fenced_read(lh_lease *lease, mongoc_collection_t *collection, const bson_t *id, int flags,
                                         bson_t *ret_document, lh_error *error);
 

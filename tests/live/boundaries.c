@@ -174,13 +174,9 @@ static void do_claim(scene *s)
     check_that(s, s->outcome != LH_OK, "neither claimed nor lost");
 }
 
-static void do_cancel(scene *s)
+/* Nobody may stand in the queue, a while later. */
+static void expect_empty_queue(scene *s)
 {
-    lh_lease *holder = held(s, s->witness, TTL_MS, false);
-    lh_waiting *waiting = queued(s, s->store, 60000);
-    arm(s);
-    s->outcome = lh_waiting_cancel(waiting, &s->error);
-    mend(s);
     lh_record *record = NULL;
     size_t waiters = 1;
     for (int64_t start = now_ms(); waiters > 0 && now_ms() < start + SETTLE_MS; usleep(5000))
@@ -189,6 +185,35 @@ static void do_cancel(scene *s)
             lh_record_free(record);
         }
     check_that(s, waiters == 0, "its place in the queue stays");
+}
+
+/* What arrives late arrives after it has left. */
+static void do_wait_end(scene *s)
+{
+    lh_lease *holder = held(s, s->witness, TTL_MS, false);
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    o.ttl_ms = TTL_MS;
+    o.wait_ms = 300;
+    o.claim_ms = 60000;
+    arm(s);
+    s->outcome = lh_acquire(s->store, s->key, &o, &s->leases[0], NULL, &s->error);
+    if (s->outcome == LH_BUSY)
+        s->outcome = LH_LOST; /* it has nothing */
+    mend(s);
+    if (s->cut == CUT_REQUEST_LATE)
+        usleep((CUT_LATE_MS + 200) * 1000);
+    expect_empty_queue(s);
+    give_up(holder);
+}
+
+static void do_cancel(scene *s)
+{
+    lh_lease *holder = held(s, s->witness, TTL_MS, false);
+    lh_waiting *waiting = queued(s, s->store, 60000);
+    arm(s);
+    s->outcome = lh_waiting_cancel(waiting, &s->error);
+    mend(s);
+    expect_empty_queue(s);
     give_up(holder);
 }
 
@@ -338,12 +363,13 @@ static void do_fenced_write(scene *s)
 static const struct operation operations[] = {
     {"acquire", ASK, NULL, 0, do_acquire, false, false},
     {"acquire, waiting", ASK, NULL, 1, do_wait, false, false},
+    {"a wait, and its end", ASK, NULL, 1, do_wait_end, false, false},
     {"beat", "update", ".beat", 0, do_beat, false, false},
     {"claim", "update", "renewed_at", 0, do_claim, false, false},
     {"cancel", ASK, NULL, 0, do_cancel, false, false},
-    {"renew", ASK, NULL, 0, do_renew, false, false},
+    {"renew", "update", NULL, 0, do_renew, false, false},
     {"renew many", "update", "renewed_at", 0, do_renew_many, true, false},
-    {"release", ASK, NULL, 0, do_release, false, false},
+    {"release", "update", NULL, 0, do_release, false, false},
     {"release to a waiter", ASK, NULL, 0, do_release_to_a_waiter, false, false},
     {"transfer", ASK, NULL, 0, do_transfer, false, false},
     {"break", ASK, NULL, 0, do_break, false, false},
