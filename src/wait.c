@@ -312,7 +312,9 @@ int lh_waiting_finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy,
         return lh_fail(error, LH_INVALID, "no waiting was given");
     if (w->store->pid != getpid())
         return lh_store_check(w->store, error);
-    return (w->store->audit ? finish_and_acknowledge : finish)(w, ret_lease, ret_busy, error);
+    if (w->store->audit)
+        return finish_and_acknowledge(w, ret_lease, ret_busy, error);
+    return finish(w, ret_lease, ret_busy, error);
 }
 
 /* It was granted, and nobody was told. */
@@ -362,7 +364,7 @@ int lh_wait_acquire(lh_store *store, const char *key, const lh_acquire_options *
 {
     lh_waiting *w = NULL;
     int outcome = lh_real_acquire_start(store, key, options, &w, error);
-    return outcome == LH_OK ? finish(w, ret_lease, ret_busy, error) : outcome;
+    return w ? finish(w, ret_lease, ret_busy, error) : outcome;
 }
 
 int lh_with_lease(lh_store *store, const char *key, const lh_acquire_options *options,

@@ -183,7 +183,7 @@ static bool begin_stream(struct list *list)
         stream ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, read_some, stream, leave) : NULL;
     if (!response) {
         if (stream) {
-            leave(stream);
+            stream->refs = 1; /* nobody else has seen it */
             stream_unref(stream);
         }
         answer_failure(list->request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded",

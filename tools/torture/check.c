@@ -64,7 +64,7 @@ int64_t check_now(const struct state *before, const struct state *after)
     int64_t now = check_granted_at(before, after);
     if (now)
         return now;
-    return after->released_at > before->released_at ? after->released_at : after->wall;
+    return before && after->released_at <= before->released_at ? after->wall : after->released_at;
 }
 
 bool check_disturbed(const struct check *check, int p, int64_t from, int64_t to)

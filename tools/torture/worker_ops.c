@@ -243,7 +243,7 @@ void worker_take_mail(struct worker *worker)
     lh_lease *lease = NULL, **hand = empty_hand(worker);
     if (!hand || !take_letter(worker, name, sizeof name))
         return;
-    char *id = strchr(name, '.');
+    char *id = name + strcspn(name, ".");
     *id++ = '\0';
     call_on(worker, "renew", name, id);
     int outcome = lh_lease_attach(worker->store, name, id, &lease, NULL);
