@@ -13,7 +13,7 @@
 #define PAUSE_FIRST_MS 250  /* after a release that was not answered */
 #define PAUSE_CAP_MS   5000
 
-/* A straggler (an acquire whose sender stopped listening) may still be applied until its maxTimeMS: only an answer to a release
+/* A straggler (an acquire whose sender stopped listening) may still be applied until its maxTimeMS after it arrives: only an answer to a release
  * that was sent after that, `sure_at`, settles the matter. The settled ones are kept until their end: an answer to somebody who
  * renews it under its id may be on its way still. */
 struct lh_doubt {

@@ -233,6 +233,26 @@ static void catches_renewals_that_shorten_revive_or_change(void **state)
                      0, "");
 }
 
+/* Of an acquire that ended unknown, an attempt may be granted late, when others have held the key since: nobody believes it. But only
+ * where something was in its way. */
+static void allows_for_an_attempt_that_comes_late(void **state)
+{
+    (void)state;
+#define A_UNKNOWN CALL(1000, 0, 1, "acquire", "") END(1010, 0, 1, "acquire", "unknown", "") A_HOLDS A_GONE
+#define B_MEANWHILE                                                                                                    \
+    CALL(1590, 1, 1, "acquire", "") END(1610, 1, 1, "acquire", "ok", GRANTED("b", 6))                                  \
+    COMMIT(1601, 3, HELD("b", "1.0.1", 6, 1600, 1600, 2600, RELEASED("a", "release", 1501)))                            \
+    CALL(1690, 1, 2, "release", ",'lease':'b'") END(1710, 1, 2, "release", "ok", ",'lease':'b'")                        \
+    COMMIT(1701, 4, HELD("b", "1.0.1", 6, 1600, 1600, 1700, RELEASED("b", "release", 1700)))
+#define A_AGAIN COMMIT(1801, 5, HELD("a", "0.0.1", 7, 1800, 1800, 2800, RELEASED("b", "release", 1700)))
+#define IN_THE_WAY "{'e':'fault','t':1005" MS ",'kind':'slow','p':-1,'ms':100}\n"
+    expect_violation(RUN("true") IN_THE_WAY A_UNKNOWN B_MEANWHILE A_AGAIN, 0, "");
+    expect_violation(RUN("true") A_UNKNOWN B_MEANWHILE A_AGAIN, 4, "was made to live again");
+    expect_violation(RUN("true") IN_THE_WAY A_UNKNOWN
+                     COMMIT(1600, 3, HELD("a", "0.0.1", 7, 1600, 1600, 2600, RELEASED("a", "release", 1501))),
+                     4, "was made to live again");
+}
+
 static void catches_a_renewal_that_the_holder_did_not_ask_for(void **state)
 {
     (void)state;
@@ -389,6 +409,7 @@ int main(void)
         cmocka_unit_test(catches_a_lost_release),
         cmocka_unit_test(catches_a_grant_that_nobody_was_told_of),
         cmocka_unit_test(catches_renewals_that_shorten_revive_or_change),
+        cmocka_unit_test(allows_for_an_attempt_that_comes_late),
         cmocka_unit_test(catches_a_renewal_that_the_holder_did_not_ask_for),
         cmocka_unit_test(catches_one_id_granted_twice),
         cmocka_unit_test(catches_a_holder_that_never_was),

@@ -9,6 +9,8 @@
 
 #define RETENTION_MIN_MS 1000                      /* what cleanup removes was free at least that long */
 #define RENEW_SLACK_NS   (INT64_C(4000) * 1000000) /* a renewal that was given up may still arrive: maxTimeMS */
+#define LATE_NS                                                                                                        \
+    (INT64_C(15000) * 1000000) /* so long a disturbed network may keep one: maxTimeMS counts from its arrival */
 
 struct ended {
     char id[CHECK_ID];
@@ -50,14 +52,18 @@ static bool has_ended(const struct walk *walk, const char *id)
     return false;
 }
 
-/* Its acquire goes on: what was granted before has ended, unanswered, and it was asked for again. Nobody believed it. */
+/* Its acquire goes on: what was granted before has ended, unanswered, and it was asked for again. Nobody believed it. Or it ended
+ * unknown, and an attempt arrives late; but what stands there as released never acquires again. */
 static bool is_asked_for(const struct walk *walk, const struct holder *holder)
 {
     size_t at = check_call_of(walk->check, &holder->who);
     const struct event *call = at == SIZE_MAX ? NULL : &walk->check->events[at];
     int64_t t = walk->check->events[walk->at].t;
-    bool over = call && call->end != SIZE_MAX &&
-                walk->check->events[call->end].t + walk->check->clocks_ms * INT64_C(1000000) < t;
+    const struct event *end = call && call->end != SIZE_MAX ? &walk->check->events[call->end] : NULL;
+    bool late = end && strcmp(end->outcome, "unknown") == 0 && t <= end->t + LATE_NS &&
+                strcmp(walk->before->released_id, holder->id) != 0 &&
+                check_disturbed(walk->check, holder->who.p, call->t, t);
+    bool over = end && !late && end->t + walk->check->clocks_ms * INT64_C(1000000) < t;
     return call && call->t - walk->check->clocks_ms * INT64_C(1000000) <= t && !over;
 }
 
