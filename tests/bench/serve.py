@@ -5,6 +5,7 @@ nothing.
     python serve.py waits URI [n]              n requests (5000) that wait on 50 keys: memory, threads, how long until all are in a queue
     python serve.py slow URI [n] [seconds]     n requests (2000) that stay half open, and what others meet meanwhile
     python serve.py list URI [n]               a list of n leases (100000): memory, time
+    python serve.py events URI [n]             n changes (200): how long after the request was sent its event is read
     python serve.py kill [seconds]             kill -9 of the primary under load, on a set of its own (scripts/mongod): what clients saw"""
 import collections
 import http.client
@@ -164,6 +165,31 @@ def a_list(uri, n=100000):
     server.end()
 
 
+def events(uri, n=200):
+    server = Server(uri)
+    stream = server.send("GET", "/v1/events").getresponse()
+    lines = (line.decode() for line in iter(stream.readline, b""))
+    began, took = {}, []
+
+    def change():
+        connection = server.connect()
+        for i in range(n):
+            began[f"events:{i}"] = time.monotonic()
+            server.send("POST", f"/v1/leases/events:{i}", {"owner": "bench", "ttl_ms": 60000}, connection=connection).getresponse().read()
+            time.sleep(0.02)
+
+    time.sleep(1)
+    thread = threading.Thread(target=change)
+    thread.start()
+    while len(took) < n:
+        found = re.match(r'data:.*"event"\s*:\s*"granted".*"key"\s*:\s*"(events:\d+)"', next(lines))
+        if found:
+            took.append(time.monotonic() - began[found[1]])
+    thread.join()
+    print(f"{n} grants, from the request to the event, which the grant's own time is part of: {percentiles(took)}")
+    server.end()
+
+
 def kill(seconds=30):
     name = f"bench-serve-{os.getpid()}"
     mongod = ROOT / "scripts/mongod"
@@ -212,7 +238,7 @@ def kill(seconds=30):
 
 
 if __name__ == "__main__":
-    commands = {"waits": waits, "slow": slow, "list": a_list, "kill": kill}
+    commands = {"waits": waits, "slow": slow, "list": a_list, "events": events, "kill": kill}
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
         sys.exit(__doc__)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
