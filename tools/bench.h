@@ -72,6 +72,7 @@ struct bench {
 
 /* Ctrl-C, or a signal like it: everything ends soon, and the collection is dropped. */
 extern atomic_int bench_signal;
+void bench_catch_signals(void);
 bool bench_goes_on(double until_ms);
 
 /* What the leases of a bench are: renewed by nobody. */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * leasehold bench: what leases cost on the caller's own deployment, beside what the driver alone needs for a plain write. */
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -9,8 +8,6 @@
 #include "connect.h"
 
 enum { COLLECTION_SIZE = 64 };
-
-atomic_int bench_signal;
 
 typedef struct {
     const char *name;
@@ -26,31 +23,6 @@ static const part parts[] = {
     {"hot", 0.15, bench_hot_key, "many who want the same key"},
 };
 enum { PARTS = sizeof parts / sizeof *parts };
-
-static void take_signal(int number)
-{
-    atomic_store(&bench_signal, number);
-}
-
-static void catch_signals(void)
-{
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction action = {.sa_handler = take_signal};
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        (void)sigaction(numbers[i], &action, NULL);
-}
-
-bool bench_goes_on(double until_ms)
-{
-    return atomic_load(&bench_signal) == 0 && bench_now_ms() < until_ms;
-}
-
-lh_acquire_options bench_by_hand(void)
-{
-    lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
-    options.by_hand = true;
-    return options;
-}
 
 static int check_only(const char *only, lh_error *error)
 {
@@ -131,7 +103,7 @@ static int run(const struct cli *cli)
     bench.options.collection = collection;
     bench.options.pool_size = BENCH_THREADS_MAX;
     code = bench_partner_start(&bench);
-    catch_signals();
+    bench_catch_signals();
     if (code == LH_OK)
         code = prepare(&bench);
     if (code == LH_OK)
