@@ -183,10 +183,11 @@ void lh_keeper_poke(lh_store *store, int64_t at)
         poke(&store->keeper->keeper, at);
 }
 
-int64_t lh_keeper_renewal(int64_t sent, int64_t ttl_ms, const void *salt)
+/* There is a first one. */
+static void settle_doubts(lh_store *store)
 {
-    int64_t spread = ttl_ms / 15 + 1;
-    return sent + ttl_ms / 3 - (int64_t)(((uintptr_t)salt >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 33) % spread;
+    if (lh_keeper_start(store, NULL) == LH_OK) /* else closing the store releases it */
+        lh_keeper_poke(store, lh_clock_ms());
 }
 
 int lh_keeper_take(lh_lease *lease, int64_t first_renewal_at, lh_error *error)
@@ -276,7 +277,7 @@ int lh_keeper_new(lh_store *store, lh_duty duty, lh_error *error)
     keeper->duty = duty;
     keeper->keeper.wake_fd = keeper->keeper.timer_fd = keeper->alarm.wake_fd = keeper->alarm.timer_fd = -1;
     store->keeper = keeper;
-    store->on_doubt = lh_keeper_doubt;
+    store->on_doubt = settle_doubts;
     return LH_OK;
 }
 

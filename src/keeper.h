@@ -29,11 +29,10 @@ void lh_keeper_stop(lh_store *store);
 int64_t lh_keeper_renew(lh_store *store, struct _mongoc_client_t *client, int64_t now);
 void lh_keeper_plan(lh_lease *lease, int64_t at);
 
-/* keeper_settle.c: the duty that releases what is in doubt; and that there is a first one: starts the keeper. */
-int64_t lh_keeper_settle(lh_store *store, struct _mongoc_client_t *client, int64_t now);
-void lh_keeper_doubt(lh_store *store);
-
-/* When a lease that was renewed, or granted, by a command sent at `sent` is to be renewed: at a third of the ttl, spread. */
+/* … when a lease that was renewed, or granted, by a command sent at `sent` is to be renewed: at a third of the ttl, spread. */
 int64_t lh_keeper_renewal(int64_t sent, int64_t ttl_ms, const void *salt);
+
+/* keeper_settle.c: the duty that releases what is in doubt. */
+int64_t lh_keeper_settle(lh_store *store, struct _mongoc_client_t *client, int64_t now);
 
 #endif

@@ -26,6 +26,12 @@ typedef struct {
     int64_t shortest_ttl_ms;
 } batch;
 
+int64_t lh_keeper_renewal(int64_t sent, int64_t ttl_ms, const void *salt)
+{
+    int64_t spread = ttl_ms / 15 + 1;
+    return sent + ttl_ms / 3 - (int64_t)(((uintptr_t)salt >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 33) % spread;
+}
+
 /* With the store's lock; the lease is due no more, until this batch says when. */
 static void add_locked(batch *b, lh_lease *lease)
 {

@@ -31,9 +31,3 @@ int64_t lh_keeper_settle(lh_store *store, struct _mongoc_client_t *client, int64
             break;
     return next;
 }
-
-void lh_keeper_doubt(lh_store *store)
-{
-    if (lh_keeper_start(store, NULL) == LH_OK) /* else closing the store releases it */
-        lh_keeper_poke(store, lh_clock_ms());
-}
