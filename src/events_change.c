@@ -2,7 +2,7 @@
  * A change event, and what it makes of the watched documents. Pure: the stream it comes from is events_stream.c's matter. */
 #include <string.h>
 
-#include "events.h"
+#include "events_watching.h"
 
 bool lh_event_find(const bson_t *event, const char *path, bson_iter_t *ret_value)
 {

@@ -2,7 +2,7 @@
  * What happened between two states of a key's document. Holders and waiters are known by their lease ids (which stay in here). */
 #include <string.h>
 
-#include "events.h"
+#include "events_watching.h"
 
 typedef struct {
     lh_watching *w;
@@ -156,7 +156,7 @@ static void tell_all(difference *d)
     tell_holders(d);
 }
 
-bool lh_tell_difference(lh_watching *w, const bson_t *before, const bson_t *after, int64_t at_ms)
+static bool tell_difference(lh_watching *w, const bson_t *before, const bson_t *after, int64_t at_ms)
 {
     lh_record *was = before ? lh_doc_record(before, LH_DOC_ALL, 0) : NULL;
     lh_record *is = after ? lh_doc_record(after, LH_DOC_ALL, 0) : NULL;
@@ -166,4 +166,44 @@ bool lh_tell_difference(lh_watching *w, const bson_t *before, const bson_t *afte
     lh_record_free(was);
     lh_record_free(is);
     return good;
+}
+
+/* ---- What is kept ---- */
+
+int lh_watching_put(lh_watching *w, bson_t *after, uint64_t round, bool silent, int64_t at_ms)
+{
+    bool good = true;
+    lh_shadow_entry *entry = lh_shadow_find(&w->shadow, after);
+    const bson_t *before = entry ? entry->document : NULL;
+    if (!silent && !(before && bson_equal(before, after)))
+        good = tell_difference(w, before, after, at_ms);
+    if (good && !entry)
+        good = (entry = lh_shadow_add(&w->shadow, after)) != NULL;
+    if (!good) {
+        bson_destroy(after);
+        return lh_fail_memory(w->error);
+    }
+    bson_destroy(entry->document);
+    entry->document = after;
+    entry->round = round;
+    return LH_OK;
+}
+
+int lh_watching_drop(lh_watching *w, lh_shadow_entry *entry, int64_t at_ms)
+{
+    bool good = tell_difference(w, entry->document, NULL, at_ms);
+    lh_shadow_remove(&w->shadow, entry);
+    return good ? LH_OK : lh_fail_memory(w->error);
+}
+
+int lh_watching_sweep(lh_watching *w, uint64_t round, int64_t at_ms)
+{
+    int outcome = LH_OK;
+    lh_shadow_entry *next;
+    for (lh_shadow_entry *entry = w->shadow.first; entry && outcome == LH_OK; entry = next) {
+        next = entry->next;
+        if (entry->round != round)
+            outcome = lh_watching_drop(w, entry, at_ms);
+    }
+    return outcome;
 }

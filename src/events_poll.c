@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "clock.h"
-#include "events.h"
+#include "events_watching.h"
 
 #define PAUSE_MS     200
 #define REFUSALS_MAX 8 /* in a row: one may be of the moment, a cursor that was killed */

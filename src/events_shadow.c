@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "events.h"
+#include "events_watching.h"
 
 #define PATH_MAX_LEN 512
 

@@ -8,7 +8,7 @@
 
 #include "backoff.h"
 #include "clock.h"
-#include "events.h"
+#include "events_watching.h"
 #include "store_stream.h"
 
 #define AWAIT_MS     250 /* how long the server holds a getMore without news: a cancel takes as long */

@@ -6,8 +6,6 @@
 #include "pipeline.h"
 #include "store.h"
 
-#define LH_LEASE_ID_ROOM (LH_LEASE_ID_LEN + 1)
-
 /* 128 bits from the system. False: it has none to give. */
 bool lh_lease_id_new(char ret_id[LH_LEASE_ID_ROOM]);
 

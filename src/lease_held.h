@@ -3,7 +3,7 @@
 #ifndef LH_LEASE_HELD_H
 #define LH_LEASE_HELD_H
 
-#include "lease.h"
+#include "store.h"
 
 /* What a local deadline is short of the ttl: for clocks that run at different rates (1 in 1,000), and rounding. */
 #define LH_DRIFT_MS(ttl_ms) ((ttl_ms) / 1000 + 2)
@@ -101,6 +101,7 @@ bool lh_held_forget_doubt(lh_store *store, const char *lease_id);
 typedef struct lh_doubtful {
     char id[LH_LEASE_ID_ROOM];
     char key[LH_KEY_MAX + 1];
+    bool open; /* (of one that was taken) it may hold still, and was not settled */
 } lh_doubtful;
 
 /* One that is due at `now`: from here on its release counts as sent. False: none; *ret_next: when the next one is. */
@@ -110,7 +111,10 @@ bool lh_held_next_doubt(lh_store *store, int64_t now, lh_doubtful *ret_doubt, in
 void lh_held_doubt_answered(lh_store *store, const char *lease_id, int64_t sent);
 void lh_held_doubt_unanswered(lh_store *store, const char *lease_id);
 
-/* Releases all, as long as the deadline allows, and forgets it. */
+/* For closing the store, when no other thread uses it: one of them, whenever it is due. False: there is none left. */
+bool lh_held_take_doubt(lh_store *store, lh_doubtful *ret_doubt);
+
+/* lease_close.c: releases all, as long as the deadline allows, and forgets it. */
 void lh_held_release_all(lh_store *store, int64_t deadline);
 
 #endif

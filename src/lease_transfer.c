@@ -6,6 +6,7 @@
 #include "audit.h"
 #include "doc.h"
 #include "key.h"
+#include "lease.h"
 #include "lease_held.h"
 
 /* By this command, or by an attempt of it whose answer was lost: the new id, which nobody else knows, holds. */

@@ -149,7 +149,7 @@ static int take_in_hand(batch *b, size_t i)
     return lh_keeper_take(lease, lease->by_hand ? INT64_MAX : lh_keeper_renewal(b->sent, ttl_ms, lease), many->error);
 }
 
-static int ask(batch *b)
+static int send_batch(batch *b)
 {
     bson_t reply;
     lh_many *many = b->many;
@@ -195,7 +195,7 @@ int lh_many_take(lh_many *many, size_t from, size_t *ret_got, size_t *ret_tried)
     for (size_t i = 0; i < b.n; i++)
         if (!lh_lease_id_new(b.entries[i].id))
             return lh_fail(many->error, LH_BUG, "the system gives no random bytes");
-    int outcome = ask(&b);
+    int outcome = send_batch(&b);
     if (outcome == LH_OK && b.granted > 0)
         outcome = look(&b);
     if (outcome == LH_OK && b.granted > 0 && b.inserted)

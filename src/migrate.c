@@ -23,11 +23,10 @@
 #include "audit.h"
 #include "backoff.h"
 #include "clock.h"
-#include "migrate.h"
+#include "migrate_parts.h"
 
 #define AUDIT_KEEP_MAX_MS (10 * 366 * 24 * 3600 * INT64_C(1000))
 #define STRIKES           8 /* failures in a row that a new look may mend: elections, an index that somebody else drops */
-#define IDLE_ROUNDS       5
 #define PAUSE_FIRST_MS    20
 #define PAUSE_CAP_MS      1000
 
@@ -37,41 +36,11 @@ const char *lh_index_word(int index)
     return index >= 0 && index < 4 ? words[index] : "missing";
 }
 
-int64_t lh_migrate_until(const lh_migration *m)
-{
-    int64_t until = lh_store_deadline(m->store, 0);
-    return until < m->deadline ? until : m->deadline;
-}
-
-int lh_migrate_progress(const lh_migration *m, const char *step, uint64_t done, uint64_t total, lh_error *error)
-{
-    if (lh_clock_ms() >= m->deadline)
-        return lh_fail(error, LH_UNREACHABLE, "out of time during the step \"%s\": call again, it resumes", step);
-    if (m->options->progress && m->options->progress(m->options->arg, step, done, total) != 0)
-        return lh_fail(error, LH_STOPPED, "stopped during the step \"%s\": call again, it resumes", step);
-    return LH_OK;
-}
-
-int lh_migrate_fail_bad_keys(const lh_migration *m, lh_error *error)
-{
-    return lh_fail(
-        error, LH_CONFIG,
-        "%llu documents of %s.%s have a workspace_id that is no string (one has the _id %s) and stand in the way of "
-        "the unique index: mend them, or run `leasehold migrate --yes --quarantine`, which moves them to %s",
-        (unsigned long long)m->bad_keys, m->store->db, m->store->collection, m->bad_example, m->archive);
-}
-
 static int fail_duplicates(const lh_migration *m, const lh_walk *walk, lh_error *error)
 {
     return lh_fail(error, LH_CONFIG, "%llu keys of %s.%s have %llu documents too many: run `leasehold migrate --yes`",
                    (unsigned long long)walk->duplicate_keys, m->store->db, m->store->collection,
                    (unsigned long long)walk->losers);
-}
-
-void lh_migrate_pause(const lh_migration *m, lh_backoff *pause)
-{
-    int64_t ms = lh_backoff_next(pause), left = m->deadline - lh_clock_ms();
-    lh_clock_sleep(ms < left ? ms : left);
 }
 
 /* Looks and tells, and changes nothing. */

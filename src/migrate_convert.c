@@ -7,7 +7,7 @@
 
 #include "backoff.h"
 #include "clock.h"
-#include "migrate.h"
+#include "migrate_parts.h"
 
 #define IDLE_ROUNDS    5 /* in which the server finds duplicates and we do not */
 #define PAUSE_FIRST_MS 20

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "clock.h"
-#include "migrate.h"
+#include "migrate_parts.h"
 
 #define REPLY_BYTES (12 << 20) /* an answer above that may have been cut by the server (16 MiB) */
 

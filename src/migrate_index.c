@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "clock.h"
-#include "migrate.h"
+#include "migrate_parts.h"
 
 enum {
     CODE_INVALID_OPTIONS = 72,

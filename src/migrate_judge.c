@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "doc.h"
-#include "migrate.h"
+#include "migrate_parts.h"
 
 void lh_document_view(const uint8_t *data, bson_t *ret_document)
 {

@@ -10,7 +10,7 @@
 #include <sys/random.h>
 
 #include "clock.h"
-#include "migrate.h"
+#include "migrate_parts.h"
 
 #define TTL_MS 12000 /* how long the others wait for one that died */
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "migrate.h"
+#include "migrate_parts.h"
 
 /* The kinds in their order. */
 static int kind_of(const bson_iter_t *value)

@@ -4,7 +4,7 @@
 #ifndef LH_MIGRATE_SLICE_H
 #define LH_MIGRATE_SLICE_H
 
-#include "migrate.h"
+#include "migrate_parts.h"
 
 typedef struct {
     const lh_loser *loser;

@@ -3,7 +3,7 @@
  * in memory at a time. And what this walk and the one in migrate_dedupe.c have in common. */
 #include <string.h>
 
-#include "migrate.h"
+#include "migrate_parts.h"
 
 void lh_walk_append_projection(bson_t *command)
 {

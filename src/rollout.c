@@ -149,6 +149,16 @@ int lh_acquire_start(lh_store *store, const char *key, const lh_acquire_options 
     return LH_OK;
 }
 
+int lh_waiting_cancel(lh_waiting *w, lh_error *error)
+{
+    if (!w || w->store->rollout == LH_ENFORCE)
+        return lh_real_waiting_cancel(w, error);
+    lh_store *store = lh_store_ref(w->store);
+    int outcome = lh_rollout_judge(store, lh_real_waiting_cancel(w, error));
+    lh_store_unref(store);
+    return outcome;
+}
+
 /* All of them, or none is left. */
 static int stand_in_many(lh_request *r, const char *const *keys, size_t n, const lh_error *why, lh_lease **ret_leases)
 {

@@ -13,6 +13,8 @@
 #include "error.h"
 #include "proc.h"
 
+#define LH_LEASE_ID_ROOM (LH_LEASE_ID_LEN + 1)
+
 enum { LH_TOPOLOGY_UNKNOWN = 0, LH_TOPOLOGY_STANDALONE = 1, LH_TOPOLOGY_SET = 2 };
 
 struct _mongoc_client_pool_t;

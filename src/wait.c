@@ -320,9 +320,9 @@ int lh_waiting_finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy,
 /* It was granted, and nobody was told. */
 static int cancel_granted(lh_waiting *w, lh_error *error)
 {
-    if (atomic_load(&w->store->closed)) /* which released it */
+    if (atomic_load(&w->store->closed) || w->lease->absent) /* closing released it; nothing of it is stored */
         return LH_OK;
-    int outcome = lh_lease_release(w->lease, error);
+    int outcome = lh_real_release(w->lease, NULL, error);
     if (outcome == LH_UNREACHABLE)
         lh_held_doubt(w->store, w->key, w->id, w->o.ttl_ms, true);
     return outcome == LH_LOST ? LH_OK : outcome;
@@ -334,7 +334,7 @@ static bool has_left(int outcome)
     return outcome == LH_BUSY || outcome == LH_CANCELLED || outcome == LH_CLOSED || outcome == LH_LOST;
 }
 
-int lh_waiting_cancel(lh_waiting *w, lh_error *error)
+int lh_real_waiting_cancel(lh_waiting *w, lh_error *error)
 {
     if (!w)
         return LH_OK;
@@ -365,22 +365,4 @@ int lh_wait_acquire(lh_store *store, const char *key, const lh_acquire_options *
     lh_waiting *w = NULL;
     int outcome = lh_real_acquire_start(store, key, options, &w, error);
     return w ? finish(w, ret_lease, ret_busy, error) : outcome;
-}
-
-int lh_with_lease(lh_store *store, const char *key, const lh_acquire_options *options,
-                  int (*fn)(void *arg, lh_lease *lease), void *arg, lh_error *error)
-{
-    lh_lease *lease = NULL;
-    int outcome = lh_acquire(store, key, options, &lease, NULL, error);
-    if (outcome != LH_OK)
-        return outcome;
-    outcome = fn(arg, lease);
-    if (!lh_lease_valid(lease) && outcome == LH_OK)
-        outcome = lh_fail(error, LH_LOST, "the lease on \"%s\" ended before the work did", key);
-    else if (outcome != LH_OK)
-        (void)lh_fail(error, outcome, "the work under the lease on \"%s\" ended with: %s", key,
-                      lh_outcome_sentence(outcome));
-    (void)lh_lease_release(lease, NULL);
-    lh_lease_free(lease);
-    return outcome;
 }

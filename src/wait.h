@@ -105,9 +105,10 @@ void lh_wait_leave(lh_waiting *w, int outcome, struct _mongoc_client_t *client);
 /* As lh_request_check(), with what cannot be waited for without a thread. */
 int lh_wait_check(lh_request *r, const lh_acquire_options *options);
 
-/* lh_acquire_start(), whatever the store's mode; and one that is settled already, with `lease`, which it takes. */
+/* lh_acquire_start() and lh_waiting_cancel(), whatever the store's mode; and one that is settled already, with `lease`, which it takes. */
 int lh_real_acquire_start(lh_store *store, const char *key, const lh_acquire_options *options, lh_waiting **ret_waiting,
                           lh_error *error);
+int lh_real_waiting_cancel(lh_waiting *w, lh_error *error);
 lh_waiting *lh_wait_settled(const lh_request *r, lh_lease *lease);
 
 /* wait.c: start and finish, one after the other. */

@@ -15,8 +15,8 @@
  * Inside, LH_LOST means "the ground moved: look at the index again": the migration lease is somebody else's, or the index
  * or the collection changed under us; LH_BUSY means "another process is at work: wait, then look". Neither reaches the
  * caller. */
-#ifndef LH_MIGRATE_H
-#define LH_MIGRATE_H
+#ifndef LH_MIGRATE_PARTS_H
+#define LH_MIGRATE_PARTS_H
 
 #include "backoff.h"
 #include "index.h"
@@ -52,6 +52,7 @@ typedef struct lh_migration {
     int64_t server_ms, at_ms; /* the server's clock, and lh_clock_ms() when it was that */
 } lh_migration;
 
+/* ---- migrate_parts.c */
 /* The deadline of one command: the migration's, but a server that does not answer is given up after the store's timeout. */
 int64_t lh_migrate_until(const lh_migration *m);
 

@@ -2,8 +2,8 @@
  * Watching, from the inside. What is known of each watched document is kept (the shadow), each change is applied to it, and the
  * difference of the two is what happened: a change's own delta does not say enough (fields whose value did not change are not in
  * it), and a look at the document afterwards says too much. All of it is the calling thread's own. */
-#ifndef LH_EVENTS_H
-#define LH_EVENTS_H
+#ifndef LH_EVENTS_WATCHING_H
+#define LH_EVENTS_WATCHING_H
 
 #include "doc.h"
 #include "store.h"
@@ -35,7 +35,7 @@ void lh_shadow_append_projection(bson_t *projection);
 /* The document after a change event's updateDescription. */
 bson_t *lh_shadow_apply(const bson_t *document, const bson_t *description);
 
-/* ---- events.c: the watch, and telling ---- */
+/* ---- events_watching.c: the watch, and telling ---- */
 typedef struct lh_instant {
     uint32_t t, i; /* as a BSON timestamp */
 } lh_instant;
@@ -65,9 +65,7 @@ void lh_tell(lh_watching *w, lh_event event);
 /* OPENED or GAP. */
 void lh_tell_mark(lh_watching *w, int kind, int64_t at_ms);
 
-/* events_diff.c: from the document before to the one after (either may be NULL: there is none). False: out of memory. */
-bool lh_tell_difference(lh_watching *w, const bson_t *before, const bson_t *after, int64_t at_ms);
-
+/* ---- events_diff.c: what is kept, and what its changes tell ---- */
 /* Takes `after`, whose _id names the entry: the shadow has it then, and the difference is told unless `silent`. LH_OK, LH_MEMORY. */
 int lh_watching_put(lh_watching *w, bson_t *after, uint64_t round, bool silent, int64_t at_ms);
 /* Removes it, which is told. */

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What all parts of the migration do: keep to its time, and tell its caller how far it is. */
+#include "migrate_parts.h"
+
+#include "clock.h"
+
+int64_t lh_migrate_until(const lh_migration *m)
+{
+    int64_t until = lh_store_deadline(m->store, 0);
+    return until < m->deadline ? until : m->deadline;
+}
+
+int lh_migrate_progress(const lh_migration *m, const char *step, uint64_t done, uint64_t total, lh_error *error)
+{
+    if (lh_clock_ms() >= m->deadline)
+        return lh_fail(error, LH_UNREACHABLE, "out of time during the step \"%s\": call again, it resumes", step);
+    if (m->options->progress && m->options->progress(m->options->arg, step, done, total) != 0)
+        return lh_fail(error, LH_STOPPED, "stopped during the step \"%s\": call again, it resumes", step);
+    return LH_OK;
+}
+
+int lh_migrate_fail_bad_keys(const lh_migration *m, lh_error *error)
+{
+    return lh_fail(
+        error, LH_CONFIG,
+        "%llu documents of %s.%s have a workspace_id that is no string (one has the _id %s) and stand in the way of "
+        "the unique index: mend them, or run `leasehold migrate --yes --quarantine`, which moves them to %s",
+        (unsigned long long)m->bad_keys, m->store->db, m->store->collection, m->bad_example, m->archive);
+}
+
+void lh_migrate_pause(const lh_migration *m, lh_backoff *pause)
+{
+    int64_t ms = lh_backoff_next(pause), left = m->deadline - lh_clock_ms();
+    lh_clock_sleep(ms < left ? ms : left);
+}
