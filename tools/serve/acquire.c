@@ -20,7 +20,7 @@
 
 enum { MOST_TWINS = 8, IDEMPOTENCY_KEY_MAX = 255 };
 
-void acquire_free(struct ask *ask)
+static void free_ask(struct ask *ask)
 {
     free(ask);
 }
@@ -151,7 +151,7 @@ static void settle(struct ask *ask, int code, lh_lease *lease, lh_record *busy, 
     lh_record_free(busy);
     if (ask->wait_ms > 0)
         waits_leave(server->waits, &ask->client);
-    acquire_free(ask);
+    free_ask(ask);
 }
 
 static void finish(struct ask *ask)
@@ -168,7 +168,7 @@ static void do_finish(struct job *job)
     finish(JOB_OWNER(job, struct ask));
 }
 
-void acquire_settled(struct ask *ask)
+static void be_settled(struct ask *ask)
 {
     ask->queued = true;
     ask->job.run = do_finish;
@@ -181,16 +181,18 @@ static void do_leave(struct job *job)
     (void)lh_waiting_cancel(ask->waiting, NULL); /* what could not be sent is sent again in the background */
     metrics_acquired(ask->server->metrics, LH_CANCELLED, serve_now_ms() - ask->began_ms);
     waits_leave(ask->server->waits, &ask->client);
-    acquire_free(ask);
+    free_ask(ask);
 }
 
-void acquire_deserted(struct ask *ask)
+static void be_deserted(struct ask *ask)
 {
     if (ask->repeat)
         repeats_forget(ask->server->repeats, ask->repeat);
     ask->job.run = do_leave;
     work_push_always(ask->server->work, &ask->job);
 }
+
+const struct waits_ends acquire_ends = {.settled = be_settled, .deserted = be_deserted, .release = free_ask};
 
 /* ---- asking ---- */
 
@@ -312,7 +314,7 @@ void acquire_post(struct request *request)
         return;
     struct server *server = ask->server;
     if (ask->wait_ms > 0 && !waits_enter(server->waits, request)) {
-        acquire_free(ask);
+        free_ask(ask);
         return;
     }
     int what = ASK_FIRST;
@@ -331,5 +333,5 @@ void acquire_post(struct request *request)
         answer_again(request, &repeat);
     if (ask->wait_ms > 0)
         waits_leave(server->waits, &ask->client);
-    acquire_free(ask);
+    free_ask(ask);
 }

@@ -8,11 +8,7 @@
 /* By a worker. */
 void acquire_post(struct request *request);
 
-/* What waits.c tells of an ask that it has let go of, with the waits locked: there is an outcome; nobody wants to hear of it. */
-void acquire_settled(struct ask *ask);
-void acquire_deserted(struct ask *ask);
-
-/* Frees it; its `waiting` was ended. */
-void acquire_free(struct ask *ask);
+/* For waits_new(). */
+extern const struct waits_ends acquire_ends;
 
 #endif

@@ -9,7 +9,6 @@
 
 #include "../json.h"
 #include "request.h"
-#include "routes.h"
 
 /* Nothing of ours is to be framed, guessed at, or run from elsewhere; the dashboard makes no markup out of strings. */
 static const struct {
@@ -138,11 +137,6 @@ void answer_problem(struct request *request, unsigned status, bson_t *json, int6
     }
     if (response && status == MHD_HTTP_UNAUTHORIZED)
         (void)MHD_add_response_header(response, "WWW-Authenticate", "Bearer realm=\"leasehold\"");
-    if (response && status == MHD_HTTP_METHOD_NOT_ALLOWED) {
-        char allow[64];
-        routes_allow(request->path, allow);
-        (void)MHD_add_response_header(response, "Allow", allow);
-    }
     give(request, status, "application/problem+json", response);
 }
 
@@ -164,6 +158,18 @@ void answer_failure(struct request *request, unsigned status, const char *code, 
     va_end(args);
     problem_init(&json, status, code, "error", detail);
     answer_problem(request, status, &json, retry_of(status));
+}
+
+void answer_not_allowed(struct request *request, const char *allow)
+{
+    char detail[128];
+    bson_t json;
+    (void)snprintf(detail, sizeof detail, "this path takes %s", allow);
+    problem_init(&json, MHD_HTTP_METHOD_NOT_ALLOWED, "method", "error", detail);
+    struct MHD_Response *response = response_of(&json);
+    if (response)
+        (void)MHD_add_response_header(response, "Allow", allow);
+    give(request, MHD_HTTP_METHOD_NOT_ALLOWED, "application/problem+json", response);
 }
 
 unsigned problem_status(int outcome)

@@ -3,7 +3,7 @@
 #ifndef SERVE_CLEANING_H
 #define SERVE_CLEANING_H
 
-#include "serve.h"
+#include "server.h"
 
 struct cleaning;
 

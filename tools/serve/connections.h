@@ -3,7 +3,7 @@
 #ifndef SERVE_CONNECTIONS_H
 #define SERVE_CONNECTIONS_H
 
-#include "serve.h"
+#include "server.h"
 
 struct connection;
 struct connections;

@@ -155,7 +155,8 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
     if (*request->lease_id && !sent)
         leases_give_back(http->server, request->key, request->lease_id);
     if (request->presented) {
-        metrics_request(http->server->metrics, request);
+        metrics_request(http->server->metrics, request->route ? (size_t)(request->route - routes) : METRICS_ROUTES,
+                        request->status);
         log_request(request, sent);
     }
     if (request->response)

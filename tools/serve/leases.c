@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A lease id comes in the header Lease-Id and goes out in the answer to who was granted it; nowhere else. */
+ * One call of the library each. */
 #include "leases.h"
 
 #include <microhttpd.h>
@@ -9,49 +9,10 @@
 
 #include "../json.h"
 #include "../objects.h"
+#include "attach.h"
 #include "body.h"
 #include "metrics.h"
 #include "sessions.h"
-
-lh_lease *leases_attach(struct request *request)
-{
-    lh_lease *lease = NULL;
-    lh_error error;
-    const char *id = request_header(request, "Lease-Id");
-    if (!id) {
-        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "which lease? Send its id in the header Lease-Id");
-        return NULL;
-    }
-    if (strlen(id) != LH_LEASE_ID_LEN || strspn(id, "0123456789abcdef") != LH_LEASE_ID_LEN) {
-        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "Lease-Id must be %d digits of lower-case hexadecimal",
-                       LH_LEASE_ID_LEN);
-        return NULL;
-    }
-    if (lh_lease_attach(request->server->store, request->key, id, &lease, &error) == LH_OK)
-        return lease;
-    answer_outcome(request, &error);
-    return NULL;
-}
-
-/* Lost: who holds the key now, where that is known. */
-static void answer_lost(struct request *request, unsigned status, const char *outcome, const lh_record *record,
-                        const lh_error *error)
-{
-    bson_t json;
-    problem_init(&json, status, outcome, outcome, error->message);
-    json_text(&json, "key", request->key);
-    if (record)
-        object_append_holders(&json, record);
-    answer_problem(request, status, &json, 0);
-}
-
-void leases_answer_renewal(struct request *request, int code, const lh_record *record, const lh_error *error)
-{
-    if (code == LH_LOST)
-        answer_lost(request, MHD_HTTP_GONE, "lost", record, error);
-    else
-        answer_outcome(request, error);
-}
 
 void leases_renew(struct request *request)
 {
@@ -59,7 +20,7 @@ void leases_renew(struct request *request)
     const struct field fields[] = {{"ttl_ms", NULL, 0, &ttl_ms}};
     if (!body_read(request, fields, 1))
         return;
-    lh_lease *lease = leases_attach(request);
+    lh_lease *lease = attach_lease(request);
     if (!lease)
         return;
     lh_record *record = NULL;
@@ -71,7 +32,7 @@ void leases_renew(struct request *request)
         object_lease(&json, "renewed", lease, NULL);
         answer_json(request, MHD_HTTP_OK, &json);
     } else {
-        leases_answer_renewal(request, code, record, &error);
+        attach_not_renewed(request, code, record, &error);
     }
     lh_record_free(record);
     lh_lease_free(lease);
@@ -85,7 +46,7 @@ void leases_release(struct request *request)
     options.note = note;
     if (!body_read(request, fields, 1))
         return;
-    lh_lease *lease = leases_attach(request);
+    lh_lease *lease = attach_lease(request);
     if (!lease)
         return;
     lh_error error;
@@ -98,7 +59,7 @@ void leases_release(struct request *request)
         json_text(&json, "key", request->key);
         answer_json(request, MHD_HTTP_OK, &json);
     } else if (code == LH_LOST) {
-        answer_lost(request, MHD_HTTP_CONFLICT, "not_holder", NULL, &error);
+        attach_lost(request, MHD_HTTP_CONFLICT, "not_holder", NULL, &error);
     } else {
         answer_outcome(request, &error);
     }
@@ -152,7 +113,7 @@ void leases_break(struct request *request)
         object_append_holders(&json, record);
         answer_json(request, MHD_HTTP_OK, &json);
     } else if (code == LH_LOST) {
-        answer_lost(request, MHD_HTTP_CONFLICT, "not_held", NULL, &error);
+        attach_lost(request, MHD_HTTP_CONFLICT, "not_held", NULL, &error);
     } else {
         answer_outcome(request, &error);
     }

@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "uri.h"
-
 const char *request_header(const struct request *request, const char *name)
 {
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
@@ -59,32 +57,11 @@ bool request_knows_arguments(const struct request *request, const char *const *k
     return MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, is_known, &search) == all && !*unknown;
 }
 
-bool request_decode(struct request *request, const char *name, char *out, size_t size, bool *ret_given)
-{
-    const char *raw = request_argument(request, name);
-    *ret_given = raw != NULL;
-    if (!raw || (uri_decode(raw, strlen(raw), out, size) && bson_utf8_validate(out, strlen(out), false)))
-        return true;
-    answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "%s must be percent-encoded UTF-8 of at most %zu bytes",
-                   name, size - 1);
-    return false;
-}
-
 void request_suspend(struct request *request)
 {
     request->handed = true;
     request->suspended = true;
     MHD_suspend_connection(request->connection);
-}
-
-bool request_work(struct request *request, void (*run)(struct job *job))
-{
-    request->job.run = run;
-    request_suspend(request);
-    if (work_push(request->server->work, &request->job))
-        return true;
-    answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded", "too many requests wait for the database");
-    return false;
 }
 
 bool request_gone(const struct request *request)

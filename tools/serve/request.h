@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 #include "auth.h"
-#include "serve.h"
+#include "server.h"
 #include "work.h"
 
 struct ask;
@@ -56,8 +56,6 @@ const char *request_argument(const struct request *request, const char *name);
 /* Bytes of all headers; whether all arguments are among `known` (NULL at the end; may be NULL), else one that is not. */
 size_t request_head_size(const struct request *request);
 bool request_knows_arguments(const struct request *request, const char *const *known, char unknown[64]);
-/* Decodes an argument. False: it was sent, and cannot be decoded, or is too long; then it was answered. */
-bool request_decode(struct request *request, const char *name, char *out, size_t size, bool *ret_given);
 
 /* Answers, each once per request, from any thread; the request is not to be touched afterwards. Each destroys `json`. */
 void answer_json(struct request *request, unsigned status, bson_t *json);
@@ -78,16 +76,21 @@ void answer_problem(struct request *request, unsigned status, bson_t *json, int6
 /* All in one. */
 void answer_failure(struct request *request, unsigned status, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* 405, with the methods that the path has. */
+void answer_not_allowed(struct request *request, const char *allow);
 /* What the library said. */
 void answer_outcome(struct request *request, const lh_error *error);
 unsigned problem_status(int outcome);
 
-/* The request's connection is left alone from here on until it is answered. From libmicrohttpd's thread only. */
-void request_suspend(struct request *request);
-/* A worker does it. False: too many requests wait for one, and it was answered. */
-bool request_work(struct request *request, void (*run)(struct job *job));
-
 /* Has the client closed its end? */
 bool request_gone(const struct request *request);
+/* The request's connection is left alone from here on until it is answered. From libmicrohttpd's thread only. */
+void request_suspend(struct request *request);
+
+/* ---- handling.c */
+/* Decodes an argument. False: it was sent, and cannot be decoded, or is too long; then it was answered. */
+bool request_decode(struct request *request, const char *name, char *out, size_t size, bool *ret_given);
+/* A worker does it. False: too many requests wait for one, and it was answered. */
+bool request_work(struct request *request, void (*run)(struct job *job));
 
 #endif

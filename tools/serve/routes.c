@@ -16,7 +16,7 @@
 #include "leases.h"
 #include "list.h"
 #include "listen.h"
-#include "metrics.h"
+#include "scrape.h"
 #include "sessions.h"
 #include "uri.h"
 #include "whoami.h"
@@ -36,7 +36,7 @@ const struct route routes[] = {
     {"GET", "/v1/events", MAY_CALL, false, false, events_get, events_arguments},
     {"GET", "/v1/busy", MAY_CALL, false, false, busy_get, busy_arguments},
     {"GET", "/v1/whoami", MAY_LOOK_IN, false, false, whoami_get, NULL},
-    {"GET", "/metrics", MAY_CALL, false, false, metrics_get, NULL},
+    {"GET", "/metrics", MAY_CALL, false, false, scrape_get, NULL},
     {"GET", "/healthz", MAY_LOOK_IN, false, false, health_alive, NULL},
     {"GET", "/readyz", MAY_LOOK_IN, false, false, health_ready, NULL},
     {"GET", "/openapi.json", MAY_LOOK_IN, false, false, assets_openapi, NULL},
@@ -59,7 +59,8 @@ static bool matches(const char *pattern, const char *path, const char **ret_key,
     return strcmp(*ret_key + *ret_len, strchr(hole, '}') + 1) == 0;
 }
 
-void routes_allow(const char *path, char allow[64])
+/* The methods that a path has: "GET, POST". "" for none. */
+static void list_methods(const char *path, char allow[64])
 {
     const char *key;
     size_t len, used = 0;
@@ -96,8 +97,8 @@ static bool find(struct request *request, const char *path)
     }
     if (!request->route) {
         char allow[64];
-        routes_allow(path, allow);
-        answer_failure(request, MHD_HTTP_METHOD_NOT_ALLOWED, "method", "this path takes %s", allow);
+        list_methods(path, allow);
+        answer_not_allowed(request, allow);
         return false;
     }
     lh_error error;

@@ -14,15 +14,11 @@ struct route {
     const char *const *arguments; /* those it knows behind the `?`; NULL: none */
 };
 
-enum { MOST_ROUTES = 32 };
 extern const struct route routes[]; /* NULL method at the end */
 
 /* Finds the route of a request whose head is there, and checks all that the head says. False: it was answered. */
 bool routes_admit(struct request *request, const char *path);
 /* Does it, now or by a worker. */
 void routes_run(struct request *request);
-
-/* The methods that a path has: "GET, POST". "" for none. */
-void routes_allow(const char *path, char allow[64]);
 
 #endif

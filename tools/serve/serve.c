@@ -14,6 +14,7 @@
 #include "../cli.h"
 #include "../confirm.h"
 #include "../connect.h"
+#include "acquire.h"
 #include "auth.h"
 #include "busy.h"
 #include "cleaning.h"
@@ -25,6 +26,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "repeat.h"
+#include "server.h"
 #include "sessions.h"
 #include "waits.h"
 #include "work.h"
@@ -88,7 +90,7 @@ static int make_parts(struct server *server, lh_error *error)
         code = work_new(&server->work, error);
     if (code == LH_OK)
         code = sessions_new(server, &server->sessions, error);
-    return code == LH_OK ? waits_new(server, &server->waits, error) : code;
+    return code == LH_OK ? waits_new(server, &acquire_ends, &server->waits, error) : code;
 }
 
 static int start(const struct cli *cli, struct server *server, lh_error *error)

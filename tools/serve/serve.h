@@ -1,98 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold serve: what its parts share.
- *
- * Threads: libmicrohttpd's one reads, writes and answers what needs no database; WORKERS call the library, each a request at a
- * time; one looks after who waits (waits.c), one after sessions (sessions.c); one watches (events.c); the main thread listens for signals, and
- * once a second does what is due. While a worker or
- * the wait has a request, its connection is suspended: libmicrohttpd does not touch it, so that no request is slowed by another's.
- * Lock order: repeats, waits, work; the others by themselves. */
+ * leasehold serve, from the outside. */
 #ifndef SERVE_SERVE_H
 #define SERVE_SERVE_H
 
-#include <leasehold/leasehold.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <time.h>
-
-#include "../out.h"
-
-/* libmicrohttpd's, which few call: http.c, request.c, answer.c, and what makes answers that come piece by piece. */
-struct MHD_Connection;
-struct MHD_Daemon;
-struct MHD_Response;
-
-enum {
-    WORKERS = 16,               /* also the connections of the store's pool */
-    MOST_JOBS = 12000,          /* that wait for a worker; beyond: 503. As many as may wait can come at once */
-    MOST_BODY = 16 * 1024,      /* bytes: owner and purpose, each character escaped, fit */
-    MOST_URI = 8 * 1024,        /* bytes: a key, percent-encoded, fits twice */
-    MOST_HEADERS = 8 * 1024,    /* bytes, names and values */
-    MOST_CONNECTIONS = 20000,   /* with 10,000 that wait, as many may ask */
-    MOST_OF_AN_ADDRESS = 15000, /* connections; of a proxy's too */
-    IDLE_SECONDS = 30,          /* until a connection that says nothing is closed */
-    HEAD_MS = 10000,            /* for a request's head, from when the connection was made */
-    AGAIN_MS = 40000,           /* … from the last answer on it */
-    BODY_MS = 10000,            /* for the body behind it */
-    ANSWER_MS = 300 * 1000,     /* until an answer must have been taken */
-    TICK_MS = 1000,             /* how often what is due is looked at */
-    READY_MS = 1000,            /* how long what is known of the database is good for /readyz */
-    MOST_LISTED = 1000000,      /* leases in one answer */
-    LISTED_DEFAULT = 1000,      /* … without a limit */
-    MOST_SUBSCRIBERS = 1000,    /* of events */
-    MOST_SESSIONS = 10000,
-    MOST_REPEATS = 10000,        /* Idempotency-Keys that are remembered */
-    MOST_REFUSALS = 256,         /* keys of which is remembered who was told busy last */
-    BEAT_MS = 15000,             /* between two comments on a silent stream of events */
-    CLAIM_MS = 15000,            /* how long who waits may seem dead: with thousands of them beats come late */
-    GRACE_MS = 5000,             /* how long a wait with an Idempotency-Key goes on without a client */
-    REPEAT_MS = 24 * 3600 * 1000 /* how long a grant is remembered by its Idempotency-Key */
-};
-
-struct config {
-    const char *listen; /* unix:PATH or HOST:PORT */
-    const char *token_file, *admin_token_file;
-    int64_t max_wait_ms;
-    uint32_t max_waits, max_waits_per_client;
-    int64_t cleanup_every_ms; /* 0: never */
-    int64_t cleanup_older_than_ms;
-    bool release_at_exit; /* what sessions hold */
-    bool may_break;       /* LEASEHOLD_PROTECT does not forbid it */
-};
-
-struct server {
-    const struct out *out;
-    struct config config;
-    lh_store *store;
-    int64_t began_ms;
-    struct listener *listener;
-    struct http *http;
-    struct auth *auth;
-    struct work *work;
-    struct waits *waits;
-    struct repeats *repeats;
-    struct events *events;
-    struct connections *connections;
-    struct sessions *sessions;
-    struct ready *ready;
-    struct cleaning *cleaning;
-    struct metrics *metrics;
-    struct busy *busy;
-};
+struct cli;
 
 /* Serves until a signal ends it. Returns the exit code. */
-struct cli;
 int serve_run(const struct cli *cli);
-
-static inline int64_t serve_now_us(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_BOOTTIME, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-static inline int64_t serve_now_ms(void)
-{
-    return serve_now_us() / 1000;
-}
 
 #endif

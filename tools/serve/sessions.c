@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "../json.h"
-#include "leases.h"
+#include "attach.h"
 #include "metrics.h"
 
 enum { BUCKETS = 1024, BLOCK = 1024, TEXT_SIZE = 3 * LH_KEY_MAX };
@@ -289,7 +289,7 @@ void sessions_get(struct request *request)
 {
     lh_record *record = NULL;
     lh_error error;
-    lh_lease *lease = leases_attach(request);
+    lh_lease *lease = attach_lease(request);
     if (!lease)
         return;
     int code = lh_lease_renew(lease, 0, &record, &error);
@@ -300,7 +300,7 @@ void sessions_get(struct request *request)
         begin(request, lease);
         return;
     }
-    leases_answer_renewal(request, code, record, &error);
+    attach_not_renewed(request, code, record, &error);
     lh_record_free(record);
     lh_lease_free(lease);
 }

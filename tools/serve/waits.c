@@ -14,8 +14,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "acquire.h"
-
 enum { BUCKETS = 1024 };
 
 /* How many waits a client has. */
@@ -27,6 +25,7 @@ struct count {
 
 struct waits {
     struct server *server;
+    const struct waits_ends *ends;
     pthread_mutex_t lock;
     pthread_t thread;
     int epoll, wake;
@@ -79,7 +78,7 @@ static void forget_client(struct waits *waits, struct request *gone)
     ask->deserted_ms = serve_now_ms();
     if (!ask->repeat) {
         drop(waits, ask);
-        acquire_deserted(ask);
+        waits->ends->deserted(ask);
     }
 }
 
@@ -91,7 +90,7 @@ static void tick(struct waits *waits)
         next = ask->next;
         if (ask->deserted_ms && now - ask->deserted_ms >= GRACE_MS) {
             drop(waits, ask);
-            acquire_deserted(ask);
+            waits->ends->deserted(ask);
         }
     }
 }
@@ -106,7 +105,7 @@ static void look_after(struct waits *waits, uint64_t word)
         forget_client(waits, data.object);
     } else if (data.object) {
         drop(waits, data.object);
-        acquire_settled(data.object);
+        waits->ends->settled(data.object);
     }
 }
 
@@ -133,12 +132,13 @@ static void *keep_watch(void *arg)
     }
 }
 
-int waits_new(struct server *server, struct waits **ret_waits, lh_error *error)
+int waits_new(struct server *server, const struct waits_ends *ends, struct waits **ret_waits, lh_error *error)
 {
     struct waits *waits = calloc(1, sizeof *waits);
     if (!waits)
         return out_fail(error, LH_MEMORY, "out of memory");
     waits->server = server;
+    waits->ends = ends;
     (void)pthread_mutex_init(&waits->lock, NULL);
     waits->epoll = epoll_create1(EPOLL_CLOEXEC);
     waits->wake = eventfd(0, EFD_CLOEXEC);
@@ -304,7 +304,7 @@ void waits_free(struct waits *waits)
     for (struct ask *ask = waits->ending, *next; ask; ask = next) {
         next = ask->next;
         (void)lh_waiting_cancel(ask->waiting, NULL);
-        acquire_free(ask);
+        waits->ends->release(ask);
     }
     for (size_t i = 0; i < BUCKETS; i++) {
         for (struct count *count = waits->counts[i], *next; count; count = next) {

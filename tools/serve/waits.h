@@ -25,14 +25,21 @@ struct ask {
     struct ask *next, *before;
 };
 
-int waits_new(struct server *server, struct waits **ret_waits, lh_error *error);
+/* What becomes of an ask that was let go of: with the waits locked there is an outcome, or nobody wants to hear of it; at the server's
+ * end it is freed, its `waiting` was ended. */
+struct waits_ends {
+    void (*settled)(struct ask *ask);
+    void (*deserted)(struct ask *ask);
+    void (*release)(struct ask *ask);
+};
+
+int waits_new(struct server *server, const struct waits_ends *ends, struct waits **ret_waits, lh_error *error);
 
 /* May this client wait, too? False: it was answered (429, 503). Counts it until waits_leave(). */
 bool waits_enter(struct waits *waits, struct request *request);
 void waits_leave(struct waits *waits, const struct client *client);
 
-/* Looks after an ask from here on: when it is settled, acquire_settled() is called by a worker; when its clients have gone,
- * acquire_deserted(). False: the system has no descriptor left, or the server ends; nothing was done. */
+/* Looks after an ask from here on: it ends as waits_ends says. False: the system has no descriptor left, or the server ends; nothing was done. */
 bool waits_add(struct waits *waits, struct ask *ask);
 
 /* Who reads or changes the requests of an ask. */

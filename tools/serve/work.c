@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "serve.h"
+#include "server.h"
 
 struct work {
     pthread_mutex_t lock;
