@@ -110,19 +110,23 @@ static int look(lh_store *store, batch *b, lh_way way)
     return outcome;
 }
 
-/* The batch's answer, for one lease. */
-static void apply(lh_lease *lease, int64_t token, int64_t end, bool all, int64_t sent)
+/* The batch's answer, for one lease, whose ttl may be another since: it was extended by what was asked for. */
+static void apply(lh_lease *lease, int64_t asked_ms, int64_t token, int64_t end, bool all, int64_t sent)
 {
     int64_t ttl_ms = lh_lease_ttl_ms(lease);
+    if (ttl_ms > asked_ms)
+        sent -= ttl_ms - asked_ms;
     if (!all && end == 0) {
         lh_lease_lose(lease);
         return;
     }
     if (end == 0)
         end = lh_lease_expires_after(lease, ttl_ms, sent);
-    if (!lh_lease_extend(lease, token, ttl_ms, end, sent))
+    if (!lh_lease_extend(lease, token, ttl_ms, end, sent)) {
         lh_lease_lose(lease);
-    else if (!lease->by_hand)
+        return;
+    }
+    if (!lease->by_hand)
         lh_keeper_plan(lease, lh_keeper_renewal(sent, ttl_ms, lease));
 }
 
@@ -142,7 +146,7 @@ static void renew(lh_store *store, batch *b, struct _mongoc_client_t *client)
     for (size_t i = 0; i < b->n; i++) {
         int64_t retry = b->what[i].ttl_ms / 10;
         if (outcome == LH_OK)
-            apply(b->leases[i], b->tokens[i], b->ends[i], all, sent);
+            apply(b->leases[i], b->what[i].ttl_ms, b->tokens[i], b->ends[i], all, sent);
         else if (lh_lease_believed(b->leases[i]))
             lh_keeper_plan(b->leases[i], lh_clock_ms() + (retry < RETRY_MS ? retry : RETRY_MS));
         else

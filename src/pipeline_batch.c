@@ -21,8 +21,9 @@ static void append_next(bson_t *array, uint32_t *n, const bson_t *statement)
     BSON_APPEND_DOCUMENT(array, index, statement);
 }
 
-/* field: {$in: [keys, or ids]} of the exclusive leases. */
-static uint32_t append_in(bson_t *filter, const char *field, const lh_batch_lease *leases, size_t n, bool keys)
+/* field: {$in: [keys, or ids]} of the exclusive leases with this ttl. */
+static uint32_t append_in(bson_t *filter, const char *field, const lh_batch_lease *leases, size_t n, int64_t ttl_ms,
+                          bool keys)
 {
     bson_t in, array;
     char room[16];
@@ -31,7 +32,7 @@ static uint32_t append_in(bson_t *filter, const char *field, const lh_batch_leas
     BSON_APPEND_DOCUMENT_BEGIN(filter, field, &in);
     BSON_APPEND_ARRAY_BEGIN(&in, "$in", &array);
     for (size_t i = 0; i < n; i++)
-        if (!leases[i].shared) {
+        if (!leases[i].shared && leases[i].ttl_ms == ttl_ms) {
             bson_uint32_to_string(count++, &index, room, sizeof room);
             BSON_APPEND_UTF8(&array, index, keys ? leases[i].key : leases[i].id);
         }
@@ -40,14 +41,14 @@ static uint32_t append_in(bson_t *filter, const char *field, const lh_batch_leas
     return count;
 }
 
-/* A statement on all exclusive leases among `leases`: of those, the documents that `condition` holds for. */
-static uint32_t append_exclusive(bson_t *updates, uint32_t *n_statements, const lh_batch_lease *leases, size_t n,
-                                 const bson_t *condition, const bson_t *pipeline)
+/* A statement on all exclusive leases with this ttl among `leases`: of those, the documents that `condition` holds for. */
+static void append_exclusive(bson_t *updates, uint32_t *n_statements, const lh_batch_lease *leases, size_t n,
+                             int64_t ttl_ms, const bson_t *condition, const bson_t *pipeline)
 {
     bson_t statement = BSON_INITIALIZER, filter;
     BSON_APPEND_DOCUMENT_BEGIN(&statement, "q", &filter);
-    uint32_t count = append_in(&filter, "workspace_id", leases, n, true);
-    (void)append_in(&filter, "id", leases, n, false);
+    uint32_t count = append_in(&filter, "workspace_id", leases, n, ttl_ms, true);
+    (void)append_in(&filter, "id", leases, n, ttl_ms, false);
     bson_concat(&filter, condition);
     bson_append_document_end(&statement, &filter);
     BSON_APPEND_ARRAY(&statement, "u", pipeline);
@@ -55,7 +56,6 @@ static uint32_t append_exclusive(bson_t *updates, uint32_t *n_statements, const 
     if (count > 0)
         append_next(updates, n_statements, &statement);
     bson_destroy(&statement);
-    return count;
 }
 
 static bson_t *renew_one_condition(const char *end)
@@ -64,20 +64,35 @@ static bson_t *renew_one_condition(const char *end)
                     "$ne", "[", BCON_UTF8("$released.id"), BCON_UTF8("$id"), "]", "}", "]", "}");
 }
 
-static bson_t *extend(const char *end, const char *ttl)
+/* By the ttl that the holder believes in, never by the one that is stored: that may be of another handle, or of a renewal whose answer
+ * was lost. */
+static bson_t *extend(const char *end, int64_t ttl_ms)
 {
-    return BCON_NEW("$max", "[", BCON_UTF8(end), "{", "$add", "[", BCON_UTF8("$$NOW"), BCON_UTF8(ttl), "]", "}", "]");
+    return BCON_NEW("$max", "[", BCON_UTF8(end), "{", "$add", "[", BCON_UTF8("$$NOW"), BCON_INT64(ttl_ms), "]", "}",
+                    "]");
+}
+
+static void append_renewal(bson_t *updates, uint32_t *n_statements, const lh_batch_lease *leases, size_t n,
+                           int64_t ttl_ms)
+{
+    bson_t *condition = renew_one_condition("$expires_at"), *later = extend("$expires_at", ttl_ms);
+    bson_t *pipeline =
+        BCON_NEW("0", "{", "$set", "{", "expires_at", BCON_DOCUMENT(later), "renewed_at", BCON_UTF8("$$NOW"), "}", "}");
+    append_exclusive(updates, n_statements, leases, n, ttl_ms, condition, pipeline);
+    bson_destroy(condition);
+    bson_destroy(later);
+    bson_destroy(pipeline);
 }
 
 /* A reader's entry is a path of its own: lease ids are hexadecimal digits, safe in it. */
 static void append_shared(bson_t *updates, uint32_t *n_statements, const lh_batch_lease *lease)
 {
-    char at[96], end[96], ttl[96], renewed[96];
+    char at[96], end[96], renewed[96];
     (void)snprintf(at, sizeof at, "shared.%s.expires_at", lease->id);
     (void)snprintf(end, sizeof end, "$shared.%s.expires_at", lease->id);
-    (void)snprintf(ttl, sizeof ttl, "$shared.%s.ttl_ms", lease->id);
     (void)snprintf(renewed, sizeof renewed, "shared.%s.renewed_at", lease->id);
-    bson_t *condition = renew_one_condition(end), *mine = extend(end, ttl), *top = extend("$expires_at", ttl);
+    bson_t *condition = renew_one_condition(end), *mine = extend(end, lease->ttl_ms),
+           *top = extend("$expires_at", lease->ttl_ms);
     bson_t statement = BSON_INITIALIZER, filter, stages, stage, set, range;
     BSON_APPEND_DOCUMENT_BEGIN(&statement, "q", &filter);
     BSON_APPEND_UTF8(&filter, "workspace_id", lease->key);
@@ -103,21 +118,26 @@ static void append_shared(bson_t *updates, uint32_t *n_statements, const lh_batc
     bson_destroy(top);
 }
 
+/* Has one before it the same ttl? */
+static bool is_done(const lh_batch_lease *leases, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (!leases[i].shared && leases[i].ttl_ms == leases[at].ttl_ms)
+            return true;
+    return false;
+}
+
 void lh_batch_renew(const char *collection, const lh_batch_lease *leases, size_t n, bson_t *command)
 {
-    bson_t updates, *condition = renew_one_condition("$expires_at"), *later = extend("$expires_at", "$ttl_ms");
-    bson_t *pipeline =
-        BCON_NEW("0", "{", "$set", "{", "expires_at", BCON_DOCUMENT(later), "renewed_at", BCON_UTF8("$$NOW"), "}", "}");
+    bson_t updates;
     uint32_t statements = 0;
     begin(command, collection, &updates);
-    (void)append_exclusive(&updates, &statements, leases, n, condition, pipeline);
     for (size_t i = 0; i < n; i++)
         if (leases[i].shared)
             append_shared(&updates, &statements, &leases[i]);
+        else if (!is_done(leases, i))
+            append_renewal(&updates, &statements, leases + i, n - i, leases[i].ttl_ms);
     bson_append_array_end(command, &updates);
-    bson_destroy(condition);
-    bson_destroy(later);
-    bson_destroy(pipeline);
 }
 
 void lh_batch_release(const char *collection, const lh_batch_lease *leases, size_t n, bson_t *command)
@@ -133,7 +153,7 @@ void lh_batch_release(const char *collection, const lh_batch_lease *leases, size
                  BCON_UTF8("$$REMOVE"), "}", "}", "}"); /* $set merges: else the one before would stay */
     uint32_t statements = 0;
     begin(command, collection, &updates);
-    (void)append_exclusive(&updates, &statements, leases, n, condition, pipeline);
+    append_exclusive(&updates, &statements, leases, n, 0, condition, pipeline);
     bson_append_array_end(command, &updates);
     bson_destroy(condition);
     bson_destroy(pipeline);

@@ -9,12 +9,12 @@
 
 typedef struct lh_batch_lease {
     const char *key, *id;
-    int64_t ttl_ms;
+    int64_t ttl_ms; /* of a renewal; 0 in all others */
     bool shared;
 } lh_batch_lease;
 
-/* An update that extends those of `leases` that still hold and have not ended, each to the later of its end and now + its ttl.
- * `n` of the answer: how many. */
+/* An update that extends those of `leases` that still hold and have not ended, each to the later of its end and now + its ttl:
+ * a statement for each reader, and for the others with one ttl. `n` of the answer: how many. */
 void lh_batch_renew(const char *collection, const lh_batch_lease *leases, size_t n, bson_t *command);
 
 /* An update that releases those of `leases` that are exclusive, and on whose keys nobody else waits. `n`: how many. */

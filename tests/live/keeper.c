@@ -106,6 +106,38 @@ static void tells_once_what_was_broken(void **state)
     assert_int_equal(atomic_load(&l.calls), 1);
 }
 
+/* What is believed ends before the server's end. */
+static void expect_sound(place *p, const lh_lease *lease)
+{
+    lh_record *record = NULL;
+    expect(p, LH_OK, lh_status(p->store, lh_lease_key(lease), &record, &p->error));
+    assert_int_equal(record->state, LH_HELD);
+    assert_in_range(lh_lease_remaining_ms(lease), 0, lh_record_holder(record, 0)->remaining_ms);
+    lh_record_free(record);
+}
+
+/* Renewed for a shorter time by another handle, or by a renewal whose answer was lost: the keeper asks for what it believes in. */
+static void believes_what_it_asked_for(void **state)
+{
+    place *p = *state;
+    lh_store *store = another(p);
+    lh_lease *leases[2], *theirs = NULL;
+    for (int mode = LH_EXCLUSIVE; mode <= LH_SHARED; mode++) {
+        leases[mode == LH_SHARED] = take(p, p->store, mode == LH_SHARED ? "s" : "x", mode, 3000);
+        const lh_lease *lease = leases[mode == LH_SHARED];
+        expect(p, LH_OK, lh_lease_attach(store, lh_lease_key(lease), lh_lease_id(lease), &theirs, &p->error));
+        expect(p, LH_OK, lh_lease_renew(theirs, 1000, NULL, &p->error));
+        lh_lease_free(theirs);
+    }
+    usleep(1500000);
+    for (int i = 0; i < 2; i++) {
+        expect_sound(p, leases[i]);
+        assert_true(lh_lease_remaining_ms(leases[i]) > 1600); /* renewed since */
+        give(p, leases[i]);
+    }
+    lh_store_close(store);
+}
+
 /* Another process's lease, or one that was renewed by hand so far: from now on as one's own. */
 static void keeps_what_it_is_given(void **state)
 {
@@ -299,6 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         place_test(renews_past_the_ttl),
         place_test(leaves_alone_what_is_renewed_by_hand),
+        place_test(believes_what_it_asked_for),
         place_test(keeps_what_it_is_given),
         place_test(tells_once_what_was_broken),
         place_test(hands_a_lease_on),
