@@ -126,6 +126,7 @@ static void apply(lh_lease *lease, int64_t asked_ms, int64_t token, int64_t end,
         lh_lease_lose(lease);
         return;
     }
+    atomic_store(&lease->unclaimed, false);
     if (!lease->by_hand)
         lh_keeper_plan(lease, lh_keeper_renewal(sent, ttl_ms, lease));
 }

@@ -67,7 +67,7 @@ void lh_held_by_hand(lh_lease *lease)
     lh_store *store = lease->store;
     pthread_mutex_lock(&store->lock);
     lease->by_hand = true;
-    if (lease->renewal.at > lh_clock_ms())
+    if (!atomic_load(&lease->unclaimed))
         lh_due_set(&store->renewals[lease->hurried], &lease->renewal, INT64_MAX);
     pthread_mutex_unlock(&store->lock);
 }

@@ -30,8 +30,9 @@ struct lh_lease {
     struct lh_lease *next, *previous; /* in the store's list, under the store's lock, as all below */
     bool held;                        /* it is in that list */
     atomic_bool by_hand;              /* the caller renews it; else the keeper */
-    bool hurried;                     /* which of the store's renewals: the short ttls are 1 */
-    lh_due renewal, end;              /* in the store's renewals and ends, only while it is held */
+    atomic_bool unclaimed; /* granted by another's command: the keeper's first renewal is to come, also by_hand */
+    bool hurried;          /* which of the store's renewals: the short ttls are 1 */
+    lh_due renewal, end;   /* in the store's renewals and ends, only while it is held */
 };
 
 /* A handle; the caller fills what an answer said. NULL: out of memory. */
@@ -85,7 +86,7 @@ int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error);
 /* Nothing where it is there. */
 void lh_held_add(lh_lease *lease);
 
-/* From here on the caller renews it; what the keeper owes it already (claiming a grant) it still does. */
+/* From here on the caller renews it; what the keeper owes it already (claiming a grant) it still does, when that is due. */
 void lh_held_by_hand(lh_lease *lease);
 bool lh_held_remove(lh_lease *lease); /* was it in it? */
 

@@ -271,6 +271,25 @@ static void test_it_waits_in_order_and_keeps_what_it_has(void **state)
         lh_lease_free(c.leases[i]);
 }
 
+/* The last one was granted by its holder's release: the keeper claims it, though the caller renews from then on. */
+static void test_a_grant_is_claimed_before_it_is_left_to_the_caller(void **state)
+{
+    ground *g = *state;
+    lh_lease *b = take(g, "b");
+    static const char *const ab[] = {"a", "b"};
+    call c = start_call(g, 2, ab, LH_FOREVER);
+    c.o.by_hand = true;
+    pthread_create(&c.thread, NULL, run_call, &c);
+    await_queued(g, "b");
+    give(g, b);
+    pthread_join(c.thread, NULL);
+    expect_at(LH_OK, c.outcome, &c.error, "lh_acquire_many", __FILE__, __LINE__);
+    for (int i = 0; i < 400 && lh_lease_remaining_ms(c.leases[1]) <= c.o.claim_ms; i++)
+        usleep(5000);
+    assert_true(lh_lease_remaining_ms(c.leases[1]) > c.o.claim_ms);
+    release_all(g, c.leases, 2);
+}
+
 static void expect_ended(ground *g, call *c, int outcome)
 {
     pthread_join(c->thread, NULL);
@@ -641,6 +660,7 @@ int main(void)
         live_test(test_unusual_documents_among_them),
         live_test(test_bad_lists_are_refused),
         live_test(test_it_waits_in_order_and_keeps_what_it_has),
+        live_test(test_a_grant_is_claimed_before_it_is_left_to_the_caller),
         live_test(test_the_wait_ends_by_time_or_by_cancelling),
         live_test(test_closing_the_store_ends_it_and_nothing_is_held),
         live_test(test_rings_of_callers_get_through),

@@ -325,6 +325,27 @@ static void test_a_key_that_is_lost_during_the_wait_is_taken_again(void **state)
     lh_lease_free(c.lease);
 }
 
+/* Its own key was granted by the holder's release: the keeper claims it, though the caller renews from then on. */
+static void test_a_grant_is_claimed_before_it_is_left_to_the_caller(void **state)
+{
+    ground *g = *state;
+    lh_lease *same = take_path(g, "a/b", LH_EXCLUSIVE);
+    call c = {.store = g->store, .key = "a/b", .o = path_options(LH_EXCLUSIVE, "bob")};
+    c.o.wait_ms = LH_FOREVER;
+    assert_int_equal(pthread_create(&c.thread, NULL, run_call, &c), 0);
+    for (int waiters = 0; waiters == 0; usleep(5000)) {
+        lh_record *record = status_of(g, "a/b");
+        waiters = (int)record->waiters;
+        lh_record_free(record);
+    }
+    give(g, same);
+    expect_done(&c, LH_OK);
+    for (int i = 0; i < 400 && lh_lease_remaining_ms(c.lease) <= c.o.claim_ms; i++)
+        usleep(5000);
+    assert_true(lh_lease_remaining_ms(c.lease) > c.o.claim_ms);
+    give(g, c.lease);
+}
+
 /* ---- Faults ------------------------------------------------------------------------------------------------------- */
 
 static void test_when_the_look_fails_nothing_is_held(void **state)
@@ -563,6 +584,7 @@ int main(void)
         live_test(test_who_is_above_waits_with_it_and_nothing_new_begins_below),
         live_test(test_the_wait_ends_by_time_by_cancelling_and_by_closing),
         live_test(test_a_key_that_is_lost_during_the_wait_is_taken_again),
+        live_test(test_a_grant_is_claimed_before_it_is_left_to_the_caller),
         bare_test(test_when_the_look_fails_nothing_is_held),
         live_test(test_a_look_that_takes_longer_than_the_lease_grants_nothing),
     };
