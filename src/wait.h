@@ -45,6 +45,7 @@ struct lh_waiting {
     int fd;          /* -1: nobody asked for one */
     lh_wait_state state;
     int outcome;
+    int64_t token;     /* LH_OK by another's command: of that grant */
     lh_lease *lease;   /* LH_OK */
     lh_record *record; /* the last that was heard of the holder */
     lh_error error;

@@ -82,6 +82,15 @@ static bool is_stored(int outcome)
     return outcome == LH_OK || outcome == LH_BUSY || outcome == LH_UNKNOWN || outcome == LH_MEMORY;
 }
 
+/* It was settled by another's grant while it was asked for. Did the question arrive after that grant had ended, and others had the key? Then
+ * the id was new to the server, and holds or is queued for nobody. */
+static bool is_stray(const lh_waiting *w, const lh_request *r)
+{
+    if (w->state != LH_SETTLED || w->token == 0)
+        return false;
+    return r->lease ? lh_lease_token(r->lease) > w->token : r->busy && r->place >= 0 && r->busy->token >= w->token;
+}
+
 void lh_wait_ask(lh_waiting *w, struct _mongoc_client_t *client)
 {
     lh_store *store = w->store;
@@ -124,8 +133,11 @@ void lh_wait_ask(lh_waiting *w, struct _mongoc_client_t *client)
         take_answer(w, &r, then, outcome, client);
         lh_keeper_poke(store, w->ask_at);
     }
+    bool stray = is_stray(w, &r);
     pthread_cond_broadcast(&waits->changed);
     pthread_mutex_unlock(&waits->lock);
+    if (stray)
+        lh_held_doubt(store, w->key, r.id, w->o.ttl_ms, true);
     lh_lease_free(r.lease); /* it was settled, or leaves: the grant is heard of twice, or given back */
     lh_record_free(r.busy);
 }

@@ -244,6 +244,7 @@ void lh_wait_granted(lh_store *store, const lh_grant *grant)
     if (w && w->state == LH_WAITS && !w->burnt) {
         int64_t now = lh_clock_ms(), deadline = lh_beats_deadline(&w->beats, grant->beat, w->o.ttl_ms, w->claim_ms);
         if (grant->beat >= 0 && deadline > now && take_grant(w, grant, deadline) == LH_OK) {
+            w->token = grant->token;
             lh_wait_settle(w, LH_OK);
         } else { /* a mere hint; or too late to be believed: leave it, and ask again */
             w->burnt = grant->beat >= 0;

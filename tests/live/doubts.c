@@ -299,6 +299,47 @@ static void test_a_cancel_that_was_refused_leaves_the_queue(void **state)
     expect_told_and_gone(*state, "'errorCode': 14031", LH_SERVER);
 }
 
+static lh_waiting *await(ground *g, lh_store *store)
+{
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    lh_waiting *waiting = NULL;
+    o.ttl_ms = TTL_MS;
+    o.wait_ms = LH_FOREVER;
+    expect(g, LH_OK, lh_acquire_start(store, "k", &o, &waiting, &g->error));
+    return waiting;
+}
+
+/* Who was granted by another's command while a question of its own is on its way, works, and releases. The question comes when another
+ * has had the key since: nothing tells the server that this id was used, so it is granted again, to nobody. */
+static void test_a_question_that_arrives_after_the_release_is_taken_back(void **state)
+{
+    ground *g = *state;
+    if (!g->set)
+        skip(); /* there it is the keeper, who asks, that hears of grants */
+    lh_store_options options = store_options(g);
+    options.app_name = "beside";
+    lh_store *beside = open_store_with(g, &options);
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    lh_lease *ends = NULL, *lease = NULL;
+    o.ttl_ms = 2000;
+    o.by_hand = true; /* nobody renews it: whoever waits asks */
+    expect(g, LH_OK, lh_acquire(beside, "k", &o, &ends, NULL, &g->error));
+    lh_waiting *first = await(g, g->store), *second = await(g, beside);
+    usleep(500000); /* the stream is open by now */
+    break_commands(g, 1, "'findAndModify'", "'blockConnection': true, 'blockTimeMS': 2000");
+    expect(g, LH_OK, lh_waiting_finish(first, &lease, NULL, &g->error));
+    give(g, lease);
+    expect(g, LH_OK, lh_waiting_finish(second, &lease, NULL, &g->error));
+    give(g, lease);
+    int64_t start = now_ms();
+    while (!is_held(g, "k") && now_ms() < start + 4000)
+        usleep(5000);
+    print_message("%s\n", is_held(g, "k") ? "granted to nobody" : "not granted again");
+    expect_free_soon(g, "k");
+    lh_lease_free(ends);
+    close_later(beside);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +354,7 @@ int main(void)
         live_test(test_a_cancel_that_was_not_answered_leaves_the_queue),
         live_test(test_leases_are_kept_while_doubts_are_settled),
         live_test(test_a_cancel_that_was_refused_leaves_the_queue),
+        live_test(test_a_question_that_arrives_after_the_release_is_taken_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
