@@ -168,7 +168,7 @@ int lh_lease_lost_fd(lh_lease *lease)
 {
     if (!lease)
         return -1;
-    pthread_mutex_lock(&lease->lock);
+    bool locked = lh_lease_lock(lease);
     if (lease->lost_fd < 0) {
         lease->lost_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
         if (lease->token != 0 && !lease->over)
@@ -177,7 +177,7 @@ int lh_lease_lost_fd(lh_lease *lease)
             set_alarm_locked(lease, 0);
     }
     int fd = lease->lost_fd;
-    pthread_mutex_unlock(&lease->lock);
+    lh_lease_unlock(lease, locked);
     return fd;
 }
 
@@ -401,12 +401,25 @@ void lh_lease_free(lh_lease *lease)
     lh_lease_unref(lease);
 }
 
+bool lh_lease_lock(const lh_lease *lease)
+{
+    bool here = lease->store->pid == getpid();
+    if (here)
+        pthread_mutex_lock(&((lh_lease *)(uintptr_t)lease)->lock);
+    return here;
+}
+
+void lh_lease_unlock(const lh_lease *lease, bool locked)
+{
+    if (locked)
+        pthread_mutex_unlock(&((lh_lease *)(uintptr_t)lease)->lock);
+}
+
 int64_t lh_lease_left_ms(const lh_lease *lease)
 {
-    lh_lease *changing = (lh_lease *)(uintptr_t)lease; /* for its lock */
-    pthread_mutex_lock(&changing->lock);
+    bool locked = lh_lease_lock(lease);
     int64_t ms = remaining_ms_locked(lease);
-    pthread_mutex_unlock(&changing->lock);
+    lh_lease_unlock(lease, locked);
     return ms;
 }
 
@@ -417,10 +430,9 @@ bool lh_lease_believed(const lh_lease *lease)
 
 static int64_t get_locked(const lh_lease *lease, const int64_t *number)
 {
-    lh_lease *changing = (lh_lease *)(uintptr_t)lease;
-    pthread_mutex_lock(&changing->lock);
+    bool locked = lh_lease_lock(lease);
     int64_t value = *number;
-    pthread_mutex_unlock(&changing->lock);
+    lh_lease_unlock(lease, locked);
     return value;
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 
@@ -56,6 +57,9 @@ static bool unlink_locked(lh_lease *lease)
 
 bool lh_held_remove(lh_lease *lease)
 {
+    if (lease->store->pid !=
+        getpid()) /* a forked child frees it: nobody looks at the list there, or lets go of its lock */
+        return false;
     pthread_mutex_lock(&lease->store->lock);
     bool was_held = unlink_locked(lease);
     pthread_mutex_unlock(&lease->store->lock);

@@ -51,6 +51,11 @@ bool lh_lease_extend(lh_lease *lease, int64_t token, int64_t ttl_ms, int64_t exp
  * is for people. */
 int64_t lh_lease_expires_after(lh_lease *lease, int64_t ttl_ms, int64_t sent);
 
+/* The lease's lock, for what a forked child may call too: there it may be held for ever, by a thread that only the parent has, so nothing
+ * is locked. False: that is so. */
+bool lh_lease_lock(const lh_lease *lease);
+void lh_lease_unlock(const lh_lease *lease, bool locked);
+
 /* By what the server granted, whether it is enforced or not: how long it may be believed still. */
 int64_t lh_lease_left_ms(const lh_lease *lease);
 bool lh_lease_believed(const lh_lease *lease);

@@ -221,11 +221,10 @@ int64_t lh_lease_remaining_ms(const lh_lease *lease)
 {
     if (lease->enforced)
         return lh_lease_left_ms(lease);
-    lh_lease *changing = (lh_lease *)(uintptr_t)lease; /* for its lock */
-    pthread_mutex_lock(&changing->lock);
+    bool locked = lh_lease_lock(lease);
     bool ended = lease->given_up;
     int64_t ttl_ms = lease->ttl_ms > 0 ? lease->ttl_ms : LH_TTL_DEFAULT_MS;
-    pthread_mutex_unlock(&changing->lock);
+    lh_lease_unlock(lease, locked);
     return ended || lh_store_check(lease->store, NULL) == LH_FORKED ? 0 : ttl_ms;
 }
 

@@ -185,7 +185,7 @@ static int make_fd_locked(lh_waiting *w)
 
 int lh_waiting_fd(lh_waiting *w)
 {
-    if (!w)
+    if (!w || w->store->pid != getpid())
         return -1;
     pthread_mutex_lock(&w->store->waits->lock);
     int fd = make_fd_locked(w);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A store does not survive fork(): the child is told so by every call, and the parent goes on. And what a process goes on with whose id
  * another one had, that has died. */
+#include "lease_held.h"
 #include "live.h"
 
 #include <sys/wait.h>
@@ -65,6 +66,32 @@ static void test_the_child_is_told_and_the_parent_goes_on(void **state)
     give(g, lease);
 }
 
+/* A thread of the parent's was at work, with its locks: in the child nobody lets go of them. */
+static void test_the_child_does_not_wait_for_the_parents_threads(void **state)
+{
+    ground *g = *state;
+    lh_lease *lease = take(g, "k");
+    pthread_mutex_lock(&g->store->lock);
+    pthread_mutex_lock(&lease->lock);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)alarm(10);
+        bool good = !lh_lease_valid(lease) && lh_lease_remaining_ms(lease) == 0 && lh_lease_token(lease) > 0 &&
+                    lh_lease_ttl_ms(lease) > 0;
+        (void)lh_lease_lost_fd(lease);
+        lh_lease_free(lease);
+        lh_store_close(g->store);
+        _exit(good ? 0 : 1);
+    }
+    pthread_mutex_unlock(&lease->lock);
+    pthread_mutex_unlock(&g->store->lock);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    give(g, lease);
+}
+
 enum { GIVEN, DRAWN, SHARED, LEFT, N_KEYS };
 static const char *const keys[N_KEYS] = {"given", "drawn", "shared", "left"};
 
@@ -125,6 +152,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         bare_test(test_whose_id_another_process_acquires_with_is_not_reaped),
         live_test(test_the_child_is_told_and_the_parent_goes_on),
+        live_test(test_the_child_does_not_wait_for_the_parents_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
