@@ -23,8 +23,7 @@ static bool is_true(const bson_t *index, const char *field)
     return bson_iter_init_find(&value, index, field) && bson_iter_as_bool(&value);
 }
 
-/* Is the key pattern exactly {workspace_id: 1}? */
-static bool is_on_key(const bson_t *index)
+bool lh_index_is_on_key(const bson_t *index)
 {
     bson_iter_t pattern, field;
     if (!bson_iter_init_find(&pattern, index, "key") || !BSON_ITER_HOLDS_DOCUMENT(&pattern) ||
@@ -34,8 +33,7 @@ static bool is_on_key(const bson_t *index)
            !bson_iter_next(&field);
 }
 
-/* What forbids to rely on an index of our key; NULL: nothing. */
-static const char *unfit_option(const bson_t *index)
+const char *lh_index_unfit_option(const bson_t *index)
 {
     bson_iter_t value;
     if (bson_iter_init_find(&value, index, "collation"))
@@ -57,8 +55,8 @@ static int judge_index(void *arg, const bson_t *index)
     bson_iter_t value;
     const char *name =
         bson_iter_init_find(&value, index, "name") && BSON_ITER_HOLDS_UTF8(&value) ? bson_iter_utf8(&value, NULL) : "";
-    bool ours = strcmp(name, LH_INDEX_NAME) == 0, on_key = is_on_key(index), unique = is_true(index, "unique");
-    const char *unfit = unfit_option(index);
+    bool ours = strcmp(name, LH_INDEX_NAME) == 0, on_key = lh_index_is_on_key(index), unique = is_true(index, "unique");
+    const char *unfit = lh_index_unfit_option(index);
     if (strcmp(name, "_id_") == 0 && bson_iter_init_find(&value, index, "collation")) /* it has the collection's own */
         found->collated = true;
     if (on_key && unique && !unfit) { /* under any name: it does what we need */
@@ -192,6 +190,11 @@ int lh_index_require(lh_store *store, int64_t max_age_ms, int64_t deadline, lh_e
         return LH_OK;
     lh_index_state state;
     int outcome = lh_index_look(store, deadline, &state, error);
+    if (outcome == LH_OK && state == LH_INDEX_STATE_PLAIN)
+        return lh_fail(error, LH_CONFIG,
+                       "the index %s of %s.%s is not unique yet, so nothing may be granted: run the migration "
+                       "(leasehold migrate)",
+                       LH_INDEX_NAME, store->db, store->collection);
     if (outcome == LH_OK && state != LH_INDEX_STATE_RIGHT)
         outcome = lh_index_create_on_empty(store, deadline, error);
     return outcome;

@@ -14,6 +14,11 @@ typedef enum {
     LH_INDEX_STATE_NO_COLLECTION,
 } lh_index_state;
 
+/* Of an index as listIndexes describes it: is it on {workspace_id: 1}, whatever type that number has? What forbids to rely on it; NULL:
+ * nothing. */
+bool lh_index_is_on_key(const bson_t *index);
+const char *lh_index_unfit_option(const bson_t *index);
+
 /* One round trip (listIndexes). LH_OK: *ret_state. LH_CONFIG: an index of that name with other options or another key, a
  * view, …; the message says what and what to do. */
 int lh_index_look(lh_store *store, int64_t deadline, lh_index_state *ret_state, lh_error *error);

@@ -78,28 +78,18 @@ typedef struct {
     bool unfit;
 } older_index;
 
-/* Two indexes that differ only by name cannot be; so there is at most one that is in the way. */
+/* Two indexes that differ only by name cannot be; so there is at most one that is in the way. Those with options that we cannot use stand
+ * beside it, or are in the way themselves. */
 static int judge_older(void *arg, const bson_t *index)
 {
-    static const char *const options[] = {"sparse", "partialFilterExpression", "expireAfterSeconds", "hidden",
-                                          "collation"};
     older_index *older = arg;
-    bson_t key = BSON_INITIALIZER, pattern;
-    bson_iter_t value;
-    uint32_t len;
-    const uint8_t *data;
-    BSON_APPEND_INT32(&key, "workspace_id", 1);
-    if (!bson_iter_init_find(&value, index, "key") || !BSON_ITER_HOLDS_DOCUMENT(&value))
-        goto out;
-    bson_iter_document(&value, &len, &data);
-    if (!bson_init_static(&pattern, data, len) || !bson_equal(&pattern, &key) || *older->name)
-        goto out;
-    if (bson_iter_init_find(&value, index, "name") && BSON_ITER_HOLDS_UTF8(&value))
-        (void)snprintf(older->name, sizeof older->name, "%s", bson_iter_utf8(&value, NULL));
-    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-        older->unfit |= bson_iter_init_find(&value, index, options[i]);
-out:
-    bson_destroy(&key);
+    bson_iter_t name;
+    bool unfit = lh_index_unfit_option(index) != NULL;
+    if (!lh_index_is_on_key(index) || (*older->name && (unfit || !older->unfit)) ||
+        !bson_iter_init_find(&name, index, "name") || !BSON_ITER_HOLDS_UTF8(&name))
+        return 0;
+    (void)snprintf(older->name, sizeof older->name, "%s", bson_iter_utf8(&name, NULL));
+    older->unfit = unfit;
     return 0;
 }
 

@@ -63,6 +63,19 @@ static void test_an_empty_collection_just_gets_it(void **state)
     assert_true(index_is_there(g));
 }
 
+/* A migration was killed, and the documents are gone since. */
+static void test_an_empty_one_with_an_index_that_is_not_unique_is_to_be_migrated(void **state)
+{
+    ground *g = *state;
+    create_index(g, "'name': 'workspace_id_unique', " KEY);
+    expect_refused(g, "migrat");
+    lh_store_options options = store_options(g);
+    options.at_open = LH_AT_OPEN_MIGRATE;
+    g->store = open_store_with(g, &options);
+    give(g, take(g, "k"));
+    assert_true(index_is_there(g));
+}
+
 static void test_documents_without_the_index_keep_everybody_out(void **state)
 {
     ground *g = *state;
@@ -201,6 +214,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         bare_test(test_a_missing_collection_just_gets_it),
         bare_test(test_an_empty_collection_just_gets_it),
+        bare_test(test_an_empty_one_with_an_index_that_is_not_unique_is_to_be_migrated),
         bare_test(test_documents_without_the_index_keep_everybody_out),
         bare_test(test_an_index_of_another_name_does_as_well),
         bare_test(test_wrong_options_are_refused_by_name),

@@ -639,6 +639,31 @@ static void another_plain_index_on_the_key_does_not_hinder(void **state)
     assert_true(is_unique(w));
 }
 
+/* As shells and drivers make it: the direction is any number, what is off is said, and others stand beside it. */
+static void a_plain_index_on_the_key_may_be_written_otherwise(void **state)
+{
+    world *w = *state;
+    static const char *const indexes[] = {
+        "{\"key\": {\"workspace_id\": 1.0}, \"name\": \"mine\"}",
+        "{\"key\": {\"workspace_id\": {\"$numberLong\": \"1\"}}, \"name\": \"mine\"}",
+        "{\"key\": {\"workspace_id\": 1}, \"name\": \"mine\", \"sparse\": false, \"hidden\": false}",
+        "{\"key\": {\"workspace_id\": 1}, \"name\": \"beside\", \"sparse\": true}, "
+        "{\"key\": {\"workspace_id\": 1}, \"name\": \"mine\"}",
+    };
+    for (size_t i = 0; i < sizeof indexes / sizeof *indexes; i++) {
+        char text[512];
+        insert(w, "{\"workspace_id\": \"k\"}, {\"workspace_id\": \"k\"}");
+        (void)snprintf(text, sizeof text, "{\"createIndexes\": \"locks\", \"indexes\": [%s]}", indexes[i]);
+        command(w, text, true);
+        migrate(w, LH_OK);
+        assert_int_equal(w->report.index, LH_INDEX_CONVERTED);
+        assert_int_equal(w->report.removed, 1);
+        migrate(w, LH_OK);
+        assert_int_equal(w->report.index, LH_INDEX_PRESENT);
+        command(w, "{\"drop\": \"locks\"}", true);
+    }
+}
+
 static void grants_are_possible_afterwards(void **state)
 {
     world *w = *state;
@@ -685,6 +710,7 @@ int main(void)
         T(what_is_no_ordinary_collection_is_refused),
         T(an_index_of_our_name_with_other_options_is_refused),
         T(another_plain_index_on_the_key_does_not_hinder),
+        T(a_plain_index_on_the_key_may_be_written_otherwise),
         T(grants_are_possible_afterwards),
     };
     return cmocka_run_group_tests_name("migrate", tests, NULL, NULL);
