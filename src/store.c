@@ -275,5 +275,6 @@ int lh_store_check(const lh_store *store, lh_error *error)
 
 int64_t lh_store_deadline(const lh_store *store, int64_t timeout_ms)
 {
-    return lh_clock_ms() + (timeout_ms > 0 ? timeout_ms : store->timeout_ms);
+    int64_t now = lh_clock_ms(), ms = timeout_ms > 0 ? timeout_ms : store->timeout_ms;
+    return ms > INT64_MAX - now ? INT64_MAX : now + ms;
 }

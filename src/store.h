@@ -92,7 +92,7 @@ void lh_store_unref(lh_store *store);
 /* Refuses a store that is closed or was inherited over fork(). */
 int lh_store_check(const lh_store *store, lh_error *error);
 
-/* When a call that starts now must be over: lh_clock_ms() + timeout_ms, 0 meaning the store's. */
+/* When a call that starts now must be over: lh_clock_ms() + timeout_ms, 0 meaning the store's; however great. */
 int64_t lh_store_deadline(const lh_store *store, int64_t timeout_ms);
 
 typedef struct lh_call {

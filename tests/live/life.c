@@ -267,6 +267,17 @@ static void test_unknown_fields_survive_every_operation(void **state)
     bson_destroy(after);
 }
 
+static void test_a_command_may_take_for_ever(void **state)
+{
+    ground *g = *state;
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    lh_lease *lease = NULL;
+    o.timeout_ms = LH_FOREVER;
+    break_commands(g, 1, "'findAndModify'", "'errorCode': 10107"); /* once more, then */
+    expect(g, LH_OK, lh_acquire(g->store, "k", &o, &lease, NULL, &g->error));
+    give(g, lease);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +294,7 @@ int main(void)
         live_test(test_a_lease_id_asks_again_much_later_for_what_it_has),
         live_test(test_a_key_that_nobody_asked_for_is_free),
         live_test(test_unknown_fields_survive_every_operation),
+        live_test(test_a_command_may_take_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
