@@ -157,10 +157,12 @@ void lh_lease_lose(lh_lease *lease)
     if (news)
         set_alarm_locked(lease, 0);
     pthread_mutex_unlock(&lease->lock);
+    if (!news) /* whoever said so first takes it out of the list, and so knows whether it was there, and is to be told */
+        return;
     bool was_held = lh_held_remove(lease);
-    if (news && !lease->enforced)
+    if (!lease->enforced)
         atomic_fetch_add(&store->observed.lost, 1);
-    else if (news && was_held && store->on_lost)
+    else if (was_held && store->on_lost)
         store->on_lost(store->on_lost_arg, lease->key, lease->id);
 }
 

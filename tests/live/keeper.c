@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The keeper: renews past the ttl; tells once what is lost; transfers; work under a lease. */
+#include "lease_held.h"
 #include "waiting.h"
 
 #include <poll.h>
@@ -114,6 +115,37 @@ static void expect_sound(place *p, const lh_lease *lease)
     assert_int_equal(record->state, LH_HELD);
     assert_in_range(lh_lease_remaining_ms(lease), 0, lh_record_holder(record, 0)->remaining_ms);
     lh_record_free(record);
+}
+
+static void *lose(void *lease)
+{
+    lh_lease_lose(lease);
+    return NULL;
+}
+
+/* By the keeper, the thread for losses, and whoever renews by hand, all at its deadline. */
+static void tells_what_several_threads_find_out_at_once(void **state)
+{
+    place *p = *state;
+    enum { N = 60 };
+    losses l = {0};
+    char key[16];
+    lh_store *store = open_on(p, p->uri, p->app, 10000, lost, &l);
+    for (int i = 0; i < N; i++) {
+        (void)snprintf(key, sizeof key, "k%d", i % 10);
+        lh_lease *lease = take(p, store, key, LH_EXCLUSIVE, 30000);
+        pthread_t thread;
+        pthread_mutex_lock(&store->lock);
+        assert_int_equal(pthread_create(&thread, NULL, lose, lease), 0);
+        within(2000, !lh_lease_believed(lease)); /* it is about to take it out of the list */
+        pthread_mutex_unlock(&store->lock);
+        lh_lease_lose(lease);
+        pthread_join(thread, NULL);
+        assert_int_equal(atomic_load(&l.calls), i + 1);
+        (void)lh_lease_release(lease, NULL);
+        lh_lease_free(lease);
+    }
+    lh_store_close(store);
 }
 
 /* Renewed for a shorter time by another handle, or by a renewal whose answer was lost: the keeper asks for what it believes in. */
@@ -331,6 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         place_test(renews_past_the_ttl),
         place_test(leaves_alone_what_is_renewed_by_hand),
+        place_test(tells_what_several_threads_find_out_at_once),
         place_test(believes_what_it_asked_for),
         place_test(keeps_what_it_is_given),
         place_test(tells_once_what_was_broken),
