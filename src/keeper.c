@@ -231,14 +231,15 @@ int lh_real_keep(lh_lease *lease, lh_error *error)
     if (token == 0)
         return lh_fail(error, LH_INVALID, "the lease was attached and not yet renewed: renew it first");
     lease->by_hand = false;
-    lh_held_add(lease);
+    bool added = lh_held_add(lease);
     outcome = lh_keeper_take(lease, lh_keeper_renewal(sent, lh_lease_ttl_ms(lease), lease), error);
     if (outcome == LH_OK &&
         !lh_lease_believed(lease)) /* seen after it was added: from then on a loss would take it out again */
         outcome = lh_fail(error, LH_LOST, "the lease has ended: it was released, or not renewed in time");
     if (outcome != LH_OK) {
         lease->by_hand = true;
-        lh_held_remove(lease);
+        if (added) /* else this store acquired it: it stays the store's to release, and to tell of */
+            lh_held_remove(lease);
     }
     return outcome;
 }

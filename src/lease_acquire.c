@@ -112,7 +112,7 @@ static int hand_out(lh_request *r, const lh_mine *mine, int64_t deadline)
     lease->expires_at_ms = mine->expires_at_ms;
     lease->by_hand = r->o.by_hand;
     atomic_store(&lease->crowded, r->waiting > 0);
-    lh_held_add(lease);
+    (void)lh_held_add(lease);
     r->lease = lease;
     return LH_OK;
 }

@@ -24,11 +24,12 @@ struct lh_doubt {
     char key[];
 };
 
-void lh_held_add(lh_lease *lease)
+bool lh_held_add(lh_lease *lease)
 {
     lh_store *store = lease->store;
     pthread_mutex_lock(&store->lock);
-    if (!lease->held) {
+    bool added = !lease->held;
+    if (added) {
         lease->next = store->held;
         if (store->held)
             store->held->previous = lease;
@@ -36,6 +37,7 @@ void lh_held_add(lh_lease *lease)
         lease->held = true;
     }
     pthread_mutex_unlock(&store->lock);
+    return added;
 }
 
 static bool unlink_locked(lh_lease *lease)

@@ -88,8 +88,8 @@ int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id,
 /* For whoever hands it out: LH_OK, it has its line in the trail, or needs none. Else it was given back, and freed. */
 int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error);
 
-/* Nothing where it is there. */
-void lh_held_add(lh_lease *lease);
+/* False, and nothing, where it is there. */
+bool lh_held_add(lh_lease *lease);
 
 /* From here on the caller renews it; what the keeper owes it already (claiming a grant) it still does, when that is due. */
 void lh_held_by_hand(lh_lease *lease);

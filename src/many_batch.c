@@ -144,7 +144,7 @@ static int take_in_hand(batch *b, size_t i)
     lease->ttl_ms = ttl_ms;
     lease->expires_at_ms = b->seen[i].expires_at_ms;
     lease->by_hand = many->o.by_hand;
-    lh_held_add(lease);
+    (void)lh_held_add(lease);
     entry->lease = lease;
     return lh_keeper_take(lease, lease->by_hand ? INT64_MAX : lh_keeper_renewal(b->sent, ttl_ms, lease), many->error);
 }

@@ -222,7 +222,7 @@ static int take_grant(lh_waiting *w, const lh_grant *grant, int64_t deadline)
     lease->by_hand = w->o.by_hand;
     atomic_store(&lease->unclaimed, true);
     atomic_store(&lease->crowded, w->waiting > 1);
-    lh_held_add(lease);
+    (void)lh_held_add(lease);
     /* The keeper claims it, by a renewal. Not at once: what is released by then needs no claim, and where a key goes from hand to hand
      * that is a third of all that is written. */
     int64_t now = lh_clock_ms(), pause = (deadline - now) / 20;

@@ -241,6 +241,39 @@ static void the_descriptor_may_be_asked_for_late(void **state)
     lh_lease_free(released);
 }
 
+static struct rlimit limit_descriptors(rlim_t more)
+{
+    struct rlimit before, few;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int next = dup(STDERR_FILENO);
+    (void)close(next);
+    few = (struct rlimit){.rlim_cur = (rlim_t)next + more, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    return before;
+}
+
+/* There is no thread for it: then it is what it was, the caller's to renew, and the store's to release. */
+static void what_it_cannot_keep_stays_the_callers(void **state)
+{
+    place *p = *state;
+    lh_store *store = another(p);
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    lh_lease *lease = NULL;
+    o.by_hand = true;
+    expect(p, LH_OK, lh_acquire(store, "k", &o, &lease, NULL, &p->error));
+    struct rlimit before = limit_descriptors(0);
+    int outcome = lh_lease_keep(lease, &p->error);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    expect(p, LH_MEMORY, outcome);
+    expect(p, LH_OK, lh_lease_renew(lease, 0, NULL, &p->error));
+    lh_store_close(store);
+    lh_lease_free(lease);
+    lh_record *record = NULL;
+    expect(p, LH_OK, lh_status(p->store, "k", &record, &p->error));
+    assert_int_equal(record->state, LH_FREE);
+    lh_record_free(record);
+}
+
 /* The keeper needs two descriptors, and there was only one: it starts whole, or not at all. */
 static void keeps_after_descriptors_were_short(void **state)
 {
@@ -252,12 +285,7 @@ static void keeps_after_descriptors_were_short(void **state)
     give(p, lease);
     o.by_hand = false;
     o.ttl_ms = 1000;
-    struct rlimit before, one;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-    int next = dup(STDERR_FILENO);
-    one = (struct rlimit){.rlim_cur = (rlim_t)next + 1, .rlim_max = before.rlim_max};
-    (void)close(next);
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &one), 0);
+    struct rlimit before = limit_descriptors(1);
     int outcome = lh_acquire(p->store, "k", &o, &lease, NULL, &p->error);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     expect(p, LH_MEMORY, outcome);
@@ -372,6 +400,7 @@ int main(void)
         place_test(closing_releases_all),
         place_test(the_descriptor_may_be_asked_for_late),
         place_test(keeps_after_descriptors_were_short),
+        place_test(what_it_cannot_keep_stays_the_callers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
