@@ -68,7 +68,7 @@ struct lh_store {
 };
 
 /* A session for a cursor: the server wants it for all batches, and the driver takes any of the pool's where it is given none: with several
- * threads another one. To be destroyed. NULL: out of memory, or none can be had. */
+ * threads another one. To be destroyed. NULL: no server answers. */
 struct _mongoc_client_session_t *lh_store_session(struct _mongoc_client_t *client);
 
 /* A connection kept for one of the library's own threads, so that no caller's burst takes it away. NULL: none to be had. */

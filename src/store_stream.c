@@ -28,9 +28,9 @@ int lh_stream_new(lh_store *store, lh_stream **ret_stream, lh_error *error)
         *ret_stream = stream;
         return LH_OK;
     }
-    bool none = !stream->client;
+    const char *why = stream->client ? "no server answers" : "all connections of the store are in use";
     lh_stream_free(stream);
-    return none ? lh_fail(error, LH_UNREACHABLE, "all connections of the store are in use") : lh_fail_memory(error);
+    return lh_fail(error, LH_UNREACHABLE, "%s", why);
 }
 
 static int run(lh_stream *stream, const char *what, const bson_t *command, int64_t deadline, bool once, bson_t *reply,

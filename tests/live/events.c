@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * lh_watch(): every kind of event, told once, in order, without lease ids; going on behind an event, over killed cursors and gaps. */
+#include "store.h"
 #include "turn.h"
 #include "waiting.h"
 
@@ -531,6 +532,22 @@ static void wrong_options_are_refused(void **state)
     expect(p, LH_INVALID, lh_watch(p->store, &o, hear, NULL, &p->error));
 }
 
+/* The store has known its set for long, and then there is none. */
+static void an_outage_is_told_as_such(void **state)
+{
+    place *p = *state;
+    lh_store_options o = LH_STORE_OPTIONS_INIT;
+    lh_store *store = NULL;
+    o.uri = "mongodb://127.0.0.1:1/?replicaSet=none";
+    o.at_open = LH_AT_OPEN_NOTHING;
+    o.timeout_ms = 200;
+    expect(p, LH_OK, lh_store_open(&o, &store, &p->error));
+    atomic_store(&store->topology, LH_TOPOLOGY_SET);
+    audience a = {.p = p};
+    expect(p, LH_UNREACHABLE, lh_watch(store, NULL, hear, &a, &p->error));
+    lh_store_close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -546,6 +563,7 @@ int main(void)
         place_test(a_look_that_is_refused_is_made_up_for),
         place_test(what_a_crowd_does_adds_up),
         place_test(wrong_options_are_refused),
+        place_test(an_outage_is_told_as_such),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
