@@ -68,11 +68,6 @@ static void ask_database(struct job *job)
     struct ready *ready = request->server->ready;
     lh_record *record = NULL;
     lh_error error = {0};
-    lh_observed observed = LH_OBSERVED_INIT;
-    if (lh_store_observed(request->server->store, &observed, NULL) == LH_OK && observed.rollout != LH_ENFORCE) {
-        answer_ok(request, "ready"); /* it refuses nobody, whatever the database does */
-        return;
-    }
     int code = lh_status(request->server->store, "leasehold:readyz", &record, &error);
     metrics_outcome(request->server->metrics, METRICS_LOOK, code);
     lh_record_free(record);
@@ -90,6 +85,11 @@ void health_ready(struct request *request)
 {
     struct ready *ready = request->server->ready;
     char message[sizeof ready->message];
+    lh_observed observed = LH_OBSERVED_INIT;
+    if (lh_store_observed(request->server->store, &observed, NULL) == LH_OK && observed.rollout != LH_ENFORCE) {
+        answer_ok(request, "ready"); /* it refuses nobody, whatever the database does */
+        return;
+    }
     pthread_mutex_lock(&ready->lock);
     int64_t now = serve_now_ms();
     bool ask = !ready->asking && (ready->known_ms == 0 || now - ready->known_ms >= READY_MS);
