@@ -3,12 +3,13 @@
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import Cli
+from conftest import Cli, wait_until
 
 MUTANTS = Path(__file__).resolve().parents[2] / "scripts" / "mutants"
 
@@ -24,7 +25,7 @@ def told(result):
 
 
 def test_the_store_is_clean_with_clients_that_are_stopped_and_killed(bare, tmp_path):
-    history = tmp_path / "history"
+    history = tmp_path / "a history"
     result = told(bare("--json", "torture", "--yes", "--seed", "1", "--seconds", "8", "--history", str(history)))
     assert result["outcome"] == "ok" and result["violations"] == 0 and result["oplog"]
     assert result["grants"] > 0 and result["commits"] > result["grants"] and result["faults"]["pause"] > 0
@@ -65,6 +66,18 @@ def test_it_leaves_nothing_behind(bare, client, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGHUP))
+def test_stopped_early_it_leaves_nothing_behind_either(bare, client, tmp_path, number):
+    """By Control-C, or because its terminal is gone."""
+    before = databases(client)
+    process = bare.start("torture", "--yes", "--seconds", "60", "--processes", "2", env={"TMPDIR": str(tmp_path)})
+    wait_until(lambda: [there for there in databases(client) if there not in before])
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, out + err
+    assert not set(databases(client)) - set(before) and list(tmp_path.iterdir()) == []
+
+
 def test_a_standalone_has_no_oplog(tmp_path):
     uri = os.environ.get("LEASEHOLD_TEST_STANDALONE")
     if not uri:
@@ -82,6 +95,7 @@ def test_what_it_refuses(bare, tmp_path):
     (tmp_path / "there").write_text("")
     assert bare("torture", "--yes", "--history", str(tmp_path / "there")).exit == 78
     assert bare("torture", "--check", str(tmp_path / "nowhere")).exit == 78
+    assert bare("torture", "--check", str(tmp_path)).exit == 65
     (tmp_path / "rubbish").write_text("{}\n")
     assert bare("torture", "--check", str(tmp_path / "rubbish")).exit == 65
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Lines of the history → events. */
 #include <bson/bson.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -258,7 +259,9 @@ bool check_read(struct check *check, FILE *file, char message[200])
         bson_destroy(line);
     }
     free(text_line);
-    if (!good || !check->violations)
+    if (ferror(file)) /* what is behind it, nobody knows */
+        (void)snprintf(message, 200, "it cannot be read behind line %zu: %s", n_line, strerror(errno));
+    else if (!good || !check->violations)
         (void)snprintf(message, 200, "line %zu is no line of a history", n_line);
     else if (check->n == 0 || !check->start)
         (void)snprintf(message, 200, "this is no history: no line tells of the run");

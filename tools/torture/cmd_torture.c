@@ -276,9 +276,6 @@ static int torment(struct run *run, lh_error *error)
     if (!run->oplog)
         out_note(&run->cli->out, "there is no oplog that may be read: what was committed is not checked");
     int64_t seconds_ms = cli_number(run->cli, OPT_SECONDS, 10000), term = deployment_term(run->deployment);
-    struct sigaction action = {.sa_handler = note_signal};
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
     begin_history(run);
     run->torture.until = history_now() + seconds_ms * 1000000;
     crowd_run(&run->torture, run->deployment, &run->history, &stop, &run->crowd);
@@ -319,10 +316,20 @@ static void clear_up(struct run *run)
     remove_mail(run->mail);
 }
 
+/* Also for a terminal that is closed: a database, or faults, must not be left on the deployment. */
+static void hear_signals(void)
+{
+    static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    struct sigaction action = {.sa_handler = note_signal};
+    for (size_t i = 0; i < sizeof ending / sizeof ending[0]; i++)
+        (void)sigaction(ending[i], &action, NULL);
+}
+
 static int run_all(struct run *run)
 {
     lh_error error;
     const struct cli *cli = run->cli;
+    hear_signals();
     int code = prepare(run, &error);
     if (code == LH_OK)
         code = torment(run, &error);

@@ -54,7 +54,7 @@ static void in_the_child(const struct torture *torture, int p, int life, int uri
 {
     char what[PATH_MAX + 1024];
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody is left behind */
-    (void)snprintf(what, sizeof what, "%d %d %" PRIu64 " %d %" PRId64 " %d %s %s %s %s", p, life, torture->seed,
+    (void)snprintf(what, sizeof what, "%d %d %" PRIu64 " %d %" PRId64 " %d %s %s %s\n%s", p, life, torture->seed,
                    torture->keys, torture->until, torture->insecure_tls, torture->db, torture->app, torture->history,
                    torture->mail);
     (void)setenv(MEMBER, what, 1);
@@ -89,7 +89,7 @@ bool crowd_is_member(struct torture *torture, int *ret_p, int *ret_life)
     int insecure_tls = 0;
     if (!what)
         return false;
-    int n = sscanf(what, "%d %d %" SCNu64 " %d %" SCNd64 " %d %127s %127s %4095s %511s", ret_p, ret_life,
+    int n = sscanf(what, "%d %d %" SCNu64 " %d %" SCNd64 " %d %127s %127s %4095[^\n] %511[^\n]", ret_p, ret_life,
                    &torture->seed, &torture->keys, &torture->until, &insecure_tls, db, app, history, mail);
     size_t len = 0;
     for (ssize_t got; len < sizeof uri - 1 && (got = read(STDIN_FILENO, uri + len, sizeof uri - 1 - len)) > 0;)
