@@ -148,8 +148,8 @@ static int name_store(lh_store *store, const lh_store_options *o, mongoc_uri_t *
     char host[256] = "";
     if (gethostname(host, sizeof host - 1) != 0 || !*host)
         memcpy(host, "localhost", 10);
-    const char *db = o->db ? o->db : mongoc_uri_get_database(uri);
-    store->db = strdup(db && *db ? db : "leasehold");
+    const char *named = mongoc_uri_get_database(uri);
+    store->db = strdup(o->db ? o->db : named && *named ? named : "leasehold");
     store->collection = strdup(o->collection ? o->collection : "workspace_locks");
     store->host = strdup(host);
     store->for_others = o->for_others;

@@ -7,21 +7,6 @@
 #include "record.h"
 #include "wait.h"
 
-/* Prints the grant. One that nobody could be told of is given back: a script that could not read the id can't. The exit
- * code is then that of every result that could not be written, EXIT_UNKNOWN. */
-static int hand_over(const struct out *out, lh_lease *lease)
-{
-    record_print_granted(out, lease, lh_lease_owner(lease));
-    if (out_flush())
-        return EXIT_DONE;
-    lh_error error;
-    if (lh_lease_release(lease, &error) == LH_OK)
-        out_note(out, "the lease was released again, because it could not be told");
-    else
-        out_note(out, "the lease could not be released again; it ends with its ttl: %s", error.message);
-    return EXIT_UNKNOWN;
-}
-
 static int run(const struct cli *cli)
 {
     lh_store *store = NULL;
@@ -44,7 +29,7 @@ static int run(const struct cli *cli)
 
     int exit;
     if (code == LH_OK)
-        exit = hand_over(&cli->out, wait.lease);
+        exit = record_hand_over(&cli->out, wait.lease, lh_lease_owner(wait.lease));
     else if (code == LH_CANCELLED)
         exit = EXIT_SIGNAL + wait.signal;
     else if (code == LH_BUSY)

@@ -52,7 +52,7 @@ static int run(const struct cli *cli)
     if (code == LH_OK)
         code = hand_on(cli, store, id, to, &lease, &error);
     if (code == LH_OK)
-        record_print_granted(&cli->out, lease, to);
+        exit = record_hand_over(&cli->out, lease, to);
     else
         exit = out_error(&cli->out, &error);
     if (code == LH_OK && *error.message) /* its line in the trail */

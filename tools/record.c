@@ -247,7 +247,7 @@ void record_note_rollout(const struct out *out, const lh_lease *lease)
                  refusal ? refusal->message : "");
 }
 
-void record_print_granted(const struct out *out, lh_lease *lease, const char *owner)
+static void print_granted(const struct out *out, lh_lease *lease, const char *owner)
 {
     if (out->json) {
         bson_t json;
@@ -265,4 +265,17 @@ void record_print_granted(const struct out *out, lh_lease *lease, const char *ow
         print_note(out, lease);
         record_note_rollout(out, lease);
     }
+}
+
+int record_hand_over(const struct out *out, lh_lease *lease, const char *owner)
+{
+    print_granted(out, lease, owner);
+    if (out_flush())
+        return EXIT_DONE;
+    lh_error error;
+    if (lh_lease_release(lease, &error) == LH_OK)
+        out_note(out, "the lease was released again, because it could not be told");
+    else
+        out_note(out, "the lease could not be released again; it ends with its ttl: %s", error.message);
+    return EXIT_UNKNOWN;
 }

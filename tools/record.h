@@ -12,10 +12,11 @@ void record_print_json(const lh_record *record);
 /* The same for people, in a few lines. */
 void record_print(const struct out *out, const lh_record *record);
 
-/* A lease that its holder is told of, with its id: one object, or a few lines; only the id with --quiet. */
+/* A lease that its holder is told of, with its id: one object, or a few lines; only the id with --quiet. One that nobody could be told of is
+ * released: a script that could not read the id can't. The exit code is then that of every result that could not be written, EXIT_UNKNOWN. */
+int record_hand_over(const struct out *out, lh_lease *lease, const char *owner);
 /* On stderr, of a lease that is not enforced. */
 void record_note_rollout(const struct out *out, const lh_lease *lease);
-void record_print_granted(const struct out *out, lh_lease *lease, const char *owner);
 
 /* An acquire that was told busy: one object, or a few lines; nothing with --quiet. `record` may be NULL. */
 void record_print_busy(const struct out *out, const char *key, const lh_record *record);

@@ -236,6 +236,14 @@ def test_a_grant_that_cannot_be_told_is_released(cli, voice):
     assert cli("--json", "status", "k").json["state"] == "free"
 
 
+def test_a_lease_that_was_handed_on_and_cannot_be_told_is_released(cli):
+    lease = cli.acquire("k", "--ttl", "1h")["lease"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([BINARY, "transfer", "k", "--lease", lease, "--to", "ben"], env=cli.env, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 74 and "released again" in done.stderr
+    assert cli("--json", "status", "k").json["state"] == "free"
+
+
 def test_nothing_is_left_in_shared_memory(cli):
     shared = Path("/dev/shm")
     process = cli.start("acquire", "k", "--wait", "forever", "--ttl", "1s")

@@ -68,6 +68,8 @@ def test_version(offline, args):
     (["list", "--limit", "0"], "is not a number from 1"),
     (["run", "k", "-E", "256", "--", "true"], "from 0 to 255"),
     (["status", "k", "--uri-file", "f", "--uri", NOWHERE], "either"),
+    (["cleanup", "--yes", "--db", ""], "database name"),  # of a variable that is not set: not the default's
+    (["cleanup", "--yes", "--collection", ""], "collection name"),
 ])
 def test_wrong_usage_is_one_sentence_and_64(offline, args, hint):
     result = offline(*args, env={"LEASEHOLD_URI": NOWHERE})
