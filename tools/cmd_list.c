@@ -47,7 +47,7 @@ static void last_cell(const lh_record *record, const lh_holder *holder, char buf
     if (!*word || at_ms == 0)
         return;
     text_from_duration(record->now_ms - at_ms, ago);
-    (void)snprintf(buffer, 2 * TEXT_DURATION_SIZE, "%s %s ago", word, ago);
+    (void)snprintf(buffer, 2 * TEXT_DURATION_SIZE, "%s %s %s", word, ago, record->now_ms < at_ms ? "from now" : "ago");
 }
 
 static bool add_row(struct list *list, const lh_record *record)

@@ -51,15 +51,17 @@ static void print_part(const char *before, const char *text)
     out_text(text);
 }
 
-/* ", ends in 30 s": what is to come, for those who hold it. */
+/* ", ends in 30 s": what is to come, for those who hold it. Another program may write a lock whose end has passed. */
 static void print_end(const lh_event *e)
 {
     char duration[TEXT_DURATION_SIZE];
-    if (e->kind != LH_EVENT_GRANTED && e->kind != LH_EVENT_RENEWED)
+    if (e->expires_at_ms == LH_NEVER) {
+        fputs(", without an end", stdout);
         return;
-    text_from_duration(e->expires_at_ms - e->at_ms + 500, duration); /* rounded: the two clocks differ a little */
-    printf("%s%s", e->expires_at_ms == LH_NEVER ? ", without an end" : ", ends in ",
-           e->expires_at_ms == LH_NEVER ? "" : duration);
+    }
+    int64_t remaining_ms = e->expires_at_ms - e->at_ms + 500; /* rounded: the two clocks differ a little */
+    text_from_duration(remaining_ms, duration);
+    printf(remaining_ms > 0 ? ", ends in %s" : ", ended %s ago", duration);
 }
 
 /* "2026-03-01T10:00:00.000Z  granted      project:42  alice (web1, pid 42), rebuild, ends in 30 s" */
@@ -74,8 +76,9 @@ static void print_line(struct viewer *viewer, const lh_event *e)
         puts(e->kind == LH_EVENT_GAP ? "events may have been missed" : "watching");
         return;
     }
+    bool holds = e->kind == LH_EVENT_GRANTED || e->kind == LH_EVENT_RENEWED;
     print_padded(e->key, &viewer->key_width);
-    print_part("  ", e->owner);
+    print_part("  ", holds && !*e->owner ? "(no name)" : e->owner);
     print_part(" (", e->host);
     if (e->pid)
         printf("%spid %" PRId64, *e->host ? ", " : " (", e->pid);
@@ -84,7 +87,8 @@ static void print_line(struct viewer *viewer, const lh_event *e)
     print_part(", ", e->purpose);
     if (strcmp(e->how, "queue") == 0 || strcmp(e->how, "transfer") == 0)
         printf(", by %s", e->how);
-    print_end(e);
+    if (holds)
+        print_end(e);
     print_part(", by ", e->by);
     print_part(e->by[0] ? ": " : "  ", e->reason);
     print_part(", note: ", e->note);

@@ -196,7 +196,7 @@ void record_print_busy(const struct out *out, const char *key, const lh_record *
         printf("  and %zu more share it\n", record->holders - 1);
     if (record && record->waiters > 0)
         printf("  %zu waiting in front\n", record->waiters);
-    if (record && record->retry_after_ms > 0) {
+    if (record && record->retry_after_ms > 0 && record->why != LH_WHY_MALFORMED) {
         text_from_duration(record->retry_after_ms, duration);
         out_label("retry");
         printf("in %s, or let --wait do it\n", duration);

@@ -204,8 +204,10 @@ def test_the_table_tells_what_happened_last(many, locks):
     many("break", "project:2", "--reason", "r", "--yes")
     locks.insert_one({"workspace_id": "past", "id": "p", "owner": "THEOWNER", "expires_at": ahead(-300)})
     locks.insert_one({"workspace_id": "old", "id": "o", "expires_at": ahead(300)})
+    locks.insert_one({"workspace_id": "fast", "id": "f", "acquired_at": ahead(3700), "expires_at": ahead(9999)})
     lines = {line.split()[0]: line for line in many("list", "--all").out.splitlines()[1:]}
     at = many("list", "--all").out.splitlines()[0].index("LAST")
+    assert lines["fast"][at:].startswith("granted 1 h 1 min from now"), lines["fast"]
     for key, word in (("freed", "released"), ("other", "granted"), ("project:1", "granted"), ("project:2", "broken"),
                       ("past", "expired")):
         assert lines[key][at:].startswith(word + " ") and " ago" in lines[key][at:], lines[key]

@@ -111,7 +111,7 @@ def test_it_goes_on_behind_an_event(cli):
     assert result.exit == 64 and "nonsense" in result.err
 
 
-def test_for_people(cli):
+def test_for_people(cli, locks):
     process = cli.start("watch", "k")
     assert process.stdout.readline().endswith("  opened       watching\n")
     lease = cli.acquire("k", "--owner", "alice\u202e", "--purpose", "rebuild")["lease"]
@@ -119,6 +119,11 @@ def test_for_people(cli):
     assert "  granted      k             alice\\u202e (" in line and line.endswith("), rebuild, ends in 30 s\n"), line
     cli("release", "k", "--lease", lease)
     assert "  released     k " in process.stdout.readline()
+    locks.delete_many({})
+    assert "  removed      k " in process.stdout.readline()
+    ended = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=2, hours=1, minutes=9)
+    locks.insert_one({"workspace_id": "k", "id": "x", "expires_at": ended})
+    assert process.stdout.readline().endswith("  granted      k             (no name), ended 2 d 1 h ago\n")
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=5) == 130 and lease not in line
     assert process.communicate() == ("", "")
