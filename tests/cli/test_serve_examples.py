@@ -54,8 +54,23 @@ def expect_busy(answer):
     assert 1 <= int(re.search(r'<span id="seconds">(\d+)</span>', text)[1]) <= TTL_MS // 1000 + 1
 
 
-def test_python_with_a_heartbeat(env, server):
+@pytest.fixture
+def old_lock(ready, client):
+    """A lock of older code, without a name and without an end."""
+    locks = client[ready.env["LEASEHOLD_DB"]].workspace_locks
+    locks.insert_one({"workspace_id": "workspace:old", "id": "x"})
+    yield
+    locks.delete_one({"workspace_id": "workspace:old"})
+
+
+def expect_old_lock(app):
+    status, text = app("GET", "/old?user=alice")
+    assert status == 423 and "<b>somebody</b> is editing" in text and re.search(r'<span id="seconds">[1-9]\d*</span>', text), text
+
+
+def test_python_with_a_heartbeat(env, server, old_lock):
     app = App(env, sys.executable, EXAMPLES / "workspace.py")
+    expect_old_lock(app)
     status, text = app("GET", "/python?user=alice")
     assert status == 200 and "You are editing, alice" in text
     expect_busy(app("GET", "/python?user=bob"))
@@ -71,10 +86,11 @@ def test_python_with_a_heartbeat(env, server):
     app.end()
 
 
-def test_node_with_a_session(env, server):
+def test_node_with_a_session(env, server, old_lock):
     node = shutil.which("node")
     assert node, "node is not installed: scripts/setup test"
     app = App(env, node, EXAMPLES / "workspace.mjs")
+    expect_old_lock(app)
     status, text = app("GET", "/node?user=alice")
     assert status == 200 and "You are editing, alice" in text
     page = urllib.request.urlopen(app.url + "/node/open?user=alice", timeout=20)
@@ -109,3 +125,6 @@ def test_curl_with_a_session(env, server, tmp_path):
     broken = server("POST", path_of("curl") + "/break", {"reason": "test"}, token=ADMIN)
     assert broken.json["holders"][0]["purpose"] == "rebuild"
     assert lost.wait(timeout=60) == 143
+    env = env | {"LEASEHOLD_TOKEN": "not a token that is known"}
+    refused = rebuild("true")
+    assert refused.wait(timeout=60) == 69 and "unauthorized" in refused.stderr.read()

@@ -5,7 +5,7 @@
 #     leasehold serve --listen 127.0.0.1:8080 &
 #     ./rebuild.sh project:42 make -C /srv/project42          (in the key, a '/' is written %2F)
 #
-# Exit status: the command's; 75: somebody else holds the key, and it was not freed in a minute.
+# Exit status: the command's; 75: somebody else holds the key, and it was not freed in a minute; 69: the server does not answer, or refuses.
 set -eu
 key=$1
 shift
@@ -15,8 +15,9 @@ trap 'rm -f "$secret"' EXIT
 echo "Authorization: Bearer ${LEASEHOLD_TOKEN:-}" >"$secret"
 
 answer=$(curl -sS --fail-with-body -H "@$secret" --json "{\"owner\":\"$(id -un)\",\"purpose\":\"rebuild\",\"ttl_ms\":${TTL_MS:-30000},\"wait_ms\":60000}" "$url") || {
+  case $answer in *'"status":423'*) ;; *) echo "not asked: $answer" >&2; exit 69 ;; esac
   holder=$(echo "$answer" | sed -n 's/.*"holder":{"owner":"\([^"]*\)".*/\1/p')
-  echo "busy: ${holder:-$answer} holds $key" >&2
+  echo "busy: ${holder:-somebody} holds $key" >&2
   exit 75
 }
 echo "Lease-Id: $(echo "$answer" | sed -n 's/.*"lease":"\([0-9a-f]*\)".*/\1/p')" >>"$secret"

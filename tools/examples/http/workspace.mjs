@@ -29,8 +29,9 @@ const open = new EventSource(location.pathname + "/open" + location.search);
 open.addEventListener("lost", () => { open.close(); document.querySelector("textarea").disabled = true; alert("You lost the lease."); });
 </script>`;
 
-const busy = (workspace, holder) => `<!doctype html><title>${escape(workspace)}</title><h1>${escape(workspace)}</h1>
-<p><b>${escape(holder.owner)}</b> is editing. Free in <span id="seconds">${Math.ceil(holder.remaining_ms / 1000)}</span> s, unless it goes on.</p>
+// No holder: others are in line; a lock of older code may have no name, and no end.
+const busy = (workspace, { holder, retry_after_ms }) => `<!doctype html><title>${escape(workspace)}</title><h1>${escape(workspace)}</h1>
+<p><b>${escape(holder?.owner ?? "somebody")}</b> is editing. Free in <span id="seconds">${Math.ceil((holder?.remaining_ms ?? retry_after_ms) / 1000)}</span> s, unless it goes on.</p>
 <script>
 setInterval(() => { if (--seconds.textContent <= 0) location.reload(); }, 1000);
 </script>`;
@@ -47,7 +48,7 @@ async function open(workspace, user, response) {
     return answer(response, 200, editor(workspace, user));
   const asked = await lease("POST", workspace, { body: { owner: user, purpose: "editing", ttl_ms: TTL_MS } });
   const told = await asked.json();
-  if (asked.status === 423) return answer(response, 423, busy(workspace, told.holder));
+  if (asked.status === 423) return answer(response, 423, busy(workspace, told));
   if (asked.status !== 201) return answer(response, 503, "<p>Workspaces cannot be opened just now.</p>");
   leases.set(name, told.lease);
   answer(response, 200, editor(workspace, user));

@@ -70,8 +70,9 @@ class Workspace(BaseHTTPRequestHandler):
             self.answer(200, EDITOR.format(**names, beat_ms=TTL_MS // 3))
         elif asked.status_code == 423:
             busy = asked.json()
-            seconds = -(-busy["holder"]["remaining_ms"] // 1000)
-            self.answer(423, BUSY.format(**names, holder=escape(busy["holder"]["owner"]), seconds=seconds))
+            holder = busy["holder"] or {}  # none: others are in line; a lock of older code may have no name, and no end
+            seconds = -(-(holder.get("remaining_ms") or busy["retry_after_ms"]) // 1000)
+            self.answer(423, BUSY.format(**names, holder=escape(holder.get("owner") or "somebody"), seconds=seconds))
         else:
             self.answer(503, "<p>Workspaces cannot be opened just now.</p>")
 
