@@ -28,7 +28,8 @@
  *
  * Conventions, for everything below
  *   - Functions that can fail return an `lh_outcome` as int: LH_OK, or what happened. Outputs (`ret_…`) are written only
- *     when the text says so; on any other outcome they are untouched. `error` may be NULL.
+ *     when the text says so; on any other outcome they are untouched. `error` may be NULL. A list of outcomes that ends in `…` goes on with
+ *     what any call may return that asks a server: LH_UNREACHABLE, LH_DENIED, LH_CONFIG, LH_SERVER, LH_FORKED, LH_MEMORY.
  *   - Times: `…_ms` is milliseconds. `…_at_ms` is a wall-clock instant of the server, milliseconds since 1970 UTC;
  *     LH_NEVER where a lock has no end.
  *   - Strings are NUL-terminated UTF-8. Strings in results belong to the result.
@@ -159,10 +160,10 @@ typedef struct lh_store_options {
     size_t size;
     const char *uri;        /* a MongoDB connection string. A weaker write concern than majority is refused (LH_CONFIG);
                                 timeouts in it are honoured where they are shorter than `timeout_ms` */
-    const char *db;         /* NULL: the URI's, else "leasehold" */
-    const char *collection; /* NULL: "workspace_locks" */
-    const char *owner;      /* owner of leases whose acquire names none. NULL: user@host */
-    const char *app_name;   /* as the server's log and currentOp show it. NULL: "leasehold" */
+    const char *db;         /* 1–63 bytes. NULL: the URI's, else "leasehold" */
+    const char *collection; /* 1–120 bytes. NULL: "workspace_locks" */
+    const char *owner;      /* owner of leases whose acquire names none: 1–256 bytes. NULL: user@host */
+    const char *app_name;   /* as the server's log and currentOp show it: up to 128 bytes. NULL: "leasehold" */
     int64_t timeout_ms; /* how long one call may take when the server does not answer: 100 … 600,000; default 10,000 */
     int64_t clock_skew_ms; /* grace: nobody is taken over before its end + this; 0 … 60,000; default 500. One value per
                                 deployment. Exclusion by expiry holds while the clocks of any two members that were
@@ -315,7 +316,7 @@ typedef struct lh_record {
 } lh_record;
 
 /* The i-th holder and waiter, NULL past the last. A record from lh_acquire() carries one holder (of several readers, the
- * newest) and no waiter; one from lh_status() and lh_list() carries all. Borrowed from the record. */
+ * newest, with the last of their ends) and no waiter; one from lh_status() and lh_list() carries all. Borrowed from the record. */
 LH_API const lh_holder *lh_record_holder(const lh_record *record, size_t i);
 LH_API const lh_waiter *lh_record_waiter(const lh_record *record, size_t i);
 LH_API void lh_record_free(lh_record *record);
@@ -330,7 +331,7 @@ typedef struct lh_acquire_options {
     const char
         *lease_id; /* LH_LEASE_ID_LEN hexadecimal digits, from a good random source, never used before: for a caller
                               that records the id before it asks. NULL: the library draws one */
-    int64_t timeout_ms; /* for one command; 0: the store's */
+    int64_t timeout_ms; /* for one command, with its repetitions; 0 (default): the store's */
     int64_t wait_ms;    /* how long to wait in the queue: 0 (default) asks once; LH_FOREVER */
     int64_t
         claim_ms; /* how long a waiter may be silent until it is skipped, and a grant unclaimed until it ends: 1,000 … 60,000,
@@ -558,7 +559,7 @@ LH_API void lh_lease_free(lh_lease *lease);
 /* ---- Seeing and acting: for operators ------------------------------------------------------------------------------*/
 
 /* What is stored for `key`, read from the primary with majority read concern. LH_OK: *ret_record, also where there is no
- * document (free, token 0). A document that cannot be read is LH_OK with state LH_MALFORMED. LH_INVALID, LH_UNREACHABLE, … */
+ * document (free, token 0). A document that cannot be read is LH_OK with state LH_MALFORMED. LH_INVALID (the key), … */
 LH_API int lh_status(lh_store *store, const char *key, lh_record **ret_record, lh_error *error);
 
 typedef struct lh_list_options {
@@ -577,7 +578,8 @@ typedef struct lh_list_options {
     }
 
 /* Streams the records in key order, in constant memory. `each` borrows the record for the call and returns 0 to go on;
- * anything else ends the list with LH_STOPPED. */
+ * anything else ends the list with LH_STOPPED. It is called in this thread. What changes meanwhile may be missed, or be seen.
+ * LH_OK: all were told. LH_STOPPED, LH_INVALID (the prefix is no part of a key), … (some may have been told before) */
 LH_API int lh_list(lh_store *store, const lh_list_options *options, int (*each)(void *arg, const lh_record *record),
                    void *arg, lh_error *error);
 
@@ -701,7 +703,7 @@ LH_API int lh_watch(lh_store *store, const lh_watch_options *options, int (*each
 typedef struct lh_break_options {
     size_t size;
     const char *reason; /* why: required, 1–1,024 bytes; stored with the key */
-    const char *by;     /* who; NULL: the store's owner */
+    const char *by;     /* who: 1–256 bytes; NULL: the store's owner */
     int64_t token;      /* break only if this is still the grant's token; -1: whatever is held now */
 } lh_break_options;
 
@@ -721,7 +723,7 @@ LH_API int lh_break(lh_store *store, const char *key, const lh_break_options *op
 
 typedef struct lh_cleanup_options {
     size_t size;
-    int64_t older_than_ms; /* how long free, or past its end: at least 1,000; default 86,400,000 (24 h) */
+    int64_t older_than_ms; /* how long free, or past its end: 1,000 … a hundred years; default 86,400,000 (24 h) */
     bool dry_run;          /* count, change nothing */
     int (*progress)(void *arg, uint64_t looked_at, uint64_t removed); /* after each batch; not 0 ends with LH_STOPPED */
     void *progress_arg;
@@ -740,7 +742,8 @@ typedef struct lh_cleanup_report {
 } lh_cleanup_report;
 
 /* Removes what is dead, in bounded batches; each document is judged again by the server in the write that changes it.
- * Documents that cannot be read are never touched. The report is filled on every outcome with what was done. */
+ * Documents that cannot be read are never touched. The report is filled on every outcome with what was done.
+ * LH_OK, LH_STOPPED (by `progress`), LH_INVALID, LH_DENIED (needs find, update and remove), … */
 LH_API int lh_cleanup(lh_store *store, const lh_cleanup_options *options, lh_cleanup_report *report, lh_error *error);
 
 /* What a process that has died held, or waited for. Borrowed for the call; strings are "" where there is nothing to say. */
@@ -862,7 +865,8 @@ typedef struct lh_migrate_options {
     bool no_archive;     /* delete the losers without keeping a copy */
     const char *archive; /* NULL: "<collection>_archive" */
     bool quarantine;     /* move documents whose workspace_id is no string to the archive too */
-    int64_t timeout_ms;  /* for the whole migration, waiting for other migrators included: default 600,000 */
+    /* For the whole migration, waiting for other migrators included: up to 7 days; 0: the store's; default 600,000. */
+    int64_t timeout_ms;
     int (*progress)(void *arg, const char *step, uint64_t done, uint64_t total); /* total 0: unknown; not 0 stops */
     void (*verdict)(void *arg, const lh_verdict *verdict);
     void *arg; /* of both */

@@ -152,14 +152,17 @@ class lease
         lh_error e;
         detail::check(lh_lease_renew(handle_.get(), ttl.count(), nullptr, &e), e);
     }
-    /* Nothing is left of it, also when it throws. `note`: for whoever holds the key next. */
+    /* Nothing is left of it, also when it throws, but for LH_INVALID: the note is none, and the lease is held as before. `note`: for
+     * whoever holds the key next. */
     void release(const std::string &note = {})
     {
         lh_error e;
         lh_release_options options = LH_RELEASE_OPTIONS_INIT;
         options.note = note.c_str();
-        const auto gone = std::move(handle_);
-        detail::check(lh_lease_release_with(gone.get(), &options, &e), e);
+        const int outcome = lh_lease_release_with(handle_.get(), &options, &e);
+        if (outcome != LH_INVALID)
+            handle_.reset();
+        detail::check(outcome, e);
     }
     /* What the holder before left; empty: nothing, or somebody held the key since: then everything may be different. */
     std::optional<std::string> note()

@@ -69,6 +69,7 @@ static void a_lease_moves(leasehold::store &store)
     MUST(!moved.valid() && !held(store, "second"));
     auto leaves = store.acquire("noted");
     MUST(!leaves.note());
+    MUST(code_of([&] { leaves.release(std::string(LH_TEXT_MAX + 1, 'x')); }) == LH_INVALID && leaves.valid());
     leaves.release("v7");
     auto finds = store.acquire("noted");
     MUST(finds.note() == "v7");
