@@ -92,6 +92,8 @@ def test_what_it_refuses(bare, tmp_path):
     assert bare("torture", "--yes", env={"LEASEHOLD_PROTECT": "torture"}).exit == 77
     unknown = bare("torture", "--yes", "--faults", "pause,earthquake")
     assert unknown.exit == 64 and "earthquake" in unknown.err
+    unparsed = bare("torture", "--yes", "--uri", "mongodb://:@/")
+    assert unparsed.exit == 78 and "connection string" in unparsed.err
     (tmp_path / "there").write_text("")
     assert bare("torture", "--yes", "--history", str(tmp_path / "there")).exit == 78
     assert bare("torture", "--check", str(tmp_path / "nowhere")).exit == 78

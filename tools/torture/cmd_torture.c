@@ -208,13 +208,25 @@ static int check_file(const struct cli *cli, const struct run *run, const char *
 
 /* ---- The run ----------------------------------------------------------------------------------------------------- */
 
+static int try_store(struct run *run, int at_open, lh_error *error)
+{
+    lh_store *store = NULL;
+    lh_store_options options = LH_STORE_OPTIONS_INIT;
+    options.uri = run->torture.uri;
+    options.allow_insecure_tls = run->torture.insecure_tls = cli_flag(run->cli, OPT_INSECURE_TLS);
+    options.db = run->db;
+    options.at_open = at_open;
+    int code = lh_store_open(&options, &store, error);
+    lh_store_close(store);
+    return code;
+}
+
 /* A database of its own, with the index in it, and a file for the history. */
 static int prepare(struct run *run, lh_error *error)
 {
     struct torture *torture = &run->torture;
     const char *folder = getenv("TMPDIR"), *path = cli_text(run->cli, OPT_HISTORY);
     uint64_t id = 0;
-    lh_store *store = NULL;
     if (getrandom(&id, sizeof id, 0) != (ssize_t)sizeof id)
         return out_fail(error, LH_BUG, "the system gives no random bytes");
     (void)snprintf(run->db, sizeof run->db, "leasehold_torture_%012" PRIx64, id & 0xffffffffffff);
@@ -234,17 +246,13 @@ static int prepare(struct run *run, lh_error *error)
     torture->app = run->app;
     torture->history = run->path;
     torture->mail = run->mail;
+    int code = try_store(run, LH_AT_OPEN_NOTHING, error); /* says what is wrong with a connection string */
+    if (code != LH_OK)
+        return code;
     run->deployment = deployment_open(torture->uri, run->db, run->app, error);
     if (!run->deployment)
         return error->code;
-    lh_store_options options = LH_STORE_OPTIONS_INIT;
-    options.uri = torture->uri;
-    options.allow_insecure_tls = torture->insecure_tls = cli_flag(run->cli, OPT_INSECURE_TLS);
-    options.db = run->db;
-    options.at_open = LH_AT_OPEN_MIGRATE;
-    int code = lh_store_open(&options, &store, error);
-    lh_store_close(store);
-    return code;
+    return try_store(run, LH_AT_OPEN_MIGRATE, error);
 }
 
 static void choose_faults(struct run *run)
