@@ -38,9 +38,11 @@ const char *lh_index_word(int index)
 
 static int fail_duplicates(const lh_migration *m, const lh_walk *walk, lh_error *error)
 {
-    return lh_fail(error, LH_CONFIG, "%llu keys of %s.%s have %llu documents too many: run `leasehold migrate --yes`",
-                   (unsigned long long)walk->duplicate_keys, m->store->db, m->store->collection,
-                   (unsigned long long)walk->losers);
+    bool one = walk->duplicate_keys == 1;
+    return lh_fail(error, LH_CONFIG, "%llu %s of %s.%s %s %llu %s too many: run `leasehold migrate --yes`",
+                   (unsigned long long)walk->duplicate_keys, one ? "key" : "keys", m->store->db, m->store->collection,
+                   one ? "has" : "have", (unsigned long long)walk->losers,
+                   walk->losers == 1 ? "document" : "documents");
 }
 
 /* Looks and tells, and changes nothing. */

@@ -47,8 +47,10 @@ static int look_and_ask(const struct cli *cli, lh_store *store, lh_cleanup_optio
         return code;
     char question[160];
     (void)snprintf(question, sizeof question,
-                   "leasehold cleanup: remove %" PRIu64 " keys, drop %" PRIu64 " holders and %" PRIu64 " waiters?",
-                   report.removed, report.holders_dropped, report.waiters_dropped);
+                   "leasehold cleanup: remove %" PRIu64 " %s, drop %" PRIu64 " %s and %" PRIu64 " %s?", report.removed,
+                   report.removed == 1 ? "key" : "keys", report.holders_dropped,
+                   report.holders_dropped == 1 ? "holder" : "holders", report.waiters_dropped,
+                   report.waiters_dropped == 1 ? "waiter" : "waiters");
     return confirm_ask(question, error);
 }
 

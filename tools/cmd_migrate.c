@@ -74,12 +74,12 @@ static void print_json(const struct migration *migration, int code, const lh_err
     json_print(&json);
 }
 
-static void print_line(const char *label, uint64_t n, const char *what)
+static void print_line(const char *label, uint64_t n, const char *one, const char *several)
 {
     if (n == 0)
         return;
     out_label(label);
-    printf("%" PRIu64 " %s\n", n, what);
+    printf("%" PRIu64 " %s\n", n, n == 1 ? one : several);
 }
 
 static void print_report(const struct migration *migration, int code)
@@ -94,15 +94,18 @@ static void print_report(const struct migration *migration, int code)
     if (code == LH_OK || report->scanned > 0) /* else it may be that nothing could be looked at */
         printf("  the unique index is %s", lh_index_word(report->index));
     putchar('\n');
-    print_line("scanned", report->scanned, "documents");
-    print_line("keys", report->duplicate_keys, "with more than one document");
-    print_line("removed", report->removed, dry ? "would be" : "documents that were older than the one that stays");
-    print_line("archived", report->archived, "copies of what was removed");
-    print_line("moved", report->quarantined, "documents without a usable workspace_id, to the archive");
+    print_line("scanned", report->scanned, "document", "documents");
+    print_line("keys", report->duplicate_keys, "with more than one document", "with more than one document");
+    print_line("removed", report->removed, dry ? "would be" : "document that was older than the one that stays",
+               dry ? "would be" : "documents that were older than the one that stays");
+    print_line("archived", report->archived, "copy of what was removed", "copies of what was removed");
+    print_line("moved", report->quarantined, "document without a usable workspace_id, to the archive",
+               "documents without a usable workspace_id, to the archive");
     print_line("odd", report->malformed,
+               "document could not be read; leasehold list --malformed shows it if it is left",
                "documents could not be read; leasehold list --malformed shows those that are left");
-    print_line("waited", report->waited_ms, "ms for another migration");
-    print_line("took", report->elapsed_ms, "ms");
+    print_line("waited", report->waited_ms, "ms for another migration", "ms for another migration");
+    print_line("took", report->elapsed_ms, "ms", "ms");
 }
 
 /* On a terminal: looks first, shows it, and asks where something would go. LH_OK: go on. */

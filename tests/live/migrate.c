@@ -341,8 +341,8 @@ static void without_leave_to_remove_duplicates_are_reported(void **state)
         "{\"workspace_id\": \"k\"}, {\"workspace_id\": \"k\"}, {\"workspace_id\": \"k\"}, {\"workspace_id\": \"l\"}");
     w->options.remove = false;
     migrate(w, LH_CONFIG);
-    expect_message(w, "1 keys of");
-    expect_message(w, "2 documents too many: run `leasehold migrate --yes`");
+    expect_message(w, "1 key of");
+    expect_message(w, " has 2 documents too many: run `leasehold migrate --yes`");
     assert_int_equal(w->report.index, LH_INDEX_MISSING);
     assert_int_equal(w->report.duplicate_keys, 1);
     assert_int_equal(w->report.removed, 0);
