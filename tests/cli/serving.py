@@ -14,6 +14,7 @@ import pytest
 from conftest import URI, Cli, wait_until
 
 CLIENT, OTHER, ADMIN = "client-token-0123456789", "other-token-0123456789", "admin-token-0123456789"
+COMMENTED = "commented-out-token-0123456789"
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -163,7 +164,7 @@ def ready(client):
 @pytest.fixture(scope="module")
 def tokens(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tokens")
-    (folder / "clients").write_text(f"# a comment\n{CLIENT}\n\n{OTHER}\n")
+    (folder / "clients").write_text(f"# a comment\n{CLIENT}\n\n#{1022 * '-'}{COMMENTED}\n{OTHER}\n")
     (folder / "admins").write_text(ADMIN + "\n")
     return folder
 

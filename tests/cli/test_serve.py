@@ -15,7 +15,7 @@ import pymongo
 import pytest
 from conftest import wait_until
 from serving import (  # noqa: F401  (fixtures among them)
-    ADMIN, CLIENT, OTHER, Answer, Server, Stream, WithEnvironment, key, loopback, path_of, ready, server, tokens)
+    ADMIN, CLIENT, COMMENTED, OTHER, Answer, Server, Stream, WithEnvironment, key, loopback, path_of, ready, server, tokens)
 
 SPEC = json.loads((Path(__file__).parents[2] / "tools/serve/openapi.json").read_text())
 
@@ -341,7 +341,7 @@ def test_tokens(server, key):
 
     for authorization in ({}, {"Authorization": "Bearer wrong-token-0123456789"}, {"Authorization": f"Basic {CLIENT}"},
                           {"Authorization": f"Bearer {CLIENT}x"}, {"Authorization": f"Bearer {CLIENT[:-1]}"},
-                          {"Authorization": "Bearer "}, {"Authorization": "Bearer # a comment"}):
+                          {"Authorization": "Bearer "}, {"Authorization": "Bearer # a comment"}, {"Authorization": f"Bearer {COMMENTED}"}):
         answer = raw(authorization)
         assert answer.status == 401 and answer.headers["WWW-Authenticate"].startswith("Bearer")
     for token in (CLIENT, OTHER, ADMIN):

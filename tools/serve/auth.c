@@ -13,7 +13,7 @@
 
 #include "../out.h"
 
-enum { MOST_TOKENS = 64, SHORTEST = 16, LONGEST = 256, LINE_SIZE = 1024 };
+enum { MOST_TOKENS = 64, SHORTEST = 16, LONGEST = 256 };
 
 struct tokens {
     size_t n;
@@ -48,7 +48,8 @@ static int add_line(struct tokens *tokens, char *line, const char *path, int num
 static int read_file(const char *path, struct tokens *tokens, bool *ret_open, lh_error *error)
 {
     struct stat info;
-    char line[LINE_SIZE];
+    char *line = NULL; /* of any length: the rest of a long comment is no token */
+    size_t size = 0;
     FILE *file = path ? fopen(path, "re") : NULL;
     int code = LH_OK, number = 0;
     memset(tokens, 0, sizeof *tokens);
@@ -57,14 +58,16 @@ static int read_file(const char *path, struct tokens *tokens, bool *ret_open, lh
     if (!file)
         return out_fail(error, LH_CONFIG, "the token file %s cannot be read: %s", path, strerror(errno));
     *ret_open = fstat(fileno(file), &info) == 0 && info.st_mode & (S_IROTH | S_IWOTH);
-    while (code == LH_OK && fgets(line, sizeof line, file))
+    while (code == LH_OK && getline(&line, &size, file) >= 0)
         code = add_line(tokens, line, path, ++number, error);
     if (code == LH_OK && ferror(file))
         code = out_fail(error, LH_CONFIG, "the token file %s cannot be read: %s", path, strerror(errno));
     if (code == LH_OK && tokens->n == 0)
         code = out_fail(error, LH_CONFIG, "the token file %s holds no token", path);
     (void)fclose(file);
-    explicit_bzero(line, sizeof line);
+    if (line)
+        explicit_bzero(line, size);
+    free(line);
     return code;
 }
 
