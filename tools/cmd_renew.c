@@ -32,6 +32,8 @@ static void print_lost(const struct out *out, const char *key, const lh_record *
         json_init(&json, "lost");
         json_text(&json, "key", key);
         json_text(&json, "message", error->message);
+        if (record) /* the server could be asked */
+            object_append_holders(&json, record);
         json_print(&json);
         return;
     }

@@ -195,6 +195,7 @@ def test_renew_of_what_is_not_mine_is_lost(cli):
     cli.acquire("k", "--owner", "alice")
     result = cli("--json", "renew", "k", "--lease", ID)
     assert result.exit == 76 and result.json["outcome"] == "lost" and result.json["key"] == "k"
+    assert [holder["owner"] for holder in result.json["holders"]] == ["alice"] and ID not in result.out
     assert "alice" in cli("renew", "k", "--lease", ID).out
 
 
