@@ -46,8 +46,8 @@ static void add_locked(batch *b, lh_lease *lease)
         b->shortest_ttl_ms = ttl_ms;
     b->tokens[b->n] = token;
     b->ends[b->n] = 0;
-    b->what[b->n] =
-        (lh_batch_lease){.key = lease->key, .id = lease->id, .ttl_ms = ttl_ms, .shared = lease->mode == LH_SHARED};
+    b->what[b->n] = (lh_batch_lease){
+        .key = lease->key, .id = lease->id, .ttl_ms = ttl_ms, .shared = lease->mode == LH_SHARED, .token = token};
     b->leases[b->n++] = lh_lease_ref(lease);
 }
 

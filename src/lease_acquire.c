@@ -122,8 +122,8 @@ static lh_next take(lh_request *r, const lh_mine *mine, bool inserted, int64_t s
 {
     int64_t ttl_ms = mine->ttl_ms < r->o.ttl_ms ? mine->ttl_ms : r->o.ttl_ms;
     int64_t now = lh_clock_ms(), deadline = sent + ttl_ms - LH_DRIFT_MS(ttl_ms);
-    /* Who was queued was not inserted, nor who has a predecessor; readers see another reader's. */
-    bool fresh = !r->queued && (mine->first || mine->mode == LH_SHARED);
+    /* Who has a predecessor was not inserted; readers see another reader's. (Who was queued may have been: its document was cleaned away.) */
+    bool fresh = mine->first || mine->mode == LH_SHARED;
     bool earlier = !inserted && fresh && (r->asked || mine->acquired_at_ms != mine->now_ms);
     int64_t took_ms = (now - sent) + (mine->now_ms - mine->acquired_at_ms) + (earlier ? r->store->clock_skew_ms : 0);
     if (now >= deadline)

@@ -13,7 +13,6 @@ typedef struct lh_request {
     char id[LH_LEASE_ID_ROOM];
     lh_way way;
     bool queue;   /* stay in the queue when it is not granted */
-    bool queued;  /* it was in it, as last heard: its grant is no first insert */
     bool asked;   /* an ask with this id may have been applied before */
     int64_t beat; /* … with this beat, if it is not in it yet */
     lh_error *error;

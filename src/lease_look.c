@@ -7,14 +7,20 @@
 
 typedef struct {
     const lh_look *look;
+    const char *wake; /* of this document; NULL: nobody was woken */
     int64_t now_ms;
 } looking;
 
+/* A beat stands for a direct grant, which `wake` names. What an own question was granted, whose answer was lost, is believed by asking
+ * again: only an answer tells how old a first grant is (tests/model: "of any grant"). */
 static void tell_grant(void *arg, const lh_grant *grant)
 {
     looking *l = arg;
+    lh_grant told = *grant;
+    if (!l->wake || !strstr(l->wake, grant->id))
+        told.beat = -1;
     if (l->look->granted)
-        l->look->granted(l->look->arg, grant, l->now_ms);
+        l->look->granted(l->look->arg, &told, l->now_ms);
 }
 
 /* Only a date: what has none, or one that only older code can have written, ends by no timer of ours. */
@@ -31,6 +37,9 @@ static int look_at_one(void *arg, const bson_t *document)
     looking *l = arg;
     bson_iter_t value, id, first;
     l->now_ms = bson_iter_init_find(&value, document, "now") ? bson_iter_date_time(&value) : 0;
+    l->wake = bson_iter_init_find(&value, document, "wake") && BSON_ITER_HOLDS_UTF8(&value)
+                  ? bson_iter_utf8(&value, NULL)
+                  : NULL;
     lh_doc_each_grant(document, tell_grant, l);
     tell_end(l, document);
     const char *head = bson_iter_init_find(&first, document, "first") && BSON_ITER_HOLDS_UTF8(&first)

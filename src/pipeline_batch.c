@@ -41,6 +41,25 @@ static uint32_t append_in(bson_t *filter, const char *field, const lh_batch_leas
     return count;
 }
 
+/* Theirs. An id that was broken may have been granted again since, to a question of its own that arrived late: by then others held
+ * the key, and who holds it by the older token has to hear of that. */
+static void append_tokens(bson_t *filter, const lh_batch_lease *leases, size_t n, int64_t ttl_ms)
+{
+    bson_t in, array;
+    char room[16];
+    const char *index;
+    uint32_t count = 0;
+    BSON_APPEND_DOCUMENT_BEGIN(filter, "token", &in);
+    BSON_APPEND_ARRAY_BEGIN(&in, "$in", &array);
+    for (size_t i = 0; i < n; i++)
+        if (!leases[i].shared && leases[i].ttl_ms == ttl_ms) {
+            bson_uint32_to_string(count++, &index, room, sizeof room);
+            BSON_APPEND_INT64(&array, index, leases[i].token);
+        }
+    bson_append_array_end(&in, &array);
+    bson_append_document_end(filter, &in);
+}
+
 /* A statement on all exclusive leases with this ttl among `leases`: of those, the documents that `condition` holds for. */
 static void append_exclusive(bson_t *updates, uint32_t *n_statements, const lh_batch_lease *leases, size_t n,
                              int64_t ttl_ms, const bson_t *condition, const bson_t *pipeline)
@@ -78,6 +97,7 @@ static void append_renewal(bson_t *updates, uint32_t *n_statements, const lh_bat
     bson_t *condition = renew_one_condition("$expires_at"), *later = extend("$expires_at", ttl_ms);
     bson_t *pipeline =
         BCON_NEW("0", "{", "$set", "{", "expires_at", BCON_DOCUMENT(later), "renewed_at", BCON_UTF8("$$NOW"), "}", "}");
+    append_tokens(condition, leases, n, ttl_ms);
     append_exclusive(updates, n_statements, leases, n, ttl_ms, condition, pipeline);
     bson_destroy(condition);
     bson_destroy(later);
@@ -87,10 +107,11 @@ static void append_renewal(bson_t *updates, uint32_t *n_statements, const lh_bat
 /* A reader's entry is a path of its own: lease ids are hexadecimal digits, safe in it. */
 static void append_shared(bson_t *updates, uint32_t *n_statements, const lh_batch_lease *lease)
 {
-    char at[96], end[96], renewed[96];
+    char at[96], end[96], renewed[96], token[96];
     (void)snprintf(at, sizeof at, "shared.%s.expires_at", lease->id);
     (void)snprintf(end, sizeof end, "$shared.%s.expires_at", lease->id);
     (void)snprintf(renewed, sizeof renewed, "shared.%s.renewed_at", lease->id);
+    (void)snprintf(token, sizeof token, "shared.%s.token", lease->id);
     bson_t *condition = renew_one_condition(end), *mine = extend(end, lease->ttl_ms),
            *top = extend("$expires_at", lease->ttl_ms);
     bson_t statement = BSON_INITIALIZER, filter, stages, stage, set, range;
@@ -100,6 +121,7 @@ static void append_shared(bson_t *updates, uint32_t *n_statements, const lh_batc
     BSON_APPEND_UTF8(&range, "$gte", "shared:");
     BSON_APPEND_UTF8(&range, "$lt", "shared;");
     bson_append_document_end(&filter, &range);
+    BSON_APPEND_INT64(&filter, token, lease->token);
     bson_concat(&filter, condition);
     bson_append_document_end(&statement, &filter);
     BSON_APPEND_ARRAY_BEGIN(&statement, "u", &stages);

@@ -11,6 +11,7 @@ typedef struct lh_batch_lease {
     const char *key, *id;
     int64_t ttl_ms; /* of a renewal; 0 in all others */
     bool shared;
+    int64_t token; /* as it was granted: for renewing */
 } lh_batch_lease;
 
 /* An update that extends those of `leases` that still hold and have not ended, each to the later of its end and now + its ttl:

@@ -39,7 +39,7 @@
 
 /* For polling: of the ids that are asked for, which hold; and who is first in the queue. */
 #define FIELDS_POLL                                                                                                    \
-    "'_id':0,'workspace_id':1,'now':'$$NOW','end':'$expires_at','granted':{'$cond':[" READERS ",{'$filter':{'input':{'$objectToArray':'$shared'},'as':'s',"  \
+    "'_id':0,'workspace_id':1,'wake':1,'now':'$$NOW','end':'$expires_at','granted':{'$cond':[" READERS ",{'$filter':{'input':{'$objectToArray':'$shared'},'as':'s',"  \
     "'cond':{'$in':['$$s.k','$$ids']}}},{'$cond':[{'$and':[{'$in':['$id','$$ids']},{'$ne':['$id','$released.id']}]},["  \
     GRANT_OF_TOP "],[]]}]},"                                                                                           \
     "'queued':{'$cond':[" IS_TYPE("$waiters", "object") "," LET("'q':{'$objectToArray':'$waiters'}",                   \

@@ -104,12 +104,11 @@ void lh_wait_ask(lh_waiting *w, struct _mongoc_client_t *client)
 
     pthread_mutex_lock(&waits->lock);
     bool burnt = w->burnt;
-    r.queued = w->place >= 0;
     memcpy(r.id, w->id, LH_LEASE_ID_ROOM);
     if (!burnt) {
         int64_t now = lh_clock_ms();
         r.beat = lh_beats_add(&w->beats, now);
-        r.asked = r.beat > 0;
+        r.asked = r.beat > 0 || w->own_id; /* which was asked for without waiting first */
         if (r.beat == 0)
             lh_wait_beat_at(w, now + w->claim_ms / 3);
     }

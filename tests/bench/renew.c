@@ -47,7 +47,7 @@ static void fill(char (*texts)[2][ROOM], lh_batch_lease *leases, int n)
     for (int i = 0; i < n; i++) {
         (void)snprintf(texts[i][0], ROOM, "workspace:%08d", i);
         (void)snprintf(texts[i][1], ROOM, "%032x", (unsigned)i);
-        leases[i] = (lh_batch_lease){.key = texts[i][0], .id = texts[i][1], .ttl_ms = 3600000};
+        leases[i] = (lh_batch_lease){.key = texts[i][0], .id = texts[i][1], .ttl_ms = 3600000, .token = 7};
     }
     for (int from = 0; from < n; from += COMMAND) {
         bson_t documents, *command = BCON_NEW("insert", "c");

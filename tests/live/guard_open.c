@@ -34,7 +34,8 @@ static int64_t renew_all(ground *g, int64_t max_ms)
 {
     lh_batch_lease batch[LEASES];
     for (int i = 0; i < LEASES; i++)
-        batch[i] = (lh_batch_lease){lh_lease_key(leases[i]), lh_lease_id(leases[i]), LH_TTL_DEFAULT_MS, false};
+        batch[i] = (lh_batch_lease){lh_lease_key(leases[i]), lh_lease_id(leases[i]), LH_TTL_DEFAULT_MS, false,
+                                    lh_lease_token(leases[i])};
     bson_t command = BSON_INITIALIZER, reply;
     bson_error_t why;
     lh_batch_renew(LOCKS, batch, LEASES, &command);

@@ -77,6 +77,33 @@ static void busy_at_the_deadline_leaves_no_trace(void **state)
     give(p, holder);
 }
 
+/* A question of its own was granted the key, as a first grant: its answer was lost, and the grant is found by looking. How old it
+ * is only an answer tells, so that it is not believed by its beat. */
+static void asks_about_a_first_grant_that_is_found_by_looking(void **state)
+{
+    place *p = *state;
+    lh_lease *holder = take(p, p->store, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    o.wait_ms = 20000;
+    o.claim_ms = 3000;
+    lh_waiting *waiting = NULL;
+    expect(p, LH_OK, lh_acquire_start(p->store, "k", &o, &waiting, &p->error));
+    within(2000, queued(p, "k") == 1);
+    change(
+        p, "k",
+        "{'0': {'$set': {'id': {'$getField': {'field': 'k', 'input': {'$first': {'$objectToArray': '$waiters'}}}},"
+        " 'beat': {'$numberLong': '0'}, 'token': {'$add': ['$token', 1]}, 'renewed_at': {'$subtract': ['$$NOW', 2000]},"
+        " 'acquired_at': {'$subtract': ['$$NOW', 2000]}, 'expires_at': {'$add': ['$$NOW', 28000]}, 'waiters': "
+        "'$$REMOVE'}}}");
+    char *granted = stored(p, "k"), *id = strstr(granted, "\"id\" : \"") + strlen("\"id\" : \"");
+    id[LH_LEASE_ID_LEN] = '\0';
+    expect(p, LH_OK, lh_waiting_finish(waiting, &lease, NULL, &p->error));
+    assert_string_not_equal(lh_lease_id(lease), id); /* that one was given back */
+    bson_free(granted);
+    give(p, lease);
+    lh_lease_free(holder);
+}
+
 enum { CROWD = 20 };
 
 static void is_first_come_first_served(void **state)
@@ -321,12 +348,19 @@ static void releases_what_was_just_granted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        place_test(waits_until_granted_in_the_same_process), place_test(waits_until_granted_by_another_store),
-        place_test(busy_at_the_deadline_leaves_no_trace),    place_test(is_first_come_first_served),
-        place_test(is_cancelled_from_another_thread),        place_test(a_cancel_after_the_grant_releases),
-        place_test(readers_run_together_behind_a_writer),    place_test(the_queue_is_bounded),
-        place_test(says_who_holds_it_and_the_place),         place_test(a_dead_holder_and_dead_waiters_are_passed_over),
-        place_test(closing_the_store_ends_the_wait),         place_test(releases_what_was_just_granted),
+        place_test(waits_until_granted_in_the_same_process),
+        place_test(waits_until_granted_by_another_store),
+        place_test(busy_at_the_deadline_leaves_no_trace),
+        place_test(is_first_come_first_served),
+        place_test(is_cancelled_from_another_thread),
+        place_test(a_cancel_after_the_grant_releases),
+        place_test(readers_run_together_behind_a_writer),
+        place_test(the_queue_is_bounded),
+        place_test(says_who_holds_it_and_the_place),
+        place_test(a_dead_holder_and_dead_waiters_are_passed_over),
+        place_test(closing_the_store_ends_the_wait),
+        place_test(releases_what_was_just_granted),
+        place_test(asks_about_a_first_grant_that_is_found_by_looking),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
