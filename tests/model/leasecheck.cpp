@@ -21,15 +21,16 @@ using u8 = uint8_t; using i8 = int8_t; using u32 = uint32_t; using u64 = uint64_
 constexpr int CLIENTS = 3, SHARED_MAX = 2, QUEUE = 3, FLIGHT = 5, BEATS = 4, FLOOR = -12, NEVER = -100;
 constexpr u8 FREE = 0, SHARED = 200;                       // values of the document's `id` that are no lease id
 enum Role : u8 { NONE, X, S, LEGACY };        // what a client is: exclusive, shared or an old program
-enum Phase : u8 { IDLE, ASK, WAIT, HOLD, ATTACH };         // ASK: outcome of an acquire unknown; ATTACH: was given a lease id
-enum Kind : u8 { NIL, ACQUIRE, BEAT, RENEW, RELEASE, CANCEL, BREAK, FENCED, UPSERT, DELETE, EXTEND, TRANSFER, REPLY = 64 };
+enum Phase : u8 { IDLE, ASK, WAIT, HOLD, ATTACH, LEAVE, DEAD };   // ASK: outcome of an acquire unknown; ATTACH: was given a lease id; LEAVE: of a release
+enum Kind : u8 { NIL, ACQUIRE, BEAT, RENEW, RELEASE, CANCEL, BREAK, FENCED, UPSERT, DELETE, EXTEND, TRANSFER, REAP, REPLY = 64 };
 enum Outcome : u8 { MISS, OK, QUEUED, BUSY };
-enum Bad : u8 { FINE, OVERLAP = 1, TOKEN = 2, STALE = 4, TWO = 5, STUCK = 7, WRONG_BREAK = 8, ORDER = 10, PASSED = 11 };
-const char* BAD[] = {"", "1 two holders overlap", "2 token not increasing", "", "4 a stale command changed something / renew shortened",
+enum Bad : u8 { FINE, OVERLAP = 1, TOKEN = 2, TOLD = 3, STALE = 4, TWO = 5, STUCK = 7, WRONG_BREAK = 8, ORDER = 10, PASSED = 11 };
+const char* BAD[] = {"", "1 two holders overlap", "2 token not increasing", "3 told what is not so", "4 a stale command changed something / renew shortened",
     "5 one lease id, two believed grants", "", "7 live waiter never granted", "B break hit a grant the operator never saw", "",
     "10 guarded write out of token order", "10g guard passed though superseded before its snapshot"};
 
 // ---- the model's parameters: a scenario is a setting of these ------------------------------------------------------------
+struct State;
 struct Config {
     const char* name = ""; u8 expect = FINE; bool ignore_overlap = false, ignore_tokens = false;
     Role role[CLIENTS] = {X, X, NONE};
@@ -50,11 +51,28 @@ struct Config {
     bool insert_own_answer_only = false;                   // reading: the age counts only for the insert's own answer, not for a repeated ask
     bool judge_believed = false;                           // tokens: only of grants that somebody believed
     bool transfer_believed = false;                        // reading: the receiver believes the hand-over itself
+    bool wait_promotes = false;                            // a question that waits grants whoever is first; one that does not never does
+    bool ended_never = false;                              // what `released` names never acquires
+    bool queued_judged = false;                            // how old a first grant is counts for who was queued, too
+    bool asks_are_beats = false;                           // a question that waits has the next number
+    bool polls = false;                                    // a look at the document tells a waiter of its grant
+    bool polls_any = false;                                // reading: of any grant; else of one that `wake` names: a direct one
+    bool own_id = false;                                   // the caller's lease id: asked without waiting (as number 0), then waits under it, from 0
+    bool told = false;                                     // releases are answered, and what is told must be so
+    bool short_forms = false;                              // first an update by the _id, whose answer is "found" and "changed"
+    bool found_is_done = false;                            // reading: "found" is enough
+    bool refusal_is_final = false;                         // reading: the whole form is not asked
+    bool attempts_forgotten = false;                       // reading: that an attempt of a release was not answered is forgotten
+    bool old_primary_again = false;                        // reading: the driver goes back to a primary that it knows to be deposed
+    int deaths = 0, reaps = 0;                             // processes that die; what they held is let go of by the process in it
+    bool transfer_keeps_proc = false, reap_any_id = false; // readings: who was handed a lease has its predecessor's; for whatever lease id
+    int patience = 0, slow_poll = 0;                       // liveness: so long after the end that is stored; waiters look so often
     // amendments
     bool provisional = false, unique_shared = false, grace_stored = false, expired_not_extended = false;
     // mutants
     bool anchor_at_reply = false, anchor_at_still = false, release_any = false, grace_in_acquire_only = false, token_from_now = false,
          id_reused = false, guard_blind = false, guard_unfenced = false, ignore_beat_at = false, beat_noop = false, w1 = false, no_grace = false;
+    void (*begin)(State&) = nullptr;                // where it begins, if not with nothing: a state that can be reached
     u64 cap = 10000000; double seconds = 25;
     bool legacy_used() const { for (Role r : role) if (r == LEGACY) return true; return false; }
 } cfg;
@@ -63,20 +81,21 @@ struct Config {
 struct Waiter { u8 id, shared, beat; i8 at; };
 struct Holder { u8 id, token, seq; i8 expires; };
 struct Doc {                                               // `seq` is history: the real order of grants
-    u8 there, id, token, seq, beat, provisional, epoch, nshared, nwaiters, released; i8 expires, renewed, released_at, acquired;
+    u8 there, id, token, seq, beat, provisional, epoch, nshared, nwaiters, released, woken, foreign, proc; i8 expires, renewed, released_at, acquired;
     Holder shared[SHARED_MAX]; Waiter waiters[QUEUE];
 };
-struct Msg { u8 kind, client, id, arg, orphan, frozen, cluster, token, seq, prov; i8 sent, now; };
+struct Msg { u8 kind, client, id, arg, orphan, frozen, cluster, token, seq, prov, form, newer; i8 sent, now; };   // form: 0 whole, 1 short, by the _id
 struct Client {
     Phase phase; u8 lease, starts, out, asks, beats, renews, guards, fenced, token, seq, provisional, broken, ev_id, ev_beat, ev_token, ev_seq, ev_prov;
+    u8 whole, maybe, left, newer;                          // the short form, or question, was refused; an attempt may be applied still; (history) it was
     u8 txn, txn_version, txn_stale; i8 lag, deadline, timer, still, beat_at[BEATS];
 };
 struct State {
-    Doc doc, old; u8 has_old, failovers, freezes, breaks, cleanups, marks, timeouts, cluster, last_token, seq, tick, fence, fence_version, data_token, data_seq,
+    Doc doc, old; u8 has_old, failovers, freezes, breaks, cleanups, marks, timeouts, cluster, last_token, seq, tick, fence, fence_version, deaths, reaps, data_token, data_seq,
         believed_token, believed_seq, bad; i8 offset, old_offset, low, high;
     Client c[CLIENTS]; Msg m[FLIGHT];
 };
-static_assert(sizeof(State) < 320, "keep states small");
+static_assert(sizeof(State) < 352, "keep states small");
 
 u8 lease_id(int c, int n) { return u8(1 + c * 4 + n); }
 int owner(u8 id) { return (id - 1) / 4; }
@@ -110,7 +129,7 @@ struct Server {
         return u8(std::max(previous + 1, clock));
     }
     // A grant, own (expires = now + ttl) or direct (in somebody else's command: short, and it names the waiter's beat).
-    void grant(u8 id, bool shared, const Waiter* w, bool own) {
+    void grant(u8 id, bool shared, const Waiter* w, bool own, u8 number = 0) {
         if (!d.there) { d = Doc{}; d.there = 1; }
         if (cfg.provisional && d.token == 0) d.provisional = 1;
         if (cfg.tokens) { d.token = fresh_token(d.token); d.seq = ++s.seq; s.cluster++; } else d.token = 1;
@@ -122,7 +141,9 @@ struct Server {
             if (d.nshared < SHARED_MAX) d.shared[d.nshared++] = {id, d.token, d.seq, i8(until)};
             d.expires = d.nshared > 1 ? std::max(d.expires, i8(until)) : i8(until);
         } else { d.id = id; d.expires = i8(until); }
-        d.renewed = i8(now); d.beat = own ? 0 : w->beat;
+        d.renewed = i8(now); d.beat = !own ? w->beat : cfg.asks_are_beats ? number : 0;
+        if (cfg.polls) d.woken = !own;
+        if (cfg.deaths) d.proc = u8(owner(id) + 1);
         if (cfg.insert_believed >= 0) d.acquired = i8(now);
         if (!own) { Client& k = s.c[owner(id)]; k.ev_id = id; k.ev_beat = w->beat; k.ev_token = d.token; k.ev_seq = d.seq; k.ev_prov = d.provisional; }
     }
@@ -149,7 +170,8 @@ struct Server {
 
     // May it be a first grant, and how old by the servers' clocks? 0: no, else 64 + ticks.
     u8 first_grant(bool inserted) { return cfg.insert_believed < 0 ? 0 : inserted ? 64 : d.acquired != now ? u8(64 + std::clamp(now - d.acquired, -20, 20)) : 0; }
-    Outcome acquire(u8 me, bool shared, bool wait, Msg& r) {
+    Outcome acquire(u8 me, bool shared, bool wait, u8 number, Msg& r) {
+        bool promotes = cfg.wait_promotes ? wait : cfg.acquire_promotes;
         r.arg = 0;
         Holder* h = d.there ? shared_holder(d, me) : nullptr;
         int until = now + cfg.ttl + (cfg.grace_stored ? cfg.grace : 0);
@@ -162,20 +184,21 @@ struct Server {
             r.token = h ? h->token : d.token; r.seq = h ? h->seq : d.seq; r.prov = d.provisional; r.arg = cfg.insert_own_answer_only ? 0 : first_grant(false);
             return OK;
         }
+        if (cfg.ended_never && d.there && d.released == me) { r.now = d.expires; return BUSY; }
         Doc before = d; bool inserted = !d.there;
         forget_dead(grace(true));
         bool free = !exclusive(d) && (shared || !d.nshared), first = !d.nwaiters || d.waiters[0].id == me;
         if (free && first && !(shared && d.nshared == SHARED_MAX)) {
-            if (d.nwaiters) leave_queue(d, 0);
-            grant(me, shared, nullptr, true);
+            if (d.nwaiters) number = d.waiters[0].beat, leave_queue(d, 0);
+            grant(me, shared, nullptr, true, number);
             r.token = d.token; r.seq = d.seq; r.prov = d.provisional; if (inserted) r.arg = first_grant(true);
             if (shared) promote(me);
             return OK;
         }
         bool queued = place(d, me) >= 0;
-        if (wait && !queued && d.nwaiters < QUEUE) d.waiters[int(d.nwaiters++)] = {me, u8(shared), 0, i8(now)}, queued = true;
-        else if (!cfg.acquire_promotes || !free) { d = before; r.now = d.expires; return place(d, me) >= 0 ? QUEUED : BUSY; }   // a no-op
-        if (cfg.acquire_promotes) promote(me);
+        if (wait && !queued && d.nwaiters < QUEUE) d.waiters[int(d.nwaiters++)] = {me, u8(shared), number, i8(now)}, queued = true;
+        else if (!promotes || !free) { d = before; r.now = d.expires; return place(d, me) >= 0 ? QUEUED : BUSY; }   // a no-op
+        if (promotes) promote(me);
         h = shared_holder(d, me);
         if (d.id == me || h) { r.token = h ? h->token : d.token; r.seq = h ? h->seq : d.seq; r.prov = d.provisional; return OK; }
         r.now = d.expires;
@@ -210,6 +233,7 @@ struct Server {
         if (h) { *h = d.shared[d.nshared - 1]; d.shared[--d.nshared] = Holder{}; if (!d.nshared) free_doc(d, now); }
         else if (d.id == me || cfg.release_any) { free_doc(d, now); for (; d.nshared; ) d.shared[--d.nshared] = Holder{}; }
         else return MISS;
+        if (cfg.told) { Client& k = s.c[owner(me)]; if (k.phase == LEAVE && lease_id(owner(me), k.lease) == me) k.left = 1; }
         forget_dead(grace(false)); promote(0);
         return OK;
     }
@@ -231,19 +255,31 @@ struct Server {
     }
     Outcome transfer(u8 me, u8 to) {                       // as a release, to another lease id, past the queue, with its full ttl
         if (!d.there || d.id != me || freed(d) || d.expires <= now) return MISS;
+        u8 proc = d.proc;
         grant(to, false, nullptr, true);
+        if (cfg.deaths) d.proc = cfg.transfer_keeps_proc ? proc : 0;
         return OK;
     }
+    // An update of what is found by its _id, and simple: done when it changed something.
+    Outcome run_short(const Msg& m, Msg& r) {
+        if (!d.there || d.foreign) return MISS;
+        Doc before = d; Outcome o = MISS;
+        if (m.kind == RENEW) o = renew(m.id, m.token, r); else if (!d.nwaiters && !d.nshared) o = release(m.id);
+        if (cfg.found_is_done) { r.token = m.token; r.seq = s.c[m.client].seq; return OK; }
+        return memcmp(&before, &d, sizeof d) != 0 ? o : MISS;
+    }
     Outcome run(const Msg& m, Msg& r, int wall) {
+        if (m.form) return run_short(m, r);
         switch (m.kind) {
-        case ACQUIRE: return acquire(m.id, cfg.role[m.client] == S, m.arg, r);
+        case ACQUIRE: return acquire(m.id, cfg.role[m.client] == S, m.arg, m.token, r);
         case BEAT: return beat(m.id, m.arg, wall);
         case RENEW: return renew(m.id, m.token, r);
-        case RELEASE: return release(m.id);
+        case RELEASE: { Outcome o = release(m.id); r.arg = cfg.told && d.there && d.released == m.id; return o; }
+        case REAP: return d.there && d.proc == m.arg ? release(m.id) : MISS;
         case CANCEL: return cancel(m.id);
         case BREAK: return brk(m.id, m.token);
         case UPSERT:                                                               // $setOnInsert by an old program: no token
-            if (!d.there) { d = Doc{}; d.there = 1; d.id = m.id; d.expires = i8(m.sent + cfg.ttl); if (cfg.tokens) d.seq = ++s.seq; }
+            if (!d.there) { d = Doc{}; d.there = 1; d.id = m.id; d.foreign = cfg.short_forms; d.expires = i8(m.sent + cfg.ttl); if (cfg.tokens) d.seq = ++s.seq; }
             r.arg = d.id; r.now = d.expires;
             return OK;
         case DELETE: if (!d.there || d.id != m.arg) return MISS; d = Doc{}; s.cluster += cfg.tokens; return OK;
@@ -263,7 +299,8 @@ struct Server {
 void put(State& s, const Msg& m) { for (int i = 0; i < cfg.flight; i++) if (!s.m[i].kind) { s.m[i] = m; return; } }
 bool room(const State& s) { for (int i = 0; i < cfg.flight; i++) if (!s.m[i].kind) return true; return false; }
 Msg request(const State& s, int c, Kind kind, int arg = 0, bool orphan = false) {
-    Msg m{}; m.kind = kind; m.client = u8(c); m.id = lease_id(c, s.c[c].lease); m.arg = u8(arg); m.orphan = orphan; m.sent = i8(-s.c[c].lag);
+    Msg m{}; m.kind = kind; m.client = u8(c); m.id = lease_id(c, s.c[c].lease); m.arg = u8(arg); m.orphan = orphan; m.sent = i8(-s.c[c].lag); m.newer = s.c[c].newer;
+    m.form = cfg.short_forms && ((kind == RENEW && s.c[c].phase == HOLD) || kind == RELEASE) && !s.c[c].whole;
     return m;
 }
 void stop_listening(State& s, int c) {                     // a timeout: what is under way may still land, nobody hears the answer
@@ -273,7 +310,7 @@ void stop_listening(State& s, int c) {                     // a timeout: what is
 void go_idle(State& s, int c) {
     stop_listening(s, c);
     Client &k = s.c[c], fresh{};
-    fresh.starts = k.starts; fresh.lag = k.lag; fresh.guards = k.guards; fresh.fenced = k.fenced; fresh.lease = k.lease; fresh.timer = NEVER;
+    fresh.starts = k.starts; fresh.lag = k.lag; fresh.guards = k.guards; fresh.fenced = k.fenced; fresh.lease = k.lease; fresh.newer = k.newer; fresh.timer = NEVER;
     fresh.deadline = fresh.still = FLOOR; std::fill(fresh.beat_at, fresh.beat_at + BEATS, i8(FLOOR));
     k = fresh;
 }
@@ -289,8 +326,13 @@ void believe(State& s, int c, int deadline, u8 token, u8 seq, bool provisional) 
         if (seq > s.believed_seq) s.believed_seq = seq, s.believed_token = token;
     }
     stop_listening(s, c);
-    k.phase = HOLD; k.deadline = i8(deadline); k.token = token; k.provisional = provisional; k.seq = seq; k.renews = 0;
+    k.phase = HOLD; k.deadline = i8(deadline); k.whole = 0; k.token = token; k.provisional = provisional; k.seq = seq; k.renews = 0;
     k.timer = NEVER; k.still = FLOOR; std::fill(k.beat_at, k.beat_at + BEATS, i8(FLOOR)); k.ev_id = k.ev_beat = k.ev_token = k.ev_seq = k.ev_prov = 0;
+}
+bool holds(const State& s, u8 id) { return s.doc.there && s.doc.id == id && !freed(s.doc); }
+void tell(State& s, const Msg& m, bool done) {             // what a release came to
+    if (done ? holds(s, m.id) : s.c[m.client].left) s.bad = TOLD;
+    go_idle(s, m.client);
 }
 void heard(State& s, const Msg& m) {                       // a reply reaches its client
     int c = m.client, now = -s.c[c].lag; Client& k = s.c[c]; u8 outcome = m.frozen;
@@ -300,19 +342,27 @@ void heard(State& s, const Msg& m) {                       // a reply reaches it
         if (outcome == OK) {
             bool inserted = m.arg == 64, earlier = !cfg.insert_own_answer_only && !inserted && (m.arg > 0 || (!cfg.insert_seen_by_time && k.asks > 1));
             int age = (now - m.sent) + (m.arg ? m.arg - 64 : 0) + (earlier && !cfg.insert_no_grace ? cfg.grace : 0);
-            if (cfg.insert_believed >= 0 && k.phase != WAIT && (inserted || earlier) && age > cfg.insert_believed) { undo(s, c); break; }   // who was queued was not inserted
+            if (cfg.insert_believed >= 0 && (inserted || (earlier && (k.phase != WAIT || cfg.queued_judged))) && age > cfg.insert_believed) { undo(s, c); break; }
             int anchor = cfg.anchor_at_reply ? now : cfg.anchor_first_ask ? k.beat_at[0] : m.sent;
             believe(s, c, anchor + cfg.ttl - cfg.drift, m.token, m.seq, m.prov);
         } else if (outcome == QUEUED) {
             k.phase = WAIT; k.still = std::max(k.still, m.sent);
             bool future = m.now + cfg.grace > s.offset;
             k.timer = future || cfg.past_expiry_asks ? i8(std::max(m.now + (cfg.grace_stored ? 0 : cfg.grace), FLOOR)) : i8(NEVER);
-        } else go_idle(s, c);
+        } else if (cfg.own_id && k.phase == ASK && !k.whole) k.whole = 1;              // busy: from here on it waits
+        else go_idle(s, c);
+        break;
+    case RELEASE:
+        if (outcome == MISS && m.form && !cfg.refusal_is_final) k.whole = 1;
+        else tell(s, m, outcome == OK || m.arg || (k.maybe && !cfg.attempts_forgotten));
         break;
     case BEAT:
         if (outcome == MISS) k.phase = ASK, k.timer = NEVER; else if (cfg.beat_noop) k.still = std::max(k.still, m.sent);
         break;
     case RENEW:
+        if (outcome == MISS && m.form && !cfg.refusal_is_final) { k.whole = 1; break; }
+        if (outcome == OK && cfg.told && !s.has_old && !holds(s, m.id)) s.bad = TOLD;
+        if (outcome == MISS && cfg.told && !s.has_old && holds(s, m.id) && s.doc.token == k.token && s.doc.expires > s.offset) s.bad = TOLD;
         if (outcome == MISS || (k.phase != ATTACH && now >= k.deadline && !cfg.late_renewal_revives) || now >= m.sent + cfg.ttl - cfg.drift) { undo(s, c); break; }
         if (k.phase == ATTACH) { believe(s, c, m.sent + cfg.ttl - cfg.drift, m.token, m.seq, 0); break; }
         if (m.seq != k.seq) s.bad = TWO;
@@ -339,7 +389,9 @@ void judge(State& s) {
 // Invariant 7: from here on nothing fails, everybody but `c` is dead and mute; do its own timers alone get it the key in time?
 bool starves(State s, int c) {
     memset(s.m, 0, sizeof s.m); s.has_old = 0; Client& k = s.c[c]; k.out = 0;
-    for (int t = 0; t < 2 * (cfg.ttl + cfg.grace + cfg.claim) + 6; t++) {
+    int bound = cfg.patience ? std::max(s.doc.expires - s.offset, 0) + cfg.grace + cfg.patience : 2 * (cfg.ttl + cfg.grace + cfg.claim) + 6;
+    for (int t = 0; t < bound; t++) {
+        if (cfg.slow_poll && k.phase == WAIT && t % cfg.slow_poll == cfg.slow_poll - 1) k.timer = i8(s.doc.expires + cfg.grace);
         for (int step = 0; step < 2 && (k.phase == ASK || k.phase == WAIT); step++) {
             bool ask = k.phase == ASK || (k.phase == WAIT && k.timer != NEVER && k.timer <= s.offset);
             Msg m = request(s, c, ask ? ACQUIRE : BEAT, ask ? 1 : k.beats), r = m;
@@ -356,7 +408,7 @@ bool starves(State s, int c) {
 // ---- successors ----------------------------------------------------------------------------------------------------------
 bool tracing = false;
 using Emit = std::function<void(State&, const std::string&)>;
-const char* KIND[] = {"", "acquire", "beat", "renew", "release", "cancel", "break", "fenced write", "old upsert", "old delete", "old extension", "transfer"};
+const char* KIND[] = {"", "acquire", "beat", "renew", "release", "cancel", "break", "fenced write", "old upsert", "old delete", "old extension", "transfer", "reap"};
 const char* OUT[] = {"no match", "ok", "queued", "busy"};
 std::string name(int c) { return std::string(cfg.role[c] == LEGACY ? "Legacy" : cfg.role[c] == S ? "Reader" : "Client") + char('A' + c); }
 std::string show(const Doc& d, int off) {
@@ -381,7 +433,7 @@ void send(const State& s, int c, Msg m, const Emit& emit, const std::function<vo
 }
 void client_steps(const State& s, int c, const Emit& emit) {
     const Client& k = s.c[c];
-    if (k.out && s.timeouts < cfg.timeouts) { State t = s; t.timeouts++; stop_listening(t, c); if (t.c[c].phase == IDLE) go_idle(t, c); emit(t, tracing ? name(c) + " gives up waiting for the reply" : ""); }
+    if (k.out && s.timeouts < cfg.timeouts) { State t = s; t.timeouts++; stop_listening(t, c); t.c[c].maybe = cfg.told && k.phase == LEAVE; if (t.c[c].phase == IDLE) go_idle(t, c); emit(t, tracing ? name(c) + " gives up waiting for the reply" : ""); }
     if (k.phase == HOLD && !believes(s, c)) {
         State t = s;
         if (cfg.role[c] == LEGACY) go_idle(t, c); else undo(t, c);
@@ -395,7 +447,7 @@ void client_steps(const State& s, int c, const Emit& emit) {
         if (cfg.role[c] == LEGACY) {
             Msg m = request(t, c, UPSERT); m.sent = i8(cfg.legacy_fast);
             send(t, c, m, emit, [&](State& t) { t.c[c].starts++; });
-        } else send(t, c, request(t, c, ACQUIRE, cfg.wait), emit, [&](State& t) {
+        } else send(t, c, request(t, c, ACQUIRE, cfg.wait && !cfg.own_id), emit, [&](State& t) {
             Client& k = t.c[c]; k.starts++; k.phase = ASK; k.asks = 1; k.beat_at[0] = i8(-k.lag); }, " (new lease id)");
     }
     if (cfg.role[c] == LEGACY) {
@@ -409,34 +461,57 @@ void client_steps(const State& s, int c, const Emit& emit) {
         }
         return;
     }
-    if ((k.phase == ASK || k.phase == WAIT) && !k.out && k.asks < cfg.asks)
-        send(s, c, request(s, c, ACQUIRE, cfg.wait), emit, [&](State& t) {
+    if ((k.phase == ASK || k.phase == WAIT) && !k.out && k.asks < cfg.asks) {
+        bool waits = cfg.wait && (!cfg.own_id || k.whole), begins = waits && cfg.own_id && k.whole == 1;
+        u8 number = !cfg.asks_are_beats || !waits || (begins) ? 0 : u8(k.beats + 1);
+        Msg m = request(s, c, ACQUIRE, waits); m.token = number;
+        send(s, c, m, emit, [&](State& t) {
             Client& k = t.c[c]; k.asks++;
+            if (begins) k.whole = 2;
+            if (cfg.asks_are_beats && waits) k.beats = number, k.beat_at[number] = i8(-k.lag);
             if (cfg.beats_restart && k.phase == ASK) k.beats = 0;
             if (cfg.beat0_is_last_ask || (cfg.beats_restart && k.phase == ASK)) k.beat_at[0] = i8(-k.lag); }, " again");
+    }
     if ((k.phase == ASK || k.phase == WAIT) && !k.out) {
         State t = s; undo(t, c); emit(t, tracing ? name(c) + " stops waiting, sends cancel" : "");
     }
-    if (k.phase == WAIT && !k.out && k.beats < cfg.beats)
+    if (k.phase == WAIT && !k.out && k.beats < cfg.beats + (cfg.asks_are_beats ? k.asks - 1 : 0))
         send(s, c, request(s, c, BEAT, k.beats + 1), emit, [&](State& t) { Client& k = t.c[c]; k.beat_at[++k.beats] = i8(-k.lag); });
     if ((k.phase == ASK || k.phase == WAIT) && k.ev_id == lease_id(c, k.lease)) {  // event or in-process hint: told of a direct grant
         State t = s; int claim = cfg.client_claim ? cfg.client_claim : min_claim();
         bool known = k.ev_beat <= k.beats;
         int anchor = cfg.anchor_at_still || cfg.beat_noop ? k.still : known ? k.beat_at[k.ev_beat] : FLOOR;
         if (cfg.anchor_at_reply) anchor = -k.lag;
+        t.c[c].newer = cfg.told && s.has_old;              // from a server that this client's driver knows as the primary
         believe(t, c, anchor + claim - cfg.drift, k.ev_token, k.ev_seq, k.ev_prov);
         emit(t, tracing ? name(c) + " hears of its direct grant (beat " + std::to_string(k.ev_beat) + ")" : "");
+    }
+    for (const Doc* d : {&s.doc, &s.old})                  // a read at majority, perhaps of the deposed primary
+        if (cfg.polls && (k.phase == ASK || k.phase == WAIT) && d->there && d->id == lease_id(c, k.lease) && !freed(*d) && (d->woken || cfg.polls_any)) {
+            State t = s;
+            believe(t, c, (d->beat <= k.beats ? k.beat_at[d->beat] : FLOOR) + min_claim() - cfg.drift, d->token, d->seq, d->provisional);
+            emit(t, tracing ? name(c) + " sees in the document that it was granted (beat " + std::to_string(d->beat) + ")" : "");
+        }
+    if (k.phase == LEAVE && !k.out) {
+        send(s, c, request(s, c, RELEASE), emit, [](State&) {}, " again");
+        State t = s; go_idle(t, c); emit(t, tracing ? name(c) + " is told that its release is unknown" : "");
+    }
+    if (cfg.deaths > s.deaths && k.starts && k.phase != DEAD) {
+        State t = s; t.deaths++; go_idle(t, c); t.c[c].phase = DEAD; emit(t, tracing ? name(c) + "'s process dies" : "");
     }
     if (k.phase == ATTACH && !k.out) {
         if (k.renews < cfg.renews + 1) send(s, c, request(s, c, RENEW), emit, [&](State& t) { t.c[c].renews++; }, " (it was handed on)");
         State t = s; undo(t, c); emit(t, tracing ? name(c) + " does not want what it was handed" : "");
     }
     if (k.phase != HOLD) return;
-    if (believes(s, c) && !k.out && k.renews < cfg.renews) {
+    if (believes(s, c) && !k.out && (k.renews < cfg.renews || k.whole)) {
         Msg m = request(s, c, RENEW); m.token = k.token;
-        send(s, c, m, emit, [&](State& t) { t.c[c].renews++; });
+        send(s, c, m, emit, [&](State& t) { t.c[c].renews += !t.c[c].whole; t.c[c].whole = 0; });
     }
-    if (believes(s, c)) {
+    if (believes(s, c) && cfg.told) {
+        State t = s; stop_listening(t, c); t.c[c].phase = LEAVE; t.c[c].whole = 0;
+        send(t, c, request(t, c, RELEASE), emit, [](State&) {}, ", and listens");
+    } else if (believes(s, c)) {
         Msg m = request(s, c, RELEASE, 0, true);
         if (room(s)) { State t = s; go_idle(t, c); put(t, m); emit(t, tracing ? name(c) + " releases (sends release)" : ""); }
     }
@@ -493,9 +568,10 @@ void message_steps(const State& s, int i, const Emit& emit) {
         State t = s; Msg r = m; r.now = 0;
         Server sv{t, t.doc, m.frozen ? m.now : s.offset, m.frozen ? m.cluster : s.cluster};
         Outcome o = sv.run(m, r, s.offset);
+        if (cfg.told && s.has_old && !m.orphan) t.c[m.client].newer = 1;
         answered(t, r, o, tracing ? "primary runs " + name(m.client) + "'s " + KIND[m.kind] + (m.frozen ? " with a NOW " + std::to_string(s.offset - m.now) + " ticks old" : "") + ": " + OUT[o] + " " + show(t.doc, s.offset) : "");
     }
-    if (s.has_old && !m.frozen && m.kind != FENCED) {      // the deposed one: only no-ops are ever acknowledged
+    if (s.has_old && !m.frozen && m.kind != FENCED && (!m.newer || cfg.old_primary_again)) {      // the deposed one: only no-ops are ever acknowledged
         State t = s; Msg r = m; r.now = 0;
         Server sv{t, t.old, s.old_offset, s.cluster};
         Outcome o = sv.run(m, r, s.old_offset);
@@ -519,7 +595,16 @@ void canonical(State& s) {
         int oldest = (d == &s.doc ? s.offset - cfg.freeze_max : s.old_offset) - cfg.grace;
         if (!d->id && !restless) d->expires = 0;
         if (!d->id) d->renewed = 0;
-        if (d->released && d->id != d->released) d->released = 0, d->released_at = 0;
+        if (d->released && d->id != d->released) {
+            bool asked = d->released >= SHARED;
+            if (cfg.ended_never && !asked) {
+                const Client& k = s.c[owner(d->released)];
+                asked = k.phase != IDLE && lease_id(owner(d->released), k.lease) == d->released;
+                for (const Msg& o : s.m) asked |= o.kind == ACQUIRE && o.id == d->released;
+            }
+            if (!asked || !cfg.ended_never) d->released = 0;
+            d->released_at = 0;
+        }
         forget(d->renewed, oldest); if (!restless) forget(d->expires, oldest - 1);
         if (!cfg.failovers) d->renewed = 0;
     }
@@ -560,7 +645,13 @@ void successors(const State& s, const Emit& found) {
         State t = s; t.marks--; Server sv{t, t.doc, s.offset, s.cluster}; sv.forget_dead(cfg.grace); sv.promote(0);
         emit(t, tracing ? "cleanup marks what has ended" : "");
     }
-    if (s.cleanups < cfg.cleanups && s.doc.there && freed(s.doc) && s.doc.expires + cfg.retention <= s.offset) {
+    if (s.reaps < cfg.reaps && s.doc.proc && s.c[s.doc.proc - 1].phase == DEAD && exclusive(s.doc) && room(s) && (cfg.reap_any_id || owner(s.doc.id) == s.doc.proc - 1)) {
+        State t = s; t.reaps++; Msg m{}; m.kind = REAP; m.client = u8(s.doc.proc - 1); m.id = s.doc.id; m.arg = s.doc.proc; m.orphan = 1; put(t, m);
+        emit(t, tracing ? "somebody sees " + show(s.doc, s.offset) + " of a dead process, sends reap" : "");
+    }
+    bool alive = false;                                    // somebody in the queue
+    for (int i = 0; i < s.doc.nwaiters; i++) alive |= s.doc.waiters[i].at + cfg.claim > s.offset;
+    if (s.cleanups < cfg.cleanups && s.doc.there && !alive && freed(s.doc) && s.doc.expires + cfg.retention <= s.offset) {
         State t = s; t.cleanups++; t.doc = Doc{}; t.cluster += cfg.tokens; emit(t, tracing ? "cleanup deletes the document" : "");
     }
     if (s.failovers < cfg.failovers)
@@ -569,7 +660,8 @@ void successors(const State& s, const Emit& found) {
             if (hi - lo > cfg.skew_total) continue;
             State t = s; t.failovers++; t.has_old = 1; t.old = s.doc; t.old_offset = s.offset; t.offset = i8(o); t.low = i8(lo); t.high = i8(hi);
             for (Msg& m : t.m) if (m.kind && !(m.kind & REPLY) && m.frozen) m = Msg{};   // killed by the stepdown
-            for (Client& k : t.c) k.txn = k.txn_version = k.txn_stale = 0;
+            for (Client& k : t.c) k.txn = k.txn_version = k.txn_stale = k.newer = 0;
+            for (Msg& m : t.m) m.newer = 0;
             emit(t, tracing ? "FAILOVER: the new primary's clock is " + std::to_string(step) + " ahead; the deposed one still answers" : "");
         }
     {   // a tick of real time; a slow client clock may miss it
@@ -613,6 +705,7 @@ struct Seen {                                              // open addressing ov
 State initial() {
     State s; memset(&s, 0, sizeof s); s.cluster = 1; s.marks = u8(cfg.marks);
     for (int c = 0; c < CLIENTS; c++) go_idle(s, c);
+    if (cfg.begin) cfg.begin(s);
     return s;
 }
 void print_trace(const Seen& seen, u32 last) {
@@ -716,7 +809,7 @@ std::vector<Scenario> scenarios() {
     amended("two exclusive, waiting, failover", FINE, [](Config& c) { c.tokens = true; c.failovers = 1; c.freezes = 0; c.beats = 1; c.expired_not_extended = true; });
     amended("liveness, three exclusive", FINE, [](Config& c) { c.liveness = true; c.role[2] = X; c.asks = 1; c.beats = 1; c.freezes = 0; c.expired_not_extended = true; });
     auto program = [&](const char* n, u8 e, std::function<void(Config&)> f) {
-        add("program", n, e, [&](Config& c) { c.unique_shared = c.expired_not_extended = true; c.renew_by_id_only = c.break_by_token_only = c.acquire_promotes = false; f(c); }); };
+        add("program", n, e, [&](Config& c) { c.cap = 4000000; c.seconds = 12; c.unique_shared = c.expired_not_extended = true; c.renew_by_id_only = c.break_by_token_only = false; c.wait_promotes = c.keep_id = c.ended_never = true; f(c); }); };
     auto marking = [](Config& c) { c.keep_id = true; c.marks = c.extends = 1; c.role[1] = LEGACY; c.wait = false; c.freezes = 0; c.asks = 1; c.renews = 0; c.timeouts = 1; };
     program("cleanup marks, old program extends: free by id alone", OVERLAP, [=](Config& c) { marking(c); c.freed_by_id_alone = true; });
     program("  free also needs no end after the release", FINE, marking);
@@ -734,6 +827,42 @@ std::vector<Scenario> scenarios() {
     program("  with a failover", FINE, [=](Config& c) { handing(c); c.failovers = 1; c.wait = false; });
     program("  believed from the hand-over", OVERLAP, [=](Config& c) { handing(c); c.transfer_believed = true; });
     program("waiting, what is freed keeps its id", FINE, [](Config& c) { c.keep_id = true; c.beats = 1; c.asks = 2; c.flight = 2; c.timeouts = 1; c.failovers = 1; c.freezes = 0; });
+    auto batch = [](Config& c) { c.tokens = true; c.breaks = 1; c.wait = false; c.freezes = 0; c.timeouts = 1; };
+    program("the keeper renews by id and token", FINE, batch);
+    program("  by id alone, straggling acquire after a break", TWO, [=](Config& c) { batch(c); c.renew_by_id_only = true; });
+    auto queued = [=](Config& c) { inserts(c); c.wait = true; c.queued_judged = c.asks_are_beats = true; c.role[0] = c.role[1] = X; c.ttl = 3; c.claim = 2; c.leases = 2; c.asks = 2; c.beats = 0; c.cleanups = 1; c.retention = 1; c.insert_believed = 0; c.timeouts = 1; c.freezes = 1; };
+    program("a first grant of who waits is believed if answered soon", FINE, queued);
+    auto forgotten = [=](Config& c) { queued(c); c.leases = 1; c.asks = 3; c.begin = [](State& s) { s.c[1].phase = WAIT; s.c[1].starts = s.c[1].asks = 1; }; };   // B: long ago
+    program("  who was queued, and forgotten, is judged too", FINE, forgotten);
+    program("  who was queued is not", TOKEN, [=](Config& c) { forgotten(c); c.queued_judged = false; });
+    program("a look at the document tells of direct grants", FINE, [=](Config& c) { queued(c); c.polls = true; });
+    program("  of any grant, also of a first one", TOKEN, [=](Config& c) { queued(c); c.polls = c.polls_any = true; });
+    auto own = [](Config& c) {
+        c.own_id = c.asks_are_beats = c.polls = true; c.ttl = c.claim = 3; c.asks = 3; c.beats = c.renews = 0; c.timeouts = 1; c.flight = 3;
+        c.begin = [](State& s) {                           // B's question is blocked, was repeated, and told busy; then the holder left
+            Client& k = s.c[1]; k.phase = ASK; k.starts = k.whole = 1; k.asks = 2; k.beat_at[0] = 0; s.freezes = 1;
+            Msg& m = s.m[0]; m.kind = ACQUIRE; m.client = 1; m.id = lease_id(1, 0); m.orphan = m.frozen = m.cluster = 1;
+            Doc& d = s.doc; d.there = d.token = 1; d.id = d.released = lease_id(2, 0);
+        };
+    };
+    program("a caller's id, asked first without waiting", FINE, own);
+    program("  a look tells of any grant", OVERLAP, [=](Config& c) { own(c); c.polls_any = true; });
+    auto shorts = [](Config& c) { c.short_forms = c.told = true; c.wait = false; c.asks = 1; c.renews = 1; c.timeouts = 1; c.freezes = 0; c.flight = 3; c.leases = 2; };
+    program("short forms, told as it is", FINE, shorts);
+    program("  with a failover", FINE, [=](Config& c) { shorts(c); c.failovers = 1; });
+    program("  the driver goes back to the deposed primary", TOLD, [=](Config& c) { shorts(c); c.failovers = 1; c.old_primary_again = true; });
+    program("  with an old program's document in between", FINE, [=](Config& c) { shorts(c); c.role[2] = LEGACY; c.leases = 1; });
+    program("  with a break", FINE, [=](Config& c) { shorts(c); c.tokens = true; c.leases = c.breaks = 1; });
+    program("  found by its _id is taken for done", TOLD, [=](Config& c) { shorts(c); c.tokens = true; c.leases = c.breaks = 1; c.found_is_done = true; });
+    program("  not changed is taken for lost", TOLD, [=](Config& c) { shorts(c); c.refusal_is_final = true; });
+    program("  attempts without an answer are forgotten", TOLD, [=](Config& c) { shorts(c); c.attempts_forgotten = true; });
+    auto dying = [](Config& c) { c.transfers = 1; c.deaths = 1; c.reaps = 1; c.wait = false; c.role[2] = X; c.renews = 0; c.asks = 1; c.freezes = 0; c.timeouts = 1; c.flight = 2; };
+    program("reap: the lease id and the process that were seen", FINE, dying);
+    program("  a transfer keeps the process, the id has another", FINE, [=](Config& c) { dying(c); c.transfer_keeps_proc = true; });
+    program("  a transfer keeps the process, whatever the id", OVERLAP, [=](Config& c) { dying(c); c.transfer_keeps_proc = c.reap_any_id = true; });
+    auto unclaimed = [](Config& c) { c.liveness = true; c.role[2] = X; c.ttl = 16; c.claim = 2; c.asks = 1; c.beats = 1; c.renews = 0; c.freezes = 0; c.timeouts = 0; c.flight = 2; c.slow_poll = 2; c.patience = 8; c.cap = 3000000; };
+    program("liveness, a direct grant that nobody claims", FINE, unclaimed);
+    program("  without a look now and then", STUCK, [=](Config& c) { unclaimed(c); c.slow_poll = 0; });
     auto mutant = [&](const char* n, u8 e, std::function<void(Config&)> f) { add("mutant", n, e, f); };
     mutant("anchor at the reply", OVERLAP, [](Config& c) { c.anchor_at_reply = c.slow_replies = true; c.wait = false; c.freezes = 0; });
     mutant("anchor at the last \"still waiting\"", OVERLAP, [](Config& c) { c.anchor_at_still = true; c.failovers = 1; c.freezes = 0; c.timeouts = 0; c.leases = 2; c.beats = 0; c.renews = 0; });
