@@ -359,7 +359,7 @@ typedef struct lh_acquire_options {
  * served, until it is granted, until that time is over, or until it is cancelled; whoever leaves the queue leaves no trace in it.
  *
  * LH_OK: granted, acknowledged by a majority; *ret_lease is to be freed with lh_lease_free(). After a wait its first
- *   lh_lease_remaining_ms() may be no more than claim_ms; the keeper extends it to the full ttl at once.
+ *   lh_lease_remaining_ms() may be no more than claim_ms; the keeper extends it to the full ttl within a tenth of a second.
  * LH_BUSY: somebody else holds it, or the wait is over. *ret_busy (if not NULL) says who, to be freed with lh_record_free().
  * LH_CANCELLED, LH_CLOSED: the wait was ended; nothing is held.
  * LH_UNKNOWN: the server may have granted it and the answer was lost; asked again with the same lease id until the timeout,

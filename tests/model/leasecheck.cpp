@@ -809,7 +809,7 @@ std::vector<Scenario> scenarios() {
     amended("two exclusive, waiting, failover", FINE, [](Config& c) { c.tokens = true; c.failovers = 1; c.freezes = 0; c.beats = 1; c.expired_not_extended = true; });
     amended("liveness, three exclusive", FINE, [](Config& c) { c.liveness = true; c.role[2] = X; c.asks = 1; c.beats = 1; c.freezes = 0; c.expired_not_extended = true; });
     auto program = [&](const char* n, u8 e, std::function<void(Config&)> f) {
-        add("program", n, e, [&](Config& c) { c.cap = 4000000; c.seconds = 12; c.unique_shared = c.expired_not_extended = true; c.renew_by_id_only = c.break_by_token_only = false; c.wait_promotes = c.keep_id = c.ended_never = true; f(c); }); };
+        add("program", n, e, [&](Config& c) { c.unique_shared = c.expired_not_extended = true; c.renew_by_id_only = c.break_by_token_only = false; c.wait_promotes = c.keep_id = c.ended_never = true; f(c); }); };
     auto marking = [](Config& c) { c.keep_id = true; c.marks = c.extends = 1; c.role[1] = LEGACY; c.wait = false; c.freezes = 0; c.asks = 1; c.renews = 0; c.timeouts = 1; };
     program("cleanup marks, old program extends: free by id alone", OVERLAP, [=](Config& c) { marking(c); c.freed_by_id_alone = true; });
     program("  free also needs no end after the release", FINE, marking);
@@ -827,17 +827,19 @@ std::vector<Scenario> scenarios() {
     program("  with a failover", FINE, [=](Config& c) { handing(c); c.failovers = 1; c.wait = false; });
     program("  believed from the hand-over", OVERLAP, [=](Config& c) { handing(c); c.transfer_believed = true; });
     program("waiting, what is freed keeps its id", FINE, [](Config& c) { c.keep_id = true; c.beats = 1; c.asks = 2; c.flight = 2; c.timeouts = 1; c.failovers = 1; c.freezes = 0; });
-    auto batch = [](Config& c) { c.tokens = true; c.breaks = 1; c.wait = false; c.freezes = 0; c.timeouts = 1; };
+    auto brief = [](Config& c) { c.cap = 4000000; c.seconds = 12; };
+    auto batch = [=](Config& c) { brief(c); c.tokens = true; c.breaks = 1; c.wait = false; c.freezes = 0; c.timeouts = 1; };
     program("the keeper renews by id and token", FINE, batch);
     program("  by id alone, straggling acquire after a break", TWO, [=](Config& c) { batch(c); c.renew_by_id_only = true; });
-    auto queued = [=](Config& c) { inserts(c); c.wait = true; c.queued_judged = c.asks_are_beats = true; c.role[0] = c.role[1] = X; c.ttl = 3; c.claim = 2; c.leases = 2; c.asks = 2; c.beats = 0; c.cleanups = 1; c.retention = 1; c.insert_believed = 0; c.timeouts = 1; c.freezes = 1; };
+    auto queued = [=](Config& c) { inserts(c); brief(c); c.wait = true; c.queued_judged = c.asks_are_beats = true; c.role[0] = c.role[1] = X; c.ttl = 3; c.claim = 2; c.leases = 2; c.asks = 2; c.beats = 0; c.cleanups = 1; c.retention = 1; c.insert_believed = 0; c.timeouts = 1; c.freezes = 1; };
     program("a first grant of who waits is believed if answered soon", FINE, queued);
     auto forgotten = [=](Config& c) { queued(c); c.leases = 1; c.asks = 3; c.begin = [](State& s) { s.c[1].phase = WAIT; s.c[1].starts = s.c[1].asks = 1; }; };   // B: long ago
     program("  who was queued, and forgotten, is judged too", FINE, forgotten);
     program("  who was queued is not", TOKEN, [=](Config& c) { forgotten(c); c.queued_judged = false; });
     program("a look at the document tells of direct grants", FINE, [=](Config& c) { queued(c); c.polls = true; });
     program("  of any grant, also of a first one", TOKEN, [=](Config& c) { queued(c); c.polls = c.polls_any = true; });
-    auto own = [](Config& c) {
+    auto own = [=](Config& c) {
+        brief(c);
         c.own_id = c.asks_are_beats = c.polls = true; c.ttl = c.claim = 3; c.asks = 3; c.beats = c.renews = 0; c.timeouts = 1; c.flight = 3;
         c.begin = [](State& s) {                           // B's question is blocked, was repeated, and told busy; then the holder left
             Client& k = s.c[1]; k.phase = ASK; k.starts = k.whole = 1; k.asks = 2; k.beat_at[0] = 0; s.freezes = 1;
@@ -847,7 +849,7 @@ std::vector<Scenario> scenarios() {
     };
     program("a caller's id, asked first without waiting", FINE, own);
     program("  a look tells of any grant", OVERLAP, [=](Config& c) { own(c); c.polls_any = true; });
-    auto shorts = [](Config& c) { c.short_forms = c.told = true; c.wait = false; c.asks = 1; c.renews = 1; c.timeouts = 1; c.freezes = 0; c.flight = 3; c.leases = 2; };
+    auto shorts = [=](Config& c) { brief(c); c.short_forms = c.told = true; c.wait = false; c.asks = 1; c.renews = 1; c.timeouts = 1; c.freezes = 0; c.flight = 3; c.leases = 2; };
     program("short forms, told as it is", FINE, shorts);
     program("  with a failover", FINE, [=](Config& c) { shorts(c); c.failovers = 1; });
     program("  the driver goes back to the deposed primary", TOLD, [=](Config& c) { shorts(c); c.failovers = 1; c.old_primary_again = true; });
@@ -856,7 +858,7 @@ std::vector<Scenario> scenarios() {
     program("  found by its _id is taken for done", TOLD, [=](Config& c) { shorts(c); c.tokens = true; c.leases = c.breaks = 1; c.found_is_done = true; });
     program("  not changed is taken for lost", TOLD, [=](Config& c) { shorts(c); c.refusal_is_final = true; });
     program("  attempts without an answer are forgotten", TOLD, [=](Config& c) { shorts(c); c.attempts_forgotten = true; });
-    auto dying = [](Config& c) { c.transfers = 1; c.deaths = 1; c.reaps = 1; c.wait = false; c.role[2] = X; c.renews = 0; c.asks = 1; c.freezes = 0; c.timeouts = 1; c.flight = 2; };
+    auto dying = [=](Config& c) { brief(c); c.transfers = 1; c.deaths = 1; c.reaps = 1; c.wait = false; c.role[2] = X; c.renews = 0; c.asks = 1; c.freezes = 0; c.timeouts = 1; c.flight = 2; };
     program("reap: the lease id and the process that were seen", FINE, dying);
     program("  a transfer keeps the process, the id has another", FINE, [=](Config& c) { dying(c); c.transfer_keeps_proc = true; });
     program("  a transfer keeps the process, whatever the id", OVERLAP, [=](Config& c) { dying(c); c.transfer_keeps_proc = c.reap_any_id = true; });
