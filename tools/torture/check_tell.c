@@ -110,6 +110,9 @@ static void tell_event(const struct check *check, const struct event *event, FIL
         tell_who(&event->holder, to);
         fprintf(to, " (token …%" PRId64 ")", event->token % 100000000);
         break;
+    case EV_HOLE:
+        fputs("the oplog was cut off before it was read", to);
+        break;
     default:
         tell_who(&event->who, to);
         fputs(" began", to);

@@ -18,6 +18,7 @@
 #include "../json.h"
 #include "check.h"
 #include "crowd.h"
+#include "follow.h"
 #include "writes.h"
 
 #define ALWAYS   (FAULT_PAUSE | FAULT_KILL | FAULT_OLD)
@@ -192,6 +193,8 @@ static int check_file(const struct cli *cli, const struct run *run, const char *
         return out_error(&cli->out, &error);
     }
     bool clean = check_all(&check);
+    if (check.hole)
+        out_note(&cli->out, "the oplog was cut off before it was read: what was committed is NOT checked (it is too small)");
     print_summary(cli, run, &check);
     if (run && !cli->out.json && !cli->out.quiet) {
         print_table(&check);
@@ -277,23 +280,34 @@ static void begin_history(struct run *run)
     (void)history_write(&run->history, &line);
 }
 
+/* Before and after the run. */
+static int with_writes(struct run *run, bool tell, lh_error *error)
+{
+    struct writes *writes = writes_open(&run->torture, &run->history);
+    bool good = writes && (tell ? writes_tell(writes, &run->history, error) : writes_prepare(writes, error));
+    writes_close(writes);
+    return good ? LH_OK : writes ? error->code : out_fail(error, LH_MEMORY, "out of memory");
+}
+
 static int torment(struct run *run, lh_error *error)
 {
     choose_faults(run);
-    run->oplog = deployment_is_set(run->deployment) && deployment_mark_oplog(run->deployment);
-    if (!run->oplog)
+    run->torture.is_set = deployment_is_set(run->deployment);
+    int code = with_writes(run, false, error);
+    if (code != LH_OK)
+        return code;
+    struct follow *follow = run->torture.is_set ? follow_start(&run->torture, &run->history) : NULL;
+    run->oplog = follow != NULL;
+    if (!follow)
         out_note(&run->cli->out, "there is no oplog that may be read: what was committed is not checked");
     int64_t seconds_ms = cli_number(run->cli, OPT_SECONDS, 10000), term = deployment_term(run->deployment);
     begin_history(run);
     run->torture.until = history_now() + seconds_ms * 1000000;
     crowd_run(&run->torture, run->deployment, &run->history, &stop, &run->crowd);
     run->elections = deployment_term(run->deployment) - term;
-    if (run->oplog && !deployment_copy_oplog(run->deployment, &run->history, error))
+    if (follow && !follow_finish(follow, error))
         return error->code;
-    struct writes *writes = writes_open(&run->torture);
-    bool told = writes && writes_tell(writes, &run->history, error);
-    writes_close(writes);
-    return told ? LH_OK : writes ? error->code : out_fail(error, LH_MEMORY, "out of memory");
+    return with_writes(run, true, error);
 }
 
 /* With the letters in it that nobody took. */

@@ -54,9 +54,9 @@ static void in_the_child(const struct torture *torture, int p, int life, int uri
 {
     char what[PATH_MAX + 1024];
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody is left behind */
-    (void)snprintf(what, sizeof what, "%d %d %" PRIu64 " %d %" PRId64 " %d %s %s %s\n%s", p, life, torture->seed,
-                   torture->keys, torture->until, torture->insecure_tls, torture->db, torture->app, torture->history,
-                   torture->mail);
+    (void)snprintf(what, sizeof what, "%d %d %" PRIu64 " %d %" PRId64 " %u %d %d %s %s %s\n%s", p, life, torture->seed,
+                   torture->keys, torture->until, torture->faults, torture->is_set, torture->insecure_tls, torture->db,
+                   torture->app, torture->history, torture->mail);
     (void)setenv(MEMBER, what, 1);
     (void)dup2(uri_fd, STDIN_FILENO);
     (void)setpgid(0, 0); /* a signal for the parent's group is the parent's affair */
@@ -86,21 +86,23 @@ bool crowd_is_member(struct torture *torture, int *ret_p, int *ret_life)
 {
     static char uri[16384], db[128], app[128], history[PATH_MAX], mail[512];
     const char *what = getenv(MEMBER);
-    int insecure_tls = 0;
+    int insecure_tls = 0, is_set = 0;
     if (!what)
         return false;
-    int n = sscanf(what, "%d %d %" SCNu64 " %d %" SCNd64 " %d %127s %127s %4095[^\n] %511[^\n]", ret_p, ret_life,
-                   &torture->seed, &torture->keys, &torture->until, &insecure_tls, db, app, history, mail);
+    int n = sscanf(what, "%d %d %" SCNu64 " %d %" SCNd64 " %u %d %d %127s %127s %4095[^\n] %511[^\n]", ret_p, ret_life,
+                   &torture->seed, &torture->keys, &torture->until, &torture->faults, &is_set, &insecure_tls, db, app,
+                   history, mail);
     size_t len = 0;
     for (ssize_t got; len < sizeof uri - 1 && (got = read(STDIN_FILENO, uri + len, sizeof uri - 1 - len)) > 0;)
         len += (size_t)got;
     torture->uri = uri;
+    torture->is_set = is_set != 0;
     torture->insecure_tls = insecure_tls != 0;
     torture->db = db;
     torture->app = app;
     torture->history = history;
     torture->mail = mail;
-    return n == 10 && len > 0;
+    return n == 12 && len > 0;
 }
 
 /* ---- Faults ---------------------------------------------------------------------------------------------------- */
@@ -134,6 +136,16 @@ static void pause_one(struct crowd *crowd, int64_t now)
     note_fault(crowd, 0, p, ms + 1000);
     (void)kill(crowd->member[p].pid, SIGSTOP);
     crowd->member[p].awake = now + ms * 1000000;
+}
+
+/* It has stopped itself, and said so in the history. */
+static void note_stopped(struct crowd *crowd, struct member *member)
+{
+    uint32_t ms = TORTURE_STOP_MIN_MS + torture_dice(&crowd->dice, TORTURE_STOP_MAX_MS - TORTURE_STOP_MIN_MS);
+    if (member->awake) /* by us */
+        return;
+    member->awake = history_now() + ms * INT64_C(1000000);
+    crowd->report->faults[0]++;
 }
 
 static void kill_one(struct crowd *crowd)
@@ -224,7 +236,10 @@ static int reap(struct crowd *crowd)
         struct member *member = &crowd->member[p];
         if (!member->pid)
             continue;
-        if (waitpid(member->pid, &status, WNOHANG) == 0) {
+        pid_t changed = waitpid(member->pid, &status, WNOHANG | WUNTRACED);
+        if (changed == member->pid && WIFSTOPPED(status))
+            note_stopped(crowd, member);
+        if (changed == 0 || (changed == member->pid && WIFSTOPPED(status))) {
             there++;
             continue;
         }
@@ -265,6 +280,7 @@ static void end_all(struct crowd *crowd)
     crowd->mend_at = crowd->old_until = 1;
     wake(crowd, INT64_MAX);
     while (reap(crowd) > 0) {
+        wake(crowd, INT64_MAX); /* who stopped itself just then */
         if (history_now() < patience) {
             tick();
             continue;

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The only file of the command line that knows the driver: stepping a primary down, failpoints and the oplog are no business
- * of the library's. One connection, used by one thread. */
+ * Stepping a primary down and failpoints are no business of the
+ * library's. One connection, used by one thread. */
 #include "deployment.h"
 
-#include <mongoc/mongoc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "../out.h"
-#include "oplog.h"
+#include "client.h"
 
 #define LOCKS       "workspace_locks"
 #define PATIENCE_MS 20000
@@ -21,8 +20,6 @@ struct deployment {
     mongoc_client_t *client;
     const char *db, *app;
     bool is_set, failing, stalled;
-    bson_value_t mark; /* the oplog's last timestamp at the beginning */
-    bool marked;
 };
 
 static void nap(int64_t ms)
@@ -74,18 +71,12 @@ static size_t find_secondaries(struct deployment *d, uint32_t ids[8])
 
 struct deployment *deployment_open(const char *uri, const char *db, const char *app, lh_error *error)
 {
-    bson_error_t ignored; /* it may quote a password */
-    mongoc_uri_t *parsed = mongoc_uri_new_with_error(uri, &ignored);
     struct deployment *d = calloc(1, sizeof *d);
-    if (parsed && d) {
-        mongoc_uri_set_option_as_int32(parsed, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, PATIENCE_MS);
-        mongoc_uri_set_option_as_int32(parsed, MONGOC_URI_SOCKETTIMEOUTMS, PATIENCE_MS);
-        mongoc_uri_set_option_as_bool(parsed, MONGOC_URI_SERVERSELECTIONTRYONCE, false);
-        d->client = mongoc_client_new_from_uri(parsed);
+    if (d) {
+        d->client = client_new(uri, NULL, PATIENCE_MS);
         d->db = db;
         d->app = app;
     }
-    mongoc_uri_destroy(parsed);
     bson_error_t why = {0};
     mongoc_server_description_t *server =
         d && d->client ? mongoc_client_select_server(d->client, true, NULL, &why) : NULL;
@@ -94,7 +85,6 @@ struct deployment *deployment_open(const char *uri, const char *db, const char *
         deployment_close(d);
         return NULL;
     }
-    mongoc_client_set_error_api(d->client, MONGOC_ERROR_API_VERSION_2);
     d->is_set = strcmp(mongoc_server_description_type(server), "Standalone") != 0;
     mongoc_server_description_destroy(server);
     return d;
@@ -106,8 +96,6 @@ void deployment_close(struct deployment *d)
         return;
     if (d->client)
         mongoc_client_destroy(d->client);
-    if (d->marked)
-        bson_value_destroy(&d->mark);
     free(d);
 }
 
@@ -288,7 +276,7 @@ bool deployment_delete_old(struct deployment *d, const char *id)
     return run(d, d->db, command);
 }
 
-/* ---- What was committed ------------------------------------------------------------------------------------------ */
+/* ---- What else it says ------------------------------------------------------------------------------------------- */
 
 int64_t deployment_term(struct deployment *d)
 {
@@ -299,56 +287,6 @@ int64_t deployment_term(struct deployment *d)
     if (d->is_set)
         bson_destroy(&reply);
     return n;
-}
-
-bool deployment_mark_oplog(struct deployment *d)
-{
-    mongoc_collection_t *oplog = mongoc_client_get_collection(d->client, "local", "oplog.rs");
-    bson_t *filter = bson_new(),
-           *options = BCON_NEW("sort", "{", "$natural", BCON_INT32(-1), "}", "limit", BCON_INT64(1));
-    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(oplog, filter, options, NULL);
-    const bson_t *entry;
-    bson_iter_t ts;
-    d->marked = mongoc_cursor_next(cursor, &entry) && bson_iter_init_find(&ts, entry, "ts");
-    if (d->marked)
-        bson_value_copy(bson_iter_value(&ts), &d->mark);
-    mongoc_cursor_destroy(cursor);
-    bson_destroy(filter);
-    bson_destroy(options);
-    mongoc_collection_destroy(oplog);
-    return d->marked;
-}
-
-bool deployment_copy_oplog(struct deployment *d, const struct history *history, lh_error *error)
-{
-    char ns[128];
-    (void)snprintf(ns, sizeof ns, "%s.%s", d->db, LOCKS);
-    /* A write of ours, acknowledged by a majority: what is read below is all that can be committed before it. */
-    (void)run(d, d->db,
-              BCON_NEW("insert", "torture_end", "documents", "[", "{", "_id", BCON_INT32(1), "}", "]", "writeConcern",
-                       "{", "w", "majority", "}"));
-    struct oplog *oplog = oplog_new(ns, history);
-    mongoc_collection_t *collection = mongoc_client_get_collection(d->client, "local", "oplog.rs");
-    bson_t filter = BSON_INITIALIZER, after, *options = BCON_NEW("readConcern", "{", "level", "majority", "}");
-    BSON_APPEND_DOCUMENT_BEGIN(&filter, "ts", &after);
-    BSON_APPEND_VALUE(&after, "$gt", &d->mark);
-    bson_append_document_end(&filter, &after);
-    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(collection, &filter, options, NULL);
-    const bson_t *entry;
-    bson_error_t why;
-    bool good = oplog != NULL;
-    while (good && mongoc_cursor_next(cursor, &entry))
-        good = oplog_take(oplog, entry);
-    if (!good)
-        (void)out_fail(error, LH_DATA, "an entry of the oplog cannot be understood");
-    else if (mongoc_cursor_error(cursor, &why) && (good = false, true))
-        (void)out_fail(error, LH_DENIED, "the oplog cannot be read: %s", why.message);
-    oplog_free(oplog);
-    mongoc_cursor_destroy(cursor);
-    bson_destroy(&filter);
-    bson_destroy(options);
-    mongoc_collection_destroy(collection);
-    return good;
 }
 
 bool deployment_drop(struct deployment *d)

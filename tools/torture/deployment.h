@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What torture does to a deployment beside the library: faults, the oplog, its own database. */
+ * What torture does to a deployment beside the library: faults, its own database. */
 #ifndef TORTURE_DEPLOYMENT_H
 #define TORTURE_DEPLOYMENT_H
 
@@ -27,11 +27,6 @@ bool deployment_delete_old(struct deployment *deployment, const char *id);
 
 /* How often was there an election? */
 int64_t deployment_term(struct deployment *deployment);
-
-/* Remembers where the oplog ends now. False: it may not be read (a standalone has none). */
-bool deployment_mark_oplog(struct deployment *deployment);
-/* Writes what was committed since as lines of the history. False: `error` says why. */
-bool deployment_copy_oplog(struct deployment *deployment, const struct history *history, lh_error *error);
 
 bool deployment_drop(struct deployment *deployment);
 

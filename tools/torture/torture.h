@@ -9,7 +9,7 @@
 
 /* What is done to it. */
 enum {
-    FAULT_PAUSE = 1,     /* a process is stopped past its leases' ends */
+    FAULT_PAUSE = 1,     /* a process is stopped past its leases' ends; some stop themselves, where it matters */
     FAULT_KILL = 2,      /* a process is killed, and another one started */
     FAULT_OLD = 4,       /* a lock of older code, without an end, appears and goes */
     FAULT_STEPDOWN = 8,  /* the primary steps down */
@@ -27,8 +27,13 @@ struct torture {
     int processes, keys;
     int64_t until; /* CLOCK_BOOTTIME in ns */
     unsigned faults;
+    bool is_set;
     bool insecure_tls; /* as the option of that name */
 };
+
+/* Who stops itself is let go on after so long. */
+#define TORTURE_STOP_MIN_MS 2000
+#define TORTURE_STOP_MAX_MS 4000
 
 /* A number from 0 to n - 1; `state` is not 0. */
 static inline uint32_t torture_dice(uint64_t *state, uint32_t n)

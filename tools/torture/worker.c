@@ -133,7 +133,7 @@ int worker_run(const struct torture *torture, int p, int life)
     int code = open_in_time(&worker);
     if (code != LH_OK)
         return code == LH_UNREACHABLE ? EXIT_DONE : EXIT_CONFIG; /* all of its time there was no deployment */
-    worker.writes = writes_open(torture);
+    worker.writes = writes_open(torture, &worker.history);
     history_begin(&worker.history, &line, "start");
     bool written = history_write(&worker.history, &line);
     while (written && worker.writes && history_now() < torture->until)

@@ -108,15 +108,39 @@ static int acquire_or_cancel(struct worker *worker, const char *key, const lh_ac
     return outcome == LH_OK ? LH_CANCELLED : outcome;
 }
 
-/* By the fence, on data of the caller's. */
+/* Goes on looking at a lease, which is kept, whether it is valid or not. */
+static void look_on(struct worker *worker, lh_lease *lease, uint32_t times)
+{
+    for (uint32_t i = 0; i < times; i++) {
+        struct timespec pause = {.tv_nsec = 20 * 1000000L};
+        worker_believe(worker, lease);
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+/* What follows from a read a while ago. */
+static int read_and_write(struct worker *worker, lh_lease *lease, const char *who)
+{
+    int64_t seen = 0;
+    int outcome = writes_read(worker->writes, lease, &seen);
+    if (outcome != LH_OK)
+        return outcome;
+    look_on(worker, lease, worker_dice(worker, 50));
+    return writes_add(worker->writes, lease, who, seen);
+}
+
+/* By the fence or the guard, on data of the caller's. */
 static void write_under(struct worker *worker, lh_lease *lease)
 {
     char who[48];
+    uint32_t way = worker_dice(worker, worker->torture->is_set ? 4 : 3);
     if (lh_lease_mode(lease) == LH_SHARED)
         return;
     call_on(worker, "write", lh_lease_key(lease), lh_lease_id(lease));
     (void)snprintf(who, sizeof who, "%d.%d.%lld", worker->history.p, worker->history.life, (long long)worker->n);
-    int outcome = writes_add(worker->writes, lease, who);
+    int outcome = way == 0   ? writes_add(worker->writes, lease, who, WRITES_BLIND)
+                  : way <= 2 ? read_and_write(worker, lease, who)
+                             : writes_guarded(worker->writes, lease, who);
     end_on(worker, "write", lh_lease_key(lease), lh_lease_id(lease), outcome);
 }
 
@@ -152,8 +176,7 @@ void worker_acquire(struct worker *worker)
     if (outcome == LH_OK) {
         *hand = lease;
         worker_believe(worker, lease);
-        if (worker->n % 2 == 0)
-            write_under(worker, lease);
+        write_under(worker, lease);
         if (options.by_hand && worker_dice(worker, 3) == 0) { /* works until its lease has ended, and does not notice */
             worker_doze(worker, options.ttl_ms + 100);
             worker_come_late(worker);
@@ -211,11 +234,7 @@ void worker_transfer(struct worker *worker)
             (void)close(fd);
     }
     /* From the call on it is not valid: the sender goes on looking at it for a while. */
-    for (int i = 0; i < 3; i++) {
-        struct timespec pause = {.tv_nsec = 20 * 1000000L};
-        worker_believe(worker, lease);
-        (void)nanosleep(&pause, NULL);
-    }
+    look_on(worker, lease, 3);
     worker_forget(worker, hand);
 }
 

@@ -2,37 +2,73 @@
 #include "writes.h"
 
 #include <leasehold/mongo.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../out.h"
+#include "client.h"
 
-#define PATIENCE_MS 2500
+#define PATIENCE_MS   2500
+#define STOPS_ONE_IN  4 /* of the commands that write data */
+#define DICE_OF_STOPS 5000
 
 struct writes {
+    const struct torture *torture;
+    const struct history *history;
     mongoc_client_t *client;
-    mongoc_collection_t *data;
+    mongoc_collection_t *data, *guarded;
+    uint64_t dice;
 };
 
-struct writes *writes_open(const struct torture *torture)
+/* ---- Stopping ----------------------------------------------------------------------------------------------------- */
+
+/* The driver is about to send a command: the lease was looked at, and may end before this one arrives. The whole process stops, its
+ * renewals too; its parent lets it go on. */
+static void stop_before(const mongoc_apm_command_started_t *event)
 {
-    bson_error_t ignored; /* it may quote a password */
-    mongoc_uri_t *uri = mongoc_uri_new_with_error(torture->uri, &ignored);
+    struct writes *writes = mongoc_apm_command_started_get_context(event);
+    const char *name = mongoc_apm_command_started_get_command_name(event);
+    bson_t line;
+    if (strcmp(name, "findAndModify") != 0 && strcmp(name, "insert") != 0)
+        return;
+    if (torture_dice(&writes->dice, STOPS_ONE_IN) != 0 || history_now() > writes->torture->until)
+        return;
+    history_begin(writes->history, &line, "fault");
+    BSON_APPEND_UTF8(&line, "kind", "pause");
+    BSON_APPEND_INT64(&line, "ms", TORTURE_STOP_MAX_MS + 1000);
+    (void)history_write(writes->history, &line);
+    (void)raise(SIGSTOP);
+}
+
+static void let_stop(struct writes *writes)
+{
+    const struct history *history = writes->history;
+    if (history->p < 0 || !(writes->torture->faults & FAULT_PAUSE))
+        return;
+    writes->dice = torture_seed(writes->torture->seed, history->p + DICE_OF_STOPS, history->life);
+    mongoc_apm_callbacks_t *callbacks = mongoc_apm_callbacks_new();
+    mongoc_apm_set_command_started_cb(callbacks, stop_before);
+    (void)mongoc_client_set_apm_callbacks(writes->client, callbacks, writes);
+    mongoc_apm_callbacks_destroy(callbacks);
+}
+
+/* ---- The client --------------------------------------------------------------------------------------------------- */
+
+struct writes *writes_open(const struct torture *torture, const struct history *history)
+{
     struct writes *writes = calloc(1, sizeof *writes);
-    if (uri && writes) {
-        mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, PATIENCE_MS);
-        mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, PATIENCE_MS);
-        mongoc_uri_set_option_as_bool(uri, MONGOC_URI_SERVERSELECTIONTRYONCE, false);
-        mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYWRITES, true);
-        (void)mongoc_uri_set_appname(uri, torture->app);
-        writes->client = mongoc_client_new_from_uri(uri);
-    }
-    mongoc_uri_destroy(uri);
-    if (!writes || !writes->client) {
+    mongoc_client_t *client = writes ? client_new(torture->uri, torture->app, PATIENCE_MS) : NULL;
+    if (!client) {
         free(writes);
         return NULL;
     }
-    mongoc_client_set_error_api(writes->client, MONGOC_ERROR_API_VERSION_2);
+    writes->client = client;
+    writes->torture = torture;
+    writes->history = history;
     writes->data = mongoc_client_get_collection(writes->client, torture->db, "data");
+    writes->guarded = mongoc_client_get_collection(writes->client, torture->db, "guarded");
+    let_stop(writes);
     return writes;
 }
 
@@ -40,16 +76,53 @@ void writes_close(struct writes *writes)
 {
     if (!writes)
         return;
+    mongoc_collection_destroy(writes->guarded);
     mongoc_collection_destroy(writes->data);
     mongoc_client_destroy(writes->client);
     free(writes);
 }
 
-int writes_add(struct writes *writes, lh_lease *lease, const char *who)
+bool writes_prepare(struct writes *writes, lh_error *error)
+{
+    bson_error_t why;
+    bson_t *command = BCON_NEW("create", "guarded", "writeConcern", "{", "w", "majority", "}");
+    bool good =
+        mongoc_client_write_command_with_opts(writes->client, writes->torture->db, command, NULL, NULL, &why);
+    bson_destroy(command);
+    if (!good)
+        (void)out_fail(error, LH_SERVER, "the collection for guarded writes cannot be made: %s", why.message);
+    return good;
+}
+
+/* ---- By the fence ------------------------------------------------------------------------------------------------- */
+
+static int64_t count_log(const bson_t *document)
+{
+    bson_iter_t log, one;
+    int64_t n = 0;
+    if (bson_iter_init_find(&log, document, "log") && bson_iter_recurse(&log, &one))
+        while (bson_iter_next(&one))
+            n++;
+    return n;
+}
+
+int writes_read(struct writes *writes, lh_lease *lease, int64_t *ret_seen)
+{
+    bson_t *id = BCON_NEW("_id", BCON_UTF8(lh_lease_key(lease))), document;
+    int outcome = lh_fenced_read(lease, writes->data, id, LH_FENCED_CREATE, &document, NULL);
+    if (outcome == LH_OK) {
+        *ret_seen = count_log(&document);
+        bson_destroy(&document);
+    }
+    bson_destroy(id);
+    return outcome;
+}
+
+int writes_add(struct writes *writes, lh_lease *lease, const char *who, int64_t seen)
 {
     bson_t *id = BCON_NEW("_id", BCON_UTF8(lh_lease_key(lease)));
-    bson_t *update =
-        BCON_NEW("$push", "{", "log", "{", "who", BCON_UTF8(who), "token", BCON_INT64(lh_lease_token(lease)), "}", "}");
+    bson_t *update = BCON_NEW("$push", "{", "log", "{", "who", BCON_UTF8(who), "token",
+                              BCON_INT64(lh_lease_token(lease)), "seen", BCON_INT64(seen), "}", "}");
     int outcome = lh_fenced_write(lease, writes->data, id, update, NULL, NULL);
     if (outcome == LH_ABSENT && lh_fenced_read(lease, writes->data, id, LH_FENCED_CREATE, NULL, NULL) == LH_OK)
         outcome = lh_fenced_write(lease, writes->data, id, update, NULL, NULL);
@@ -58,7 +131,67 @@ int writes_add(struct writes *writes, lh_lease *lease, const char *who)
     return outcome;
 }
 
-static bool tell_one(const struct history *history, const bson_t *document)
+/* ---- By the guard ------------------------------------------------------------------------------------------------- */
+
+struct guarded {
+    struct writes *writes;
+    lh_lease *lease;
+    const char *who;
+};
+
+/* *ret_older: how many of the key's documents are of older tokens. */
+static bool count_older(const struct guarded *g, const bson_t *options, int64_t *ret_older, bson_t **reply,
+                        bson_error_t *why)
+{
+    bson_t *filter = BCON_NEW("key", BCON_UTF8(lh_lease_key(g->lease)), "token", "{", "$lt",
+                              BCON_INT64(lh_lease_token(g->lease)), "}");
+    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(g->writes->guarded, filter, options, NULL);
+    const bson_t *document, *said;
+    for (*ret_older = 0; mongoc_cursor_next(cursor, &document); ++*ret_older)
+        ;
+    bool good = !mongoc_cursor_error_document(cursor, why, &said);
+    if (!good && said)
+        *reply = bson_copy(said);
+    mongoc_cursor_destroy(cursor);
+    bson_destroy(filter);
+    return good;
+}
+
+static bool read_and_add(mongoc_client_session_t *session, void *arg, bson_t **reply, bson_error_t *why)
+{
+    struct guarded *g = arg;
+    bson_t options = BSON_INITIALIZER, said;
+    int64_t older = 0;
+    bool good = mongoc_client_session_append(session, &options, why) && count_older(g, &options, &older, reply, why);
+    if (good) {
+        bson_t *document =
+            BCON_NEW("_id", BCON_UTF8(g->who), "key", BCON_UTF8(lh_lease_key(g->lease)), "token",
+                     BCON_INT64(lh_lease_token(g->lease)), "older", BCON_INT64(older));
+        good = mongoc_collection_insert_one(g->writes->guarded, document, &options, &said, why);
+        if (!good)
+            *reply = bson_copy(&said);
+        bson_destroy(&said);
+        bson_destroy(document);
+    }
+    bson_destroy(&options);
+    return good;
+}
+
+int writes_guarded(struct writes *writes, lh_lease *lease, const char *who)
+{
+    struct guarded g = {.writes = writes, .lease = lease, .who = who};
+    bson_error_t why;
+    mongoc_client_session_t *session = mongoc_client_start_session(writes->client, NULL, &why);
+    if (!session)
+        return LH_UNREACHABLE;
+    int outcome = lh_with_guard(lease, session, read_and_add, &g, NULL);
+    mongoc_client_session_destroy(session);
+    return outcome;
+}
+
+/* ---- What landed -------------------------------------------------------------------------------------------------- */
+
+static bool tell_log(const struct history *history, const bson_t *document)
 {
     bson_iter_t key, log, one, field;
     bool good = true;
@@ -76,19 +209,32 @@ static bool tell_one(const struct history *history, const bson_t *document)
     return good;
 }
 
+static bool tell_guarded(const struct history *history, const bson_t *document)
+{
+    bson_iter_t field;
+    bson_t line;
+    history_begin(history, &line, "wrote");
+    bool good = bson_iter_init(&field, document);
+    while (good && bson_iter_next(&field)) {
+        const char *name = strcmp(bson_iter_key(&field), "_id") == 0 ? "who" : bson_iter_key(&field);
+        good = BSON_APPEND_VALUE(&line, name, bson_iter_value(&field));
+    }
+    return history_write(history, &line) && good;
+}
+
 /* By a majority, and not from a primary that is none any more: the faults are over. */
-bool writes_tell(struct writes *writes, const struct history *history, lh_error *error)
+static bool tell_all(mongoc_collection_t *collection, bool (*tell)(const struct history *history, const bson_t *document),
+                     const struct history *history, bson_error_t *why)
 {
     bson_t all = BSON_INITIALIZER, *options = BCON_NEW("readConcern", "{", "level", "majority", "}");
     const bson_t *document;
-    bson_error_t why = {0};
     bool good = false;
     for (int again = 0; again < 8 && !good; again++) { /* there may be an election still; no line is written before */
-        mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(writes->data, &all, options, NULL);
+        mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(collection, &all, options, NULL);
         good = true;
         while (good && mongoc_cursor_next(cursor, &document))
-            good = tell_one(history, document);
-        bool failed = mongoc_cursor_error(cursor, &why);
+            good = tell(history, document);
+        bool failed = mongoc_cursor_error(cursor, why);
         mongoc_cursor_destroy(cursor);
         if (!failed)
             break;
@@ -96,6 +242,13 @@ bool writes_tell(struct writes *writes, const struct history *history, lh_error 
     }
     bson_destroy(options);
     bson_destroy(&all);
+    return good;
+}
+
+bool writes_tell(struct writes *writes, const struct history *history, lh_error *error)
+{
+    bson_error_t why = {0};
+    bool good = tell_all(writes->data, tell_log, history, &why) && tell_all(writes->guarded, tell_guarded, history, &why);
     if (!good)
         (void)out_fail(error, LH_UNREACHABLE, "the data cannot be read: %s", why.message);
     return good;
