@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """torture: the true store is clean under it, and what it refuses. That it finds what is wrong, scripts/mutants shows."""
+import contextlib
 import json
 import os
 import secrets
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pymongo
 import pytest
 from conftest import Cli, wait_until
 
@@ -41,14 +44,27 @@ def test_the_store_is_clean_with_clients_that_are_stopped_and_killed(bare, tmp_p
     assert spoilt.exit == 70 and "Invariant 3: process" in spoilt.out and "was granted it" in spoilt.out
 
 
-@pytest.fixture
-def own_set():
+@contextlib.contextmanager
+def set_up(*options):
     script, name = os.environ.get("LEASEHOLD_MONGOD"), f"torture-{secrets.token_hex(4)}"
     if not script:
         pytest.skip("LEASEHOLD_MONGOD is not set")
-    up = subprocess.run([script, "up", "set", "--name", name, "--end-with", str(os.getpid())], check=True, capture_output=True, text=True)
+    up = subprocess.run([script, "up", "set", "--name", name, "--end-with", str(os.getpid()), *options], check=True, capture_output=True,
+                        text=True)
     yield up.stdout.strip()
     subprocess.run([script, "down", "--name", name], check=True, capture_output=True)
+
+
+@pytest.fixture
+def own_set():
+    with set_up() as uri:
+        yield uri
+
+
+@pytest.fixture
+def small_oplog():
+    with set_up("--oplog-mb", "1") as uri:
+        yield uri
 
 
 def test_the_store_is_clean_while_primaries_step_down_and_answers_are_lost(own_set):
@@ -57,6 +73,37 @@ def test_the_store_is_clean_while_primaries_step_down_and_answers_are_lost(own_s
     result = told(Cli(own_set, "unused")("--json", "torture", "--yes", "--seed", "2", "--seconds", "12", "--keys", "6", "--faults", "all"))
     assert result["outcome"] == "ok" and len(result["faults"]) == 8
     assert result["elections"] > 0 and sum(result["faults"].values()) > 5 and result["grants"] > 0
+
+
+def oldest(deployment):
+    return deployment.local["oplog.rs"].find_one(sort=[("$natural", 1)])["ts"]
+
+
+def roll_over(deployment):
+    newest = deployment.local["oplog.rs"].find_one(sort=[("$natural", -1)])["ts"]
+    give_up = time.monotonic() + 60
+    while oldest(deployment) <= newest:
+        assert time.monotonic() < give_up, "the oplog did not roll over"
+        deployment.filling.filling.insert_one({"filling": os.urandom(200000)})
+
+
+def test_an_oplog_that_rolls_over_is_read_in_time_or_said_to_be_missing(small_oplog):
+    """One of a megabyte, filled by somebody else: read while it goes on. Then torture itself is stopped meanwhile, and its processes
+    are not: there is a hole."""
+    with pymongo.MongoClient(small_oplog) as deployment:
+        for stopped in (False, True):
+            torture = Cli(small_oplog, "unused").start("--json", "torture", "--yes", "--seconds", "50", "--processes", "4", "--faults", "none")
+            wait_until(lambda: any(deployment[name].workspace_locks.find_one({"token": {"$gt": 0}}) for name in databases(deployment)))
+            if stopped:
+                torture.send_signal(signal.SIGSTOP)
+            roll_over(deployment)
+            torture.send_signal(signal.SIGCONT)
+            torture.send_signal(signal.SIGINT)
+            out, err = torture.communicate(timeout=60)
+            result = json.loads(out)
+            assert torture.returncode == 0 and result["outcome"] == "ok", f"{out}{err}"
+            assert result["oplog"] == (result["commits"] > 0) == (not stopped)
+            assert ("is NOT checked" in err) == stopped
 
 
 def test_it_leaves_nothing_behind(bare, client, tmp_path):

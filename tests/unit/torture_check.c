@@ -314,6 +314,46 @@ static void catches_writes_that_the_fence_should_keep_out(void **state)
     expect_violation(RUN("true") WRITES(1100, 0, 2, "unknown"), 0, "");
 }
 
+#define WROTE_AND(t, who, token, more)                                                                                 \
+    "{'e':'wrote','t':" #t MS ",'p':-1,'key':'k','who':'" who "','token':" #token more "}\n"
+
+static void catches_a_write_behind_a_newer_read(void **state)
+{
+    (void)state;
+    expect_violation(RUN("true") WROTE(9000, "0.0.2", 5) WROTE_AND(9001, "1.0.2", 6, ",'seen':1")
+                     WROTE_AND(9002, "1.0.3", 6, ",'seen':1"), /* its own in between */
+                     0, "");
+    expect_violation(RUN("true") WROTE(9000, "0.0.1", 4) WROTE(9001, "0.0.2", 5) WROTE_AND(9002, "1.0.2", 6, ",'seen':1"),
+                     10, "a write of process 0 with token 5 landed after one with token 6 had read");
+}
+
+static void catches_guarded_writes_behind_a_newer_guard(void **state)
+{
+    (void)state;
+    /* The order of the lines says nothing; and it is another place than the fenced document. */
+    expect_violation(RUN("true") WROTE_AND(9000, "1.0.2", 6, ",'older':1") WROTE_AND(9001, "0.0.2", 5, ",'older':0")
+                     WROTE_AND(9002, "1.0.3", 6, ",'older':1") WROTE(9003, "0.0.3", 5),
+                     0, "");
+    expect_violation(RUN("true") WROTE_AND(9000, "1.0.2", 6, ",'older':0") WROTE_AND(9001, "0.0.2", 5, ",'older':0"),
+                     10, "process 1 with token 6 found 0 guarded writes of older tokens, and there are 1");
+    expect_violation(RUN("true") WROTE_AND(9000, "1.0.2", 6, ",'older':1"), 10, "and there are 0");
+    expect_violation(RUN("true") WRITES(1100, 0, 2, "again") WROTE_AND(9000, "0.0.2", 5, ",'older':0"), 10,
+                     "was told \"again\" of a write, and it landed");
+}
+
+/* What is there of the commits would be a violation, were it all. */
+static void says_where_the_oplog_was_not_read(void **state)
+{
+    (void)state;
+#define TAKEN_TOO_SOON A_HOLDS COMMIT(1402, 2, HELD("b", "1.0.1", 6, 1401, 1401, 2401, ""))
+    char message[200] = "";
+    expect_violation(RUN("true") TAKEN_TOO_SOON, 1, "before it could be");
+    expect_violation(RUN("true") TAKEN_TOO_SOON "{'e':'hole','t':1500" MS ",'p':-1}\n", 0, "");
+    assert_true(read_text(RUN("true") TAKEN_TOO_SOON "{'e':'hole','t':1500" MS ",'p':-1}\n", message));
+    assert_true(check_all(&checked) && checked.hole && !checked.oplog && checked.commits == 0);
+    check_fini(&checked);
+}
+
 static void catches_overtaking(void **state)
 {
     (void)state;
@@ -414,6 +454,9 @@ int main(void)
         cmocka_unit_test(catches_one_id_granted_twice),
         cmocka_unit_test(catches_a_holder_that_never_was),
         cmocka_unit_test(catches_writes_that_the_fence_should_keep_out),
+        cmocka_unit_test(catches_a_write_behind_a_newer_read),
+        cmocka_unit_test(catches_guarded_writes_behind_a_newer_guard),
+        cmocka_unit_test(says_where_the_oplog_was_not_read),
         cmocka_unit_test(catches_overtaking),
         cmocka_unit_test(catches_one_who_waits_for_what_is_free),
         cmocka_unit_test(catches_one_who_left_and_still_waits),

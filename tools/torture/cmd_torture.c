@@ -140,7 +140,7 @@ static void print_summary(const struct cli *cli, const struct run *run, const st
 
 static void print_table(const struct check *check)
 {
-    static const char *const ops[] = {"acquire", "renew", "release", "transfer", "break", "cleanup"};
+    static const char *const ops[] = {"acquire", "renew", "release", "transfer", "break", "cleanup", "write"};
     static const char *const outcomes[] = {"ok", "busy", "lost", "cancelled", "unknown", "unreachable", ""};
     printf("\n  %-10s", "");
     for (size_t o = 0; o < sizeof outcomes / sizeof *outcomes; o++)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Stepping a primary down and failpoints are no business of the
- * library's. One connection, used by one thread. */
+ * Stepping a primary down and failpoints are no business of the library's. One connection, used by one thread. */
 #include "deployment.h"
 
 #include <stdio.h>

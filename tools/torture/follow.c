@@ -32,7 +32,7 @@ struct follow {
     bson_value_t last; /* the time of the last entry that was taken */
     bool marked;
     int state;
-    char why[300]; /* … the last reading failed */
+    bson_error_t why; /* … the last reading failed */
     pthread_t thread;
     atomic_bool stop;
 };
@@ -106,7 +106,6 @@ static void read_on(struct follow *f)
     bson_append_document_end(&filter, &from);
     mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(f->collection, &filter, options, NULL);
     const bson_t *entry;
-    bson_error_t why;
     bson_iter_t ts;
     for (bool first = true; f->state == GOES_ON && mongoc_cursor_next(cursor, &entry); first = false) {
         if (!first)
@@ -114,9 +113,8 @@ static void read_on(struct follow *f)
         else if (!bson_iter_init_find(&ts, entry, "ts") || !BSON_ITER_HOLDS_TIMESTAMP(&ts) || !is_at_last(f, &ts))
             note_hole(f);
     }
-    *f->why = '\0';
-    if (mongoc_cursor_error(cursor, &why))
-        (void)snprintf(f->why, sizeof f->why, "%s", why.message);
+    f->why = (bson_error_t){0};
+    (void)mongoc_cursor_error(cursor, &f->why);
     mongoc_cursor_destroy(cursor);
     bson_destroy(options);
     bson_destroy(&filter);
@@ -172,22 +170,21 @@ struct follow *follow_start(const struct torture *torture, const struct history 
 }
 
 /* A write of ours, acknowledged by a majority: all that can be committed before it comes before it. */
-static bool write_end(struct follow *f, bson_error_t *why)
+static bool write_end(struct follow *f)
 {
     bson_t *command = BCON_NEW("insert", END, "documents", "[", "{", "}", "]", "writeConcern", "{", "w", "majority", "}");
-    bool good = mongoc_client_write_command_with_opts(f->client, f->db, command, NULL, NULL, why);
+    bool good = mongoc_client_write_command_with_opts(f->client, f->db, command, NULL, NULL, &f->why);
     bson_destroy(command);
     return good;
 }
 
 bool follow_finish(struct follow *f, lh_error *error)
 {
-    bson_error_t why = {0};
     bool written = false;
     atomic_store(&f->stop, true);
     (void)pthread_join(f->thread, NULL);
     for (int64_t end = history_now() + END_MS * INT64_C(1000000); f->state == GOES_ON && history_now() < end;) {
-        written = written || write_end(f, &why);
+        written = written || write_end(f);
         if (written)
             read_on(f);
         if (f->state == GOES_ON)
@@ -196,8 +193,7 @@ bool follow_finish(struct follow *f, lh_error *error)
     if (f->state == NOT_UNDERSTOOD)
         (void)out_fail(error, LH_DATA, "an entry of the oplog cannot be understood");
     else if (f->state == GOES_ON)
-        (void)out_fail(error, LH_UNREACHABLE, "the oplog cannot be read to its end: %s",
-                       written ? f->why : why.message);
+        (void)out_fail(error, LH_UNREACHABLE, "the oplog cannot be read to its end: %s", f->why.message);
     bool good = f->state == REACHED_END || f->state == HAS_HOLE;
     free_all(f);
     return good;
