@@ -6,6 +6,7 @@ import signal
 
 import pymongo
 
+from oplog import Rolling, processes_of
 from servers import NOTHING_PASSES, set_clock
 
 # What `leasehold torture` does itself, to its processes and to the deployment.
@@ -183,6 +184,25 @@ def drop_collection(world):
     return lambda: None
 
 
+def roll_oplog(world):
+    """While some clients are stopped whose change streams stand where it is cut off."""
+    data = database(world)
+    if len(world.set.well()) < len(world.set.members):
+        raise Cannot
+    try:
+        there = list(processes_of(world.torture))
+    except OSError as gone: # one of them, or torture
+        raise Cannot from gone
+    rolling = Rolling(world.set.watch, data.name, world.history, world.dice.sample(there, min(3, len(there))))
+
+    def undo():
+        if rolling.is_going_on():
+            raise Cannot
+        rolling.finish()
+        world.rolled.append(rolling)
+    return undo
+
+
 KINDS = [
     Harm("member-kill", 16, (0.2, 4), kill_member, felt=8),
     Harm("member-pause", 12, (0.5, 5), pause_member, felt=6),
@@ -195,6 +215,7 @@ KINDS = [
     Harm("clock", 5, (0, 0), step_clock, "clocks"),
     Harm("client-clock", 5, (0, 0), step_clients_clocks, "clocks"),
     Harm("index", 9, (0.3, 2), drop_index),
+    Harm("oplog", 15, (4, 5), roll_oplog),
     Harm("clock-far", 8, (1, 6), step_clock_far, "clocks", far=True),
     Harm("collection", 8, (0, 0), drop_collection, far=True),
 ]

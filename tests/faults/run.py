@@ -34,6 +34,7 @@ class World:
         self.set, self.dice = own_set, dice
         self.client_clock = own_set.folder / "client.clock"
         self.client_network, self.database, self.ended_by_disk = None, None, 0
+        self.torture, self.history, self.rolled = None, None, [] # its process id, its history; how the oplog was rolled over
 
 
 class Tally:
@@ -96,6 +97,7 @@ class Round:
         """Until the round is nearly over, or torture is."""
         while torture.poll() is None and not (self.history.exists() and self.history.stat().st_size):
             time.sleep(0.02)
+        world.torture, world.history = torture.pid, self.history
         begin, deeds, undo = time.monotonic(), self.plan(world.dice), []
         while torture.poll() is None and time.monotonic() - begin < self.seconds - CALM_S:
             now = time.monotonic() - begin
@@ -161,6 +163,9 @@ class Round:
         if result is None or torture.returncode not in (0, VIOLATION):
             raise RuntimeError(f"seed {self.seed}: torture ended with {torture.returncode}: {out}{story}")
         seen = self.count(tally)
+        not_rolled = sum(not rolling.rolled for rolling in world.rolled)
+        tally.times["oplog"] -= not_rolled
+        tally.skipped["oplog"] += not_rolled
         of = {int(i): int(n) for n, i in re.findall(r"^(\d+) violations? of invariant (\d+)$", story, re.M)}
         wrong = sum(n for i, n in of.items() if not self.far or i in PROMISED_ALWAYS)
         failed = lines[-1]["message"] if torture.returncode == VIOLATION and result["outcome"] == "ok" else None
@@ -169,6 +174,8 @@ class Round:
         print(f"  seed {self.seed}: {result['operations']} operations, {result['grants']} grants, {result['commits']} committed changes, "
               f"elections {result['elections']}, {len(self.windows)} harms beside torture's, violations {wrong}"
               + (f" (clocks and data are not what is promised on: {sum(of.values())} seen)" if self.far else "")
+              + (f"; change streams that fell off the oplog {sum(rolling.lost for rolling in world.rolled)}" if world.rolled else "")
+              + ("" if result["oplog"] else "; WITHOUT THE OPLOG, WHICH WAS CUT OFF")
               + (f"; {failed}" if failed else ""), flush=True)
         if wrong or failed:
             print(story, f"the history: {self.history}", sep="\n", flush=True)

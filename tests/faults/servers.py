@@ -13,6 +13,7 @@ from pathlib import Path
 import pymongo
 
 DISK_MB = 480
+OPLOG_MB = 3 # so small that it can be rolled over in seconds; it is cut at checkpoints, which come each second
 NOTHING_PASSES = "tbf rate 8bit burst 1 limit 1".split() # every packet is too large: netem is not in every kernel
 
 
@@ -146,7 +147,7 @@ class Member:
     def start(self):
         """Dies with us."""
         command = [self.owner.mongod, f"--dbpath={self.folder}", f"--bind_ip={self.host}", f"--port={self.port}", "--nounixsocket",
-                   f"--replSet={self.owner.name}", "--oplogSize=64", "--wiredTigerCacheSizeGB=0.25", "--setParameter=enableTestCommands=1",
+                   f"--replSet={self.owner.name}", f"--oplogSize={OPLOG_MB}", "--syncdelay=1", "--wiredTigerCacheSizeGB=0.25", "--setParameter=enableTestCommands=1",
                    "--setParameter=diagnosticDataCollectionEnabled=false"]
         command = ["setpriv", "--pdeathsig", "KILL", *command]
         if self.owner.networks:

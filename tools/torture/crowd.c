@@ -142,8 +142,6 @@ static void pause_one(struct crowd *crowd, int64_t now)
 static void note_stopped(struct crowd *crowd, struct member *member)
 {
     uint32_t ms = TORTURE_STOP_MIN_MS + torture_dice(&crowd->dice, TORTURE_STOP_MAX_MS - TORTURE_STOP_MIN_MS);
-    if (member->awake) /* by us */
-        return;
     member->awake = history_now() + ms * INT64_C(1000000);
     crowd->report->faults[0]++;
 }
@@ -237,9 +235,9 @@ static int reap(struct crowd *crowd)
         if (!member->pid)
             continue;
         pid_t changed = waitpid(member->pid, &status, WNOHANG | WUNTRACED);
-        if (changed == member->pid && WIFSTOPPED(status))
+        if (changed == member->pid && WIFSTOPPED(status) && WSTOPSIG(status) == TORTURE_STOP_SIGNAL)
             note_stopped(crowd, member);
-        if (changed == 0 || (changed == member->pid && WIFSTOPPED(status))) {
+        if (changed == 0 || (changed == member->pid && WIFSTOPPED(status))) { /* running, or stopped by whomever */
             there++;
             continue;
         }

@@ -31,7 +31,8 @@ struct torture {
     bool insecure_tls; /* as the option of that name */
 };
 
-/* Who stops itself is let go on after so long. */
+/* Who stops itself does it by this signal, and is let go on after so long. (By SIGSTOP others may stop it too, and let it go on.) */
+#define TORTURE_STOP_SIGNAL SIGTSTP
 #define TORTURE_STOP_MIN_MS 2000
 #define TORTURE_STOP_MAX_MS 4000
 

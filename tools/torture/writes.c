@@ -38,7 +38,7 @@ static void stop_before(const mongoc_apm_command_started_t *event)
     BSON_APPEND_UTF8(&line, "kind", "pause");
     BSON_APPEND_INT64(&line, "ms", TORTURE_STOP_MAX_MS + 1000);
     (void)history_write(writes->history, &line);
-    (void)raise(SIGSTOP);
+    (void)raise(TORTURE_STOP_SIGNAL);
 }
 
 static void let_stop(struct writes *writes)
@@ -47,6 +47,7 @@ static void let_stop(struct writes *writes)
     if (history->p < 0 || !(writes->torture->faults & FAULT_PAUSE))
         return;
     writes->dice = torture_seed(writes->torture->seed, history->p + DICE_OF_STOPS, history->life);
+    (void)signal(TORTURE_STOP_SIGNAL, SIG_DFL);
     mongoc_apm_callbacks_t *callbacks = mongoc_apm_callbacks_new();
     mongoc_apm_set_command_started_cb(callbacks, stop_before);
     (void)mongoc_client_set_apm_callbacks(writes->client, callbacks, writes);
