@@ -45,7 +45,19 @@ struct state {
     int64_t released_at, wall, end; /* end: the document's expires_at */
 };
 
-enum event_kind { EV_RUN, EV_START, EV_CALL, EV_END, EV_BELIEF, EV_LOST, EV_FAULT, EV_COMMIT, EV_WROTE, EV_HOLE, EV_KINDS };
+enum event_kind {
+    EV_RUN,
+    EV_START,
+    EV_CALL,
+    EV_END,
+    EV_BELIEF,
+    EV_LOST,
+    EV_FAULT,
+    EV_COMMIT,
+    EV_WROTE,
+    EV_HOLE,
+    EV_KINDS
+};
 enum op { OP_ACQUIRE, OP_RENEW, OP_RELEASE, OP_TRANSFER, OP_BREAK, OP_CLEANUP, OP_WRITE, OP_OTHER, OP_COUNT };
 
 struct event {
@@ -61,7 +73,8 @@ struct event {
     int64_t token, remaining_ms, ttl_ms, wait_ms, ms, seq;
     int64_t holder_token; /* busy: whom it named; -1: nobody */
     struct who holder;    /* … or whose write landed */
-    int64_t seen, older;  /* of a write: how many it had read, how many of older tokens (of a guarded one); -1: it did not look */
+    int64_t seen,
+        older; /* of a write: how many it had read, how many of older tokens (of a guarded one); -1: it did not look */
     bool shared, by_hand;
     struct state *state; /* of a commit */
     size_t end;          /* of a call: the index of its end; of an end: of its call. SIZE_MAX: none */

@@ -10,9 +10,8 @@
 #define CLOCKS_MS 100 /* where nobody stepped a clock */
 
 static const char *const kinds[EV_KINDS] = {
-    [EV_RUN] = "run",   [EV_START] = "start", [EV_CALL] = "call",     [EV_END] = "end",    [EV_BELIEF] = "belief",
-    [EV_LOST] = "lost", [EV_FAULT] = "fault", [EV_COMMIT] = "commit", [EV_WROTE] = "wrote",
-    [EV_HOLE] = "hole"};
+    [EV_RUN] = "run",   [EV_START] = "start", [EV_CALL] = "call",     [EV_END] = "end",     [EV_BELIEF] = "belief",
+    [EV_LOST] = "lost", [EV_FAULT] = "fault", [EV_COMMIT] = "commit", [EV_WROTE] = "wrote", [EV_HOLE] = "hole"};
 static const char *const ops[OP_COUNT] = {
     [OP_ACQUIRE] = "acquire", [OP_RENEW] = "renew",     [OP_RELEASE] = "release", [OP_TRANSFER] = "transfer",
     [OP_BREAK] = "break",     [OP_CLEANUP] = "cleanup", [OP_WRITE] = "write",     [OP_OTHER] = "?"};

@@ -194,7 +194,8 @@ static int check_file(const struct cli *cli, const struct run *run, const char *
     }
     bool clean = check_all(&check);
     if (check.hole)
-        out_note(&cli->out, "the oplog was cut off before it was read: what was committed is NOT checked (it is too small)");
+        out_note(&cli->out,
+                 "the oplog was cut off before it was read: what was committed is NOT checked (it is too small)");
     print_summary(cli, run, &check);
     if (run && !cli->out.json && !cli->out.quiet) {
         print_table(&check);

@@ -172,7 +172,8 @@ struct follow *follow_start(const struct torture *torture, const struct history 
 /* A write of ours, acknowledged by a majority: all that can be committed before it comes before it. */
 static bool write_end(struct follow *f)
 {
-    bson_t *command = BCON_NEW("insert", END, "documents", "[", "{", "}", "]", "writeConcern", "{", "w", "majority", "}");
+    bson_t *command =
+        BCON_NEW("insert", END, "documents", "[", "{", "}", "]", "writeConcern", "{", "w", "majority", "}");
     bool good = mongoc_client_write_command_with_opts(f->client, f->db, command, NULL, NULL, &f->why);
     bson_destroy(command);
     return good;

@@ -87,8 +87,7 @@ bool writes_prepare(struct writes *writes, lh_error *error)
 {
     bson_error_t why;
     bson_t *command = BCON_NEW("create", "guarded", "writeConcern", "{", "w", "majority", "}");
-    bool good =
-        mongoc_client_write_command_with_opts(writes->client, writes->torture->db, command, NULL, NULL, &why);
+    bool good = mongoc_client_write_command_with_opts(writes->client, writes->torture->db, command, NULL, NULL, &why);
     bson_destroy(command);
     if (!good)
         (void)out_fail(error, LH_SERVER, "the collection for guarded writes cannot be made: %s", why.message);
@@ -165,9 +164,8 @@ static bool read_and_add(mongoc_client_session_t *session, void *arg, bson_t **r
     int64_t older = 0;
     bool good = mongoc_client_session_append(session, &options, why) && count_older(g, &options, &older, reply, why);
     if (good) {
-        bson_t *document =
-            BCON_NEW("_id", BCON_UTF8(g->who), "key", BCON_UTF8(lh_lease_key(g->lease)), "token",
-                     BCON_INT64(lh_lease_token(g->lease)), "older", BCON_INT64(older));
+        bson_t *document = BCON_NEW("_id", BCON_UTF8(g->who), "key", BCON_UTF8(lh_lease_key(g->lease)), "token",
+                                    BCON_INT64(lh_lease_token(g->lease)), "older", BCON_INT64(older));
         good = mongoc_collection_insert_one(g->writes->guarded, document, &options, &said, why);
         if (!good)
             *reply = bson_copy(&said);
@@ -224,8 +222,9 @@ static bool tell_guarded(const struct history *history, const bson_t *document)
 }
 
 /* By a majority, and not from a primary that is none any more: the faults are over. */
-static bool tell_all(mongoc_collection_t *collection, bool (*tell)(const struct history *history, const bson_t *document),
-                     const struct history *history, bson_error_t *why)
+static bool tell_all(mongoc_collection_t *collection,
+                     bool (*tell)(const struct history *history, const bson_t *document), const struct history *history,
+                     bson_error_t *why)
 {
     bson_t all = BSON_INITIALIZER, *options = BCON_NEW("readConcern", "{", "level", "majority", "}");
     const bson_t *document;
@@ -249,7 +248,8 @@ static bool tell_all(mongoc_collection_t *collection, bool (*tell)(const struct 
 bool writes_tell(struct writes *writes, const struct history *history, lh_error *error)
 {
     bson_error_t why = {0};
-    bool good = tell_all(writes->data, tell_log, history, &why) && tell_all(writes->guarded, tell_guarded, history, &why);
+    bool good =
+        tell_all(writes->data, tell_log, history, &why) && tell_all(writes->guarded, tell_guarded, history, &why);
     if (!good)
         (void)out_fail(error, LH_UNREACHABLE, "the data cannot be read: %s", why.message);
     return good;
