@@ -193,6 +193,69 @@ static int be_waiter(char **argv)
     return 1;
 }
 
+/* "o": it watches, "g": it may have missed something; it ends at the release behind that. */
+static int tell(void *arg, const lh_event *event)
+{
+    bool *gap = arg;
+    bool now = event->kind == LH_EVENT_GAP, opened = event->kind == LH_EVENT_OPENED;
+    if ((now || opened) && write(STDOUT_FILENO, now ? "g" : "o", 1) != 1)
+        return -1;
+    *gap = *gap || now;
+    return *gap && event->kind == LH_EVENT_RELEASED;
+}
+
+/* Another process that watches, and ends when it was told of a release behind a gap. */
+static int be_watcher(char **argv)
+{
+    lh_store_options so = LH_STORE_OPTIONS_INIT;
+    lh_store *store = NULL;
+    lh_error error;
+    bool gap = false;
+    so.uri = argv[1];
+    so.db = argv[2];
+    if (lh_store_open(&so, &store, &error) == LH_OK && lh_watch(store, NULL, tell, &gap, &error) == LH_STOPPED)
+        return 0;
+    (void)fprintf(stderr, "%s\n", error.message);
+    return 1;
+}
+
+/* Another process of this program; what it writes can be read from *ret_out. */
+static pid_t start_as(const ground *g, const char *what, int *ret_out)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)dup2(ends[1], STDOUT_FILENO);
+        (void)close(ends[0]);
+        (void)close(ends[1]);
+        (void)execl("/proc/self/exe", what, g->uri, g->db, (char *)NULL);
+        _exit(127);
+    }
+    (void)close(ends[1]);
+    *ret_out = ends[0];
+    return pid;
+}
+
+static void expect_told(int out, char what)
+{
+    char told = '\0';
+    assert_int_equal(read(out, &told, 1), 1);
+    assert_int_equal(told, what);
+}
+
+static void expect_end(pid_t pid, int64_t give_up)
+{
+    int status = 0;
+    pid_t ended;
+    while ((ended = waitpid(pid, &status, WNOHANG)) == 0 && now_ms() < give_up)
+        usleep(2000);
+    if (ended == 0)
+        (void)kill(pid, SIGKILL);
+    assert_int_equal(ended, pid);
+    assert_int_equal(status, 0);
+}
+
 static bool has_waiters(ground *g)
 {
     bson_t *document = document_of(g, "k");
@@ -230,8 +293,8 @@ static void roll_over(ground *g, int64_t then)
     assert_true(oldest_in_oplog(g) > then);
 }
 
-/* A process that slept until nothing is left of where its stream was. */
-static void test_a_waiter_goes_on_where_the_oplog_rolled_over(void **state)
+/* Processes that slept until nothing is left of where their streams were. */
+static void test_a_waiter_and_a_watcher_go_on_where_the_oplog_rolled_over(void **state)
 {
     (void)state;
     own set;
@@ -239,28 +302,28 @@ static void test_a_waiter_goes_on_where_the_oplog_rolled_over(void **state)
         skip();
     ground *g = own_ground(&set, 10000);
     lh_lease *lease = take_by(g, g->store);
-    pid_t waiter = fork();
-    if (waiter == 0) {
-        (void)execl("/proc/self/exe", "waiter", g->uri, g->db, (char *)NULL);
-        _exit(127);
-    }
+    int out, told;
+    pid_t waiter = start_as(g, "waiter", &out), watcher = start_as(g, "watcher", &told);
+    expect_told(told, 'o');
     while (!has_waiters(g))
         usleep(5000);
     usleep(1500000); /* its stream is open by now */
     assert_int_equal(kill(waiter, SIGSTOP), 0);
+    assert_int_equal(kill(watcher, SIGSTOP), 0);
+    usleep(1500000); /* the server may go on reading for them */
     int64_t start = now_ms();
     roll_over(g, server_ms(g) / 1000);
     print_message("rolled over in %d ms\n", (int)(now_ms() - start));
     assert_int_equal(kill(waiter, SIGCONT), 0);
+    assert_int_equal(kill(watcher, SIGCONT), 0);
+    expect_told(told, 'g');
     start = now_ms();
     give(g, lease);
-    int status = 0;
-    pid_t ended;
-    while ((ended = waitpid(waiter, &status, WNOHANG)) == 0 && now_ms() < start + 20000)
-        usleep(2000);
+    expect_end(waiter, start + 20000);
     print_message("served after %d ms\n", (int)(now_ms() - start));
-    assert_int_equal(ended, waiter);
-    assert_int_equal(status, 0);
+    expect_end(watcher, start + 20000);
+    (void)close(out);
+    (void)close(told);
     void *made = g;
     (void)old_ground(&made);
     own_down(&set);
@@ -269,14 +332,14 @@ static void test_a_waiter_goes_on_where_the_oplog_rolled_over(void **state)
 int main(int argc, char **argv)
 {
     if (argc == 3)
-        return be_waiter(argv);
+        return strcmp(argv[0], "watcher") == 0 ? be_watcher(argv) : be_waiter(argv);
     const struct CMUnitTest tests[] = {
         live_test(test_a_release_behind_a_transaction_grants_after_it),
         live_test(test_a_grant_that_comes_too_late_is_asked_for_again),
         live_test(test_a_stream_whose_history_is_lost_is_opened_again),
         live_test(test_a_stream_that_fails_for_ever_is_made_up_for_by_timers),
         live_test(test_a_stream_that_falls_silent_is_made_up_for_by_timers),
-        cmocka_unit_test(test_a_waiter_goes_on_where_the_oplog_rolled_over),
+        cmocka_unit_test(test_a_waiter_and_a_watcher_go_on_where_the_oplog_rolled_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
