@@ -179,10 +179,11 @@ static bool fail_commands(struct deployment *d, uint64_t *dice)
         "\"blockConnection\":true,\"blockTimeMS\":1200",
     };
     char text[512];
+    const char *whose = torture_dice(dice, 4) == 0 ? TORTURE_DATA : ""; /* mostly the library's */
     (void)snprintf(text, sizeof text,
                    "{\"configureFailPoint\":\"failCommand\",\"mode\":{\"times\":%u},\"data\":{\"failCommands\":"
-                   "[\"findAndModify\",\"update\"],\"appName\":\"%s\",%s}}",
-                   1 + torture_dice(dice, 8), d->app, whats[torture_dice(dice, sizeof whats / sizeof *whats)]);
+                   "[\"findAndModify\",\"update\",\"insert\",\"commitTransaction\"],\"appName\":\"%s%s\",%s}}",
+                   1 + torture_dice(dice, 8), d->app, whose, whats[torture_dice(dice, sizeof whats / sizeof *whats)]);
     bson_error_t why;
     bson_t *command = bson_new_from_json((const uint8_t *)text, -1, &why);
     d->failing = true;
@@ -191,8 +192,11 @@ static bool fail_commands(struct deployment *d, uint64_t *dice)
 
 static bool kill_operations(struct deployment *d)
 {
-    bson_t *pipeline = BCON_NEW("0", "{", "$currentOp", "{", "idleCursors", BCON_BOOL(true), "}", "}", "1", "{",
-                                "$match", "{", "appName", BCON_UTF8(d->app), "}", "}");
+    char data[128];
+    (void)snprintf(data, sizeof data, "%s" TORTURE_DATA, d->app);
+    bson_t *pipeline =
+        BCON_NEW("0", "{", "$currentOp", "{", "idleCursors", BCON_BOOL(true), "}", "}", "1", "{", "$match", "{",
+                 "appName", "{", "$in", "[", BCON_UTF8(d->app), BCON_UTF8(data), "]", "}", "}", "}");
     bson_t *command = BCON_NEW("aggregate", BCON_INT32(1), "pipeline", BCON_ARRAY(pipeline), "cursor", "{", "}");
     bson_t reply;
     bson_iter_t top, batch, op, field;

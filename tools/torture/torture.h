@@ -19,6 +19,9 @@ enum {
     FAULT_KILLOPS = 128, /* operations and cursors of ours are killed */
 };
 
+/* What the clients that write data are called, behind `app`. */
+#define TORTURE_DATA "-data"
+
 struct torture {
     const char *uri, *db, *app;
     const char *history; /* a file */

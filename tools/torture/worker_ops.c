@@ -125,7 +125,7 @@ static int read_and_write(struct worker *worker, lh_lease *lease, const char *wh
     int outcome = writes_read(worker->writes, lease, &seen);
     if (outcome != LH_OK)
         return outcome;
-    look_on(worker, lease, worker_dice(worker, 50));
+    look_on(worker, lease, worker_dice(worker, worker->torture->faults & FAULT_PAUSE ? 40 : 10));
     return writes_add(worker->writes, lease, who, seen);
 }
 
@@ -176,10 +176,11 @@ void worker_acquire(struct worker *worker)
     if (outcome == LH_OK) {
         *hand = lease;
         worker_believe(worker, lease);
-        write_under(worker, lease);
         if (options.by_hand && worker_dice(worker, 3) == 0) { /* works until its lease has ended, and does not notice */
             worker_doze(worker, options.ttl_ms + 100);
             worker_come_late(worker);
+        } else {
+            write_under(worker, lease);
         }
     }
     lh_record_free(busy);

@@ -3,6 +3,7 @@
 
 #include <leasehold/mongo.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 
 #define PATIENCE_MS   2500
 #define STOPS_ONE_IN  4 /* of the commands that write data */
+#define STOPS_READ    2 /* … of those that follow from a read: what comes between must not */
 #define DICE_OF_STOPS 5000
 
 struct writes {
@@ -19,6 +21,7 @@ struct writes {
     mongoc_client_t *client;
     mongoc_collection_t *data, *guarded;
     uint64_t dice;
+    bool has_read; /* … and what it sends depends on that */
 };
 
 /* ---- Stopping ----------------------------------------------------------------------------------------------------- */
@@ -32,7 +35,8 @@ static void stop_before(const mongoc_apm_command_started_t *event)
     bson_t line;
     if (strcmp(name, "findAndModify") != 0 && strcmp(name, "insert") != 0)
         return;
-    if (torture_dice(&writes->dice, STOPS_ONE_IN) != 0 || history_now() > writes->torture->until)
+    uint32_t one_in = writes->has_read ? STOPS_READ : STOPS_ONE_IN;
+    if (torture_dice(&writes->dice, one_in) != 0 || history_now() > writes->torture->until)
         return;
     history_begin(writes->history, &line, "fault");
     BSON_APPEND_UTF8(&line, "kind", "pause");
@@ -59,7 +63,9 @@ static void let_stop(struct writes *writes)
 struct writes *writes_open(const struct torture *torture, const struct history *history)
 {
     struct writes *writes = calloc(1, sizeof *writes);
-    mongoc_client_t *client = writes ? client_new(torture->uri, torture->app, PATIENCE_MS) : NULL;
+    char app[128];
+    (void)snprintf(app, sizeof app, "%s" TORTURE_DATA, torture->app);
+    mongoc_client_t *client = writes ? client_new(torture->uri, app, PATIENCE_MS) : NULL;
     if (!client) {
         free(writes);
         return NULL;
@@ -123,7 +129,9 @@ int writes_add(struct writes *writes, lh_lease *lease, const char *who, int64_t 
     bson_t *id = BCON_NEW("_id", BCON_UTF8(lh_lease_key(lease)));
     bson_t *update = BCON_NEW("$push", "{", "log", "{", "who", BCON_UTF8(who), "token",
                               BCON_INT64(lh_lease_token(lease)), "seen", BCON_INT64(seen), "}", "}");
+    writes->has_read = seen != WRITES_BLIND;
     int outcome = lh_fenced_write(lease, writes->data, id, update, NULL, NULL);
+    writes->has_read = false;
     if (outcome == LH_ABSENT && lh_fenced_read(lease, writes->data, id, LH_FENCED_CREATE, NULL, NULL) == LH_OK)
         outcome = lh_fenced_write(lease, writes->data, id, update, NULL, NULL);
     bson_destroy(update);
@@ -166,7 +174,9 @@ static bool read_and_add(mongoc_client_session_t *session, void *arg, bson_t **r
     if (good) {
         bson_t *document = BCON_NEW("_id", BCON_UTF8(g->who), "key", BCON_UTF8(lh_lease_key(g->lease)), "token",
                                     BCON_INT64(lh_lease_token(g->lease)), "older", BCON_INT64(older));
+        g->writes->has_read = true;
         good = mongoc_collection_insert_one(g->writes->guarded, document, &options, &said, why);
+        g->writes->has_read = false;
         if (!good)
             *reply = bson_copy(&said);
         bson_destroy(&said);
