@@ -262,6 +262,13 @@ static void catches_a_renewal_that_the_holder_did_not_ask_for(void **state)
     expect_violation(RUN("true") BY_HAND CALL(1299, 0, 2, "renew", ",'lease':'a'")
                      END(1305, 0, 2, "renew", "ok", ",'lease':'a'") RENEWED,
                      0, "");
+    /* One that is over explains nothing; one that was given up may still arrive. */
+    expect_violation(RUN("true") BY_HAND CALL(1050, 0, 2, "renew", ",'lease':'a'")
+                     END(1060, 0, 2, "renew", "ok", ",'lease':'a'") RENEWED,
+                     4, "who holds it, did not ask for that");
+    expect_violation(RUN("true") BY_HAND CALL(1050, 0, 2, "renew", ",'lease':'a'")
+                     END(1060, 0, 2, "renew", "unreachable", ",'lease':'a'") RENEWED,
+                     0, "");
     /* The acquire itself, repeated because its answer was lost. */
     expect_violation(RUN("true") CALL(1000, 0, 1, "acquire", ",'by_hand':true") A_HOLDS
                      COMMIT(1005, 2, HELD("a", "0.0.1", 5, 1001, 1004, 2004, ""))

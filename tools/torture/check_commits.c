@@ -197,8 +197,10 @@ static bool has_renewal(const struct check *check, const char *id, int64_t t)
         const struct event *call = &check->events[i];
         if (call->kind != EV_CALL || call->op != OP_RENEW || strcmp(call->id, id) != 0)
             continue;
-        int64_t end = call->end == SIZE_MAX ? call->t : check->events[call->end].t;
-        if (t >= call->t - check->clocks_ms * INT64_C(1000000) && t <= end + RENEW_SLACK_NS)
+        const struct event *end = call->end == SIZE_MAX ? call : &check->events[call->end];
+        int64_t clocks_ns = check->clocks_ms * INT64_C(1000000);
+        int64_t slack_ns = strcmp(end->outcome, "ok") == 0 ? clocks_ns : RENEW_SLACK_NS;
+        if (t >= call->t - clocks_ns && t <= end->t + slack_ns)
             return true;
     }
     return false;
