@@ -232,10 +232,12 @@ class OwnSet:
         self.wait_until_well()
 
     def wait_until_well(self, seconds=90):
-        """A primary, and two that follow it."""
+        """A primary, and two that follow it. A full disk ends a server only when it has written down why, which takes a while."""
         give_up = time.monotonic() + seconds
         states = []
         while time.monotonic() < give_up:
+            for member in self.members:
+                member.revive()
             try:
                 states = sorted(m["stateStr"] for m in self.members[0].command("replSetGetStatus")["members"])
                 if states == ["PRIMARY", "SECONDARY", "SECONDARY"]:
