@@ -213,10 +213,11 @@ static int be_watcher(char **argv)
     bool gap = false;
     so.uri = argv[1];
     so.db = argv[2];
-    if (lh_store_open(&so, &store, &error) == LH_OK && lh_watch(store, NULL, tell, &gap, &error) == LH_STOPPED)
-        return 0;
-    (void)fprintf(stderr, "%s\n", error.message);
-    return 1;
+    bool good = lh_store_open(&so, &store, &error) == LH_OK && lh_watch(store, NULL, tell, &gap, &error) == LH_STOPPED;
+    if (!good)
+        (void)fprintf(stderr, "%s\n", error.message);
+    lh_store_close(store);
+    return good ? 0 : 1;
 }
 
 /* Another process of this program; what it writes can be read from *ret_out. */
