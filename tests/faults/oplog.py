@@ -12,6 +12,7 @@ import pymongo
 FILLING = os.urandom(200_000)
 STREAM_WAITS_S = 1.5  # so long the server may go on reading for a client that was stopped
 GIVE_UP_S = 12
+PAUSE_S = 0.15        # between fills: who reads the oplog ten times a second keeps up
 LOST = [136, 286]     # CappedPositionLost, ChangeStreamHistoryLost
 
 
@@ -54,6 +55,7 @@ class Rolling:
             try:
                 newest = newest or self.end_of_oplog(-1)
                 self.fill(n := n + 1)
+                self.enough.wait(PAUSE_S)
                 self.rolled = self.end_of_oplog(1) > newest
             except pymongo.errors.PyMongoError:
                 time.sleep(0.1)

@@ -16,7 +16,7 @@
 
 #define LOCKS       "workspace_locks"
 #define END         "torture_end"
-#define EVERY_MS    300
+#define EVERY_MS    100
 #define PATIENCE_MS 3000  /* of one reading */
 #define END_MS      30000 /* until the end has come */
 
