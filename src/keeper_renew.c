@@ -94,13 +94,14 @@ static void note_holder(void *arg, const lh_grant *grant, int64_t now_ms)
             b->ends[i] = grant->expires_at_ms > now_ms && grant->token == b->tokens[i] ? grant->expires_at_ms : 0;
 }
 
-static int look(lh_store *store, batch *b, lh_way way)
+/* At those from `from` to `to`. */
+static int look(lh_store *store, batch *b, size_t from, size_t to, lh_way way)
 {
     bson_t keys = BSON_INITIALIZER, ids = BSON_INITIALIZER;
     char room[16];
     const char *index;
-    for (size_t i = 0; i < b->n; i++) {
-        bson_uint32_to_string((uint32_t)i, &index, room, sizeof room);
+    for (size_t i = from; i < to; i++) {
+        bson_uint32_to_string((uint32_t)(i - from), &index, room, sizeof room);
         BSON_APPEND_UTF8(&keys, index, b->what[i].key);
         BSON_APPEND_UTF8(&ids, index, b->what[i].id);
     }
@@ -131,20 +132,10 @@ static void apply(lh_lease *lease, int64_t asked_ms, int64_t token, int64_t end,
         lh_keeper_plan(lease, lh_keeper_renewal(sent, ttl_ms, lease));
 }
 
-static void renew(lh_store *store, batch *b, struct _mongoc_client_t *client)
+/* What the server said to the command for those from `from` to `to`. */
+static void hear(batch *b, size_t from, size_t to, int outcome, bool all, int64_t sent)
 {
-    int64_t third = b->shortest_ttl_ms / 3;
-    lh_way way = {.deadline = lh_clock_ms() + (third > PATIENCE_MS ? third : PATIENCE_MS), .client = client};
-    bson_t command = BSON_INITIALIZER, reply;
-    int64_t sent = lh_clock_ms(); /* of the first attempt: not later than that of the answered one */
-    lh_batch_renew(store->collection, b->what, b->n, &command);
-    lh_call call = {.what = "renew the leases", .command = &command, .deadline = way.deadline, .client = client};
-    int outcome = lh_store_run(store, &call, &reply, NULL, NULL);
-    bool all = outcome == LH_OK && lh_reply_n(&reply) == (int64_t)b->n;
-    bool refused = outcome == LH_OK && lh_reply_n(&reply) < 0;
-    if (outcome == LH_OK && !all)
-        outcome = refused ? LH_SERVER : look(store, b, way);
-    for (size_t i = 0; i < b->n; i++) {
+    for (size_t i = from; i < to; i++) {
         int64_t retry = b->what[i].ttl_ms / 10;
         if (outcome == LH_OK)
             apply(b->leases[i], b->what[i].ttl_ms, b->tokens[i], b->ends[i], all, sent);
@@ -154,8 +145,31 @@ static void renew(lh_store *store, batch *b, struct _mongoc_client_t *client)
             lh_lease_lose(b->leases[i]);
         lh_lease_unref(b->leases[i]);
     }
+}
+
+/* A document whose change the server refuses (a validator that came later) ends its statement, and those behind it are not
+ * extended: so the halves are tried, and their halves, until it stands alone. */
+static void renew(lh_store *store, batch *b, size_t from, size_t to, struct _mongoc_client_t *client)
+{
+    int64_t third = b->shortest_ttl_ms / 3;
+    lh_way way = {.deadline = lh_clock_ms() + (third > PATIENCE_MS ? third : PATIENCE_MS), .client = client};
+    bson_t command = BSON_INITIALIZER, reply;
+    int64_t sent = lh_clock_ms(); /* of the first attempt: not later than that of the answered one */
+    lh_batch_renew(store->collection, b->what + from, to - from, &command);
+    lh_call call = {.what = "renew the leases", .command = &command, .deadline = way.deadline, .client = client};
+    int outcome = lh_store_run(store, &call, &reply, NULL, NULL);
+    int64_t n = outcome == LH_OK ? lh_reply_n(&reply) : -1;
     bson_destroy(&command);
     bson_destroy(&reply);
+    if (outcome == LH_OK && n < 0 && to - from > 1) {
+        renew(store, b, from, from + (to - from) / 2, client);
+        renew(store, b, from + (to - from) / 2, to, client);
+        return;
+    }
+    bool all = n == (int64_t)(to - from);
+    if (outcome == LH_OK && !all)
+        outcome = n < 0 ? LH_SERVER : look(store, b, from, to, way);
+    hear(b, from, to, outcome, all, sent);
 }
 
 int64_t lh_keeper_renew(lh_store *store, struct _mongoc_client_t *client, int64_t now)
@@ -165,7 +179,7 @@ int64_t lh_keeper_renew(lh_store *store, struct _mongoc_client_t *client, int64_
     if (!b)
         return next;
     if (b->n > 0)
-        renew(store, b, client);
+        renew(store, b, 0, b->n, client);
     free(b);
     return now; /* after a batch the others are looked at again */
 }

@@ -187,6 +187,31 @@ static void believes_what_it_asked_for(void **state)
     lh_store_close(store);
 }
 
+/* A validator that came later: its document's renewals are refused, and nobody else's. */
+static void loses_only_what_the_server_refuses(void **state)
+{
+    enum { OTHERS = 5 };
+    place *p = *state;
+    losses l = {0};
+    lh_store *store = open_on(p, p->uri, p->app, 10000, lost, &l);
+    lh_lease *refused = take(p, store, "refused", LH_EXCLUSIVE, 1500), *leases[OTHERS];
+    for (int i = 0; i < OTHERS; i++) {
+        char key[] = {'o', (char)('0' + i), 0};
+        leases[i] = take(p, store, key, i == 0 ? LH_SHARED : LH_EXCLUSIVE, 1500);
+    }
+    bson_t *rule =
+        BCON_NEW("collMod", "workspace_locks", "validator", "{", "workspace_id", "{", "$ne", "refused", "}", "}");
+    assert_true(mongoc_client_command_simple(p->client, p->db, rule, NULL, NULL, NULL));
+    bson_destroy(rule);
+    usleep(2000000);
+    assert_int_equal(atomic_load(&l.calls), 1);
+    assert_false(lh_lease_valid(refused));
+    for (int i = 0; i < OTHERS; i++)
+        give(p, leases[i]);
+    lh_lease_free(refused);
+    lh_store_close(store);
+}
+
 /* Another process's lease, or one that was renewed by hand so far: from now on as one's own. */
 static void keeps_what_it_is_given(void **state)
 {
@@ -411,6 +436,7 @@ int main(void)
         place_test(leaves_alone_what_is_renewed_by_hand),
         place_test(tells_what_several_threads_find_out_at_once),
         place_test(believes_what_it_asked_for),
+        place_test(loses_only_what_the_server_refuses),
         place_test(keeps_what_it_is_given),
         place_test(tells_once_what_was_broken),
         place_test(hands_a_lease_on),
