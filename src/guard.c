@@ -95,7 +95,7 @@ static int read_lease(const lh_lease *lease, mongoc_client_session_t *session, b
                  BCON_INT64(lh_lease_token(lease)), "released.id", "{", "$ne", BCON_UTF8(lease->id), "}", "}",
                  "projection", "{", "_id", BCON_INT32(1), "}", "limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true));
     if (!run(session, lease->store->db, command, reply, &why))
-        return lh_guard_fail("guard the key", false, reply, &why, error);
+        return lh_guard_fail("guard the key", LH_SENT_NO_WRITE, reply, &why, error);
     bson_iter_t top, first;
     if (bson_iter_init(&top, reply) && bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first))
         return LH_OK;
@@ -144,7 +144,7 @@ static int raise_fence(const lh_lease *lease, mongoc_client_session_t *session, 
                                "{", "$set", "{", "token", BCON_INT64(token), "}", "$inc", "{", "n", BCON_INT64(1), "}",
                                "}", "fields", "{", "_id", BCON_INT32(1), "}");
     if (!run(session, lease->store->db, command, reply, &why))
-        return lh_guard_fail("guard the key", false, reply, &why, error);
+        return lh_guard_fail("guard the key", LH_SENT_NO_WRITE, reply, &why, error);
     return bson_iter_init_find(&value, reply, "value") && BSON_ITER_HOLDS_DOCUMENT(&value) ? LH_OK : LH_ABSENT;
 }
 
@@ -168,7 +168,7 @@ static int begin_again(mongoc_client_session_t *session, lh_error *error)
     int outcome = LH_OK;
     (void)mongoc_client_session_abort_transaction(session, NULL);
     if (!mongoc_client_session_start_transaction(session, options, &why))
-        outcome = lh_guard_fail("begin the transaction again", false, &nothing, &why, error);
+        outcome = lh_guard_fail("begin the transaction again", LH_SENT_NO_WRITE, &nothing, &why, error);
     mongoc_transaction_opts_destroy(options);
     return outcome;
 }

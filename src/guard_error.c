@@ -44,7 +44,12 @@ static uint32_t code_of(const bson_t *reply)
     return bson_iter_init_find(&code, reply, "code") ? (uint32_t)bson_iter_as_int64(&code) : 0;
 }
 
-static int judge_code(const char *what, bool write, uint32_t code, const char *message, lh_error *error)
+static int may_have(const char *what, const char *message, lh_error *error)
+{
+    return lh_fail(error, LH_UNKNOWN, "it was to %s, and may have: %s", what, message);
+}
+
+static int judge_code(const char *what, lh_guard_sent sent, uint32_t code, const char *message, lh_error *error)
 {
     if (code == CODE_ILLEGAL_OPERATION || code == CODE_NOT_IN_TRANSACTION)
         return lh_fail(error, LH_CONFIG, "this deployment cannot %s: %s", what, message);
@@ -53,29 +58,33 @@ static int judge_code(const char *what, bool write, uint32_t code, const char *m
         return lh_fail(error, LH_DENIED,
                        "not permitted to %s: the user of the caller's client lacks a privilege (code %u)", what, code);
     case LH_CODE_NOT_RUN:
-        return lh_fail(error, LH_UNREACHABLE, "the server could not %s now: %s", what, message);
+        return sent == LH_SENT_WRITE_AGAIN
+                   ? may_have(what, message, error)
+                   : lh_fail(error, LH_UNREACHABLE, "the server could not %s now: %s", what, message);
     case LH_CODE_OPEN:
-        return lh_fail(error, write ? LH_UNKNOWN : LH_UNREACHABLE, "the server was interrupted when it was to %s: %s",
-                       what, message);
+        return lh_fail(error, sent == LH_SENT_NO_WRITE ? LH_UNREACHABLE : LH_UNKNOWN,
+                       "the server was interrupted when it was to %s: %s", what, message);
     case LH_CODE_REFUSED:
     default:
         return lh_fail(error, LH_SERVER, "the server refused to %s: %s (code %u)", what, message, code);
     }
 }
 
-int lh_guard_fail(const char *what, bool write, const bson_t *reply, const bson_error_t *why, lh_error *error)
+int lh_guard_fail(const char *what, lh_guard_sent sent, const bson_t *reply, const bson_error_t *why, lh_error *error)
 {
     uint32_t code = code_of(reply);
     int outcome;
     if (lh_guard_has_label(reply, LH_LABEL_AGAIN))
         outcome = lh_fail(error, LH_AGAIN, "cannot %s now, begin the transaction again: %s", what, why->message);
     else if (code != 0)
-        outcome = judge_code(what, write, code, why->message, error);
+        outcome = judge_code(what, sent, code, why->message, error);
+    else if (why->domain == MONGOC_ERROR_SERVER_SELECTION && sent == LH_SENT_WRITE_AGAIN)
+        outcome = may_have(what, why->message, error);
     else if (why->domain == MONGOC_ERROR_SERVER_SELECTION)
         outcome = lh_fail(error, LH_UNREACHABLE, "cannot %s: no server can be reached: %s", what, why->message);
     else if (why->domain == MONGOC_ERROR_STREAM || why->domain == MONGOC_ERROR_WRITE_CONCERN)
-        outcome = lh_fail(error, write ? LH_UNKNOWN : LH_UNREACHABLE, "the answer was lost when it was to %s: %s", what,
-                          why->message);
+        outcome = lh_fail(error, sent == LH_SENT_NO_WRITE ? LH_UNREACHABLE : LH_UNKNOWN,
+                          "the answer was lost when it was to %s: %s", what, why->message);
     else
         outcome = lh_fail(error, LH_SERVER, "the driver refuses to %s: %s", what, why->message);
     if (error)

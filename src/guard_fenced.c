@@ -168,7 +168,7 @@ static int look(const fencing *f)
     int outcome = LH_OK;
     if (!mongoc_cursor_next(cursor, &document)) {
         if (mongoc_cursor_error_document(cursor, &why, &reply))
-            outcome = lh_guard_fail(f->what, false, reply, &why, f->error);
+            outcome = lh_guard_fail(f->what, LH_SENT_NO_WRITE, reply, &why, f->error);
         else if (!f->create)
             outcome = lh_fail(f->error, LH_ABSENT, "cannot %s: there is none with this _id in %s", f->what,
                               mongoc_collection_get_name(f->collection));
@@ -206,16 +206,8 @@ static int judge(const fencing *f, bool good, const bson_t *reply, const bson_er
     bool met = why->code == CODE_DUPLICATE_KEY && bson_iter_init(&value, reply) &&
                bson_iter_find_descendant(&value, "keyPattern._id", &pattern);
     if (!good && !met) {
-        int outcome = lh_guard_fail(f->what, true, reply, why, f->error);
-        bool again = atomic_load(&f->lease->store->topology) != LH_TOPOLOGY_STANDALONE;
-        /* A driver that retries writes tells of its last attempt only: the one before may have been applied. */
-        if (outcome == LH_UNREACHABLE && again) {
-            int code = f->error ? f->error->server_code : 0;
-            outcome = lh_fail(f->error, LH_UNKNOWN, "it was to %s, and may have: %s", f->what, why->message);
-            if (f->error)
-                f->error->server_code = code;
-        }
-        return outcome;
+        bool once = atomic_load(&f->lease->store->topology) == LH_TOPOLOGY_STANDALONE; /* which has no retried writes */
+        return lh_guard_fail(f->what, once ? LH_SENT_WRITE : LH_SENT_WRITE_AGAIN, reply, why, f->error);
     }
     *ret_matched = false;
     return LH_OK;

@@ -66,7 +66,7 @@ static mongoc_transaction_opt_t *options_new(const lh_store *store)
 static int judge(const guarding *g, const bson_t *reply, const bson_error_t *why)
 {
     if (!g->began)
-        return lh_guard_fail("begin the transaction", false, reply, why, g->error);
+        return lh_guard_fail("begin the transaction", LH_SENT_NO_WRITE, reply, why, g->error);
     if (g->guarded != LH_OK)
         return g->guarded; /* error is filled */
     bool begin = why->domain == MONGOC_ERROR_SERVER_SELECTION, again = lh_guard_has_label(reply, LH_LABEL_AGAIN);
@@ -74,7 +74,8 @@ static int judge(const guarding *g, const bson_t *reply, const bson_error_t *why
         return lh_fail(g->error, LH_STOPPED, "%s", *why->message ? why->message : "the callback returned false");
     if (lh_guard_has_label(reply, "UnknownTransactionCommitResult") || !lh_guard_is_majority(reply))
         return lh_fail(g->error, LH_UNKNOWN, "the transaction may be committed: %s", why->message);
-    return lh_guard_fail("commit the transaction", true, reply, why, g->error);
+    return lh_guard_fail("commit the transaction", g->stopped ? LH_SENT_NO_WRITE : LH_SENT_WRITE_AGAIN, reply, why,
+                         g->error);
 }
 
 int lh_with_guard(lh_lease *lease, mongoc_client_session_t *session, mongoc_client_session_with_transaction_cb_t work,
