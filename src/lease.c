@@ -111,6 +111,17 @@ int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id,
     return outcome;
 }
 
+int lh_lease_give_back(lh_lease *lease, int64_t timeout_ms)
+{
+    lh_store *store = lease->store;
+    (void)lh_lease_end(lease);
+    int left = lh_lease_leave_queue(store, lease->key, lease->id, (lh_way){lh_store_deadline(store, timeout_ms), NULL},
+                                    NULL, NULL);
+    if (left != LH_OK)
+        lh_held_doubt(store, lease->key, lease->id, lh_lease_ttl_ms(lease), true);
+    return left;
+}
+
 static int check(const lh_lease *lease, lh_error *error)
 {
     if (!lease)

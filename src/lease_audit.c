@@ -5,18 +5,6 @@
 #include "audit.h"
 #include "lease_held.h"
 
-/* Nothing is held of it, or it is a doubt that the keeper settles. False: the latter. */
-static bool give_back(lh_lease *lease)
-{
-    lh_store *store = lease->store;
-    (void)lh_lease_end(lease);
-    bool left = lh_lease_leave_queue(store, lease->key, lease->id, (lh_way){lh_store_deadline(store, 0), NULL}, NULL,
-                                     NULL) == LH_OK;
-    if (!left)
-        lh_held_doubt(store, lease->key, lease->id, lh_lease_ttl_ms(lease), true);
-    return left;
-}
-
 int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error)
 {
     lh_store *store = lease->store;
@@ -35,7 +23,7 @@ int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error)
         lease->in_trail = true;
         return LH_OK;
     }
-    if (!give_back(lease)) {
+    if (lh_lease_give_back(lease, 0) != LH_OK) {
         outcome = lh_fail(error, LH_UNKNOWN, "its audit line could not be written, nor was it given back: %.400s",
                           why.message);
         if (error)

@@ -85,6 +85,10 @@ bool lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int6
 int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_way way, lh_record **ret_record,
                          lh_error *error);
 
+/* Ends a lease that was not handed out, and takes back what is stored of it. LH_OK: nothing is; else it is a doubt that the keeper
+ * settles. */
+int lh_lease_give_back(lh_lease *lease, int64_t timeout_ms);
+
 /* For whoever hands it out: LH_OK, it has its line in the trail, or needs none. Else it was given back, and freed. */
 int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error);
 

@@ -159,11 +159,7 @@ static int let_go(climb *c)
     lh_request *r = c->r;
     if (!c->lease)
         return LH_OK;
-    (void)lh_lease_end(c->lease);
-    int left = lh_lease_leave_queue(r->store, r->key, c->lease->id,
-                                    (lh_way){lh_store_deadline(r->store, r->o.timeout_ms), NULL}, NULL, NULL);
-    if (left != LH_OK)
-        lh_held_doubt(r->store, r->key, c->lease->id, r->o.ttl_ms, true);
+    int left = lh_lease_give_back(c->lease, r->o.timeout_ms);
     memcpy(r->id, c->lease->id, LH_LEASE_ID_ROOM);
     lh_lease_free(c->lease);
     c->lease = NULL;
