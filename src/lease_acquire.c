@@ -105,14 +105,8 @@ static int hand_out(lh_request *r, const lh_mine *mine, int64_t deadline)
         lh_lease_leave(r->store, r->key, r->id, r->o.ttl_ms, r->way);
         return lh_fail_memory(r->error);
     }
-    lease->mode = r->o.mode;
-    lease->deadline = deadline;
-    lease->token = mine->token;
-    lease->ttl_ms = r->o.ttl_ms;
-    lease->expires_at_ms = mine->expires_at_ms;
-    lease->by_hand = r->o.by_hand;
     atomic_store(&lease->crowded, r->waiting > 0);
-    (void)lh_held_add(lease);
+    lh_held_grant(lease, &r->o, deadline, mine->token, mine->expires_at_ms);
     r->lease = lease;
     return LH_OK;
 }

@@ -92,6 +92,10 @@ int lh_lease_give_back(lh_lease *lease, int64_t timeout_ms);
 /* For whoever hands it out: LH_OK, it has its line in the trail, or needs none. Else it was given back, and freed. */
 int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error);
 
+/* A fresh handle is the lease that was granted by what `o` asked for: believed until `deadline`, and held. */
+void lh_held_grant(lh_lease *lease, const lh_acquire_options *o, int64_t deadline, int64_t token,
+                   int64_t expires_at_ms);
+
 /* False, and nothing, where it is there. */
 bool lh_held_add(lh_lease *lease);
 

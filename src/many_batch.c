@@ -138,13 +138,7 @@ static int take_in_hand(batch *b, size_t i)
     lh_lease *lease = lh_lease_new(many->store, entry->key, entry->id, many->o.owner);
     if (!lease)
         return lh_fail_memory(many->error);
-    lease->mode = many->o.mode;
-    lease->deadline = b->sent + ttl_ms - LH_DRIFT_MS(ttl_ms);
-    lease->token = b->seen[i].token;
-    lease->ttl_ms = ttl_ms;
-    lease->expires_at_ms = b->seen[i].expires_at_ms;
-    lease->by_hand = many->o.by_hand;
-    (void)lh_held_add(lease);
+    lh_held_grant(lease, &many->o, b->sent + ttl_ms - LH_DRIFT_MS(ttl_ms), b->seen[i].token, b->seen[i].expires_at_ms);
     entry->lease = lease;
     return lh_keeper_take(lease, lease->by_hand ? INT64_MAX : lh_keeper_renewal(b->sent, ttl_ms, lease), many->error);
 }

@@ -214,15 +214,9 @@ static int take_grant(lh_waiting *w, const lh_grant *grant, int64_t deadline)
     lh_lease *lease = lh_lease_new(w->store, w->key, w->id, w->owner);
     if (!lease)
         return lh_fail_memory(&w->error);
-    lease->mode = w->o.mode;
-    lease->deadline = deadline;
-    lease->token = grant->token;
-    lease->ttl_ms = w->o.ttl_ms;
-    lease->expires_at_ms = grant->expires_at_ms;
-    lease->by_hand = w->o.by_hand;
     atomic_store(&lease->unclaimed, true);
     atomic_store(&lease->crowded, w->waiting > 1);
-    (void)lh_held_add(lease);
+    lh_held_grant(lease, &w->o, deadline, grant->token, grant->expires_at_ms);
     /* The keeper claims it, by a renewal. Not at once: what is released by then needs no claim, and where a key goes from hand to hand
      * that is a third of all that is written. */
     int64_t now = lh_clock_ms(), pause = (deadline - now) / 20;
