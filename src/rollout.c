@@ -88,6 +88,16 @@ static int stand_in(lh_request *r, const lh_error *why, lh_lease **ret_lease)
     return LH_OK;
 }
 
+/* What a store that observes asks with: once, and no longer than it waits by itself, as nobody is refused for it. */
+static lh_acquire_options without_wait(const lh_request *r)
+{
+    lh_acquire_options o = r->o;
+    o.wait_ms = 0;
+    if (o.timeout_ms > r->store->timeout_ms)
+        o.timeout_ms = r->store->timeout_ms;
+    return o;
+}
+
 /* The store observes, or is off: checks what is asked, and does it without waiting. */
 static int acquire_openly(lh_request *r, const lh_acquire_options *options, lh_lease **ret_lease)
 {
@@ -99,10 +109,7 @@ static int acquire_openly(lh_request *r, const lh_acquire_options *options, lh_l
         atomic_fetch_add(&r->store->observed.skipped, 1);
         return stand_in(r, NULL, ret_lease);
     }
-    lh_acquire_options o = r->o;
-    o.wait_ms = 0;
-    if (o.timeout_ms > r->store->timeout_ms)
-        o.timeout_ms = r->store->timeout_ms;
+    lh_acquire_options o = without_wait(r);
     outcome = lh_real_acquire(r->store, r->key, &o, ret_lease, NULL, &why);
     if (outcome == LH_OK)
         atomic_fetch_add(&r->store->observed.granted, 1);
@@ -190,10 +197,7 @@ int lh_acquire_many(lh_store *store, const char *const *keys, size_t n, const lh
         atomic_fetch_add(&store->observed.skipped, n);
         return stand_in_many(&r, keys, n, NULL, ret_leases);
     }
-    lh_acquire_options o = r.o;
-    o.wait_ms = 0;
-    if (o.timeout_ms > store->timeout_ms)
-        o.timeout_ms = store->timeout_ms;
+    lh_acquire_options o = without_wait(&r);
     outcome = lh_real_acquire_many(store, keys, n, &o, ret_leases, NULL, &why);
     if (outcome == LH_OK)
         atomic_fetch_add(&store->observed.granted, n);
