@@ -133,12 +133,8 @@ static int run(const struct cli *cli)
                                      : read_trail(cli, &options, &reader, &number, &error);
     if (number)
         return EXIT_SIGNAL + number;
-    if (code == LH_STOPPED && ferror(stdout))
-        return EXIT_UNKNOWN;
-    if (code == LH_STOPPED)
-        code = out_fail(&error, LH_MEMORY, "out of memory");
     if (code != LH_OK)
-        return out_error(&cli->out, &error);
+        return out_stopped(&cli->out, &error);
     if (!reader.began && !cli->out.json)
         out_note(&cli->out, "nothing to show: the trail is kept by those who run with LEASEHOLD_AUDIT, or --audit");
     return EXIT_DONE;

@@ -119,12 +119,8 @@ static int run(const struct cli *cli)
         code = lh_list(store, &options, each, &list, &error);
     table_flush(&list.table);
     connect_close(store, code);
-    if (code == LH_STOPPED && ferror(stdout))
-        return EXIT_UNKNOWN;
-    if (code == LH_STOPPED)
-        code = out_fail(&error, LH_MEMORY, "out of memory");
     if (code != LH_OK)
-        return out_error(&cli->out, &error);
+        return out_stopped(&cli->out, &error);
     if (list.n == 0 && !cli->out.json)
         out_note(&cli->out, "nothing to show");
     return EXIT_DONE;

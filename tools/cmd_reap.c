@@ -93,12 +93,10 @@ static int run(const struct cli *cli)
         code = lh_reap(store, &options, &report, &error);
     table_flush(&reap.table);
     connect_close(store, code);
-    if (code == LH_STOPPED)
-        code = out_fail(&error, LH_MEMORY, "out of memory");
     if (code == LH_OK)
         print_report(&reap, options.dry_run, &report);
     bson_destroy(&reap.list);
-    return code == LH_OK ? EXIT_DONE : out_error(&cli->out, &error);
+    return code == LH_OK ? EXIT_DONE : out_stopped(&cli->out, &error);
 }
 
 static const struct opt_spec options_table[] = {

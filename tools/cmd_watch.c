@@ -135,7 +135,7 @@ static int run(const struct cli *cli)
     connect_close(store, code);
     if (number)
         return EXIT_SIGNAL + number;
-    return code == LH_STOPPED ? EXIT_UNKNOWN : out_error(&cli->out, &error);
+    return out_stopped(&cli->out, &error);
 }
 
 static const struct opt_spec options_table[] = {

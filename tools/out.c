@@ -89,6 +89,15 @@ int out_error(const struct out *out, const lh_error *error)
                      *error->message ? error->message : lh_outcome_sentence(error->code), error->lease_id);
 }
 
+int out_stopped(const struct out *out, lh_error *error)
+{
+    if (error->code == LH_STOPPED && ferror(stdout))
+        return EXIT_UNKNOWN;
+    if (error->code == LH_STOPPED)
+        out_fail(error, LH_MEMORY, "out of memory");
+    return out_error(out, error);
+}
+
 int out_failure(const struct out *out, const char *word, int exit, const char *message)
 {
     return fail_with(out, word, exit, message, "");

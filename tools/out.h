@@ -39,6 +39,9 @@ int out_fail(lh_error *error, int code, const char *format, ...) __attribute__((
 
 /* Says it on stderr, and as an object on stdout with --json. Returns the exit code. */
 int out_error(const struct out *out, const lh_error *error);
+/* The same for a call whose callback prints what it is given, and stops it when stdout cannot be written, of which out_finish() tells, or
+ * memory is out. */
+int out_stopped(const struct out *out, lh_error *error);
 /* The same for what is no lh_outcome: `word` is the "code" of the object. Returns `exit`. */
 int out_failure(const struct out *out, const char *word, int exit, const char *message);
 
