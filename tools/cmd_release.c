@@ -6,14 +6,15 @@
 #include "connect.h"
 #include "json.h"
 
-static void print_outcome(const struct out *out, const char *key, const char *id, bool released, bool enforced,
-                          const lh_error *error)
+static void print_outcome(const struct out *out, const lh_lease *lease, bool released, const lh_error *error)
 {
+    const char *key = lh_lease_key(lease);
+    bool enforced = lh_lease_enforced(lease);
     if (out->json) {
         bson_t json;
         json_init(&json, released ? "released" : "not_holder");
         json_text(&json, "key", key);
-        json_text(&json, "lease", id);
+        json_text(&json, "lease", lh_lease_id(lease));
         bson_append_bool(&json, "enforced", -1, enforced);
         if (!released)
             json_text(&json, "message", error->message);
@@ -33,18 +34,11 @@ static int run(const struct cli *cli)
     lh_error error;
     lh_release_options options = LH_RELEASE_OPTIONS_INIT;
     options.note = cli_text(cli, OPT_NOTE);
-    const char *id = cli_text(cli, OPT_LEASE);
-    int code, exit;
-    if (!id)
-        code = out_fail(&error, LH_INVALID, "which lease? --lease ID, as acquire printed it, or LEASEHOLD_LEASE=ID");
-    else
-        code = connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error);
-    if (code == LH_OK)
-        code = lh_lease_attach(store, cli_key(cli), id, &lease, &error);
+    int exit, code = connect_lease(cli, &store, &lease, &error);
     if (code == LH_OK)
         code = lh_lease_release_with(lease, &options, &error);
     if (code == LH_OK || code == LH_LOST) {
-        print_outcome(&cli->out, cli_key(cli), id, code == LH_OK, lh_lease_enforced(lease), &error);
+        print_outcome(&cli->out, lease, code == LH_OK, &error);
         exit = out_exit_code(code);
     } else {
         exit = out_error(&cli->out, &error);

@@ -53,14 +53,7 @@ static int run(const struct cli *cli)
     lh_lease *lease = NULL;
     lh_record *record = NULL;
     lh_error error;
-    const char *id = cli_text(cli, OPT_LEASE);
-    int code, exit;
-    if (!id)
-        code = out_fail(&error, LH_INVALID, "which lease? --lease ID, as acquire printed it, or LEASEHOLD_LEASE=ID");
-    else
-        code = connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error);
-    if (code == LH_OK)
-        code = lh_lease_attach(store, cli_key(cli), id, &lease, &error);
+    int exit, code = connect_lease(cli, &store, &lease, &error);
     if (code == LH_OK)
         code = lh_lease_renew(lease, cli_number(cli, OPT_TTL, 0), &record, &error);
     if (code == LH_OK) {

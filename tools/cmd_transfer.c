@@ -8,25 +8,17 @@
 #include "connect.h"
 #include "record.h"
 
-/* A handle on a lease that is ours by now. */
-static int attach_and_renew(lh_store *store, const char *key, const char *id, lh_lease **ret_lease, lh_error *error)
+static int hand_on(lh_store *store, lh_lease *old, const char *to, lh_lease **ret_new, lh_error *error)
 {
-    int code = lh_lease_attach(store, key, id, ret_lease, error);
-    return code == LH_OK ? lh_lease_renew(*ret_lease, 0, NULL, error) : code;
-}
-
-static int hand_on(const struct cli *cli, lh_store *store, const char *id, const char *to, lh_lease **ret_new,
-                   lh_error *error)
-{
-    lh_lease *old = NULL;
     char new_id[LH_LEASE_ID_LEN + 1];
-    int code = attach_and_renew(store, cli_key(cli), id, &old, error);
+    int code = lh_lease_renew(old, 0, NULL, error);
     if (code == LH_OK)
         code = lh_lease_transfer(old, to, new_id, error);
-    lh_lease_free(old);
     if (code != LH_OK)
         return code;
-    code = attach_and_renew(store, cli_key(cli), new_id, ret_new, error);
+    code = lh_lease_attach(store, lh_lease_key(old), new_id, ret_new, error);
+    if (code == LH_OK)
+        code = lh_lease_renew(*ret_new, 0, NULL, error);
     if (code == LH_OK)
         return code;
     char why[256];
@@ -39,18 +31,13 @@ static int hand_on(const struct cli *cli, lh_store *store, const char *id, const
 static int run(const struct cli *cli)
 {
     lh_store *store = NULL;
-    lh_lease *lease = NULL;
+    lh_lease *old = NULL, *lease = NULL;
     lh_error error;
-    const char *id = cli_text(cli, OPT_LEASE), *to = cli_text(cli, OPT_TO);
-    int code, exit = EXIT_DONE;
-    if (!id)
-        code = out_fail(&error, LH_INVALID, "which lease? --lease ID, as acquire printed it, or LEASEHOLD_LEASE=ID");
-    else if (!to)
-        code = out_fail(&error, LH_INVALID, "to whom? --to OWNER");
-    else
-        code = connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error);
+    const char *to = cli_text(cli, OPT_TO);
+    int exit = EXIT_DONE,
+        code = to ? connect_lease(cli, &store, &old, &error) : out_fail(&error, LH_INVALID, "to whom? --to OWNER");
     if (code == LH_OK)
-        code = hand_on(cli, store, id, to, &lease, &error);
+        code = hand_on(store, old, to, &lease, &error);
     if (code == LH_OK)
         exit = record_hand_over(&cli->out, lease, to);
     else
@@ -58,6 +45,7 @@ static int run(const struct cli *cli)
     if (code == LH_OK && *error.message) /* its line in the trail */
         out_note(&cli->out, "%s", error.message);
     lh_lease_free(lease);
+    lh_lease_free(old);
     connect_close(store, code);
     return exit;
 }

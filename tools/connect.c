@@ -145,6 +145,15 @@ int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner, 
     return code;
 }
 
+int connect_lease(const struct cli *cli, lh_store **ret_store, lh_lease **ret_lease, lh_error *error)
+{
+    const char *id = cli_text(cli, OPT_LEASE);
+    if (!id)
+        return out_fail(error, LH_INVALID, "which lease? --lease ID, as acquire printed it, or LEASEHOLD_LEASE=ID");
+    int code = connect_store(cli, connect_timeout_ms(cli), connect_owner(), ret_store, error);
+    return code == LH_OK ? lh_lease_attach(*ret_store, cli_key(cli), id, ret_lease, error) : code;
+}
+
 static void *close_store(void *store)
 {
     lh_store_close(store);

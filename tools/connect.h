@@ -19,6 +19,9 @@ int connect_options(const struct cli *cli, int64_t timeout_ms, const char *owner
  * be NULL. LH_OK, or what to tell. */
 int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner, lh_store **ret_store, lh_error *error);
 
+/* A store, and in it a handle on the key's lease that --lease names. LH_OK, or what to tell; the store may be open then. */
+int connect_lease(const struct cli *cli, lh_store **ret_store, lh_lease **ret_lease, lh_error *error);
+
 /* Closes the store, NULL too, before the process ends. `code`: what the last call on it returned; after LH_UNKNOWN all is
  * done that can be done about the lease in doubt, else no time is spent. */
 void connect_close(lh_store *store, int code);
