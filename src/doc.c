@@ -158,8 +158,7 @@ bool lh_doc_reply_problem(const bson_t *document, char *problem, size_t size)
 
 void lh_doc_spread(bson_iter_t *in, const char *const *names, size_t n, lh_field *ret_fields)
 {
-    for (size_t i = 0; i < n; i++)
-        ret_fields[i].there = false;
+    memset(ret_fields, 0, n * sizeof *ret_fields);
     while (bson_iter_next(in)) {
         const char *name = bson_iter_key(in);
         for (size_t i = 0; i < n; i++)
