@@ -43,20 +43,6 @@ static const char *text_in(const bson_iter_t *object, const char *field)
     return strlen(text) == len ? text : "";
 }
 
-static int64_t number_in(const bson_iter_t *object, const char *field)
-{
-    bson_iter_t value;
-    return bson_iter_recurse(object, &value) && bson_iter_find(&value, field) ? bson_iter_as_int64(&value) : 0;
-}
-
-static int64_t date_in(const bson_iter_t *object, const char *field)
-{
-    bson_iter_t value;
-    return bson_iter_recurse(object, &value) && bson_iter_find(&value, field) && BSON_ITER_HOLDS_DATE_TIME(&value)
-               ? bson_iter_date_time(&value)
-               : 0;
-}
-
 /* Is it of a process here, and does `proc` belong to this lease? *ret_dead: and that has died. */
 static bool is_of_here(const lh_store *store, const bson_iter_t *object, const char *id, bool *ret_dead)
 {
@@ -119,11 +105,11 @@ static void take(reaping *r, const char *key, const char *id, const bson_iter_t 
     lh_reaped what = {.key = key,
                       .owner = text_in(object, "owner"),
                       .purpose = text_in(object, "purpose"),
-                      .pid = number_in(object, "pid"),
-                      .token = number_in(object, "token"),
+                      .pid = lh_doc_number_in(object, "pid"),
+                      .token = lh_doc_number_in(object, "token"),
                       .mode = shared ? LH_SHARED : LH_EXCLUSIVE,
                       .waited = waited,
-                      .since_ms = date_in(object, waited ? "since" : "acquired_at")};
+                      .since_ms = lh_doc_date_in(object, waited ? "since" : "acquired_at")};
     if (!r->o->dry_run)
         r->outcome = let_go(r, key, id, text_in(object, "proc"), &what, &done);
     if (r->outcome != LH_OK || !done)

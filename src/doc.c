@@ -167,6 +167,20 @@ void lh_doc_spread(bson_iter_t *in, const char *const *names, size_t n, lh_field
     }
 }
 
+int64_t lh_doc_number_in(const bson_iter_t *object, const char *field)
+{
+    bson_iter_t value;
+    return bson_iter_recurse(object, &value) && bson_iter_find(&value, field) ? bson_iter_as_int64(&value) : 0;
+}
+
+int64_t lh_doc_date_in(const bson_iter_t *object, const char *field)
+{
+    bson_iter_t value;
+    return bson_iter_recurse(object, &value) && bson_iter_find(&value, field) && BSON_ITER_HOLDS_DATE_TIME(&value)
+               ? bson_iter_date_time(&value)
+               : 0;
+}
+
 static bool is_same_string(const lh_field *left, const lh_field *right)
 {
     if (!left->there || !BSON_ITER_HOLDS_UTF8(&left->at) || !right->there || !BSON_ITER_HOLDS_UTF8(&right->at))

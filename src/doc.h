@@ -20,6 +20,10 @@ typedef struct lh_field {
 
 void lh_doc_spread(bson_iter_t *in, const char *const *names, size_t n, lh_field *ret_fields);
 
+/* A number, or a date, in an object; 0: it has none of that name. */
+int64_t lh_doc_number_in(const bson_iter_t *object, const char *field);
+int64_t lh_doc_date_in(const bson_iter_t *object, const char *field);
+
 /* Why a document cannot be read: "expires_at is an array", in `problem`; false when it can. */
 bool lh_doc_problem(const bson_t *document, char *problem, size_t size);
 

@@ -91,20 +91,6 @@ static const char *get_string(box *b, const bson_iter_t *object, const char *fie
     return keep(b, text, len);
 }
 
-static int64_t get_number(const bson_iter_t *object, const char *field)
-{
-    bson_iter_t value;
-    return bson_iter_recurse(object, &value) && bson_iter_find(&value, field) ? bson_iter_as_int64(&value) : 0;
-}
-
-static int64_t get_date(const bson_iter_t *object, const char *field)
-{
-    bson_iter_t value;
-    return bson_iter_recurse(object, &value) && bson_iter_find(&value, field) && BSON_ITER_HOLDS_DATE_TIME(&value)
-               ? bson_iter_date_time(&value)
-               : 0;
-}
-
 /* owner, or what older code wrote in its place: user_id, a string or an ObjectId. */
 static const char *get_owner(box *b, const bson_iter_t *object)
 {
@@ -127,14 +113,14 @@ static void add_holder(box *b, const bson_iter_t *object, const char *id, int mo
     lh_doc_mark *mark = &b->holders[b->n_holders].mark;
     lh_holder *h = &b->holders[b->n_holders++].public;
     *mark = (lh_doc_mark){.id = id ? keep(b, id, strlen(id)) : get_string(b, object, "id"),
-                          .renewed_at_ms = get_date(object, "renewed_at")};
+                          .renewed_at_ms = lh_doc_date_in(object, "renewed_at")};
     *h = (lh_holder){.owner = get_owner(b, object),
                      .host = get_string(b, object, "host"),
                      .purpose = get_string(b, object, "purpose"),
-                     .pid = get_number(object, "pid"),
+                     .pid = lh_doc_number_in(object, "pid"),
                      .mode = mode,
-                     .token = get_number(object, "token"),
-                     .acquired_at_ms = get_date(object, "acquired_at"),
+                     .token = lh_doc_number_in(object, "token"),
+                     .acquired_at_ms = lh_doc_date_in(object, "acquired_at"),
                      .expires_at_ms = LH_NEVER,
                      .remaining_ms = LH_NEVER};
     bson_iter_t value;
@@ -164,13 +150,13 @@ static void read_released(box *b, const bson_t *document)
     const char *how = get_string(b, &released, "how");
     b->released_id = get_string(b, &released, "id");
     set_released(b, how, get_string(b, &released, "owner"), get_string(b, &released, "by"),
-                 get_string(b, &released, "reason"), get_date(&released, "at"));
+                 get_string(b, &released, "reason"), lh_doc_date_in(&released, "at"));
     bson_iter_t note;
     if (!bson_iter_recurse(&released, &note) || !bson_iter_find(&note, "note") || !BSON_ITER_HOLDS_DOCUMENT(&note))
         return;
     b->record.note = get_string(b, &note, "text");
-    b->record.note_token = *b->record.note ? get_number(&note, "token") : 0;
-    b->record.note_at_ms = *b->record.note ? get_date(&note, "at") : 0;
+    b->record.note_token = *b->record.note ? lh_doc_number_in(&note, "token") : 0;
+    b->record.note_at_ms = *b->record.note ? lh_doc_date_in(&note, "at") : 0;
 }
 
 static bool is_held_by_readers(const bson_t *document)
@@ -228,8 +214,8 @@ static void read_waiters(box *b, const bson_t *document, int64_t now_ms)
         int64_t age_ms;
         if (!BSON_ITER_HOLDS_DOCUMENT(&entry))
             continue;
-        bool dead = __builtin_sub_overflow(now_ms, get_date(&entry, "beat_at"), &age_ms) ||
-                    age_ms >= get_number(&entry, "claim_ms") || age_ms < -3600000; /* as in pipeline_terms.h */
+        bool dead = __builtin_sub_overflow(now_ms, lh_doc_date_in(&entry, "beat_at"), &age_ms) ||
+                    age_ms >= lh_doc_number_in(&entry, "claim_ms") || age_ms < -3600000; /* as in pipeline_terms.h */
         if (dead && now_ms != LH_DOC_ALL)
             continue;
         const char *mode = get_string(b, &entry, "mode");
@@ -237,7 +223,7 @@ static void read_waiters(box *b, const bson_t *document, int64_t now_ms)
         w->public = (lh_waiter){.owner = get_owner(b, &entry),
                                 .purpose = get_string(b, &entry, "purpose"),
                                 .mode = strcmp(mode, "shared") == 0 ? LH_SHARED : LH_EXCLUSIVE,
-                                .since_ms = get_date(&entry, "since")};
+                                .since_ms = lh_doc_date_in(&entry, "since")};
         w->id = keep(b, bson_iter_key(&entry), strlen(bson_iter_key(&entry)));
     }
 }
@@ -278,7 +264,7 @@ static void read_holders(box *b, const bson_t *document, bool whole, int64_t now
         if (dead)
             b->n_holders = 0;
         else if (r->expired)
-            set_released(b, "expire", get_owner(b, &top), "", "", get_date(&top, "expires_at"));
+            set_released(b, "expire", get_owner(b, &top), "", "", lh_doc_date_in(&top, "expires_at"));
         r->state = b->n_holders > 0 ? LH_HELD : LH_FREE;
     }
     bson_destroy(wrapped);
