@@ -10,7 +10,7 @@
 static void each_option(void (*each)(const struct opt_spec *spec))
 {
     const struct opt_spec *tables[] = {opts_global, opts_lease};
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         for (const struct opt_spec *spec = tables[i]; spec->name; spec++)
             each(spec);
     for (const struct command *const *command = commands; *command; command++)

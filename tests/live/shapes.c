@@ -33,7 +33,7 @@ static void insert_shapes(ground *g, mongoc_collection_t *collection, uint64_t s
 
 static bson_t **read_all(mongoc_collection_t *collection, unsigned n)
 {
-    bson_t **documents = calloc(n, sizeof *documents);
+    bson_t **documents = calloc(n, sizeof(bson_t *));
     assert_non_null(documents);
     bson_t *all = bson_new(), *opts = json("{'sort': {'_id': 1}}");
     mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(collection, all, opts, NULL);
