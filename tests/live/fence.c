@@ -234,6 +234,23 @@ static void test_what_the_server_refuses_is_told_apart(void **state)
     give(g, lease);
 }
 
+/* A driver that writes again tells of its last attempt, which found no server, and not whether the first was done. */
+static void test_where_no_server_is_found_it_was_surely_not_done_only_if_asked_once(void **state)
+{
+    ground *g = *state;
+    mongoc_client_t *nowhere = mongoc_client_new("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100");
+    mongoc_collection_t *data = mongoc_client_get_collection(nowhere, g->db, "data");
+    lh_lease *lease = take(g, "k");
+    bson_t *id = json(D), *update = json("{'$inc': {'n': 1}}");
+    expect(g, g->set ? LH_UNKNOWN : LH_UNREACHABLE, lh_fenced_write(lease, data, id, update, NULL, &g->error));
+    expect_says(g, g->set ? "may have" : "no server can be reached");
+    bson_destroy(update);
+    bson_destroy(id);
+    give(g, lease);
+    mongoc_collection_destroy(data);
+    mongoc_client_destroy(nowhere);
+}
+
 /* ---- Races --------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -362,6 +379,7 @@ int main(void)
         app_test(test_after_the_local_deadline_nothing_is_sent),
         app_test(test_a_field_of_that_name_that_is_somebody_elses_is_left_alone),
         app_test(test_what_the_server_refuses_is_told_apart),
+        app_test(test_where_no_server_is_found_it_was_surely_not_done_only_if_asked_once),
         app_test(test_a_write_that_was_long_under_way_is_refused),
         app_test(test_a_write_that_the_callers_driver_repeats_is_done_once),
         app_test(test_creating_at_once_makes_one),

@@ -483,6 +483,23 @@ static void test_with_guard_tells_what_was_in_the_way(void **state)
     give(g, new);
 }
 
+static bool find_no_server(mongoc_client_session_t *session, void *arg, bson_t **reply, bson_error_t *why)
+{
+    (void)session, (void)arg, (void)reply;
+    bson_set_error(why, MONGOC_ERROR_SERVER_SELECTION, MONGOC_ERROR_SERVER_SELECTION_FAILURE, "none is there");
+    return false;
+}
+
+/* Though it is the commit that is told of: it was not sent. */
+static void test_work_that_found_no_server_is_surely_not_committed(void **state)
+{
+    ground *g = *state;
+    needs_set(g);
+    lh_lease *lease = take(g, "k");
+    expect(g, LH_UNREACHABLE, lh_with_guard(lease, us.session, find_no_server, NULL, &g->error));
+    give(g, lease);
+}
+
 static void *end_later(void *arg)
 {
     app *other = arg;
@@ -548,6 +565,7 @@ int main(void)
         app_test(test_a_client_of_another_deployment_finds_no_lease),
         app_test(test_with_guard_commits),
         app_test(test_with_guard_tells_what_was_in_the_way),
+        app_test(test_work_that_found_no_server_is_surely_not_committed),
         app_test(test_with_guard_waits_for_the_one_that_is_open),
         app_test(test_with_guard_gives_up_with_the_lease),
     };

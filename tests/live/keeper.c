@@ -389,6 +389,11 @@ static int work(void *arg, lh_lease *lease)
     return *(int *)arg;
 }
 
+static int give_away(void *arg, lh_lease *lease)
+{
+    return lh_lease_release(lease, arg);
+}
+
 static void works_under_a_lease(void **state)
 {
     place *p = *state;
@@ -398,6 +403,7 @@ static void works_under_a_lease(void **state)
     assert_int_equal(owner_of(p, "k", owner, sizeof owner), LH_FREE);
     result = LH_DATA;
     expect(p, LH_DATA, lh_with_lease(p->store, "k", NULL, work, &result, &p->error));
+    expect(p, LH_LOST, lh_with_lease(p->store, "k", NULL, give_away, NULL, &p->error));
     assert_int_equal(owner_of(p, "k", owner, sizeof owner), LH_FREE);
 }
 

@@ -145,6 +145,25 @@ static void test_many_keys_are_streamed(void **state)
     assert_int_equal(s.n, 1234);
 }
 
+/* What was given away is not given again, so there is no second attempt. */
+static void test_a_list_that_breaks_off_says_so(void **state)
+{
+    static const struct {
+        const char *what;
+        int outcome;
+    } cases[] = {
+        {"'errorCode': 13", LH_DENIED}, {"'errorCode': 8000", LH_SERVER}, {"'closeConnection': true", LH_UNREACHABLE}};
+    ground *g = *state;
+    put_many(g, 700);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        seen s = {.n = 0};
+        break_commands(g, 1, "'getMore'", cases[i].what);
+        expect(g, cases[i].outcome, lh_list(g->store, NULL, see, &s, &g->error));
+        assert_in_range(s.n, 1, 699);
+    }
+    assert_int_equal(list(g, NULL).n, 700);
+}
+
 static void *list_often(void *arg)
 {
     ground *g = arg;
@@ -205,6 +224,7 @@ int main(void)
         live_test(test_a_prefix_is_no_pattern),
         live_test(test_the_caller_may_stop),
         live_test(test_many_keys_are_streamed),
+        live_test(test_a_list_that_breaks_off_says_so),
         live_test(test_many_threads_list_at_once),
         bare_test(test_a_collection_before_its_migration_can_be_listed),
     };

@@ -147,6 +147,7 @@ static void test_observing_records_what_is_granted(void **state)
     bson_destroy(document);
     expect_busy(g, "k", LH_EXCLUSIVE, LH_WHY_HELD); /* for who enforces */
     expect(g, LH_OK, lh_lease_renew(lease, 0, NULL, &g->error));
+    expect(g, LH_OK, lh_lease_keep(lease, &g->error));
     lh_release_options o = LH_RELEASE_OPTIONS_INIT;
     o.note = "v1";
     expect(g, LH_OK, lh_lease_release_with(lease, &o, &g->error));

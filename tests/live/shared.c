@@ -86,6 +86,22 @@ static void test_a_writer_keeps_readers_out(void **state)
     give(g, reader(g, "a"));
 }
 
+/* A lease id that holds the key cannot be asked for in the other way. */
+static void test_a_lease_stays_what_it_is(void **state)
+{
+    ground *g = *state;
+    for (int mode = LH_EXCLUSIVE; mode <= LH_SHARED; mode++) {
+        lh_lease *lease = take_as(g, "k", mode, MINUTE_MS, NULL), *other = NULL;
+        lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
+        options.mode = mode == LH_SHARED ? LH_EXCLUSIVE : LH_SHARED;
+        options.lease_id = lh_lease_id(lease);
+        expect(g, LH_INVALID, lh_acquire(g->store, "k", &options, &other, NULL, &g->error));
+        expect_says(g, mode == LH_SHARED ? "one of several that share it" : "its exclusive holder");
+        assert_true(lh_lease_valid(lease));
+        give(g, lease);
+    }
+}
+
 static void test_the_end_of_one_reader_leaves_the_others(void **state)
 {
     ground *g = *state;
@@ -214,6 +230,7 @@ int main(void)
         live_test(test_the_last_release_frees_the_key),
         live_test(test_who_is_told_of_when_the_newest_reader_left),
         live_test(test_a_writer_keeps_readers_out),
+        live_test(test_a_lease_stays_what_it_is),
         live_test(test_the_end_of_one_reader_leaves_the_others),
         live_test(test_when_all_readers_have_ended_a_writer_gets_it),
         live_test(test_a_reader_renews_its_own_end_and_keeps_its_token),

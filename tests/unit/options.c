@@ -245,6 +245,47 @@ static void test_null_is_taken_where_it_is_documented(void **state)
     assert_null(record);
 }
 
+static int no_finding(void *arg, const lh_finding *finding)
+{
+    (void)arg, (void)finding;
+    return 1;
+}
+
+static void test_bad_options_of_other_calls_are_refused_without_a_server(void **state)
+{
+    (void)state;
+    lh_store_options o = good();
+    lh_store *store = NULL;
+    lh_error error;
+    assert_int_equal(lh_store_open(&o, &store, &error), LH_OK);
+    char long_name[LH_OWNER_MAX + 2];
+    memset(long_name, 'x', sizeof long_name - 1);
+    long_name[sizeof long_name - 1] = '\0';
+    lh_stats_report *report = NULL;
+    lh_stats_options stats = LH_STATS_OPTIONS_INIT;
+    stats.timeout_ms = 99;
+    expect_fails(LH_INVALID, lh_stats(store, &stats, &report, &error), &error, "timeout_ms");
+    assert_null(report);
+    lh_migrate_options migrate = LH_MIGRATE_OPTIONS_INIT;
+    migrate.timeout_ms = -1;
+    expect_fails(LH_INVALID, lh_migrate(store, &migrate, NULL, &error), &error, "timeout_ms");
+    migrate = (lh_migrate_options)LH_MIGRATE_OPTIONS_INIT;
+    migrate.audit_keep_ms = 999;
+    expect_fails(LH_INVALID, lh_migrate(store, &migrate, NULL, &error), &error, "audit_keep_ms");
+    lh_reap_options reap = LH_REAP_OPTIONS_INIT;
+    reap.by = long_name;
+    expect_fails(LH_INVALID, lh_reap(store, &reap, NULL, &error), &error, "reaps");
+    lh_doctor_options doctor = LH_DOCTOR_OPTIONS_INIT;
+    expect_fails(LH_INVALID, lh_doctor(store, &doctor, NULL, NULL, &error), &error, "each");
+    doctor.role = 99;
+    expect_fails(LH_INVALID, lh_doctor(store, &doctor, no_finding, NULL, &error), &error, "role");
+    lh_lease *lease = NULL;
+    expect_fails(LH_INVALID, lh_waiting_finish(NULL, &lease, NULL, &error), &error, "waiting");
+    char id[LH_LEASE_ID_LEN + 1];
+    expect_fails(LH_INVALID, lh_lease_transfer(NULL, "bob", id, &error), &error, "lease");
+    lh_store_close(store);
+}
+
 static void test_bad_arguments_of_calls_are_refused_without_a_server(void **state)
 {
     (void)state;
@@ -270,6 +311,9 @@ static void test_bad_arguments_of_calls_are_refused_without_a_server(void **stat
     REFUSE(mode, 2, "mode");
     REFUSE(mode, -1, "mode");
     REFUSE(timeout_ms, -1, "timeout_ms");
+    REFUSE(wait_ms, -1, "wait_ms");
+    REFUSE(claim_ms, 999, "claim_ms");
+    REFUSE(claim_ms, 60001, "claim_ms");
     REFUSE(owner, "", "owner");
     REFUSE(owner, long_text, "owner");
     REFUSE(owner, "a\tb", "owner");
@@ -303,6 +347,7 @@ int main(void)
         cmocka_unit_test(test_likely_faults_are_named),
         cmocka_unit_test(test_null_is_taken_where_it_is_documented),
         cmocka_unit_test(test_bad_arguments_of_calls_are_refused_without_a_server),
+        cmocka_unit_test(test_bad_options_of_other_calls_are_refused_without_a_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
