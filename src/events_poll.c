@@ -69,11 +69,6 @@ static int look(looking *l)
     return outcome == LH_OK ? lh_watching_sweep(w, l->round, l->now_ms) : outcome;
 }
 
-static int stop(lh_watching *w)
-{
-    return lh_fail(w->error, LH_STOPPED, "stopped while watching");
-}
-
 int lh_watching_poll(lh_watching *w)
 {
     looking l = {.w = w};
@@ -83,11 +78,11 @@ int lh_watching_poll(lh_watching *w)
     if (outcome != LH_OK)
         return outcome;
     lh_tell_mark(w, w->after ? LH_EVENT_GAP : LH_EVENT_OPENED, l.now_ms);
-    for (int refused = 0;;) {
+    for (int refused = 0; !w->stopped;) {
         int64_t start = lh_clock_ms();
-        outcome = w->stopped ? stop(w) : look(&l);
+        outcome = look(&l);
         if (w->stopped)
-            return stop(w);
+            break;
         refused = outcome == LH_SERVER ? refused + 1 : 0;
         if (outcome != LH_OK && outcome != LH_UNREACHABLE && (outcome != LH_SERVER || refused == REFUSALS_MAX))
             return outcome;
@@ -96,4 +91,5 @@ int lh_watching_poll(lh_watching *w)
         if (outcome != LH_OK)
             return outcome;
     }
+    return lh_fail(w->error, LH_STOPPED, "stopped while watching");
 }

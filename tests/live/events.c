@@ -327,6 +327,24 @@ static void an_id_that_is_not_the_key_is_noticed(void **state)
     leave(a, LH_CANCELLED);
 }
 
+static void whoever_listens_may_stop(void **state)
+{
+    place *p = *state;
+    audience *a = seat(p);
+    a->stop_at = 1;
+    sit(a);
+    next(a, "opened");
+    leave(a, LH_STOPPED);
+    a = seat(p);
+    a->stop_at = 2;
+    sit(a);
+    next(a, "opened");
+    lh_lease *lease = take(p, p->store, "k", LH_EXCLUSIVE, 30000);
+    next(a, "granted k tester acquire");
+    leave(a, LH_STOPPED);
+    give(p, lease);
+}
+
 static void goes_on_behind_an_event(void **state)
 {
     place *p = *state;
@@ -557,6 +575,7 @@ int main(void)
         place_test(what_other_programs_do_is_told),
         place_test(only_what_was_asked_for_is_told),
         place_test(an_id_that_is_not_the_key_is_noticed),
+        place_test(whoever_listens_may_stop),
         place_test(goes_on_behind_an_event),
         place_test(what_is_not_remembered_is_a_gap),
         place_test(a_killed_cursor_loses_and_doubles_nothing),
