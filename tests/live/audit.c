@@ -279,6 +279,46 @@ static void test_reading_stops_is_checked_and_needs_a_trail(void **state)
     expect(g, LH_INVALID, lh_audit(g->store, NULL, stop_at_once, &n, &g->error));
 }
 
+typedef struct {
+    ground *g;
+    lh_cancel *cancel;
+    const char *what; /* what the next look meets */
+    int64_t tokens[2];
+    int n;
+} reader;
+
+static int note(void *arg, const lh_audit_entry *entry)
+{
+    reader *r = arg;
+    if (strcmp(entry->event, "granted") != 0 || r->n == 2)
+        return 0;
+    r->tokens[r->n++] = entry->token;
+    if (r->n == 2) {
+        lh_cancel_now(r->cancel);
+        return 0;
+    }
+    lh_lease_free(take(r->g, "later"));
+    break_commands(r->g, 1, "'find'", r->what);
+    return 0;
+}
+
+/* Each line once. */
+static void test_who_follows_bears_a_look_that_is_refused(void **state)
+{
+    ground *g = *state;
+    g->store = trail_store(g, 10000);
+    lh_lease_free(take(g, "k"));
+    reader r = {.g = g, .what = "'errorCode': 8000"};
+    expect(g, LH_OK, lh_cancel_new(&r.cancel, &g->error));
+    lh_audit_options o = LH_AUDIT_OPTIONS_INIT;
+    o.follow = true;
+    o.cancel = r.cancel;
+    expect(g, LH_CANCELLED, lh_audit(g->store, &o, note, &r, &g->error));
+    assert_int_equal(r.n, 2);
+    assert_true(r.tokens[0] != r.tokens[1]);
+    lh_cancel_free(r.cancel);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +331,7 @@ int main(void)
         bare_test(test_closing_tells_what_it_released),
         bare_test(test_closing_waits_for_a_line_that_is_on_its_way),
         bare_test(test_reading_stops_is_checked_and_needs_a_trail),
+        bare_test(test_who_follows_bears_a_look_that_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
