@@ -6,7 +6,7 @@
 
 #define LEASES 200
 #define ROUNDS 15
-#define MIDDLE (ROUNDS / 2)
+enum { MIDDLE = ROUNDS / 2 };
 
 static lh_lease *leases[LEASES];
 

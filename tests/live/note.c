@@ -223,7 +223,7 @@ static void test_what_it_may_be(void **state)
                           "$$REMOVE",
                           "{\"$set\": 1}",
                           "a.b",
-                          "\xe2\x80\xae" /* right to left, */ "evil",
+                          "\u202eevil", /* right to left */
                           "\xf0\x9f\x98\x80",
                           " ",
                           "0"};
