@@ -196,6 +196,8 @@ int lh_lease_lost_fd(lh_lease *lease)
 int lh_release_check(const lh_lease *lease, const lh_release_options *options, lh_release_options *ret_all,
                      lh_error *error)
 {
+    if (error)
+        error->message[0] = '\0'; /* on LH_OK it is the trail's */
     *ret_all = (lh_release_options)LH_RELEASE_OPTIONS_INIT;
     if (options)
         memcpy(ret_all, options, options->size < sizeof *ret_all ? options->size : sizeof *ret_all);

@@ -283,6 +283,8 @@ int lh_lease_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[L
     char fresh[LH_LEASE_ID_ROOM];
     if (!lease || lease->enforced)
         return lh_real_transfer(lease, to_owner, ret_lease_id, error);
+    if (error)
+        error->message[0] = '\0'; /* on LH_OK it is the trail's */
     int outcome = lh_store_check(lease->store, error);
     if (outcome == LH_OK)
         outcome = lh_text_check("new owner", to_owner ? to_owner : "", to_owner ? strlen(to_owner) : 0, 1, LH_OWNER_MAX,

@@ -78,7 +78,9 @@ static void use_up(ground *g, lh_store *store, lh_lease *lease)
     assert_true(lh_lease_lost_fd(lease) >= 0);
     expect(g, LH_INVALID, lh_lease_transfer(lease, "", to, &g->error));
     assert_true(lh_lease_valid(lease));
+    (void)snprintf(g->error.message, sizeof g->error.message, "of an earlier call");
     expect(g, LH_OK, lh_lease_transfer(lease, "bob", to, &g->error));
+    assert_string_not_equal(g->error.message, "of an earlier call");
     assert_int_equal(strlen(to), LH_LEASE_ID_LEN);
     assert_false(lh_lease_valid(lease));
     expect(g, LH_OK, lh_lease_attach(store, "k", to, &other, &g->error));
