@@ -3,7 +3,6 @@
 #include "check.h"
 
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
 void check_violation(struct check *check, int invariant, size_t at, size_t other, const char *format, ...)
@@ -76,31 +75,4 @@ bool check_disturbed(const struct check *check, int p, int64_t from, int64_t to)
             return true;
     }
     return false;
-}
-
-static int earlier(const void *one, const void *two)
-{
-    const struct violation *a = one, *b = two;
-    return a->at < b->at ? -1 : a->at > b->at;
-}
-
-bool check_all(struct check *check)
-{
-    for (size_t i = 0; i < check->n; i++) {
-        const struct event *event = &check->events[i];
-        check->calls += event->kind == EV_CALL;
-        check->beliefs += event->kind == EV_BELIEF;
-        check->commits += event->kind == EV_COMMIT;
-        check->grants += event->kind == EV_END && event->op == OP_ACQUIRE && strcmp(event->outcome, "ok") == 0;
-    }
-    check_beliefs(check);
-    check_calls(check);
-    check_writes(check);
-    if (check->oplog) {
-        check_commits(check);
-        check_renewals(check);
-        check_queues(check);
-    }
-    qsort(check->violations, check->n_violations, sizeof *check->violations, earlier);
-    return check->n_violations == 0;
 }
