@@ -184,12 +184,12 @@ typedef struct lh_store_options {
                                 tlsDisableCertificateRevocationCheck) is refused: whoever sits between could pose as the
                                 server, and be told the password. true: what the URI says is done, for tests */
     int rollout;             /* LH_ENFORCE (default), LH_OBSERVE, LH_OFF or LH_BY_ENVIRONMENT */
-    const char
-        *audit; /* keep a trail (lh_audit()) in this collection; "": "<collection>_audit"; NULL (default): none. An
-                          acquire then takes one more read and one more write, in turn, before it is answered */
-    bool
-        for_others; /* true: what this store acquires outlives this process (a proxy; a command that prints the lease id and
-                        ends), so no process is recorded with it, and lh_reap() lets it be. Default false */
+    /* Keep a trail (lh_audit()) in this collection; "": "<collection>_audit"; NULL (default): none. An acquire then
+     * takes one more read and one more write, in turn, before it is answered. */
+    const char *audit;
+    /* true: what this store acquires outlives this process (a proxy; a command that prints the lease id and ends),
+     * so no process is recorded with it, and lh_reap() lets it be. Default false. */
+    bool for_others;
 } lh_store_options;
 
 #define LH_STORE_OPTIONS_INIT                                                                                          \
@@ -219,8 +219,8 @@ typedef struct lh_observed {
     uint64_t granted;   /* acquires (keys) that would have been granted, and were recorded */
     uint64_t contended; /* … that would have been told busy, or would have waited */
     uint64_t failed;    /* calls that would have failed otherwise: unreachable, denied, no index, … */
-    uint64_t
-        lost; /* leases that ended before they were released, or that were not there when they were to be renewed */
+    /* Leases that ended before they were released, or that were not there when they were to be renewed. */
+    uint64_t lost;
     uint64_t skipped; /* LH_OFF: acquires (keys) for which nothing was asked */
 } lh_observed;
 
@@ -328,17 +328,18 @@ typedef struct lh_acquire_options {
     int mode;            /* LH_EXCLUSIVE (default) or LH_SHARED */
     const char *owner;   /* 1–256 bytes: who, for people; never a proof of anything. NULL: the store's */
     const char *purpose; /* up to 1,024 bytes: why, for people. NULL: none */
-    const char
-        *lease_id; /* LH_LEASE_ID_LEN hexadecimal digits, from a good random source, never used before: for a caller
-                              that records the id before it asks. NULL: the library draws one */
+    /* LH_LEASE_ID_LEN hexadecimal digits, from a good random source, never used before: for a caller that records the id before it
+     * asks, and goes on with it after a crash: then no sooner than `timeout_ms` later, when nothing of the crashed process is on its
+     * way any more, a release in the background for one. NULL: the library draws one. */
+    const char *lease_id;
     int64_t timeout_ms; /* for one command, with its repetitions; 0 (default): the store's */
     int64_t wait_ms;    /* how long to wait in the queue: 0 (default) asks once; LH_FOREVER */
-    int64_t
-        claim_ms; /* how long a waiter may be silent until it is skipped, and a grant unclaimed until it ends: 1,000 … 60,000,
-                           cut to the ttl; default 5,000. A waiter shows three times in it that it is alive */
-    bool
-        by_hand; /* true: the caller renews the lease; false (default): the store's keeper does, at a third of the ttl, until
-                           it is released, its handle is freed, or the store is closed */
+    /* How long a waiter may be silent until it is skipped, and a grant unclaimed until it ends: 1,000 … 60,000, cut to the ttl;
+     * default 5,000. A waiter shows three times in it that it is alive. */
+    int64_t claim_ms;
+    /* true: the caller renews the lease; false (default): the store's keeper does, at a third of the ttl, until it is released, its
+     * handle is freed, or the store is closed. */
+    bool by_hand;
     struct lh_cancel *cancel; /* ends the wait from another thread; NULL: nothing does. It must outlive the call */
     /* Who holds it, how long still (record), and how many wait in front (place): once when the wait begins, and whenever the library
      * hears more. Called from the thread that waits in lh_acquire() or lh_waiting_finish(); the record is borrowed. */
@@ -475,9 +476,9 @@ LH_API int lh_lease_release(lh_lease *lease, lh_error *error);
 
 typedef struct lh_release_options {
     size_t size;
-    const char
-        *note; /* for whoever holds the key next: a version, an etag, what was changed. Up to LH_TEXT_MAX bytes of
-                         UTF-8 without control characters; NULL or "": none */
+    /* For whoever holds the key next: a version, an etag, what was changed. Up to LH_TEXT_MAX bytes of UTF-8
+     * without control characters; NULL or "": none. */
+    const char *note;
 } lh_release_options;
 
 #define LH_RELEASE_OPTIONS_INIT                                                                                        \
@@ -736,8 +737,8 @@ typedef struct lh_cleanup_options {
 
 typedef struct lh_cleanup_report {
     uint64_t removed; /* documents deleted: free, or past their end, for that long */
-    uint64_t
-        holders_dropped; /* holders past their end + grace, not yet that long: marked as ended, the queue's head granted */
+    /* Holders past their end + grace, not yet that long: marked as ended, the queue's head granted. */
+    uint64_t holders_dropped;
     uint64_t waiters_dropped; /* waiters that stopped beating */
 } lh_cleanup_report;
 
@@ -870,9 +871,9 @@ typedef struct lh_migrate_options {
     int (*progress)(void *arg, const char *step, uint64_t done, uint64_t total); /* total 0: unknown; not 0 stops */
     void (*verdict)(void *arg, const lh_verdict *verdict);
     void *arg; /* of both */
-    int64_t
-        audit_keep_ms; /* a store with `audit`: its indexes are made too, and the server removes lines that are older:
-                              1,000 … ten years; default 30 days */
+    /* A store with `audit`: its indexes are made too, and the server removes lines that are older: 1,000 … ten
+     * years; default 30 days. */
+    int64_t audit_keep_ms;
 } lh_migrate_options;
 
 #define LH_MIGRATE_OPTIONS_INIT                                                                                        \
