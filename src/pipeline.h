@@ -49,8 +49,8 @@ typedef struct lh_vars {
     bool foreign; /* of a renewal, or an acquire of what is mine: another process may have acquired it */
     const bson_value_t *seen_doc_id, *seen_id,
         *seen_token; /* of a break: as read; seen_id and seen_token NULL: not there */
-    bool
-        own; /* of a short form: look for the document whose _id is the key; it may be missing where another has the key */
+    /* Of a short form: look for the document whose _id is the key; it may be missing where another has the key. */
+    bool own;
     bool judging; /* for cleanup */
     bool set;     /* the deployment is a replica set: tokens come from its cluster time */
 } lh_vars;

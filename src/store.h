@@ -104,11 +104,11 @@ typedef struct lh_call {
     struct _mongoc_client_session_t
         *session; /* of a cursor, which needs always the same (and no maxTimeMS of ours); NULL: any */
     bool read;    /* majority read concern, from the primary; else a write, acknowledged by a majority, journalled */
-    bool
-        surely; /* of a read: linearizable where there is a set: it sees all that was acknowledged before it was sent */
-    bool bare;  /* neither read nor write concern is sent: for commands that take none (listIndexes, …) */
-    bool once;  /* not to be repeated when the answer was lost: for commands that are not idempotent */
-    bool maybe; /* in and out: an earlier attempt may have been applied, and its answer was lost */
+    /* Of a read: linearizable where there is a set: it sees all that was acknowledged before it was sent. */
+    bool surely;
+    bool bare;    /* neither read nor write concern is sent: for commands that take none (listIndexes, …) */
+    bool once;    /* not to be repeated when the answer was lost: for commands that are not idempotent */
+    bool maybe;   /* in and out: an earlier attempt may have been applied, and its answer was lost */
     bool several; /* statements: an error may come after some of them were done */
     bool slow;    /* may take until `deadline` on the server (an index build), not just the socket timeout */
 } lh_call;

@@ -91,8 +91,9 @@ struct check {
     size_t n;
     bool oplog, hole; /* what was committed is known; it would be, had the oplog not been cut off */
     int64_t grace_ms, seed, start;
-    int64_t
-        clocks_ms; /* how far apart the time in a command and that of its entry in the oplog may be: more where clocks were stepped */
+    /* How far apart the time in a command and that of its entry in the oplog may be: more where clocks were
+     * stepped. */
+    int64_t clocks_ms;
     struct violation *violations; /* room for CHECK_VIOLATIONS; the first is the earliest */
     size_t n_violations, of[CHECK_INVARIANTS + 1];
     size_t calls, beliefs, commits, grants, processes_lost;
