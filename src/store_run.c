@@ -35,10 +35,12 @@ enum {
     CODE_SHUTDOWN = 91,
     CODE_WRITE_CONFLICT = 112,
     CODE_LINEARIZABLE_READ_CONCERN = 122,
+    CODE_NO_MAJORITY_READ_YET = 134,
     CODE_NOT_ON_VIEW = 166,
     CODE_QUERY_PLAN_KILLED = 175,
     CODE_STEPPED_DOWN = 189,
     CODE_EXCEEDED_TIME = 262,
+    CODE_TEMPORARILY_UNAVAILABLE = 365,
     CODE_SOCKET = 9001,
     CODE_NOT_WRITABLE_PRIMARY = 10107,
     CODE_DUPLICATE_KEY = 11000,
@@ -68,6 +70,8 @@ lh_code_kind lh_store_code_kind(uint32_t code)
     case CODE_EXCEEDED_TIME:
     case CODE_WRITE_CONFLICT:
     case CODE_LINEARIZABLE_READ_CONCERN: /* no longer the primary, perhaps */
+    case CODE_NO_MAJORITY_READ_YET:      /* just started */
+    case CODE_TEMPORARILY_UNAVAILABLE:   /* rolled back, for lack of cache */
     case CODE_QUERY_PLAN_KILLED:         /* an index or the collection was dropped under it */
     case CODE_NOT_WRITABLE_PRIMARY:
     case CODE_NOT_PRIMARY_NO_SECONDARY_OK:

@@ -33,8 +33,9 @@ static void test_an_acquire_survives_one_fault(void **state)
 {
     ground *g = *state;
     static const char *const faults[] = {
-        NO_MAJORITY,        "'errorCode': 50",    "'errorCode': 112",   "'errorCode': 89", "'errorCode': 10107",
-        "'errorCode': 189", "'errorCode': 11602", "'errorCode': 11601", "'errorCode': 91", "'closeConnection': true",
+        NO_MAJORITY,          "'errorCode': 50",    "'errorCode': 112",   "'errorCode': 365",
+        "'errorCode': 134",   "'errorCode': 89",    "'errorCode': 10107", "'errorCode': 189",
+        "'errorCode': 11602", "'errorCode': 11601", "'errorCode': 91",    "'closeConnection': true",
     };
     char key[16];
     g->store = hasty_store(g, 10000);
@@ -110,7 +111,8 @@ static void test_what_surely_did_not_run_is_unreachable(void **state)
 {
     ground *g = *state;
     g->store = hasty_store(g, 400);
-    static const char *const faults[] = {"'errorCode': 10107", "'errorCode': 50", "'errorCode': 112"};
+    static const char *const faults[] = {"'errorCode': 10107", "'errorCode': 50", "'errorCode': 112",
+                                         "'errorCode': 365"};
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
         break_commands(g, 0, WRITES, faults[i]);
         lh_lease *lease = NULL;
