@@ -15,6 +15,7 @@
 
 // clang-format off: it makes stairs of texts that follow each other
 #define RUN(oplog) "{'e':'run','t':1000000,'seed':7,'grace_ms':500,'oplog':" oplog "}\n"
+#define DONE       "{'e':'done','t':9000000000}\n"
 #define MS         "000000"
 
 /* The lines of a process. */
@@ -53,10 +54,11 @@
 
 static struct check checked;
 
-static bool read_text(const char *text, char message[200])
+static bool read_text(const char *text, const char *end, char message[200])
 {
-    char *json = strdup(text);
+    char *json = malloc(strlen(text) + strlen(end) + 1);
     assert_non_null(json);
+    (void)strcat(strcpy(json, text), end);
     for (char *c = json; *c; c++)
         if (*c == '\'')
             *c = '"';
@@ -73,7 +75,7 @@ static void expect_violation(const char *text, int invariant, const char *what)
 {
     char message[200] = "", *story = NULL;
     size_t size;
-    if (!read_text(text, message))
+    if (!read_text(text, DONE, message))
         fail_msg("%s", message);
     bool clean = check_all(&checked);
     int got = clean ? 0 : checked.violations[0].invariant;
@@ -356,7 +358,7 @@ static void says_where_the_oplog_was_not_read(void **state)
     char message[200] = "";
     expect_violation(RUN("true") TAKEN_TOO_SOON, 1, "before it could be");
     expect_violation(RUN("true") TAKEN_TOO_SOON "{'e':'hole','t':1500" MS ",'p':-1}\n", 0, "");
-    assert_true(read_text(RUN("true") TAKEN_TOO_SOON "{'e':'hole','t':1500" MS ",'p':-1}\n", message));
+    assert_true(read_text(RUN("true") TAKEN_TOO_SOON "{'e':'hole','t':1500" MS ",'p':-1}\n", DONE, message));
     assert_true(check_all(&checked) && checked.hole && !checked.oplog && checked.commits == 0);
     check_fini(&checked);
 }
@@ -428,14 +430,17 @@ static void refuses_what_is_no_history(void **state)
 {
     (void)state;
     char message[200];
-    assert_false(read_text("{'e':'run','t':1}\nrubbish\n", message));
+    assert_false(read_text("{'e':'run','t':1}\nrubbish\n", DONE, message));
     assert_string_equal(message, "line 2 is no line of a history");
     check_fini(&checked);
-    assert_false(read_text("{'e':'party','t':1}\n", message));
+    assert_false(read_text("{'e':'party','t':1}\n", DONE, message));
     assert_string_equal(message, "line 1 is no line of a history");
     check_fini(&checked);
-    assert_false(read_text(A_CALLS, message));
+    assert_false(read_text(A_CALLS, DONE, message));
     assert_string_equal(message, "this is no history: no line tells of the run");
+    check_fini(&checked);
+    assert_false(read_text(RUN("true") A_CALLS A_HOLDS, "", message));
+    assert_string_equal(message, "it ends before its run does: it was cut off behind line 4, or its torture was killed");
     check_fini(&checked);
 }
 

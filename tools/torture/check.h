@@ -56,6 +56,7 @@ enum event_kind {
     EV_COMMIT,
     EV_WROTE,
     EV_HOLE,
+    EV_DONE,
     EV_KINDS
 };
 enum op { OP_ACQUIRE, OP_RENEW, OP_RELEASE, OP_TRANSFER, OP_BREAK, OP_CLEANUP, OP_WRITE, OP_OTHER, OP_COUNT };
@@ -90,6 +91,7 @@ struct check {
     struct event *events; /* in the order of t, commits by seq */
     size_t n;
     bool oplog, hole; /* what was committed is known; it would be, had the oplog not been cut off */
+    bool done;        /* the end of the run is there */
     int64_t grace_ms, seed, start;
     /* How far apart the time in a command and that of its entry in the oplog may be: more where clocks were
      * stepped. */

@@ -10,8 +10,9 @@
 #define CLOCKS_MS 100 /* where nobody stepped a clock */
 
 static const char *const kinds[EV_KINDS] = {
-    [EV_RUN] = "run",   [EV_START] = "start", [EV_CALL] = "call",     [EV_END] = "end",     [EV_BELIEF] = "belief",
-    [EV_LOST] = "lost", [EV_FAULT] = "fault", [EV_COMMIT] = "commit", [EV_WROTE] = "wrote", [EV_HOLE] = "hole"};
+    [EV_RUN] = "run",       [EV_START] = "start", [EV_CALL] = "call",   [EV_END] = "end",
+    [EV_BELIEF] = "belief", [EV_LOST] = "lost",   [EV_FAULT] = "fault", [EV_COMMIT] = "commit",
+    [EV_WROTE] = "wrote",   [EV_HOLE] = "hole",   [EV_DONE] = "done"};
 static const char *const ops[OP_COUNT] = {
     [OP_ACQUIRE] = "acquire", [OP_RENEW] = "renew",     [OP_RELEASE] = "release", [OP_TRANSFER] = "transfer",
     [OP_BREAK] = "break",     [OP_CLEANUP] = "cleanup", [OP_WRITE] = "write",     [OP_OTHER] = "?"};
@@ -204,6 +205,7 @@ static bool read_line(struct check *check, struct event *event, const bson_t *li
         check->start = event->t;
     }
     check->hole = check->hole || event->kind == EV_HOLE;
+    check->done = check->done || event->kind == EV_DONE;
     return event->kind != EV_COMMIT || read_commit(event, line);
 }
 
@@ -292,6 +294,10 @@ bool check_read(struct check *check, FILE *file, char message[200])
         (void)snprintf(message, 200, "line %zu is no line of a history", n_line);
     else if (check->n == 0 || !check->start)
         (void)snprintf(message, 200, "this is no history: no line tells of the run");
+    else if (!check->done)
+        (void)snprintf(message, 200,
+                       "it ends before its run does: it was cut off behind line %zu, or its torture was killed",
+                       n_line);
     else {
         if (check->hole)
             leave_out_commits(check);

@@ -113,6 +113,9 @@ static void tell_event(const struct check *check, const struct event *event, FIL
     case EV_HOLE:
         fputs("the oplog was cut off before it was read", to);
         break;
+    case EV_DONE:
+        fputs("the run was over", to);
+        break;
     default:
         tell_who(&event->who, to);
         fputs(" began", to);

@@ -281,6 +281,13 @@ static void begin_history(struct run *run)
     (void)history_write(&run->history, &line);
 }
 
+static void end_history(struct run *run)
+{
+    bson_t line;
+    history_begin(&run->history, &line, "done");
+    (void)history_write(&run->history, &line);
+}
+
 /* Before and after the run. */
 static int with_writes(struct run *run, bool tell, lh_error *error)
 {
@@ -308,7 +315,10 @@ static int torment(struct run *run, lh_error *error)
     run->elections = deployment_term(run->deployment) - term;
     if (follow && !follow_finish(follow, error))
         return error->code;
-    return with_writes(run, true, error);
+    code = with_writes(run, true, error);
+    if (code == LH_OK)
+        end_history(run);
+    return code;
 }
 
 /* With the letters in it that nobody took. */

@@ -15,6 +15,7 @@
  *   commit   key, doc: what is stored from then on, null when it was removed; seq: the order
  *
  *   hole     the oplog was cut off before it was read: what was committed is not known
+ *   done     the run is over, and all of it is here
  *
  * t is CLOCK_BOOTTIME in nanoseconds: one host, so real time is exact. (A commit's is the server's, converted; its seq is exact.) */
 #ifndef TORTURE_HISTORY_H
