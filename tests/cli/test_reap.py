@@ -97,7 +97,7 @@ def test_a_killed_holder_is_let_go_of_and_the_living_are_not(cli, locks, crowd):
 def test_a_zombie_is_dead(cli, crowd):
     process = crowd.holder("k")
     process.kill()
-    wait_until(lambda: not alive(process.pid))
+    wait_until(lambda: not alive(process.pid) and len(list(Path(f"/proc/{process.pid}/task").iterdir())) == 1) # its threads end later
     assert Path(f"/proc/{process.pid}").exists() and keys(reap(cli)) == ["k"]
 
 
