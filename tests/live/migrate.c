@@ -647,8 +647,8 @@ static void a_plain_index_on_the_key_may_be_written_otherwise(void **state)
         "{\"key\": {\"workspace_id\": 1.0}, \"name\": \"mine\"}",
         "{\"key\": {\"workspace_id\": {\"$numberLong\": \"1\"}}, \"name\": \"mine\"}",
         "{\"key\": {\"workspace_id\": 1}, \"name\": \"mine\", \"sparse\": false, \"hidden\": false}",
-        "{\"key\": {\"workspace_id\": 1}, \"name\": \"beside\", \"sparse\": true}, "
-        "{\"key\": {\"workspace_id\": 1}, \"name\": \"mine\"}",
+        ("{\"key\": {\"workspace_id\": 1}, \"name\": \"beside\", \"sparse\": true}, "
+         "{\"key\": {\"workspace_id\": 1}, \"name\": \"mine\"}"),
     };
     for (size_t i = 0; i < sizeof indexes / sizeof *indexes; i++) {
         char text[512];
