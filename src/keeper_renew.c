@@ -20,7 +20,6 @@
 typedef struct {
     lh_lease *leases[BATCH_MAX];
     lh_batch_lease what[BATCH_MAX];
-    int64_t tokens[BATCH_MAX];
     int64_t ends[BATCH_MAX]; /* as looked up; 0: it does not hold */
     size_t n;
     int64_t shortest_ttl_ms;
@@ -44,7 +43,6 @@ static void add_locked(batch *b, lh_lease *lease)
         return;
     if (b->n == 0 || ttl_ms < b->shortest_ttl_ms)
         b->shortest_ttl_ms = ttl_ms;
-    b->tokens[b->n] = token;
     b->ends[b->n] = 0;
     b->what[b->n] = (lh_batch_lease){
         .key = lease->key, .id = lease->id, .ttl_ms = ttl_ms, .shared = lease->mode == LH_SHARED, .token = token};
@@ -91,7 +89,7 @@ static void note_holder(void *arg, const lh_grant *grant, int64_t now_ms)
     batch *b = arg;
     for (size_t i = 0; i < b->n; i++)
         if (memcmp(b->what[i].id, grant->id, LH_LEASE_ID_LEN) == 0)
-            b->ends[i] = grant->expires_at_ms > now_ms && grant->token == b->tokens[i] ? grant->expires_at_ms : 0;
+            b->ends[i] = grant->expires_at_ms > now_ms && grant->token == b->what[i].token ? grant->expires_at_ms : 0;
 }
 
 /* At those from `from` to `to`. */
@@ -112,18 +110,18 @@ static int look(lh_store *store, batch *b, size_t from, size_t to, lh_way way)
 }
 
 /* The batch's answer, for one lease, whose ttl may be another since: it was extended by what was asked for. */
-static void apply(lh_lease *lease, int64_t asked_ms, int64_t token, int64_t end, bool all, int64_t sent)
+static void apply(lh_lease *lease, const lh_batch_lease *asked, int64_t end, bool all, int64_t sent)
 {
     int64_t ttl_ms = lh_lease_ttl_ms(lease);
-    if (ttl_ms > asked_ms)
-        sent -= ttl_ms - asked_ms;
+    if (ttl_ms > asked->ttl_ms)
+        sent -= ttl_ms - asked->ttl_ms;
     if (!all && end == 0) {
         lh_lease_lose(lease);
         return;
     }
     if (end == 0)
         end = lh_lease_expires_after(lease, ttl_ms, sent);
-    if (!lh_lease_extend(lease, token, ttl_ms, end, sent)) {
+    if (!lh_lease_extend(lease, asked->token, ttl_ms, end, sent)) {
         lh_lease_lose(lease);
         return;
     }
@@ -138,7 +136,7 @@ static void hear(batch *b, size_t from, size_t to, int outcome, bool all, int64_
     for (size_t i = from; i < to; i++) {
         int64_t retry = b->what[i].ttl_ms / 10;
         if (outcome == LH_OK)
-            apply(b->leases[i], b->what[i].ttl_ms, b->tokens[i], b->ends[i], all, sent);
+            apply(b->leases[i], &b->what[i], b->ends[i], all, sent);
         else if (lh_lease_believed(b->leases[i]))
             lh_keeper_plan(b->leases[i], lh_clock_ms() + (retry < RETRY_MS ? retry : RETRY_MS));
         else
