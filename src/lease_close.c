@@ -3,6 +3,7 @@
 #include "audit.h"
 #include "clock.h"
 #include "lease_held.h"
+#include "lease_look.h"
 #include "pipeline_batch.h"
 
 #define BATCH_MAX 1000
@@ -23,9 +24,7 @@ static bool release_many(lh_store *store, lh_batch_lease *leases, size_t n, int6
     lh_batch_release(store->collection, leases, n, &command);
     lh_call call = {.what = "release the leases", .command = &command, .deadline = deadline};
     int outcome = lh_store_run(store, &call, &reply, NULL, NULL);
-    bson_iter_t matched, errors;
-    bool all = outcome == LH_OK && !bson_iter_init_find(&errors, &reply, "writeErrors") &&
-               bson_iter_init_find(&matched, &reply, "n") && bson_iter_as_int64(&matched) == (int64_t)n;
+    bool all = outcome == LH_OK && lh_reply_n(&reply) == (int64_t)n;
     bson_destroy(&command);
     bson_destroy(&reply);
     return all;
@@ -84,6 +83,6 @@ void lh_held_release_all(lh_store *store, int64_t deadline)
     while (store->held)
         release_held(store, deadline);
     while (lh_held_take_doubt(store, &doubt))
-        if (doubt.open && lh_clock_ms() < deadline)
+        if (lh_clock_ms() < deadline)
             (void)lh_lease_leave(store, doubt.key, doubt.id, LH_TTL_DEFAULT_MS, (lh_way){deadline, NULL});
 }

@@ -159,6 +159,12 @@ bool lh_held_forget_doubt(lh_store *store, const char *lease_id)
     return !sent;
 }
 
+static void copy_doubt(const struct lh_doubt *doubt, lh_doubtful *ret)
+{
+    memcpy(ret->id, doubt->id, sizeof doubt->id);
+    memcpy(ret->key, doubt->key, strlen(doubt->key) + 1);
+}
+
 bool lh_held_next_doubt(lh_store *store, int64_t now, lh_doubtful *ret_doubt, int64_t *ret_next)
 {
     struct lh_doubt *found = NULL;
@@ -174,8 +180,7 @@ bool lh_held_next_doubt(lh_store *store, int64_t now, lh_doubtful *ret_doubt, in
     }
     if (found) {
         found->sent = true;
-        memcpy(ret_doubt->id, found->id, sizeof found->id);
-        memcpy(ret_doubt->key, found->key, strlen(found->key) + 1);
+        copy_doubt(found, ret_doubt);
     }
     pthread_mutex_unlock(&store->lock);
     return found != NULL;
@@ -210,14 +215,14 @@ void lh_held_doubt_unanswered(lh_store *store, const char *lease_id)
 
 bool lh_held_take_doubt(lh_store *store, lh_doubtful *ret_doubt)
 {
-    struct lh_doubt *doubt = store->doubts;
-    if (!doubt)
-        return false;
-    ret_doubt->open = !doubt->settled && lh_clock_ms() < doubt->until;
-    memcpy(ret_doubt->id, doubt->id, sizeof ret_doubt->id);
-    memcpy(ret_doubt->key, doubt->key, strlen(doubt->key) + 1);
-    store->doubts = doubt->next;
-    store->n_doubts--;
-    free(doubt);
-    return true;
+    bool open = false;
+    while (store->doubts && !open) {
+        struct lh_doubt *doubt = store->doubts;
+        open = !doubt->settled && lh_clock_ms() < doubt->until;
+        copy_doubt(doubt, ret_doubt);
+        store->doubts = doubt->next;
+        store->n_doubts--;
+        free(doubt);
+    }
+    return open;
 }

@@ -115,7 +115,6 @@ bool lh_held_forget_doubt(lh_store *store, const char *lease_id);
 typedef struct lh_doubtful {
     char id[LH_LEASE_ID_ROOM];
     char key[LH_KEY_MAX + 1];
-    bool open; /* (of one that was taken) it may hold still, and was not settled */
 } lh_doubtful;
 
 /* One that is due at `now`: from here on its release counts as sent. False: none; *ret_next: when the next one is. */
@@ -125,7 +124,8 @@ bool lh_held_next_doubt(lh_store *store, int64_t now, lh_doubtful *ret_doubt, in
 void lh_held_doubt_answered(lh_store *store, const char *lease_id, int64_t sent);
 void lh_held_doubt_unanswered(lh_store *store, const char *lease_id);
 
-/* For closing the store, when no other thread uses it: one of them, whenever it is due. False: there is none left. */
+/* For closing the store, when no other thread uses it: one that may hold still, whenever it is due; the others are forgotten. False:
+ * there is none left. */
 bool lh_held_take_doubt(lh_store *store, lh_doubtful *ret_doubt);
 
 /* lease_close.c: releases all, as long as the deadline allows, and forgets it. */
