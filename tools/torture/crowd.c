@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../out.h"
@@ -251,12 +250,6 @@ static int reap(struct crowd *crowd)
     return there;
 }
 
-static void tick(void)
-{
-    struct timespec pause = {.tv_nsec = TICK_MS * 1000000L};
-    (void)nanosleep(&pause, NULL);
-}
-
 /* Whom we kill did not end otherwise than it should. */
 static void kill_all(struct crowd *crowd)
 {
@@ -280,7 +273,7 @@ static void end_all(struct crowd *crowd)
     while (reap(crowd) > 0) {
         wake(crowd, INT64_MAX); /* who stopped itself just then */
         if (history_now() < patience) {
-            tick();
+            torture_nap(TICK_MS);
             continue;
         }
         kill_all(crowd);
@@ -300,7 +293,7 @@ void crowd_run(const struct torture *torture, struct deployment *deployment, con
     for (int fault = 0; fault < CROWD_FAULTS; fault++)
         set_next(&crowd, fault);
     while (!*stop && history_now() < torture->until && !*report->failed) {
-        tick();
+        torture_nap(TICK_MS);
         int64_t now = history_now();
         wake(&crowd, now);
         for (int fault = 0; fault < CROWD_FAULTS; fault++)

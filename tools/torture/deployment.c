@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "../out.h"
 #include "client.h"
@@ -20,12 +19,6 @@ struct deployment {
     const char *db, *app;
     bool is_set, failing, stalled;
 };
-
-static void nap(int64_t ms)
-{
-    struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
-    (void)nanosleep(&pause, NULL);
-}
 
 /* Runs a command on the primary (server 0), or on one server, and destroys it. */
 static bool run_on(struct deployment *d, uint32_t server, const char *db, bson_t *command, bson_t *reply)
@@ -150,7 +143,7 @@ static bool roll_back(struct deployment *d, uint64_t *dice)
     size_t n = find_secondaries(d, ids);
     if (!primary || n == 0 || !stall_secondaries(d, true))
         return false;
-    nap(300 + torture_dice(dice, 500));
+    torture_nap(300 + torture_dice(dice, 500));
     (void)step_down(d, 6);
     bool up = false;
     for (int round = 0; round < 8 && !up; round++) {
@@ -159,7 +152,7 @@ static bool roll_back(struct deployment *d, uint64_t *dice)
         for (int again = 0; up && again < 5; again++) { /* it must not fetch from the old primary what it lacks */
             if (run_on(d, heir, "admin", BCON_NEW("replSetAbortPrimaryCatchUp", BCON_INT32(1)), NULL))
                 break;
-            nap(50);
+            torture_nap(50);
         }
     }
     for (size_t i = 0; i < n; i++)

@@ -37,12 +37,6 @@ struct follow {
     atomic_bool stop;
 };
 
-static void nap(int64_t ms)
-{
-    struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
-    (void)nanosleep(&pause, NULL);
-}
-
 static void free_all(struct follow *f)
 {
     oplog_free(f->oplog);
@@ -51,6 +45,11 @@ static void free_all(struct follow *f)
     mongoc_collection_destroy(f->collection);
     mongoc_client_destroy(f->client);
     free(f);
+}
+
+static bool find_time(const bson_t *entry, bson_iter_t *ret_ts)
+{
+    return bson_iter_init_find(ret_ts, entry, "ts") && BSON_ITER_HOLDS_TIMESTAMP(ret_ts);
 }
 
 static void set_last(struct follow *f, const bson_iter_t *ts)
@@ -88,7 +87,7 @@ static void note_hole(struct follow *f)
 static void take(struct follow *f, const bson_t *entry)
 {
     bson_iter_t ts;
-    if (!bson_iter_init_find(&ts, entry, "ts") || !BSON_ITER_HOLDS_TIMESTAMP(&ts) || !oplog_take(f->oplog, entry)) {
+    if (!find_time(entry, &ts) || !oplog_take(f->oplog, entry)) {
         f->state = NOT_UNDERSTOOD;
         return;
     }
@@ -110,7 +109,7 @@ static void read_on(struct follow *f)
     for (bool first = true; f->state == GOES_ON && mongoc_cursor_next(cursor, &entry); first = false) {
         if (!first)
             take(f, entry);
-        else if (!bson_iter_init_find(&ts, entry, "ts") || !BSON_ITER_HOLDS_TIMESTAMP(&ts) || !is_at_last(f, &ts))
+        else if (!find_time(entry, &ts) || !is_at_last(f, &ts))
             note_hole(f);
     }
     f->why = (bson_error_t){0};
@@ -127,7 +126,7 @@ static bool mark(struct follow *f)
     mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(f->collection, &all, options, NULL);
     const bson_t *entry;
     bson_iter_t ts;
-    if (mongoc_cursor_next(cursor, &entry) && bson_iter_init_find(&ts, entry, "ts") && BSON_ITER_HOLDS_TIMESTAMP(&ts))
+    if (mongoc_cursor_next(cursor, &entry) && find_time(entry, &ts))
         set_last(f, &ts);
     mongoc_cursor_destroy(cursor);
     bson_destroy(options);
@@ -140,7 +139,7 @@ static void *run(void *arg)
     struct follow *f = arg;
     while (!atomic_load(&f->stop) && f->state == GOES_ON) {
         read_on(f);
-        nap(EVERY_MS);
+        torture_nap(EVERY_MS);
     }
     return NULL;
 }
@@ -189,7 +188,7 @@ bool follow_finish(struct follow *f, lh_error *error)
         if (written)
             read_on(f);
         if (f->state == GOES_ON)
-            nap(50);
+            torture_nap(50);
     }
     if (f->state == NOT_UNDERSTOOD)
         (void)out_fail(error, LH_DATA, "an entry of the oplog cannot be understood");

@@ -6,6 +6,7 @@
 #include <leasehold/leasehold.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 /* What is done to it. */
 enum {
@@ -55,6 +56,13 @@ static inline uint64_t torture_seed(uint64_t seed, int which, int life)
     for (int i = 0; i < 8; i++)
         (void)torture_dice(&state, 2);
     return state;
+}
+
+/* A signal ends it sooner. */
+static inline void torture_nap(int64_t ms)
+{
+    struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+    (void)nanosleep(&pause, NULL);
 }
 
 /* The process with a store: random operations until the time is over. Returns an exit code. */

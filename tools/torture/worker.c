@@ -54,8 +54,7 @@ void worker_believe_all(struct worker *worker)
 void worker_doze(struct worker *worker, int64_t ms)
 {
     for (int64_t end = history_now() + ms * 1000000; history_now() < end;) {
-        struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
-        (void)nanosleep(&step, NULL);
+        torture_nap(STEP_MS);
         worker_believe_all(worker);
     }
 }

@@ -112,9 +112,8 @@ static int acquire_or_cancel(struct worker *worker, const char *key, const lh_ac
 static void look_on(struct worker *worker, lh_lease *lease, uint32_t times)
 {
     for (uint32_t i = 0; i < times; i++) {
-        struct timespec pause = {.tv_nsec = 20 * 1000000L};
         worker_believe(worker, lease);
-        (void)nanosleep(&pause, NULL);
+        torture_nap(20);
     }
 }
 
