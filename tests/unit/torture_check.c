@@ -56,9 +56,8 @@ static struct check checked;
 
 static bool read_text(const char *text, const char *end, char message[200])
 {
-    char *json = malloc(strlen(text) + strlen(end) + 1);
-    assert_non_null(json);
-    (void)strcat(strcpy(json, text), end);
+    char *json = NULL;
+    assert_true(asprintf(&json, "%s%s", text, end) >= 0);
     for (char *c = json; *c; c++)
         if (*c == '\'')
             *c = '"';
