@@ -5,9 +5,9 @@
 
 #include "audit.h"
 #include "doc.h"
-#include "key.h"
 #include "lease.h"
 #include "lease_look.h"
+#include "name.h"
 
 /* A find whose documents come as {d: the document, now: the server's clock}. The caller appends its filter first. */
 static void append_whole(bson_t *command)
@@ -238,7 +238,7 @@ static int check_break(lh_store *store, const char *key, const lh_break_options 
         outcome = lh_text_check("reason", o->reason ? o->reason : "", o->reason ? strlen(o->reason) : 0, 1, LH_TEXT_MAX,
                                 error);
     if (outcome == LH_OK && o->by)
-        outcome = lh_text_check("name of who breaks it", o->by, strlen(o->by), 1, LH_OWNER_MAX, error);
+        outcome = lh_owner_check("name of who breaks it", o->by, error);
     return outcome;
 }
 

@@ -6,8 +6,8 @@
 
 #include "audit.h"
 #include "doc.h"
-#include "key.h"
 #include "lease.h"
+#include "name.h"
 
 typedef struct {
     lh_store *store;
@@ -159,7 +159,7 @@ int lh_reap(lh_store *store, const lh_reap_options *options, lh_reap_report *rep
         memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
     int outcome = lh_store_check(store, error);
     if (outcome == LH_OK && o.by)
-        outcome = lh_text_check("name of who reaps", o.by, strlen(o.by), 1, LH_OWNER_MAX, error);
+        outcome = lh_owner_check("name of who reaps", o.by, error);
     if (outcome == LH_OK && !*store->proc)
         outcome = lh_fail(error, LH_CONFIG, "this system does not tell which process this is: is /proc mounted?");
     if (outcome == LH_OK)

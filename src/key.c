@@ -5,10 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Reads one character at text[0..len): its length in bytes, or 0 when the bytes are not UTF-8 (RFC 3629: no overlong form,
- * no surrogate, nothing past U+10FFFF). */
-static size_t read_character(const unsigned char *text, size_t len, uint32_t *ret_character)
+size_t lh_text_character(const char *bytes, size_t len, uint32_t *ret_character)
 {
+    const unsigned char *text = (const unsigned char *)bytes;
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
     unsigned char first = text[0];
     size_t n = first < 0x80 ? 1 : first >> 5 == 6 ? 2 : first >> 4 == 14 ? 3 : first >> 3 == 30 ? 4 : 0;
@@ -34,7 +33,7 @@ int lh_text_check(const char *what, const char *text, size_t len, size_t min, si
         return lh_fail(error, LH_INVALID, "the %s has %zu bytes: at most %zu are allowed", what, len, max);
     for (size_t at = 0; at < len;) {
         uint32_t character;
-        size_t n = read_character((const unsigned char *)text + at, len - at, &character);
+        size_t n = lh_text_character(text + at, len - at, &character);
         if (n == 0)
             return lh_fail(error, LH_INVALID, "the %s is not UTF-8 at byte %zu", what, at);
         if (character < 0x20 || (character >= 0x7F && character < 0xA0))

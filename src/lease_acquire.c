@@ -10,9 +10,9 @@
 #include "clock.h"
 #include "doc.h"
 #include "index.h"
-#include "key.h"
 #include "lease_ask.h"
 #include "lease_held.h"
+#include "name.h"
 
 enum { CODE_DUPLICATE_KEY = 11000 };
 #define RACES_MAX    8     /* lost races for a fresh key until the caller is told */
@@ -55,7 +55,7 @@ int lh_request_check(lh_request *r, const lh_acquire_options *options)
     bool named = r->o.owner != NULL;
     if (!named)
         r->o.owner = r->store->owner;
-    outcome = lh_text_check("owner", r->o.owner, strlen(r->o.owner), 1, LH_OWNER_MAX, r->error);
+    outcome = lh_owner_check("owner", r->o.owner, r->error);
     if (outcome == LH_OK && r->o.purpose)
         outcome = lh_text_check("purpose", r->o.purpose, strlen(r->o.purpose), 0, LH_TEXT_MAX, r->error);
     if (outcome == LH_OK && r->o.lease_id)

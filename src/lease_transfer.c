@@ -5,9 +5,9 @@
 
 #include "audit.h"
 #include "doc.h"
-#include "key.h"
 #include "lease.h"
 #include "lease_held.h"
+#include "name.h"
 
 /* By this command, or by an attempt of it whose answer was lost: the new id, which nobody else knows, holds. */
 static int judge(const lh_answer *answer, const char *id, const char *to, int64_t *ret_token, lh_error *error)
@@ -35,8 +35,7 @@ int lh_real_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH
     lh_store *store = lease->store;
     int outcome = lh_store_check(store, error);
     if (outcome == LH_OK)
-        outcome = lh_text_check("new owner", to_owner ? to_owner : "", to_owner ? strlen(to_owner) : 0, 1, LH_OWNER_MAX,
-                                error);
+        outcome = lh_owner_check("new owner", to_owner, error);
     if (outcome == LH_OK && !lh_lease_id_new(to))
         outcome = lh_fail(error, LH_BUG, "the system gives no random bytes");
     if (outcome == LH_OK && !lh_lease_end(lease))

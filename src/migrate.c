@@ -24,6 +24,7 @@
 #include "backoff.h"
 #include "clock.h"
 #include "migrate_parts.h"
+#include "name.h"
 
 #define AUDIT_KEEP_MAX_MS (10 * 366 * 24 * 3600 * INT64_C(1000))
 #define STRIKES           8 /* failures in a row that a new look may mend: elections, an index that somebody else drops */
@@ -190,14 +191,10 @@ static int check_options(const lh_store *store, const lh_migrate_options *o, lh_
                        (long long)o->audit_keep_ms);
     if (!o->archive)
         return LH_OK;
-    if (!*o->archive || strlen(o->archive) > 150 || strchr(o->archive, '$') || strncmp(o->archive, "system.", 7) == 0 ||
-        *o->archive == '.' || strcmp(o->archive, store->collection) == 0 ||
-        (store->audit && strcmp(o->archive, store->audit) == 0))
-        return lh_fail(error, LH_INVALID,
-                       "the archive must be another collection than %s, and not the audit: 1 to 150 bytes, without $ "
-                       "and not in system.",
+    if (strcmp(o->archive, store->collection) == 0 || (store->audit && strcmp(o->archive, store->audit) == 0))
+        return lh_fail(error, LH_INVALID, "the archive must be another collection than %s, and not the audit",
                        store->collection);
-    return LH_OK;
+    return lh_collection_check("name of the archive", o->archive, 150, error);
 }
 
 /* <collection><suffix> */

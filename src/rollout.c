@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "key.h"
 #include "many.h"
+#include "name.h"
 
 const char *lh_rollout_word(int rollout)
 {
@@ -287,8 +287,7 @@ int lh_lease_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[L
         error->message[0] = '\0'; /* on LH_OK it is the trail's */
     int outcome = lh_store_check(lease->store, error);
     if (outcome == LH_OK)
-        outcome = lh_text_check("new owner", to_owner ? to_owner : "", to_owner ? strlen(to_owner) : 0, 1, LH_OWNER_MAX,
-                                error);
+        outcome = lh_owner_check("new owner", to_owner, error);
     if (outcome == LH_OK && !lh_lease_id_new(fresh))
         outcome = lh_fail(error, LH_BUG, "the system gives no random bytes");
     if (outcome != LH_OK)

@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "key.h"
 #include "known.h"
+#include "name.h"
 #include "store_uri.h"
 
 static pthread_once_t driver_once = PTHREAD_ONCE_INIT;
@@ -74,10 +75,13 @@ static int find_rollout(lh_store_options *o, lh_error *error)
     static const char *const words[] = {[LH_ENFORCE] = "enforce", [LH_OBSERVE] = "observe", [LH_OFF] = "off"};
     if (o->rollout == LH_BY_ENVIRONMENT) {
         const char *word = getenv("LEASEHOLD_MODE");
+        size_t len = 0;
         o->rollout = LH_ENFORCE;
-        if (!word || !*word)
+        if (word)
+            word = lh_trim(word, &len);
+        if (len == 0)
             return LH_OK;
-        while (o->rollout <= LH_OFF && strcmp(words[o->rollout], word) != 0)
+        while (o->rollout <= LH_OFF && (strlen(words[o->rollout]) != len || memcmp(words[o->rollout], word, len) != 0))
             o->rollout++;
         if (o->rollout > LH_OFF)
             return lh_fail(error, LH_INVALID, "LEASEHOLD_MODE must be enforce, observe or off");
@@ -106,15 +110,13 @@ static int check_options(const lh_store_options *o, lh_error *error)
     if (outcome == LH_OK)
         outcome = check_range("at_open", o->at_open, LH_AT_OPEN_NOTHING, LH_AT_OPEN_MIGRATE, error);
     if (outcome == LH_OK && o->owner)
-        outcome = lh_text_check("owner", o->owner, strlen(o->owner), 1, LH_OWNER_MAX, error);
+        outcome = lh_owner_check("owner", o->owner, error);
+    if (outcome == LH_OK && o->app_name)
+        outcome = lh_name_check("app_name", o->app_name, MONGOC_HANDSHAKE_APPNAME_MAX, error);
     return outcome;
 }
 
-/* MongoDB's own limits on names (docs: "MongoDB Limits and Thresholds"), so that the sentence is ours. */
-static bool is_collection(const char *name)
-{
-    return *name && strlen(name) <= 120 && !strchr(name, '$') && strncmp(name, "system.", 7) != 0 && *name != '.';
-}
+#define COLLECTION_MAX 120 /* bytes; what is named after it is longer */
 
 /* Is it one of ours? The trail's old lines are removed by their `at`, which an archive has too. */
 static bool is_taken(const lh_store *store, const char *name)
@@ -129,18 +131,16 @@ static bool is_taken(const lh_store *store, const char *name)
 
 static int check_names(const lh_store *store, lh_error *error)
 {
-    if (!*store->db || strlen(store->db) > 63 || strpbrk(store->db, "/\\. \"$*<>:|?"))
-        return lh_fail(error, LH_INVALID,
-                       "the database name must be 1 to 63 bytes without / \\ . \" $ * < > : | ? or a blank");
-    if (!is_collection(store->collection))
-        return lh_fail(error, LH_INVALID, "the collection name must be 1 to 120 bytes, without $ and not in system.");
-    if (store->audit && (!is_collection(store->audit) || is_taken(store, store->audit)))
-        return lh_fail(
-            error, LH_INVALID,
-            "the audit must be another collection than %s, its archive, migration and fences: 1 to 120 bytes, "
-            "without $ and not in system.",
-            store->collection);
-    return LH_OK;
+    int outcome = lh_database_check("database name", store->db, error);
+    if (outcome == LH_OK)
+        outcome = lh_collection_check("collection name", store->collection, COLLECTION_MAX, error);
+    if (outcome == LH_OK && store->audit)
+        outcome = lh_collection_check("name of the audit", store->audit, COLLECTION_MAX, error);
+    if (outcome == LH_OK && store->audit && is_taken(store, store->audit))
+        outcome = lh_fail(error, LH_INVALID,
+                          "the audit must be another collection than %s, its archive, migration and fences",
+                          store->collection);
+    return outcome;
 }
 
 static int name_store(lh_store *store, const lh_store_options *o, mongoc_uri_t *uri, lh_error *error)

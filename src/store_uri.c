@@ -4,7 +4,11 @@
 #include "store_uri.h"
 
 #include <mongoc/mongoc.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "name.h"
+#include "store_uri_parts.h"
 
 #define HEARTBEAT_MS 2000
 
@@ -28,6 +32,39 @@ static const char *userinfo_fault(const char *uri)
         if (*c == '%' && strspn(c + 1, "0123456789abcdefABCDEF") < 2)
             return "its user name or password has a '%' that begins no percent-code: write it as %25";
     return NULL;
+}
+
+/* What is wrong with it as a text, or NULL: a line feed at its end would be part of the database's name, or of an option's value. */
+static const char *text_fault(const char *uri)
+{
+    size_t len;
+    if (lh_trim(uri, &len) != uri || uri[len])
+        return "it has white space around it, as a file or a variable may add (a line feed, a blank): take it off "
+               "(lh_trim())";
+    if (lh_text_check("connection string", uri, len, 0, SIZE_MAX, NULL) != LH_OK)
+        return "it has a control character in it, or is not UTF-8";
+    return strstr(uri, "%00") ? "it has a %00, at which texts end" : NULL;
+}
+
+/* The same sentence for what the connection string says, with its code. */
+static int in_uri(int outcome, lh_error *error)
+{
+    if (outcome != LH_INVALID)
+        return outcome;
+    if (error)
+        error->code = LH_CONFIG;
+    return LH_CONFIG;
+}
+
+static int check_database(const lh_uri_parts *parts, lh_error *error)
+{
+    if (!parts->database.at)
+        return LH_OK;
+    char *name = lh_uri_decode(parts->database);
+    int outcome = name ? in_uri(lh_database_check("database name in the connection string", name, error), error)
+                       : lh_fail_memory(error);
+    free(name);
+    return outcome;
 }
 
 /* The likely fault of a URI that the driver refused: without quoting anything of it. */
@@ -113,12 +150,18 @@ static mongoc_uri_t *parse_quietly(const char *text)
 int lh_store_uri_parse(const lh_store_options *options, int64_t socket_timeout_ms, mongoc_uri_t **ret_uri,
                        lh_error *error)
 {
-    const char *fault = userinfo_fault(options->uri);
+    const char *fault = text_fault(options->uri);
+    if (!fault)
+        fault = userinfo_fault(options->uri);
+    lh_uri_parts parts;
+    int outcome = !fault && lh_uri_split(options->uri, &parts) ? check_database(&parts, error) : LH_OK;
+    if (outcome != LH_OK)
+        return outcome;
     mongoc_uri_t *uri = fault ? NULL : parse_quietly(options->uri);
     if (!uri)
         return lh_fail(error, LH_CONFIG, "the connection string does not parse: %s",
                        fault ? fault : likely_fault(options->uri));
-    int outcome = refuse_weak_write_concern(uri, error);
+    outcome = refuse_weak_write_concern(uri, error);
     if (outcome == LH_OK)
         outcome = lh_store_tls_check(uri, options->allow_insecure_tls, error);
     if (outcome == LH_OK && !bound_all(uri, options, socket_timeout_ms))

@@ -122,7 +122,7 @@ static int run(const struct cli *cli)
 
 static const struct opt_spec options_table[] = {
     {OPT_SECONDS, OPT_NUMBER, "seconds", 0, "N", NULL, 1, 3600, "how long to measure, about (default: 20)"},
-    {OPT_ONLY, OPT_TEXT, "only", 0, "NAME", NULL, 0, 0, "one part: commands, handoff, threads or hot"},
+    {OPT_ONLY, OPT_NAME, "only", 0, "NAME", NULL, 0, 0, "one part: commands, handoff, threads or hot"},
     {0},
 };
 

@@ -172,7 +172,7 @@ static int run(const struct cli *cli)
 }
 
 static const struct opt_spec options_table[] = {
-    {OPT_AS, OPT_TEXT, "as", 0, "ROLE", NULL, 0, 0,
+    {OPT_AS, OPT_NAME, "as", 0, "ROLE", NULL, 0, 0,
      "what the URI's user is to be able to do: runtime (default), setup or ops"},
     {OPT_ROLES, OPT_FLAG, "roles", 0, NULL, NULL, 0, 0, "print the roles, as createRole commands, and ask no server"},
     {0},

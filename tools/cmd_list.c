@@ -128,7 +128,7 @@ static int run(const struct cli *cli)
 
 static const struct opt_spec options_table[] = {
     {OPT_PREFIX, OPT_TEXT, "prefix", 0, "TEXT", NULL, 0, 0, "only keys that begin with this"},
-    {OPT_OWNER, OPT_TEXT, "owner", 0, "NAME", NULL, 0, 0, "only keys that this owner holds or waits for"},
+    {OPT_OWNER, OPT_NAME, "owner", 0, "NAME", NULL, 0, 0, "only keys that this owner holds or waits for"},
     {OPT_EXPIRED, OPT_FLAG, "expired", 0, NULL, NULL, 0, 0, "only holders past their end that nobody took over"},
     {OPT_MALFORMED, OPT_FLAG, "malformed", 0, NULL, NULL, 0, 0, "only what cannot be read"},
     {OPT_ALL, OPT_FLAG, "all", 0, NULL, NULL, 0, 0, "also keys that are free"},

@@ -192,7 +192,7 @@ static const struct opt_spec options_table[] = {
     {OPT_DRY_RUN, OPT_FLAG, "dry-run", 0, NULL, NULL, 0, 0,
      "look and report; with --verbose say why each survivor stays"},
     {OPT_YES, OPT_FLAG, "yes", 0, NULL, NULL, 0, 0, "remove duplicates without asking: for a migration at boot"},
-    {OPT_ARCHIVE, OPT_TEXT, "archive", 0, "NAME", NULL, 0, 0,
+    {OPT_ARCHIVE, OPT_NAME, "archive", 0, "NAME", NULL, 0, 0,
      "the collection that keeps what is removed (default: <collection>_archive)"},
     {OPT_NO_ARCHIVE, OPT_FLAG, "no-archive", 0, NULL, NULL, 0, 0, "keep no copies"},
     {OPT_QUARANTINE, OPT_FLAG, "quarantine", 0, NULL, NULL, 0, 0,

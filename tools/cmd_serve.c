@@ -26,10 +26,10 @@ static int run(const struct cli *cli)
 #endif
 
 static const struct opt_spec options_table[] = {
-    {OPT_LISTEN, OPT_TEXT, "listen", 0, "WHERE", "LEASEHOLD_LISTEN", 0, 0,
+    {OPT_LISTEN, OPT_NAME, "listen", 0, "WHERE", "LEASEHOLD_LISTEN", 0, 0,
      "unix:PATH or HOST:PORT (default: unix:$XDG_RUNTIME_DIR/leasehold.sock)"},
-    {OPT_TOKEN_FILE, OPT_TEXT, "token-file", 0, "FILE", NULL, 0, 0, "who may call: bearer tokens, one a line"},
-    {OPT_ADMIN_TOKEN_FILE, OPT_TEXT, "admin-token-file", 0, "FILE", NULL, 0, 0, "who may also break leases"},
+    {OPT_TOKEN_FILE, OPT_NAME, "token-file", 0, "FILE", NULL, 0, 0, "who may call: bearer tokens, one a line"},
+    {OPT_ADMIN_TOKEN_FILE, OPT_NAME, "admin-token-file", 0, "FILE", NULL, 0, 0, "who may also break leases"},
     {OPT_MAX_WAIT, OPT_DURATION, "max-wait", 0, "DURATION", NULL, 0, 24 * 3600 * INT64_C(1000),
      "how long a request may wait for a key (default: 5m)"},
     {OPT_MAX_WAITS, OPT_NUMBER, "max-waits", 0, "N", NULL, 1, 10000, "how many may wait (default: 10000)"},

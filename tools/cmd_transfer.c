@@ -52,7 +52,7 @@ static int run(const struct cli *cli)
 
 static const struct opt_spec options_table[] = {
     {OPT_LEASE, OPT_SECRET, "lease", 0, "ID", "LEASEHOLD_LEASE", 0, 0, "the lease, as acquire printed it"},
-    {OPT_TO, OPT_TEXT, "to", 0, "OWNER", NULL, 0, 0, "who is to hold it, for people to read"},
+    {OPT_TO, OPT_NAME, "to", 0, "OWNER", NULL, 0, 0, "who is to hold it, for people to read"},
     {0},
 };
 

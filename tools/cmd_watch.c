@@ -140,7 +140,7 @@ static int run(const struct cli *cli)
 
 static const struct opt_spec options_table[] = {
     {OPT_PREFIX, OPT_TEXT, "prefix", 0, "TEXT", NULL, 0, 0, "also the keys that begin with this"},
-    {OPT_AFTER, OPT_TEXT, "after", 0, "ID", NULL, 0, 0, "go on behind the event with this id, as --json prints it"},
+    {OPT_AFTER, OPT_NAME, "after", 0, "ID", NULL, 0, 0, "go on behind the event with this id, as --json prints it"},
     {0},
 };
 

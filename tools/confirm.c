@@ -19,7 +19,7 @@ static bool can_be_named(const char *name, size_t len)
 
 int confirm_allowed(const char *name, lh_error *error)
 {
-    static const char separators[] = ", \t";
+    static const char separators[] = ", \t\r\n";
     const char *at = getenv("LEASEHOLD_PROTECT");
     for (at = at ? at + strspn(at, separators) : ""; *at; at += strspn(at, separators)) {
         size_t len = strcspn(at, separators);

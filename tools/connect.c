@@ -29,7 +29,20 @@ static ssize_t read_all(int fd, char *buffer, size_t size)
     return (ssize_t)len;
 }
 
-/* The file's text without the white space at its ends. */
+/* What the environment says, without the white space around it, in `buffer`; NULL where it says nothing. What does not fit is cut
+ * to one byte more than any text of the kind may have: refused for that, then. */
+static const char *from_environment(const char *name, char *buffer, size_t size)
+{
+    const char *text = getenv(name);
+    size_t len = 0;
+    if (text)
+        text = lh_trim(text, &len);
+    if (len > 0)
+        (void)snprintf(buffer, size, "%.*s", (int)len, text);
+    return len > 0 ? buffer : NULL;
+}
+
+/* The file's text without the white space around it. */
 static int uri_from_file(const char *path, char *buffer, lh_error *error)
 {
     bool is_stdin = strcmp(path, "-") == 0;
@@ -41,13 +54,12 @@ static int uri_from_file(const char *path, char *buffer, lh_error *error)
     if (len < 0)
         return out_fail(error, LH_CONFIG, "the URI file %s cannot be read: %s", path, strerror(why));
     buffer[len] = '\0';
-    len = (ssize_t)strlen(buffer);
-    while (len > 0 && strchr(" \t\r\n", buffer[len - 1]))
-        buffer[--len] = '\0';
-    size_t blank = strspn(buffer, " \t\r\n");
-    memmove(buffer, buffer + blank, (size_t)len - blank + 1);
-    if (!*buffer || strpbrk(buffer, "\r\n"))
-        return out_fail(error, LH_CONFIG, "the URI file %s must hold one line: the connection string", path);
+    size_t trimmed, all = strlen(buffer);
+    const char *start = lh_trim(buffer, &trimmed);
+    memmove(buffer, start, trimmed);
+    buffer[trimmed] = '\0';
+    if (all < (size_t)len || len == CONNECT_URI_SIZE - 1 || !*buffer || strpbrk(buffer, "\r\n"))
+        return out_fail(error, LH_CONFIG, "the URI file %s must hold one line of text: the connection string", path);
     return LH_OK;
 }
 
@@ -55,7 +67,6 @@ static int uri_from_file(const char *path, char *buffer, lh_error *error)
 int connect_find_uri(const struct cli *cli, char buffer[CONNECT_URI_SIZE], const char **ret_uri, lh_error *error)
 {
     const struct opt_value *uri = &cli->args.opt[OPT_URI], *file = &cli->args.opt[OPT_URI_FILE];
-    const char *env = getenv("MONGODB_URI");
     bool file_is_flag = file->given && !file->from_env;
     if (uri->given && !uri->from_env && file_is_flag)
         return out_fail(error, LH_INVALID, "either --uri or --uri-file");
@@ -67,10 +78,9 @@ int connect_find_uri(const struct cli *cli, char buffer[CONNECT_URI_SIZE], const
         *ret_uri = buffer;
         return uri_from_file(file->text, buffer, error);
     }
-    if (env && *env) {
-        *ret_uri = env;
+    *ret_uri = from_environment("MONGODB_URI", buffer, CONNECT_URI_SIZE);
+    if (*ret_uri)
         return LH_OK;
-    }
     return out_fail(
         error, LH_INVALID,
         "which MongoDB? Set LEASEHOLD_URI=mongodb://host/ in the environment, or use --uri-file FILE or --uri "
@@ -81,9 +91,10 @@ int connect_find_uri(const struct cli *cli, char buffer[CONNECT_URI_SIZE], const
  * operators ask for by name are done in every mode. */
 static int find_rollout(const struct cli *cli, int *ret_rollout, lh_error *error)
 {
-    const char *mode = getenv("LEASEHOLD_MODE");
+    char buffer[16];
+    const char *mode = from_environment("LEASEHOLD_MODE", buffer, sizeof buffer);
     int rollout = LH_ENFORCE;
-    while (mode && *mode && rollout <= LH_OFF && strcmp(mode, lh_rollout_word(rollout)) != 0)
+    while (mode && rollout <= LH_OFF && strcmp(mode, lh_rollout_word(rollout)) != 0)
         rollout++;
     if (rollout > LH_OFF)
         return out_fail(error, LH_CONFIG, "LEASEHOLD_MODE must be enforce, observe or off");
@@ -104,8 +115,8 @@ const char *connect_audit(const struct cli *cli)
 
 const char *connect_owner(void)
 {
-    const char *owner = getenv("LEASEHOLD_OWNER");
-    return owner && *owner ? owner : NULL;
+    static char owner[LH_OWNER_MAX + 2];
+    return from_environment("LEASEHOLD_OWNER", owner, sizeof owner);
 }
 
 int connect_options(const struct cli *cli, int64_t timeout_ms, const char *owner, char buffer[CONNECT_URI_SIZE],

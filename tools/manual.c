@@ -97,7 +97,10 @@ void manual_program(void)
           "A lease is a lock with an end. Who holds the lease on a key may work on\n"
           "it until the lease ends, is released, or is broken by an operator.\n"
           "Results go to the standard output, everything else to standard error.\n"
-          "A flag beats the environment. Each command has a page of its own.\n\n# COMMANDS\n\n",
+          "A flag beats the environment. White space around a name, an address, a\n"
+          "number or a duration is taken off, as files and variables often end in a\n"
+          "line feed; inside a name it is refused. Keys and texts (--purpose, --reason,\n"
+          "--note, --prefix) are taken as they are. Each command has a page of its own.\n\n# COMMANDS\n\n",
           stdout);
     for (const struct command *const *command = commands; *command; command++) {
         printf("*leasehold-%s*(1)\n\t", (*command)->name);

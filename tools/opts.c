@@ -19,12 +19,12 @@ enum {
 const struct opt_spec opts_global[] = {
     {OPT_URI, OPT_SECRET, "uri", 0, "URI", "LEASEHOLD_URI", 0, 0,
      "the deployment: mongodb://host1,host2/?replicaSet=name. Then MONGODB_URI is looked at"},
-    {OPT_URI_FILE, OPT_TEXT, "uri-file", 0, "FILE", "LEASEHOLD_URI_FILE", 0, 0,
+    {OPT_URI_FILE, OPT_NAME, "uri-file", 0, "FILE", "LEASEHOLD_URI_FILE", 0, 0,
      "a file with the URI in it, or - for stdin: keeps passwords off the command line"},
-    {OPT_DB, OPT_TEXT, "db", 0, "NAME", "LEASEHOLD_DB", 0, 0, "the database (default: the URI's, else leasehold)"},
-    {OPT_COLLECTION, OPT_TEXT, "collection", 0, "NAME", "LEASEHOLD_COLLECTION", 0, 0,
+    {OPT_DB, OPT_NAME, "db", 0, "NAME", "LEASEHOLD_DB", 0, 0, "the database (default: the URI's, else leasehold)"},
+    {OPT_COLLECTION, OPT_NAME, "collection", 0, "NAME", "LEASEHOLD_COLLECTION", 0, 0,
      "the collection (default: workspace_locks)"},
-    {OPT_AUDIT, OPT_TEXT, "audit", 0, "NAME", "LEASEHOLD_AUDIT", 0, 0,
+    {OPT_AUDIT, OPT_NAME, "audit", 0, "NAME", "LEASEHOLD_AUDIT", 0, 0,
      "keep a trail in this collection; `on`: the collection's name and _audit (default: none)"},
     {OPT_TIMEOUT, OPT_DURATION, "timeout", 0, "DURATION", "LEASEHOLD_TIMEOUT", 100, 600000,
      "when to give up on a server that does not answer (default: 10s)"},
@@ -43,7 +43,7 @@ const struct opt_spec opts_lease[] = {
     {OPT_TTL, OPT_DURATION, "ttl", 0, "DURATION", "LEASEHOLD_TTL", LH_TTL_MIN_MS, LH_TTL_MAX_MS,
      "how long the lease lasts unless it is renewed (default: 30s)"},
     {OPT_SHARED, OPT_FLAG, "shared", 0, NULL, NULL, 0, 0, "share the key with others that share it: readers"},
-    {OPT_OWNER, OPT_TEXT, "owner", 0, "NAME", "LEASEHOLD_OWNER", 0, 0,
+    {OPT_OWNER, OPT_NAME, "owner", 0, "NAME", "LEASEHOLD_OWNER", 0, 0,
      "who holds it, for people to read (default: user@host)"},
     {OPT_PURPOSE, OPT_TEXT, "purpose", 0, "TEXT", NULL, 0, 0, "why, for people to read"},
     {OPT_PATH, OPT_FLAG, "path", 0, NULL, NULL, 0, 0,
@@ -65,7 +65,7 @@ bool args_init(struct args *args, int argc)
 {
     *args = (struct args){0};
     args->words = calloc((size_t)argc + 1, sizeof *args->words);
-    args->owned = calloc((size_t)argc + 1, sizeof *args->owned);
+    args->owned = calloc(2 * ((size_t)argc + 1) + OPT_IDS, sizeof *args->owned); /* two for each option */
     return args->words && args->owned;
 }
 
@@ -160,14 +160,30 @@ static int out_of_range(const struct opt_spec *spec, const char *from, const cha
                     most);
 }
 
+/* The text without the white space that a file, a variable or a shell put around it. NULL: out of memory. */
+static const char *trim(struct args *args, const char *text)
+{
+    size_t len;
+    const char *start = lh_trim(text, &len);
+    if (start[len] == '\0')
+        return start;
+    char *copy = strndup(start, len);
+    if (copy)
+        args->owned[args->n_owned++] = copy;
+    return copy;
+}
+
 /* Puts `text` under its option; `from` is "--ttl" or "LEASEHOLD_TTL". */
 static int set(struct args *args, const struct opt_spec *spec, const char *from, const char *text, lh_error *error)
 {
     struct opt_value value = {.given = true, .text = text, .number = 1};
     char quoted[64];
+    if (spec->kind != OPT_FLAG && spec->kind != OPT_TEXT && !(value.text = text = trim(args, text)))
+        return out_fail(error, LH_MEMORY, "out of memory");
     switch (spec->kind) {
     case OPT_FLAG:
     case OPT_TEXT:
+    case OPT_NAME:
     case OPT_SECRET:
         break;
     case OPT_NUMBER:
@@ -280,7 +296,10 @@ int opts_from_environment(const struct opt_spec *specs, struct args *args, lh_er
 {
     for (; specs && specs->name; specs++) {
         const char *text = specs->env ? getenv(specs->env) : NULL;
-        if (!text || !*text || args->opt[specs->id].given)
+        size_t len = 0;
+        if (text)
+            (void)lh_trim(text, &len);
+        if (len == 0 || args->opt[specs->id].given)
             continue;
         int code = set(args, specs, specs->env, text, error);
         if (code != LH_OK)

@@ -75,7 +75,8 @@ enum opt_id {
 
 enum opt_kind {
     OPT_FLAG,
-    OPT_TEXT,
+    OPT_TEXT,     /* as it is given */
+    OPT_NAME,     /* text without the white space around it, as the kinds below */
     OPT_SECRET,   /* text; its place on the command line is overwritten, so that `ps` does not show it */
     OPT_DURATION, /* min to max milliseconds */
     OPT_PATIENCE, /* the same, and `forever` (INT64_MAX) */
@@ -109,7 +110,7 @@ struct args {
     int n_words;
     char **rest; /* for a command that takes a command line: what follows `--`; ends in NULL */
     int n_rest;
-    char **owned; /* copies of secrets */
+    char **owned; /* copies of secrets, and of what was trimmed */
     int n_owned;
 };
 

@@ -259,6 +259,19 @@ LH_API int lh_key_check(const char *key, size_t key_len, lh_error *error);
 LH_API int lh_key_join(const char *const *parts, size_t n, char **ret_key, lh_error *error);
 LH_API void lh_string_free(char *string);
 
+/* ---- Names ---------------------------------------------------------------------------------------------------------
+ *
+ * A name with a line feed or a blank at its end is another name that looks the same: two programs, two databases, two
+ * holders of one key. So every name that a program gives (db, collection, audit, archive, owner, app_name, and what the
+ * connection string names) is refused with white space or control characters in it or around it: LH_INVALID, in a
+ * connection string LH_CONFIG. It is never changed, as a program may use it for commands of its own. Only an owner may have
+ * blanks (U+0020) between words: "Ann Lee". The command line trims what its options and variables say; a program that
+ * reads a name from a file or a variable does it with this. */
+
+/* The text without the white space around it: Unicode's, and the invisible U+180E, U+200B, U+2060 and U+FEFF. Returns where it
+ * begins, in `text`; *ret_len is its length in bytes, 0 where nothing is left. */
+LH_API const char *lh_trim(const char *text, size_t *ret_len);
+
 /* ---- What is known of a key ----------------------------------------------------------------------------------------*/
 enum { LH_FREE = 0, LH_HELD = 1, LH_MALFORMED = 2 };
 enum { LH_EXCLUSIVE = 0, LH_SHARED = 1 };

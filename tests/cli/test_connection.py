@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,67 @@ def test_a_useless_uri_file_is_78(offline, tmp_path, content):
         file.write_text(content)
     result = offline("status", "k", "--uri-file", str(file))
     assert result.exit == 78 and str(file) in result.err
+
+
+# What files, variables and editors put around a text.
+AROUND = {"line feed": "\n", "carriage return": "\r\n", "blanks": "  ", "tab": "\t", "no-break space": "\u00a0", "em space": "\u2003",
+          "byte order mark": "\ufeff", "zero width": "\u200b"}
+
+
+@pytest.mark.parametrize("around", AROUND)
+def test_white_space_around_a_name_is_taken_off_in_every_place(offline, tmp_path, around):
+    """`doctor --roles` names the database and the collections, and asks no server."""
+    with_it = lambda name: AROUND[around] + name + AROUND[around]
+    uri, file = "mongodb://127.0.0.1:1/base", tmp_path / "uri"
+    roles = lambda *args, input=None, **env: offline("doctor", "--roles", *args, env=env, input=input)
+    plain = roles("--uri", uri, "--collection", "locks", "--audit", "trail")
+    assert plain.exit == 0 and '"base"' in plain.out and '"locks"' in plain.out and '"trail"' in plain.out
+    file.write_text(with_it(uri))
+    rest = {"LEASEHOLD_URI": uri, "LEASEHOLD_COLLECTION": "locks", "LEASEHOLD_AUDIT": "trail"}
+    ways = [roles(**rest | {name: with_it(rest[name])}) for name in rest]
+    ways += [roles(**rest | {"LEASEHOLD_URI": "mongodb://127.0.0.1:1", "LEASEHOLD_DB": with_it("base")}),
+             roles("--db", with_it("base"), **rest), roles("--collection", with_it("locks"), **rest),
+             roles("--audit", with_it("trail"), **rest), roles("--uri", with_it(uri), **rest),
+             roles(**rest | {"LEASEHOLD_URI": None, "MONGODB_URI": with_it(uri)}), roles("--uri-file", str(file), **rest),
+             roles(**rest | {"LEASEHOLD_URI": None, "LEASEHOLD_URI_FILE": with_it(str(file))}),
+             roles("--uri-file", "-", input=with_it(uri), **rest),
+             roles(**rest | {"LEASEHOLD_DB": AROUND[around], "LEASEHOLD_TTL": with_it("30s"), "LEASEHOLD_TIMEOUT": with_it("2s")})]
+    for result in ways:
+        assert (result.exit, result.out) == (0, plain.out), result
+
+
+@pytest.mark.parametrize("inside", AROUND.values())
+def test_white_space_inside_a_name_is_refused_in_every_place(offline, inside):
+    name = f"a{inside}b"
+    for args, env in ((["--db", name], {}), ([], {"LEASEHOLD_DB": name}), (["--collection", name], {}), ([], {"LEASEHOLD_COLLECTION": name}),
+                      (["--audit", name], {}), ([], {"LEASEHOLD_AUDIT": name}), ([], {"LEASEHOLD_MODE": f"of{inside}f"})):
+        for command in (["status", "k"], ["run", "k", "--", "true"]):
+            result = offline(command[0], *args, *command[1:], env={"LEASEHOLD_URI": "mongodb://127.0.0.1:1/", "LEASEHOLD_TIMEOUT": "300ms"} | env)
+            assert result.exit in (64, 78), (args, env, result)
+    for uri in (f"mongodb://127.0.0.1:1/{name}", f"mongodb://127.0.0.1:1/{urllib.parse.quote(name)}"):
+        assert offline("status", "k", env={"LEASEHOLD_URI": uri}).exit == 78
+
+
+def test_a_line_feed_does_not_make_a_second_holder(bare, cli, locks):
+    """A URI and an owner from files that end in one, as all files do."""
+    db = bare.env["LEASEHOLD_DB"]
+    uri = URI.replace("/?", f"/{db}?") if "?" in URI else URI.rstrip("/") + "/" + db
+    ways = [{"LEASEHOLD_URI": uri + "\n"}, {"MONGODB_URI": uri + "\r\n", "LEASEHOLD_URI": None}, {"LEASEHOLD_URI": "\ufeff" + uri + " "},
+            {"LEASEHOLD_DB": db + "\n"}]
+    held = bare("--json", "acquire", "k", env={"LEASEHOLD_DB": None, "LEASEHOLD_OWNER": "ann lee\n"} | ways[0]).json
+    assert held["owner"] == "ann lee" == locks.find_one({"workspace_id": "k"})["owner"]
+    for env in ways:
+        assert bare("acquire", "k", env={"LEASEHOLD_DB": None} | env).exit == 75
+    assert bare("--quiet", "list", "--owner", "ann lee\n").out
+    assert bare("transfer", "k", "--lease", held["lease"] + "\n", "--to", " bob\t").exit == 0
+    assert locks.find_one({"workspace_id": "k"})["owner"] == "bob"
+
+
+@pytest.mark.parametrize("content", [b"mongodb://127.0.0.1:1/a\0b", b"mongodb://127.0.0.1:1/" + b"x" * 20000, b"mongodb://h/\x07", b"mongodb://h/\xff",
+                                     "mongodb://h/".encode("utf-16")])
+def test_a_uri_file_that_is_no_text_is_78(offline, tmp_path, content):
+    (tmp_path / "uri").write_bytes(content)
+    assert offline("status", "k", "--uri-file", str(tmp_path / "uri"), "--timeout", "300ms").exit == 78
 
 
 def test_database_and_collection(bare, client):

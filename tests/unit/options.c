@@ -84,7 +84,7 @@ static void test_names(void **state)
         lh_store_options o = good();
         o.collection = "locks";
         o.audit = bad_audit[i];
-        expect_refused(&o, LH_INVALID, "the audit must be");
+        expect_refused(&o, LH_INVALID, "audit");
     }
     lh_store_options o = good();
     o.app_name = long_name;
