@@ -34,7 +34,9 @@ static void print_not_held(const struct out *out, const char *key, const char *m
         json_print(&json);
     } else if (!out->quiet) {
         out_word(out, OUT_WARN, "not held");
-        printf("  %s: ", key);
+        fputs("  ", stdout);
+        out_text(key);
+        fputs(": ", stdout);
         out_text(message);
         putchar('\n');
     }

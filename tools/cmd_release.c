@@ -21,7 +21,9 @@ static void print_outcome(const struct out *out, const lh_lease *lease, bool rel
         json_print(&json);
     } else if (!out->quiet) {
         out_word(out, released ? OUT_GOOD : OUT_BAD, released ? "released" : "not the holder");
-        printf("  %s%s", key, !released ? ": " : enforced ? "" : "  (LEASEHOLD_MODE: not enforced)");
+        fputs("  ", stdout);
+        out_text(key);
+        fputs(!released ? ": " : enforced ? "" : "  (LEASEHOLD_MODE: not enforced)", stdout);
         out_text(released ? "" : error->message);
         putchar('\n');
     }

@@ -20,8 +20,10 @@ static void print_renewed(const struct out *out, lh_lease *lease)
         char duration[TEXT_DURATION_SIZE];
         text_from_duration(remaining_ms, duration);
         out_word(out, OUT_GOOD, "renewed");
-        printf("  %s%s\n  ends in  %s unless renewed\n", lh_lease_key(lease),
-               lh_lease_enforced(lease) ? "" : "  (LEASEHOLD_MODE: not enforced)", duration);
+        fputs("  ", stdout);
+        out_text(lh_lease_key(lease));
+        printf("%s\n  ends in  %s unless renewed\n", lh_lease_enforced(lease) ? "" : "  (LEASEHOLD_MODE: not enforced)",
+               duration);
     }
 }
 
@@ -40,7 +42,9 @@ static void print_lost(const struct out *out, const char *key, const lh_record *
     if (out->quiet)
         return;
     out_word(out, OUT_BAD, "lost");
-    printf("  %s: ", key);
+    fputs("  ", stdout);
+    out_text(key);
+    fputs(": ", stdout);
     out_text(error->message);
     putchar('\n');
     if (record && record->state != LH_FREE)

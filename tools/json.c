@@ -49,25 +49,35 @@ void json_time(bson_t *json, const char *name, int64_t at_ms, int64_t none)
     json_text(json, name, at_ms != none && text_time(at_ms, time) ? time : NULL);
 }
 
-/* Writes libbson's text without its spaces between tokens, and with the control characters that it lets through
- * (U+007F to U+009F) escaped: a terminal obeys them, and a string may come from anybody. */
+/* A character as JSON escapes it: beyond U+FFFF as a pair of surrogates. */
+static void write_escaped(FILE *to, uint32_t character)
+{
+    if (character > 0xFFFF) {
+        fprintf(to, "\\u%04x", 0xD7C0 + (character >> 10));
+        character = 0xDC00 + (character & 0x3FF);
+    }
+    fprintf(to, "\\u%04x", character);
+}
+
+/* Writes libbson's text without its spaces between tokens, and with what misleads escaped: a string may come from anybody,
+ * and JSON too is read on terminals, in logs, and by people. */
 static void write_compact(FILE *to, const char *text)
 {
     bool inside = false;
-    for (const char *at = text; *at; at++) {
-        unsigned char c = (unsigned char)*at, next = (unsigned char)at[1];
+    for (const char *at = text, *next; *at; at = next) {
+        uint32_t c = bson_utf8_get_char(at);
+        next = bson_utf8_next_char(at);
         if (c == '"')
             inside = !inside;
         if (c == ' ' && !inside)
             continue;
-        if (c == 0x7F || (c == 0xC2 && next >= 0x80 && next < 0xA0)) {
-            fprintf(to, "\\u%04x", c == 0x7F ? 0x7F : next);
-            at += c == 0xC2;
+        if (c >= 0x7F && text_misleads(c)) {
+            write_escaped(to, c);
             continue;
         }
-        fputc(c, to);
         if (c == '\\') /* what is escaped is not looked at */
-            fputc(*++at, to);
+            next++;
+        fwrite(at, 1, (size_t)(next - at), to);
     }
 }
 

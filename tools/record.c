@@ -259,8 +259,9 @@ static void print_granted(const struct out *out, lh_lease *lease, const char *ow
         char duration[TEXT_DURATION_SIZE];
         text_from_duration(lh_lease_ttl_ms(lease), duration);
         out_word(out, OUT_GOOD, "granted");
-        printf("  %s\n", lh_lease_key(lease));
-        printf("  lease    %s\n  token    %" PRId64 "\n  ends in  %s unless renewed; release it when done\n",
+        fputs("  ", stdout);
+        out_text(lh_lease_key(lease));
+        printf("\n  lease    %s\n  token    %" PRId64 "\n  ends in  %s unless renewed; release it when done\n",
                lh_lease_id(lease), lh_lease_token(lease), duration);
         print_note(out, lease);
         record_note_rollout(out, lease);

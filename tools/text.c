@@ -98,24 +98,40 @@ bool text_time(int64_t at_ms, char buffer[TEXT_TIME_SIZE])
     return true;
 }
 
-/* Marks that turn or break lines without being control characters. */
-static bool is_layout_mark(wint_t c)
+/* What no reader sees, or what turns around what he sees: the categories Cc, Cf, Cs, Zl and Zp of Unicode 15, and its
+ * Default_Ignorable_Code_Points (variation selectors and fillers among them). In order. The dashboard has the same
+ * (serve/dashboard/dom.js); a test compares the two. */
+static const struct {
+    uint32_t first, last;
+} misleading[] = {
+    {0x0000, 0x001F},   {0x007F, 0x009F},   {0x00AD, 0x00AD},   {0x034F, 0x034F},   {0x0600, 0x0605},
+    {0x061C, 0x061C},   {0x06DD, 0x06DD},   {0x070F, 0x070F},   {0x0890, 0x0891},   {0x08E2, 0x08E2},
+    {0x115F, 0x1160},   {0x17B4, 0x17B5},   {0x180B, 0x180F},   {0x200B, 0x200F},   {0x2028, 0x202E},
+    {0x2060, 0x206F},   {0x3164, 0x3164},   {0xD800, 0xDFFF},   {0xFE00, 0xFE0F},   {0xFEFF, 0xFEFF},
+    {0xFFA0, 0xFFA0},   {0xFFF0, 0xFFFB},   {0x110BD, 0x110BD}, {0x110CD, 0x110CD}, {0x13430, 0x1343F},
+    {0x1BCA0, 0x1BCA3}, {0x1D173, 0x1D17A}, {0xE0000, 0xE0FFF},
+};
+
+bool text_misleads(uint32_t character)
 {
-    return (c >= 0x200B && c <= 0x200F) || (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x2069) || c == 0xFEFF;
+    size_t i = 0, n = sizeof misleading / sizeof misleading[0];
+    while (i < n && character > misleading[i].last)
+        i++;
+    return i < n && character >= misleading[i].first;
 }
 
 /* Writes one character's safe form (at most 10 bytes and a NUL) and says how wide it is. */
 static size_t safe_character(char *to, const char *from, size_t len, wchar_t c)
 {
     int width = wcwidth(c);
-    if (width >= 0 && iswprint((wint_t)c) && !is_layout_mark((wint_t)c)) {
+    if (width >= 0 && iswprint((wint_t)c) && !text_misleads((uint32_t)c)) {
         memcpy(to, from, len);
         to[len] = '\0';
         return (size_t)width;
     }
     if (c == L'\n' || c == L'\t' || c == L'\r')
         return (size_t)sprintf(to, "\\%c", c == L'\n' ? 'n' : c == L'\t' ? 't' : 'r');
-    return (size_t)sprintf(to, c < 0x80 ? "\\x%02x" : "\\u%04x", (unsigned)c);
+    return (size_t)sprintf(to, c < 0x80 ? "\\x%02x" : c <= 0xFFFF ? "\\u%04x" : "\\U%08x", (unsigned)c);
 }
 
 char *text_safe(const char *text, size_t *ret_width)

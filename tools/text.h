@@ -24,9 +24,13 @@ void text_as_option(int64_t ms, char buffer[TEXT_DURATION_SIZE]);
 /* RFC 3339, UTC, milliseconds: 2026-03-01T10:00:00.000Z. False where the year does not have four digits. */
 bool text_time(int64_t at_ms, char buffer[TEXT_TIME_SIZE]);
 
-/* A copy in which nothing can move a terminal's cursor or turn text around: control characters, bytes that are no UTF-8
- * and marks of writing direction are shown as \n, \x1b, \u202e. `ret_width` (may be NULL): columns on a terminal. To be
- * freed; NULL when memory is out. Needs a UTF-8 LC_CTYPE. */
+/* Whether a reader does not see this character, or sees others in another place because of it: control characters, marks of
+ * writing direction, zero width, tags, variation selectors, line separators, surrogates. */
+bool text_misleads(uint32_t character);
+
+/* A copy in which nothing misleads: such characters, and bytes that are not UTF-8, are shown as \n, \x1b, \u202e,
+ * \U000e0001. `ret_width` (may be NULL): columns on a terminal. To be freed; NULL when memory is out. Needs a UTF-8
+ * LC_CTYPE. */
 char *text_safe(const char *text, size_t *ret_width);
 
 /* Cuts it, in place, to so many columns on a terminal. */

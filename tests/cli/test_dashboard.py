@@ -185,16 +185,21 @@ def test_leases_as_they_come_and_go(page, serve, uri, key):
 
 
 def test_what_others_wrote_is_text(live, guarded):
-    hostile = HOSTILE + "\u202e" + secrets.token_hex(2)
-    guarded.held(hostile, owner="<script>window.harmed=2</script>", purpose='"><b onmouseover=window.harmed=3>', ttl_ms=600000)
+    marks = "\u202e\u2066\u061c\u00ad\U000e0041"
+    hostile = HOSTILE + marks + secrets.token_hex(2)
+    shown = hostile.replace(marks, r"\u202e\u2066\u061c\u00ad\U000e0041")
+    guarded.held(hostile, owner="<script>window.harmed=2</script>" + marks, purpose='"><b onmouseover=window.harmed=3>' + marks, ttl_ms=600000)
+    guarded.acquire(hostile, owner="refused" + marks)
     row = live.wait_for(hostile)
-    assert row["owner"][0].startswith("<script>") and row["key"] == hostile
+    assert row["owner"][0].startswith("<script>")
     wait_until(lambda: any(HOSTILE in event for event in live.events()))
     live.look(hostile)
-    assert live.text("#detail-key") == hostile and '"><b onm' in live.text("#detail-body")
+    assert live.text("#detail-key") == shown and '"><b onm' in live.text("#detail-body")
     live.at("#detail-break").click()
     assert HOSTILE in live.text("#break-who")
     assert live.js("return [window.harmed ?? null, document.querySelectorAll('#rows img, #events img, dialog img, dialog b b, script:not([src])').length]") == [None, 0]
+    page = live.js("return document.body.textContent + [...document.querySelectorAll('[title]')].map((one) => one.title).join()")
+    assert shown in page and not [mark for mark in marks if mark in page]
     live.press(Keys.ESCAPE)
     live.press(Keys.ESCAPE)
 

@@ -72,8 +72,8 @@ function showFigures() {
 
 // ---- nothing to show ----
 
-function code(text) {
-  return make("pre", make("code", text));
+function code(...lines) {
+  return make("pre", make("code", ...lines.flatMap((line, i) => (i ? [make("br"), line] : [line]))));
 }
 
 function lesson() {
@@ -82,7 +82,7 @@ function lesson() {
     make("p", "A lease is a lock with an end: whoever holds a key may work on it until the lease ends, is given back, or is broken. Leases appear here as they are granted. Try one:"),
     code("leasehold run demo -- sleep 20"),
     make("p", "or, over HTTP:"),
-    code(`curl${secret} --json '{"owner":"me","purpose":"a try"}' \\\n  ${location.origin}/v1/leases/demo`)];
+    code(`curl${secret} --json '{"owner":"me","purpose":"a try"}' \\`, `  ${location.origin}/v1/leases/demo`)];
 }
 
 function nothingFound() {

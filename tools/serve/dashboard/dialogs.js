@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What asks before something is done: breaking a lease, using a token.
 import * as api from "./api.js";
-import { $, fact, make, said } from "./dom.js";
+import { $, fact, said, setText } from "./dom.js";
 import * as clock from "./clock.js";
 
 function complain(place, text) {
-  place.textContent = text ?? "";
+  setText(place, text ?? "");
   place.hidden = !text;
 }
 
@@ -62,7 +62,7 @@ let used = () => {};
 
 /** Asks for a token; `text` says what for. */
 export function askForToken(text, wrong) {
-  $("token-text").textContent = text;
+  setText($("token-text"), text);
   $("token-forget").hidden = !api.hasToken();
   $("token-input").value = "";
   complain($("token-wrong"), wrong);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The table of leases. Only the rows that can be seen, and a few around them, are there: 10,000 leases cost what 30 do.
 import * as clock from "./clock.js";
-import { $, make, plural, setText } from "./dom.js";
+import { $, make, plural, setText, visible } from "./dom.js";
 import { endOf, sinceOf } from "./leases.js";
 
 const AROUND = 6; // rows beyond the window's edges
@@ -31,7 +31,7 @@ function makeRow(lease) {
   row.bar.setAttribute("aria-hidden", "true");
   row.tr.dataset.key = lease.key;
   setText(row.name, lease.key);
-  row.button.title = lease.key;
+  row.button.title = visible(lease.key);
   return row;
 }
 
