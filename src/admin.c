@@ -57,6 +57,17 @@ static int find_one(lh_store *store, const char *key, bson_t *reply, bson_t *ret
     return outcome;
 }
 
+/* Another key's document may have this one for its _id, if its own has not: that is worth a second look. */
+static int look_at_id(lh_store *store, const char *key, lh_record *record, lh_error *error)
+{
+    lh_record *other;
+    int outcome = lh_lease_look_other(store, key, (lh_way){lh_store_deadline(store, 0), NULL}, &other, error);
+    if (other)
+        lh_doc_set_taken_by(record, *other->key ? other->key : "(none)");
+    lh_record_free(other);
+    return outcome;
+}
+
 int lh_status(lh_store *store, const char *key, lh_record **ret_record, lh_error *error)
 {
     int outcome = lh_store_check(store, error);
@@ -71,10 +82,14 @@ int lh_status(lh_store *store, const char *key, lh_record **ret_record, lh_error
     if (outcome == LH_OK) {
         lh_record *record =
             there ? lh_doc_record(&document, now_ms, store->clock_skew_ms) : lh_doc_free_record(key, now_ms);
-        if (record)
+        if (!record)
+            outcome = lh_fail_memory(error);
+        else if (!there || !lh_doc_has_text(&document, "_id", key))
+            outcome = look_at_id(store, key, record, error);
+        if (outcome == LH_OK)
             *ret_record = record;
         else
-            outcome = lh_fail_memory(error);
+            lh_record_free(record);
     }
     bson_destroy(&reply);
     return outcome;

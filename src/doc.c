@@ -156,6 +156,13 @@ bool lh_doc_reply_problem(const bson_t *document, char *problem, size_t size)
     return true;
 }
 
+bool lh_doc_has_text(const bson_t *document, const char *field, const char *text)
+{
+    bson_iter_t value;
+    return bson_iter_init_find(&value, document, field) && BSON_ITER_HOLDS_UTF8(&value) &&
+           strcmp(bson_iter_utf8(&value, NULL), text) == 0 && strlen(text) == utf8_len(&value);
+}
+
 void lh_doc_spread(bson_iter_t *in, const char *const *names, size_t n, lh_field *ret_fields)
 {
     memset(ret_fields, 0, n * sizeof *ret_fields);

@@ -24,6 +24,9 @@ void lh_doc_spread(bson_iter_t *in, const char *const *names, size_t n, lh_field
 int64_t lh_doc_number_in(const bson_iter_t *object, const char *field);
 int64_t lh_doc_date_in(const bson_iter_t *object, const char *field);
 
+/* Is the field this very string? */
+bool lh_doc_has_text(const bson_t *document, const char *field, const char *text);
+
 /* Why a document cannot be read: "expires_at is an array", in `problem`; false when it can. */
 bool lh_doc_problem(const bson_t *document, char *problem, size_t size);
 
@@ -93,5 +96,8 @@ lh_record *lh_doc_reply_record(const bson_t *document, int64_t grace_ms);
 
 /* A record of a key without a document: free. */
 lh_record *lh_doc_free_record(const char *key, int64_t now_ms);
+
+/* Sets id_taken_by, once, in the record of a key that is a string; one that is longer than a key may be is cut. */
+void lh_doc_set_taken_by(lh_record *record, const char *key);
 
 #endif

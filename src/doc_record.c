@@ -54,7 +54,7 @@ static box *box_new(const bson_t *document)
     b->text = (char *)(b->waiters + waiters);
     lh_record *r = &b->record;
     r->key = r->problem = r->released_how = r->released_owner = r->released_by = r->released_reason = r->note =
-        b->released_id = "";
+        r->document_id = r->id_taken_by = b->released_id = "";
     return b;
 }
 
@@ -190,6 +190,17 @@ static void read_key(box *b, const bson_t *document)
     bson_destroy(&alone);
 }
 
+static void read_id(box *b, const bson_t *document)
+{
+    bson_iter_t id;
+    uint32_t len;
+    if (!bson_iter_init_find(&id, document, "_id") || !BSON_ITER_HOLDS_UTF8(&id))
+        return;
+    const char *text = bson_iter_utf8(&id, &len);
+    if (!lh_doc_has_text(document, "workspace_id", text))
+        b->record.document_id = keep(b, text, len);
+}
+
 static void read_readers(box *b, const bson_t *document, int64_t now_ms, int64_t grace_ms)
 {
     bson_iter_t shared, entry;
@@ -283,6 +294,7 @@ static lh_record *make_record(const bson_t *document, bool whole, int64_t now_ms
         r->problem = b->problem;
     }
     read_key(b, document);
+    read_id(b, document);
     bson_iter_t token;
     if (bson_iter_init_find(&token, document, "token"))
         r->token = bson_iter_as_int64(&token);
@@ -323,6 +335,12 @@ lh_record *lh_doc_free_record(const char *key, int64_t now_ms)
     }
     bson_destroy(&document);
     return b ? &b->record : NULL;
+}
+
+void lh_doc_set_taken_by(lh_record *record, const char *key)
+{
+    size_t len = strlen(key); /* no longer than what TEXT_SLACK has room for, twice */
+    record->id_taken_by = keep((box *)record, key, len < TEXT_SLACK / 4 ? len : TEXT_SLACK / 4);
 }
 
 const lh_holder *lh_record_holder(const lh_record *record, size_t i)

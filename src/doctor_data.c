@@ -102,7 +102,7 @@ int lh_doctor_index(lh_doctor_state *d)
 
 /* ---- The documents -------------------------------------------------------------------------------------------------*/
 
-enum { MALFORMED, NO_END, TOO_LONG, LEAKED, OLD, KINDS };
+enum { MALFORMED, NO_END, TOO_LONG, LEAKED, OLD, OTHER_ID, KINDS };
 
 typedef struct {
     uint64_t n[KINDS];
@@ -123,11 +123,20 @@ static void count(tally *t, int kind, const char *key)
                    strlen(key) > strlen(cut) ? "…" : "");
 }
 
+static void count_other_id(tally *t, const lh_record *record)
+{
+    char both[2 * LH_KEY_MAX + 32];
+    (void)snprintf(both, sizeof both, "%s\" with the _id \"%s", record->key, record->document_id);
+    count(t, OTHER_ID, both);
+}
+
 static int look_at(void *arg, const lh_record *record)
 {
     tally *t = arg;
     const lh_holder *holder;
     int64_t longest = 0;
+    if (*record->document_id)
+        count_other_id(t, record);
     if (record->state == LH_MALFORMED) {
         count(t, MALFORMED, record->key);
         return 0;
@@ -179,5 +188,8 @@ int lh_doctor_documents(lh_doctor_state *d)
     tell(d, &t, OLD, (lh_kind){"no_token", LH_SEVERITY_NOTE, LH_OK},
          "nothing: they get one with their next grant; mind the rules for older programs beside ours (README)",
          "without a fencing token, from programs older than Leasehold");
+    tell(d, &t, OTHER_ID, (lh_kind){"other_id", LH_SEVERITY_NOTE, LH_OK},
+         "nothing: a key with the name of such an _id is granted too, in a document with another _id",
+         "whose _id is a string other than the key (renamed in place, or another program's)");
     return LH_OK;
 }

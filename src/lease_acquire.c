@@ -12,11 +12,14 @@
 #include "index.h"
 #include "lease_ask.h"
 #include "lease_held.h"
+#include "lease_look.h"
 #include "name.h"
 
 enum { CODE_DUPLICATE_KEY = 11000 };
-#define RACES_MAX    8     /* lost races for a fresh key until the caller is told */
-#define INDEX_AGE_MS 60000 /* how old the last look at the index may be when an acquire inserted */
+#define RACES_MAX 8 /* lost races for a fresh key until the caller is told */
+/* How old the last look at the index may be when an acquire inserted. (Two inserts of the key as _id collide without it, too; where the
+ * document has another _id nothing else keeps a second one away, so the index is looked at after the insert.) */
+#define INDEX_AGE_MS 60000
 
 /* A first grant (an insert) takes its token from the cluster time at which the command started. If the command was then
  * blocked while the document was deleted, that is older than tokens of the deleted document may be. Cleanup deletes what was free
@@ -112,7 +115,8 @@ static int hand_out(lh_request *r, const lh_mine *mine, int64_t deadline)
 }
 
 /* The document says that it is mine, by this command or, if its answer was lost, by an earlier attempt. */
-static lh_next take(lh_request *r, const lh_mine *mine, bool inserted, int64_t sent, int *ret_outcome)
+static lh_next take(lh_request *r, const bson_t *document, const lh_mine *mine, bool inserted, int64_t sent,
+                    int *ret_outcome)
 {
     int64_t ttl_ms = mine->ttl_ms < r->o.ttl_ms ? mine->ttl_ms : r->o.ttl_ms;
     int64_t now = lh_clock_ms(), deadline = sent + ttl_ms - LH_DRIFT_MS(ttl_ms);
@@ -126,7 +130,8 @@ static lh_next take(lh_request *r, const lh_mine *mine, bool inserted, int64_t s
     if ((inserted || earlier) && took_ms >= INSERT_BELIEVED_MS)
         return give_back(r, ret_outcome, "the server took too long for a first grant to be believed: ask again");
     if (inserted || earlier) {
-        *ret_outcome = lh_index_require(r->store, INDEX_AGE_MS, r->way.deadline, r->error);
+        int64_t age_ms = lh_doc_has_text(document, "_id", r->key) ? INDEX_AGE_MS : 0;
+        *ret_outcome = lh_index_require(r->store, age_ms, r->way.deadline, r->error);
         if (*ret_outcome != LH_OK) {
             lh_lease_leave(r->store, r->key, r->id, r->o.ttl_ms,
                            (lh_way){lh_store_deadline(r->store, 0), r->way.client});
@@ -200,7 +205,7 @@ static lh_next judge_answer(lh_request *r, const lh_answer *answer, int *ret_out
     r->place = lh_doc_place(document);
     r->waiting = lh_doc_waiting(document);
     if (mine.holds && mine.written) {
-        lh_next then = take(r, &mine, inserted, answer->sent, ret_outcome);
+        lh_next then = take(r, document, &mine, inserted, answer->sent, ret_outcome);
         if (r->lease)
             lh_lease_hear_note(r->lease, document);
         return then;
@@ -217,19 +222,20 @@ static lh_next judge_answer(lh_request *r, const lh_answer *answer, int *ret_out
     return LH_NEXT_DONE;
 }
 
-/* E11000 on the key, or on _id (which is the key): somebody else inserted first. On anything else the collection has a unique
- * index of its own. */
-static bool is_race(const bson_t *reply)
+/* The field that E11000 is about; "workspace_id" where the server does not say. */
+static const char *duplicate_field(const bson_t *reply)
 {
     bson_iter_t pattern, field;
     if (!bson_iter_init_find(&pattern, reply, "keyPattern") || !BSON_ITER_HOLDS_DOCUMENT(&pattern) ||
         !bson_iter_recurse(&pattern, &field) || !bson_iter_next(&field))
-        return true;
-    const char *name = bson_iter_key(&field);
-    return strcmp(name, "workspace_id") == 0 || strcmp(name, "_id") == 0;
+        return "workspace_id";
+    return bson_iter_key(&field);
 }
 
-static lh_next judge_failure(lh_request *r, int outcome, int server_code, const bson_t *reply, int *ret_outcome)
+/* On the key, or on _id (which is the key), somebody else inserted first: *ret_by_id says which. On anything else the collection has
+ * a unique index of its own. */
+static lh_next judge_failure(lh_request *r, int outcome, int server_code, const bson_t *reply, bool *ret_by_id,
+                             int *ret_outcome)
 {
     *ret_outcome = outcome;
     if (outcome == LH_UNKNOWN && !r->queue) { /* who waits asks again with this id, or leaves */
@@ -239,7 +245,9 @@ static lh_next judge_failure(lh_request *r, int outcome, int server_code, const 
     }
     if (outcome != LH_SERVER || server_code != CODE_DUPLICATE_KEY)
         return LH_NEXT_DONE;
-    if (is_race(reply))
+    const char *field = duplicate_field(reply);
+    *ret_by_id = strcmp(field, "_id") == 0;
+    if (*ret_by_id || strcmp(field, "workspace_id") == 0)
         return LH_NEXT_RACE;
     *ret_outcome = lh_fail(
         r->error, LH_CONFIG,
@@ -248,7 +256,8 @@ static lh_next judge_failure(lh_request *r, int outcome, int server_code, const 
     return LH_NEXT_DONE;
 }
 
-lh_next lh_request_ask(lh_request *r, int *ret_outcome)
+/* One command; `doc_id` NULL: a document that it inserts has the key for its _id. *ret_by_id: it lost a race for that _id. */
+static lh_next ask(lh_request *r, const bson_oid_t *doc_id, bool *ret_by_id, int *ret_outcome)
 {
     lh_answer answer;
     lh_error mine;
@@ -256,6 +265,7 @@ lh_next lh_request_ask(lh_request *r, int *ret_outcome)
     vars.owner = r->o.owner;
     vars.purpose = r->o.purpose;
     vars.ttl_ms = r->o.ttl_ms;
+    vars.doc_id = doc_id;
     if (r->o.lease_id) { /* whoever recorded it may go on with it when this process has died */
         vars.proc[0] = '\0';
         vars.foreign = true;
@@ -267,8 +277,8 @@ lh_next lh_request_ask(lh_request *r, int *ret_outcome)
         vars.beat = r->beat;
         vars.max_waiters = r->store->max_waiters;
     }
-    int outcome = lh_lease_run(r->store, what, false, &vars, r->way, &answer, &mine);
-    r->maybe = answer.maybe || outcome == LH_UNKNOWN;
+    int outcome = lh_lease_run(r->store, what, doc_id != NULL, &vars, r->way, &answer, &mine);
+    r->maybe |= answer.maybe || outcome == LH_UNKNOWN;
     r->asked |= r->maybe;
     lh_next then = LH_NEXT_DONE;
     if (outcome == LH_OK && answer.there) {
@@ -278,16 +288,39 @@ lh_next lh_request_ask(lh_request *r, int *ret_outcome)
     } else {
         if (r->error)
             *r->error = mine;
-        then = judge_failure(r, outcome, mine.server_code, &answer.reply, ret_outcome);
+        then = judge_failure(r, outcome, mine.server_code, &answer.reply, ret_by_id, ret_outcome);
     }
     bson_destroy(&answer.reply);
     return then;
+}
+
+/* Does another key's document have this key for its _id? (A workspace was renamed in place.) Then no insert with it can ever succeed. */
+static bool is_id_taken(lh_request *r)
+{
+    lh_record *other;
+    bool taken = lh_lease_look_other(r->store, r->key, r->way, &other, NULL) == LH_OK && other;
+    lh_record_free(other);
+    return taken;
+}
+
+lh_next lh_request_ask(lh_request *r, int *ret_outcome)
+{
+    bool by_id = false;
+    bson_oid_t doc_id;
+    r->maybe = false;
+    lh_next then = ask(r, NULL, &by_id, ret_outcome);
+    if (then != LH_NEXT_RACE || !by_id || !is_id_taken(r))
+        return then;
+    bson_oid_init(&doc_id, NULL);
+    return ask(r, &doc_id, &by_id, ret_outcome);
 }
 
 /* Lost every race for a fresh key: say who holds it now. */
 static int tell_race(lh_request *r)
 {
     lh_record *record;
+    if (r->asked) /* an attempt that was not answered may win one still */
+        lh_held_doubt(r->store, r->key, r->id, r->o.ttl_ms, false);
     int outcome = lh_status(r->store, r->key, &record, r->error);
     return outcome == LH_OK ? lh_request_busy(r, record, LH_WHY_RACE) : outcome;
 }

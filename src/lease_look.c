@@ -66,6 +66,25 @@ int lh_lease_look(lh_store *store, const bson_t *keys, const bson_t *ids, const 
     return outcome;
 }
 
+int lh_lease_look_other(lh_store *store, const char *key, lh_way way, lh_record **ret_other, lh_error *error)
+{
+    bson_t reply, document,
+        *command = BCON_NEW("find", BCON_UTF8(store->collection), "filter", "{", "_id", BCON_UTF8(key), "}", "limit",
+                            BCON_INT32(1), "singleBatch", BCON_BOOL(true));
+    lh_call call = {
+        .what = "read the key", .command = command, .deadline = way.deadline, .client = way.client, .read = true};
+    int outcome = lh_store_run(store, &call, &reply, NULL, error);
+    *ret_other = NULL;
+    if (outcome == LH_OK && lh_reply_first(&reply, &document) && !lh_doc_has_text(&document, "workspace_id", key)) {
+        *ret_other = lh_doc_record(&document, LH_DOC_ALL, store->clock_skew_ms);
+        if (!*ret_other)
+            outcome = lh_fail_memory(error);
+    }
+    bson_destroy(command);
+    bson_destroy(&reply);
+    return outcome;
+}
+
 bool lh_reply_first(const bson_t *reply, bson_t *ret_view)
 {
     bson_iter_t top, first;

@@ -18,6 +18,9 @@ typedef struct lh_look {
 int lh_lease_look(lh_store *store, const bson_t *keys, const bson_t *ids, const lh_look *look, lh_way way,
                   lh_error *error);
 
+/* The document whose _id is `key` and that is not the key's: *ret_other is its record, NULL where there is none. */
+int lh_lease_look_other(lh_store *store, const char *key, lh_way way, lh_record **ret_other, lh_error *error);
+
 /* The first document of a find's or an aggregate's reply, borrowed from it. False: there is none. */
 bool lh_reply_first(const bson_t *reply, bson_t *ret_view);
 

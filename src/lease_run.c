@@ -83,14 +83,6 @@ static bool is_settled(lh_do what, const lh_vars *vars, lh_answer *answer)
     return mine.holds ? mine.written : lh_doc_is_held_alone(&answer->document, vars->grace_ms);
 }
 
-static bool has_text(const bson_t *document, const char *field, const char *text)
-{
-    bson_iter_t value;
-    uint32_t len;
-    return bson_iter_init_find(&value, document, field) && BSON_ITER_HOLDS_UTF8(&value) &&
-           strcmp(bson_iter_utf8(&value, &len), text) == 0 && strlen(text) == len;
-}
-
 /* The short form; by the _id first where it is known to be the key. */
 static int run_short(lh_store *store, lh_do what, lh_vars *vars, lh_way way, lh_answer *answer, lh_error *error)
 {
@@ -98,7 +90,7 @@ static int run_short(lh_store *store, lh_do what, lh_vars *vars, lh_way way, lh_
     int outcome = run_form(store, what, false, vars, way, answer, error);
     if (outcome != LH_OK || !vars->own)
         return outcome;
-    if (answer->found && (!answer->there || has_text(&answer->document, "workspace_id", vars->key)))
+    if (answer->found && (!answer->there || lh_doc_has_text(&answer->document, "workspace_id", vars->key)))
         return outcome;
     lh_known_note(store->known, vars->key, false);
     vars->own = answer->there = false;
@@ -121,7 +113,7 @@ static void tell_granted(void *arg, const lh_grant *grant)
 static void note_own(lh_store *store, const char *key, const lh_answer *answer)
 {
     if (answer->there)
-        lh_known_note(store->known, key, has_text(&answer->document, "_id", key));
+        lh_known_note(store->known, key, lh_doc_has_text(&answer->document, "_id", key));
 }
 
 int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, lh_way way, lh_answer *answer,

@@ -51,6 +51,8 @@ typedef struct lh_vars {
         *seen_token; /* of a break: as read; seen_id and seen_token NULL: not there */
     /* Of a short form: look for the document whose _id is the key; it may be missing where another has the key. */
     bool own;
+    /* Of a document that a whole form inserts: its _id. NULL: the key; for a key whose name another key's document has for its _id. */
+    const bson_oid_t *doc_id;
     bool judging; /* for cleanup */
     bool set;     /* the deployment is a replica set: tokens come from its cluster time */
 } lh_vars;

@@ -43,7 +43,10 @@ void lh_pipeline_let(const lh_vars *vars, bson_t *command)
 {
     bson_t let;
     BSON_APPEND_DOCUMENT_BEGIN(command, "let", &let);
-    lh_append_literal(&let, "key", vars->key);
+    if (vars->doc_id)
+        BSON_APPEND_OID(&let, "doc_id", vars->doc_id);
+    else
+        lh_append_literal(&let, "doc_id", vars->key);
     lh_append_literal(&let, "me", vars->me);
     lh_append_literal(&let, "owner", vars->owner);
     lh_append_literal(&let, "host", vars->host);

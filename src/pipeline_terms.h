@@ -109,7 +109,7 @@
 #define BASE_EXPIRED                                                                                                   \
     "{'$cond':[" EXPIRED ",{'$mergeObjects':['$$ROOT',{'released':" RELEASED("'$id'", "expire", "null", "null") "}]},'$$ROOT']}"
 
-#define KEEP_ID "'_id':{'$ifNull':['$_id','$$key']}"
+#define KEEP_ID "'_id':{'$ifNull':['$_id','$$doc_id']}"
 
 #define MINE_EXCLUSIVE "{'$and':[{'$eq':['$id','$$me']},{'$not':['$$freed']},{'$not':['$$readers']}]}"
 #define SHARED_ARRAY "{'$cond':['$$readers',{'$objectToArray':'$shared'},[]]}"

@@ -287,12 +287,13 @@ int lh_store_run(lh_store *store, lh_call *call, bson_t *reply, int64_t *ret_sen
             result = run_once(store, client, call, false, reply, ret_sent, &outcome, &why, error);
         atomic_store(&store->answered, result == ATTEMPT_DONE);
         give_client(store, call, client);
-        /* A refusal settles only its own attempt, not an earlier one whose answer was lost. */
-        if (result == ATTEMPT_DONE && (outcome == LH_OK || !call->maybe))
+        /* A refusal settles only its own attempt, not an earlier one whose answer was lost. But a duplicate key is contention, which the
+         * caller knows how to go on from. */
+        bool refused = result == ATTEMPT_DONE && outcome != LH_OK;
+        if (result == ATTEMPT_DONE && (!refused || !call->maybe || why.code == CODE_DUPLICATE_KEY))
             return outcome;
         call->maybe |= result == ATTEMPT_OPEN && !call->read && !call->bare;
         int64_t ms = lh_backoff_next(&pause);
-        bool refused = result == ATTEMPT_DONE && why.code != CODE_DUPLICATE_KEY; /* that is contention: ask again */
         bool stop = call->once || (call->client && atomic_load(&store->stopping));
         if (refused || stop || lh_clock_ms() + ms >= call->deadline)
             return fail_unanswered(call, call->maybe, &why, error);

@@ -121,6 +121,22 @@ static void print_released(const lh_record *record)
         print_labelled("note", record->note);
 }
 
+/* The odd _ids around a key: its own document's, and the one that is its name. */
+static void print_ids(const lh_record *record)
+{
+    if (*record->document_id) {
+        out_label("_id");
+        out_text(record->document_id);
+        puts(" (not its key)");
+    }
+    if (*record->id_taken_by) {
+        out_label("");
+        fputs("the document with this name as its _id has the key ", stdout);
+        out_text(record->id_taken_by);
+        putchar('\n');
+    }
+}
+
 void record_print(const struct out *out, const lh_record *record)
 {
     const lh_holder *holder;
@@ -146,6 +162,7 @@ void record_print(const struct out *out, const lh_record *record)
     print_waiters(record);
     if (*record->released_how)
         print_released(record);
+    print_ids(record);
 }
 
 static const char *why_sentence(const lh_record *record)

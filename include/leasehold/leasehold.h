@@ -326,6 +326,10 @@ typedef struct lh_record {
     const char *note;
     int64_t note_token; /* of the lease under which it was written */
     int64_t note_at_ms;
+    /* The document's _id where that is a string other than the key, perhaps the name of another key; else "". */
+    const char *document_id;
+    /* Only from lh_status(): the key of the document that has this key for its _id (as in `key`), where that is another's; else "". */
+    const char *id_taken_by;
 } lh_record;
 
 /* The i-th holder and waiter, NULL past the last. A record from lh_acquire() carries one holder (of several readers, the
@@ -945,7 +949,8 @@ LH_API const char *lh_severity_word(int severity);
  *   other_index, ttl_index      another unique index, which keeps leases out; one by which the server deletes documents
  *   not_enforced                the store observes, or is off
  *   malformed, no_end, too_long, leaked, no_token    documents: unreadable; without an end; with one further away than
- *                               LH_TTL_MAX_MS; past it for a day without anybody's taking over; written by older code */
+ *                               LH_TTL_MAX_MS; past it for a day without anybody's taking over; written by older code
+ *   other_id                    documents whose _id is a string other than their key: no harm, but surprising */
 typedef struct lh_finding {
     const char *id;
     int severity;     /* LH_SEVERITY_… */

@@ -115,6 +115,21 @@ def test_documents(cli, locks):
         assert key in findings[name]["what"], findings[name]
 
 
+def test_a_document_whose_id_is_another_keys_name(cli, locks):
+    locks.insert_one({"_id": "B", "workspace_id": "A", "token": 1, "expires_at": now(hours=1)})
+    findings, exit = examine(cli)
+    assert exit == 0 and findings["other_id"]["severity"] == "note"
+    assert '"A" with the _id "B"' in findings["other_id"]["what"]
+    granted = cli.acquire("B")
+    assert cli("--json", "status", "A").json["document_id"] == "B"
+    assert cli("--json", "status", "B").json["id_taken_by"] == "A"
+    assert "_id      B (not its key)" in cli("status", "A").out
+    assert "the document with this name as its _id has the key A" in cli("status", "B").out
+    assert cli("--json", "list").out.count('"document_id":"B"') == 1
+    cli("release", "B", "--lease", granted["lease"])
+    assert examine(cli)[0]["other_id"]["count"] == 1
+
+
 def test_many_documents_give_few_examples(cli, locks):
     locks.insert_many({"workspace_id": "\u202e" + f"{i:04}" + "ü" * 400, "id": str(i), "token": 1, "expires_at": {}} for i in range(500))
     finding = examine(cli)[0]["malformed"]

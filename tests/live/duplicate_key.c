@@ -35,19 +35,6 @@ static void test_who_loses_every_race_is_told_who_holds_it(void **state)
     give(g, lease);
 }
 
-/* Not a failpoint: two documents whose _id is the other's key. */
-static void test_an_id_that_is_taken_by_another_key_is_contention(void **state)
-{
-    ground *g = *state;
-    put(g, json("{'_id': 'k', 'workspace_id': 'other', 'id': 'x'}"));
-    lh_lease *none = NULL;
-    lh_record *busy = NULL;
-    expect(g, LH_BUSY, lh_acquire(g->store, "k", NULL, &none, &busy, &g->error));
-    assert_int_equal(busy->why, LH_WHY_RACE);
-    assert_null(none);
-    lh_record_free(busy);
-}
-
 static void test_a_foreign_unique_index_is_named_as_the_fault(void **state)
 {
     ground *g = *state;
@@ -85,7 +72,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         live_test(test_a_lost_race_for_the_key_is_asked_again),
         live_test(test_who_loses_every_race_is_told_who_holds_it),
-        live_test(test_an_id_that_is_taken_by_another_key_is_contention),
         live_test(test_a_foreign_unique_index_is_named_as_the_fault),
         live_test(test_unique_indexes_on_id_and_token_do_no_harm),
     };
