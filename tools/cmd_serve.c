@@ -28,13 +28,13 @@ static int run(const struct cli *cli)
 static const struct opt_spec options_table[] = {
     {OPT_LISTEN, OPT_NAME, "listen", 0, "WHERE", "LEASEHOLD_LISTEN", 0, 0,
      "unix:PATH or HOST:PORT (default: unix:$XDG_RUNTIME_DIR/leasehold.sock)"},
-    {OPT_TOKEN_FILE, OPT_NAME, "token-file", 0, "FILE", NULL, 0, 0, "who may call: bearer tokens, one a line"},
+    {OPT_TOKEN_FILE, OPT_NAME, "token-file", 0, "FILE", NULL, 0, 0, "who may call: lines with TOKEN or NAME:TOKEN"},
     {OPT_ADMIN_TOKEN_FILE, OPT_NAME, "admin-token-file", 0, "FILE", NULL, 0, 0, "who may also break leases"},
     {OPT_MAX_WAIT, OPT_DURATION, "max-wait", 0, "DURATION", NULL, 0, 24 * 3600 * INT64_C(1000),
      "how long a request may wait for a key (default: 5m)"},
     {OPT_MAX_WAITS, OPT_NUMBER, "max-waits", 0, "N", NULL, 1, 10000, "how many may wait (default: 10000)"},
     {OPT_MAX_WAITS_PER_CLIENT, OPT_NUMBER, "max-waits-per-client", 0, "N", NULL, 1, 10000,
-     "… of one token and address (default: 1000)"},
+     "… of one client (default: 1000)"},
     {OPT_CLEANUP_EVERY, OPT_DURATION, "cleanup-every", 0, "DURATION", NULL, 1000, 7 * 24 * 3600 * INT64_C(1000),
      "do what `cleanup` does, about that often (default: never)"},
     {OPT_OLDER_THAN, OPT_DURATION, "older-than", 0, "DURATION", NULL, 1000, OLDER_THAN_MAX,
@@ -68,12 +68,38 @@ const struct command cmd_serve = {
         "client\n"
         "that goes away leaves it. With the header Idempotency-Key a POST may be repeated: the same wait or the same "
         "grant\n"
-        "is answered, as long as this server runs.\n"
-        "Without --token-file it listens on a Unix socket (mode 0600) or loopback only, and nobody may break. Token "
-        "files\n"
-        "are read again on SIGHUP. With --cleanup-every no `leasehold cleanup` by a timer is needed; any number of "
-        "servers\n"
-        "may do it. Each request is a JSON line on stderr, without secrets; --quiet: none.",
+        "is answered, as long as this server runs, to the same client.\n"
+        "Without --token-file it listens on a Unix socket (mode 0600) or loopback only, and nobody may break.\n"
+        "A token file is a regular file of at most 64 lines TOKEN or NAME:TOKEN; # begins a comment. A token is 16 to "
+        "256\n"
+        "printable ASCII characters without blanks, and stands once in all files. The name, of A-Z a-z 0-9 . _ @ -, "
+        "ends at\n"
+        "the first ':'; a token that has a ':' itself is written :TOKEN, or with a name. Names are shown in the log, "
+        "and, of\n"
+        "an admin who breaks a lease, in `by` and the audit; several tokens may have the same. Tokens without one are\n"
+        "logged as #1, #2, …\n"
+        "SIGHUP reads the files again; if one is wrong, the log says why, and all tokens stay as they were. A token "
+        "that is\n"
+        "gone ends what its client has open, within a second: waits leave their queues (401), streams of events end, "
+        "sessions\n"
+        "end with the event `revoked`. Leases stay held until their ttl is over: `break` them if need be. A token "
+        "that is\n"
+        "still there, renamed or moved, keeps all; one that left the admins' file breaks nothing from then on.\n"
+        "A client is a token; without tokens it is the user (uid) behind a Unix socket, or an address: on loopback "
+        "all\n"
+        "programs are one client. One client can have half of the server's 4000 requests for the database, 1000 "
+        "streams of\n"
+        "events, 4 long lists and 10000 sessions, 15000 of its 20000 connections, and --max-waits-per-client waits; "
+        "more is\n"
+        "429. Clients take turns at the database, and requests whose client has gone are dropped. 10000 "
+        "Idempotency-Keys are\n"
+        "remembered: the client with the most loses its oldest first.\n"
+        "A request whose end or head can be read in two ways (two lengths, a length beside chunks, folded lines, bare "
+        "line\n"
+        "feeds, NULs) is 400, and its connection is closed.\n"
+        "With --cleanup-every no `leasehold cleanup` by a timer is needed; any number of servers may do it. Each "
+        "request is a\n"
+        "JSON line on stderr, without secrets; --quiet: none. Lines that cannot be written are dropped and counted.",
     .example =
         "  $ leasehold serve --listen 127.0.0.1:8080 &\n"
         "  leasehold 0.1.0 listens on http://127.0.0.1:8080\n"

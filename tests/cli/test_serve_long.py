@@ -188,12 +188,13 @@ def test_a_long_list_comes_in_pieces(ready, client, key, tmp_path):
         assert grown < len(answer.body) // 1024
     few = server("GET", f"/v1/leases?limit=5000&prefix={urllib.parse.quote(key)}").json
     assert len(few["leases"]) == 5000 and few["truncated"]
-    # Who does not read gets no more, and is in the way of other long lists only, and not after he has left.
+    # Who does not read gets no more, and is in the way of his own long lists only, and not after he has left.
     long_list, idle = f"/v1/leases?limit=10001&prefix={urllib.parse.quote(key)}", []
 
     def is_refused():
         idle.append(server.send("GET", long_list))
-        return server("GET", long_list).status == 503
+        refused = server("GET", long_list)
+        return refused.status == 429 and refused.json["code"] == "too_many_lists"
     wait_until(is_refused, 30)
     assert server("GET", "/v1/leases?limit=10").status == 200
     for each in idle:

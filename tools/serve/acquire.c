@@ -22,7 +22,17 @@ enum { MOST_TWINS = 8, IDEMPOTENCY_KEY_MAX = 255 };
 
 static void free_ask(struct ask *ask)
 {
+    struct clients *clients = ask->server->clients;
+    if (ask->wait_ms > 0)
+        clients_give(clients, ask->client, SHARE_WAITS);
+    clients_unref(clients, ask->client);
     free(ask);
+}
+
+void acquire_drop(struct ask *ask)
+{
+    if (ask)
+        free_ask(ask);
 }
 
 static int64_t shorter(int64_t a, int64_t b)
@@ -61,12 +71,41 @@ static struct ask *read_ask(struct request *request)
         return NULL;
     }
     ask->server = request->server;
-    ask->client = request->client;
     ask->began_ms = serve_now_ms();
     ask->mode = strcmp(mode, "shared") == 0 ? LH_SHARED : LH_EXCLUSIVE;
     ask->wait_ms = shorter(ask->wait_ms, request->server->config.max_wait_ms);
     strcpy(ask->key, request->key);
     return ask;
+}
+
+static bool is_name(struct request *request, const char *name)
+{
+    size_t len = strlen(name);
+    bool good = len > 0 && len <= IDEMPOTENCY_KEY_MAX;
+    for (size_t i = 0; i < len; i++)
+        good = good && name[i] >= ' ' && name[i] <= '~';
+    if (!good)
+        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
+                       "Idempotency-Key must be 1 to %d printable ASCII characters", IDEMPOTENCY_KEY_MAX);
+    return good;
+}
+
+bool acquire_admit(struct request *request)
+{
+    const char *name = request_header(request, "Idempotency-Key");
+    struct ask *ask = !name || is_name(request, name) ? read_ask(request) : NULL;
+    if (!ask)
+        return false;
+    int result = ask->wait_ms > 0 ? clients_take(ask->server->clients, request->client, SHARE_WAITS) : SHARE_TAKEN;
+    if (result != SHARE_TAKEN) {
+        free(ask);
+        request_refuse(request, SHARE_WAITS, result);
+        return false;
+    }
+    ask->client = clients_ref(ask->server->clients, request->client);
+    request->wanted = ask;
+    request->admitted = ask->wait_ms > 0;
+    return true;
 }
 
 /* ---- what came of it ---- */
@@ -105,18 +144,18 @@ static int claim(lh_lease *lease, int64_t ttl_ms, lh_error *error)
     return lh_lease_renew(lease, 0, NULL, error);
 }
 
-/* Whoever wants to hear of it; the Idempotency-Key's entry becomes what they are told. */
-static struct request *take_requests(struct ask *ask, int code, const lh_lease *lease)
+/* Whoever wants to hear of it; the Idempotency-Key's entry becomes what they are told. *ret_revoked: nothing may be granted to them. */
+static struct request *take_requests(struct ask *ask, int code, const lh_lease *lease, bool *ret_revoked)
 {
     waits_lock(ask->server->waits);
     struct request *requests = ask->requests;
     struct repeat *repeat = ask->repeat;
     ask->requests = NULL;
-    if (repeat && code == LH_OK && lease && requests) {
-        repeat->ask = NULL;
+    *ret_revoked = atomic_load(&ask->client->revoked); /* under the lock: waits_revoke() is before or behind this */
+    if (repeat && code == LH_OK && lease && requests && !*ret_revoked) {
         repeat->ttl_ms = ask->ttl_ms;
-        strcpy(repeat->lease_id, lh_lease_id(lease));
         strcpy(repeat->owner, ask->owner);
+        repeats_grant(ask->server->repeats, repeat, lh_lease_id(lease));
     } else if (repeat) {
         repeats_forget(ask->server->repeats, repeat);
     }
@@ -134,23 +173,24 @@ static void settle(struct ask *ask, int code, lh_lease *lease, lh_record *busy, 
         busy_note(server->busy, ask->key, ask->owner, busy);
     if (code == LH_OK && ask->queued)
         metrics_handoff(server->metrics);
-    struct request *requests = take_requests(ask, code, lease);
-    if (lease && (code != LH_OK || !requests))
+    bool revoked;
+    struct request *requests = take_requests(ask, code, lease, &revoked);
+    if (lease && (code != LH_OK || !requests || revoked))
         (void)lh_lease_release(lease, NULL); /* it ends with its ttl else */
     while (requests) {
         struct request *request = requests;
         requests = request->next;
-        if (code == LH_OK && !ask->repeat)
+        if (code == LH_OK && !ask->repeat && !revoked)
             strcpy(request->lease_id, lh_lease_id(lease));
-        if (code == LH_OK)
+        if (revoked)
+            request_revoke(request);
+        else if (code == LH_OK)
             answer_granted(request, lease, ask->owner);
         else
             answer_refused(request, code, busy, error);
     }
     lh_lease_free(lease);
     lh_record_free(busy);
-    if (ask->wait_ms > 0)
-        waits_leave(server->waits, &ask->client);
     free_ask(ask);
 }
 
@@ -172,7 +212,7 @@ static void be_settled(struct ask *ask)
 {
     ask->queued = true;
     ask->job.run = do_finish;
-    work_push_always(ask->server->work, &ask->job);
+    work_push(ask->server->work, ask->client, &ask->job);
 }
 
 static void do_leave(struct job *job)
@@ -180,7 +220,6 @@ static void do_leave(struct job *job)
     struct ask *ask = JOB_OWNER(job, struct ask);
     (void)lh_waiting_cancel(ask->waiting, NULL); /* what could not be sent is sent again in the background */
     metrics_acquired(ask->server->metrics, LH_CANCELLED, serve_now_ms() - ask->began_ms);
-    waits_leave(ask->server->waits, &ask->client);
     free_ask(ask);
 }
 
@@ -189,7 +228,7 @@ static void be_deserted(struct ask *ask)
     if (ask->repeat)
         repeats_forget(ask->server->repeats, ask->repeat);
     ask->job.run = do_leave;
-    work_push_always(ask->server->work, &ask->job);
+    work_push(ask->server->work, ask->client, &ask->job);
 }
 
 const struct waits_ends acquire_ends = {.settled = be_settled, .deserted = be_deserted, .release = free_ask};
@@ -266,7 +305,7 @@ static int look_back(struct ask *ask, struct request *request, const char *name,
     waits_lock(server->waits);
     struct repeat *repeat = repeats_enter(server->repeats, request, name);
     if (!repeat) {
-        refused = "too many Idempotency-Keys are in use";
+        refused = "out of memory";
         status = MHD_HTTP_SERVICE_UNAVAILABLE;
     } else if (!repeats_same(repeat, request)) {
         refused = "this Idempotency-Key was used for another body: use a new one";
@@ -291,32 +330,13 @@ static int look_back(struct ask *ask, struct request *request, const char *name,
     return ASK_REFUSED;
 }
 
-static bool is_name(struct request *request, const char *name)
-{
-    size_t len = strlen(name);
-    bool good = len > 0 && len <= IDEMPOTENCY_KEY_MAX;
-    for (size_t i = 0; i < len; i++)
-        good = good && name[i] >= ' ' && name[i] <= '~';
-    if (!good)
-        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
-                       "Idempotency-Key must be 1 to %d printable ASCII characters", IDEMPOTENCY_KEY_MAX);
-    return good;
-}
-
 void acquire_post(struct request *request)
 {
     struct repeat repeat;
     const char *name = request_header(request, "Idempotency-Key");
-    if (name && !is_name(request, name))
-        return;
-    struct ask *ask = read_ask(request);
-    if (!ask)
-        return;
+    struct ask *ask = request->wanted;
     struct server *server = ask->server;
-    if (ask->wait_ms > 0 && !waits_enter(server->waits, request)) {
-        free_ask(ask);
-        return;
-    }
+    request->wanted = NULL;
     int what = ASK_FIRST;
     if (name) {
         what = look_back(ask, request, name, &repeat);
@@ -331,7 +351,5 @@ void acquire_post(struct request *request)
     }
     if (what == ASK_AGAIN)
         answer_again(request, &repeat);
-    if (ask->wait_ms > 0)
-        waits_leave(server->waits, &ask->client);
     free_ask(ask);
 }

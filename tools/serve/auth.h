@@ -7,14 +7,20 @@
 #include <stdbool.h>
 
 struct auth;
+struct client;
+struct clients;
+
+enum { CLIENT_NAME_MAX = 64 }; /* bytes of the name before a token */
 
 /* What a caller may do, each including the one before. */
 enum may { MAY_LOOK_IN, MAY_CALL, MAY_BREAK };
 
-/* Reads the files; NULL: there is none. LH_OK, or LH_CONFIG: a file cannot be read, or holds what is no token. */
-int auth_new(const char *token_file, const char *admin_token_file, struct auth **ret_auth, lh_error *error);
-/* Reads them again. On failure what was there stays. */
-int auth_reload(struct auth *auth, lh_error *error);
+/* Reads the files; NULL: there is none. LH_OK, or LH_CONFIG: a file cannot be read, or holds what is no token, or a token twice. */
+int auth_new(struct clients *clients, const char *token_file, const char *admin_token_file, struct auth **ret_auth,
+             lh_error *error);
+/* Reads them again. A token that is still there is still the same client, also under another name, or in the other file; the clients of
+ * those that are gone are marked `revoked`: *ret_revoked. On failure what was there stays. */
+int auth_reload(struct auth *auth, unsigned *ret_revoked, lh_error *error);
 void auth_free(struct auth *auth);
 
 /* A token file that everybody on this machine may read or write, as it was when it was read; NULL: there is none. */
@@ -23,8 +29,7 @@ const char *auth_open_file(const struct auth *auth);
 /* Is there a token file? Without one whoever reaches the server may call. */
 bool auth_needs_token(const struct auth *auth);
 
-/* What the bearer of this Authorization header (NULL: none was sent) may do. *ret_number: which of the tokens it was, to tell clients
- * apart; 0 for none. */
-enum may auth_check(struct auth *auth, const char *authorization, unsigned *ret_number);
+/* A reference to the client whose token this Authorization header (NULL: none was sent) bears. NULL: it bears none that is known. */
+struct client *auth_client(struct auth *auth, const char *authorization);
 
 #endif

@@ -9,11 +9,12 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "clients.h"
 #include "log.h"
-#include "work.h"
 
 struct cleaning {
     struct server *server;
+    struct client *client; /* the server itself */
     struct job job;
     int64_t due_ms; /* read and written by the main thread alone */
     atomic_bool runs, stops;
@@ -35,6 +36,11 @@ int cleaning_new(struct server *server, struct cleaning **ret_cleaning, lh_error
     if (!cleaning)
         return out_fail(error, LH_MEMORY, "out of memory");
     cleaning->server = server;
+    cleaning->client = clients_of_address(server->clients, "server");
+    if (!cleaning->client) {
+        free(cleaning);
+        return out_fail(error, LH_MEMORY, "out of memory");
+    }
     cleaning->due_ms = serve_now_ms() + some_of(server->config.cleanup_every_ms);
     *ret_cleaning = cleaning;
     return LH_OK;
@@ -78,7 +84,7 @@ void cleaning_tick(struct cleaning *cleaning)
     cleaning->due_ms = now + every - every / 10 + some_of(every / 5);
     atomic_store(&cleaning->runs, true);
     cleaning->job.run = clean;
-    work_push_always(cleaning->server->work, &cleaning->job);
+    work_push(cleaning->server->work, cleaning->client, &cleaning->job);
 }
 
 void cleaning_stop(struct cleaning *cleaning)
@@ -95,5 +101,7 @@ void cleaning_counts(struct cleaning *cleaning, uint64_t *ret_done, uint64_t *re
 
 void cleaning_free(struct cleaning *cleaning)
 {
+    if (cleaning)
+        clients_unref(cleaning->server->clients, cleaning->client);
     free(cleaning);
 }

@@ -7,7 +7,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 /* A peer that vanished (its machine, the network) answers no probes: closed after about half a minute, also while it only listens. */
@@ -16,23 +18,26 @@ enum { PROBE_AFTER_S = 15, PROBE_EVERY_S = 5, PROBES = 3, UNHEARD_MS = 30000 };
 struct connection {
     struct connection *next, **link;
     int fd;
-    int64_t until_ms; /* 0: any time */
+    struct client *client; /* whose it is, with a share; NULL: nobody's yet */
+    int64_t until_ms;      /* 0: any time */
     bool answering;
 };
 
 struct connections {
+    struct clients *clients;
     pthread_mutex_t lock;
     struct connection *first;
     unsigned n;
     uint64_t ended;
 };
 
-int connections_new(struct connections **ret_connections, lh_error *error)
+int connections_new(struct clients *clients, struct connections **ret_connections, lh_error *error)
 {
     struct connections *connections = calloc(1, sizeof *connections);
     if (!connections)
         return out_fail(error, LH_MEMORY, "out of memory");
     (void)pthread_mutex_init(&connections->lock, NULL);
+    connections->clients = clients;
     *ret_connections = connections;
     return LH_OK;
 }
@@ -80,10 +85,31 @@ struct connection *connections_open(struct connections *connections, int fd)
     return connection;
 }
 
+static void disown(struct connections *connections, struct connection *connection)
+{
+    if (!connection->client)
+        return;
+    clients_give(connections->clients, connection->client, SHARE_CONNECTIONS);
+    clients_unref(connections->clients, connection->client);
+    connection->client = NULL;
+}
+
+int connections_belong(struct connections *connections, struct connection *connection, struct client *client)
+{
+    if (!connection || connection->client == client)
+        return SHARE_TAKEN;
+    disown(connections, connection);
+    int result = clients_take(connections->clients, client, SHARE_CONNECTIONS);
+    if (result == SHARE_TAKEN)
+        connection->client = clients_ref(connections->clients, client);
+    return result;
+}
+
 void connections_close(struct connections *connections, struct connection *connection)
 {
     if (!connection)
         return;
+    disown(connections, connection);
     pthread_mutex_lock(&connections->lock);
     *connection->link = connection->next;
     if (connection->next)
@@ -101,6 +127,21 @@ void connections_allow(struct connections *connections, struct connection *conne
     connection->until_ms = ms > 0 ? serve_now_ms() + ms : 0;
     connection->answering = answering;
     pthread_mutex_unlock(&connections->lock);
+}
+
+void connections_refuse(struct connection *connection, const char *detail)
+{
+    char body[256], text[512];
+    int len = snprintf(body, sizeof body,
+                       "{\"type\":\"urn:leasehold:problem:invalid\",\"title\":\"Bad Request\",\"status\":400,"
+                       "\"detail\":\"%s\",\"v\":1,\"outcome\":\"error\",\"code\":\"invalid\"}\n",
+                       detail);
+    len = snprintf(text, sizeof text,
+                   "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
+                   "Content-Length: %d\r\n\r\n%s",
+                   len, body);
+    (void)send(connection->fd, text, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)shutdown(connection->fd, SHUT_RDWR);
 }
 
 static void end_connection(const struct connection *connection)

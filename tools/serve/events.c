@@ -28,6 +28,7 @@ struct frame {
 struct subscriber {
     struct events *events;
     struct MHD_Connection *connection;
+    struct client *client; /* a reference */
     struct subscriber *next, **link;
     uint64_t at; /* the next frame's number */
     unsigned beat;
@@ -79,14 +80,18 @@ static bool frame_make(struct frame *frame, const lh_event *event)
     return false;
 }
 
+static void wake(struct subscriber *subscriber)
+{
+    if (!subscriber->suspended)
+        return;
+    subscriber->suspended = false;
+    MHD_resume_connection(subscriber->connection);
+}
+
 static void wake_all(struct events *events)
 {
-    for (struct subscriber *subscriber = events->subscribers; subscriber; subscriber = subscriber->next) {
-        if (!subscriber->suspended)
-            continue;
-        subscriber->suspended = false;
-        MHD_resume_connection(subscriber->connection);
-    }
+    for (struct subscriber *subscriber = events->subscribers; subscriber; subscriber = subscriber->next)
+        wake(subscriber);
 }
 
 static void append(struct events *events, const lh_event *event)
@@ -214,7 +219,8 @@ static ssize_t read_some(void *arg, uint64_t position, char *buffer, size_t size
     size_t n = 0;
     (void)position;
     pthread_mutex_lock(&events->lock);
-    while (n < size && (subscriber->pending || fetch(subscriber))) {
+    bool ends = events->ends || atomic_load(&subscriber->client->revoked);
+    while (n < size && !ends && (subscriber->pending || fetch(subscriber))) {
         size_t left = subscriber->pending_len - subscriber->pending_at, part = left < size - n ? left : size - n;
         memcpy(buffer + n, subscriber->pending + subscriber->pending_at, part);
         n += part;
@@ -224,7 +230,6 @@ static ssize_t read_some(void *arg, uint64_t position, char *buffer, size_t size
             subscriber->pending = NULL;
         }
     }
-    bool ends = events->ends;
     if (n == 0 && !ends) {
         subscriber->suspended = true;
         MHD_suspend_connection(subscriber->connection);
@@ -243,6 +248,7 @@ static void leave(void *arg)
         subscriber->next->link = subscriber->link;
     events->n--;
     pthread_mutex_unlock(&events->lock);
+    clients_unref(events->server->clients, subscriber->client);
     free(subscriber->pending);
     free(subscriber);
 }
@@ -276,11 +282,12 @@ static bool begin_watching(struct events *events)
     return events->runs;
 }
 
-/* Enters it, unless there are too many; false: not. */
+/* False: the server ends, its token was taken away, or memory is out. */
 static bool enter(struct events *events, struct subscriber *subscriber, const char *last_id)
 {
     pthread_mutex_lock(&events->lock);
-    bool entered = !events->ends && events->n < MOST_SUBSCRIBERS && begin_watching(events) && greet(subscriber);
+    bool entered =
+        !events->ends && !atomic_load(&subscriber->client->revoked) && begin_watching(events) && greet(subscriber);
     if (entered) {
         subscriber->at = events->end;
         subscriber->beat = events->beat;
@@ -301,6 +308,8 @@ void events_get(struct request *request)
 {
     struct events *events = request->server->events;
     bool given;
+    if (!request_take(request, SHARE_EVENTS))
+        return;
     struct subscriber *subscriber = calloc(1, sizeof *subscriber);
     if (subscriber && !request_decode(request, "prefix", subscriber->prefix, sizeof subscriber->prefix, &given)) {
         free(subscriber);
@@ -309,10 +318,13 @@ void events_get(struct request *request)
     if (subscriber) {
         subscriber->events = events;
         subscriber->connection = request->connection;
+        subscriber->client = clients_ref(request->server->clients, request->client);
     }
     if (!subscriber || !enter(events, subscriber, request_header(request, "Last-Event-ID"))) {
+        if (subscriber)
+            clients_unref(request->server->clients, subscriber->client);
         free(subscriber);
-        answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded", "too many listen to events already");
+        answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded", "the server ends, or has no room left");
         return;
     }
     struct MHD_Response *response =
@@ -345,6 +357,16 @@ void events_beat(struct events *events)
     pthread_mutex_lock(&events->lock);
     events->beat++;
     wake_all(events);
+    pthread_mutex_unlock(&events->lock);
+}
+
+void events_revoke(struct events *events)
+{
+    pthread_mutex_lock(&events->lock);
+    for (struct subscriber *subscriber = events->subscribers; subscriber; subscriber = subscriber->next) {
+        if (atomic_load(&subscriber->client->revoked))
+            wake(subscriber);
+    }
     pthread_mutex_unlock(&events->lock);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "request.h"
+#include "routes.h"
 #include "uri.h"
 
 bool request_decode(struct request *request, const char *name, char *out, size_t size, bool *ret_given)
@@ -17,12 +18,73 @@ bool request_decode(struct request *request, const char *name, char *out, size_t
     return false;
 }
 
+void request_refuse(struct request *request, enum share share, int why)
+{
+    static const struct {
+        const char *code, *what;
+    } words[SHARES] = {
+        [SHARE_REQUESTS] = {"too_many_requests", "requests"},
+        [SHARE_WAITS] = {"too_many_waits", "requests that wait for a key"},
+        [SHARE_EVENTS] = {"too_many_streams", "streams of events"},
+        [SHARE_LISTS] = {"too_many_lists", "long lists"},
+        [SHARE_SESSIONS] = {"too_many_sessions", "sessions"},
+        [SHARE_CONNECTIONS] = {"too_many_connections", "connections"},
+    };
+    if (why == SHARE_OVER)
+        answer_failure(request, MHD_HTTP_TOO_MANY_REQUESTS, words[share].code,
+                       "your client has %u %s open, which is all that one may have",
+                       clients_most(request->server->clients, share), words[share].what);
+    else
+        answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded", "this server has too many %s open",
+                       words[share].what);
+}
+
+bool request_take(struct request *request, enum share share)
+{
+    int result = clients_take(request->server->clients, request->client, share);
+    if (result != SHARE_TAKEN) {
+        request_refuse(request, share, result);
+        return false;
+    }
+    request->shares |= 1U << share;
+    request->admitted = true;
+    return true;
+}
+
+void request_give(struct request *request)
+{
+    for (unsigned share = 0; share < SHARES; share++) {
+        if (request->shares & 1U << share)
+            clients_give(request->server->clients, request->client, (enum share)share);
+    }
+    request->shares = 0;
+}
+
+void request_revoke(struct request *request)
+{
+    answer_failure(request, MHD_HTTP_UNAUTHORIZED, "unauthorized",
+                   "send a token of this server: Authorization: Bearer TOKEN");
+}
+
+bool request_may(struct request *request)
+{
+    request->may = (enum may)atomic_load(&request->client->may);
+    if (request->may >= request->route->needs)
+        return true;
+    if (request->may == MAY_LOOK_IN)
+        request_revoke(request);
+    else
+        answer_failure(request, MHD_HTTP_FORBIDDEN, "forbidden",
+                       "only an admin's token may do this: the server reads them from its --admin-token-file");
+    return false;
+}
+
 bool request_work(struct request *request, void (*run)(struct job *job))
 {
+    if (!request->admitted && !request_take(request, SHARE_REQUESTS))
+        return false;
     request->job.run = run;
     request_suspend(request);
-    if (work_push(request->server->work, &request->job))
-        return true;
-    answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded", "too many requests wait for the database");
-    return false;
+    work_push(request->server->work, request->client, &request->job);
+    return true;
 }

@@ -10,7 +10,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "acquire.h"
 #include "connections.h"
+#include "framing.h"
 #include "leases.h"
 #include "listen.h"
 #include "log.h"
@@ -57,8 +59,11 @@ static void *on_line(void *arg, const char *uri, struct MHD_Connection *connecti
     request->began_us = serve_now_us();
     request->uri_len = strlen(uri);
     request->path = strndup(uri, strcspn(uri, "?"));
-    listen_name_client(request->fd, request->client.address);
+    listen_name_client(request->fd, request->address);
     atomic_fetch_add(&http->open, 1);
+    /* libmicrohttpd has no room for more of them than a few hundred, and would never answer. */
+    if (request->held_by && framing_arguments(uri) > MOST_ARGUMENTS)
+        connections_refuse(request->held_by, "too many arguments behind the ?");
     return request;
 }
 
@@ -79,6 +84,8 @@ static enum MHD_Result send_answer(struct request *request)
     if (!request->response)
         return MHD_NO;
     connections_allow(request->server->connections, request->held_by, request->streams ? 0 : ANSWER_MS, true);
+    if (request->closes)
+        (void)MHD_add_response_header(request->response, "Connection", "close");
     enum MHD_Result queued = MHD_queue_response(request->connection, request->status, request->response);
     MHD_destroy_response(request->response); /* libmicrohttpd has its own reference */
     request->response = NULL;
@@ -114,13 +121,15 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
                                  const char *version, const char *data, size_t *data_len, void **context)
 {
     struct request *request = *context;
-    (void)arg, (void)connection, (void)version;
+    (void)arg, (void)connection;
     if (!request || !request->path)
         return MHD_NO; /* out of memory */
     if (!request->presented) {
         request->presented = true;
         (void)snprintf(request->method, sizeof request->method, "%s", method);
         connections_allow(request->server->connections, request->held_by, BODY_MS, false);
+        if (!framing_is_clear(request, method, url, version))
+            return send_answer(request);
         return routes_admit(request, url) || reads_on(request) ? MHD_YES : send_answer(request);
     }
     if (*data_len) {
@@ -153,7 +162,7 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
         return;
     bool sent = end == MHD_REQUEST_TERMINATED_COMPLETED_OK && request->status != 0;
     if (*request->lease_id && !sent)
-        leases_give_back(http->server, request->key, request->lease_id);
+        leases_give_back(http->server, request->client, request->key, request->lease_id);
     if (request->presented) {
         metrics_request(http->server->metrics, request->route ? (size_t)(request->route - routes) : METRICS_ROUTES,
                         request->status);
@@ -161,6 +170,9 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
     }
     if (request->response)
         MHD_destroy_response(request->response);
+    acquire_drop(request->wanted);
+    request_give(request);
+    clients_unref(http->server->clients, request->client);
     connections_allow(http->server->connections, request->held_by, AGAIN_MS, true);
     if (request->body)
         explicit_bzero(request->body, MOST_BODY);

@@ -82,12 +82,23 @@ void leases_status(struct request *request)
     lh_record_free(record);
 }
 
+/* Who broke it: what the caller says, and the name of the token, which is no claim. */
+static void sign(const struct request *request, char by[LH_OWNER_MAX + CLIENT_NAME_MAX + sizeof " ()"])
+{
+    char name[CLIENT_NAME_MAX + 1];
+    clients_name(request->server->clients, request->client, name);
+    size_t len = strlen(by);
+    if (*name && *name != '#')
+        (void)snprintf(by + len, CLIENT_NAME_MAX + sizeof " ()", *by ? " (%s)" : "%s", name);
+}
+
 void leases_break(struct request *request)
 {
-    char reason[LH_TEXT_MAX + 1], by[LH_OWNER_MAX + 1];
+    char reason[LH_TEXT_MAX + 1], by[LH_OWNER_MAX + CLIENT_NAME_MAX + sizeof " ()"];
     lh_break_options options = LH_BREAK_OPTIONS_INIT;
-    const struct field fields[] = {
-        {"reason", reason, sizeof reason, NULL}, {"by", by, sizeof by, NULL}, {"token", NULL, 0, &options.token}};
+    const struct field fields[] = {{"reason", reason, sizeof reason, NULL},
+                                   {"by", by, LH_OWNER_MAX + 1, NULL},
+                                   {"token", NULL, 0, &options.token}};
     if (!request->server->config.may_break) {
         answer_failure(request, MHD_HTTP_FORBIDDEN, "protected", "LEASEHOLD_PROTECT forbids break on this server");
         return;
@@ -103,6 +114,7 @@ void leases_break(struct request *request)
     lh_record *record = NULL;
     lh_error error;
     options.reason = reason;
+    sign(request, by);
     options.by = *by ? by : NULL;
     int code = lh_break(request->server->store, request->key, &options, &record, &error);
     metrics_outcome(request->server->metrics, METRICS_BREAK, code);
@@ -139,7 +151,7 @@ static void give_back(struct job *job)
     free(gift);
 }
 
-void leases_give_back(struct server *server, const char *key, const char *lease_id)
+void leases_give_back(struct server *server, struct client *client, const char *key, const char *lease_id)
 {
     struct gift *gift = calloc(1, sizeof *gift);
     if (!gift)
@@ -148,5 +160,5 @@ void leases_give_back(struct server *server, const char *key, const char *lease_
     gift->server = server;
     strcpy(gift->key, key);
     strcpy(gift->lease_id, lease_id);
-    work_push_always(server->work, &gift->job);
+    work_push(server->work, client, &gift->job);
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A list that fits into a piece is answered as a whole, so that a failure still has its status. A longer one goes out in pieces while it is
  * read: the worker makes the next while libmicrohttpd sends the last, so that the longest costs two of them in memory. Who does not take
- * a piece in STALL_MS loses the rest: a worker waits for it, and MOST_LISTS may do so at once. */
+ * a piece in STALL_MS loses the rest: a worker waits for it, and MOST_LISTS may do so at once, half of them of one client. */
 #include "list.h"
 
 #include <microhttpd.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +16,7 @@
 #include "../text.h"
 #include "metrics.h"
 
-enum { PIECE = 256 * 1024, BLOCK = 32 * 1024, STALL_MS = 10000, MOST_LISTS = 4 };
-
-static atomic_int n_streams;
+enum { PIECE = 256 * 1024, BLOCK = 32 * 1024, STALL_MS = 10000 };
 
 /* What the worker and libmicrohttpd share of a list that goes out in pieces. Each has a reference. */
 struct stream {
@@ -36,6 +33,7 @@ struct stream {
 
 struct list {
     struct request *request; /* not to be touched once there is a stream */
+    struct client *client;   /* its; the job has a reference */
     struct stream *stream;
     FILE *to; /* the piece that is being written */
     char *text;
@@ -57,17 +55,14 @@ static void stream_unref(struct stream *stream)
     (void)pthread_cond_destroy(&stream->taken);
     (void)pthread_mutex_destroy(&stream->lock);
     free(stream);
-    atomic_fetch_sub(&n_streams, 1);
 }
 
 static struct stream *stream_new(struct MHD_Connection *connection)
 {
     pthread_condattr_t clock;
-    struct stream *stream = atomic_fetch_add(&n_streams, 1) < MOST_LISTS ? calloc(1, sizeof *stream) : NULL;
-    if (!stream) {
-        atomic_fetch_sub(&n_streams, 1);
+    struct stream *stream = calloc(1, sizeof *stream);
+    if (!stream)
         return NULL;
-    }
     stream->connection = connection;
     stream->refs = 2;
     (void)pthread_mutex_init(&stream->lock, NULL);
@@ -178,7 +173,11 @@ static bool end_piece(struct list *list)
 /* From here on the answer is 200. */
 static bool begin_stream(struct list *list)
 {
-    struct stream *stream = stream_new(list->request->connection);
+    struct request *request = list->request;
+    list->refused = true;
+    if (!(request->shares & 1U << SHARE_LISTS) && !request_take(request, SHARE_LISTS))
+        return false;
+    struct stream *stream = stream_new(request->connection);
     struct MHD_Response *response =
         stream ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, read_some, stream, leave) : NULL;
     if (!response) {
@@ -186,13 +185,12 @@ static bool begin_stream(struct list *list)
             stream->refs = 1; /* nobody else has seen it */
             stream_unref(stream);
         }
-        answer_failure(list->request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded",
-                       "too many long lists are read already: ask for less (limit, prefix), or later");
-        list->refused = true;
+        answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "memory", "out of memory");
         return false;
     }
+    list->refused = false;
     list->stream = stream;
-    answer_pieces(list->request, "application/json", response);
+    answer_pieces(request, "application/json", response);
     return true;
 }
 
@@ -213,6 +211,8 @@ static int add(void *arg, const lh_record *record)
         list->truncated = true;
         return 1;
     }
+    if (atomic_load(&list->client->revoked))
+        return 1; /* it breaks off */
     if (list->n++ > 0)
         fputs(",\n", list->to);
     object_status(&json, record);
@@ -281,7 +281,7 @@ static void answer_list(struct request *request, const lh_list_options *options,
 {
     lh_error error;
     struct server *server = request->server;
-    struct list list = {.request = request, .limit = limit};
+    struct list list = {.request = request, .client = request->client, .limit = limit};
     if (!begin_piece(&list)) {
         answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "memory", "out of memory");
         return;
@@ -290,6 +290,12 @@ static void answer_list(struct request *request, const lh_list_options *options,
     int code = lh_list(server->store, options, add, &list, &error);
     metrics_outcome(server->metrics, METRICS_LOOK, code == LH_STOPPED ? LH_OK : code);
     finish(&list, code, &error);
+}
+
+bool list_admit(struct request *request)
+{
+    uint64_t limit;
+    return read_limit(request, &limit) && (limit <= LISTED_DEFAULT || request_take(request, SHARE_LISTS));
 }
 
 void list_get(struct request *request)

@@ -6,6 +6,8 @@
 #include "request.h"
 
 /* By a worker. */
+/* Takes one of the client's long lists where it asks for one. False: it was answered. */
+bool list_admit(struct request *request);
 void list_get(struct request *request);
 
 #endif

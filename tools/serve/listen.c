@@ -24,10 +24,12 @@ struct listener {
     int fd;
     bool by_address;
     char path[sizeof((struct sockaddr_un *)0)->sun_path]; /* of a Unix socket */
+    struct stat there;                                    /* … as it was made */
     char name[NAME_SIZE];
 };
 
-/* A socket that nobody listens on was left behind by a server that was killed. */
+/* A socket that nobody listens on was left behind by a server that was killed: connecting is refused. Anything else says that somebody is
+ * there: a server, or another program, or one of another user, that does not let us in. */
 static int make_room(const struct sockaddr_un *address, lh_error *error)
 {
     struct stat there;
@@ -35,12 +37,17 @@ static int make_room(const struct sockaddr_un *address, lh_error *error)
         return LH_OK;
     if (!S_ISSOCK(there.st_mode))
         return out_fail(error, LH_CONFIG, "%s is there already, and is no socket", address->sun_path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool alive = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) == 0;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int why = connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ? 0 : errno;
     if (fd >= 0)
         (void)close(fd);
-    if (alive)
+    if (why == 0 || why == EAGAIN)
         return out_fail(error, LH_CONFIG, "another server listens on %s", address->sun_path);
+    if (why != ECONNREFUSED)
+        return out_fail(
+            error, LH_CONFIG,
+            "%s is in use, or not known to be unused: %s. Listen elsewhere, or remove it if nobody needs it",
+            address->sun_path, strerror(why));
     (void)unlink(address->sun_path);
     return LH_OK;
 }
@@ -61,7 +68,8 @@ static int open_unix(struct listener *listener, const char *path, lh_error *erro
     (void)umask(before);
     if (!bound || listen(listener->fd, BACKLOG) != 0)
         return out_fail(error, LH_CONFIG, "cannot listen on unix:%s: %s", path, strerror(bound ? errno : why));
-    strcpy(listener->path, path);
+    if (lstat(path, &listener->there) == 0)
+        strcpy(listener->path, path);
     (void)snprintf(listener->name, sizeof listener->name, "unix:%s", path);
     return LH_OK;
 }
@@ -180,19 +188,26 @@ void listen_close(struct listener *listener)
 {
     if (!listener)
         return;
+    struct stat now;
+    /* Before it is closed: until then nothing else has its inode. */
+    if (*listener->path && lstat(listener->path, &now) == 0 && now.st_dev == listener->there.st_dev &&
+        now.st_ino == listener->there.st_ino)
+        (void)unlink(listener->path);
     if (listener->fd >= 0)
         (void)close(listener->fd);
-    if (*listener->path)
-        (void)unlink(listener->path);
     free(listener);
 }
 
+/* With a port, or not. */
 bool listen_is_loopback_name(const char *host)
 {
     static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         size_t len = strlen(names[i]);
-        if (strncasecmp(host, names[i], len) == 0 && (host[len] == '\0' || host[len] == ':'))
+        if (strncasecmp(host, names[i], len) != 0)
+            continue;
+        size_t port = host[len] == ':' ? 1 + strspn(host + len + 1, "0123456789") : 0;
+        if (host[len + port] == '\0')
             return true;
     }
     return false;

@@ -16,7 +16,7 @@ int listen_fd(const struct listener *listener);
 const char *listen_name(const struct listener *listener);
 /* Is it an internet address? */
 bool listen_by_address(const struct listener *listener);
-/* Closes it, and removes the socket's file. NULL: nothing is done. */
+/* Closes it, and removes the socket's file, if it is still this one's. NULL: nothing is done. */
 void listen_close(struct listener *listener);
 
 /* Is this Host header one of this machine's own names? */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Idempotency-Keys: what a POST came to, so that the same request again is told the same. In memory, for this process's life:
- * at most MOST_REPEATS, each for REPEAT_MS. All functions with the waits locked. */
+ * Idempotency-Keys: what a POST came to, so that the same request again, of the same client, is told the same. In memory, for this
+ * process's life: grants for REPEAT_MS, at most MOST_REPEATS of them. All functions with the waits locked. */
 #ifndef SERVE_REPEAT_H
 #define SERVE_REPEAT_H
 
@@ -12,21 +12,26 @@ struct repeats;
  * it may be asked again. */
 struct repeat {
     struct repeat *next;          /* with the same hash */
-    struct repeat *older, *newer; /* in the order in which they came */
-    char *name;                   /* who, which key, which Idempotency-Key */
+    struct repeat *older, *newer; /* grants of this client, in their order */
+    struct client *client;        /* a reference */
+    char *name;                   /* which key, which Idempotency-Key */
     uint64_t fingerprint;         /* of the body */
     struct ask *ask;
-    char lease_id[LH_LEASE_ID_LEN + 1], owner[LH_OWNER_MAX + 1];
+    char lease_id[LH_LEASE_ID_LEN + 1], owner[LH_OWNER_MAX + 1]; /* "" until it is granted */
     int64_t ttl_ms, until_ms;
 };
 
-int repeats_new(struct repeats **ret_repeats, lh_error *error);
+int repeats_new(struct clients *clients, struct repeats **ret_repeats, lh_error *error);
 void repeats_free(struct repeats *repeats);
 
-/* The entry of this request, a new one (neither ask nor lease) if there is none. NULL: all that may are in use, or memory is out. */
+/* The entry of this request, a new one (neither ask nor lease) if there is none. NULL: memory is out. */
 struct repeat *repeats_enter(struct repeats *repeats, const struct request *request, const char *idempotency_key);
 /* Does this request say the same as the one before? */
 bool repeats_same(const struct repeat *repeat, const struct request *request);
+/* It was granted to its ask, and is remembered. Where there are too many, the client that has most loses its oldest. */
+void repeats_grant(struct repeats *repeats, struct repeat *repeat, const char *lease_id);
 void repeats_forget(struct repeats *repeats, struct repeat *repeat);
+/* Forgets what was granted to clients whose token was taken away. */
+void repeats_revoke(struct repeats *repeats);
 
 #endif

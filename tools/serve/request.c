@@ -35,26 +35,31 @@ size_t request_head_size(const struct request *request)
 struct search {
     const char *const *known;
     char *unknown;
+    uint64_t seen; /* a bit each */
+    bool good;
 };
 
 static enum MHD_Result is_known(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
 {
-    const struct search *search = arg;
+    struct search *search = arg;
     (void)kind, (void)value;
-    for (const char *const *known = search->known; known && *known; known++) {
-        if (strcmp(*known, name) == 0)
+    for (size_t i = 0; search->known && search->known[i]; i++) {
+        uint64_t bit = UINT64_C(1) << i;
+        if (strcmp(search->known[i], name) == 0 && !(search->seen & bit)) {
+            search->seen |= bit;
             return MHD_YES;
+        }
     }
     (void)snprintf(search->unknown, 64, "%s", name);
+    search->good = false;
     return MHD_NO;
 }
 
 bool request_knows_arguments(const struct request *request, const char *const *known, char unknown[64])
 {
-    struct search search = {known, unknown};
-    unknown[0] = '\0';
-    int all = MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, NULL, NULL);
-    return MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, is_known, &search) == all && !*unknown;
+    struct search search = {.known = known, .unknown = unknown, .good = true};
+    (void)MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, is_known, &search);
+    return search.good;
 }
 
 void request_suspend(struct request *request)

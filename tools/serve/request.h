@@ -7,18 +7,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "auth.h"
+#include "clients.h"
 #include "server.h"
 #include "work.h"
 
 struct ask;
 struct route;
-
-/* Who asks, as far as it can be told: the token, and the address or the user behind the socket. */
-struct client {
-    unsigned token;
-    char address[64];
-};
 
 struct request {
     struct server *server;
@@ -31,7 +25,11 @@ struct request {
     char *path; /* raw, without the query: for the log */
     size_t uri_len;
     char key[LH_KEY_MAX + 1]; /* where the route has one */
-    struct client client;
+    char address[64];         /* or the user behind the socket: for the log */
+    struct client *client;    /* a reference; NULL: the request was refused before anybody asked who sends it */
+    unsigned shares;          /* a bit each: what it has of what all share */
+    bool admitted;            /* it has a share, or what became of it has */
+    bool closes;              /* the connection is closed behind the answer */
     enum may may;
     char *body; /* NUL-terminated; NULL: none */
     size_t body_len;
@@ -45,6 +43,7 @@ struct request {
     bool handed;                        /* its answer comes from elsewhere; libmicrohttpd's thread alone looks at it */
     bool suspended;                     /* … and has not come yet */
     /* While it waits: */
+    struct ask *wanted; /* what it asks for, until a worker takes it up */
     struct ask *ask;
     struct request *next;
 };
@@ -53,8 +52,9 @@ struct request {
 const char *request_header(const struct request *request, const char *name);
 const char *request_argument(const struct request *request, const char *name);
 
-/* Bytes of all headers; whether all arguments are among `known` (NULL at the end; may be NULL), else one that is not. */
+/* Bytes of all headers. */
 size_t request_head_size(const struct request *request);
+/* Is each argument among `known` (NULL at the end; may be NULL), and there once? Else one that is not. */
 bool request_knows_arguments(const struct request *request, const char *const *known, char unknown[64]);
 
 /* Answers, each once per request, from any thread; the request is not to be touched afterwards. Each destroys `json`. */
@@ -90,6 +90,16 @@ void request_suspend(struct request *request);
 /* ---- handling.c */
 /* Decodes an argument. False: it was sent, and cannot be decoded, or is too long; then it was answered. */
 bool request_decode(struct request *request, const char *name, char *out, size_t size, bool *ret_given);
+/* One more of what all share, until the request is over. False: there is no more for it (429, 503), and it was answered. */
+bool request_take(struct request *request, enum share share);
+/* Gives it all back. */
+void request_give(struct request *request);
+/* The answer where clients_take() gave nothing. */
+void request_refuse(struct request *request, enum share share, int why);
+/* May its client still do what the route needs? False: it was answered (401, 403). */
+bool request_may(struct request *request);
+/* 401: its token was taken away while it waited. */
+void request_revoke(struct request *request);
 /* A worker does it. False: too many requests wait for one, and it was answered. */
 bool request_work(struct request *request, void (*run)(struct job *job));
 

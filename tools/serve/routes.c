@@ -11,6 +11,7 @@
 #include "acquire.h"
 #include "assets.h"
 #include "busy.h"
+#include "connections.h"
 #include "events.h"
 #include "health.h"
 #include "leases.h"
@@ -26,22 +27,22 @@ static const char *const events_arguments[] = {"prefix", NULL};
 static const char *const busy_arguments[] = {"after", NULL};
 
 const struct route routes[] = {
-    {"GET", "/v1/leases", MAY_CALL, true, false, list_get, list_arguments},
-    {"GET", "/v1/leases/{key}", MAY_CALL, true, false, leases_status, NULL},
-    {"POST", "/v1/leases/{key}", MAY_CALL, true, true, acquire_post, NULL},
-    {"PATCH", "/v1/leases/{key}", MAY_CALL, true, true, leases_renew, NULL},
-    {"DELETE", "/v1/leases/{key}", MAY_CALL, true, true, leases_release, NULL},
-    {"GET", "/v1/leases/{key}/session", MAY_CALL, true, false, sessions_get, NULL},
-    {"POST", "/v1/leases/{key}/break", MAY_BREAK, true, true, leases_break, NULL},
-    {"GET", "/v1/events", MAY_CALL, false, false, events_get, events_arguments},
-    {"GET", "/v1/busy", MAY_CALL, false, false, busy_get, busy_arguments},
-    {"GET", "/v1/whoami", MAY_LOOK_IN, false, false, whoami_get, NULL},
-    {"GET", "/metrics", MAY_CALL, false, false, scrape_get, NULL},
-    {"GET", "/healthz", MAY_LOOK_IN, false, false, health_alive, NULL},
-    {"GET", "/readyz", MAY_LOOK_IN, false, false, health_ready, NULL},
-    {"GET", "/openapi.json", MAY_LOOK_IN, false, false, assets_openapi, NULL},
-    {"GET", "/", MAY_LOOK_IN, false, false, assets_page, NULL},
-    {"GET", "/dashboard/{file}", MAY_LOOK_IN, false, false, assets_file, NULL},
+    {"GET", "/v1/leases", MAY_CALL, BY_WORKER_IF_HEARD, false, list_get, list_arguments, list_admit},
+    {"GET", "/v1/leases/{key}", MAY_CALL, BY_WORKER_IF_HEARD, false, leases_status, NULL, NULL},
+    {"POST", "/v1/leases/{key}", MAY_CALL, BY_WORKER_IF_HEARD, true, acquire_post, NULL, acquire_admit},
+    {"PATCH", "/v1/leases/{key}", MAY_CALL, BY_WORKER, true, leases_renew, NULL, NULL},
+    {"DELETE", "/v1/leases/{key}", MAY_CALL, BY_WORKER, true, leases_release, NULL, NULL},
+    {"GET", "/v1/leases/{key}/session", MAY_CALL, BY_WORKER_IF_HEARD, false, sessions_get, NULL, sessions_admit},
+    {"POST", "/v1/leases/{key}/break", MAY_BREAK, BY_WORKER, true, leases_break, NULL, NULL},
+    {"GET", "/v1/events", MAY_CALL, BY_SERVER, false, events_get, events_arguments, NULL},
+    {"GET", "/v1/busy", MAY_CALL, BY_SERVER, false, busy_get, busy_arguments, NULL},
+    {"GET", "/v1/whoami", MAY_LOOK_IN, BY_SERVER, false, whoami_get, NULL, NULL},
+    {"GET", "/metrics", MAY_CALL, BY_SERVER, false, scrape_get, NULL, NULL},
+    {"GET", "/healthz", MAY_LOOK_IN, BY_SERVER, false, health_alive, NULL, NULL},
+    {"GET", "/readyz", MAY_LOOK_IN, BY_SERVER, false, health_ready, NULL, NULL},
+    {"GET", "/openapi.json", MAY_LOOK_IN, BY_SERVER, false, assets_openapi, NULL, NULL},
+    {"GET", "/", MAY_LOOK_IN, BY_SERVER, false, assets_page, NULL, NULL},
+    {"GET", "/dashboard/{file}", MAY_LOOK_IN, BY_SERVER, false, assets_file, NULL, NULL},
     {0},
 };
 
@@ -129,18 +130,22 @@ static bool is_for_us(struct request *request)
     return false;
 }
 
-static bool may_pass(struct request *request)
+/* Who asks: the bearer of a token, else whoever is at that address. */
+static bool is_known(struct request *request)
 {
-    struct auth *auth = request->server->auth;
-    request->may = auth_check(auth, request_header(request, "Authorization"), &request->client.token);
-    if (request->may >= request->route->needs)
+    struct server *server = request->server;
+    request->client = auth_client(server->auth, request_header(request, "Authorization"));
+    if (!request->client)
+        request->client = clients_of_address(server->clients, request->address);
+    if (!request->client) {
+        answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "memory", "out of memory");
+        return false;
+    }
+    int result = connections_belong(server->connections, request->held_by, request->client);
+    if (result == SHARE_TAKEN)
         return true;
-    if (request->may == MAY_LOOK_IN)
-        answer_failure(request, MHD_HTTP_UNAUTHORIZED, "unauthorized",
-                       "send a token of this server: Authorization: Bearer TOKEN");
-    else
-        answer_failure(request, MHD_HTTP_FORBIDDEN, "forbidden",
-                       "only an admin's token may do this: the server reads them from its --admin-token-file");
+    request->closes = true;
+    request_refuse(request, SHARE_CONNECTIONS, result);
     return false;
 }
 
@@ -189,11 +194,13 @@ static bool is_json(struct request *request)
 
 bool routes_admit(struct request *request, const char *path)
 {
-    if (!is_small(request) || !is_for_us(request) || !find(request, path) || !may_pass(request) || !is_json(request))
+    if (!is_small(request) || !is_for_us(request) || !is_known(request) || !find(request, path) ||
+        !request_may(request) || !is_json(request))
         return false;
     char unknown[64];
     if (!request_knows_arguments(request, request->route->arguments, unknown)) {
-        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "there is no argument \"%s\" here", unknown);
+        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
+                       "there is no argument \"%s\" here, or it is there twice", unknown);
         return false;
     }
     return true;
@@ -202,13 +209,18 @@ bool routes_admit(struct request *request, const char *path)
 static void work(struct job *job)
 {
     struct request *request = JOB_OWNER(job, struct request);
-    request->route->handle(request);
+    if (request->route->by == BY_WORKER_IF_HEARD && request_gone(request))
+        answer_failure(request, MHD_HTTP_REQUEST_TIMEOUT, "gone",
+                       "the client has closed its connection"); /* for the log */
+    else if (request_may(request))                              /* the tokens may have been read again meanwhile */
+        request->route->handle(request);
 }
 
 void routes_run(struct request *request)
 {
-    if (request->route->works)
+    const struct route *route = request->route;
+    if (route->by == BY_SERVER)
+        route->handle(request);
+    else if (!route->admit || route->admit(request))
         (void)request_work(request, work);
-    else
-        request->route->handle(request);
 }

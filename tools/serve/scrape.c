@@ -9,6 +9,7 @@
 #include "cleaning.h"
 #include "connections.h"
 #include "events.h"
+#include "log.h"
 #include "metrics.h"
 #include "routes.h"
 #include "sessions.h"
@@ -113,7 +114,7 @@ static void print_cleanups(FILE *to, struct cleaning *cleaning)
 
 static void print_open(FILE *to, struct server *server)
 {
-    print_gauge(to, "waiting", "Requests that wait for a key.", waits_count(server->waits));
+    print_gauge(to, "waiting", "Requests that wait for a key.", clients_taken(server->clients, SHARE_WAITS));
     print_gauge(to, "jobs_queued", "Requests that wait for a worker.", work_queued(server->work));
     print_gauge(to, "event_subscribers", "Open streams of events.", events_subscribers(server->events));
     print_gauge(to, "sessions", "Open sessions: leases that are renewed for their clients.",
@@ -121,6 +122,8 @@ static void print_open(FILE *to, struct server *server)
     print_counter(to, "sessions_lost_total", "Sessions whose lease was lost while the client was there.",
                   sessions_lost(server->sessions));
     print_gauge(to, "http_connections", "Open connections.", connections_count(server->connections));
+    print_counter(to, "log_lines_dropped_total", "Lines of the log that could not be written.",
+                  log_dropped(server->log));
     print_counter(to, "http_timeouts_total",
                   "Connections that were shut because a request was not sent, or an answer not taken, in time.",
                   connections_ended(server->connections));

@@ -18,6 +18,7 @@
 #include "auth.h"
 #include "busy.h"
 #include "cleaning.h"
+#include "clients.h"
 #include "connections.h"
 #include "events.h"
 #include "health.h"
@@ -75,7 +76,7 @@ static int make_parts(struct server *server, lh_error *error)
 {
     int code = metrics_new(&server->metrics, error);
     if (code == LH_OK)
-        code = connections_new(&server->connections, error);
+        code = connections_new(server->clients, &server->connections, error);
     if (code == LH_OK)
         code = health_new(&server->ready, error);
     if (code == LH_OK)
@@ -83,11 +84,11 @@ static int make_parts(struct server *server, lh_error *error)
     if (code == LH_OK)
         code = busy_new(&server->busy, error);
     if (code == LH_OK)
-        code = repeats_new(&server->repeats, error);
+        code = repeats_new(server->clients, &server->repeats, error);
     if (code == LH_OK)
         code = events_new(server, &server->events, error);
     if (code == LH_OK)
-        code = work_new(&server->work, error);
+        code = work_new(server->clients, &server->work, error);
     if (code == LH_OK)
         code = sessions_new(server, &server->sessions, error);
     return code == LH_OK ? waits_new(server, &acquire_ends, &server->waits, error) : code;
@@ -99,7 +100,11 @@ static int start(const struct cli *cli, struct server *server, lh_error *error)
     read_config(cli, config);
     int code = check_config(config, error);
     if (code == LH_OK)
-        code = auth_new(config->token_file, config->admin_token_file, &server->auth, error);
+        code = log_new(&server->log, error);
+    if (code == LH_OK)
+        code = clients_new(config, &server->clients, error);
+    if (code == LH_OK)
+        code = auth_new(server->clients, config->token_file, config->admin_token_file, &server->auth, error);
     if (code == LH_OK)
         code = open_store(cli, server, error);
     if (code == LH_OK)
@@ -129,13 +134,26 @@ static void note_open_tokens(struct server *server)
         log_note(server, "everybody on this machine may read or write the token file %s: chmod o= it", path);
 }
 
+/* What a client has open whose token is gone ends now. */
+static void end_revoked(struct server *server)
+{
+    waits_revoke(server->waits);
+    sessions_revoke(server->sessions);
+    events_revoke(server->events);
+}
+
 static void reload(struct server *server)
 {
     lh_error error;
-    if (auth_reload(server->auth, &error) == LH_OK)
-        log_note(server, "the tokens were read again");
-    else
+    unsigned revoked;
+    if (auth_reload(server->auth, &revoked, &error) == LH_OK) {
+        end_revoked(server);
+        log_note(server,
+                 "the tokens were read again; %u of those before are gone, and what their clients had open has ended",
+                 revoked);
+    } else {
         log_note(server, "the tokens stay as they were: %s", error.message);
+    }
     note_open_tokens(server);
 }
 
@@ -187,7 +205,9 @@ static void end(struct server *server)
     connections_free(server->connections);
     metrics_free(server->metrics);
     auth_free(server->auth);
+    clients_free(server->clients);
     listen_close(server->listener);
+    log_free(server->log);
 }
 
 int serve_run(const struct cli *cli)

@@ -5,7 +5,7 @@
  * time; one looks after who waits (waits.c), one after sessions (sessions.c); one watches (events.c); the main thread listens for signals, and
  * once a second does what is due. While a worker or
  * the wait has a request, its connection is suspended: libmicrohttpd does not touch it, so that no request is slowed by another's.
- * Lock order: repeats, waits, work; the others by themselves. */
+ * Lock order: waits, work, clients; the others by themselves. */
 #ifndef SERVE_SERVER_H
 #define SERVE_SERVER_H
 
@@ -22,8 +22,11 @@ struct MHD_Daemon;
 struct MHD_Response;
 
 enum {
-    WORKERS = 16,               /* also the connections of the store's pool */
-    MOST_JOBS = 12000,          /* that wait for a worker; beyond: 503. As many as may wait can come at once */
+    WORKERS = 16,             /* also the connections of the store's pool */
+    MOST_WORKERS_OF_ONE = 12, /* that one client may have at once */
+    MOST_REQUESTS =
+        4000,            /* that need a worker, or wait for one; those that wait for a key are counted by --max-waits */
+    MOST_ARGUMENTS = 64, /* behind the `?` */
     MOST_BODY = 16 * 1024,      /* bytes: owner and purpose, each character escaped, fit */
     MOST_URI = 8 * 1024,        /* bytes: a key, percent-encoded, fits twice */
     MOST_HEADERS = 8 * 1024,    /* bytes, names and values */
@@ -37,10 +40,11 @@ enum {
     TICK_MS = 1000,             /* how often what is due is looked at */
     READY_MS = 1000,            /* how long what is known of the database is good for /readyz */
     MOST_LISTED = 1000000,      /* leases in one answer */
+    MOST_LISTS = 4,             /* long ones that are sent at once: each has a worker */
     LISTED_DEFAULT = 1000,      /* … without a limit */
     MOST_SUBSCRIBERS = 1000,    /* of events */
     MOST_SESSIONS = 10000,
-    MOST_REPEATS = 10000,        /* Idempotency-Keys that are remembered */
+    MOST_REPEATS = 10000,        /* grants that are remembered by their Idempotency-Keys */
     MOST_REFUSALS = 256,         /* keys of which is remembered who was told busy last */
     BEAT_MS = 15000,             /* between two comments on a silent stream of events */
     CLAIM_MS = 15000,            /* how long who waits may seem dead: with thousands of them beats come late */
@@ -66,6 +70,8 @@ struct server {
     int64_t began_ms;
     struct listener *listener;
     struct http *http;
+    struct log *log;
+    struct clients *clients;
     struct auth *auth;
     struct work *work;
     struct waits *waits;

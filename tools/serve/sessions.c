@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A session is a handle that the library's keeper renews (lh_lease_keep(): a thousand leases a command), and a stream that tells of it.
  * It ends with whichever ends first: the lease (its descriptor says so), or the connection. Where the connection breaks the handle is
- * forgotten and nothing is released: the client may be back, here or elsewhere, before the lease ends by its ttl.
+ * forgotten and nothing is released: the client may be back, here or elsewhere, before the lease ends by its ttl. So it is where the client's
+ * token is taken away.
  *
  * Threads: libmicrohttpd's reads what is to be sent; one of ours watches the descriptors, because libmicrohttpd does not look at suspended
  * connections. That thread alone frees sessions, so that what an event of epoll points to is there; the descriptors leave epoll before
@@ -22,14 +23,15 @@
 
 enum { BUCKETS = 1024, BLOCK = 1024, TEXT_SIZE = 3 * LH_KEY_MAX };
 
-enum why { GOES_ON, CLIENT_GONE, LOST, RELEASED, STOPPING };
-static const char *const why_words[] = {"renewed", "gone", "lost", "released", "stopping"};
+enum why { GOES_ON, CLIENT_GONE, LOST, RELEASED, STOPPING, REVOKED };
+static const char *const why_words[] = {"renewed", "gone", "lost", "released", "stopping", "revoked"};
 
 struct session {
     struct sessions *all;
     struct MHD_Connection *connection;
     int fd;
-    lh_lease *lease;
+    struct client *client;        /* a reference */
+    lh_lease *lease;              /* NULL: its client's token was taken away */
     struct session *next, **link; /* with the same hash of the lease's id */
     struct session *next_finished;
     bool suspended;
@@ -174,16 +176,40 @@ static void leave(void *arg)
     pthread_mutex_unlock(&all->lock);
 }
 
-/* By the thread that watches, or when there is none: ends the renewals, and releases nothing. */
+/* Ends the renewals, and releases nothing. */
+static void forget_lease(struct session *session)
+{
+    if (!session->lease)
+        return;
+    (void)epoll_ctl(session->all->epoll, EPOLL_CTL_DEL, lh_lease_lost_fd(session->lease), NULL);
+    lh_lease_free(session->lease);
+    session->lease = NULL;
+}
+
+/* By the thread that watches, or when there is none. */
 static void drop(struct session *session)
 {
     *session->link = session->next;
     if (session->next)
         session->next->link = session->link;
     session->all->n--;
-    (void)epoll_ctl(session->all->epoll, EPOLL_CTL_DEL, lh_lease_lost_fd(session->lease), NULL);
-    lh_lease_free(session->lease);
+    forget_lease(session);
+    clients_unref(session->all->server->clients, session->client);
     free(session);
+}
+
+/* What is told last is written before the lease is forgotten. A client that has not read what came before is not told. */
+static void end_if_revoked(struct session *session)
+{
+    if (session->why != GOES_ON || !atomic_load(&session->client->revoked))
+        return;
+    end_session(session, REVOKED);
+    session->told = true;
+    if (session->pending_at == session->pending_len) {
+        session->pending_at = 0;
+        write_event(session);
+    }
+    forget_lease(session);
 }
 
 static void each(struct sessions *sessions, void (*what)(struct session *session))
@@ -218,6 +244,8 @@ static void look_after(struct sessions *sessions, uint64_t word)
         drop_finished(sessions);
         return;
     }
+    if (!(word & 1) && !data.session->lease)
+        return; /* the event is older than end_if_revoked() */
     (void)epoll_ctl(sessions->epoll, EPOLL_CTL_DEL, word & 1 ? data.session->fd : lh_lease_lost_fd(data.session->lease),
                     NULL);
     end_session(data.session, word & 1 ? CLIENT_GONE : LOST);
@@ -239,13 +267,14 @@ static void *keep_watch(void *arg)
     }
 }
 
-/* Enters it with its lease; false: there is no room, and nothing was done. */
+/* Enters it with its lease. False: the server ends, its token was taken away, or a descriptor is missing; nothing was done. */
 static bool enter(struct sessions *sessions, struct session *session, lh_lease *lease)
 {
     session->lease = lease;
     pthread_mutex_lock(&sessions->lock);
     int lost_fd = lh_lease_lost_fd(lease);
-    bool room = !sessions->stops && sessions->n < MOST_SESSIONS && watch(sessions, lost_fd, EPOLLIN, session, false);
+    bool room = !sessions->stops && !atomic_load(&session->client->revoked) &&
+                watch(sessions, lost_fd, EPOLLIN, session, false);
     if (room) {
         struct session **bucket = bucket_of(sessions, lh_lease_id(lease));
         session->next = *bucket;
@@ -270,12 +299,18 @@ static void begin(struct request *request, lh_lease *lease)
         session->all = sessions;
         session->connection = request->connection;
         session->fd = request->fd;
+        session->client = clients_ref(request->server->clients, request->client);
         session->said_ms = serve_now_ms();
     }
     if (!session || !enter(sessions, session, lease)) {
+        if (session)
+            clients_unref(request->server->clients, session->client);
         free(session);
         lh_lease_free(lease);
-        answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded", "too many sessions are open already");
+        if (atomic_load(&request->client->revoked))
+            request_revoke(request);
+        else
+            answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded", "the server ends, or has no room left");
         return;
     }
     struct MHD_Response *response =
@@ -283,6 +318,11 @@ static void begin(struct request *request, lh_lease *lease)
     if (!response)
         leave(session);
     answer_stream(request, response);
+}
+
+bool sessions_admit(struct request *request)
+{
+    return request_take(request, SHARE_SESSIONS);
 }
 
 void sessions_get(struct request *request)
@@ -309,9 +349,16 @@ void sessions_released(struct sessions *sessions, const char *lease_id)
 {
     pthread_mutex_lock(&sessions->lock);
     for (struct session *session = *bucket_of(sessions, lease_id); session; session = session->next) {
-        if (strcmp(lh_lease_id(session->lease), lease_id) == 0)
+        if (session->lease && strcmp(lh_lease_id(session->lease), lease_id) == 0)
             end_session(session, RELEASED);
     }
+    pthread_mutex_unlock(&sessions->lock);
+}
+
+void sessions_revoke(struct sessions *sessions)
+{
+    pthread_mutex_lock(&sessions->lock);
+    each(sessions, end_if_revoked);
     pthread_mutex_unlock(&sessions->lock);
 }
 

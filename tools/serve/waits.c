@@ -14,14 +14,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { BUCKETS = 1024 };
-
-/* How many waits a client has. */
-struct count {
-    struct count *next;
-    struct client client;
-    uint32_t n;
-};
+#include "repeat.h"
 
 struct waits {
     struct server *server;
@@ -30,10 +23,8 @@ struct waits {
     pthread_t thread;
     int epoll, wake;
     bool stops;
-    uint32_t n;
     struct ask *first;  /* watched */
     struct ask *ending; /* at the server's end */
-    struct count *counts[BUCKETS];
 };
 
 /* epoll gives back one word: an ask's address, or a request's with the lowest bit set. */
@@ -163,77 +154,6 @@ void waits_unlock(struct waits *waits)
     pthread_mutex_unlock(&waits->lock);
 }
 
-/* ---- how many ---- */
-
-static bool same_client(const struct client *a, const struct client *b)
-{
-    return a->token == b->token && strcmp(a->address, b->address) == 0;
-}
-
-static struct count **find(struct waits *waits, const struct client *client)
-{
-    uint32_t hash = client->token;
-    for (const char *at = client->address; *at; at++)
-        hash = hash * 31 + (unsigned char)*at;
-    struct count **at = &waits->counts[hash % BUCKETS];
-    while (*at && !same_client(&(*at)->client, client))
-        at = &(*at)->next;
-    return at;
-}
-
-static bool count_up(struct waits *waits, const struct client *client, uint32_t most)
-{
-    struct count **at = find(waits, client);
-    if (!*at) {
-        *at = calloc(1, sizeof **at);
-        if (!*at)
-            return false;
-        (*at)->client = *client;
-    }
-    if ((*at)->n >= most)
-        return false;
-    (*at)->n++;
-    return true;
-}
-
-bool waits_enter(struct waits *waits, struct request *request)
-{
-    const struct config *config = &waits->server->config;
-    pthread_mutex_lock(&waits->lock);
-    bool room = waits->n < config->max_waits && !waits->stops;
-    bool entered = room && count_up(waits, &request->client, config->max_waits_per_client);
-    waits->n += entered;
-    pthread_mutex_unlock(&waits->lock);
-    if (!room)
-        answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded",
-                       "%u wait already, which is all that may (--max-waits)", config->max_waits);
-    else if (!entered)
-        answer_failure(request, MHD_HTTP_TOO_MANY_REQUESTS, "too_many_waits",
-                       "%u requests of yours wait already, which is all that may (--max-waits-per-client)",
-                       config->max_waits_per_client);
-    return entered;
-}
-
-void waits_leave(struct waits *waits, const struct client *client)
-{
-    pthread_mutex_lock(&waits->lock);
-    struct count **at = find(waits, client), *count = *at;
-    waits->n--;
-    if (count && --count->n == 0) {
-        *at = count->next;
-        free(count);
-    }
-    pthread_mutex_unlock(&waits->lock);
-}
-
-uint32_t waits_count(struct waits *waits)
-{
-    pthread_mutex_lock(&waits->lock);
-    uint32_t n = waits->n;
-    pthread_mutex_unlock(&waits->lock);
-    return n;
-}
-
 /* ---- coming and going ---- */
 
 void waits_join(struct waits *waits, struct ask *ask, struct request *request)
@@ -250,7 +170,8 @@ void waits_join(struct waits *waits, struct ask *ask, struct request *request)
 bool waits_add(struct waits *waits, struct ask *ask)
 {
     pthread_mutex_lock(&waits->lock);
-    bool added = !waits->stops && watch(waits, lh_waiting_fd(ask->waiting), EPOLLIN, word_of(ask, false));
+    bool added = !waits->stops && !atomic_load(&ask->client->revoked) &&
+                 watch(waits, lh_waiting_fd(ask->waiting), EPOLLIN, word_of(ask, false));
     if (added) {
         ask->watched = true;
         ask->before = NULL;
@@ -263,6 +184,25 @@ bool waits_add(struct waits *waits, struct ask *ask)
     }
     pthread_mutex_unlock(&waits->lock);
     return added;
+}
+
+void waits_revoke(struct waits *waits)
+{
+    pthread_mutex_lock(&waits->lock);
+    for (struct ask *ask = waits->stops ? NULL : waits->first, *next; ask; ask = next) {
+        next = ask->next;
+        if (!atomic_load(&ask->client->revoked))
+            continue;
+        drop(waits, ask);
+        while (ask->requests) {
+            struct request *request = ask->requests;
+            ask->requests = request->next;
+            request_revoke(request);
+        }
+        waits->ends->deserted(ask);
+    }
+    repeats_revoke(waits->server->repeats);
+    pthread_mutex_unlock(&waits->lock);
 }
 
 /* ---- the end ---- */
@@ -305,12 +245,6 @@ void waits_free(struct waits *waits)
         next = ask->next;
         (void)lh_waiting_cancel(ask->waiting, NULL);
         waits->ends->release(ask);
-    }
-    for (size_t i = 0; i < BUCKETS; i++) {
-        for (struct count *count = waits->counts[i], *next; count; count = next) {
-            next = count->next;
-            free(count);
-        }
     }
     if (waits->epoll >= 0)
         (void)close(waits->epoll);

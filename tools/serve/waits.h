@@ -15,9 +15,9 @@ struct ask {
     struct repeat *repeat;    /* its Idempotency-Key's; NULL: none */
     struct request *requests; /* that want to hear of it. Guarded by waits_lock() */
     lh_waiting *waiting;
-    bool queued;  /* the key was not free at once */
-    bool watched; /* it is in the table, and so are its requests */
-    struct client client;
+    bool queued;           /* the key was not free at once */
+    bool watched;          /* it is in the table, and so are its requests */
+    struct client *client; /* a reference, and one of its waits where wait_ms is not 0 */
     char key[LH_KEY_MAX + 1], owner[LH_OWNER_MAX + 1], purpose[LH_TEXT_MAX + 1];
     int64_t ttl_ms, wait_ms, began_ms;
     int64_t deserted_ms; /* when its last client went away; 0: there is one */
@@ -35,11 +35,8 @@ struct waits_ends {
 
 int waits_new(struct server *server, const struct waits_ends *ends, struct waits **ret_waits, lh_error *error);
 
-/* May this client wait, too? False: it was answered (429, 503). Counts it until waits_leave(). */
-bool waits_enter(struct waits *waits, struct request *request);
-void waits_leave(struct waits *waits, const struct client *client);
-
-/* Looks after an ask from here on: it ends as waits_ends says. False: the system has no descriptor left, or the server ends; nothing was done. */
+/* Looks after an ask from here on: it ends as waits_ends says. False: the system has no descriptor left, the server ends, or the client's
+ * token was taken away; nothing was done. */
 bool waits_add(struct waits *waits, struct ask *ask);
 
 /* Who reads or changes the requests of an ask. */
@@ -48,8 +45,8 @@ void waits_unlock(struct waits *waits);
 /* One more request wants to hear of it. Locked. */
 void waits_join(struct waits *waits, struct ask *ask, struct request *request);
 
-uint32_t waits_count(struct waits *waits);
-
+/* Those of clients whose token was taken away are answered (401), and leave the queues. */
+void waits_revoke(struct waits *waits);
 /* Answers all that wait (503). What they waited for stays with the table, and is ended by waits_free() after the store was closed, which
  * makes them leave the queue. */
 void waits_stop(struct waits *waits);

@@ -1,51 +1,94 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A queue and a handful of threads. A database that hangs fills the workers and then the queue; whatever needs none goes on. */
+ * A ring of lanes, a lane a client, and a handful of threads. A lane whose turn it is gives one job and goes to the end. No client has more
+ * than MOST_WORKERS_OF_ONE workers, so that there is one for a client that asks little, however much another asks.
+ *
+ * A database that hangs fills the workers and then the lanes; whatever needs none goes on. */
 #include "work.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "server.h"
+#include "clients.h"
 
 struct work {
+    struct clients *clients;
     pthread_mutex_t lock;
     pthread_cond_t come;
-    struct job *first, **last;
+    struct lane *first, **last; /* those with jobs that may be done now */
     size_t queued;
     bool ends;
     int n_threads;
     pthread_t threads[WORKERS];
 };
 
+void lane_init(struct lane *lane)
+{
+    lane->last = &lane->first;
+}
+
+/* Its turn comes, if it has a job, and a worker left to it. */
+static void list_locked(struct work *work, struct lane *lane)
+{
+    if (lane->listed || !lane->first || lane->running >= MOST_WORKERS_OF_ONE)
+        return;
+    lane->listed = true;
+    lane->next = NULL;
+    *work->last = lane;
+    work->last = &lane->next;
+    pthread_cond_signal(&work->come);
+}
+
+static struct job *take_locked(struct work *work)
+{
+    struct lane *lane = work->first;
+    work->first = lane->next;
+    if (!work->first)
+        work->last = &work->first;
+    lane->listed = false;
+    struct job *job = lane->first;
+    lane->first = job->next;
+    if (!lane->first)
+        lane->last = &lane->first;
+    lane->running++;
+    work->queued--;
+    list_locked(work, lane);
+    return job;
+}
+
 static void *do_jobs(void *arg)
 {
     struct work *work = arg;
     pthread_mutex_lock(&work->lock);
     for (;;) {
-        while (!work->first && !work->ends)
+        while (!work->first && !(work->ends && work->queued == 0))
             pthread_cond_wait(&work->come, &work->lock);
-        struct job *job = work->first;
-        if (!job)
-            break;
-        work->first = job->next;
         if (!work->first)
-            work->last = &work->first;
-        work->queued--;
+            break;
+        struct job *job = take_locked(work);
+        struct client *client = job->client;
         pthread_mutex_unlock(&work->lock);
         job->run(job);
+        pthread_mutex_lock(&work->lock);
+        client->lane.running--;
+        list_locked(work, &client->lane);
+        if (work->ends && work->queued == 0)
+            pthread_cond_broadcast(&work->come);
+        pthread_mutex_unlock(&work->lock);
+        clients_unref(work->clients, client);
         pthread_mutex_lock(&work->lock);
     }
     pthread_mutex_unlock(&work->lock);
     return NULL;
 }
 
-int work_new(struct work **ret_work, lh_error *error)
+int work_new(struct clients *clients, struct work **ret_work, lh_error *error)
 {
     struct work *work = calloc(1, sizeof *work);
     if (!work)
         return out_fail(error, LH_MEMORY, "out of memory");
     (void)pthread_mutex_init(&work->lock, NULL);
     (void)pthread_cond_init(&work->come, NULL);
+    work->clients = clients;
     work->last = &work->first;
     for (; work->n_threads < WORKERS; work->n_threads++) {
         if (pthread_create(&work->threads[work->n_threads], NULL, do_jobs, work) != 0) {
@@ -59,29 +102,16 @@ int work_new(struct work **ret_work, lh_error *error)
     return LH_OK;
 }
 
-static void push_locked(struct work *work, struct job *job)
+void work_push(struct work *work, struct client *client, struct job *job)
 {
+    struct lane *lane = &client->lane;
+    job->client = clients_ref(work->clients, client);
     job->next = NULL;
-    *work->last = job;
-    work->last = &job->next;
+    pthread_mutex_lock(&work->lock);
+    *lane->last = job;
+    lane->last = &job->next;
     work->queued++;
-    pthread_cond_signal(&work->come);
-}
-
-bool work_push(struct work *work, struct job *job)
-{
-    pthread_mutex_lock(&work->lock);
-    bool room = work->queued < MOST_JOBS;
-    if (room)
-        push_locked(work, job);
-    pthread_mutex_unlock(&work->lock);
-    return room;
-}
-
-void work_push_always(struct work *work, struct job *job)
-{
-    pthread_mutex_lock(&work->lock);
-    push_locked(work, job);
+    list_locked(work, lane);
     pthread_mutex_unlock(&work->lock);
 }
 
@@ -111,9 +141,12 @@ void work_free(struct work *work)
     if (!work)
         return;
     while (work->first) {
-        struct job *job = work->first;
-        work->first = job->next;
+        struct job *job = take_locked(work);
+        struct client *client = job->client;
         job->run(job);
+        client->lane.running--;
+        list_locked(work, &client->lane);
+        clients_unref(work->clients, client);
     }
     (void)pthread_cond_destroy(&work->come);
     (void)pthread_mutex_destroy(&work->lock);

@@ -1,28 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The workers: threads that call the library, which blocks. */
+ * The workers: threads that call the library, which blocks. Jobs of one client are done in their order, and clients take turns. */
 #ifndef SERVE_WORK_H
 #define SERVE_WORK_H
 
 #include <leasehold/leasehold.h>
 #include <stdbool.h>
 
+struct client;
+struct clients;
+
 /* Part of what is to be done; the worker gives it back to `run`, and does not touch it afterwards. */
 struct job {
     struct job *next;
+    struct client *client;
     void (*run)(struct job *job);
 };
 
 /* The part's whole. */
 #define JOB_OWNER(job, type) ((type *)(void *)((char *)(job)-offsetof(type, job)))
 
+/* A client's jobs: those that wait, and how many are being done. work.c alone reads it. */
+struct lane {
+    struct job *first, **last;
+    struct lane *next; /* whose turn comes after */
+    unsigned running;
+    bool listed; /* among those whose turn comes */
+};
+
+void lane_init(struct lane *lane);
+
 struct work;
 
 /* LH_OK, or LH_MEMORY. */
-int work_new(struct work **ret_work, lh_error *error);
-/* False when MOST_JOBS are there already; nothing was done then. */
-bool work_push(struct work *work, struct job *job);
-/* For what must be done, whatever the load: it undoes something. */
-void work_push_always(struct work *work, struct job *job);
+int work_new(struct clients *clients, struct work **ret_work, lh_error *error);
+/* Does the job when it is `client`'s turn; keeps a reference to it meanwhile. The number of jobs is bounded by whoever makes them:
+ * clients_take(). */
+void work_push(struct work *work, struct client *client, struct job *job);
 /* Jobs that wait. */
 size_t work_queued(struct work *work);
 /* Lets the workers do what there is, and ends them. NULL: nothing is done. */

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A table of those that have something open. No client can have all of anything: the bounds of one leave room for others. */
+#include "clients.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUCKETS = 256 };
+
+struct bound {
+    unsigned all, one;
+};
+
+struct clients {
+    pthread_mutex_t lock;
+    struct bound bounds[SHARES];
+    enum may address_may; /* what one without a token may do */
+    unsigned taken[SHARES], n_unnamed;
+    struct client *bucket[BUCKETS]; /* by address; tokens are in the first */
+};
+
+int clients_new(const struct config *config, struct clients **ret_clients, lh_error *error)
+{
+    struct clients *clients = calloc(1, sizeof *clients);
+    if (!clients)
+        return out_fail(error, LH_MEMORY, "out of memory");
+    (void)pthread_mutex_init(&clients->lock, NULL);
+    clients->address_may = config->token_file ? MAY_LOOK_IN : MAY_CALL;
+    const struct bound bounds[SHARES] = {
+        [SHARE_REQUESTS] = {MOST_REQUESTS, MOST_REQUESTS / 2},
+        [SHARE_WAITS] = {config->max_waits, config->max_waits_per_client},
+        [SHARE_EVENTS] = {MOST_SUBSCRIBERS, MOST_SUBSCRIBERS / 2},
+        [SHARE_LISTS] = {MOST_LISTS, MOST_LISTS / 2},
+        [SHARE_SESSIONS] = {MOST_SESSIONS, MOST_SESSIONS / 2},
+        [SHARE_CONNECTIONS] = {MOST_CONNECTIONS, MOST_OF_AN_ADDRESS},
+    };
+    memcpy(clients->bounds, bounds, sizeof bounds);
+    *ret_clients = clients;
+    return LH_OK;
+}
+
+/* Those that are left have no other reference: all that could hold one has ended. */
+void clients_free(struct clients *clients)
+{
+    if (!clients)
+        return;
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (struct client *client = clients->bucket[i], *next; client; client = next) {
+            next = client->next;
+            free(client);
+        }
+    }
+    (void)pthread_mutex_destroy(&clients->lock);
+    free(clients);
+}
+
+static struct client **bucket_of(struct clients *clients, const char *address)
+{
+    size_t hash = 0;
+    for (const char *at = address; *at; at++)
+        hash = hash * 31 + (unsigned char)*at;
+    return &clients->bucket[hash % BUCKETS];
+}
+
+static struct client *add_locked(struct clients *clients, const char *address, enum may may)
+{
+    struct client *client = calloc(1, sizeof *client), **bucket = bucket_of(clients, address);
+    if (!client)
+        return NULL;
+    (void)snprintf(client->address, sizeof client->address, "%s", address);
+    atomic_init(&client->may, (int)may);
+    lane_init(&client->lane);
+    client->refs = 1;
+    client->link = bucket;
+    client->next = *bucket;
+    if (client->next)
+        client->next->link = &client->next;
+    *bucket = client;
+    return client;
+}
+
+struct client *clients_new_token(struct clients *clients)
+{
+    pthread_mutex_lock(&clients->lock);
+    struct client *client = add_locked(clients, "", MAY_LOOK_IN);
+    pthread_mutex_unlock(&clients->lock);
+    return client;
+}
+
+struct client *clients_of_address(struct clients *clients, const char *address)
+{
+    pthread_mutex_lock(&clients->lock);
+    struct client *client = *bucket_of(clients, address);
+    while (client && (!*client->address || strcmp(client->address, address) != 0))
+        client = client->next;
+    if (client)
+        client->refs++;
+    else
+        client = add_locked(clients, address, clients->address_may);
+    pthread_mutex_unlock(&clients->lock);
+    return client;
+}
+
+struct client *clients_ref(struct clients *clients, struct client *client)
+{
+    pthread_mutex_lock(&clients->lock);
+    client->refs++;
+    pthread_mutex_unlock(&clients->lock);
+    return client;
+}
+
+void clients_unref(struct clients *clients, struct client *client)
+{
+    if (!client)
+        return;
+    pthread_mutex_lock(&clients->lock);
+    bool last = --client->refs == 0;
+    if (last) {
+        *client->link = client->next;
+        if (client->next)
+            client->next->link = client->link;
+    }
+    pthread_mutex_unlock(&clients->lock);
+    if (last)
+        free(client);
+}
+
+void clients_rename(struct clients *clients, struct client *client, const char *name)
+{
+    pthread_mutex_lock(&clients->lock);
+    if (name)
+        (void)snprintf(client->name, sizeof client->name, "%s", name);
+    else if (*client->name != '#')
+        (void)snprintf(client->name, sizeof client->name, "#%u", ++clients->n_unnamed);
+    pthread_mutex_unlock(&clients->lock);
+}
+
+void clients_name(struct clients *clients, const struct client *client, char name[CLIENT_NAME_MAX + 1])
+{
+    *name = '\0';
+    if (!client)
+        return;
+    pthread_mutex_lock(&clients->lock);
+    strcpy(name, client->name);
+    pthread_mutex_unlock(&clients->lock);
+}
+
+int clients_take(struct clients *clients, struct client *client, enum share share)
+{
+    const struct bound *bound = &clients->bounds[share];
+    pthread_mutex_lock(&clients->lock);
+    int result = client->taken[share] >= bound->one    ? SHARE_OVER
+                 : clients->taken[share] >= bound->all ? SHARE_FULL
+                                                       : SHARE_TAKEN;
+    if (result == SHARE_TAKEN) {
+        client->taken[share]++;
+        clients->taken[share]++;
+    }
+    pthread_mutex_unlock(&clients->lock);
+    return result;
+}
+
+void clients_give(struct clients *clients, struct client *client, enum share share)
+{
+    pthread_mutex_lock(&clients->lock);
+    client->taken[share]--;
+    clients->taken[share]--;
+    pthread_mutex_unlock(&clients->lock);
+}
+
+unsigned clients_taken(struct clients *clients, enum share share)
+{
+    pthread_mutex_lock(&clients->lock);
+    unsigned taken = clients->taken[share];
+    pthread_mutex_unlock(&clients->lock);
+    return taken;
+}
+
+unsigned clients_most(const struct clients *clients, enum share share)
+{
+    return clients->bounds[share].one;
+}
