@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "store_refused.h"
 
 #define PATIENCE_MS 5000 /* for the line with all that it takes; a reader looks back for twice that (audit_read.c) */
 
@@ -55,19 +56,6 @@ static void begin_line(const lh_store *store, bson_t *lines, uint32_t at, bson_t
         BSON_APPEND_INT64(ret_line, "to_token", what->to_token);
 }
 
-/* Did all fail because they were there already, from an attempt whose answer was lost? */
-static bool are_there_already(const bson_iter_t *errors)
-{
-    bson_iter_t one, code;
-    if (!bson_iter_recurse(errors, &one))
-        return false;
-    while (bson_iter_next(&one))
-        if (!bson_iter_recurse(&one, &code) || !bson_iter_find(&code, "code") ||
-            bson_iter_as_int64(&code) != CODE_DUPLICATE_KEY)
-            return false;
-    return true;
-}
-
 static int send(lh_store *store, const bson_t *lines, int64_t deadline, lh_error *error)
 {
     bson_t command = BSON_INITIALIZER, reply;
@@ -76,10 +64,10 @@ static int send(lh_store *store, const bson_t *lines, int64_t deadline, lh_error
     BSON_APPEND_ARRAY(&command, "documents", lines);
     lh_call call = {.what = "write the audit line", .command = &command, .deadline = deadline};
     int outcome = lh_store_run(store, &call, &reply, NULL, error);
-    bson_iter_t errors;
-    if (outcome == LH_OK && bson_iter_init_find(&errors, &reply, "writeErrors") && !are_there_already(&errors))
-        outcome =
-            lh_fail(error, LH_SERVER, "the server refused to write the audit line to %s.%s", store->db, store->audit);
+    lh_refusal refusal = {.what = call.what, .collection = store->audit};
+    /* Those that are there already come from an attempt whose answer was lost. */
+    if (outcome == LH_OK && lh_store_write_error(&reply, CODE_DUPLICATE_KEY, &refusal))
+        outcome = lh_store_fail_refused(&refusal, error);
     bson_destroy(&command);
     bson_destroy(&reply);
     return outcome;

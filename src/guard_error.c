@@ -4,6 +4,7 @@
 
 #include "guard.h"
 #include "lease_held.h"
+#include "store_refused.h"
 
 enum { CODE_ILLEGAL_OPERATION = 20, CODE_NOT_IN_TRANSACTION = 263 };
 
@@ -49,8 +50,9 @@ static int may_have(const char *what, const char *message, lh_error *error)
     return lh_fail(error, LH_UNKNOWN, "it was to %s, and may have: %s", what, message);
 }
 
-static int judge_code(const char *what, lh_guard_sent sent, uint32_t code, const char *message, lh_error *error)
+static int judge_code(const char *what, lh_guard_sent sent, const bson_t *reply, const char *message, lh_error *error)
 {
+    uint32_t code = code_of(reply);
     if (code == CODE_ILLEGAL_OPERATION || code == CODE_NOT_IN_TRANSACTION)
         return lh_fail(error, LH_CONFIG, "this deployment cannot %s: %s", what, message);
     switch (lh_store_code_kind(code)) {
@@ -58,6 +60,7 @@ static int judge_code(const char *what, lh_guard_sent sent, uint32_t code, const
         return lh_fail(error, LH_DENIED,
                        "not permitted to %s: the user of the caller's client lacks a privilege (code %u)", what, code);
     case LH_CODE_NOT_RUN:
+    case LH_CODE_LATER:
         return sent == LH_SENT_WRITE_AGAIN
                    ? may_have(what, message, error)
                    : lh_fail(error, LH_UNREACHABLE, "the server could not %s now: %s", what, message);
@@ -66,7 +69,8 @@ static int judge_code(const char *what, lh_guard_sent sent, uint32_t code, const
                        "the server was interrupted when it was to %s: %s", what, message);
     case LH_CODE_REFUSED:
     default:
-        return lh_fail(error, LH_SERVER, "the server refused to %s: %s (code %u)", what, message, code);
+        return lh_store_fail_refused(&(lh_refusal){.what = what, .reply = reply, .code = code, .message = message},
+                                     error);
     }
 }
 
@@ -77,7 +81,7 @@ int lh_guard_fail(const char *what, lh_guard_sent sent, const bson_t *reply, con
     if (lh_guard_has_label(reply, LH_LABEL_AGAIN))
         outcome = lh_fail(error, LH_AGAIN, "cannot %s now, begin the transaction again: %s", what, why->message);
     else if (code != 0)
-        outcome = judge_code(what, sent, code, why->message, error);
+        outcome = judge_code(what, sent, reply, why->message, error);
     else if (why->domain == MONGOC_ERROR_SERVER_SELECTION && sent == LH_SENT_WRITE_AGAIN)
         outcome = may_have(what, why->message, error);
     else if (why->domain == MONGOC_ERROR_SERVER_SELECTION)

@@ -8,6 +8,7 @@
 #include "doc.h"
 #include "known.h"
 #include "lease.h"
+#include "store_refused.h"
 
 static const char *what_in_words(lh_do what)
 {
@@ -29,8 +30,7 @@ static const char *what_in_words(lh_do what)
     }
 }
 
-/* A findAndModify gives the document; an update how many it found and changed. What failed in an update's statement may have been
- * applied all the same. */
+/* A findAndModify gives the document; an update how many it found and changed, and its one statement's error. */
 static void read_answer(lh_answer *answer, bool good)
 {
     bson_iter_t field;
@@ -47,7 +47,9 @@ static void read_answer(lh_answer *answer, bool good)
         } else if (strcmp(name, "nModified") == 0) {
             answer->wrote = bson_iter_as_int64(&field) > 0;
         } else if (strcmp(name, "writeErrors") == 0) {
-            answer->maybe = true;
+            lh_refusal why;
+            answer->maybe |=
+                lh_store_write_error(&answer->reply, 0, &why) && lh_store_code_kind(why.code) == LH_CODE_OPEN;
         }
     }
 }

@@ -53,7 +53,7 @@ int lh_migrate_create(lh_migration *m, bool unique, bool *ret_there, lh_error *e
         *ret_there = number_of(&reply, "numIndexesBefore") == number_of(&reply, "numIndexesAfter");
     bson_destroy(command);
     bson_destroy(&reply);
-    if (outcome == LH_SERVER) {
+    if (outcome != LH_OK) {
         switch (mine.server_code) {
         case LH_CODE_NAMESPACE_NOT_FOUND:
         case CODE_INDEX_OPTIONS_CONFLICT:
@@ -123,7 +123,7 @@ static int modify(lh_migration *m, const char *option, const char *what, lh_erro
     int outcome = lh_store_run(m->store, &call, &reply, NULL, &mine);
     bson_destroy(command);
     bson_destroy(&reply);
-    if (outcome == LH_SERVER) {
+    if (outcome != LH_OK) {
         switch (mine.server_code) {
         case LH_CODE_NAMESPACE_NOT_FOUND:
         case LH_CODE_INDEX_NOT_FOUND:

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "migrate_slice.h"
+#include "store_refused.h"
 
 #define BOTH_MIN     200 /* documents from which on two move them */
 #define DELETE_GROUP 50  /* documents per statement: 74,000/s; one each 38,000/s, 200 each 58,000/s (1,000 a command) */
@@ -52,19 +53,53 @@ static size_t append_raise(bson_t *updates, size_t k, const lh_item *it)
     return 1;
 }
 
-/* Step 3. */
-static int raise_tokens(lh_migration *m, const lh_slice *s, lh_error *error)
+/* A document may be so large that nothing can be added to it, nor to its copy. Which one it is, and what to do. */
+static int fail_too_large(const lh_migration *m, const uint8_t *document, const char *what, lh_error *error)
 {
+    bson_t view;
+    char id[160];
+    lh_document_view(document, &view);
+    lh_document_id_text(&view, id, sizeof id);
+    return lh_fail(error, LH_CONFIG,
+                   "cannot %s: the document of %s.%s whose _id is %s is too near to MongoDB's limit of 16 MiB; nothing "
+                   "is lost, and it stays. Save it elsewhere, take large fields out of it ($unset), and migrate again",
+                   what, m->store->db, m->store->collection, id);
+}
+
+/* A large one is moved alone: then its step's failure is about it. */
+static int name_large(const lh_migration *m, const lh_slice *s, int outcome, const char *what, lh_error *error)
+{
+    bool large = outcome != LH_OK && error && s->n == 1 && s->items[0].whole &&
+                 lh_store_is_too_large((uint32_t)error->server_code, error->message);
+    return large ? fail_too_large(m, s->items[0].whole, what, error) : outcome;
+}
+
+/* Step 3, for the items from..to. */
+static int raise_tokens(lh_migration *m, const lh_slice *s, size_t from, size_t to, lh_error *error)
+{
+    static const char what[] = "raise the survivors' tokens";
     bson_t updates, *command = BCON_NEW("update", BCON_UTF8(m->store->collection));
+    lh_error mine = {0};
     size_t k = 0;
     BSON_APPEND_ARRAY_BEGIN(command, "updates", &updates);
-    for (size_t i = 0; i < s->n; i++)
+    for (size_t i = from; i < to; i++)
         k += append_raise(&updates, k, &s->items[i]);
     bson_append_array_end(command, &updates);
-    if (k > 0)
-        return lh_migrate_write(m, "raise the survivors' tokens", command, 0, NULL, error);
-    bson_destroy(command);
-    return LH_OK;
+    if (k == 0) {
+        bson_destroy(command);
+        return LH_OK;
+    }
+    int outcome = lh_migrate_write(m, what, command, 0, NULL, &mine);
+    bool large = outcome != LH_OK && lh_store_is_too_large((uint32_t)mine.server_code, mine.message);
+    if (large && to - from == 1)
+        return fail_too_large(m, s->items[from].loser->survivor, what, error);
+    if (large) /* which of them is it? */
+        outcome = LH_OK;
+    for (size_t i = from; large && outcome == LH_OK && i < to; i++)
+        outcome = raise_tokens(m, s, i, i + 1, &mine);
+    if (outcome != LH_OK && error)
+        *error = mine;
+    return outcome;
 }
 
 /* {q: {_id: {$in: […]}, $expr: {$in: ["$$ROOT", {$literal: [whole documents]}]}}, limit: 0}: deletes exactly what was
@@ -122,12 +157,12 @@ static int move_slice(lh_migration *m, lh_slice *s, lh_walk *walk, lh_error *err
     if (s->whole == 0)
         return LH_OK;
     if (archive)
-        outcome = lh_archive_insert(m, s, error);
+        outcome = name_large(m, s, lh_archive_insert(m, s, error), "archive a document", error);
     if (outcome == LH_OK)
-        outcome = raise_tokens(m, s, error);
+        outcome = raise_tokens(m, s, 0, s->n, error);
     int64_t n = 0;
     if (outcome == LH_OK)
-        outcome = delete_items(m, s, &n, error);
+        outcome = name_large(m, s, delete_items(m, s, &n, error), "delete a document", error);
     if (outcome != LH_OK)
         return outcome;
     walk->removed += (uint64_t)n;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "migrate_slice.h"
+#include "store_refused.h"
 
 #define SLICE_BYTES (4 << 20) /* documents that are moved at once; a single larger one still goes */
 
@@ -185,31 +186,23 @@ static int64_t number_of(const bson_t *reply, const char *field)
     return bson_iter_init_find(&value, reply, field) ? bson_iter_as_int64(&value) : 0;
 }
 
-/* The first writeError that is not `harmless` (a code) becomes the error. */
-static int check_write_errors(const bson_t *reply, const char *what, int64_t harmless, lh_error *error)
+/* The first write error that is not `harmless` (a code) becomes the error. What passes by itself is met by a new look. */
+static int judge_write_errors(const bson_t *reply, const lh_call *call, uint32_t harmless, lh_error *error)
 {
-    bson_iter_t list, entry, field;
-    if (!bson_iter_init_find(&list, reply, "writeErrors") || !bson_iter_recurse(&list, &entry))
+    lh_refusal refusal = {.what = call->what, .collection = lh_store_collection_of(call->command)};
+    if (!lh_store_write_error(reply, harmless, &refusal))
         return LH_OK;
-    while (bson_iter_next(&entry)) {
-        int64_t code =
-            bson_iter_recurse(&entry, &field) && bson_iter_find(&field, "code") ? bson_iter_as_int64(&field) : 0;
-        if (code == harmless)
-            continue;
-        const char *text = "no reason given";
-        if (bson_iter_recurse(&entry, &field) && bson_iter_find(&field, "errmsg") && BSON_ITER_HOLDS_UTF8(&field))
-            text = bson_iter_utf8(&field, NULL);
-        int outcome = lh_fail(error, code == 13 ? LH_DENIED : LH_SERVER,
-                              "the server refused to %s: %.300s (code %" PRId64 ")", what, text, code);
-        if (error)
-            error->server_code = (int)code;
-        return outcome;
-    }
-    return LH_OK;
+    lh_code_kind kind = lh_store_code_kind(refusal.code);
+    if (kind == LH_CODE_REFUSED)
+        return lh_store_fail_refused(&refusal, error);
+    int outcome = lh_fail(error, kind == LH_CODE_DENIED ? LH_DENIED : LH_UNREACHABLE, "cannot %s: %.300s (code %u)",
+                          call->what, refusal.message, refusal.code);
+    error->server_code = (int)refusal.code;
+    return outcome;
 }
 
 /* Runs a write whose statements are in `command` (destroyed); *ret_n is the answer's n. */
-int lh_migrate_write(lh_migration *m, const char *what, bson_t *command, int64_t harmless, int64_t *ret_n,
+int lh_migrate_write(lh_migration *m, const char *what, bson_t *command, uint32_t harmless, int64_t *ret_n,
                      lh_error *error)
 {
     lh_error mine = {0};
@@ -218,8 +211,8 @@ int lh_migrate_write(lh_migration *m, const char *what, bson_t *command, int64_t
     lh_call call = {.what = what, .command = command, .deadline = lh_migrate_until(m)};
     int outcome = lh_store_run(m->store, &call, &reply, NULL, &mine);
     /* The driver may or may not count a statement's failure as the command's: the answer itself tells. */
-    if (outcome == LH_OK || (outcome == LH_SERVER && mine.server_code == harmless && harmless))
-        outcome = check_write_errors(&reply, what, harmless, &mine);
+    if (outcome == LH_OK || (outcome == LH_SERVER && harmless && mine.server_code == (int)harmless))
+        outcome = judge_write_errors(&reply, &call, harmless, &mine);
     if (ret_n)
         *ret_n = number_of(&reply, "n");
     if (outcome != LH_OK && error)

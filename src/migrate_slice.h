@@ -43,7 +43,7 @@ const char *lh_slice_key(size_t i, char *buffer, size_t size);
 
 /* Runs a write with statements, unordered; destroys `command`. *ret_n (may be NULL) is the answer's n. Statements that
  * fail with the code `harmless` (0: none) do not count; the first other failure is the outcome. */
-int lh_migrate_write(lh_migration *m, const char *what, bson_t *command, int64_t harmless, int64_t *ret_n,
+int lh_migrate_write(lh_migration *m, const char *what, bson_t *command, uint32_t harmless, int64_t *ret_n,
                      lh_error *error);
 
 /* Inserts the whole documents into the archive. */

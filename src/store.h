@@ -113,15 +113,6 @@ typedef struct lh_call {
     bool slow;    /* may take until `deadline` on the server (an index build), not just the socket timeout */
 } lh_call;
 
-/* What a server's error code says of the command that it answers. */
-typedef enum {
-    LH_CODE_REFUSED, /* not applied, and would not be the next time */
-    LH_CODE_DENIED,  /* likewise: credentials or privileges */
-    LH_CODE_NOT_RUN, /* surely not applied; worth another attempt */
-    LH_CODE_OPEN,    /* may have been applied */
-} lh_code_kind;
-lh_code_kind lh_store_code_kind(uint32_t code);
-
 /* Runs one command, and repeats it with backoff until its deadline while the answer is lost or retryable (every command of
  * ours is idempotent, most of them by lease id).
  *

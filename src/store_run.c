@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "store.h"
 #include "store_denied.h"
+#include "store_refused.h"
 #include "store_uri.h"
 
 #define WIRE_VERSION_6_0 17
@@ -24,32 +25,8 @@ typedef enum {
     ATTEMPT_OPEN,    /* may have been applied */
 } attempt;
 
-/* Codes of MongoDB's error_codes.yml (https://github.com/mongodb/mongo, src/mongo/base) that we tell apart. */
-enum {
-    CODE_HOST_UNREACHABLE = 6,
-    CODE_HOST_NOT_FOUND = 7,
-    CODE_UNAUTHORIZED = 13,
-    CODE_AUTHENTICATION_FAILED = 18,
-    CODE_MAX_TIME = 50,
-    CODE_NETWORK_TIMEOUT = 89,
-    CODE_SHUTDOWN = 91,
-    CODE_WRITE_CONFLICT = 112,
-    CODE_LINEARIZABLE_READ_CONCERN = 122,
-    CODE_NO_MAJORITY_READ_YET = 134,
-    CODE_NOT_ON_VIEW = 166,
-    CODE_QUERY_PLAN_KILLED = 175,
-    CODE_STEPPED_DOWN = 189,
-    CODE_EXCEEDED_TIME = 262,
-    CODE_TEMPORARILY_UNAVAILABLE = 365,
-    CODE_SOCKET = 9001,
-    CODE_NOT_WRITABLE_PRIMARY = 10107,
-    CODE_DUPLICATE_KEY = 11000,
-    CODE_INTERRUPTED_AT_SHUTDOWN = 11600,
-    CODE_INTERRUPTED = 11601,
-    CODE_INTERRUPTED_BY_STATE_CHANGE = 11602,
-    CODE_NOT_PRIMARY_NO_SECONDARY_OK = 13435,
-    CODE_NOT_PRIMARY_OR_SECONDARY = 13436,
-};
+/* Codes that this file looks at by itself; what the others mean: store_refused.c. */
+enum { CODE_UNAUTHORIZED = 13, CODE_DUPLICATE_KEY = 11000 };
 
 /* "not authorized on db to execute command { … }": the command in it would show lease ids. */
 static int fail_denied(const lh_call *call, const bson_error_t *why, lh_error *error)
@@ -60,39 +37,8 @@ static int fail_denied(const lh_call *call, const bson_error_t *why, lh_error *e
                    why->message);
 }
 
-lh_code_kind lh_store_code_kind(uint32_t code)
-{
-    switch (code) {
-    case CODE_UNAUTHORIZED:
-    case CODE_AUTHENTICATION_FAILED:
-        return LH_CODE_DENIED;
-    case CODE_MAX_TIME: /* in the command itself; while waiting for the majority it is a writeConcernError */
-    case CODE_EXCEEDED_TIME:
-    case CODE_WRITE_CONFLICT:
-    case CODE_LINEARIZABLE_READ_CONCERN: /* no longer the primary, perhaps */
-    case CODE_NO_MAJORITY_READ_YET:      /* just started */
-    case CODE_TEMPORARILY_UNAVAILABLE:   /* rolled back, for lack of cache */
-    case CODE_QUERY_PLAN_KILLED:         /* an index or the collection was dropped under it */
-    case CODE_NOT_WRITABLE_PRIMARY:
-    case CODE_NOT_PRIMARY_NO_SECONDARY_OK:
-    case CODE_NOT_PRIMARY_OR_SECONDARY:
-        return LH_CODE_NOT_RUN;
-    case CODE_HOST_UNREACHABLE:
-    case CODE_HOST_NOT_FOUND:
-    case CODE_NETWORK_TIMEOUT:
-    case CODE_SHUTDOWN:
-    case CODE_STEPPED_DOWN:
-    case CODE_SOCKET:
-    case CODE_INTERRUPTED_AT_SHUTDOWN:
-    case CODE_INTERRUPTED: /* somebody's killOp: perhaps while it waited for the majority */
-    case CODE_INTERRUPTED_BY_STATE_CHANGE:
-        return LH_CODE_OPEN;
-    default:
-        return LH_CODE_REFUSED;
-    }
-}
-
-static attempt judge_server_code(const lh_call *call, const bson_error_t *why, int *ret_outcome, lh_error *error)
+static attempt judge_server_code(const lh_call *call, const bson_t *reply, const bson_error_t *why, int *ret_outcome,
+                                 lh_error *error)
 {
     switch (lh_store_code_kind(why->code)) {
     case LH_CODE_DENIED:
@@ -100,18 +46,22 @@ static attempt judge_server_code(const lh_call *call, const bson_error_t *why, i
         return ATTEMPT_DONE;
     case LH_CODE_NOT_RUN: /* … in which it was: statements before it, each a commit, may have been done */
         return call->several ? ATTEMPT_OPEN : ATTEMPT_NOT_RUN;
+    case LH_CODE_LATER:
+        *ret_outcome = lh_fail(error, LH_UNREACHABLE, "the server cannot %s now: %s (code %u)", call->what,
+                               why->message, why->code);
+        return ATTEMPT_DONE;
     case LH_CODE_OPEN:
         return ATTEMPT_OPEN;
     case LH_CODE_REFUSED:
     default:
         break;
     }
-    if (why->code == CODE_NOT_ON_VIEW)
-        *ret_outcome =
-            lh_fail(error, LH_CONFIG, "cannot %s: the collection's name belongs to a view: choose another", call->what);
-    else
-        *ret_outcome =
-            lh_fail(error, LH_SERVER, "the server refused to %s: %s (code %u)", call->what, why->message, why->code);
+    *ret_outcome = lh_store_fail_refused(&(lh_refusal){.what = call->what,
+                                                       .collection = lh_store_collection_of(call->command),
+                                                       .reply = reply,
+                                                       .code = why->code,
+                                                       .message = why->message},
+                                         error);
     return ATTEMPT_DONE;
 }
 
@@ -123,7 +73,8 @@ static bool is_login_refused(const bson_error_t *why)
 }
 
 /* The driver returned false: what does that say of the command? */
-static attempt judge_failure(const lh_call *call, const bson_error_t *why, int *ret_outcome, lh_error *error)
+static attempt judge_failure(const lh_call *call, const bson_t *reply, const bson_error_t *why, int *ret_outcome,
+                             lh_error *error)
 {
     switch (why->domain) {
     case MONGOC_ERROR_SERVER_SELECTION:
@@ -134,7 +85,7 @@ static attempt judge_failure(const lh_call *call, const bson_error_t *why, int *
                    ? ATTEMPT_NOT_RUN
                    : ATTEMPT_OPEN;
     case MONGOC_ERROR_SERVER:
-        return judge_server_code(call, why, ret_outcome, error);
+        return judge_server_code(call, reply, why, ret_outcome, error);
     case MONGOC_ERROR_CLIENT:
     case MONGOC_ERROR_SCRAM:
     case MONGOC_ERROR_SASL:
@@ -210,7 +161,7 @@ static attempt run_once(lh_store *store, mongoc_client_t *client, const lh_call 
     *ret_outcome = LH_OK;
     attempt result = judge_success(reply, why);
     if (result == ATTEMPT_DONE && !good)
-        result = judge_failure(call, why, ret_outcome, error);
+        result = judge_failure(call, reply, why, ret_outcome, error);
     if (result == ATTEMPT_DONE && *ret_outcome == LH_DENIED && why->code == CODE_UNAUTHORIZED && error)
         lh_store_name_missing(store, client, call, error);
     if (result == ATTEMPT_DONE && *ret_outcome != LH_OK && error)
@@ -389,7 +340,7 @@ static int drain(mongoc_client_t *client, bson_t *reply, uint32_t server_id, con
             outcome = lh_fail(error, LH_STOPPED, "stopped while it was going to %s", call->what);
     bson_error_t why;
     if (outcome == LH_OK && mongoc_cursor_error(cursor, &why)) {
-        if (judge_failure(call, &why, &outcome, error) != ATTEMPT_DONE)
+        if (judge_failure(call, NULL, &why, &outcome, error) != ATTEMPT_DONE)
             outcome = fail_unanswered(call, false, &why, error);
         else if (error)
             error->server_code = (int)why.code;

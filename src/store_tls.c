@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "store_refused.h"
 #include "store_uri.h"
 
 #define HOSTS_ROOM 128
@@ -107,6 +108,9 @@ int lh_store_fail_no_server(const mongoc_uri_t *uri, const bson_error_t *why, lh
             error, LH_CONFIG,
             "TLS cannot be used: the file that tlsCAFile or tlsCertificateKeyFile names holds no certificate "
             "(and key) in PEM form that can be read, or its password is wrong");
+    if (strstr(reasons, "apiVersion parameter is required"))
+        return lh_store_fail_refused(
+            &(lh_refusal){.what = "connect", .code = LH_CODE_NO_API_VERSION, .message = reasons}, error);
     if (uri && mongoc_uri_get_tls(uri) && strstr(reasons, "TLS handshake failed"))
         hint = "check that it runs, and whether it speaks TLS at all: the connection string says tls=true";
     else if (uri && !mongoc_uri_get_tls(uri) && strstr(reasons, "socket error"))

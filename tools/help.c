@@ -16,7 +16,7 @@ const struct help_exit help_exits[] = {
     {EXIT_BUSY, "busy"},
     {EXIT_LOST, "lost or not the holder"},
     {EXIT_DENIED, "not permitted"},
-    {EXIT_CONFIG, "configuration"},
+    {EXIT_CONFIG, "configuration or refused by the server"},
     {0, NULL},
 };
 

@@ -22,7 +22,6 @@ int out_exit_code(int outcome)
     case LH_DATA:
         return EXIT_DATA;
     case LH_UNREACHABLE:
-    case LH_SERVER:
         return EXIT_UNREACHABLE;
     case LH_UNKNOWN:
         return EXIT_UNKNOWN;
@@ -33,6 +32,7 @@ int out_exit_code(int outcome)
     case LH_DENIED:
         return EXIT_DENIED;
     case LH_CONFIG:
+    case LH_SERVER: /* refused for good: a person must change something */
         return EXIT_CONFIG;
     default: /* LH_BUG, LH_MEMORY, LH_FORKED, LH_STOPPED: nothing that a caller can do about */
         return EXIT_BUG;

@@ -30,6 +30,8 @@
  *   - Functions that can fail return an `lh_outcome` as int: LH_OK, or what happened. Outputs (`ret_…`) are written only
  *     when the text says so; on any other outcome they are untouched. `error` may be NULL. A list of outcomes that ends in `…` goes on with
  *     what any call may return that asks a server: LH_UNREACHABLE, LH_DENIED, LH_CONFIG, LH_SERVER, LH_FORKED, LH_MEMORY.
+ *     Of these only LH_UNREACHABLE may pass by itself. LH_DENIED, LH_CONFIG and LH_SERVER need a person: the server would refuse
+ *     again; the message says what to do where that is known.
  *   - Times: `…_ms` is milliseconds. `…_at_ms` is a wall-clock instant of the server, milliseconds since 1970 UTC;
  *     LH_NEVER where a lock has no end.
  *   - Strings are NUL-terminated UTF-8. Strings in results belong to the result.

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Deployments that leases cannot live on are refused when a store is opened, with what is wrong and what to do: a mongos, and servers
-older than 6.0. Here a real server whose answers to `hello` pass through a tunnel that says so; real servers of 4.4 and 5.0 were tried
-by hand."""
+"""What needs a person is 78, and says what is wrong and what to do. Deployments that leases cannot live on: a mongos, and servers older
+than 6.0 (a real server whose answers to `hello` pass through a tunnel that says so; real servers of 4.4 and 5.0 were tried by hand). What
+a server refuses: by failpoints, and by the real cause where there is one."""
+import contextlib
+import datetime
+import secrets
 import socket
 import struct
 import threading
 import urllib.parse
 
 import bson
+import pymongo
+import pymongo.server_api
 import pytest
+import servers
 from conftest import URI, Cli
 
 OP_REPLY, OP_MSG = 1, 2013
@@ -92,3 +98,142 @@ def test_undisguised_it_is_not_refused(disguised):
     """So that it is the disguise that is refused above."""
     done = disguised("status", "k")
     assert done.exit == 0, done
+
+
+# ---- What a server refuses: on a standalone of our own, whose parameters and failpoints disturb nobody ---------------------------------
+
+
+@pytest.fixture(scope="module")
+def own():
+    uri, end = servers.start("cli-refused", "standalone")
+    with pymongo.MongoClient(uri) as client:
+        yield client
+    end()
+
+
+@pytest.fixture
+def place(own):
+    """A database there, with the program."""
+    db = own["refused_" + secrets.token_hex(4)]
+    yield db, Cli("mongodb://%s:%s/" % own.address, db.name)
+    own.drop_database(db.name)
+
+
+def refused(done, *words):
+    assert done.exit == 78, done
+    assert all(word in done.err for word in words), (words, done)
+
+
+REFUSALS = (1, 2, 9, 20, 59, 66, 72, 73, 115, 148, 166, 238, 291, 323, 8000, 10334, 13297, 14031, 17280, 17419, 31337, 40324, 40415)
+COMMANDS = (["acquire", "k"], ["acquire", "k", "--wait", "1s"], ["status", "k"], ["list"], ["migrate", "--yes"], ["cleanup", "--yes"],
+            ["break", "held", "--reason", "r", "--yes"], ["run", "k", "--", "true"], ["stats"])
+
+
+def test_what_the_server_refuses_is_78_by_every_command_and_names_the_code(own, place):
+    db, cli = place
+    assert cli("migrate", "--yes").exit == cli("acquire", "held", "--ttl", "1h").exit == 0
+    lease = cli.acquire("mine")["lease"]
+    commands = [*COMMANDS, ["renew", "mine", "--lease", lease], ["release", "mine", "--lease", lease]]
+    for i, code in enumerate(REFUSALS):
+        own.admin.command({"configureFailPoint": "failCommand", "mode": "alwaysOn", "data": {
+            "failCommands": ["findAndModify", "update", "find", "aggregate", "listIndexes"], "appName": "leasehold", "errorCode": code}})
+        try:
+            for command in (commands if code in (2, 238) else [commands[i % len(commands)]]):
+                done = cli("--json", *command)
+                assert done.exit == done.lines[-1]["exit"] == 78, (code, command, done)
+                assert f"(code {code}" in done.err, done
+        finally:
+            own.admin.command("configureFailPoint", "failCommand", mode="off")
+
+
+@pytest.mark.parametrize("rule, field", [({"$jsonSchema": {"required": ["user_id"]}}, '"user_id"'), ({"team": {"$exists": True}}, '"team"'),
+                                         ({"$jsonSchema": {"properties": {"owner": {"bsonType": "int"}}}}, '"owner"'),
+                                         ({"$jsonSchema": {"additionalProperties": False, "properties": {"_id": {}}}}, '"token"'),
+                                         ({"$expr": {"$eq": ["$owner", "nobody"]}}, "validator")])
+def test_a_validator_in_the_way_is_named_with_its_field_and_the_advice_works(place, rule, field):
+    db, cli = place
+    db.create_collection("workspace_locks", validator=rule)
+    db.workspace_locks.create_index("workspace_id", name="workspace_id_unique", unique=True)
+    done = cli("acquire", "k")
+    refused(done, "validator", field, "code 121")
+    assert db.workspace_locks.count_documents({}) == 0
+    advice = done.err.split("db.runCommand(")[1].split(")")[0]
+    assert advice == '{collMod: "workspace_locks", validationAction: "warn"}'
+    db.command("collMod", "workspace_locks", validationAction="warn")
+    cli.acquire("k")
+
+
+def test_a_validator_that_comes_while_a_lease_is_held(place):
+    db, cli = place
+    assert cli("migrate", "--yes").exit == 0
+    lease = cli.acquire("k", "--ttl", "1h")["lease"]
+    db.command("collMod", "workspace_locks", validator={"user_id": {"$exists": True}})
+    for command in (["renew", "k", "--lease", lease], ["release", "k", "--lease", lease], ["break", "k", "--reason", "r", "--yes"]):
+        refused(cli(*command), "validator", "user_id")
+    assert cli("status", "k", "--quiet").out == "held\n"
+
+
+def test_a_database_that_differs_in_case(place):
+    db, cli = place
+    db.workspace_locks.insert_one({"_id": 1})
+    other = Cli(cli.env["LEASEHOLD_URI"], db.name.upper())
+    for command in (["acquire", "k"], ["migrate", "--yes"]):
+        refused(other(*command), "13297", db.name, "--db")
+
+
+def test_a_document_that_cannot_grow(place):
+    db, cli = place
+    assert cli("migrate", "--yes").exit == 0
+    ended = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
+    db.workspace_locks.insert_one(filled({"_id": "k", "workspace_id": "k", "expires_at": ended}, 1))
+    refused(cli("acquire", "k"), "16 MiB", "$unset")
+    db.workspace_locks.update_one({"_id": "k"}, {"$unset": {"blob": 1}})
+    cli.acquire("k")
+
+
+def filled(document, left):
+    """The document with so much in it that only `left` bytes are missing from the limit."""
+    return document | {"blob": "x" * (16 * 1024 * 1024 - left - len(bson.encode(document | {"blob": ""})))}
+
+
+@pytest.mark.parametrize("sizes, large, token", [((60, 60), 1, 1), ((60, None), 1, 1), ((None, 1), 2, 5)],
+                         ids=["both", "the one that goes", "the one that stays"])
+def test_among_duplicates_a_document_that_cannot_grow_is_named_and_nothing_is_lost(place, sizes, large, token):
+    """The copy in the archive is larger than the document; and a survivor may have to take a higher token."""
+    db, cli = place
+    now = datetime.datetime.now(datetime.timezone.utc)
+    for i, rest in enumerate(sizes, 1):
+        document = {"_id": i, "workspace_id": "a", "expires_at": now + datetime.timedelta(hours=i), "token": token if i == 1 else None}
+        db.workspace_locks.insert_one(filled(document, rest) if rest else document)
+    refused(cli("migrate", "--yes"), f"_id is {large} ", "16 MiB")
+    assert db.workspace_locks.count_documents({}) == 2
+    db.workspace_locks.update_one({"_id": large}, {"$unset": {"blob": 1}})
+    done = cli("migrate", "--yes")
+    assert done.exit == 0 and db.workspace_locks.distinct("_id") == [2] and db.workspace_locks_archive.count_documents({}) == 1, done
+
+
+@contextlib.contextmanager
+def parameter(own, name):
+    """A server parameter is set for a while. (This client declares a version of the API: one of these asks for that.)"""
+    with pymongo.MongoClient(*own.address, server_api=pymongo.server_api.ServerApi("1")) as client:
+        client.admin.command({"setParameter": 1, name: True})
+        yield
+        client.admin.command({"setParameter": 1, name: False})
+
+
+def test_a_server_that_wants_an_api_version(own, place):
+    db, cli = place
+    with parameter(own, "requireApiVersion"):
+        refused(cli("acquire", "k", "--timeout", "1s"), "requireApiVersion")
+    assert cli("migrate", "--yes").exit == 0
+
+
+def test_a_server_that_scans_nothing(own, place):
+    """Only what needs no scan is done."""
+    db, cli = place
+    assert cli("migrate", "--yes").exit == 0
+    with parameter(own, "notablescan"):
+        assert cli("acquire", "k").exit == 0
+        done = cli("list")
+        if done.exit:
+            refused(done, "notablescan")

@@ -564,3 +564,15 @@ def test_a_database_that_is_gone_is_503(offline):
     assert server.acquire("k", wait_ms=1000).status == 503
     assert server("GET", "/v1/leases").status == 503
     server.end()
+
+
+def test_a_database_that_refuses_is_502(cli, locks, database):
+    """Asking again would not help: no Retry-After."""
+    server = Server(cli, "--listen", "127.0.0.1:0")
+    database.command("collMod", locks.name, validator={"user_id": {"$exists": True}})
+    answer = server.acquire("k")
+    assert answer.status == 502 and answer.json["code"] == "config" and "validator" in answer.json["detail"], answer.json
+    assert "Retry-After" not in answer.headers
+    database.command("collMod", locks.name, validator={})
+    assert server.acquire("k").status == 201
+    server.end()

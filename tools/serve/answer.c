@@ -185,11 +185,11 @@ unsigned problem_status(int outcome)
         return MHD_HTTP_CONFLICT;
     case LH_UNKNOWN:
         return MHD_HTTP_GATEWAY_TIMEOUT;
-    case LH_SERVER:
+    case LH_SERVER: /* the database refuses, and would again: a person must change something there */
+    case LH_CONFIG:
+    case LH_DENIED: /* this server's own user, not the client's */
         return MHD_HTTP_BAD_GATEWAY;
     case LH_UNREACHABLE:
-    case LH_DENIED: /* this server's own user, not the client's */
-    case LH_CONFIG:
     case LH_MEMORY:
     case LH_CANCELLED:
     case LH_CLOSED:
