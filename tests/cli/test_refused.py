@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What needs a person is 78, and says what is wrong and what to do. Deployments that leases cannot live on: a mongos, and servers older
-than 6.0 (a real server whose answers to `hello` pass through a tunnel that says so; real servers of 4.4 and 5.0 were tried by hand). What
-a server refuses: by failpoints, and by the real cause where there is one."""
+"""What needs a person is 78, and says what is wrong and what to do. Deployments that leases cannot live on: a mongos, and
+servers older than 6.0 (a real server whose answers to `hello` pass through a tunnel that says so; real servers of 4.4 and
+5.0 were tried by hand). What a server refuses: by failpoints, and by the real cause where there is one."""
 import contextlib
 import datetime
 import secrets

@@ -243,10 +243,10 @@ static void test_a_refusal_is_told_as_it_is_by_every_call(void **state)
         int code, outcome;
     } codes[] = {{117, LH_UNREACHABLE}, {12587, LH_UNREACHABLE}, {13, LH_DENIED},    {2, LH_SERVER},
                  {9, LH_SERVER},        {59, LH_CONFIG},         {72, LH_SERVER},    {115, LH_CONFIG},
-                       {148, LH_CONFIG},        {166, LH_CONFIG},   {238, LH_CONFIG},
-                 {291, LH_SERVER},      {323, LH_CONFIG},        {8000, LH_SERVER},  {10334, LH_SERVER},
-                 {13297, LH_CONFIG},    {14031, LH_SERVER},      {17280, LH_SERVER}, {17419, LH_SERVER},
-                 {40415, LH_SERVER},    {31337, LH_SERVER}};
+                 {148, LH_CONFIG},      {166, LH_CONFIG},        {238, LH_CONFIG},   {291, LH_SERVER},
+                 {323, LH_CONFIG},      {8000, LH_SERVER},       {10334, LH_SERVER}, {13297, LH_CONFIG},
+                 {14031, LH_SERVER},    {17280, LH_SERVER},      {17419, LH_SERVER}, {40415, LH_SERVER},
+                 {31337, LH_SERVER}};
     static int (*const calls[])(ground *, lh_lease *) = {ask_acquire, ask_renew, ask_release, ask_status, ask_migrate};
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
         char fault[32];
