@@ -6,10 +6,12 @@
  *    │ no
  *   no documents? create the unique index ── works ──────────────────────▶ done
  *    │
- *   take the migration lease, or wait and look again
- *   create a plain index of that name ─▶ prepareUnique ─▶ dedupe ─▶ make it unique ─▶ done
- *                                                            ▲            │ duplicates left
- *                                                            └────────────┘
+ *   look at the documents ── to be refused ──▶ undo what an interrupted run left ──▶ refused
+ *    │                                                                                 ▲
+ *   take the migration lease, or wait and look again                                   │ undo
+ *   store what the index is like ─▶ create a plain one ─▶ prepareUnique ─▶ dedupe ─▶ make it unique ─▶ done
+ *                                                                             ▲            │ duplicates left
+ *                                                                             └────────────┘
  * Where there are documents the index is never built as unique, but converted: a unique index that is being built, and may
  * yet fail, already looks like a finished one in a standalone's listIndexes. It costs a scan of the index (0.2 s for a million
  * keys), and saves a whole build where there are duplicates.
@@ -46,28 +48,27 @@ static int fail_duplicates(const lh_migration *m, const lh_walk *walk, lh_error 
                    walk->losers == 1 ? "document" : "documents");
 }
 
-/* Looks and tells, and changes nothing. */
-static int dry_run(lh_migration *m, lh_index_state state, lh_error *error)
+/* Looks and tells, and changes nothing. Duplicates would be removed: they are nothing to refuse. */
+static int dry_run(lh_migration *m, lh_error *error)
 {
     lh_walk walk;
-    if (state == LH_INDEX_STATE_NO_COLLECTION)
-        return LH_OK;
-    lh_migrate_count(m);
-    int outcome = lh_migrate_survey(m, state == LH_INDEX_STATE_PLAIN, true, &walk, error);
+    int outcome = lh_migrate_look(m, true, &walk, error);
+    m->report->interrupted = !m->busy && (m->undo.drop || *m->undo.unprepare);
     m->report->duplicate_keys = walk.duplicate_keys;
     m->report->removed = walk.losers;
+    m->report->quarantined = m->options->quarantine ? m->report->malformed : 0;
     return outcome;
 }
 
-/* Nothing may be removed: says what stands in the way. LH_OK: no duplicates do (any more). */
-static int refuse(lh_migration *m, lh_index_state state, lh_error *error)
+/* All that decides a refusal is looked at before the first change. LH_OK: nothing is to be refused. */
+static int refuse(lh_migration *m, lh_error *error)
 {
     lh_walk walk;
-    lh_migrate_count(m);
-    int outcome = lh_migrate_survey(m, state == LH_INDEX_STATE_PLAIN, false, &walk, error);
-    m->report->duplicate_keys = walk.duplicate_keys;
-    if (outcome == LH_OK && walk.duplicate_keys > 0)
+    int outcome = lh_migrate_look(m, false, &walk, error);
+    if (outcome == LH_OK && !m->options->remove && walk.duplicate_keys > 0)
         outcome = fail_duplicates(m, &walk, error);
+    if (outcome != LH_OK)
+        m->report->duplicate_keys = walk.duplicate_keys;
     return outcome;
 }
 
@@ -89,20 +90,69 @@ static int create_at_once(lh_migration *m, int *ret_index, bool *ret_done, lh_er
     return outcome;
 }
 
+/* Takes the migration's lease, or LH_BUSY. */
+static int take_lease(lh_migration *m, lh_error *error)
+{
+    int outcome = lh_migrate_lease_ask(m, error);
+    return outcome == LH_OK && !m->held ? lh_fail(error, LH_BUSY, "another process is migrating") : outcome;
+}
+
+/* What another run does not mend: the index is put back as it was. */
+static bool is_refusal(int outcome)
+{
+    return outcome == LH_CONFIG || outcome == LH_DENIED || outcome == LH_SERVER;
+}
+
+/* Puts the index back, and says so where it cannot. */
+static void undo(lh_migration *m, lh_error *error)
+{
+    lh_error why = {0}, refusal = error ? *error : (lh_error){0};
+    if (lh_migrate_undo(m, &why) == LH_OK || !error)
+        return;
+    *error = refusal;
+    size_t len = strlen(error->message);
+    (void)snprintf(error->message + len, sizeof error->message - len,
+                   " (The index is still as the migration left it; the next run puts it back. %.200s)", why.message);
+    lh_cut_utf8(error->message, sizeof error->message - 1);
+}
+
 /* There are documents, or an index that is not unique yet. */
-static int resolve(lh_migration *m, lh_index_state state, int *ret_index, lh_error *error)
+static int resolve(lh_migration *m, int *ret_index, lh_error *error)
 {
     int outcome = LH_OK;
-    if (!m->options->remove && !m->counted) { /* once: while waiting it need not be done again */
-        outcome = refuse(m, state, error);
+    if (!m->counted) { /* once: while waiting it need not be done again */
+        outcome = refuse(m, error);
         m->counted = outcome == LH_OK;
     }
     if (outcome == LH_OK)
-        outcome = lh_migrate_lease_ask(m, error);
-    if (outcome == LH_OK && !m->held)
-        return lh_fail(error, LH_BUSY, "another process is migrating");
+        outcome = take_lease(m, error);
     if (outcome == LH_OK)
         outcome = lh_migrate_convert(m, ret_index, error);
+    if (is_refusal(outcome) && (m->held || m->undo.drop || *m->undo.unprepare))
+        undo(m, error);
+    lh_migrate_lease_release(m);
+    return outcome;
+}
+
+/* The unique index is there. A plain call is done; else what cannot be read is looked at, and moved where that is asked for. */
+static int look_further(lh_migration *m, lh_error *error)
+{
+    const lh_migrate_options *o = m->options;
+    bool maybe = o->quarantine, look = o->check_keys || o->dry_run;
+    int outcome = LH_OK;
+    m->indexed = true;
+    if (look && !maybe && !o->accept_foreign_keys)
+        outcome = lh_migrate_probe(m, &maybe, error);
+    if (outcome != LH_OK || !maybe)
+        return outcome;
+    if (o->dry_run)
+        return dry_run(m, error);
+    outcome = refuse(m, error);
+    if (outcome != LH_OK || !o->quarantine || m->report->malformed == 0)
+        return outcome;
+    outcome = take_lease(m, error);
+    if (outcome == LH_OK)
+        outcome = lh_migrate_clear(m, error);
     lh_migrate_lease_release(m);
     return outcome;
 }
@@ -116,20 +166,26 @@ static int run_round(lh_migration *m, int *ret_index, lh_error *error)
         return outcome;
     *ret_index = LH_INDEX_PRESENT;
     if (state == LH_INDEX_STATE_RIGHT)
-        return LH_OK;
+        return look_further(m, error);
     if (!m->fit)
         outcome = lh_index_check_collection(m->store, lh_migrate_until(m), error);
     m->fit = outcome == LH_OK;
+    if (outcome == LH_OK && state != LH_INDEX_STATE_NO_COLLECTION)
+        outcome = lh_migrate_lease_look(m, error);
+    if (outcome == LH_DENIED && m->options->dry_run) /* whoever may not read it is told of the documents alone */
+        outcome = LH_OK;
     if (outcome == LH_OK && m->options->dry_run) {
         *ret_index = LH_INDEX_MISSING;
-        return dry_run(m, state, error);
+        return state == LH_INDEX_STATE_NO_COLLECTION ? LH_OK : dry_run(m, error);
     }
     bool empty = state == LH_INDEX_STATE_NO_COLLECTION, done = false;
     if (outcome == LH_OK && state == LH_INDEX_STATE_NONE)
         outcome = lh_index_is_empty(m->store, lh_migrate_until(m), &empty, error);
     if (outcome == LH_OK && empty)
         outcome = create_at_once(m, ret_index, &done, error);
-    return outcome != LH_OK || done ? outcome : resolve(m, state, ret_index, error);
+    if (outcome == LH_OK && !done && m->busy && m->options->remove) /* there is no need to look as well */
+        return lh_fail(error, LH_BUSY, "another process is migrating");
+    return outcome != LH_OK || done ? outcome : resolve(m, ret_index, error);
 }
 
 /* A deployment that never answered is not waited for beyond the timeout of one call. */

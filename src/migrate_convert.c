@@ -13,16 +13,20 @@
 #define PAUSE_FIRST_MS 20
 #define PAUSE_CAP_MS   1000
 
+static int walk(lh_migration *m, lh_walk *ret_walk, lh_error *error)
+{
+    int outcome = lh_migrate_dedupe(m, ret_walk, error);
+    m->report->duplicate_keys += ret_walk->duplicate_keys;
+    return outcome == LH_OK && !m->options->no_archive ? lh_migrate_settle(m, error) : outcome;
+}
+
 /* A walk, when something may be removed, and one attempt to convert. */
 static int attempt(lh_migration *m, lh_walk *ret_walk, bool *ret_done, lh_error *error)
 {
     int outcome = LH_OK;
     *ret_walk = (lh_walk){0};
-    if (m->options->remove)
-        outcome = lh_migrate_dedupe(m, ret_walk, error);
-    m->report->duplicate_keys += ret_walk->duplicate_keys;
-    if (outcome == LH_OK && m->options->remove && !m->options->no_archive)
-        outcome = lh_migrate_settle(m, error);
+    if (m->options->remove || m->options->quarantine)
+        outcome = walk(m, ret_walk, error);
     if (outcome == LH_OK)
         outcome = lh_migrate_lease_keep(m, error);
     if (outcome == LH_OK)
@@ -62,17 +66,14 @@ int lh_migrate_convert(lh_migration *m, int *ret_index, lh_error *error)
     *ret_index = LH_INDEX_PRESENT;
     if (state == LH_INDEX_STATE_RIGHT)
         return LH_OK;
-    bool there = state == LH_INDEX_STATE_PLAIN;
-    (void)snprintf(m->index, sizeof m->index, "%s", LH_INDEX_NAME);
-    lh_migrate_count(m);
-    if (!there) {
+    bool there = false;
+    outcome = lh_migrate_choose(m, &there, error);
+    if (outcome == LH_OK && !there) {
         outcome = lh_migrate_progress(m, "index", 0, m->total, error);
         if (outcome == LH_OK)
             outcome = lh_migrate_create(m, false, &there, error);
-        if (outcome == LH_LOST) {
-            outcome = lh_migrate_adopt(m, error);
-            there = true;
-        }
+        if (outcome == LH_LOST)
+            outcome = lh_migrate_fail_moved(m, error);
     }
     if (outcome == LH_OK)
         outcome = lh_migrate_lease_keep(m, error);
@@ -80,7 +81,22 @@ int lh_migrate_convert(lh_migration *m, int *ret_index, lh_error *error)
         outcome = lh_migrate_prepare(m, error);
     if (outcome == LH_OK)
         outcome = dedupe_and_convert(m, error);
-    if (outcome == LH_OK)
-        *ret_index = there || m->report->removed > 0 ? LH_INDEX_CONVERTED : LH_INDEX_CREATED;
+    if (outcome != LH_OK)
+        return outcome;
+    m->undo = (lh_undo){0};
+    *ret_index = there || m->report->removed > 0 ? LH_INDEX_CONVERTED : LH_INDEX_CREATED;
+    return LH_OK;
+}
+
+int lh_migrate_clear(lh_migration *m, lh_error *error)
+{
+    int outcome = lh_migrate_name_index(m, error);
+    for (int idle = 0; outcome == LH_OK && idle < IDLE_ROUNDS;) {
+        lh_walk done;
+        outcome = walk(m, &done, error);
+        if (outcome == LH_OK && done.removed == 0 && done.left == 0)
+            break;
+        idle += done.removed == 0;
+    }
     return outcome;
 }

@@ -48,7 +48,6 @@ static int read_piece(walker *w, const bson_t *min, const bson_t *max, uint64_t 
     bson_t *command = BCON_NEW("find", BCON_UTF8(w->m->store->collection), "hint", BCON_UTF8(w->m->index), "limit",
                                BCON_INT32(LH_MIGRATE_PIECE), "batchSize", BCON_INT32(LH_MIGRATE_PIECE), "singleBatch",
                                BCON_BOOL(true), "skip", BCON_INT64((int64_t)skip));
-    lh_walk_append_projection(command);
     append_bound(command, "min", min);
     append_bound(command, "max", max);
     lh_call call = {.what = "read the documents", .command = command, .deadline = lh_migrate_until(w->m), .read = true};
@@ -77,10 +76,37 @@ static int read_piece(walker *w, const bson_t *min, const bson_t *max, uint64_t 
 static int move_piece(walker *w, lh_error *error)
 {
     piece *p = w->piece;
-    int outcome = lh_migrate_move(w->m, p->doubles, p->n_doubles, w->walk, error);
-    if (outcome == LH_OK && w->m->options->quarantine)
-        outcome = lh_migrate_move(w->m, p->odd, p->n_odd, w->walk, error);
+    lh_migration *m = w->m;
+    int outcome = LH_OK;
+    if (m->options->remove)
+        outcome = lh_migrate_move(m, p->doubles, p->n_doubles, w->walk, error);
+    uint64_t before = m->report->quarantined, n = p->n_odd < m->may_move ? p->n_odd : m->may_move;
+    if (outcome == LH_OK)
+        outcome = lh_migrate_move(m, p->odd, (size_t)n, w->walk, error);
+    if (m->may_move != UINT64_MAX)
+        m->may_move -= m->report->quarantined - before;
     return outcome;
+}
+
+/* Of a document that cannot be read. */
+static bool goes_to_quarantine(const walker *w, const bson_t *document)
+{
+    const lh_migrate_options *o = w->m->options;
+    return o->quarantine && (o->even_live || !lh_migrate_is_live(w->m, document));
+}
+
+/* Counts it when it cannot be read. true: it is not judged, but moved, or left, by itself. */
+static bool set_aside(walker *w, const uint8_t *data, const bson_t *document)
+{
+    piece *p = w->piece;
+    bool has_key = lh_document_key(document, NULL) != NULL;
+    if (has_key && !lh_migrate_is_unreadable(document))
+        return false;
+    lh_migrate_count_unreadable(w->m, document);
+    bool goes = goes_to_quarantine(w, document);
+    if (goes)
+        p->odd[p->n_odd++] = (lh_loser){.document = data};
+    return goes || !has_key;
 }
 
 static int between_pieces(walker *w, lh_error *error)
@@ -105,8 +131,7 @@ static int walk_odd(walker *w, const bson_t *min, const bson_t *max, lh_error *e
         for (size_t i = 0; i < p->n; i++) {
             bson_t document;
             lh_document_view(p->documents[i], &document);
-            lh_walk_count_odd(w->m, &document);
-            p->odd[p->n_odd++] = (lh_loser){.document = p->documents[i]};
+            (void)set_aside(w, p->documents[i], &document);
         }
         w->m->report->scanned += p->n;
         uint64_t before = w->walk->removed;
@@ -124,15 +149,23 @@ static bool is_id(const bson_t *document, const bson_t *other)
            a.next_off - a.off == b.next_off - b.off && memcmp(a.raw + a.off, b.raw + b.off, a.next_off - a.off) == 0;
 }
 
-/* All documents from..to with a string key are of one key: whoever is not `best` is a loser. `survivor` is borrowed until
- * the piece is moved. */
+static bool is_set_aside(const piece *p, const uint8_t *data)
+{
+    for (size_t i = p->n_odd; i-- > 0;)
+        if (p->odd[i].document <= data) /* they are in the order of the piece */
+            return p->odd[i].document == data;
+    return false;
+}
+
+/* All documents from..to with a string key are of one key: each that is not `best` is a loser. `survivor` is borrowed until the piece
+ * is moved. */
 static void add_losers(walker *w, size_t from, size_t to, const bson_t *best, const uint8_t *survivor)
 {
     piece *p = w->piece;
     bson_t document;
     for (size_t i = from; i < to; i++) {
         lh_document_view(p->documents[i], &document);
-        if (lh_document_key(&document, NULL) && !is_id(&document, best))
+        if (lh_document_key(&document, NULL) && !is_id(&document, best) && !is_set_aside(p, p->documents[i]))
             p->doubles[p->n_doubles++] = (lh_loser){.document = p->documents[i], .survivor = survivor};
     }
 }
@@ -170,22 +203,18 @@ static void judge_piece(walker *w, size_t end)
     for (size_t i = 0; i < end; i++) {
         bson_t document;
         uint32_t len = 0;
-        bool unreadable = false;
         lh_document_view(p->documents[i], &document);
         const char *key = lh_document_key(&document, &len);
-        if (!key) {
-            lh_walk_count_odd(w->m, &document);
+        bool again = key && lh_group_has_key(&w->pinned, key, len); /* counted already */
+        if (!again && set_aside(w, p->documents[i], &document)) {
             w->m->report->scanned++;
-            p->odd[p->n_odd++] = (lh_loser){.document = p->documents[i]};
             continue;
         }
         if (!lh_group_has_key(&w->group, key, len)) {
             close_group(w, from, i);
             from = i;
         }
-        lh_group_add(&w->group, &document, &unreadable);
-        if (unreadable && !lh_group_has_key(&w->pinned, key, len))
-            w->m->report->malformed++;
+        lh_group_add(&w->group, &document);
     }
     close_group(w, from, end);
 }
@@ -193,9 +222,9 @@ static void judge_piece(walker *w, size_t end)
 static int pin_document(void *arg, const bson_t *document)
 {
     walker *w = arg;
-    bool unreadable = false;
-    lh_group_add(&w->pinned, document, &unreadable);
-    w->m->report->malformed += unreadable ? 1 : 0;
+    lh_group_add(&w->pinned, document);
+    if (lh_migrate_is_unreadable(document))
+        lh_migrate_count_unreadable(w->m, document);
     return 0;
 }
 
@@ -205,13 +234,10 @@ static int pin_survivor(walker *w, const bson_t *bound, lh_error *error)
     lh_group_clear(&w->pinned);
     bson_t *command = BCON_NEW("find", BCON_UTF8(w->m->store->collection), "filter", BCON_DOCUMENT(bound), "hint",
                                BCON_UTF8(w->m->index), "batchSize", BCON_INT32(LH_MIGRATE_PIECE));
-    lh_walk_append_projection(command);
     lh_call call = {.what = "read a key's documents", .command = command, .deadline = w->m->deadline, .read = true};
-    uint64_t malformed = w->m->report->malformed;
     int outcome = lh_store_each(w->m->store, &call, pin_document, w, error);
     bson_destroy(command);
     if (outcome != LH_OK) {
-        w->m->report->malformed = malformed;
         lh_group_clear(&w->pinned);
         return outcome;
     }

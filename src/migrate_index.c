@@ -22,6 +22,8 @@ enum {
     CODE_UNKNOWN_FIELD = 40415,
 };
 
+#define UNFIT_ROOM 128
+
 static int fail_moved(const lh_error *why, lh_error *error)
 {
     return lh_fail(error, LH_LOST, "the index changed meanwhile: %.400s", why->message);
@@ -73,44 +75,32 @@ int lh_migrate_create(lh_migration *m, bool unique, bool *ret_there, lh_error *e
     return outcome;
 }
 
-typedef struct {
-    char name[128];
-    bool unfit;
-} older_index;
-
-/* Two indexes that differ only by name cannot be; so there is at most one that is in the way. Those with options that we cannot use stand
- * beside it, or are in the way themselves. */
-static int judge_older(void *arg, const bson_t *index)
+/* Keeps the name of an index on the key whose options forbid a unique one beside it. */
+static int find_unfit(void *arg, const bson_t *index)
 {
-    older_index *older = arg;
+    char *unfit = arg;
     bson_iter_t name;
-    bool unfit = lh_index_unfit_option(index) != NULL;
-    if (!lh_index_is_on_key(index) || (*older->name && (unfit || !older->unfit)) ||
-        !bson_iter_init_find(&name, index, "name") || !BSON_ITER_HOLDS_UTF8(&name))
-        return 0;
-    (void)snprintf(older->name, sizeof older->name, "%s", bson_iter_utf8(&name, NULL));
-    older->unfit = unfit;
+    if (lh_index_is_on_key(index) && lh_index_unfit_option(index) && bson_iter_init_find(&name, index, "name") &&
+        BSON_ITER_HOLDS_UTF8(&name))
+        (void)snprintf(unfit, UNFIT_ROOM, "%s", bson_iter_utf8(&name, NULL));
     return 0;
 }
 
-int lh_migrate_adopt(lh_migration *m, lh_error *error)
+int lh_migrate_fail_moved(lh_migration *m, lh_error *error)
 {
-    older_index older = {"", false};
+    char unfit[UNFIT_ROOM] = "";
     bson_t *command = BCON_NEW("listIndexes", BCON_UTF8(m->store->collection));
     lh_call call = {.what = "list the indexes", .command = command, .deadline = lh_migrate_until(m), .bare = true};
-    int outcome = lh_store_each(m->store, &call, judge_older, &older, error);
+    int outcome = lh_store_each(m->store, &call, find_unfit, unfit, error);
     bson_destroy(command);
     if (outcome != LH_OK)
         return outcome == LH_SERVER ? LH_LOST : outcome;
-    if (!*older.name || strlen(older.name) + 1 == sizeof older.name)
-        return lh_fail(error, LH_LOST, "the index that was in the way is gone");
-    if (older.unfit)
-        return lh_fail(error, LH_CONFIG,
-                       "the index %s on workspace_id of %s.%s has options that forbid the unique one: drop it "
-                       "(db.%s.dropIndex(\"%s\")) and migrate again",
-                       older.name, m->store->db, m->store->collection, m->store->collection, older.name);
-    memcpy(m->index, older.name, sizeof m->index);
-    return LH_OK;
+    if (!*unfit)
+        return lh_fail(error, LH_LOST, "another index came in between");
+    return lh_fail(error, LH_CONFIG,
+                   "the index %s on workspace_id of %s.%s has options that forbid the unique one: drop it "
+                   "(db.%s.dropIndex(\"%s\")) and migrate again",
+                   unfit, m->store->db, m->store->collection, m->store->collection, unfit);
 }
 
 /* collMod {index: {name, <option>: true}} */

@@ -30,16 +30,10 @@ const char *lh_document_key(const bson_t *document, uint32_t *ret_len)
 }
 
 /* true: *ret_ms is when it ends. */
-static bool end_of(const bson_t *document, int64_t *ret_ms, bool *ret_unreadable)
+static bool end_of(const bson_t *document, int64_t *ret_ms)
 {
     bson_iter_t value;
-    *ret_unreadable = false;
-    if (!bson_iter_init_find(&value, document, "expires_at") || BSON_ITER_HOLDS_NULL(&value))
-        return false;
-    if (lh_doc_instant(&value, ret_ms))
-        return true;
-    *ret_unreadable = true;
-    return false;
+    return bson_iter_init_find(&value, document, "expires_at") && lh_doc_instant(&value, ret_ms);
 }
 
 void lh_document_id_text(const bson_t *document, char *ret_text, size_t size)
@@ -93,10 +87,10 @@ static bool is_higher(const bson_t *document, const bson_t *best)
     return lh_migrate_order(&a, &b) > 0;
 }
 
-void lh_group_add(lh_group *group, const bson_t *document, bool *ret_unreadable)
+void lh_group_add(lh_group *group, const bson_t *document)
 {
     int64_t ms = 0;
-    bool ends = end_of(document, &ms, ret_unreadable), better = true;
+    bool ends = end_of(document, &ms), better = true;
     if (group->count > 0) {
         bool tie = ends == group->best_ends && (!ends || ms == group->best_ms);
         bool newer = ends && (!group->best_ends || ms > group->best_ms);

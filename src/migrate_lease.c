@@ -3,7 +3,8 @@
  * never relied upon: every step is right also when two do it at the same time.
  *
  * One document in <collection>_migration, unique by its _id, decided by the server with the server's clock. Not one of the
- * leases of lease.c: those need the index that is being built. */
+ * leases of lease.c: those need the index that is being built. It also keeps what the index was like before (lh_undo), for
+ * whoever must put it back: a holder that ends without having done so leaves the document there, past its end. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,7 +42,21 @@ static bson_t *new_ask(const lh_migration *m, const char *id)
                     "{", "_id", "$_id", "holder", BCON_UTF8(m->me), "owner", "{", "$literal",
                     BCON_UTF8(m->store->owner), "}", "host", "{", "$literal", BCON_UTF8(m->store->host), "}", "pid",
                     BCON_INT64(m->store->pid), "renewed_at", "$$NOW", "expires_at", "{", "$add", "[", "$$NOW",
-                    BCON_INT32(TTL_MS), "]", "}", "}", "$$ROOT", "]", "}", "}", "{", "$unset", "may", "}", "]");
+                    BCON_INT32(TTL_MS), "]", "}", "undo", "$undo", "}", "$$ROOT", "]", "}", "}", "{", "$unset", "may",
+                    "}", "]");
+}
+
+/* What is stored in `document` of how to undo the migration. */
+static void read_undo(const bson_iter_t *document, lh_undo *ret_undo)
+{
+    bson_iter_t undo, value;
+    *ret_undo = (lh_undo){0};
+    if (!bson_iter_recurse(document, &undo) || !bson_iter_find(&undo, "undo") || !BSON_ITER_HOLDS_DOCUMENT(&undo))
+        return;
+    if (bson_iter_recurse(&undo, &value) && bson_iter_find(&value, "drop"))
+        ret_undo->drop = bson_iter_as_bool(&value);
+    if (bson_iter_recurse(&undo, &value) && bson_iter_find(&value, "unprepare") && BSON_ITER_HOLDS_UTF8(&value))
+        (void)snprintf(ret_undo->unprepare, sizeof ret_undo->unprepare, "%s", bson_iter_utf8(&value, NULL));
 }
 
 /* Does the answer say that it is ours? Then it also tells the server's clock. */
@@ -57,6 +72,8 @@ static bool read_answer(lh_migration *m, const bson_t *reply, int64_t sent)
         m->at_ms = sent;
     }
     m->renew_at = sent + TTL_MS / 3;
+    if (bson_iter_init_find(&top, reply, "value"))
+        read_undo(&top, &m->undo);
     return true;
 }
 
@@ -80,6 +97,47 @@ int lh_migrate_lease_ask(lh_migration *m, lh_error *error)
     return outcome;
 }
 
+int lh_migrate_lease_look(lh_migration *m, lh_error *error)
+{
+    char id[160];
+    make_id(m, id, sizeof id);
+    bson_t reply, *command = BCON_NEW("find", BCON_UTF8(m->leases), "filter", "{", "_id", BCON_UTF8(id), "}",
+                                      "projection", "{", "undo", BCON_INT32(1), "live", "{", "$gt", "[", "$expires_at",
+                                      "$$NOW", "]", "}", "}", "limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true));
+    lh_call call = {
+        .what = "read the migration lease", .command = command, .deadline = lh_migrate_until(m), .read = true};
+    int outcome = lh_store_run(m->store, &call, &reply, NULL, error);
+    bson_iter_t top, first, live;
+    m->busy = false;
+    m->undo = (lh_undo){0};
+    if (outcome == LH_OK && bson_iter_init(&top, &reply) &&
+        bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first)) {
+        read_undo(&first, &m->undo);
+        m->busy = bson_iter_recurse(&first, &live) && bson_iter_find(&live, "live") && bson_iter_as_bool(&live);
+    }
+    bson_destroy(command);
+    bson_destroy(&reply);
+    return outcome;
+}
+
+int lh_migrate_lease_note(lh_migration *m, lh_error *error)
+{
+    char id[160];
+    make_id(m, id, sizeof id);
+    bson_t reply, *command = BCON_NEW("update", BCON_UTF8(m->leases), "updates", "[", "{", "q", "{", "_id",
+                                      BCON_UTF8(id), "holder", BCON_UTF8(m->me), "}", "u", "{", "$set", "{", "undo",
+                                      "{", "drop", BCON_BOOL(m->undo.drop), "unprepare", BCON_UTF8(m->undo.unprepare),
+                                      "}", "}", "}", "}", "]");
+    lh_call call = {.what = "store what the index is like", .command = command, .deadline = lh_migrate_until(m)};
+    int outcome = lh_store_run(m->store, &call, &reply, NULL, error);
+    bson_iter_t n;
+    if (outcome == LH_OK && (!bson_iter_init_find(&n, &reply, "n") || bson_iter_as_int64(&n) != 1))
+        outcome = lh_fail(error, LH_LOST, "another process took the migration over");
+    bson_destroy(command);
+    bson_destroy(&reply);
+    return outcome;
+}
+
 int lh_migrate_lease_keep(lh_migration *m, lh_error *error)
 {
     if (!m->held || lh_clock_ms() < m->renew_at)
@@ -97,8 +155,13 @@ void lh_migrate_lease_release(lh_migration *m)
     m->held = false;
     char id[160];
     make_id(m, id, sizeof id);
-    bson_t reply, *command = BCON_NEW("delete", BCON_UTF8(m->leases), "deletes", "[", "{", "q", "{", "_id",
-                                      BCON_UTF8(id), "holder", BCON_UTF8(m->me), "}", "limit", BCON_INT32(1), "}", "]");
+    bool keep = m->undo.drop || *m->undo.unprepare;
+    bson_t reply,
+        *command = keep ? BCON_NEW("update", BCON_UTF8(m->leases), "updates", "[", "{", "q", "{", "_id", BCON_UTF8(id),
+                                   "holder", BCON_UTF8(m->me), "}", "u", "{", "$unset", "{", "holder", "", "}",
+                                   "$currentDate", "{", "expires_at", BCON_BOOL(true), "}", "}", "}", "]")
+                        : BCON_NEW("delete", BCON_UTF8(m->leases), "deletes", "[", "{", "q", "{", "_id", BCON_UTF8(id),
+                                   "holder", BCON_UTF8(m->me), "}", "limit", BCON_INT32(1), "}", "]");
     lh_call call = {
         .what = "release the migration lease", .command = command, .deadline = lh_store_deadline(m->store, 0)};
     (void)lh_store_run(m->store, &call, &reply, NULL, NULL);

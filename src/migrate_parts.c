@@ -19,15 +19,6 @@ int lh_migrate_progress(const lh_migration *m, const char *step, uint64_t done, 
     return LH_OK;
 }
 
-int lh_migrate_fail_bad_keys(const lh_migration *m, lh_error *error)
-{
-    return lh_fail(
-        error, LH_CONFIG,
-        "%llu documents of %s.%s have a workspace_id that is no string (one has the _id %s) and stand in the way of "
-        "the unique index: mend them, or run `leasehold migrate --yes --quarantine`, which moves them to %s",
-        (unsigned long long)m->bad_keys, m->store->db, m->store->collection, m->bad_example, m->archive);
-}
-
 void lh_migrate_pause(const lh_migration *m, lh_backoff *pause)
 {
     int64_t ms = lh_backoff_next(pause), left = m->deadline - lh_clock_ms();

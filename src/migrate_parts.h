@@ -7,6 +7,8 @@
  *   migrate_judge    which document of a key stays, and the sentence why
  *   migrate_order    the server's order of values
  *   migrate_survey   walks all documents, to count
+ *   migrate_foreign  documents that cannot be read: counts them, and refuses what would harm them or their owners
+ *   migrate_undo     what an index was like before; puts it back where the migration is refused after all
  *   migrate_dedupe   walks the index, and has what does not stay moved
  *   migrate_move     moves judged documents: archive, raise the survivor's token, delete if unchanged, mark
  *   migrate_slice    those that are moved together (migrate_slice.h)
@@ -34,6 +36,12 @@ enum {
     LH_CODE_DUPLICATE_KEY = 11000,
 };
 
+/* What puts the index back as it was before the migration. Stored before the first change, so that any later run can do it. */
+typedef struct lh_undo {
+    bool drop;           /* there was no index of our name */
+    char unprepare[128]; /* the index of this name was not prepared; "": none */
+} lh_undo;
+
 typedef struct lh_migration {
     lh_store *store;
     const lh_migrate_options *options;
@@ -44,13 +52,28 @@ typedef struct lh_migration {
     uint64_t total;           /* documents, roughly; 0: unknown */
     uint64_t bad_keys;        /* of the last walk: documents without a string workspace_id, and … */
     char bad_example[160];    /* … the _id of one of them */
+    uint64_t bad_live;        /* of it: documents that cannot be read and are live, and … */
+    char live_example[160];   /* … the _id of one of them */
+    uint64_t blocking;        /* of the last look: documents without a string key whose neighbour has the same */
+    bool has_string_keys;     /* some document has a string key */
+    bool indexed;             /* the unique index is there already */
+    uint64_t may_move;        /* documents that may still be moved to quarantine: writers do not make them more */
     char me[33];              /* our name in the migration lease */
     bool fit;                 /* the collection is an ordinary one */
-    bool counted;             /* without leave to remove: it was seen that there is nothing to remove */
+    bool counted;             /* it was seen that nothing is to be refused */
     bool held;                /* the migration lease is ours */
+    bool busy;                /* when it was read last, it was somebody else's */
+    lh_undo undo;             /* stored with the lease */
     int64_t renew_at;         /* on lh_clock_ms() */
     int64_t server_ms, at_ms; /* the server's clock, and lh_clock_ms() when it was that */
 } lh_migration;
+
+/* What a walk over the documents found and did. */
+typedef struct lh_walk {
+    uint64_t duplicate_keys, losers; /* found */
+    uint64_t removed;                /* deleted by us, quarantined ones too */
+    uint64_t left;                   /* judged, but changed or gone meanwhile: to be judged again */
+} lh_walk;
 
 /* ---- migrate_parts.c */
 /* The deadline of one command: the migration's, but a server that does not answer is given up after the store's timeout. */
@@ -59,14 +82,14 @@ int64_t lh_migrate_until(const lh_migration *m);
 /* Tells the caller how far a step is. LH_STOPPED when it asks to stop, LH_UNREACHABLE when the time is over. */
 int lh_migrate_progress(const lh_migration *m, const char *step, uint64_t done, uint64_t total, lh_error *error);
 
-/* The sentence for documents without a string workspace_id that stand in the way. */
-int lh_migrate_fail_bad_keys(const lh_migration *m, lh_error *error);
-
 /* Sleeps between two attempts, not beyond the deadline. */
 void lh_migrate_pause(const lh_migration *m, lh_backoff *pause);
 
 /* ---- migrate_convert.c: what is done under the migration lease. *ret_index: LH_INDEX_… */
 int lh_migrate_convert(lh_migration *m, int *ret_index, lh_error *error);
+
+/* The unique index is there: moves what cannot be read to the archive. */
+int lh_migrate_clear(lh_migration *m, lh_error *error);
 
 /* ---- migrate_lease.c */
 void lh_migrate_lease_init(lh_migration *m);
@@ -77,8 +100,44 @@ int lh_migrate_lease_ask(lh_migration *m, lh_error *error);
 /* Between two batches: renews the lease when that is due. LH_LOST when it became somebody else's. */
 int lh_migrate_lease_keep(lh_migration *m, lh_error *error);
 
-/* Gives it back; when that fails it ends by itself. */
+/* Reads it, and takes nothing: m->busy, m->undo. */
+int lh_migrate_lease_look(lh_migration *m, lh_error *error);
+
+/* Stores m->undo with it. LH_LOST when it became somebody else's. */
+int lh_migrate_lease_note(lh_migration *m, lh_error *error);
+
+/* Gives it back; when that fails it ends by itself. What is to be undone stays stored. */
 void lh_migrate_lease_release(lh_migration *m);
+
+/* ---- migrate_undo.c */
+/* Under the lease, before the first change: chooses the index to convert (m->index), and stores what it is like. *ret_there: it is
+ * there, or else it is to be created. */
+int lh_migrate_choose(lh_migration *m, bool *ret_there, lh_error *error);
+
+/* The migration was refused: puts the index back as it was before, unless another migrator is at work. */
+int lh_migrate_undo(lh_migration *m, lh_error *error);
+
+/* The name of the index that is unique and on the key, into m->index. LH_LOST: there is none. */
+int lh_migrate_name_index(lh_migration *m, lh_error *error);
+
+/* ---- migrate_foreign.c */
+/* Looks at the documents, without changing anything, and refuses what is to be refused (LH_CONFIG, with the sentence); duplicates are
+ * only counted, where all documents are looked at. */
+int lh_migrate_look(lh_migration *m, bool tell, lh_walk *ret_walk, lh_error *error);
+
+/* The unique index is there: *ret_maybe is whether there may be documents without a string key. One round trip. */
+int lh_migrate_probe(lh_migration *m, bool *ret_maybe, lh_error *error);
+
+/* The sentence for documents without a string workspace_id that stand in the way. */
+int lh_migrate_fail_bad_keys(const lh_migration *m, lh_error *error);
+
+/* Of a document that cannot be read: counts it; is its end to come, or not known? */
+void lh_migrate_count_unreadable(lh_migration *m, const bson_t *document);
+bool lh_migrate_is_unreadable(const bson_t *document);
+bool lh_migrate_is_live(const lh_migration *m, const bson_t *document);
+
+/* Of documents without a string key, in the order of their keys: compares with the last one (empty: none), and keeps it. */
+void lh_foreign_neighbour(lh_migration *m, bson_t *last, const bson_t *document);
 
 /* The server's clock now, as far as the last answer tells. */
 int64_t lh_migrate_server_ms(const lh_migration *m);
@@ -88,9 +147,8 @@ int64_t lh_migrate_server_ms(const lh_migration *m);
  * LH_SERVER with server_code LH_CODE_DUPLICATE_KEY. */
 int lh_migrate_create(lh_migration *m, bool unique, bool *ret_there, lh_error *error);
 
-/* After LH_LOST from creating a plain index: is there one on the key under another name, fit to be converted? Then that is
- * m->index and LH_OK; LH_CONFIG: there is one that is not fit; LH_LOST: none. */
-int lh_migrate_adopt(lh_migration *m, lh_error *error);
+/* After LH_LOST from creating a plain index: LH_CONFIG names one on the key that cannot be made unique; else LH_LOST. */
+int lh_migrate_fail_moved(lh_migration *m, lh_error *error);
 
 /* From here on the server refuses new duplicates. LH_LOST: the index is gone. */
 int lh_migrate_prepare(lh_migration *m, lh_error *error);
@@ -122,8 +180,8 @@ void lh_group_clear(lh_group *group);
 /* Its key, as in the best document; valid until the next change. NULL when empty. */
 const char *lh_group_key(const lh_group *group, uint32_t *ret_len);
 
-/* Judges one more document of the same key. *ret_unreadable: it has an expires_at that cannot be read. */
-void lh_group_add(lh_group *group, const bson_t *document, bool *ret_unreadable);
+/* Judges one more document of the same key. */
+void lh_group_add(lh_group *group, const bson_t *document);
 
 /* Tells the caller's `verdict` about a group with duplicates. */
 void lh_group_tell(const lh_group *group, const lh_migration *m);
@@ -138,23 +196,11 @@ const char *lh_document_key(const bson_t *document, uint32_t *ret_len);
 void lh_document_id_text(const bson_t *document, char *ret_text, size_t size);
 
 /* ---- migrate_survey.c */
-typedef struct lh_walk {
-    uint64_t duplicate_keys, losers; /* found */
-    uint64_t removed;                /* deleted by us, quarantined ones too */
-    uint64_t left;                   /* judged, but changed or gone meanwhile: to be judged again */
-} lh_walk;
-
-/* Reads all documents, sorted (by m->index when `index` is true), and counts; tells verdicts when `tell`. */
-int lh_migrate_survey(lh_migration *m, bool index, bool tell, lh_walk *ret_walk, lh_error *error);
+/* Reads all documents, sorted, and counts; tells verdicts when `tell`. */
+int lh_migrate_survey(lh_migration *m, bool tell, lh_walk *ret_walk, lh_error *error);
 
 /* Begins a walk: nothing was seen yet. */
 void lh_walk_begin(lh_migration *m, lh_walk *walk);
-
-/* Which fields a walk needs. */
-void lh_walk_append_projection(bson_t *command);
-
-/* Counts a document without a string key. */
-void lh_walk_count_odd(lh_migration *m, const bson_t *document);
 
 /* Are the group's documents of this key? */
 bool lh_group_has_key(const lh_group *group, const char *key, uint32_t len);

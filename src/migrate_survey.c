@@ -5,16 +5,6 @@
 
 #include "migrate_parts.h"
 
-void lh_walk_append_projection(bson_t *command)
-{
-    static const char *const fields[] = {"_id", "workspace_id", "expires_at", "token"};
-    bson_t projection;
-    BSON_APPEND_DOCUMENT_BEGIN(command, "projection", &projection);
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        BSON_APPEND_INT32(&projection, fields[i], 1);
-    bson_append_document_end(command, &projection);
-}
-
 bool lh_group_has_key(const lh_group *group, const char *key, uint32_t len)
 {
     uint32_t other_len = 0;
@@ -22,26 +12,20 @@ bool lh_group_has_key(const lh_group *group, const char *key, uint32_t len)
     return other && len == other_len && memcmp(key, other, len) == 0;
 }
 
-/* Counts a document without a string key. */
-void lh_walk_count_odd(lh_migration *m, const bson_t *document)
-{
-    if (m->bad_keys++ == 0)
-        lh_document_id_text(document, m->bad_example, sizeof m->bad_example);
-    m->report->malformed++;
-}
-
 void lh_walk_begin(lh_migration *m, lh_walk *walk)
 {
     *walk = (lh_walk){0};
-    m->bad_keys = 0;
-    m->report->scanned = 0;
-    m->report->malformed = 0;
+    m->bad_keys = m->bad_live = m->blocking = 0;
+    m->bad_example[0] = m->live_example[0] = '\0';
+    m->report->scanned = m->report->malformed = m->report->foreign_live = 0;
+    memset(m->report->foreign, 0, sizeof m->report->foreign);
 }
 
 typedef struct {
     lh_migration *m;
     lh_walk *walk;
     lh_group group;
+    bson_t last; /* without a string key */
     bool tell;
     int outcome;
     lh_error *error;
@@ -63,32 +47,32 @@ static int survey_document(void *arg, const bson_t *document)
     survey *s = arg;
     lh_migrate_report *report = s->m->report;
     uint32_t len = 0;
-    bool unreadable = false;
     const char *key = lh_document_key(document, &len);
+    if (!key || lh_migrate_is_unreadable(document))
+        lh_migrate_count_unreadable(s->m, document);
     if (!key) {
-        lh_walk_count_odd(s->m, document);
+        lh_foreign_neighbour(s->m, &s->last, document);
     } else {
         if (!lh_group_has_key(&s->group, key, len))
             end_group(s);
-        lh_group_add(&s->group, document, &unreadable);
-        report->malformed += unreadable ? 1 : 0;
+        lh_group_add(&s->group, document);
+        s->m->has_string_keys = true;
     }
     if (++report->scanned % LH_MIGRATE_PIECE == 0)
         s->outcome = lh_migrate_progress(s->m, "look", report->scanned, s->m->total, s->error);
     return s->outcome == LH_OK ? 0 : 1;
 }
 
-int lh_migrate_survey(lh_migration *m, bool index, bool tell, lh_walk *ret_walk, lh_error *error)
+int lh_migrate_survey(lh_migration *m, bool tell, lh_walk *ret_walk, lh_error *error)
 {
     lh_walk_begin(m, ret_walk);
+    m->has_string_keys = false;
     survey s = {.m = m, .walk = ret_walk, .tell = tell, .outcome = LH_OK, .error = error};
     lh_group_init(&s.group);
+    bson_init(&s.last);
     bson_t *command = BCON_NEW("find", BCON_UTF8(m->store->collection), "sort", "{", "workspace_id", BCON_INT32(1), "}",
                                "batchSize", BCON_INT32(LH_MIGRATE_PIECE));
-    lh_walk_append_projection(command);
     BSON_APPEND_BOOL(command, "allowDiskUse", true);
-    if (index)
-        BSON_APPEND_UTF8(command, "hint", m->index);
     lh_error mine = {0};
     lh_call call = {
         .what = "read the documents", .command = command, .deadline = m->deadline, .read = true, .slow = true};
@@ -101,5 +85,6 @@ int lh_migrate_survey(lh_migration *m, bool index, bool tell, lh_walk *ret_walk,
     else if (error)
         *error = mine;
     lh_group_fini(&s.group);
+    bson_destroy(&s.last);
     return outcome;
 }

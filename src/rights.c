@@ -41,6 +41,7 @@ void lh_rights_of_command(const bson_t *command, const char *db, void (*each)(vo
         {"insert", {"insert", NULL}},
         {"listIndexes", {"listIndexes", NULL}},
         {"createIndexes", {"createIndex", NULL}},
+        {"dropIndexes", {"dropIndex", NULL}},
         {"collMod", {"collMod", NULL}},
         {"listCollections", {"listCollections", NULL}},
     };
@@ -81,7 +82,7 @@ static const char *const role_actions[][PLACES] = {
                          [ON_FENCES] = "find insert update",
                          [ON_AUDIT] = "insert"},
     [LH_ROLE_SETUP] = {[ON_DB] = "listCollections",
-                       [ON_LOCKS] = "find update remove listIndexes createIndex collMod",
+                       [ON_LOCKS] = "find update remove listIndexes createIndex dropIndex collMod",
                        [ON_ARCHIVE] = "find insert update",
                        [ON_MIGRATION] = "find insert update remove",
                        [ON_AUDIT] = "createIndex collMod"},

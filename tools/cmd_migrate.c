@@ -52,6 +52,18 @@ static void show_verdict(void *arg, const lh_verdict *verdict)
     printf("; %" PRIu64 " %s\n", verdict->losers, verdict->losers == 1 ? "goes" : "go");
 }
 
+/* foreign_keys: {"objectId": 2, …}, of the types that are there. */
+static void append_foreign(bson_t *json, const lh_migrate_report *report)
+{
+    bson_t types;
+    BSON_APPEND_DOCUMENT_BEGIN(json, "foreign_keys", &types);
+    for (int type = 0; type < LH_KEY_TYPES; type++)
+        if (report->foreign[type] > 0)
+            json_number(&types, lh_key_type_word(type), (int64_t)report->foreign[type]);
+    bson_append_document_end(json, &types);
+    json_number(json, "foreign_live", (int64_t)report->foreign_live);
+}
+
 static void print_json(const struct migration *migration, int code, const lh_error *error)
 {
     const lh_migrate_report *report = &migration->report;
@@ -66,6 +78,8 @@ static void print_json(const struct migration *migration, int code, const lh_err
     json_number(&json, "malformed", (int64_t)report->malformed);
     json_number(&json, "waited_ms", (int64_t)report->waited_ms);
     json_number(&json, "elapsed_ms", (int64_t)report->elapsed_ms);
+    append_foreign(&json, report);
+    BSON_APPEND_BOOL(&json, "interrupted", report->interrupted);
     if (code != LH_OK) {
         json_text(&json, "code", lh_outcome_word(code));
         json_number(&json, "exit", out_exit_code(code));
@@ -80,6 +94,22 @@ static void print_line(const char *label, uint64_t n, const char *one, const cha
         return;
     out_label(label);
     printf("%" PRIu64 " %s\n", n, n == 1 ? one : several);
+}
+
+/* "keys  objectId 2, int 1: no strings; 2 are live" */
+static void print_foreign(const lh_migrate_report *report)
+{
+    const char *before = "";
+    for (int type = 0; type < LH_KEY_TYPES; type++) {
+        if (report->foreign[type] == 0)
+            continue;
+        if (!*before)
+            out_label("foreign");
+        printf("%s%s %" PRIu64, before, lh_key_type_word(type), report->foreign[type]);
+        before = ", ";
+    }
+    if (*before)
+        printf(" (documents whose workspace_id is no string), %" PRIu64 " of them live\n", report->foreign_live);
 }
 
 static void print_report(const struct migration *migration, int code)
@@ -99,11 +129,16 @@ static void print_report(const struct migration *migration, int code)
     print_line("removed", report->removed, dry ? "would be" : "document that was older than the one that stays",
                dry ? "would be" : "documents that were older than the one that stays");
     print_line("archived", report->archived, "copy of what was removed", "copies of what was removed");
-    print_line("moved", report->quarantined, "document without a usable workspace_id, to the archive",
-               "documents without a usable workspace_id, to the archive");
+    print_line("moved", report->quarantined, dry ? "would be, to the archive" : "document that could not be read",
+               dry ? "would be, to the archive" : "documents that could not be read");
+    print_foreign(report);
     print_line("odd", report->malformed,
                "document could not be read; leasehold list --malformed shows it if it is left",
                "documents could not be read; leasehold list --malformed shows those that are left");
+    if (report->interrupted) {
+        out_label("index");
+        puts("left by a migration that was interrupted: the next run goes on, or puts it back as it was");
+    }
     print_line("waited", report->waited_ms, "ms for another migration", "ms for another migration");
     print_line("took", report->elapsed_ms, "ms", "ms");
 }
@@ -150,6 +185,17 @@ static int settle(struct migration *migration, lh_store *store, lh_error *error)
     return LH_OK;
 }
 
+static int check(const lh_migrate_options *options, lh_error *error)
+{
+    if (options->no_archive && options->archive)
+        return out_fail(error, LH_INVALID, "either --archive or --no-archive");
+    if (options->quarantine && options->accept_foreign_keys)
+        return out_fail(error, LH_INVALID, "either --quarantine or --accept-foreign-keys");
+    if (!options->quarantine && (options->even_live || options->even_most))
+        return out_fail(error, LH_INVALID, "%s needs --quarantine", options->even_live ? "--even-live" : "--even-most");
+    return LH_OK;
+}
+
 static int run(const struct cli *cli)
 {
     lh_store *store = NULL;
@@ -160,14 +206,19 @@ static int run(const struct cli *cli)
     options->no_archive = cli_flag(cli, OPT_NO_ARCHIVE);
     options->archive = cli_text(cli, OPT_ARCHIVE);
     options->quarantine = cli_flag(cli, OPT_QUARANTINE);
+    options->even_live = cli_flag(cli, OPT_EVEN_LIVE);
+    options->even_most = cli_flag(cli, OPT_EVEN_MOST);
+    options->adopt = cli_flag(cli, OPT_ADOPT);
+    options->accept_foreign_keys = cli_flag(cli, OPT_ACCEPT_FOREIGN_KEYS);
+    options->check_keys = true;
     options->audit_keep_ms = cli_number(cli, OPT_AUDIT_KEEP, options->audit_keep_ms);
     options->progress = show_progress;
     options->verdict = cli->out.verbose ? show_verdict : NULL;
     options->arg = &migration;
 
-    int code = options->no_archive && options->archive
-                   ? out_fail(&error, LH_INVALID, "either --archive or --no-archive")
-                   : connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error);
+    int code = check(options, &error);
+    if (code == LH_OK)
+        code = connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error);
     if (code == LH_OK)
         code = settle(&migration, store, &error);
     if (code != LH_OK) {
@@ -196,7 +247,15 @@ static const struct opt_spec options_table[] = {
      "the collection that keeps what is removed (default: <collection>_archive)"},
     {OPT_NO_ARCHIVE, OPT_FLAG, "no-archive", 0, NULL, NULL, 0, 0, "keep no copies"},
     {OPT_QUARANTINE, OPT_FLAG, "quarantine", 0, NULL, NULL, 0, 0,
-     "also move documents whose workspace_id is no string, where the index is not there yet"},
+     "also move documents that cannot be read, such as those whose workspace_id is no string"},
+    {OPT_EVEN_LIVE, OPT_FLAG, "even-live", 0, NULL, NULL, 0, 0,
+     "with --quarantine: also those that are live: their end is to come, is missing, or cannot be read"},
+    {OPT_EVEN_MOST, OPT_FLAG, "even-most", 0, NULL, NULL, 0, 0,
+     "with --quarantine: also more than half of the collection"},
+    {OPT_ACCEPT_FOREIGN_KEYS, OPT_FLAG, "accept-foreign-keys", 0, NULL, NULL, 0, 0,
+     "leave documents whose workspace_id is no string, also live ones"},
+    {OPT_ADOPT, OPT_FLAG, "adopt", 0, NULL, NULL, 0, 0,
+     "the collection is one of leases, though no workspace_id in it is a string"},
     {OPT_AUDIT_KEEP, OPT_DURATION, "audit-keep", 0, "DURATION", NULL, 1000, AUDIT_KEEP_MAX,
      "with --audit: after what time the server removes lines of the trail (default: 30d)"},
     {0},
@@ -211,9 +270,12 @@ const struct command cmd_migrate = {
     .detail =
         "Nothing is granted before the unique index is there. Where a key has several documents, the one that ends\n"
         "last stays and the others are moved to the archive. Safe at every boot, by any number of processes at\n"
-        "once, beside live writers; interrupted, it goes on where it was. When there is nothing to do it is one\n"
-        "round trip. On a terminal it asks before it removes anything; elsewhere it needs --yes: without that,\n"
-        "duplicates are reported and the exit code is 78.",
+        "once, beside live writers; interrupted, it goes on where it was. When there is nothing to do it is two\n"
+        "round trips. On a terminal it asks before it removes anything; elsewhere it needs --yes: without that,\n"
+        "duplicates are reported and the exit code is 78. It also ends with 78, and changes nothing: where documents\n"
+        "whose workspace_id is no string are live or stand in the way of the index, where no workspace_id is a\n"
+        "string (another program's collection?), and where --quarantine would move live documents or more than\n"
+        "half of all. A flag allows each. A run that was killed is resumed, or undone, by the next one.",
     .example = "  $ leasehold migrate --yes\n"
                "  ok  the unique index is converted\n"
                "    scanned  4127 documents\n"

@@ -893,12 +893,44 @@ typedef struct lh_migrate_options {
     /* A store with `audit`: its indexes are made too, and the server removes lines that are older: 1,000 … ten
      * years; default 30 days. */
     int64_t audit_keep_ms;
+    /* A collection none of whose documents has a string workspace_id is taken for another program's, and refused; this says
+     * that it is one of leases. */
+    bool adopt;
+    bool
+        accept_foreign_keys; /* leave documents whose workspace_id is no string, also live ones; else those are LH_CONFIG */
+    bool even_live;          /* with quarantine: also documents that are live: their end is to come, or is not known */
+    bool even_most;          /* with quarantine: also more than half of all documents */
+    /* Where the index is there already: look for such documents too. A second round trip, which reads few keys of the index; without it,
+     * quarantine and dry_run a call that finds the index is one. The command line sets it. */
+    bool check_keys;
 } lh_migrate_options;
 
 #define LH_MIGRATE_OPTIONS_INIT                                                                                        \
     {                                                                                                                  \
-        sizeof(lh_migrate_options), false, true, false, NULL, false, 600000, NULL, NULL, NULL, INT64_C(2592000000)     \
+        sizeof(lh_migrate_options), false, true, false, NULL, false, 600000, NULL, NULL, NULL, INT64_C(2592000000),    \
+            false, false, false, false, false                                                                          \
     }
+
+/* Of what type a workspace_id is that is no string. */
+enum {
+    LH_KEY_MISSING = 0,
+    LH_KEY_NULL = 1,
+    LH_KEY_OBJECT_ID = 2,
+    LH_KEY_INT = 3,
+    LH_KEY_LONG = 4,
+    LH_KEY_DOUBLE = 5,
+    LH_KEY_DECIMAL = 6,
+    LH_KEY_BINARY = 7, /* UUIDs too */
+    LH_KEY_ARRAY = 8,
+    LH_KEY_OBJECT = 9,
+    LH_KEY_BOOL = 10,
+    LH_KEY_DATE = 11,
+    LH_KEY_REGEX = 12,
+    LH_KEY_OTHER = 13, /* symbols, code, timestamps, the smallest and the largest key */
+    LH_KEY_TYPES = 14,
+};
+/* "missing", "null", "objectId", "int", "long", "double", "decimal", "binData", "array", "object", "bool", "date", "regex", "other". */
+LH_API const char *lh_key_type_word(int type);
 
 typedef struct lh_migrate_report {
     int index;               /* LH_INDEX_… at the end */
@@ -906,19 +938,28 @@ typedef struct lh_migrate_report {
     uint64_t duplicate_keys; /* keys with more than one document */
     uint64_t removed;        /* losers deleted (dry run: that would be) */
     uint64_t archived;       /* copies written to the archive */
-    uint64_t quarantined;    /* documents without a string workspace_id moved to the archive */
-    uint64_t malformed; /* documents without a string workspace_id found, plus those with an unreadable expires_at */
+    uint64_t quarantined;    /* documents that cannot be read moved to the archive (dry run: that would be) */
+    uint64_t
+        malformed; /* documents that cannot be read: without a string workspace_id, or with other fields that cannot be */
     uint64_t waited_ms; /* how long another migrator was waited for */
     uint64_t elapsed_ms;
+    uint64_t
+        foreign[LH_KEY_TYPES]; /* documents without a string workspace_id, by LH_KEY_…; counted among the malformed */
+    uint64_t foreign_live;     /* those of them that are live: their end is to come, is missing, or cannot be read */
+    /* A dry run found what a migration that was killed left of the index: the next run goes on, or puts it back. */
+    bool interrupted;
 } lh_migrate_report;
 
 /* "present", "created", "converted", "missing". */
 LH_API const char *lh_index_word(int index);
 
 /* The report is filled on every outcome with what was done. LH_OK: the index is there (dry run: it was only looked).
- * LH_CONFIG: an index of that name with other options, a collation, a view, a capped or time-series collection,
- * duplicates without `remove`, malformed keys without `quarantine`; the message says which. LH_UNREACHABLE: out of time;
- * call again, it resumes. LH_DENIED: which privilege is missing. LH_STOPPED: `progress` asked to. */
+ * LH_CONFIG: an index of that name with other options, a collation, a view, a capped or time-series collection; duplicates without
+ * `remove`; documents without a string workspace_id that are live (without `accept_foreign_keys`), or stand in the way of the index
+ * (without `quarantine`), or are all that there is (without `adopt`); what `even_live` and `even_most` are for. The message says
+ * which. All this is looked at before anything is changed. What comes up later puts the index back as it was, and so does the next
+ * run after one that was killed; a dry run has the same outcome (without `remove`, duplicates alone are LH_OK), and changes nothing.
+ * LH_UNREACHABLE: out of time; call again, it resumes. LH_DENIED: which privilege is missing. LH_STOPPED: `progress` asked to. */
 LH_API int lh_migrate(lh_store *store, const lh_migrate_options *options, lh_migrate_report *report, lh_error *error);
 
 /* ---- Is all well? --------------------------------------------------------------------------------------------------

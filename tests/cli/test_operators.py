@@ -11,7 +11,7 @@ from conftest import BINARY
 
 UTC = datetime.timezone.utc
 MIGRATE = ["v", "outcome", "index", "scanned", "duplicate_keys", "removed", "archived", "quarantined", "malformed", "waited_ms",
-           "elapsed_ms"]
+           "elapsed_ms", "foreign_keys", "foreign_live", "interrupted"]
 
 
 def ahead(seconds):
@@ -92,11 +92,11 @@ def test_migrate_without_archive(bare, duplicates, database):
 
 
 def test_migrate_quarantine(bare, locks):
-    locks.insert_many([{"id": "a"}, {"workspace_id": None, "id": "b"}, {"workspace_id": 7, "id": "c"}])
+    locks.insert_many([{"id": "a"}, {"workspace_id": None, "id": "b"}, {"workspace_id": 7, "id": "c"}, {"workspace_id": "k"}])
     result = bare("--json", "migrate", "--yes")
-    assert result.exit == 78 and "quarantine" in result.json["message"]
-    report = bare("--json", "migrate", "--yes", "--quarantine").json
-    assert (report["outcome"], report["quarantined"]) == ("ok", 3) and locks.count_documents({}) == 0
+    assert result.exit == 78 and "`leasehold migrate --yes --quarantine --even-live --even-most`" in result.json["message"]
+    report = bare("--json", "migrate", "--yes", "--quarantine", "--even-live", "--even-most").json
+    assert (report["outcome"], report["quarantined"]) == ("ok", 3) and locks.count_documents({}) == 1
 
 
 @pytest.mark.parametrize("prepare", [

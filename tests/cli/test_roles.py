@@ -121,9 +121,11 @@ OPERATIONS = {
           command("cleanup", "--older-than", "7d", "--yes"), command("audit"), command("reap"), command("stats"), doctor("ops")],
 }
 # Only the doctor misses them: without a change stream a waiter asks by itself (test_doctor.py shows the stream itself), and
-# without remove the migration's own lease is not given back, so that the next one waits for its end. A break stands without its line.
+# without remove the migration's own lease is not given back, so that the next one waits for its end. A break stands without its line. Without
+# dropIndex a migration that is refused after all leaves its index, and says so.
 TOLD_BY_THE_DOCTOR = {(RUNTIME, "workspace_locks", "changeStream"), (OPS, "workspace_locks", "changeStream"),
-                      (OPS, "workspace_locks", "listIndexes"), (OPS, "workspace_locks_audit", "insert"), (SETUP, "workspace_locks_migration", "remove")}
+                      (OPS, "workspace_locks", "listIndexes"), (OPS, "workspace_locks_audit", "insert"), (SETUP, "workspace_locks_migration", "remove"),
+                      (SETUP, "workspace_locks", "dropIndex")}
 
 
 def prepare(place, role):

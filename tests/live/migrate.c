@@ -198,7 +198,8 @@ static void the_second_run_is_one_look(void **state)
 static void without_duplicates_the_index_is_created_at_once(void **state)
 {
     world *w = *state;
-    insert(w, "{\"workspace_id\": \"a\", \"expires_at\": \"soon\"}, {\"workspace_id\": \"b\"}, {\"n\": 1}");
+    insert(w, "{\"workspace_id\": \"a\", \"expires_at\": \"soon\"}, {\"workspace_id\": \"b\"}, {\"n\": 1, "
+              "\"expires_at\": 1}");
     migrate(w, LH_OK);
     assert_int_equal(w->report.index, LH_INDEX_CREATED);
     assert_int_equal(w->report.scanned, 3);
@@ -371,7 +372,7 @@ static void a_dry_run_changes_nothing(void **state)
     assert_int_equal(w->report.index, LH_INDEX_MISSING);
     assert_false(has_collection(w, "locks"));
     insert(w, "{\"workspace_id\": \"k\", \"expires_at\": 5}, {\"workspace_id\": \"k\", \"expires_at\": {\"soon\": 1}}, "
-              "{\"workspace_id\": \"k\"}, {\"workspace_id\": 7}");
+              "{\"workspace_id\": \"k\"}, {\"workspace_id\": 7, \"expires_at\": 1}");
     migrate(w, LH_OK);
     assert_int_equal(w->report.index, LH_INDEX_MISSING);
     assert_int_equal(w->report.scanned, 4);
@@ -391,6 +392,9 @@ static void a_single_key_of_each_odd_kind_may_stay(void **state)
     world *w = *state;
     insert(w, "{\"n\": 1}, {\"workspace_id\": 1}, {\"workspace_id\": {}}, {\"workspace_id\": \"k\"}, "
               "{\"workspace_id\": \"k\"}");
+    migrate(w, LH_CONFIG);
+    expect_message(w, "(missing 1, int 1, object 1), and 3 of them are live");
+    w->options.accept_foreign_keys = true;
     migrate(w, LH_OK);
     assert_int_equal(w->report.malformed, 3);
     assert_int_equal(w->report.removed, 1);
@@ -422,6 +426,15 @@ static void quarantine_moves_every_odd_key(void **state)
               "{\"_id\": 7, \"workspace_id\": {\"a\": 1}}, {\"_id\": 8, \"workspace_id\": \"k\", \"expires_at\": 1}, "
               "{\"_id\": 9, \"workspace_id\": true}");
     w->options.quarantine = true;
+    migrate(w, LH_CONFIG);
+    expect_message(w, "7 of the 7 documents");
+    expect_message(w, "--even-live");
+    w->options.even_live = true;
+    migrate(w, LH_CONFIG);
+    expect_message(w, "7 of the 9 documents");
+    expect_message(w, "--even-most");
+    assert_int_equal(count(w, "locks", "{}"), 9);
+    w->options.even_most = true;
     migrate(w, LH_OK);
     assert_int_equal(w->report.quarantined, 7);
     assert_int_equal(w->report.removed, 1);
@@ -438,7 +451,7 @@ static void quarantine_moves_every_odd_key(void **state)
 static void quarantine_moves_odd_keys_that_do_not_block_too(void **state)
 {
     world *w = *state;
-    insert(w, "{\"_id\": 1}, {\"_id\": 3, \"workspace_id\": \"k\"}");
+    insert(w, "{\"_id\": 1, \"expires_at\": 1}, {\"_id\": 3, \"workspace_id\": \"k\"}");
     w->options.quarantine = true;
     migrate(w, LH_OK);
     assert_int_equal(w->report.index, LH_INDEX_CREATED);
@@ -519,7 +532,8 @@ static void a_run_that_is_stopped_anywhere_is_finished_by_the_next(void **state)
     world *w = *state;
     for (int stop = 1; stop < 12; stop++) {
         command(w, "{\"dropDatabase\": 1}", true);
-        insert(w, "{\"_id\": 1, \"workspace_id\": \"k\"}, {\"_id\": 2, \"workspace_id\": \"k\"}, {\"_id\": 3}");
+        insert(w, "{\"_id\": 1, \"workspace_id\": \"k\"}, {\"_id\": 2, \"workspace_id\": \"k\"}, "
+                  "{\"_id\": 3, \"expires_at\": 1}");
         w->stop_at = stop;
         w->progress = 0;
         int outcome = lh_migrate(w->store, &w->options, &w->report, &w->error);

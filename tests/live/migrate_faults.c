@@ -53,6 +53,15 @@ typedef struct {
     bool plain; /* the plain index is there already */
 } fault;
 
+/* `times` (0: all) of the commands meet it; of finds, those of the leases' collection. */
+static void break_with(ground *g, int times, const fault *f)
+{
+    char what[256];
+    (void)snprintf(what, sizeof what, strcmp(f->command, "'find'") == 0 ? "%s, 'namespace': '%s." LOCKS "'" : "%s",
+                   f->what, g->db);
+    break_commands(g, times, f->command, what);
+}
+
 /* The fault once; the migration ends well. */
 static void expect_mended(void **state, const fault *faults, size_t n)
 {
@@ -61,7 +70,7 @@ static void expect_mended(void **state, const fault *faults, size_t n)
         start_over(g);
         if (faults[i].plain)
             make_plain_index(g);
-        break_commands(g, 1, faults[i].command, faults[i].what);
+        break_with(g, 1, &faults[i]);
         expect(g, LH_OK, migrate(g, NULL));
         expect_migrated(g);
     }
@@ -164,7 +173,7 @@ static void what_the_server_goes_on_refusing_is_told(void **state)
         start_over(g);
         if (f->plain)
             make_plain_index(g);
-        break_commands(g, 0, f->command, f->what);
+        break_with(g, 0, f);
         expect(g, refusals[i].outcome, migrate(g, NULL));
         if (refusals[i].outcome != LH_OK)
             expect_says(g, refusals[i].says);

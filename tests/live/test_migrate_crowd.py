@@ -93,7 +93,7 @@ def is_as_the_oracle_says(db, docs):
 def test_sixteen_at_once_on_ten_thousand_documents(db, odd, largest):
     docs = list(legacy.documents(10_000, SEED, odd, largest))
     legacy.load(db.locks, docs)
-    reports = [finish(process) for process in [start(db) for _ in range(16)]]
+    reports = [finish(process) for process in [start(db, "--accept-foreign-keys") for _ in range(16)]]
     assert is_unique(db)
     nothing_is_lost(db, docs)
     is_as_the_oracle_says(db, docs)
@@ -114,9 +114,9 @@ def test_the_report_counts_as_the_oracle_does(db):
     docs = list(legacy.documents(6_000, SEED, 25))
     legacy.load(db.locks, docs)
     truth = legacy.summary(docs)
-    dry = finish_any(start(db, "--dry-run"))
+    dry = finish_any(start(db, "--dry-run", "--accept-foreign-keys"))
     assert dry["outcome"] == "dry_run"
-    real = finish(start(db))
+    real = finish(start(db, "--accept-foreign-keys"))
     for report in dry, real:
         assert report["scanned"] == truth["documents"]
         assert report["duplicate_keys"] == truth["duplicate_keys"]
