@@ -6,8 +6,10 @@ nothing.
     python serve.py slow URI [n] [seconds]     n requests (2000) that stay half open, and what others meet meanwhile
     python serve.py list URI [n]               a list of n leases (100000): memory, time
     python serve.py events URI [n]             n changes (200): how long after the request was sent its event is read
+    python serve.py flood URI [n] [rounds]     n waits (300) that one client closes at once, in rounds (20), then 12,400: what another client meets
     python serve.py kill [seconds]             kill -9 of the primary under load, on a set of its own (scripts/mongod): what clients saw"""
 import collections
+import contextlib
 import http.client
 import json
 import os
@@ -16,8 +18,10 @@ import resource
 import select
 import signal
 import statistics
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -190,6 +194,73 @@ def events(uri, n=200):
     server.end()
 
 
+FLOODER, OTHER = "flooding-token-0123456789", "other-token-0123456789"
+
+
+def close_at_once(netloc, n, rounds=1):
+    """By a process of its own: sends n waits for one key, none of which is waited for."""
+    host, port = netloc.split(":")
+    body = json.dumps({"owner": "flooder", "wait_ms": 60000})
+    request = (f"POST /v1/leases/flooded HTTP/1.1\r\nHost: {netloc}\r\nAuthorization: Bearer {FLOODER}\r\n"
+               f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}").encode()
+    for _ in range(rounds):
+        for _ in range(n):
+            with contextlib.suppress(OSError), socket.create_connection((host, int(port))) as connection:
+                connection.sendall(request)
+        time.sleep(0.5)
+
+
+def looks(server, until):
+    """How long each GET of one that asks a hundred times a second took."""
+    took, connection, headers = [], server.connect(), {"Authorization": f"Bearer {OTHER}"}
+    while not until():
+        began = time.monotonic()
+        response = server.send("GET", "/v1/leases/other", headers=headers, connection=connection).getresponse()
+        response.read()
+        assert response.status == 200
+        took.append(time.monotonic() - began)
+        time.sleep(0.01)
+    return took
+
+
+def flooding(server, n, rounds):
+    """What the other client meets meanwhile."""
+    code = f"import serve; serve.close_at_once({server.netloc!r}, {n}, {rounds})"
+    flood = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent)
+    took = looks(server, lambda: flood.poll() is not None)
+    assert flood.returncode == 0
+    return took
+
+
+def p99(values):
+    return sorted(values)[len(values) * 99 // 100]
+
+
+@contextlib.contextmanager
+def two_clients(uri):
+    """A server with two tokens, and a key that is held."""
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(f"flooder:{FLOODER}\nother:{OTHER}\n")
+        file.flush()
+        server = Server(uri, "--token-file", file.name)
+        server("POST", "/v1/leases/flooded", {"owner": "holder", "ttl_ms": 600000}, headers={"Authorization": f"Bearer {OTHER}"})
+        yield server
+        server.end()
+
+
+def flood(uri, n=300, rounds=20):
+    with two_clients(uri) as server:
+        def alone(seconds):
+            until = time.monotonic() + seconds
+            return looks(server, lambda: time.monotonic() > until)
+        quiet = alone(5)
+        print(f"alone: {percentiles(quiet)} ({len(quiet)} requests)")
+        for n, rounds in ((n, rounds), (12400, 1)):
+            took = flooding(server, n, rounds)
+            print(f"beside {rounds} x {n} waits closed at once: {percentiles(took)} ({len(took)} requests): p99 is {p99(took) / p99(quiet):.1f} times")
+        print(f"afterwards: {percentiles(alone(5))}")
+
+
 def kill(seconds=30):
     name = f"bench-serve-{os.getpid()}"
     mongod = ROOT / "scripts/mongod"
@@ -238,7 +309,7 @@ def kill(seconds=30):
 
 
 if __name__ == "__main__":
-    commands = {"waits": waits, "slow": slow, "list": a_list, "events": events, "kill": kill}
+    commands = {"waits": waits, "slow": slow, "list": a_list, "events": events, "flood": flood, "kill": kill}
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
         sys.exit(__doc__)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

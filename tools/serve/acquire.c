@@ -212,7 +212,7 @@ static void be_settled(struct ask *ask)
 {
     ask->queued = true;
     ask->job.run = do_finish;
-    work_push(ask->server->work, ask->client, &ask->job);
+    work_push(ask->server->work, &ask->client->waits, &ask->job);
 }
 
 static void do_leave(struct job *job)
@@ -228,7 +228,7 @@ static void be_deserted(struct ask *ask)
     if (ask->repeat)
         repeats_forget(ask->server->repeats, ask->repeat);
     ask->job.run = do_leave;
-    work_push(ask->server->work, ask->client, &ask->job);
+    work_push(ask->server->work, &ask->client->waits, &ask->job);
 }
 
 const struct waits_ends acquire_ends = {.settled = be_settled, .deserted = be_deserted, .release = free_ask};

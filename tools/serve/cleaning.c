@@ -84,7 +84,7 @@ void cleaning_tick(struct cleaning *cleaning)
     cleaning->due_ms = now + every - every / 10 + some_of(every / 5);
     atomic_store(&cleaning->runs, true);
     cleaning->job.run = clean;
-    work_push(cleaning->server->work, cleaning->client, &cleaning->job);
+    work_push(cleaning->server->work, &cleaning->client->calls, &cleaning->job);
 }
 
 void cleaning_stop(struct cleaning *cleaning)

@@ -71,7 +71,8 @@ static struct client *add_locked(struct clients *clients, const char *address, e
         return NULL;
     (void)snprintf(client->address, sizeof client->address, "%s", address);
     atomic_init(&client->may, (int)may);
-    lane_init(&client->lane);
+    lane_init(&client->calls, client, MOST_CALLERS);
+    lane_init(&client->waits, client, MOST_QUEUERS);
     client->refs = 1;
     client->link = bucket;
     client->next = *bucket;

@@ -31,7 +31,7 @@ struct client {
     atomic_int may;                 /* enum may; a token that was taken away: MAY_LOOK_IN */
     atomic_bool revoked;
     unsigned taken[SHARES];
-    struct lane lane; /* its jobs: work.c */
+    struct lane calls, waits; /* its jobs; work.c alone reads them */
     /* What was granted by its Idempotency-Keys; repeat.c alone reads it. */
     struct repeat *oldest, *newest;
     unsigned n_repeats;

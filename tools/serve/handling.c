@@ -6,6 +6,7 @@
 #include "request.h"
 #include "routes.h"
 #include "uri.h"
+#include "waits.h"
 
 bool request_decode(struct request *request, const char *name, char *out, size_t size, bool *ret_given)
 {
@@ -85,6 +86,7 @@ bool request_work(struct request *request, void (*run)(struct job *job))
         return false;
     request->job.run = run;
     request_suspend(request);
-    work_push(request->server->work, request->client, &request->job);
+    bool waits = request->wanted && request->wanted->wait_ms > 0;
+    work_push(request->server->work, waits ? &request->client->waits : &request->client->calls, &request->job);
     return true;
 }

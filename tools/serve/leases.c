@@ -160,5 +160,5 @@ void leases_give_back(struct server *server, struct client *client, const char *
     gift->server = server;
     strcpy(gift->key, key);
     strcpy(gift->lease_id, lease_id);
-    work_push(server->work, client, &gift->job);
+    work_push(server->work, &client->calls, &gift->job);
 }

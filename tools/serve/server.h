@@ -22,8 +22,9 @@ struct MHD_Daemon;
 struct MHD_Response;
 
 enum {
-    WORKERS = 16,             /* also the connections of the store's pool */
-    MOST_WORKERS_OF_ONE = 12, /* that one client may have at once */
+    WORKERS = 20,      /* also the connections of the store's pool. One client may have at once: */
+    MOST_CALLERS = 12, /* … for its calls */
+    MOST_QUEUERS = 4,  /* … for its waits, which often are for one key: more would contend for its document */
     MOST_REQUESTS =
         4000,            /* that need a worker, or wait for one; those that wait for a key are counted by --max-waits */
     MOST_ARGUMENTS = 64, /* behind the `?` */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A ring of lanes, a lane a client, and a handful of threads. A lane whose turn it is gives one job and goes to the end. No client has more
- * than MOST_WORKERS_OF_ONE workers, so that there is one for a client that asks little, however much another asks.
+ * A ring of lanes, two a client, and a handful of threads. A lane whose turn it is gives one job and goes to the end. No client has all
+ * workers, so that there is one for a client that asks little, however much another asks.
  *
  * A database that hangs fills the workers and then the lanes; whatever needs none goes on. */
 #include "work.h"
@@ -21,15 +21,17 @@ struct work {
     pthread_t threads[WORKERS];
 };
 
-void lane_init(struct lane *lane)
+void lane_init(struct lane *lane, struct client *client, unsigned most)
 {
+    lane->client = client;
     lane->last = &lane->first;
+    lane->most = most;
 }
 
 /* Its turn comes, if it has a job, and a worker left to it. */
 static void list_locked(struct work *work, struct lane *lane)
 {
-    if (lane->listed || !lane->first || lane->running >= MOST_WORKERS_OF_ONE)
+    if (lane->listed || !lane->first || lane->running >= lane->most)
         return;
     lane->listed = true;
     lane->next = NULL;
@@ -65,16 +67,16 @@ static void *do_jobs(void *arg)
         if (!work->first)
             break;
         struct job *job = take_locked(work);
-        struct client *client = job->client;
+        struct lane *lane = job->lane;
         pthread_mutex_unlock(&work->lock);
         job->run(job);
         pthread_mutex_lock(&work->lock);
-        client->lane.running--;
-        list_locked(work, &client->lane);
+        lane->running--;
+        list_locked(work, lane);
         if (work->ends && work->queued == 0)
             pthread_cond_broadcast(&work->come);
         pthread_mutex_unlock(&work->lock);
-        clients_unref(work->clients, client);
+        clients_unref(work->clients, lane->client);
         pthread_mutex_lock(&work->lock);
     }
     pthread_mutex_unlock(&work->lock);
@@ -102,10 +104,10 @@ int work_new(struct clients *clients, struct work **ret_work, lh_error *error)
     return LH_OK;
 }
 
-void work_push(struct work *work, struct client *client, struct job *job)
+void work_push(struct work *work, struct lane *lane, struct job *job)
 {
-    struct lane *lane = &client->lane;
-    job->client = clients_ref(work->clients, client);
+    (void)clients_ref(work->clients, lane->client);
+    job->lane = lane;
     job->next = NULL;
     pthread_mutex_lock(&work->lock);
     *lane->last = job;
@@ -142,11 +144,11 @@ void work_free(struct work *work)
         return;
     while (work->first) {
         struct job *job = take_locked(work);
-        struct client *client = job->client;
+        struct lane *lane = job->lane;
         job->run(job);
-        client->lane.running--;
-        list_locked(work, &client->lane);
-        clients_unref(work->clients, client);
+        lane->running--;
+        list_locked(work, lane);
+        clients_unref(work->clients, lane->client);
     }
     (void)pthread_cond_destroy(&work->come);
     (void)pthread_mutex_destroy(&work->lock);
