@@ -80,7 +80,7 @@ int lh_doctor(lh_store *store, const lh_doctor_options *options, int (*each)(voi
                        "when all programs take part, enforce: leasehold-upgrade(7) has the steps",
                        "the mode of this roll-out is %s: nobody is refused, and two may work on a key at once",
                        lh_rollout_word(store->rollout));
-    int (*const sides[])(lh_doctor_state *) = {lh_doctor_rights, lh_doctor_members, lh_doctor_index,
+    int (*const sides[])(lh_doctor_state *) = {lh_doctor_uri, lh_doctor_rights, lh_doctor_members, lh_doctor_index,
                                                lh_doctor_documents};
     for (size_t i = 0; i < sizeof sides / sizeof *sides && outcome == LH_OK && !d.stopped; i++)
         outcome = sides[i](&d);

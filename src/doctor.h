@@ -30,6 +30,7 @@ void lh_doctor_tell(lh_doctor_state *d, lh_kind kind, uint64_t count, const char
 int lh_doctor_failed(lh_doctor_state *d, const lh_error *why);
 
 /* Each looks at one side, and returns LH_OK or what ends the visit. */
+int lh_doctor_uri(lh_doctor_state *d);       /* the connection string */
 int lh_doctor_members(lh_doctor_state *d);   /* topology, clocks, versions */
 int lh_doctor_rights(lh_doctor_state *d);    /* who we are, and what is missing */
 int lh_doctor_index(lh_doctor_state *d);     /* collection, index, duplicates */

@@ -82,6 +82,8 @@ static void look_at(void *arg, const lh_member *member)
     looking *l = arg;
     l->arbiters += member->is_arbiter;
     l->bearing += member->bears_data;
+    if (member->unasked)
+        return;
     if (!member->answers) {
         lh_doctor_tell(l->d, (lh_kind){"member_down", LH_SEVERITY_WARNING, LH_OK}, 1,
                        "start it, or take it out of the set's configuration: grants need a majority",

@@ -59,7 +59,8 @@ int lh_owner_check(const char *what, const char *owner, lh_error *error)
     return check(what, owner ? owner : "", LH_OWNER_MAX, true, error);
 }
 
-/* The limits are those of MongoDB's manual ("MongoDB Limits and Thresholds"), so that the sentences are ours. */
+/* The limits are those of MongoDB's manual ("MongoDB Limits and Thresholds"), so that the
+ * sentences are ours. */
 int lh_database_check(const char *what, const char *name, lh_error *error)
 {
     int outcome = lh_name_check(what, name, 63, error);

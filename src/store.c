@@ -16,6 +16,7 @@
 #include "key.h"
 #include "known.h"
 #include "name.h"
+#include "store_set.h"
 #include "store_uri.h"
 
 static pthread_once_t driver_once = PTHREAD_ONCE_INIT;
@@ -192,14 +193,16 @@ int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error
     /* Half the time for one attempt: what fails in one way can be asked again in the other half. */
     int64_t socket_timeout_ms = o.timeout_ms / 2;
     mongoc_uri_t *uri = NULL;
-    outcome = lh_store_uri_parse(&o, socket_timeout_ms, &uri, error);
-    if (outcome != LH_OK)
-        return outcome;
-    lh_store *store = calloc(1, sizeof *store);
-    if (!store) {
+    lh_store *store = NULL;
+    lh_remarks remarks = {0};
+    outcome = lh_store_uri_parse(&o, socket_timeout_ms, &uri, &remarks, error);
+    if (outcome == LH_OK && !(store = calloc(1, sizeof *store)))
         outcome = lh_fail_memory(error);
+    if (outcome != LH_OK) {
+        lh_remarks_free(&remarks);
         goto out;
     }
+    store->remarks = remarks;
     store->pid = getpid();
     store->timeout_ms = o.timeout_ms;
     store->clock_skew_ms = o.clock_skew_ms;
@@ -223,6 +226,9 @@ int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error
         goto out;
     }
     mongoc_client_pool_set_error_api(store->pool, MONGOC_ERROR_API_VERSION_2);
+    lh_store_note_sets(store, uri);
+    for (size_t i = 0; i < remarks.n; i++)
+        mongoc_log(MONGOC_LOG_LEVEL_WARNING, "leasehold", "%s", remarks.list[i]);
     *ret_store = store;
 out:
     mongoc_uri_destroy(uri);
@@ -259,7 +265,13 @@ void lh_store_unref(lh_store *store)
     free(store->owner);
     free(store->host);
     free(store->audit);
+    lh_remarks_free(&store->remarks);
     free(store);
+}
+
+const char *lh_store_warning(const lh_store *store, size_t i)
+{
+    return store && i < store->remarks.n ? store->remarks.list[i] : NULL;
 }
 
 int lh_store_check(const lh_store *store, lh_error *error)

@@ -12,6 +12,7 @@
 #include "due.h"
 #include "error.h"
 #include "proc.h"
+#include "store_uri_options.h"
 
 #define LH_LEASE_ID_ROOM (LH_LEASE_ID_LEN + 1)
 
@@ -38,6 +39,7 @@ struct lh_store {
     char proc[LH_PROC_ROOM]; /* lh_proc_self() */
     bool for_others;         /* … which is not recorded with leases */
     char *audit;             /* the trail's collection; NULL: there is none */
+    lh_remarks remarks;      /* what of the connection string has no effect */
     int64_t timeout_ms, clock_skew_ms;
     int64_t socket_timeout_ms; /* of one attempt; a command's maxTimeMS is below it */
     uint32_t max_waiters, max_shared;
@@ -47,8 +49,14 @@ struct lh_store {
         _Atomic uint64_t granted, contended, failed, lost, skipped;
     } observed;
     struct lh_pipelines *pipelines;
-    struct lh_known *known;  /* keys whose document's _id is the key */
-    pthread_mutex_t lock;    /* of what follows, to the blank line */
+    struct lh_known *known; /* keys whose document's _id is the key */
+    pthread_mutex_t lock;   /* of what follows, to the blank line */
+    struct {
+        char wanted[129]; /* the set that the URI names; "": none. Constant */
+        char host[280], name[129];
+        bool is_mongos;
+        size_t seen, seeds;  /* such servers; hosts of the URI */
+    } other_set;             /* a server that is in another one; store_set.c */
     struct lh_lease *held;   /* leases with a handle that this store acquired */
     lh_due *renewals[2];     /* of those, the ones that the keeper renews: with long ttls, with short ones */
     lh_due *ends;            /* … and their local deadlines, or sooner; only where there is an on_lost */

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "clock.h"
+#include "store_set.h"
 
 #define SAMPLES   5    /* the one with the shortest round trip counts */
 #define MOMENT_MS 1500 /* for members that were not heard from yet */
@@ -85,7 +86,7 @@ static bool is_described(mongoc_server_description_t **servers, size_t n, const 
 }
 
 /* Those in the primary's list that the driver has not heard from. Gives them to `each` (may be NULL), and counts them. */
-static size_t each_silent(const bson_t *hello, mongoc_server_description_t **servers, size_t n,
+static size_t each_silent(const bson_t *hello, mongoc_server_description_t **servers, size_t n, bool unasked,
                           void (*each)(void *arg, const lh_member *member), void *arg)
 {
     static const char *const lists[] = {"hosts", "passives", "arbiters"};
@@ -98,6 +99,7 @@ static size_t each_silent(const bson_t *hello, mongoc_server_description_t **ser
             lh_member member = {.host = BSON_ITER_HOLDS_UTF8(&host) ? bson_iter_utf8(&host, NULL) : "?",
                                 .bears_data = strcmp(lists[i], "arbiters") != 0,
                                 .is_arbiter = strcmp(lists[i], "arbiters") == 0,
+                                .unasked = unasked,
                                 .version = ""};
             if (is_described(servers, n, member.host))
                 continue;
@@ -115,11 +117,55 @@ static mongoc_server_description_t **describe_all(mongoc_client_t *client, const
     int64_t until = lh_clock_ms() + MOMENT_MS;
     for (;;) {
         mongoc_server_description_t **servers = mongoc_client_get_server_descriptions(client, ret_n);
-        if (each_silent(hello, servers, *ret_n, NULL, NULL) == 0 || lh_clock_ms() >= until)
+        if (each_silent(hello, servers, *ret_n, false, NULL, NULL) == 0 || lh_clock_ms() >= until)
             return servers;
         mongoc_server_descriptions_destroy_all(servers, *ret_n);
         lh_clock_sleep(20);
     }
+}
+
+/* A view of its own of the whole set, where the URI is that of one member. NULL: none can be had. To be destroyed. */
+static mongoc_client_pool_t *widen(const mongoc_client_t *client, const bson_t *hello)
+{
+    bson_iter_t set;
+    if (!bson_iter_init_find(&set, hello, "setName") || !BSON_ITER_HOLDS_UTF8(&set))
+        return NULL;
+    mongoc_uri_t *uri = mongoc_uri_copy(mongoc_client_get_uri(client));
+    bool good = mongoc_uri_set_option_as_bool(uri, MONGOC_URI_DIRECTCONNECTION, false) &&
+                mongoc_uri_set_option_as_utf8(uri, MONGOC_URI_REPLICASET, bson_iter_utf8(&set, NULL));
+    mongoc_client_pool_t *pool = good ? mongoc_client_pool_new(uri) : NULL;
+    mongoc_uri_destroy(uri);
+    if (pool)
+        mongoc_client_pool_set_error_api(pool, MONGOC_ERROR_API_VERSION_2);
+    return pool;
+}
+
+/* All members that the client's deployment has. False: it has no primary. */
+static bool look_at_all(mongoc_client_t *client, bool direct, void (*each)(void *arg, const lh_member *member),
+                        void *arg, bson_error_t *why)
+{
+    mongoc_server_description_t *primary = mongoc_client_select_server(client, true, NULL, why);
+    if (!primary)
+        return false;
+    size_t n;
+    const bson_t *hello = mongoc_server_description_hello_response(primary);
+    mongoc_client_pool_t *pool = direct ? widen(client, hello) : NULL;
+    mongoc_client_t *wide = pool ? mongoc_client_pool_pop(pool) : NULL;
+    bool done = wide && look_at_all(wide, false, each, arg, why);
+    if (!done) {
+        mongoc_server_description_t **servers =
+            direct ? mongoc_client_get_server_descriptions(client, &n) : describe_all(client, hello, &n);
+        for (size_t i = 0; i < n; i++)
+            look_at(client, servers[i], each, arg);
+        (void)each_silent(hello, servers, n, direct, each, arg);
+        mongoc_server_descriptions_destroy_all(servers, n);
+    }
+    if (wide)
+        mongoc_client_pool_push(pool, wide);
+    if (pool)
+        mongoc_client_pool_destroy(pool);
+    mongoc_server_description_destroy(primary);
+    return true;
 }
 
 int lh_store_members(lh_store *store, int64_t deadline, void (*each)(void *arg, const lh_member *member), void *arg,
@@ -129,20 +175,10 @@ int lh_store_members(lh_store *store, int64_t deadline, void (*each)(void *arg, 
     if (outcome != LH_OK)
         return outcome;
     bson_error_t why = {0};
-    size_t n;
     mongoc_client_t *client = mongoc_client_pool_pop(store->pool);
-    mongoc_server_description_t *primary = client ? mongoc_client_select_server(client, true, NULL, &why) : NULL;
-    if (primary) {
-        const bson_t *hello = mongoc_server_description_hello_response(primary);
-        mongoc_server_description_t **servers = describe_all(client, hello, &n);
-        for (size_t i = 0; i < n; i++)
-            look_at(client, servers[i], each, arg);
-        (void)each_silent(hello, servers, n, each, arg);
-        mongoc_server_descriptions_destroy_all(servers, n);
-    } else {
+    bool direct = client && lh_store_is_direct(mongoc_client_get_uri(client));
+    if (!client || !look_at_all(client, direct, each, arg, &why))
         outcome = lh_fail(error, LH_UNREACHABLE, "no primary can be asked: %s", why.message);
-    }
-    mongoc_server_description_destroy(primary);
     if (client)
         mongoc_client_pool_push(store->pool, client);
     return outcome;

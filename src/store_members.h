@@ -9,6 +9,7 @@ typedef struct lh_member {
     const char *host;    /* "db0:27017" */
     bool bears_data;     /* primary, secondary, or a standalone; of one that does not answer: it should be */
     bool is_arbiter;     /* votes, and keeps nothing */
+    bool unasked;        /* not reached from here by its name, and the URI names another one alone */
     bool answers;        /* the rest is known only then */
     int64_t offset_ms;   /* its clock less this machine's */
     int64_t doubt_ms;    /* by how much that may be wrong: half of the round trip */

@@ -12,6 +12,7 @@
 #include "store.h"
 #include "store_denied.h"
 #include "store_refused.h"
+#include "store_set.h"
 #include "store_uri.h"
 
 #define WIRE_VERSION_6_0 17
@@ -282,9 +283,10 @@ static int judge_topology(lh_store *store, const mongoc_server_description_t *se
             "yet: connect to a replica set");
     if (bson_iter_init_find(&wire, hello, "maxWireVersion") && bson_iter_as_int64(&wire) < WIRE_VERSION_6_0)
         return lh_fail(error, LH_CONFIG, "the server is older than MongoDB 6.0, which Leasehold needs: upgrade it");
-    int topology = strcmp(type, "Standalone") == 0 ? LH_TOPOLOGY_STANDALONE : LH_TOPOLOGY_SET;
-    atomic_store(&store->topology, topology);
-    return LH_OK;
+    int outcome = lh_store_judge_direct(server, error);
+    if (outcome == LH_OK)
+        atomic_store(&store->topology, strcmp(type, "Standalone") == 0 ? LH_TOPOLOGY_STANDALONE : LH_TOPOLOGY_SET);
+    return outcome;
 }
 
 int lh_store_contact(lh_store *store, int64_t deadline, lh_error *error)
@@ -294,18 +296,15 @@ int lh_store_contact(lh_store *store, int64_t deadline, lh_error *error)
         return outcome;
     for (;;) {
         bson_error_t why = {0};
-        mongoc_server_description_t *server = NULL;
         mongoc_client_t *client = mongoc_client_pool_pop(store->pool);
-        if (client)
-            server = mongoc_client_select_server(client, true, NULL, &why);
-        if (server)
-            outcome = judge_topology(store, server, error);
-        else
+        mongoc_server_description_t *server = client ? lh_store_choose(store, client, &why) : NULL;
+        outcome = server ? judge_topology(store, server, error) : lh_store_judge_sets(store, error);
+        if (!server && outcome == LH_OK)
             outcome = lh_store_fail_no_server(client ? mongoc_client_get_uri(client) : NULL, &why, error);
         mongoc_server_description_destroy(server);
         if (client)
             mongoc_client_pool_push(store->pool, client);
-        if (server || outcome == LH_CONFIG || lh_clock_ms() + PAUSE_CAP_MS >= deadline)
+        if (outcome != LH_UNREACHABLE || lh_clock_ms() + PAUSE_CAP_MS >= deadline)
             return outcome;
         lh_clock_sleep(PAUSE_CAP_MS);
     }

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "name.h"
-#include "store_uri_parts.h"
+#include "store_uri_auth.h"
 
 #define HEARTBEAT_MS 2000
 
@@ -77,7 +77,7 @@ static const char *likely_fault(const char *uri)
         return "it names no host";
     if (strchr(hosts, '?') && !strchr(hosts, '/'))
         return "its options must stand behind a '/': mongodb://host/?option=value";
-    return "a host, a port or an option in it is not valid";
+    return "a host or a port in it is not valid, or options in it do not go together";
 }
 
 static int refuse_weak_write_concern(mongoc_uri_t *uri, lh_error *error)
@@ -107,6 +107,18 @@ static bool bound(mongoc_uri_t *uri, const char *option, int64_t ms)
     return mongoc_uri_set_option_as_int32(uri, option, (int32_t)ms);
 }
 
+/* Each command carries its own. The URI's would go along with those that take none (listIndexes, connectionStatus), which the
+ * server refuses then. */
+static void override_concerns(mongoc_uri_t *uri)
+{
+    mongoc_read_concern_t *none = mongoc_read_concern_new();
+    mongoc_write_concern_t *server_s = mongoc_write_concern_new();
+    mongoc_uri_set_read_concern(uri, none);
+    mongoc_uri_set_write_concern(uri, server_s);
+    mongoc_read_concern_destroy(none);
+    mongoc_write_concern_destroy(server_s);
+}
+
 static bool bound_all(mongoc_uri_t *uri, const lh_store_options *options, int64_t socket_timeout_ms)
 {
     /* Commands are repeated by us, by lease id; the driver's retryable writes would add a write to a table of the server's
@@ -122,6 +134,9 @@ static bool bound_all(mongoc_uri_t *uri, const lh_store_options *options, int64_
     /* Between two looks at a server the driver sends nothing after an election but errors: 10 s is its default. */
     if (!mongoc_uri_has_option(uri, MONGOC_URI_HEARTBEATFREQUENCYMS))
         good = good && mongoc_uri_set_option_as_int32(uri, MONGOC_URI_HEARTBEATFREQUENCYMS, HEARTBEAT_MS);
+    if (mongoc_uri_has_option(uri, "minpoolsize")) /* the driver would close connections above it after each use */
+        good = good && mongoc_uri_set_option_as_int32(uri, "minpoolsize", 0);
+    override_concerns(uri);
     mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
     mongoc_uri_set_read_prefs_t(uri, primary);
     mongoc_read_prefs_destroy(primary);
@@ -147,25 +162,86 @@ static mongoc_uri_t *parse_quietly(const char *text)
     return uri;
 }
 
-int lh_store_uri_parse(const lh_store_options *options, int64_t socket_timeout_ms, mongoc_uri_t **ret_uri,
-                       lh_error *error)
+/* Hosts are names, but for sockets' paths. */
+static int check_hosts(const lh_uri_parts *parts, lh_error *error)
 {
-    const char *fault = text_fault(options->uri);
+    lh_span list = parts->hosts, item;
+    int outcome = LH_OK;
+    while (outcome == LH_OK && lh_uri_next(&list, ',', &item)) {
+        char *host = lh_uri_decode(item);
+        if (!host)
+            return lh_fail_memory(error);
+        if (*host && !strchr(host, '/'))
+            outcome = in_uri(lh_name_check("host in the connection string", host, 300, error), error);
+        free(host);
+    }
+    return outcome;
+}
+
+/* All that is judged before the driver reads it. LH_CONFIG with what is wrong. */
+static int check_text(const char *uri, lh_uri_parts *ret_parts, lh_remarks *remarks, lh_error *error)
+{
+    const char *fault = text_fault(uri);
     if (!fault)
-        fault = userinfo_fault(options->uri);
+        fault = userinfo_fault(uri);
+    if (!fault && !lh_uri_split(uri, ret_parts))
+        fault = likely_fault(uri);
+    if (fault)
+        return lh_fail(error, LH_CONFIG, "the connection string does not parse: %s", fault);
+    int outcome = check_hosts(ret_parts, error);
+    if (outcome == LH_OK)
+        outcome = check_database(ret_parts, error);
+    if (outcome == LH_OK)
+        outcome = lh_uri_options_check(ret_parts, remarks, error);
+    return outcome == LH_OK ? lh_uri_auth_check(ret_parts, error) : outcome;
+}
+
+/* Does the driver refuse the option by itself? Those about logins go together, and were judged before. */
+static bool is_refused(lh_span item, const lh_uri_option *option)
+{
+    char *text = NULL;
+    const char *base = strncmp(option->name, "srv", 3) == 0 ? "mongodb+srv://a.b.invalid" : "mongodb://host";
+    if (strncmp(option->name, "auth", 4) == 0 ||
+        asprintf(&text, "%s/?readPreference=secondary&%.*s", base, (int)item.len, item.at) < 0)
+        return false;
+    mongoc_uri_t *uri = parse_quietly(text);
+    mongoc_uri_destroy(uri);
+    free(text);
+    return !uri;
+}
+
+/* The driver does not say what it did not like, or quotes it. */
+static int fail_unparsed(const char *uri, const lh_uri_parts *parts, lh_error *error)
+{
+    lh_span list = parts->options, item;
+    while (lh_uri_next(&list, '&', &item)) {
+        const lh_uri_option *option = lh_uri_option_find((lh_span){item.at, strcspn(item.at, "=&")});
+        if (option && is_refused(item, option))
+            return lh_fail(error, LH_CONFIG, "the connection string does not parse: the driver refuses the value of %s",
+                           option->name);
+    }
+    return lh_fail(error, LH_CONFIG, "the connection string does not parse: %s", likely_fault(uri));
+}
+
+int lh_store_uri_parse(const lh_store_options *options, int64_t socket_timeout_ms, mongoc_uri_t **ret_uri,
+                       lh_remarks *remarks, lh_error *error)
+{
     lh_uri_parts parts;
-    int outcome = !fault && lh_uri_split(options->uri, &parts) ? check_database(&parts, error) : LH_OK;
+    int outcome = check_text(options->uri, &parts, remarks, error);
     if (outcome != LH_OK)
         return outcome;
-    mongoc_uri_t *uri = fault ? NULL : parse_quietly(options->uri);
+    mongoc_uri_t *uri = parse_quietly(options->uri);
     if (!uri)
-        return lh_fail(error, LH_CONFIG, "the connection string does not parse: %s",
-                       fault ? fault : likely_fault(options->uri));
+        return fail_unparsed(options->uri, &parts, error);
     outcome = refuse_weak_write_concern(uri, error);
     if (outcome == LH_OK)
         outcome = lh_store_tls_check(uri, options->allow_insecure_tls, error);
+    if (outcome == LH_OK)
+        outcome = lh_uri_options_taken(&parts, uri, remarks, error);
+    if (outcome == LH_OK)
+        outcome = lh_uri_auth_certificate(uri, error);
     if (outcome == LH_OK && !bound_all(uri, options, socket_timeout_ms))
-        outcome = lh_fail(error, LH_INVALID, "app_name has more than %d bytes", MONGOC_HANDSHAKE_APPNAME_MAX);
+        outcome = lh_fail_memory(error);
     if (outcome != LH_OK)
         mongoc_uri_destroy(uri);
     else

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A connection string's parts, as the driver takes them apart: for what has to be judged before the driver reads it. Pure. */
+ * A connection string's parts, as the driver takes them apart: for what has to be judged before
+ * the driver reads it. Pure. */
 #ifndef LH_STORE_URI_PARTS_H
 #define LH_STORE_URI_PARTS_H
 

@@ -106,6 +106,8 @@ static int read_trail(const struct cli *cli, lh_audit_options *options, struct r
     code = lh_store_open(&store_options, &store, error);
     explicit_bzero(buffer, sizeof buffer);
     if (code == LH_OK)
+        connect_warn(cli, store);
+    if (code == LH_OK)
         code = interrupt_start(&interrupt, error);
     if (code != LH_OK) {
         connect_close(store, code);

@@ -144,6 +144,13 @@ int connect_options(const struct cli *cli, int64_t timeout_ms, const char *owner
     return LH_OK;
 }
 
+void connect_warn(const struct cli *cli, const lh_store *store)
+{
+    const char *warning;
+    for (size_t i = 0; !cli->out.quiet && (warning = lh_store_warning(store, i)); i++)
+        fprintf(stderr, "leasehold: %s\n", warning);
+}
+
 int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner, lh_store **ret_store, lh_error *error)
 {
     char buffer[CONNECT_URI_SIZE];
@@ -153,6 +160,8 @@ int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner, 
         return code;
     code = lh_store_open(&options, ret_store, error);
     explicit_bzero(buffer, sizeof buffer);
+    if (code == LH_OK)
+        connect_warn(cli, *ret_store);
     return code;
 }
 

@@ -87,7 +87,7 @@ static void put_see_also(const char *but)
         if (!but || strcmp((*command)->name, but) != 0)
             printf("*leasehold-%s*(1),\n", (*command)->name);
     }
-    fputs("*libleasehold*(3), *leasehold-schema*(5), *leasehold-upgrade*(7)\n", stdout);
+    fputs("*libleasehold*(3), *leasehold-schema*(5), *leasehold-connection*(7), *leasehold-upgrade*(7)\n", stdout);
 }
 
 void manual_program(void)
@@ -99,8 +99,9 @@ void manual_program(void)
           "Results go to the standard output, everything else to standard error.\n"
           "A flag beats the environment. White space around a name, an address, a\n"
           "number or a duration is taken off, as files and variables often end in a\n"
-          "line feed; inside a name it is refused. Keys and texts (--purpose, --reason,\n"
-          "--note, --prefix) are taken as they are. Each command has a page of its own.\n\n# COMMANDS\n\n",
+          "line feed; inside a name it is refused. Keys are taken as\n"
+          "they are, and so are the texts of --purpose, --reason, --note and --prefix.\n"
+          "Each command has a page of its own.\n\n# COMMANDS\n\n",
           stdout);
     for (const struct command *const *command = commands; *command; command++) {
         printf("*leasehold-%s*(1)\n\t", (*command)->name);

@@ -160,8 +160,8 @@ LH_API const char *lh_rollout_word(int rollout);
 
 typedef struct lh_store_options {
     size_t size;
-    const char *uri;        /* a MongoDB connection string. A weaker write concern than majority is refused (LH_CONFIG);
-                                timeouts in it are honoured where they are shorter than `timeout_ms` */
+    const char *uri;        /* a MongoDB connection string. leasehold-connection(7) says what becomes of each of its
+                                options; lh_store_warning() says which of them have no effect */
     const char *db;         /* 1–63 bytes. NULL: the URI's, else "leasehold" */
     const char *collection; /* 1–120 bytes. NULL: "workspace_locks" */
     const char *owner;      /* owner of leases whose acquire names none: 1–256 bytes. NULL: user@host */
@@ -203,9 +203,10 @@ typedef struct lh_store_options {
 /* Opens a store. With LH_AT_OPEN_NOTHING no server is contacted; otherwise the deployment must answer in `timeout_ms`.
  *
  * LH_OK: *ret_store is the store, to be closed with lh_store_close().
- * LH_INVALID (an option), LH_CONFIG (the URI does not parse; weak write concern; TLS that checks less; a certificate that is
- * not accepted; a mongos; a server below 6.0; no unique index), LH_UNREACHABLE, LH_DENIED, LH_MEMORY, or what lh_migrate()
- * returns. */
+ * LH_INVALID (an option), LH_CONFIG (the URI does not parse, or asks for what cannot be; weak write
+ * concern; TLS that checks less; a certificate that is not accepted; a replicaSet that is another
+ * one; a mongos; a server below 6.0; no unique index), LH_UNREACHABLE, LH_DENIED, LH_MEMORY, or what
+ * lh_migrate() returns. */
 LH_API int lh_store_open(const lh_store_options *options, lh_store **ret_store, lh_error *error);
 
 /* Closes the store: ends all waiting (LH_CLOSED), joins the store's threads, and releases, within about `timeout_ms` in all (two to three times that where a server hangs), what it
@@ -213,6 +214,13 @@ LH_API int lh_store_open(const lh_store_options *options, lh_store **ret_store, 
  * stay allocated and must still be freed; any other call on them returns LH_INVALID. No other thread may be inside a call on the
  * store, but for those that wait in lh_acquire(), lh_acquire_many() or lh_waiting_finish(). Not from a callback of the store. */
 LH_API void lh_store_close(lh_store *store);
+
+/* What is odd about the connection string and was not refused: options that are unknown (misspelt
+ * ones too), given twice, or not understood, and have no effect; those about security are refused
+ * (LH_CONFIG). leasehold-connection(7) says of every option what becomes of it. The i-th sentence,
+ * NULL past the last; it never quotes a value, and belongs to the store. The driver's log has them
+ * too (lh_driver_log()), and lh_doctor() reports them. */
+LH_API const char *lh_store_warning(const lh_store *store, size_t i);
 
 /* What a store that does not enforce let pass since it was opened. All 0 in a store that enforces. */
 typedef struct lh_observed {

@@ -56,6 +56,8 @@ static int open_store(const struct cli *cli, struct server *server, lh_error *er
     if (code == LH_OK)
         code = lh_store_open(&options, &server->store, error);
     explicit_bzero(buffer, sizeof buffer);
+    if (code == LH_OK)
+        connect_warn(cli, server->store);
     return code;
 }
 
