@@ -5,6 +5,9 @@
 #include <string.h>
 
 #include "doctor.h"
+#include "index_ttl.h"
+
+enum { CODE_NAMESPACE_NOT_FOUND = 26 };
 
 #define LEAKED_MS    (24 * 3600 * INT64_C(1000)) /* past its end for so long: nobody comes for it any more */
 #define EXAMPLES     3
@@ -35,36 +38,56 @@ static int count_duplicates(lh_doctor_state *d)
     return outcome == LH_OK || outcome == LH_DENIED || outcome == LH_CONFIG ? LH_OK : lh_doctor_failed(d, &why);
 }
 
+typedef struct {
+    lh_doctor_state *d;
+    bool deletes; /* an index deletes leases that are held: it was told */
+} others;
+
+static void tell_ttl(others *o, const bson_t *index)
+{
+    lh_ttl ttl;
+    lh_ttl_kind kind = lh_index_judge_ttl(o->d->store, index, &ttl);
+    if (kind == LH_TTL_UNSAFE)
+        lh_doctor_tell(o->d, (lh_kind){"ttl_index", LH_SEVERITY_ERROR, LH_CONFIG}, 1, ttl.to_do,
+                       "%s: so nothing is granted", ttl.what);
+    else if (kind == LH_TTL_LATE)
+        lh_doctor_tell(
+            o->d, (lh_kind){"ttl_index", LH_SEVERITY_NOTE, LH_OK}, 1,
+            "nothing, if that is wanted: leasehold-upgrade(7) says what becomes of tokens; leasehold cleanup "
+            "removes what has been free for long, too",
+            "%s, with what its document says of the last holder", ttl.what);
+    o->deletes |= kind == LH_TTL_UNSAFE;
+}
+
 /* What else there is on the collection, and takes part in what is stored. Migrations leave it alone: somebody wanted it. */
 static int look_at_index(void *arg, const bson_t *index)
 {
-    lh_doctor_state *d = arg;
+    others *o = arg;
     bson_iter_t top, value;
     const char *name =
         bson_iter_init_find(&value, index, "name") && BSON_ITER_HOLDS_UTF8(&value) ? bson_iter_utf8(&value, NULL) : "";
     bool unique = bson_iter_init_find(&value, index, "unique") && bson_iter_as_bool(&value);
     bool on_key = bson_iter_init(&top, index) && bson_iter_find_descendant(&top, "key.workspace_id", &value);
-    if (unique && !on_key)
-        lh_doctor_tell(d, (lh_kind){"other_index", LH_SEVERITY_ERROR, LH_CONFIG}, 1, "drop it",
+    bool clustered = bson_iter_init_find(&value, index, "clustered") && bson_iter_as_bool(&value); /* by the _id */
+    if (unique && !on_key && !clustered)
+        lh_doctor_tell(o->d, (lh_kind){"other_index", LH_SEVERITY_ERROR, LH_CONFIG}, 1, "drop it",
                        "the unique index \"%.200s\" is not on workspace_id: it keeps new leases out", name);
-    if (bson_iter_init_find(&value, index, "expireAfterSeconds"))
-        lh_doctor_tell(
-            d, (lh_kind){"ttl_index", LH_SEVERITY_WARNING, LH_OK}, 1,
-            "drop it; leasehold cleanup removes what has been free for long",
-            "by the index \"%.200s\" (expireAfterSeconds) the server deletes documents, with those who wait in "
-            "them, and leases before the grace that follows their end",
-            name);
-    return d->stopped;
+    tell_ttl(o, index);
+    return o->d->stopped;
 }
 
-static int look_at_others(lh_doctor_state *d)
+/* *ret_deletes: one of them deletes leases that are held. */
+static int look_at_others(lh_doctor_state *d, bool *ret_deletes)
 {
-    bson_t *command = BCON_NEW("listIndexes", BCON_UTF8(d->store->collection));
+    bson_t *command = BCON_NEW("listIndexes", BCON_UTF8(d->store->collection), "includeBuildUUIDs", BCON_BOOL(true));
     lh_error why;
+    others o = {.d = d};
     lh_call call = {.what = "list the indexes", .command = command, .deadline = d->deadline, .bare = true};
-    int outcome = lh_store_each(d->store, &call, look_at_index, d, &why);
+    int outcome = lh_store_each(d->store, &call, look_at_index, &o, &why);
     bson_destroy(command);
-    return outcome == LH_OK || d->stopped ? LH_OK : lh_doctor_failed(d, &why);
+    *ret_deletes = o.deletes;
+    bool missing = outcome == LH_SERVER && why.server_code == CODE_NAMESPACE_NOT_FOUND;
+    return outcome == LH_OK || missing || d->stopped ? LH_OK : lh_doctor_failed(d, &why);
 }
 
 int lh_doctor_index(lh_doctor_state *d)
@@ -78,18 +101,23 @@ int lh_doctor_index(lh_doctor_state *d)
                        why.message);
         return LH_OK; /* whatever its index is */
     }
+    bool deletes = false;
     if (outcome == LH_OK || outcome == LH_DENIED) /* the runtime's role may not list collections, and need not */
-        outcome = lh_index_look(d->store, d->deadline, &state, &why);
+        outcome = look_at_others(d, &deletes);
+    else
+        outcome = lh_doctor_failed(d, &why);
+    if (outcome != LH_OK || d->stopped)
+        return outcome;
+    outcome = lh_index_look(d->store, d->deadline, &state, &why);
     if (outcome == LH_CONFIG) {
-        tell_index(d, why.message);
+        if (!deletes) /* else that was told already, and comes first */
+            tell_index(d, why.message);
         return LH_OK;
     }
     if (outcome != LH_OK)
         return lh_doctor_failed(d, &why);
-    if (state != LH_INDEX_STATE_NO_COLLECTION)
-        outcome = look_at_others(d);
-    if (outcome != LH_OK || state == LH_INDEX_STATE_RIGHT)
-        return outcome;
+    if (state == LH_INDEX_STATE_RIGHT)
+        return LH_OK;
     char what[300];
     (void)snprintf(what, sizeof what, "%s.%s %s, so nothing is granted", d->store->db, d->store->collection,
                    state == LH_INDEX_STATE_NO_COLLECTION ? "does not exist, nor does its index"

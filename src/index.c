@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "index_ttl.h"
 
 enum { CODE_NAMESPACE_NOT_FOUND = 26, CODE_DUPLICATE_KEY = 11000 };
 
@@ -15,6 +16,9 @@ typedef struct {
     lh_index_state state;
     bool collated;   /* the collection has a default collation: a query for "a" would find "A" */
     char wrong[256]; /* what is wrong with an index of our name, or with one on our key; "" */
+    const lh_store *store;
+    bool deletes; /* … what is held: there is an index by which the server does, and `ttl` is about it */
+    lh_ttl ttl;
 } finding;
 
 static bool is_true(const bson_t *index, const char *field)
@@ -59,6 +63,8 @@ static int judge_index(void *arg, const bson_t *index)
     const char *unfit = lh_index_unfit_option(index);
     if (strcmp(name, "_id_") == 0 && bson_iter_init_find(&value, index, "collation")) /* it has the collection's own */
         found->collated = true;
+    if (!found->deletes)
+        found->deletes = lh_index_judge_ttl(found->store, index, &found->ttl) == LH_TTL_UNSAFE;
     if (on_key && unique && !unfit) { /* under any name: it does what we need */
         found->state = LH_INDEX_STATE_RIGHT;
     } else if (ours && !on_key) {
@@ -77,7 +83,7 @@ int lh_index_look(lh_store *store, int64_t deadline, lh_index_state *ret_state, 
     BSON_APPEND_UTF8(&command, "listIndexes", store->collection);
     BSON_APPEND_BOOL(&command, "includeBuildUUIDs",
                      true); /* an index that is being built is then not taken for one that is there */
-    finding found = {.state = LH_INDEX_STATE_NONE};
+    finding found = {.state = LH_INDEX_STATE_NONE, .store = store};
     lh_error mine;
     lh_call call = {.what = "list the indexes", .command = &command, .deadline = deadline, .bare = true};
     int outcome = lh_store_each(store, &call, judge_index, &found, &mine);
@@ -96,6 +102,9 @@ int lh_index_look(lh_store *store, int64_t deadline, lh_index_state *ret_state, 
             error, LH_CONFIG,
             "%s.%s was created with a collation, which can make two keys one: leases need a collection without",
             store->db, store->collection);
+    if (found.deletes)
+        return lh_fail(error, LH_CONFIG, "%s.%s: %s; %s", store->db, store->collection, found.ttl.what,
+                       found.ttl.to_do);
     if (found.state != LH_INDEX_STATE_RIGHT && *found.wrong)
         return lh_fail(error, LH_CONFIG,
                        "the index %s of %s.%s %s: drop it (db.%s.dropIndex(\"%s\")) and migrate again", LH_INDEX_NAME,
@@ -135,6 +144,8 @@ static int judge_kind(void *arg, const bson_t *entry)
         (void)snprintf(wrong, KIND_ROOM, "is a capped collection, which drops its oldest documents");
     else if (bson_iter_init(&top, entry) && bson_iter_find_descendant(&top, "options.collation", &value))
         (void)snprintf(wrong, KIND_ROOM, "has a collation of its own, which can make two keys one");
+    else if (bson_iter_init(&top, entry) && bson_iter_find_descendant(&top, "options.expireAfterSeconds", &value))
+        (void)snprintf(wrong, KIND_ROOM, "is a collection whose documents the server deletes (expireAfterSeconds)");
     return 0;
 }
 

@@ -19,12 +19,12 @@ typedef enum {
 bool lh_index_is_on_key(const bson_t *index);
 const char *lh_index_unfit_option(const bson_t *index);
 
-/* One round trip (listIndexes). LH_OK: *ret_state. LH_CONFIG: an index of that name with other options or another key, a
- * view, …; the message says what and what to do. */
+/* One round trip (listIndexes). LH_OK: *ret_state. LH_CONFIG: an index of that name with other options or another key, one
+ * by which the server deletes leases that are held (index_ttl.h), a view, …; the message says what and what to do. */
 int lh_index_look(lh_store *store, int64_t deadline, lh_index_state *ret_state, lh_error *error);
 
-/* LH_CONFIG when the collection is a view, a time-series or a capped one, or has a collation of its own; LH_OK also when there
- * is none. */
+/* LH_CONFIG when the collection is a view, a time-series or a capped one, deletes its documents by itself, or has a
+ * collation of its own; LH_OK also when there is none. */
 int lh_index_check_collection(lh_store *store, int64_t deadline, lh_error *error);
 
 /* LH_OK: *ret_empty says whether there is no document (or no collection). */

@@ -205,8 +205,8 @@ typedef struct lh_store_options {
  * LH_OK: *ret_store is the store, to be closed with lh_store_close().
  * LH_INVALID (an option), LH_CONFIG (the URI does not parse, or asks for what cannot be; weak write
  * concern; TLS that checks less; a certificate that is not accepted; a replicaSet that is another
- * one; a mongos; a server below 6.0; no unique index), LH_UNREACHABLE, LH_DENIED, LH_MEMORY, or what
- * lh_migrate() returns. */
+ * one; a mongos; a server below 6.0; no unique index; an index by which the server deletes leases that are
+ * held), LH_UNREACHABLE, LH_DENIED, LH_MEMORY, or what lh_migrate() returns. */
 LH_API int lh_store_open(const lh_store_options *options, lh_store **ret_store, lh_error *error);
 
 /* Closes the store: ends all waiting (LH_CLOSED), joins the store's threads, and releases, within about `timeout_ms` in all (two to three times that where a server hangs), what it
@@ -962,7 +962,8 @@ typedef struct lh_migrate_report {
 LH_API const char *lh_index_word(int index);
 
 /* The report is filled on every outcome with what was done. LH_OK: the index is there (dry run: it was only looked).
- * LH_CONFIG: an index of that name with other options, a collation, a view, a capped or time-series collection; duplicates without
+ * LH_CONFIG: an index of that name with other options, one by which the server deletes leases that are held (a TTL index on
+ * another field than expires_at, or one that does not wait for the grace), a collation, a view, a capped or time-series collection; duplicates without
  * `remove`; documents without a string workspace_id that are live (without `accept_foreign_keys`), or stand in the way of the index
  * (without `quarantine`), or are all that there is (without `adopt`); what `even_live` and `even_most` are for. The message says
  * which. All this is looked at before anything is changed. What comes up later puts the index back as it was, and so does the next
@@ -997,7 +998,8 @@ LH_API const char *lh_severity_word(int severity);
  *   clock_offset                two members' clocks differ by more than the grace (a warning: by more than half of it)
  *   server_defect, driver_defect    a known defect of the version in use
  *   collection, index, duplicates   what is in the way of grants
- *   other_index, ttl_index      another unique index, which keeps leases out; one by which the server deletes documents
+ *   other_index, ttl_index      another unique index, which keeps leases out; one by which the server deletes documents:
+ *                               an error where that meets leases that are held, or whose grace is not over; else a note
  *   not_enforced                the store observes, or is off
  *   malformed, no_end, too_long, leaked, no_token    documents: unreadable; without an end; with one further away than
  *                               LH_TTL_MAX_MS; past it for a day without anybody's taking over; written by older code

@@ -2,7 +2,9 @@
 """The doctor, on deployments that are well and on some that were broken on purpose."""
 import datetime
 import glob
+import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -83,12 +85,33 @@ def test_a_collection_that_is_not_fit(bare, database, options, says):
 def test_other_indexes_that_act_on_leases(cli, locks):
     locks.create_index("owner")
     assert not {"other_index", "ttl_index"} & set(examine(cli)[0])
-    locks.create_index("expires_at", expireAfterSeconds=0, name="ends")
+    locks.create_index("expires_at", expireAfterSeconds=60, name="ends")
     findings, exit = examine(cli)
-    assert findings["ttl_index"]["severity"] == "warning" and '"ends"' in findings["ttl_index"]["what"] and exit == 0
+    assert findings["ttl_index"]["severity"] == "note" and '"ends"' in findings["ttl_index"]["what"] and exit == 0
     locks.create_index([("owner", 1), ("id", 1)], unique=True, name="once")
     findings, exit = examine(cli)
     assert findings["other_index"]["severity"] == "error" and '"once"' in findings["other_index"]["what"] and exit == 78
+
+
+@pytest.mark.parametrize("name, field, options", [
+    ("gone", "acquired_at", {"expireAfterSeconds": 2}), ("o'clock \"x\"\\", "released.at", {"expireAfterSeconds": 3600, "hidden": True}),
+    ("ends", "expires_at", {"expireAfterSeconds": 0}), ("workspace_id_unique", "created_at", {"expireAfterSeconds": 10})])
+def test_an_index_that_deletes_held_leases_is_refused_by_all_and_the_advice_works(bare, database, locks, name, field, options):
+    locks.create_index(field, name=name, **options)
+    findings, exit = examine(bare)
+    assert exit == 78 and findings["ttl_index"]["severity"] == "error" and field in findings["ttl_index"]["what"], findings
+    before = locks.index_information()
+    for command in (["migrate", "--dry-run"], ["migrate", "--yes"], ["acquire", "k"]):
+        done = bare(*command)
+        assert done.exit == 78 and field in done.err and "expireAfterSeconds" in done.err + findings["ttl_index"]["what"], done
+        assert locks.index_information() == before and locks.count_documents({}) == 0
+        assert findings["ttl_index"]["do"] in done.err
+    call = re.search(r'drop it: db\.getSiblingDB\((".*")\)\.getCollection\((".*")\)\.dropIndex\((".*")\)', findings["ttl_index"]["do"])
+    db, collection, index = (json.loads(part) for part in call.groups())
+    assert (db, collection, index) == (database.name, locks.name, name)
+    locks.drop_index(index)
+    assert bare("migrate", "--yes").exit == 0 and examine(bare) == ({}, 0)
+    bare.acquire("k")
 
 
 def test_documents(cli, locks):

@@ -209,6 +209,82 @@ static void test_a_collection_dropped_under_a_running_store_is_served_again(void
     give(g, lease);
 }
 
+/* By an index with expireAfterSeconds the server deletes what is held, or only what has ended: the grace decides, and a second. */
+static void test_an_index_that_deletes_what_is_held_lets_nobody_in(void **state)
+{
+    ground *g = *state;
+    static const struct {
+        const char *index;
+        int64_t grace_ms;
+        bool safe;
+    } cases[] = {
+        {"'key': {'acquired_at': 1}, 'expireAfterSeconds': 3600", 500, false},
+        {"'key': {'renewed_at': -1}, 'expireAfterSeconds': 2147483647", 500, false},
+        {"'key': {'created_at': 1}, 'expireAfterSeconds': 3600", 500, false},
+        {"'key': {'released.at': 1}, 'expireAfterSeconds': 3600", 500, false},
+        {"'key': {'waiters.x.beat_at': 1}, 'expireAfterSeconds': 3600", 500, false},
+        {"'key': {'shared.x.expires_at': 1}, 'expireAfterSeconds': 3600", 500, false},
+        {"'key': {'foreign': 1}, 'expireAfterSeconds': 3600", 500, false},
+        {"'key': {'foreign': 'hashed'}, 'expireAfterSeconds': 3600", 500, false},
+        {"'key': {'expires_at': 'hashed'}, 'expireAfterSeconds': 3600", 500, false},
+        {"'key': {'acquired_at': 1}, 'expireAfterSeconds': 3600, 'hidden': true", 500, false},
+        {"'key': {'acquired_at': 1}, 'expireAfterSeconds': 3600, 'sparse': true", 500, false},
+        {"'key': {'acquired_at': 1}, 'expireAfterSeconds': 3600, 'partialFilterExpression': {'foreign': 1}", 500,
+         false},
+        {"'key': {'workspace_id': 1}, 'expireAfterSeconds': 3600", 500, false},
+        {"'key': {'expires_at': 1}, 'expireAfterSeconds': 0", 500, false},
+        {"'key': {'expires_at': 1}, 'expireAfterSeconds': 0.9", 500, false},
+        {"'key': {'expires_at': 1}, 'expireAfterSeconds': 0", 0, false},
+        {"'key': {'expires_at': 1}, 'expireAfterSeconds': 1", 0, true},
+        {"'key': {'expires_at': 1}, 'expireAfterSeconds': 1", 1000, true},
+        {"'key': {'expires_at': 1}, 'expireAfterSeconds': 1.9", 1001, false},
+        {"'key': {'expires_at': 1}, 'expireAfterSeconds': 2", 1001, true},
+        {"'key': {'expires_at': -1}, 'expireAfterSeconds': {'$numberLong': '60'}", 60000, true},
+        {"'key': {'expires_at': 1.5}, 'expireAfterSeconds': {'$numberDecimal': '59'}", 60000, false},
+        {"'key': {'expires_at': 1}, 'expireAfterSeconds': 2147483647, 'hidden': true", 60000, true},
+        {"'key': {'expires_at': 1}, 'expireAfterSeconds': {'$numberDouble': 'NaN'}", 500,
+         true}, /* the server makes it 68 years */
+        {"'key': {'expires_at': 1}", 500, true},
+    };
+    lh_store_options options = store_options(g);
+    lh_lease *lease = NULL;
+    options.at_open = LH_AT_OPEN_NOTHING;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char index[300];
+        (void)snprintf(index, sizeof index, "'name': 'ttl', %s", cases[i].index);
+        create_index(g, index);
+        options.clock_skew_ms = cases[i].grace_ms;
+        lh_store *store = open_store_with(g, &options);
+        int migrated = lh_migrate(store, NULL, NULL, &g->error);
+        int acquired = lh_acquire(store, "k", NULL, &lease, NULL, &g->error);
+        int wanted = cases[i].safe ? LH_OK : LH_CONFIG;
+        if (migrated != wanted || acquired != wanted)
+            fail_msg("%s: %s", cases[i].index, g->error.message);
+        if (!cases[i].safe)
+            expect_says(g, "dropIndex(\"ttl\")");
+        else
+            give(g, lease);
+        close_later(store);
+        do_command(g, g->db, json("{'drop': '%s'}", LOCKS));
+    }
+}
+
+/* It is met by the first grant that an insert makes, a minute after the last look at the latest: a lease that was deleted is not granted anew. */
+static void test_an_index_that_comes_later_is_met_where_a_deleted_lease_is_inserted(void **state)
+{
+    ground *g = *state;
+    lh_lease *lease = NULL;
+    g->store = open_store(g);
+    lh_lease *first = take(g, "k");
+    create_index(g, "'key': {'acquired_at': 1}, 'name': 'ttl', 'expireAfterSeconds': 2");
+    do_command(g, g->db,
+               json("{'delete': '%s', 'deletes': [{'q': {'_id': 'k'}, 'limit': 1}]}", LOCKS)); /* as the server does */
+    atomic_store(&g->store->index_seen, lh_clock_ms() - 60001);
+    expect(g, LH_CONFIG, lh_acquire(g->store, "k", NULL, &lease, NULL, &g->error));
+    expect_says(g, "acquired_at");
+    lh_lease_free(first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +299,8 @@ int main(void)
         bare_test(test_nor_does_one_with_the_right_index),
         bare_test(test_an_index_dropped_under_a_running_store_is_noticed),
         bare_test(test_a_collection_dropped_under_a_running_store_is_served_again),
+        bare_test(test_an_index_that_deletes_what_is_held_lets_nobody_in),
+        bare_test(test_an_index_that_comes_later_is_met_where_a_deleted_lease_is_inserted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
