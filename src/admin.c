@@ -8,6 +8,7 @@
 #include "lease.h"
 #include "lease_look.h"
 #include "name.h"
+#include "options.h"
 
 /* A find whose documents come as {d: the document, now: the server's clock}. The caller appends its filter first. */
 static void append_whole(bson_t *command)
@@ -178,11 +179,11 @@ int lh_list(lh_store *store, const lh_list_options *options, int (*each)(void *a
     int outcome = lh_store_check(store, error);
     if (outcome != LH_OK)
         return outcome;
-    listing l = {.o = LH_LIST_OPTIONS_INIT, .each = each, .arg = arg, .grace_ms = store->clock_skew_ms, .state = GOING};
-    if (options)
-        memcpy(&l.o, options, options->size < sizeof l.o ? options->size : sizeof l.o);
-    if (l.o.prefix &&
-        (outcome = lh_text_check("prefix", l.o.prefix, strlen(l.o.prefix), 0, LH_KEY_MAX, error)) != LH_OK)
+    listing l = {.each = each, .arg = arg, .grace_ms = store->clock_skew_ms, .state = GOING};
+    outcome = lh_list_options_take(&l.o, options, error);
+    if (outcome == LH_OK && l.o.prefix)
+        outcome = lh_text_check("prefix", l.o.prefix, strlen(l.o.prefix), 0, LH_KEY_MAX, error);
+    if (outcome != LH_OK)
         return outcome;
     bson_t command = BSON_INITIALIZER;
     append_list_command(store, &l, &command);
@@ -259,10 +260,10 @@ static int check_break(lh_store *store, const char *key, const lh_break_options 
 
 int lh_break(lh_store *store, const char *key, const lh_break_options *options, lh_record **ret_record, lh_error *error)
 {
-    lh_break_options o = LH_BREAK_OPTIONS_INIT;
-    if (options)
-        memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
-    int outcome = check_break(store, key, &o, error);
+    lh_break_options o;
+    int outcome = lh_break_options_take(&o, options, error);
+    if (outcome == LH_OK)
+        outcome = check_break(store, key, &o, error);
     if (outcome != LH_OK)
         return outcome;
     bson_t reply, document;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lease.h"
+#include "options.h"
 
 #define BATCH_MAX        1000
 #define RETENTION_MIN_MS 1000 /* lease_acquire.c (INSERT_BELIEVED_MS) relies on it */
@@ -119,29 +120,24 @@ static int clean(cleaning *c)
                     .command = &command,
                     .deadline = lh_store_deadline(c->store, PATIENCE_MS),
                     .read = true};
-    lh_error mine;
+    lh_error mine = LH_ERROR_INIT;
     int outcome = lh_store_each(c->store, &call, take_one, c, &mine);
     bson_destroy(&command);
     if (outcome != LH_OK && c->outcome == LH_OK) {
         c->outcome = outcome;
-        if (c->error)
-            *c->error = mine;
+        lh_error_give(c->error, &mine);
     }
     flush(c, &c->removable, true);
     flush(c, &c->dead, false);
     return c->outcome;
 }
 
-int lh_cleanup(lh_store *store, const lh_cleanup_options *options, lh_cleanup_report *report, lh_error *error)
+static int cleanup(lh_store *store, const lh_cleanup_options *options, lh_cleanup_report *report, lh_error *error)
 {
-    lh_cleanup_options o = LH_CLEANUP_OPTIONS_INIT;
-    lh_cleanup_report unread;
-    if (!report)
-        report = &unread;
-    *report = (lh_cleanup_report){0};
-    if (options)
-        memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    lh_cleanup_options o;
     int outcome = lh_store_check(store, error);
+    if (outcome == LH_OK)
+        outcome = lh_cleanup_options_take(&o, options, error);
     if (outcome == LH_OK && (o.older_than_ms < RETENTION_MIN_MS || o.older_than_ms > INT64_C(3153600000000)))
         outcome = lh_fail(error, LH_INVALID, "older_than_ms is %lld: it must be 1,000 (a second) to a hundred years",
                           (long long)o.older_than_ms);
@@ -157,5 +153,16 @@ int lh_cleanup(lh_store *store, const lh_cleanup_options *options, lh_cleanup_re
     outcome = clean(&c);
     bson_destroy(&c.removable.ids);
     bson_destroy(&c.dead.ids);
+    return outcome;
+}
+
+int lh_cleanup(lh_store *store, const lh_cleanup_options *options, lh_cleanup_report *report, lh_error *error)
+{
+    lh_cleanup_report all = LH_CLEANUP_REPORT_INIT;
+    int outcome = lh_cleanup_report_check(report, error);
+    if (outcome != LH_OK)
+        return outcome;
+    outcome = cleanup(store, options, &all, error);
+    lh_cleanup_report_give(report, &all);
     return outcome;
 }

@@ -8,6 +8,7 @@
 #include "doc.h"
 #include "lease.h"
 #include "name.h"
+#include "options.h"
 
 typedef struct {
     lh_store *store;
@@ -148,16 +149,12 @@ static int take_one(void *arg, const bson_t *document)
     return r->outcome != LH_OK;
 }
 
-int lh_reap(lh_store *store, const lh_reap_options *options, lh_reap_report *report, lh_error *error)
+static int reap(lh_store *store, const lh_reap_options *options, lh_reap_report *report, lh_error *error)
 {
-    lh_reap_options o = LH_REAP_OPTIONS_INIT;
-    lh_reap_report unread;
-    if (!report)
-        report = &unread;
-    *report = (lh_reap_report){0};
-    if (options)
-        memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    lh_reap_options o;
     int outcome = lh_store_check(store, error);
+    if (outcome == LH_OK)
+        outcome = lh_reap_options_take(&o, options, error);
     if (outcome == LH_OK && o.by)
         outcome = lh_owner_check("name of who reaps", o.by, error);
     if (outcome == LH_OK && !*store->proc)
@@ -175,12 +172,22 @@ int lh_reap(lh_store *store, const lh_reap_options *options, lh_reap_report *rep
                     .command = &command,
                     .deadline = lh_store_deadline(store, 0),
                     .read = true};
-    lh_error mine;
+    lh_error mine = LH_ERROR_INIT;
     outcome = lh_store_each(store, &call, take_one, &r, &mine);
     bson_destroy(&command);
     if (outcome == LH_OK || r.outcome != LH_OK)
         return r.outcome;
-    if (error)
-        *error = mine;
+    lh_error_give(error, &mine);
+    return outcome;
+}
+
+int lh_reap(lh_store *store, const lh_reap_options *options, lh_reap_report *report, lh_error *error)
+{
+    lh_reap_report all = LH_REAP_REPORT_INIT;
+    int outcome = lh_reap_report_check(report, error);
+    if (outcome != LH_OK)
+        return outcome;
+    outcome = reap(store, options, &all, error);
+    lh_reap_report_give(report, &all);
     return outcome;
 }

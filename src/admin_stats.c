@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lease_look.h"
+#include "options.h"
 
 #define TIMEOUT_MIN_MS 100
 #define TIMEOUT_MAX_MS 3600000
@@ -69,10 +70,10 @@ static lh_stats_report *read_report(const bson_t *reply)
 
 int lh_stats(lh_store *store, const lh_stats_options *options, lh_stats_report **ret_report, lh_error *error)
 {
-    lh_stats_options o = LH_STATS_OPTIONS_INIT;
-    if (options)
-        memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    lh_stats_options o;
     int outcome = lh_store_check(store, error);
+    if (outcome == LH_OK)
+        outcome = lh_stats_options_take(&o, options, error);
     if (outcome == LH_OK && (o.timeout_ms < TIMEOUT_MIN_MS || o.timeout_ms > TIMEOUT_MAX_MS))
         outcome =
             lh_fail(error, LH_INVALID, "timeout_ms is %lld: it must be 100 to 3,600,000", (long long)o.timeout_ms);

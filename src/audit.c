@@ -203,7 +203,7 @@ int lh_audit_ended(lh_store *store, const lh_audit_end *ends, size_t n, lh_error
         error->message[0] = '\0';
     if (!store->audit || n == 0)
         return LH_OK;
-    lh_error why = {0};
+    lh_error why = LH_ERROR_INIT;
     int64_t now_ms = 0, deadline = deadline_of(store);
     bson_t lines = BSON_INITIALIZER, line;
     int outcome = ends[0].at_ms != 0 ? LH_OK : lh_audit_now(store, deadline, &now_ms, &why);
@@ -246,14 +246,14 @@ int lh_audit_prepare(lh_store *store, int64_t keep_ms, int64_t deadline, lh_erro
         *command = BCON_NEW("createIndexes", BCON_UTF8(store->audit), "indexes", "[", "{", "key", "{", "at",
                             BCON_INT32(1), "}", "name", AGE_INDEX, "expireAfterSeconds", BCON_INT64(keep_s), "}", "{",
                             "key", "{", "key", BCON_INT32(1), "at", BCON_INT32(1), "}", "name", "key_at", "}", "]");
-    lh_error mine = {0};
+    lh_error mine = LH_ERROR_INIT;
     lh_call call = {.what = "create the indexes of the audit", .command = command, .deadline = deadline, .slow = true};
     int outcome = lh_store_run(store, &call, &reply, NULL, &mine);
     bson_destroy(command);
     bson_destroy(&reply);
     if (outcome == LH_SERVER && mine.server_code == CODE_INDEX_OPTIONS_CONFLICT)
         return change_age(store, keep_s, deadline, error);
-    if (outcome != LH_OK && error)
-        *error = mine;
+    if (outcome != LH_OK)
+        lh_error_give(error, &mine);
     return outcome;
 }

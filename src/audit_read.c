@@ -10,6 +10,7 @@
 #include "cancel.h"
 #include "clock.h"
 #include "key.h"
+#include "options.h"
 
 #define OVERLAP_MS 10000 /* a line is given up after half of that (audit.c) */
 #define POLL_MS    300
@@ -158,7 +159,7 @@ static int read_all(reading *r, lh_error *error)
 {
     for (bool first = true;;) {
         int64_t now_ms = 0, deadline = lh_store_deadline(r->store, 0);
-        lh_error mine = {0};
+        lh_error mine = LH_ERROR_INIT;
         int outcome = lh_audit_now(r->store, deadline, &now_ms, &mine);
         if (outcome == LH_OK && first)
             r->from_ms = r->o->since_ms == LH_FOREVER ? 0 : now_ms - r->o->since_ms;
@@ -170,8 +171,8 @@ static int read_all(reading *r, lh_error *error)
             return lh_fail_memory(error);
         bool again = r->o->follow && (outcome == LH_OK || (!first && is_passing(outcome)));
         if (!again) {
-            if (outcome != LH_OK && error)
-                *error = mine;
+            if (outcome != LH_OK)
+                lh_error_give(error, &mine);
             return outcome;
         }
         first = false;
@@ -185,10 +186,10 @@ static int read_all(reading *r, lh_error *error)
 int lh_audit(lh_store *store, const lh_audit_options *options, int (*each)(void *arg, const lh_audit_entry *entry),
              void *arg, lh_error *error)
 {
-    lh_audit_options o = LH_AUDIT_OPTIONS_INIT;
-    if (options)
-        memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    lh_audit_options o;
     int outcome = lh_store_check(store, error);
+    if (outcome == LH_OK)
+        outcome = lh_audit_options_take(&o, options, error);
     if (outcome == LH_OK && o.key)
         outcome = lh_key_check(o.key, strlen(o.key), error);
     if (outcome == LH_OK && o.since_ms < 0)

@@ -12,6 +12,8 @@ struct lh_cancel {
 
 int lh_cancel_new(lh_cancel **ret_cancel, lh_error *error)
 {
+    if (lh_error_check(error) != LH_OK)
+        return LH_INVALID;
     lh_cancel *cancel = calloc(1, sizeof *cancel);
     if (!cancel || (cancel->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0) {
         free(cancel);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "options.h"
 #include "rights.h"
 
 enum { WHAT_ROOM = 700 };
@@ -45,25 +46,26 @@ int lh_doctor_failed(lh_doctor_state *d, const lh_error *why)
         d->denied = true;
         return LH_OK;
     }
-    if (d->error)
-        *d->error = *why;
+    lh_error_give(d->error, why);
     return why->code;
 }
 
 int lh_doctor(lh_store *store, const lh_doctor_options *options, int (*each)(void *arg, const lh_finding *finding),
               void *arg, lh_error *error)
 {
-    lh_doctor_options o = LH_DOCTOR_OPTIONS_INIT;
+    lh_doctor_options o;
     int outcome = lh_store_check(store, error);
+    if (outcome == LH_OK)
+        outcome = lh_doctor_options_take(&o, options, error);
     if (outcome != LH_OK)
         return outcome;
     if (!each)
         return lh_fail(error, LH_INVALID, "nobody is there to be told: `each` is NULL");
-    if (options)
-        memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    if (o.reserved != 0)
+        return lh_fail(error, LH_INVALID, "reserved is %d: it must be 0", o.reserved);
     if (o.role < LH_ROLE_RUNTIME || o.role > LH_ROLE_OPS)
         return lh_fail(error, LH_INVALID, "role is %d: it must be one of LH_ROLE_…", o.role);
-    lh_error mine = {0};
+    lh_error mine = LH_ERROR_INIT;
     lh_doctor_state d = {
         .store = store, .o = &o, .each = each, .arg = arg, .deadline = lh_store_deadline(store, 0), .error = error};
     outcome = lh_store_contact(store, d.deadline, &mine);
@@ -89,13 +91,14 @@ int lh_doctor(lh_store *store, const lh_doctor_options *options, int (*each)(voi
 
 int lh_roles(const lh_store_options *options, char **ret_json, lh_error *error)
 {
-    lh_store_options o = LH_STORE_OPTIONS_INIT;
-    if (options)
-        memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    lh_store_options o;
+    int outcome = lh_store_options_take(&o, options, error);
+    if (outcome != LH_OK)
+        return outcome;
     if (!o.uri)
         o.uri = "mongodb://localhost/"; /* nobody is contacted: it would only name the database */
     lh_store *store = NULL;
-    int outcome = lh_store_new(&o, &store, error);
+    outcome = lh_store_new(&o, &store, error);
     if (outcome != LH_OK)
         return outcome;
     bson_t all = BSON_INITIALIZER, list, command;

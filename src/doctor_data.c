@@ -26,8 +26,8 @@ static void tell_index(lh_doctor_state *d, const char *what)
 static int count_duplicates(lh_doctor_state *d)
 {
     lh_migrate_options options = LH_MIGRATE_OPTIONS_INIT;
-    lh_migrate_report report;
-    lh_error why;
+    lh_migrate_report report = LH_MIGRATE_REPORT_INIT;
+    lh_error why = LH_ERROR_INIT;
     options.dry_run = true;
     int outcome = lh_migrate(d->store, &options, &report, &why);
     if (outcome == LH_OK && report.duplicate_keys > 0)
@@ -80,7 +80,7 @@ static int look_at_index(void *arg, const bson_t *index)
 static int look_at_others(lh_doctor_state *d, bool *ret_deletes)
 {
     bson_t *command = BCON_NEW("listIndexes", BCON_UTF8(d->store->collection), "includeBuildUUIDs", BCON_BOOL(true));
-    lh_error why;
+    lh_error why = LH_ERROR_INIT;
     others o = {.d = d};
     lh_call call = {.what = "list the indexes", .command = command, .deadline = d->deadline, .bare = true};
     int outcome = lh_store_each(d->store, &call, look_at_index, &o, &why);
@@ -92,7 +92,7 @@ static int look_at_others(lh_doctor_state *d, bool *ret_deletes)
 
 int lh_doctor_index(lh_doctor_state *d)
 {
-    lh_error why;
+    lh_error why = LH_ERROR_INIT;
     lh_index_state state = LH_INDEX_STATE_NONE;
     int outcome = lh_index_check_collection(d->store, d->deadline, &why);
     if (outcome == LH_CONFIG) {
@@ -194,7 +194,7 @@ static void tell(lh_doctor_state *d, const tally *t, int kind, lh_kind as, const
 int lh_doctor_documents(lh_doctor_state *d)
 {
     tally t = {0};
-    lh_error why;
+    lh_error why = LH_ERROR_INIT;
     lh_list_options options = LH_LIST_OPTIONS_INIT;
     options.free_too = true;
     int outcome = lh_list(d->store, &options, look_at, &t, &why);

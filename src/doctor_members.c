@@ -148,7 +148,7 @@ static void judge_topology(const looking *l)
 
 int lh_doctor_members(lh_doctor_state *d)
 {
-    lh_error why;
+    lh_error why = LH_ERROR_INIT;
     looking l = {.d = d, .set = atomic_load(&d->store->topology) == LH_TOPOLOGY_SET};
     judge_version(d, l.set, true, "the MongoDB C driver", lh_store_driver());
     int outcome = lh_store_members(d->store, d->deadline, look_at, &l, &why);

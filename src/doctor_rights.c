@@ -34,7 +34,7 @@ static void tell_missing(void *arg, const lh_right *right)
 static int judge_nobody(lh_doctor_state *d)
 {
     bool empty;
-    lh_error why;
+    lh_error why = LH_ERROR_INIT;
     int outcome = lh_index_is_empty(d->store, d->deadline, &empty, &why);
     if (outcome != LH_OK)
         return lh_doctor_failed(d, &why);
@@ -48,13 +48,12 @@ static int judge_nobody(lh_doctor_state *d)
 
 int lh_doctor_rights(lh_doctor_state *d)
 {
-    lh_error why;
+    lh_error why = LH_ERROR_INIT;
     bson_t reply, *command = BCON_NEW("connectionStatus", BCON_INT32(1), "showPrivileges", BCON_BOOL(true));
     lh_call call = {.what = "ask who we are", .command = command, .db = "admin", .deadline = d->deadline, .bare = true};
     int outcome = lh_store_run(d->store, &call, &reply, NULL, &why);
     if (outcome != LH_OK) { /* everybody may ask that: so it is the password, and nothing else can be looked at */
-        if (d->error)
-            *d->error = why;
+        lh_error_give(d->error, &why);
     } else if (!lh_store_is_private(d->store)) {
         lh_doctor_tell(d, (lh_kind){"no_tls", LH_SEVERITY_WARNING, LH_OK}, 1,
                        "let the server speak TLS, and put tls=true (and tlsCAFile) into the connection string",

@@ -16,7 +16,7 @@ static void tell_remarks(lh_doctor_state *d)
 
 int lh_doctor_uri(lh_doctor_state *d)
 {
-    lh_error why;
+    lh_error why = LH_ERROR_INIT;
     lh_reach reach;
     char advice[1000];
     tell_remarks(d);

@@ -6,6 +6,7 @@
 
 #include "events_watching.h"
 #include "key.h"
+#include "options.h"
 
 #define KEYS_MAX 1000
 
@@ -56,12 +57,11 @@ static int check(lh_watching *w)
 int lh_watch(lh_store *store, const lh_watch_options *options, int (*each)(void *arg, const lh_event *event), void *arg,
              lh_error *error)
 {
-    lh_error own = {0};
-    lh_watching w = {
-        .store = store, .o = LH_WATCH_OPTIONS_INIT, .each = each, .arg = arg, .error = error ? error : &own};
-    if (options)
-        memcpy(&w.o, options, options->size < sizeof w.o ? options->size : sizeof w.o);
-    int outcome = check(&w);
+    lh_error own = LH_ERROR_INIT;
+    lh_watching w = {.store = store, .each = each, .arg = arg, .error = error ? error : &own};
+    int outcome = lh_watch_options_take(&w.o, options, error);
+    if (outcome == LH_OK)
+        outcome = check(&w);
     if (outcome == LH_OK)
         outcome = lh_store_contact(store, lh_store_deadline(store, 0), w.error);
     if (outcome != LH_OK)

@@ -25,7 +25,7 @@ typedef struct {
 static bool attempt(mongoc_client_session_t *session, void *ctx, bson_t **reply, bson_error_t *why)
 {
     guarding *g = ctx;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     if (g->began)
         lh_clock_sleep(lh_backoff_next(&g->pause));
     g->began = true;
@@ -37,8 +37,7 @@ static bool attempt(mongoc_client_session_t *session, void *ctx, bson_t **reply,
         return !g->stopped;
     }
     bson_set_error(why, MONGOC_ERROR_TRANSACTION, (uint32_t)g->guarded, "%s", error.message);
-    if (g->error)
-        *g->error = error;
+    lh_error_give(g->error, &error);
     return false;
 }
 

@@ -84,7 +84,7 @@ int lh_index_look(lh_store *store, int64_t deadline, lh_index_state *ret_state, 
     BSON_APPEND_BOOL(&command, "includeBuildUUIDs",
                      true); /* an index that is being built is then not taken for one that is there */
     finding found = {.state = LH_INDEX_STATE_NONE, .store = store};
-    lh_error mine;
+    lh_error mine = LH_ERROR_INIT;
     lh_call call = {.what = "list the indexes", .command = &command, .deadline = deadline, .bare = true};
     int outcome = lh_store_each(store, &call, judge_index, &found, &mine);
     bson_destroy(&command);
@@ -93,8 +93,7 @@ int lh_index_look(lh_store *store, int64_t deadline, lh_index_state *ret_state, 
         return LH_OK;
     }
     if (outcome != LH_OK) {
-        if (error)
-            *error = mine;
+        lh_error_give(error, &mine);
         return outcome;
     }
     if (found.collated)

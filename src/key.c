@@ -46,6 +46,8 @@ int lh_text_check(const char *what, const char *text, size_t len, size_t min, si
 
 int lh_key_check(const char *key, size_t key_len, lh_error *error)
 {
+    if (lh_error_check(error) != LH_OK)
+        return LH_INVALID;
     if (!key)
         return lh_fail(error, LH_INVALID, "no key was given");
     return lh_text_check("key", key, key_len, 1, LH_KEY_MAX, error);
@@ -73,6 +75,8 @@ int lh_lease_id_check(const char *id, lh_error *error)
 
 int lh_key_join(const char *const *parts, size_t n, char **ret_key, lh_error *error)
 {
+    if (lh_error_check(error) != LH_OK)
+        return LH_INVALID;
     if (n == 0)
         return lh_fail(error, LH_INVALID, "no part of a key was given");
     size_t room = 0;

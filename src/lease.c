@@ -21,6 +21,7 @@
 #include "doc.h"
 #include "key.h"
 #include "lease_held.h"
+#include "options.h"
 
 #define UNREADABLE "the document of this key cannot be read: %s; look at it with `leasehold status`"
 
@@ -196,14 +197,13 @@ int lh_lease_lost_fd(lh_lease *lease)
 int lh_release_check(const lh_lease *lease, const lh_release_options *options, lh_release_options *ret_all,
                      lh_error *error)
 {
-    if (error)
-        error->message[0] = '\0'; /* on LH_OK it is the trail's */
-    *ret_all = (lh_release_options)LH_RELEASE_OPTIONS_INIT;
-    if (options)
-        memcpy(ret_all, options, options->size < sizeof *ret_all ? options->size : sizeof *ret_all);
     int outcome = check(lease, error);
+    if (outcome == LH_OK)
+        outcome = lh_release_options_take(ret_all, options, error);
     if (outcome == LH_OK && ret_all->note)
         outcome = lh_text_check("note", ret_all->note, strlen(ret_all->note), 0, LH_TEXT_MAX, error);
+    if (outcome == LH_OK && error)
+        error->message[0] = '\0'; /* from here on it is the trail's */
     return outcome;
 }
 

@@ -14,6 +14,7 @@
 #include "lease_held.h"
 #include "lease_look.h"
 #include "name.h"
+#include "options.h"
 
 enum { CODE_DUPLICATE_KEY = 11000 };
 #define RACES_MAX 8 /* lost races for a fresh key until the caller is told */
@@ -36,14 +37,10 @@ int lh_request_check(lh_request *r, const lh_acquire_options *options)
     int outcome = lh_store_check(r->store, r->error);
     if (outcome == LH_OK)
         outcome = lh_key_check(r->key, r->key ? strlen(r->key) : 0, r->error);
+    if (outcome == LH_OK)
+        outcome = lh_acquire_options_take(&r->o, options, r->error);
     if (outcome != LH_OK)
         return outcome;
-    r->o = (lh_acquire_options)LH_ACQUIRE_OPTIONS_INIT;
-    if (options) {
-        memcpy(&r->o, options, options->size < sizeof r->o ? options->size : sizeof r->o);
-        if (options->size < offsetof(lh_acquire_options, by_hand) + sizeof r->o.by_hand)
-            r->o.by_hand = true; /* a program from before there was a keeper */
-    }
     if (r->o.ttl_ms < LH_TTL_MIN_MS || r->o.ttl_ms > LH_TTL_MAX_MS)
         return lh_fail(r->error, LH_INVALID, "ttl_ms is %lld: it must be 1,000 (a second) to 604,800,000 (7 days)",
                        (long long)r->o.ttl_ms);
@@ -260,7 +257,7 @@ static lh_next judge_failure(lh_request *r, int outcome, int server_code, const 
 static lh_next ask(lh_request *r, const bson_oid_t *doc_id, bool *ret_by_id, int *ret_outcome)
 {
     lh_answer answer;
-    lh_error mine;
+    lh_error mine = LH_ERROR_INIT;
     lh_vars vars = lh_lease_vars(r->store, r->key, r->id);
     vars.owner = r->o.owner;
     vars.purpose = r->o.purpose;
@@ -286,8 +283,7 @@ static lh_next ask(lh_request *r, const bson_oid_t *doc_id, bool *ret_by_id, int
     } else if (outcome == LH_OK) {
         *ret_outcome = lh_fail(r->error, LH_BUG, "the server answered an upsert without a document");
     } else {
-        if (r->error)
-            *r->error = mine;
+        lh_error_give(r->error, &mine);
         then = judge_failure(r, outcome, mine.server_code, &answer.reply, ret_by_id, ret_outcome);
     }
     bson_destroy(&answer.reply);

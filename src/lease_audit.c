@@ -8,7 +8,7 @@
 int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error)
 {
     lh_store *store = lease->store;
-    lh_error why = {0};
+    lh_error why = LH_ERROR_INIT;
     if (lease->in_trail || lease->absent)
         return LH_OK;
     lh_audit_grant grant = {.key = lease->key,

@@ -22,7 +22,7 @@ static int compare_keys(const void *a, const void *b)
 
 static int check_key(const lh_many *many, const char *const *keys, size_t i)
 {
-    lh_error why = {0};
+    lh_error why = LH_ERROR_INIT;
     int outcome = lh_key_check(keys[i], keys[i] ? strlen(keys[i]) : 0, &why);
     if (outcome == LH_OK && many->o.path)
         outcome = lh_path_check(keys[i], &why);
@@ -141,7 +141,7 @@ static int acknowledge(const lh_many *many)
                                      .token = lh_lease_token(lease),
                                      .mode = lease->mode};
     }
-    lh_error why = {0};
+    lh_error why = LH_ERROR_INIT;
     int outcome = lh_audit_granted(many->store, grants, many->n, &why);
     free(grants);
     for (size_t i = 0; outcome == LH_OK && i < many->n; i++)

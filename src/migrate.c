@@ -27,6 +27,7 @@
 #include "clock.h"
 #include "migrate_parts.h"
 #include "name.h"
+#include "options.h"
 
 #define AUDIT_KEEP_MAX_MS (10 * 366 * 24 * 3600 * INT64_C(1000))
 #define STRIKES           8 /* failures in a row that a new look may mend: elections, an index that somebody else drops */
@@ -75,7 +76,7 @@ static int refuse(lh_migration *m, lh_error *error)
 /* A missing or empty collection just gets it. *ret_done: false when something came in between. */
 static int create_at_once(lh_migration *m, int *ret_index, bool *ret_done, lh_error *error)
 {
-    lh_error mine = {0};
+    lh_error mine = LH_ERROR_INIT;
     bool there = false;
     int outcome = lh_migrate_progress(m, "index", 0, 0, &mine);
     if (outcome == LH_OK)
@@ -83,8 +84,8 @@ static int create_at_once(lh_migration *m, int *ret_index, bool *ret_done, lh_er
     *ret_done = outcome == LH_OK;
     if (outcome == LH_LOST || (outcome == LH_SERVER && mine.server_code == LH_CODE_DUPLICATE_KEY))
         outcome = LH_OK;
-    else if (outcome != LH_OK && error)
-        *error = mine;
+    else if (outcome != LH_OK)
+        lh_error_give(error, &mine);
     else
         *ret_index = there ? LH_INDEX_PRESENT : LH_INDEX_CREATED;
     return outcome;
@@ -106,10 +107,12 @@ static bool is_refusal(int outcome)
 /* Puts the index back, and says so where it cannot. */
 static void undo(lh_migration *m, lh_error *error)
 {
-    lh_error why = {0}, refusal = error ? *error : (lh_error){0};
+    lh_error why = LH_ERROR_INIT, refusal = LH_ERROR_INIT;
+    if (error)
+        lh_error_give(&refusal, error);
     if (lh_migrate_undo(m, &why) == LH_OK || !error)
         return;
-    *error = refusal;
+    lh_error_give(error, &refusal);
     size_t len = strlen(error->message);
     (void)snprintf(error->message + len, sizeof error->message - len,
                    " (The index is still as the migration left it; the next run puts it back. %.200s)", why.message);
@@ -209,7 +212,7 @@ static int migrate(lh_migration *m, int *ret_index, lh_error *error)
     int strikes = 0;
     lh_backoff pause = lh_backoff_from(PAUSE_FIRST_MS, PAUSE_CAP_MS, (uint64_t)lh_clock_ms() ^ (uintptr_t)m);
     for (;;) {
-        lh_error why = {0};
+        lh_error why = LH_ERROR_INIT;
         int outcome = run_round(m, ret_index, &why);
         bool again = outcome == LH_LOST || outcome == LH_UNREACHABLE || outcome == LH_UNKNOWN;
         if (outcome == LH_BUSY) {
@@ -231,8 +234,8 @@ static int migrate(lh_migration *m, int *ret_index, lh_error *error)
                            m->store->db, m->store->collection);
         if (outcome == LH_UNKNOWN) /* what was done is found by the next run */
             outcome = why.code = LH_UNREACHABLE;
-        if (outcome != LH_OK && error)
-            *error = why;
+        if (outcome != LH_OK)
+            lh_error_give(error, &why);
         return outcome;
     }
 }
@@ -266,14 +269,16 @@ static char *name_beside(const lh_store *store, const char *suffix)
 int lh_migrate(lh_store *store, const lh_migrate_options *options, lh_migrate_report *report, lh_error *error)
 {
     int64_t from = lh_clock_ms();
-    lh_migrate_report unused = {0};
-    lh_migrate_options o = LH_MIGRATE_OPTIONS_INIT;
-    lh_migration m = {.store = store, .options = &o, .report = report ? report : &unused, .index = LH_INDEX_NAME};
+    lh_migrate_report all = LH_MIGRATE_REPORT_INIT;
+    lh_migrate_options o;
+    lh_migration m = {.store = store, .options = &o, .report = &all, .index = LH_INDEX_NAME};
     int index = LH_INDEX_MISSING;
-    *m.report = (lh_migrate_report){.index = LH_INDEX_MISSING};
-    if (options)
-        memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
-    int outcome = lh_store_check(store, error);
+    int outcome = lh_migrate_report_check(report, error);
+    if (outcome != LH_OK)
+        return outcome;
+    outcome = lh_store_check(store, error);
+    if (outcome == LH_OK)
+        outcome = lh_migrate_options_take(&o, options, error);
     if (outcome == LH_OK)
         outcome = check_options(store, &o, error);
     if (outcome != LH_OK)
@@ -290,12 +295,13 @@ int lh_migrate(lh_store *store, const lh_migrate_options *options, lh_migrate_re
     if (outcome == LH_OK && store->audit && !o.dry_run)
         outcome = lh_audit_prepare(store, o.audit_keep_ms, m.deadline, error);
     if (outcome == LH_OK)
-        m.report->index = index;
+        all.index = index;
     if (outcome == LH_OK && index != LH_INDEX_MISSING)
         atomic_store(&store->index_seen, lh_clock_ms());
 out:
     free(m.archive);
     free(m.leases);
-    m.report->elapsed_ms = (uint64_t)(lh_clock_ms() - from);
+    all.elapsed_ms = (uint64_t)(lh_clock_ms() - from);
+    lh_migrate_report_give(report, &all);
     return outcome;
 }

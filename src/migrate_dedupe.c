@@ -52,13 +52,13 @@ static int read_piece(walker *w, const bson_t *min, const bson_t *max, uint64_t 
     append_bound(command, "max", max);
     lh_call call = {.what = "read the documents", .command = command, .deadline = lh_migrate_until(w->m), .read = true};
     bson_destroy(&p->reply);
-    lh_error mine = {0};
+    lh_error mine = LH_ERROR_INIT;
     int outcome = lh_store_run(w->m->store, &call, &p->reply, NULL, &mine);
     bson_destroy(command);
     if (outcome == LH_SERVER) /* the index or the collection may be gone: look */
         return lh_fail(error, LH_LOST, "the index cannot be walked: %.400s", mine.message);
-    if (outcome != LH_OK && error)
-        *error = mine;
+    if (outcome != LH_OK)
+        lh_error_give(error, &mine);
     bson_iter_t top, batch, entry;
     if (outcome != LH_OK || !bson_iter_init(&top, &p->reply) ||
         !bson_iter_find_descendant(&top, "cursor.firstBatch", &batch) || !bson_iter_recurse(&batch, &entry))

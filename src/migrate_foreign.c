@@ -189,7 +189,7 @@ static int look_for_foreign(lh_migration *m, lh_error *error)
     bson_t *command = BCON_NEW("find", BCON_UTF8(m->store->collection), "sort", "{", "workspace_id", BCON_INT32(1), "}",
                                "batchSize", BCON_INT32(LH_MIGRATE_PIECE), "allowDiskUse", BCON_BOOL(true));
     append_type_filter(command, "$ne");
-    lh_error mine = {0};
+    lh_error mine = LH_ERROR_INIT;
     lh_call call = {
         .what = "read the documents", .command = command, .deadline = m->deadline, .read = true, .slow = true};
     outcome = lh_store_each(m->store, &call, look_at, &l, &mine);
@@ -197,8 +197,8 @@ static int look_for_foreign(lh_migration *m, lh_error *error)
     bson_destroy(&l.last);
     if (l.outcome != LH_OK)
         return l.outcome;
-    if (outcome != LH_OK && error)
-        *error = mine;
+    if (outcome != LH_OK)
+        lh_error_give(error, &mine);
     return outcome;
 }
 

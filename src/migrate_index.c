@@ -47,7 +47,7 @@ int lh_migrate_create(lh_migration *m, bool unique, bool *ret_there, lh_error *e
                                "collation", "{", "locale", "simple", "}", "}", "]");
     if (atomic_load(&m->store->topology) == LH_TOPOLOGY_SET)
         BSON_APPEND_UTF8(command, "commitQuorum", "majority");
-    lh_error mine = {0};
+    lh_error mine = LH_ERROR_INIT;
     bson_t reply;
     lh_call call = {.what = "create the index", .command = command, .deadline = m->deadline, .slow = true};
     int outcome = lh_store_run(m->store, &call, &reply, NULL, &mine);
@@ -70,8 +70,8 @@ int lh_migrate_create(lh_migration *m, bool unique, bool *ret_there, lh_error *e
             break;
         }
     }
-    if (outcome != LH_OK && error)
-        *error = mine;
+    if (outcome != LH_OK)
+        lh_error_give(error, &mine);
     return outcome;
 }
 
@@ -108,7 +108,7 @@ static int modify(lh_migration *m, const char *option, const char *what, lh_erro
 {
     bson_t reply, *command = BCON_NEW("collMod", BCON_UTF8(m->store->collection), "index", "{", "name",
                                       BCON_UTF8(m->index), option, BCON_BOOL(true), "}");
-    lh_error mine = {0};
+    lh_error mine = LH_ERROR_INIT;
     lh_call call = {.what = what, .command = command, .deadline = m->deadline, .slow = true};
     int outcome = lh_store_run(m->store, &call, &reply, NULL, &mine);
     bson_destroy(command);
@@ -134,8 +134,8 @@ static int modify(lh_migration *m, const char *option, const char *what, lh_erro
             break;
         }
     }
-    if (outcome != LH_OK && error)
-        *error = mine;
+    if (outcome != LH_OK)
+        lh_error_give(error, &mine);
     return outcome;
 }
 
@@ -146,15 +146,15 @@ int lh_migrate_prepare(lh_migration *m, lh_error *error)
 
 int lh_migrate_make_unique(lh_migration *m, bool *ret_done, lh_error *error)
 {
-    lh_error mine = {0};
+    lh_error mine = LH_ERROR_INIT;
     int outcome = modify(m, "unique", "make the index unique", &mine);
     *ret_done = outcome == LH_OK;
     if (outcome == LH_SERVER && mine.server_code == CODE_CANNOT_CONVERT_TO_UNIQUE)
         return LH_OK;
     if (outcome == LH_SERVER && mine.server_code == CODE_INVALID_OPTIONS) /* somebody took prepareUnique back */
         return fail_moved(&mine, error);
-    if (outcome != LH_OK && error)
-        *error = mine;
+    if (outcome != LH_OK)
+        lh_error_give(error, &mine);
     return outcome;
 }
 

@@ -84,14 +84,14 @@ int lh_migrate_lease_ask(lh_migration *m, lh_error *error)
     bson_t *command = new_ask(m, id), reply;
     lh_call call = {.what = "take the migration lease", .command = command, .deadline = lh_migrate_until(m)};
     int64_t sent = 0;
-    lh_error mine = {0};
+    lh_error mine = LH_ERROR_INIT;
     int outcome = lh_store_run(m->store, &call, &reply, &sent, &mine);
     m->held = outcome == LH_OK && read_answer(m, &reply, sent);
     /* Two first inserts of the same document: the other one was faster. */
     if (outcome == LH_SERVER && mine.server_code == LH_CODE_DUPLICATE_KEY)
         outcome = LH_OK;
-    if (outcome != LH_OK && error)
-        *error = mine;
+    if (outcome != LH_OK)
+        lh_error_give(error, &mine);
     bson_destroy(command);
     bson_destroy(&reply);
     return outcome;

@@ -79,7 +79,7 @@ static int raise_tokens(lh_migration *m, const lh_slice *s, size_t from, size_t 
 {
     static const char what[] = "raise the survivors' tokens";
     bson_t updates, *command = BCON_NEW("update", BCON_UTF8(m->store->collection));
-    lh_error mine = {0};
+    lh_error mine = LH_ERROR_INIT;
     size_t k = 0;
     BSON_APPEND_ARRAY_BEGIN(command, "updates", &updates);
     for (size_t i = from; i < to; i++)
@@ -97,8 +97,8 @@ static int raise_tokens(lh_migration *m, const lh_slice *s, size_t from, size_t 
         outcome = LH_OK;
     for (size_t i = from; large && outcome == LH_OK && i < to; i++)
         outcome = raise_tokens(m, s, i, i + 1, &mine);
-    if (outcome != LH_OK && error)
-        *error = mine;
+    if (outcome != LH_OK)
+        lh_error_give(error, &mine);
     return outcome;
 }
 
@@ -230,7 +230,7 @@ int lh_migrate_move(lh_migration *m, const lh_loser *losers, size_t n, lh_walk *
     size_t rest = n / 2;
     mover *other = n >= BOTH_MIN ? calloc(1, sizeof *other) : NULL;
     if (other) {
-        *other = (mover){.m = *m, .losers = losers + (n - rest), .n = rest};
+        *other = (mover){.m = *m, .losers = losers + (n - rest), .n = rest, .error = LH_ERROR_INIT};
         other->m.report = &other->report;
         if (pthread_create(&thread, NULL, run_mover, other) != 0) {
             free(other);
@@ -248,8 +248,7 @@ int lh_migrate_move(lh_migration *m, const lh_loser *losers, size_t n, lh_walk *
     walk->left += other->walk.left;
     if (outcome == LH_OK && other->outcome != LH_OK) {
         outcome = other->outcome;
-        if (error)
-            *error = other->error;
+        lh_error_give(error, &other->error);
     }
     free(other);
     return outcome;

@@ -205,7 +205,7 @@ static int judge_write_errors(const bson_t *reply, const lh_call *call, uint32_t
 int lh_migrate_write(lh_migration *m, const char *what, bson_t *command, uint32_t harmless, int64_t *ret_n,
                      lh_error *error)
 {
-    lh_error mine = {0};
+    lh_error mine = LH_ERROR_INIT;
     bson_t reply;
     BSON_APPEND_BOOL(command, "ordered", false);
     lh_call call = {.what = what, .command = command, .deadline = lh_migrate_until(m)};
@@ -215,8 +215,8 @@ int lh_migrate_write(lh_migration *m, const char *what, bson_t *command, uint32_
         outcome = judge_write_errors(&reply, &call, harmless, &mine);
     if (ret_n)
         *ret_n = number_of(&reply, "n");
-    if (outcome != LH_OK && error)
-        *error = mine;
+    if (outcome != LH_OK)
+        lh_error_give(error, &mine);
     bson_destroy(command);
     bson_destroy(&reply);
     return outcome;

@@ -73,7 +73,7 @@ int lh_migrate_survey(lh_migration *m, bool tell, lh_walk *ret_walk, lh_error *e
     bson_t *command = BCON_NEW("find", BCON_UTF8(m->store->collection), "sort", "{", "workspace_id", BCON_INT32(1), "}",
                                "batchSize", BCON_INT32(LH_MIGRATE_PIECE));
     BSON_APPEND_BOOL(command, "allowDiskUse", true);
-    lh_error mine = {0};
+    lh_error mine = LH_ERROR_INIT;
     lh_call call = {
         .what = "read the documents", .command = command, .deadline = m->deadline, .read = true, .slow = true};
     int outcome = lh_store_each(m->store, &call, survey_document, &s, &mine);
@@ -82,8 +82,8 @@ int lh_migrate_survey(lh_migration *m, bool tell, lh_walk *ret_walk, lh_error *e
         end_group(&s);
     else if (s.outcome != LH_OK) /* our own reason to stop; `error` has it */
         outcome = s.outcome;
-    else if (error)
-        *error = mine;
+    else
+        lh_error_give(error, &mine);
     lh_group_fini(&s.group);
     bson_destroy(&s.last);
     return outcome;

@@ -76,7 +76,7 @@ int lh_migrate_choose(lh_migration *m, bool *ret_there, lh_error *error)
 static int put_back(lh_migration *m, const char *what, bson_t *command, lh_error *error)
 {
     bson_t reply;
-    lh_error mine = {0};
+    lh_error mine = LH_ERROR_INIT;
     lh_call call = {.what = what, .command = command, .deadline = lh_store_deadline(m->store, 0), .slow = true};
     int outcome = lh_store_run(m->store, &call, &reply, NULL, &mine);
     bson_destroy(command);
@@ -84,8 +84,8 @@ static int put_back(lh_migration *m, const char *what, bson_t *command, lh_error
     if (outcome == LH_SERVER &&
         (mine.server_code == LH_CODE_NAMESPACE_NOT_FOUND || mine.server_code == LH_CODE_INDEX_NOT_FOUND))
         return LH_OK;
-    if (outcome != LH_OK && error)
-        *error = mine;
+    if (outcome != LH_OK)
+        lh_error_give(error, &mine);
     return outcome;
 }
 

@@ -3,17 +3,17 @@
 #include "clock.h"
 #include "index.h"
 #include "lease_held.h"
+#include "options.h"
 #include "rollout.h"
 #include "wait.h"
 
 static int look_at_index(lh_store *store, const lh_store_options *options, lh_error *error)
 {
-    lh_migrate_report report;
     switch (options->at_open) {
     case LH_AT_OPEN_VERIFY:
         return lh_index_require(store, INT64_MAX, lh_store_deadline(store, 0), error);
     case LH_AT_OPEN_MIGRATE:
-        return lh_migrate(store, options->migrate, &report, error);
+        return lh_migrate(store, options->migrate, NULL, error);
     default:
         return LH_OK;
     }
@@ -22,13 +22,18 @@ static int look_at_index(lh_store *store, const lh_store_options *options, lh_er
 int lh_store_open(const lh_store_options *options, lh_store **ret_store, lh_error *error)
 {
     lh_store *store = NULL;
-    int outcome = lh_store_new(options, &store, error);
+    lh_store_options o;
+    if (!options)
+        return lh_fail(error, LH_INVALID, "no options were given: initialise them with LH_STORE_OPTIONS_INIT");
+    int outcome = lh_store_options_take(&o, options, error);
+    if (outcome == LH_OK)
+        outcome = lh_store_new(&o, &store, error);
     if (outcome != LH_OK)
         return outcome;
     store->pipelines = lh_pipelines_new();
     outcome = store->pipelines ? lh_wait_init(store, error) : lh_fail_memory(error);
     if (outcome == LH_OK && store->rollout != LH_OFF)
-        outcome = lh_rollout_judge(store, look_at_index(store, options, error));
+        outcome = lh_rollout_judge(store, look_at_index(store, &o, error));
     if (outcome == LH_OK)
         *ret_store = store;
     else

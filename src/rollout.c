@@ -10,6 +10,7 @@
 
 #include "many.h"
 #include "name.h"
+#include "options.h"
 
 const char *lh_rollout_word(int rollout)
 {
@@ -49,18 +50,20 @@ int lh_rollout_judge(lh_store *store, int outcome)
 int lh_store_observed(lh_store *store, lh_observed *ret_observed, lh_error *error)
 {
     int outcome = lh_store_check(store, error);
-    if (outcome == LH_OK && (!ret_observed || ret_observed->size == 0))
+    if (outcome == LH_OK && !ret_observed)
         outcome = lh_fail(error, LH_INVALID, "no place for the counts was given: initialise it with LH_OBSERVED_INIT");
+    if (outcome == LH_OK)
+        outcome = lh_observed_check(ret_observed, error);
     if (outcome != LH_OK)
         return outcome;
-    lh_observed all = {.size = ret_observed->size,
+    lh_observed all = {.size = sizeof all,
                        .rollout = store->rollout,
                        .granted = atomic_load(&store->observed.granted),
                        .contended = atomic_load(&store->observed.contended),
                        .failed = atomic_load(&store->observed.failed),
                        .lost = atomic_load(&store->observed.lost),
                        .skipped = atomic_load(&store->observed.skipped)};
-    memcpy(ret_observed, &all, all.size < sizeof all ? all.size : sizeof all);
+    lh_observed_give(ret_observed, &all);
     return LH_OK;
 }
 
@@ -101,7 +104,7 @@ static lh_acquire_options without_wait(const lh_request *r)
 /* The store observes, or is off: checks what is asked, and does it without waiting. */
 static int acquire_openly(lh_request *r, const lh_acquire_options *options, lh_lease **ret_lease)
 {
-    lh_error why = {0};
+    lh_error why = LH_ERROR_INIT;
     int outcome = lh_request_check(r, options);
     if (outcome != LH_OK)
         return outcome;
@@ -115,8 +118,8 @@ static int acquire_openly(lh_request *r, const lh_acquire_options *options, lh_l
         atomic_fetch_add(&r->store->observed.granted, 1);
     else if (lh_rollout_judge(r->store, outcome) == LH_OK)
         return stand_in(r, &why, ret_lease);
-    else if (r->error)
-        *r->error = why;
+    else
+        lh_error_give(r->error, &why);
     return outcome;
 }
 
@@ -158,6 +161,8 @@ int lh_acquire_start(lh_store *store, const char *key, const lh_acquire_options 
 
 int lh_waiting_cancel(lh_waiting *w, lh_error *error)
 {
+    if (lh_error_check(error) != LH_OK)
+        return LH_INVALID;
     if (!w || w->store->rollout == LH_ENFORCE)
         return lh_real_waiting_cancel(w, error);
     lh_store *store = lh_store_ref(w->store);
@@ -187,7 +192,7 @@ int lh_acquire_many(lh_store *store, const char *const *keys, size_t n, const lh
                     lh_lease **ret_leases, lh_record **ret_busy, lh_error *error)
 {
     lh_request r = {.store = store, .error = error};
-    lh_error why = {0};
+    lh_error why = LH_ERROR_INIT;
     if (is_enforcing(store))
         return lh_real_acquire_many(store, keys, n, options, ret_leases, ret_busy, error);
     int outcome = lh_many_check(&r, keys, n, options);
@@ -203,8 +208,8 @@ int lh_acquire_many(lh_store *store, const char *const *keys, size_t n, const lh
         atomic_fetch_add(&store->observed.granted, n);
     else if (lh_rollout_judge(store, outcome) == LH_OK)
         return stand_in_many(&r, keys, n, &why, ret_leases);
-    else if (error)
-        *error = why;
+    else
+        lh_error_give(error, &why);
     return outcome;
 }
 
@@ -283,9 +288,9 @@ int lh_lease_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[L
     char fresh[LH_LEASE_ID_ROOM];
     if (!lease || lease->enforced)
         return lh_real_transfer(lease, to_owner, ret_lease_id, error);
-    if (error)
-        error->message[0] = '\0'; /* on LH_OK it is the trail's */
     int outcome = lh_store_check(lease->store, error);
+    if (outcome == LH_OK && error)
+        error->message[0] = '\0'; /* on LH_OK it is the trail's */
     if (outcome == LH_OK)
         outcome = lh_owner_check("new owner", to_owner, error);
     if (outcome == LH_OK && !lh_lease_id_new(fresh))

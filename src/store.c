@@ -16,6 +16,7 @@
 #include "key.h"
 #include "known.h"
 #include "name.h"
+#include "options.h"
 #include "store_set.h"
 #include "store_uri.h"
 
@@ -179,11 +180,11 @@ static mongoc_client_pool_t *new_pool(const mongoc_uri_t *uri, int rollout, bson
 
 int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error *error)
 {
-    lh_store_options o = LH_STORE_OPTIONS_INIT;
-    if (!options || options->size == 0)
-        return lh_fail(error, LH_INVALID, "no options were given: initialise them with LH_STORE_OPTIONS_INIT");
-    memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
-    int outcome = find_rollout(&o, error);
+    lh_store_options o = *options;
+    lh_migrate_options migrate;
+    int outcome = lh_migrate_options_take(&migrate, o.migrate, error); /* needed or not: none is ignored */
+    if (outcome == LH_OK)
+        outcome = find_rollout(&o, error);
     if (outcome == LH_OK)
         outcome = check_options(&o, error);
     if (outcome != LH_OK)
@@ -276,6 +277,8 @@ const char *lh_store_warning(const lh_store *store, size_t i)
 
 int lh_store_check(const lh_store *store, lh_error *error)
 {
+    if (lh_error_check(error) != LH_OK)
+        return LH_INVALID;
     if (!store)
         return lh_fail(error, LH_INVALID, "no store was given");
     if (atomic_load(&store->closed))

@@ -89,7 +89,7 @@ typedef struct lh_way {
     struct _mongoc_client_t *client; /* a reserved one; NULL: one of the pool's */
 } lh_way;
 
-/* Makes a store from options; contacts nobody. */
+/* Makes a store from complete options (lh_store_options_take()); contacts nobody. */
 int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error *error);
 lh_store *lh_store_ref(lh_store *store);
 

@@ -54,6 +54,7 @@ static lh_waiting *make_waiting(const lh_request *r)
         return NULL;
     w->fd = -1;
     w->refs = 1;
+    w->error = (lh_error)LH_ERROR_INIT;
     w->store = lh_store_ref(r->store);
     w->key = strdup(r->key);
     w->owner = strdup(r->o.owner);
@@ -273,7 +274,7 @@ static int finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy, lh_
         w->record = NULL;
     }
     if (outcome != LH_OK && error) {
-        *error = w->error;
+        lh_error_give(error, &w->error);
         error->code = outcome;
         if (outcome == LH_UNKNOWN)
             memcpy(error->lease_id, w->id, LH_LEASE_ID_ROOM);
@@ -310,6 +311,8 @@ int lh_waiting_finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy,
 {
     if (!w)
         return lh_fail(error, LH_INVALID, "no waiting was given");
+    if (lh_error_check(error) != LH_OK)
+        return LH_INVALID;
     if (w->store->pid != getpid())
         return lh_store_check(w->store, error);
     if (w->store->audit)
@@ -353,8 +356,8 @@ int lh_real_waiting_cancel(lh_waiting *w, lh_error *error)
         outcome = cancel_granted(w, error);
     else if (!has_left(w->outcome))
         outcome = w->outcome;
-    if (outcome != LH_OK && w->outcome != LH_OK && error)
-        *error = w->error;
+    if (outcome != LH_OK && w->outcome != LH_OK)
+        lh_error_give(error, &w->error);
     lh_wait_unref(w);
     return outcome;
 }

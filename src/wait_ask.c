@@ -95,7 +95,7 @@ void lh_wait_ask(lh_waiting *w, struct _mongoc_client_t *client)
 {
     lh_store *store = w->store;
     struct lh_waits *waits = store->waits;
-    lh_error error = {0};
+    lh_error error = LH_ERROR_INIT;
     int64_t patience = client && w->claim_ms / 2 < store->timeout_ms ? w->claim_ms / 2 : store->timeout_ms;
     lh_request r = {.store = store, .key = w->key, .queue = true, .error = &error, .o = w->o};
     r.way = (lh_way){lh_clock_ms() + patience, client};
@@ -146,7 +146,7 @@ void lh_wait_leave(lh_waiting *w, int outcome, struct _mongoc_client_t *client)
     lh_store *store = w->store;
     struct lh_waits *waits = store->waits;
     lh_record *record = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_waits_remove(waits, w);
     w->state = LH_LEAVES;
     waits->leaving++;

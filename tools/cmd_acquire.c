@@ -17,7 +17,11 @@ static int run(const struct cli *cli)
         (void)sigaddset(&signals, ending[i]);
     (void)sigprocmask(SIG_BLOCK, &signals, NULL); /* before the store's threads exist: they inherit it */
 
-    struct wait wait = {.out = &cli->out, .key = cli_key(cli), .options = LH_ACQUIRE_OPTIONS_INIT, .signals = &signals};
+    struct wait wait = {.out = &cli->out,
+                        .key = cli_key(cli),
+                        .options = LH_ACQUIRE_OPTIONS_INIT,
+                        .signals = &signals,
+                        .error = LH_ERROR_INIT};
     wait.options.by_hand = true; /* this program does not stay */
     cli_lease_options(cli, &wait.options);
     wait.options.wait_ms = cli_number(cli, OPT_WAIT, 0);

@@ -123,7 +123,7 @@ static int read_trail(const struct cli *cli, lh_audit_options *options, struct r
 
 static int run(const struct cli *cli)
 {
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     int number = 0;
     lh_audit_options options = LH_AUDIT_OPTIONS_INIT;
     struct reader reader = {.out = &cli->out, .follow = cli_flag(cli, OPT_FOLLOW)};

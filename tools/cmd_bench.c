@@ -77,7 +77,7 @@ static int run_parts(struct bench *bench, const char *only, double ms)
 /* Drops the collection, also after a failure. */
 static int clean_up(struct bench *bench, int code)
 {
-    lh_error unsaid;
+    lh_error unsaid = LH_ERROR_INIT;
     bench_partner_stop(bench);
     connect_close(bench->store, code);
     if (bench->floor && bench_floor_drop(bench->floor, code == LH_OK ? &bench->error : &unsaid) != LH_OK) {
@@ -91,7 +91,7 @@ static int clean_up(struct bench *bench, int code)
 static int run(const struct cli *cli)
 {
     char buffer[CONNECT_URI_SIZE], collection[COLLECTION_SIZE];
-    struct bench bench = {.out = &cli->out};
+    struct bench bench = {.out = &cli->out, .error = LH_ERROR_INIT};
     const char *only = cli_text(cli, OPT_ONLY);
     int code = check_only(only, &bench.error);
     if (code == LH_OK)

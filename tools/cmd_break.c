@@ -67,7 +67,7 @@ static int run(const struct cli *cli)
 {
     lh_store *store = NULL;
     lh_record *record = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     bool ask = !cli_flag(cli, OPT_YES);
     lh_break_options options = LH_BREAK_OPTIONS_INIT;
     options.reason = cli_text(cli, OPT_REASON);

@@ -39,7 +39,7 @@ static void print_report(const struct out *out, bool dry_run, const lh_cleanup_r
 /* Looks first, then asks. LH_OK: go on. */
 static int look_and_ask(const struct cli *cli, lh_store *store, lh_cleanup_options options, lh_error *error)
 {
-    lh_cleanup_report report = {0};
+    lh_cleanup_report report = LH_CLEANUP_REPORT_INIT;
     options.dry_run = true;
     int code = lh_cleanup(store, &options, &report, error);
     out_progress(&cli->out, NULL);
@@ -57,9 +57,9 @@ static int look_and_ask(const struct cli *cli, lh_store *store, lh_cleanup_optio
 static int run(const struct cli *cli)
 {
     lh_store *store = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     struct out out = cli->out;
-    lh_cleanup_report report = {0};
+    lh_cleanup_report report = LH_CLEANUP_REPORT_INIT;
     lh_cleanup_options options = LH_CLEANUP_OPTIONS_INIT;
     options.older_than_ms = cli_number(cli, OPT_OLDER_THAN, options.older_than_ms);
     options.dry_run = cli_flag(cli, OPT_DRY_RUN);

@@ -206,7 +206,7 @@ static int run(const struct cli *cli)
             return EXIT_DONE;
         }
     }
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     (void)out_fail(&error, LH_INVALID, "which shell? leasehold completion bash, zsh or fish");
     return out_error(&cli->out, &error);
 }

@@ -88,7 +88,7 @@ static int read_role(const struct cli *cli, int *ret_role, lh_error *error)
 static int examine(const struct cli *cli)
 {
     lh_store *store = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_doctor_options options = LH_DOCTOR_OPTIONS_INIT;
     visit v = {.out = &cli->out};
     int code = read_role(cli, &options.role, &error);
@@ -138,7 +138,7 @@ static void print_roles(const struct out *out, const bson_t *roles)
 
 static int roles(const struct cli *cli)
 {
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_store_options options = LH_STORE_OPTIONS_INIT;
     char *text = NULL;
     char buffer[CONNECT_URI_SIZE];

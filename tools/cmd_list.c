@@ -103,7 +103,7 @@ static int run(const struct cli *cli)
     /* `leasehold list | head` ends as other programs do. There is nothing to undo. */
     (void)signal(SIGPIPE, SIG_DFL);
     lh_store *store = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_list_options options = LH_LIST_OPTIONS_INIT;
     options.prefix = cli_text(cli, OPT_PREFIX);
     options.owner = cli_text(cli, OPT_OWNER);

@@ -199,8 +199,8 @@ static int check(const lh_migrate_options *options, lh_error *error)
 static int run(const struct cli *cli)
 {
     lh_store *store = NULL;
-    lh_error error;
-    struct migration migration = {.cli = cli, .options = LH_MIGRATE_OPTIONS_INIT};
+    lh_error error = LH_ERROR_INIT;
+    struct migration migration = {.cli = cli, .options = LH_MIGRATE_OPTIONS_INIT, .report = LH_MIGRATE_REPORT_INIT};
     lh_migrate_options *options = &migration.options;
     options->dry_run = cli_flag(cli, OPT_DRY_RUN);
     options->no_archive = cli_flag(cli, OPT_NO_ARCHIVE);

@@ -78,8 +78,8 @@ static void print_report(const struct reap *reap, bool dry_run, const lh_reap_re
 static int run(const struct cli *cli)
 {
     lh_store *store = NULL;
-    lh_error error;
-    lh_reap_report report = {0};
+    lh_error error = LH_ERROR_INIT;
+    lh_reap_report report = LH_REAP_REPORT_INIT;
     lh_reap_options options = LH_REAP_OPTIONS_INIT;
     struct reap reap = {.out = &cli->out, .list = BSON_INITIALIZER};
     table_init(&reap.table, 6);

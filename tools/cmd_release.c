@@ -33,7 +33,7 @@ static int run(const struct cli *cli)
 {
     lh_store *store = NULL;
     lh_lease *lease = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_release_options options = LH_RELEASE_OPTIONS_INIT;
     options.note = cli_text(cli, OPT_NOTE);
     int exit, code = connect_lease(cli, &store, &lease, &error);

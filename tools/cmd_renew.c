@@ -56,7 +56,7 @@ static int run(const struct cli *cli)
     lh_store *store = NULL;
     lh_lease *lease = NULL;
     lh_record *record = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     int exit, code = connect_lease(cli, &store, &lease, &error);
     if (code == LH_OK)
         code = lh_lease_renew(lease, cli_number(cli, OPT_TTL, 0), &record, &error);

@@ -60,7 +60,7 @@ static bool ties_init(struct ties *ties, lh_lease *lease)
  * lease by then — then the command did not run alone, and nobody may think it did. */
 static int give_back(const struct out *out, lh_lease *lease, const char *note, int status)
 {
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_release_options options = LH_RELEASE_OPTIONS_INIT;
     options.note = status == 0 ? note : NULL;
     bool was_valid = lh_lease_valid(lease);
@@ -107,7 +107,7 @@ static char *how_it_ended(const lh_record *record)
 /* The command was ended. What became of the lease, the server says, if it can be asked. */
 static int tell_lost(const struct cli *cli, bool lost, lh_store *store, lh_lease *lease)
 {
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_record *record = NULL;
     char *sentence = NULL;
     (void)lh_lease_release(lease, NULL); /* it may be ours still: it was about to end */
@@ -133,7 +133,7 @@ static int run_holding(const struct cli *cli, struct guard *guard, const struct 
         run.grace_ms = ttl_ms / 3;
     run.signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (!ties_init(&ties, lease) || run.signal_fd < 0 || lh_lease_lost_fd(lease) < 0) {
-        lh_error error;
+        lh_error error = LH_ERROR_INIT;
         (void)lh_lease_release(lease, &error);
         out_fail(&error, LH_MEMORY, "the system has no memory or file descriptor left");
         return out_error(&cli->out, &error);
@@ -190,7 +190,11 @@ static int run(const struct cli *cli)
 {
     lh_store *store = NULL;
     sigset_t ending, signals, mask;
-    struct wait wait = {.out = &cli->out, .key = cli_key(cli), .options = LH_ACQUIRE_OPTIONS_INIT, .signals = &ending};
+    struct wait wait = {.out = &cli->out,
+                        .key = cli_key(cli),
+                        .options = LH_ACQUIRE_OPTIONS_INIT,
+                        .signals = &ending,
+                        .error = LH_ERROR_INIT};
     cli_lease_options(cli, &wait.options);
     wait.options.wait_ms = cli_number(cli, OPT_WAIT, LH_FOREVER);
     wait.options.timeout_ms = connect_timeout_ms(cli);

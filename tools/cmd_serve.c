@@ -15,7 +15,7 @@ static int run(const struct cli *cli)
 
 static int run(const struct cli *cli)
 {
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     out_fail(
         &error, LH_INVALID,
         "this leasehold was built without `serve`: install libmicrohttpd (Debian: libmicrohttpd-dev), and build it "

@@ -119,7 +119,7 @@ static int run(const struct cli *cli)
 {
     lh_store *store = NULL;
     lh_stats_report *report = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_stats_options options = LH_STATS_OPTIONS_INIT;
     if (cli_flag(cli, OPT_TIMEOUT))
         options.timeout_ms = connect_timeout_ms(cli);

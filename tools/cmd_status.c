@@ -10,7 +10,7 @@ static int run(const struct cli *cli)
 {
     lh_store *store = NULL;
     lh_record *record = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     int code = connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error);
     if (code == LH_OK)
         code = lh_status(store, cli_key(cli), &record, &error);

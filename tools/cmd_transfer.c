@@ -32,7 +32,7 @@ static int run(const struct cli *cli)
 {
     lh_store *store = NULL;
     lh_lease *old = NULL, *lease = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     const char *to = cli_text(cli, OPT_TO);
     int exit = EXIT_DONE,
         code = to ? connect_lease(cli, &store, &old, &error) : out_fail(&error, LH_INVALID, "to whom? --to OWNER");

@@ -111,7 +111,7 @@ static int each(void *arg, const lh_event *event)
 static int run(const struct cli *cli)
 {
     lh_store *store = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     sigset_t signals;
     struct viewer viewer = {.out = &cli->out, .key_width = 12};
     struct interrupt interrupt;

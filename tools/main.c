@@ -92,7 +92,7 @@ static int print_version(void)
 
 static int run_command(struct cli *cli, int argc, char **argv)
 {
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     const struct command *command = cli->command;
     const struct opt_spec *const tables[OPTS_TABLES] = {command->also, command->options};
     if (opts_parse_command(argc, argv, tables, command->takes_command, &cli->args, &error) != LH_OK)
@@ -113,7 +113,7 @@ static int run_command(struct cli *cli, int argc, char **argv)
 
 static int dispatch(struct cli *cli, int argc, char **argv)
 {
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     int at;
     if (opts_parse_globals(argc, argv, &cli->args, &at, &error) != LH_OK)
         return out_error(&cli->out, &error);

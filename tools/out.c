@@ -41,7 +41,7 @@ int out_exit_code(int outcome)
 
 int out_fail(lh_error *error, int code, const char *format, ...)
 {
-    *error = (lh_error){.code = code};
+    *error = (lh_error){.size = sizeof *error, .code = code};
     va_list args;
     va_start(args, format);
     (void)vsnprintf(error->message, sizeof error->message, format, args);

@@ -249,7 +249,7 @@ char *record_sentence(const char *key, const lh_record *record)
 static void print_note(const struct out *out, lh_lease *lease)
 {
     const lh_note *note = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     if (lh_lease_note(lease, &note, &error) != LH_OK)
         out_note(out, "whether the holder before left a note cannot be told: %s", error.message);
     else if (note)
@@ -290,7 +290,7 @@ int record_hand_over(const struct out *out, lh_lease *lease, const char *owner)
     print_granted(out, lease, owner);
     if (out_flush())
         return EXIT_DONE;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     if (lh_lease_release(lease, &error) == LH_OK)
         out_note(out, "the lease was released again, because it could not be told");
     else

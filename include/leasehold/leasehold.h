@@ -8,7 +8,7 @@
  *     lh_store_options options = LH_STORE_OPTIONS_INIT;
  *     options.uri = "mongodb://db0,db1,db2/?replicaSet=rs";
  *     lh_store *store;
- *     lh_error error;
+ *     lh_error error = LH_ERROR_INIT;
  *     if (lh_store_open(&options, &store, &error) != LH_OK)
  *         die(error.message);
  *
@@ -35,8 +35,17 @@
  *   - Times: `…_ms` is milliseconds. `…_at_ms` is a wall-clock instant of the server, milliseconds since 1970 UTC;
  *     LH_NEVER where a lock has no end.
  *   - Strings are NUL-terminated UTF-8. Strings in results belong to the result.
- *   - Option structs begin with `size`; initialise them with their `_INIT` macro, so that a program compiled against an
- *     older header keeps its meaning with a newer library. A NULL options pointer means all defaults.
+ *   - Structs that the caller allocates begin with `size`: options, reports, lh_error. Initialise them with their `_INIT`
+ *     macro, or from another language with their `_init` function, and leave `size` alone. So programs and libraries of
+ *     different age go together:
+ *       - A library that is newer than the program uses the defaults of the options that the program does not know,
+ *         and writes nothing beyond the size of a report or an lh_error.
+ *       - A library that is older than the program refuses a call whose options have a byte set that it does not know
+ *         (LH_INVALID), instead of ignoring it. An option that is added later is off, or the default, at 0.
+ *       - A size that no version has, 0 for one, is LH_INVALID, and nothing was done. An lh_error whose size is 0 or
+ *         absurd was not initialised: its message says so. Where such an error is given to a call that
+ *         frees, lh_waiting_finish() or lh_waiting_cancel(), nothing was freed: call again.
+ *     A NULL options pointer means all defaults; a report or an error may be NULL.
  *   - `…_free(NULL)` and `lh_store_close(NULL)` do nothing.
  *   - A store may be used by any number of threads. A lease may too, but not while another thread frees it.
  *   - The library prints nothing, exits nothing, installs no signal handler, and starts no thread unless the text says so:
@@ -63,10 +72,16 @@ extern "C" {
 #define LH_API
 #endif
 
-#define LH_VERSION "0.1.0"
+/* The version of this header. The number is for #if: 1,000,000 for a major, 1,000 for a minor version, 1 for a patch. */
+#define LH_VERSION        "0.1.0"
+#define LH_VERSION_MAJOR  0
+#define LH_VERSION_MINOR  1
+#define LH_VERSION_PATCH  0
+#define LH_VERSION_NUMBER (LH_VERSION_MAJOR * 1000000 + LH_VERSION_MINOR * 1000 + LH_VERSION_PATCH)
 
-/* The version of the library that runs, as LH_VERSION. */
+/* The version of the library that runs, as LH_VERSION and as LH_VERSION_NUMBER. */
 LH_API const char *lh_version(void);
+LH_API int lh_version_number(void);
 
 /* ---- Outcomes ------------------------------------------------------------------------------------------------------
  *
@@ -114,11 +129,21 @@ LH_API const char *lh_outcome_sentence(int outcome);
 
 /* Details of a failure. Owned by the caller, filled on every outcome but LH_OK (also on LH_BUSY: one sentence). */
 typedef struct lh_error {
+    size_t size;
     int code;                           /* the lh_outcome */
     int server_code;                    /* MongoDB's error code, or 0 */
     char lease_id[LH_LEASE_ID_LEN + 1]; /* with LH_UNKNOWN from an acquire: the lease in doubt; else "" */
     char message[512];                  /* what was wrong, where, what to do; never a password; cut at a character */
 } lh_error;
+
+#define LH_ERROR_INIT                                                                                                  \
+    {                                                                                                                  \
+        sizeof(lh_error), 0, 0, "", ""                                                                                 \
+    }
+
+/* What the macro does, in `size` bytes: for languages that have no macros. Each struct that begins with `size` has such
+ * a function. `size` is the caller's size of the struct; nothing is written beyond it. */
+LH_API void lh_error_init(lh_error *error, size_t size);
 
 /* ---- The store -----------------------------------------------------------------------------------------------------
  *
@@ -185,20 +210,21 @@ typedef struct lh_store_options {
                                 tlsAllowInvalidCertificates, tlsAllowInvalidHostnames, tlsDisableOCSPEndpointCheck,
                                 tlsDisableCertificateRevocationCheck) is refused: whoever sits between could pose as the
                                 server, and be told the password. true: what the URI says is done, for tests */
-    int rollout;             /* LH_ENFORCE (default), LH_OBSERVE, LH_OFF or LH_BY_ENVIRONMENT */
-    /* Keep a trail (lh_audit()) in this collection; "": "<collection>_audit"; NULL (default): none. An acquire then
-     * takes one more read and one more write, in turn, before it is answered. */
-    const char *audit;
     /* true: what this store acquires outlives this process (a proxy; a command that prints the lease id and ends),
      * so no process is recorded with it, and lh_reap() lets it be. Default false. */
     bool for_others;
+    int rollout; /* LH_ENFORCE (default), LH_OBSERVE, LH_OFF or LH_BY_ENVIRONMENT */
+    /* Keep a trail (lh_audit()) in this collection; "": "<collection>_audit"; NULL (default): none. An acquire then
+     * takes one more read and one more write, in turn, before it is answered. */
+    const char *audit;
 } lh_store_options;
 
 #define LH_STORE_OPTIONS_INIT                                                                                          \
     {                                                                                                                  \
         sizeof(lh_store_options), NULL, NULL, NULL, NULL, NULL, 10000, 500, 1000, 128, 16, 1, NULL, NULL, NULL, false, \
-            LH_ENFORCE, NULL, false                                                                                    \
+            false, LH_ENFORCE, NULL                                                                                    \
     }
+LH_API void lh_store_options_init(lh_store_options *options, size_t size);
 
 /* Opens a store. With LH_AT_OPEN_NOTHING no server is contacted; otherwise the deployment must answer in `timeout_ms`.
  *
@@ -238,8 +264,9 @@ typedef struct lh_observed {
     {                                                                                                                  \
         sizeof(lh_observed), 0, 0, 0, 0, 0, 0                                                                          \
     }
+LH_API void lh_observed_init(lh_observed *observed, size_t size);
 
-/* LH_OK: *ret_observed, of the size that it says, is filled. LH_INVALID, LH_FORKED. No command is sent. */
+/* LH_OK: *ret_observed is filled. LH_INVALID, LH_FORKED. No command is sent. */
 LH_API int lh_store_observed(lh_store *store, lh_observed *ret_observed, lh_error *error);
 
 /* What the MongoDB driver has to say (it logs to stderr by default): `fn` gets each line instead, from any thread; NULL
@@ -367,20 +394,21 @@ typedef struct lh_acquire_options {
     /* true: the caller renews the lease; false (default): the store's keeper does, at a third of the ttl, until it is released, its
      * handle is freed, or the store is closed. */
     bool by_hand;
+    bool path;   /* the key is a path (org/project/file), and shuts out those above and below it: see lh_acquire() */
+    bool resume; /* what the same owner holds already is taken over: see lh_acquire() */
     struct lh_cancel *cancel; /* ends the wait from another thread; NULL: nothing does. It must outlive the call */
     /* Who holds it, how long still (record), and how many wait in front (place): once when the wait begins, and whenever the library
      * hears more. Called from the thread that waits in lh_acquire() or lh_waiting_finish(); the record is borrowed. */
     void (*feedback)(void *arg, const lh_record *record, uint32_t place);
     void *feedback_arg;
-    bool path;   /* the key is a path (org/project/file), and shuts out those above and below it: see lh_acquire() */
-    bool resume; /* what the same owner holds already is taken over: see lh_acquire() */
 } lh_acquire_options;
 
 #define LH_ACQUIRE_OPTIONS_INIT                                                                                        \
     {                                                                                                                  \
-        sizeof(lh_acquire_options), LH_TTL_DEFAULT_MS, LH_EXCLUSIVE, NULL, NULL, NULL, 0, 0, 5000, false, NULL, NULL,  \
-            NULL, false, false                                                                                         \
+        sizeof(lh_acquire_options), LH_TTL_DEFAULT_MS, LH_EXCLUSIVE, NULL, NULL, NULL, 0, 0, 5000, false, false,       \
+            false, NULL, NULL, NULL                                                                                    \
     }
+LH_API void lh_acquire_options_init(lh_acquire_options *options, size_t size);
 
 /* Asks for the lease on `key`: one command, decided by the server with the server's clock. (The first acquire of a store
  * that was opened with LH_AT_OPEN_NOTHING looks at the index before.) With wait_ms it stays in the key's queue, first come, first
@@ -512,6 +540,7 @@ typedef struct lh_release_options {
     {                                                                                                                  \
         sizeof(lh_release_options), NULL                                                                               \
     }
+LH_API void lh_release_options_init(lh_release_options *options, size_t size);
 
 /* As lh_lease_release(), in one command too, and leaves a note. Who is granted the key next, from the queue or later, finds it with
  * lh_lease_note(), and lh_watch() tells it.
@@ -604,6 +633,7 @@ typedef struct lh_list_options {
     {                                                                                                                  \
         sizeof(lh_list_options), NULL, NULL, false, false, false, 0                                                    \
     }
+LH_API void lh_list_options_init(lh_list_options *options, size_t size);
 
 /* Streams the records in key order, in constant memory. `each` borrows the record for the call and returns 0 to go on;
  * anything else ends the list with LH_STOPPED. It is called in this thread. What changes meanwhile may be missed, or be seen.
@@ -641,6 +671,7 @@ typedef struct lh_stats_options {
     {                                                                                                                  \
         sizeof(lh_stats_options), 60000                                                                                \
     }
+LH_API void lh_stats_options_init(lh_stats_options *options, size_t size);
 
 /* Counts: one command, in which the server reads every document once (majority, on the primary) and answers a few numbers. It takes
  * some seconds for a million documents, and is not a snapshot: what changes meanwhile is counted before or after. After
@@ -708,6 +739,7 @@ typedef struct lh_watch_options {
     {                                                                                                                  \
         sizeof(lh_watch_options), NULL, 0, NULL, NULL, NULL                                                            \
     }
+LH_API void lh_watch_options_init(lh_watch_options *options, size_t size);
 
 /* Gives each event to `each`, in this thread, as it happens, until `each` returns other than 0 (LH_STOPPED) or `cancel` is told
  * (LH_CANCELLED, within half a second; up to `timeout_ms` while a server hangs). `each` borrows the event for the call, and must not
@@ -739,6 +771,7 @@ typedef struct lh_break_options {
     {                                                                                                                  \
         sizeof(lh_break_options), NULL, NULL, -1                                                                       \
     }
+LH_API void lh_break_options_init(lh_break_options *options, size_t size);
 
 /* Takes the key from whoever holds it, also where the document cannot be read; the head of the queue gets it. The one
  * operation that waives invariant 1: the broken holder may believe until its deadline; fencing tokens still hold.
@@ -761,13 +794,21 @@ typedef struct lh_cleanup_options {
     {                                                                                                                  \
         sizeof(lh_cleanup_options), INT64_C(86400000), false, NULL, NULL                                               \
     }
+LH_API void lh_cleanup_options_init(lh_cleanup_options *options, size_t size);
 
 typedef struct lh_cleanup_report {
+    size_t size;
     uint64_t removed; /* documents deleted: free, or past their end, for that long */
     /* Holders past their end + grace, not yet that long: marked as ended, the queue's head granted. */
     uint64_t holders_dropped;
     uint64_t waiters_dropped; /* waiters that stopped beating */
 } lh_cleanup_report;
+
+#define LH_CLEANUP_REPORT_INIT                                                                                         \
+    {                                                                                                                  \
+        sizeof(lh_cleanup_report), 0, 0, 0                                                                             \
+    }
+LH_API void lh_cleanup_report_init(lh_cleanup_report *report, size_t size);
 
 /* Removes what is dead, in bounded batches; each document is judged again by the server in the write that changes it.
  * Documents that cannot be read are never touched. The report is filled on every outcome with what was done.
@@ -796,12 +837,20 @@ typedef struct lh_reap_options {
     {                                                                                                                  \
         sizeof(lh_reap_options), false, NULL, NULL, NULL                                                               \
     }
+LH_API void lh_reap_options_init(lh_reap_options *options, size_t size);
 
 typedef struct lh_reap_report {
+    size_t size;
     uint64_t holders; /* leases that were ended, or (dry run) would have been */
     uint64_t waiters; /* who was taken out of queues */
     uint64_t alive;   /* leases and waiters of processes of this host that are not known to be dead */
 } lh_reap_report;
+
+#define LH_REAP_REPORT_INIT                                                                                            \
+    {                                                                                                                  \
+        sizeof(lh_reap_report), 0, 0, 0                                                                                \
+    }
+LH_API void lh_reap_report_init(lh_reap_report *report, size_t size);
 
 /* Lets go of what processes on this host held, or waited for, that have died: for the start of a service that was killed, so that nobody
  * waits for the ends of its leases. The heads of the queues get the keys. Safe at any time: it is done only where boot, host name, pid
@@ -859,6 +908,7 @@ typedef struct lh_audit_options {
     {                                                                                                                  \
         sizeof(lh_audit_options), NULL, LH_FOREVER, false, NULL                                                        \
     }
+LH_API void lh_audit_options_init(lh_audit_options *options, size_t size);
 
 /* Gives each line to `each`, which borrows it for the call, and returns 0 to go on, anything else to end with LH_STOPPED. In the order of time,
  * in constant memory; with `follow` what comes is given within a second of its being written, once, also over elections and lost connections, from
@@ -893,6 +943,16 @@ typedef struct lh_migrate_options {
     bool no_archive;     /* delete the losers without keeping a copy */
     const char *archive; /* NULL: "<collection>_archive" */
     bool quarantine;     /* move documents whose workspace_id is no string to the archive too */
+    /* A collection none of whose documents has a string workspace_id is taken for another program's, and refused; this says
+     * that it is one of leases. */
+    bool adopt;
+    /* Leave documents whose workspace_id is no string, also live ones; else those are LH_CONFIG. */
+    bool accept_foreign_keys;
+    bool even_live; /* with quarantine: also documents that are live: their end is to come, or is not known */
+    bool even_most; /* with quarantine: also more than half of all documents */
+    /* Where the index is there already: look for such documents too. A second round trip, which reads few keys of the
+     * index; without it, quarantine and dry_run a call that finds the index is one. The command line sets it. */
+    bool check_keys;
     /* For the whole migration, waiting for other migrators included: up to 7 days; 0: the store's; default 600,000. */
     int64_t timeout_ms;
     int (*progress)(void *arg, const char *step, uint64_t done, uint64_t total); /* total 0: unknown; not 0 stops */
@@ -901,23 +961,14 @@ typedef struct lh_migrate_options {
     /* A store with `audit`: its indexes are made too, and the server removes lines that are older: 1,000 … ten
      * years; default 30 days. */
     int64_t audit_keep_ms;
-    /* A collection none of whose documents has a string workspace_id is taken for another program's, and refused; this says
-     * that it is one of leases. */
-    bool adopt;
-    bool
-        accept_foreign_keys; /* leave documents whose workspace_id is no string, also live ones; else those are LH_CONFIG */
-    bool even_live;          /* with quarantine: also documents that are live: their end is to come, or is not known */
-    bool even_most;          /* with quarantine: also more than half of all documents */
-    /* Where the index is there already: look for such documents too. A second round trip, which reads few keys of the index; without it,
-     * quarantine and dry_run a call that finds the index is one. The command line sets it. */
-    bool check_keys;
 } lh_migrate_options;
 
 #define LH_MIGRATE_OPTIONS_INIT                                                                                        \
     {                                                                                                                  \
-        sizeof(lh_migrate_options), false, true, false, NULL, false, 600000, NULL, NULL, NULL, INT64_C(2592000000),    \
-            false, false, false, false, false                                                                          \
+        sizeof(lh_migrate_options), false, true, false, NULL, false, false, false, false, false, false, 600000, NULL,  \
+            NULL, NULL, INT64_C(2592000000)                                                                            \
     }
+LH_API void lh_migrate_options_init(lh_migrate_options *options, size_t size);
 
 /* Of what type a workspace_id is that is no string. */
 enum {
@@ -941,6 +992,7 @@ enum {
 LH_API const char *lh_key_type_word(int type);
 
 typedef struct lh_migrate_report {
+    size_t size;
     int index;               /* LH_INDEX_… at the end */
     uint64_t scanned;        /* documents looked at (0 when the index was there) */
     uint64_t duplicate_keys; /* keys with more than one document */
@@ -957,6 +1009,12 @@ typedef struct lh_migrate_report {
     /* A dry run found what a migration that was killed left of the index: the next run goes on, or puts it back. */
     bool interrupted;
 } lh_migrate_report;
+
+#define LH_MIGRATE_REPORT_INIT                                                                                         \
+    {                                                                                                                  \
+        sizeof(lh_migrate_report), LH_INDEX_MISSING, 0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, false                             \
+    }
+LH_API void lh_migrate_report_init(lh_migrate_report *report, size_t size);
 
 /* "present", "created", "converted", "missing". */
 LH_API const char *lh_index_word(int index);
@@ -1015,13 +1073,15 @@ typedef struct lh_finding {
 
 typedef struct lh_doctor_options {
     size_t size;
-    int role; /* LH_ROLE_…: what the URI's user is to be able to do; default LH_ROLE_RUNTIME */
+    int role;     /* LH_ROLE_…: what the URI's user is to be able to do; default LH_ROLE_RUNTIME */
+    int reserved; /* 0: for options to come */
 } lh_doctor_options;
 
 #define LH_DOCTOR_OPTIONS_INIT                                                                                         \
     {                                                                                                                  \
-        sizeof(lh_doctor_options), LH_ROLE_RUNTIME                                                                     \
+        sizeof(lh_doctor_options), LH_ROLE_RUNTIME, 0                                                                  \
     }
+LH_API void lh_doctor_options_init(lh_doctor_options *options, size_t size);
 
 /* Looks whether all is as leases need it, and changes nothing: the user's privileges, the topology, each member's clock and
  * version, the collection and its index, every document (one pass, in constant memory). What a check needs and the user lacks is

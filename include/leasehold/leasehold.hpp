@@ -8,10 +8,10 @@
  *         rebuild(lease->token());                             // check lease->valid() between the steps
  *     }                                                        // released here
  *
- * Errors are exceptions: leasehold::error, with the outcome in code(). That a key is busy is none where it is asked for with
- * try_acquire(). A lease is moved, never copied. What is released in a destructor says nothing of how that went: a lease that could
- * not be released ends with its ttl; call release() to know. A store outlives its leases' use, as in C: after it is closed they
- * can only be destroyed.
+ * Errors are exceptions: leasehold::error, with the outcome in code(). That a key is busy is none where it is asked for
+ * with try_acquire(). A text with a NUL in it is LH_INVALID: C would cut it there. A lease is moved, never copied. What is
+ * released in a destructor says nothing of how that went: a lease that could not be released ends with its ttl; call
+ * release() to know. A store outlives its leases' use, as in C: after it is closed they can only be destroyed.
  */
 #ifndef LEASEHOLD_HPP
 #define LEASEHOLD_HPP
@@ -67,6 +67,25 @@ inline void check(int outcome, const lh_error &e)
     if (outcome != LH_OK)
         throw error(e);
 }
+[[noreturn]] inline void fail(int code, const std::string &sentence)
+{
+    lh_error e = LH_ERROR_INIT;
+    e.code = code;
+    sentence.copy(e.message, sizeof e.message - 1);
+    throw error(e);
+}
+/* For C, which ends a text at its first NUL: none is cut short. Throws LH_INVALID. */
+inline const char *text(const char *name, const std::string &value)
+{
+    const auto at = value.find('\0');
+    if (at != std::string::npos)
+        fail(LH_INVALID, std::string("the ") + name + " has a NUL at byte " + std::to_string(at));
+    return value.c_str();
+}
+inline const char *text_or_default(const char *name, const std::string &value)
+{
+    return value.empty() ? nullptr : text(name, value);
+}
 template <auto Free> struct freer {
     template <typename T> void operator()(T *object) const noexcept
     {
@@ -83,9 +102,9 @@ inline std::string key_join(const std::vector<std::string> &parts)
 {
     std::vector<const char *> texts;
     for (const std::string &part : parts)
-        texts.push_back(part.c_str());
+        texts.push_back(detail::text("part of the key", part));
     char *key = nullptr;
-    lh_error e;
+    lh_error e = LH_ERROR_INIT;
     detail::check(lh_key_join(texts.data(), texts.size(), &key, &e), e);
     std::unique_ptr<char, detail::freer<lh_string_free>> owned(key);
     return owned.get();
@@ -149,16 +168,16 @@ class lease
     /* Throws LH_LOST when it has ended. 0: the ttl that it has. */
     void renew(milliseconds ttl = milliseconds{0})
     {
-        lh_error e;
+        lh_error e = LH_ERROR_INIT;
         detail::check(lh_lease_renew(handle_.get(), ttl.count(), nullptr, &e), e);
     }
     /* Nothing is left of it, also when it throws, but for LH_INVALID: the note is none, and the lease is held as before. `note`: for
      * whoever holds the key next. */
     void release(const std::string &note = {})
     {
-        lh_error e;
+        lh_error e = LH_ERROR_INIT;
         lh_release_options options = LH_RELEASE_OPTIONS_INIT;
-        options.note = note.c_str();
+        options.note = detail::text("note", note);
         const int outcome = lh_lease_release_with(handle_.get(), &options, &e);
         if (outcome != LH_INVALID)
             handle_.reset();
@@ -167,7 +186,7 @@ class lease
     /* What the holder before left; empty: nothing, or somebody held the key since: then everything may be different. */
     std::optional<std::string> note()
     {
-        lh_error e;
+        lh_error e = LH_ERROR_INIT;
         const lh_note *found = nullptr;
         detail::check(lh_lease_note(handle_.get(), &found, &e), e);
         return found ? std::optional<std::string>(found->text) : std::nullopt;
@@ -176,8 +195,8 @@ class lease
     std::string transfer(const std::string &to_owner)
     {
         char id[LH_LEASE_ID_LEN + 1];
-        lh_error e;
-        detail::check(lh_lease_transfer(handle_.get(), to_owner.c_str(), id, &e), e);
+        lh_error e = LH_ERROR_INIT;
+        detail::check(lh_lease_transfer(handle_.get(), detail::text("new owner", to_owner), id, &e), e);
         handle_.reset();
         return id;
     }
@@ -212,7 +231,7 @@ class store
     explicit store(const lh_store_options &options)
     {
         lh_store *opened = nullptr;
-        lh_error e;
+        lh_error e = LH_ERROR_INIT;
         detail::check(lh_store_open(&options, &opened, &e), e);
         handle_.reset(opened);
     }
@@ -230,12 +249,13 @@ class store
         o.mode = options.shared ? LH_SHARED : LH_EXCLUSIVE;
         o.by_hand = options.by_hand;
         o.path = options.path;
-        o.owner = options.owner.empty() ? nullptr : options.owner.c_str();
-        o.purpose = options.purpose.empty() ? nullptr : options.purpose.c_str();
+        o.owner = detail::text_or_default("owner", options.owner);
+        o.purpose = detail::text_or_default("purpose", options.purpose);
         lh_lease *granted = nullptr;
         lh_record *busy = nullptr;
-        lh_error e;
-        const int outcome = lh_acquire(handle_.get(), key.c_str(), &o, &granted, ret_busy ? &busy : nullptr, &e);
+        lh_error e = LH_ERROR_INIT;
+        const int outcome =
+            lh_acquire(handle_.get(), detail::text("key", key), &o, &granted, ret_busy ? &busy : nullptr, &e);
         if (outcome == LH_BUSY) {
             if (ret_busy)
                 ret_busy->reset(busy);
@@ -250,27 +270,25 @@ class store
         record busy;
         if (auto granted = try_acquire(key, options, &busy))
             return std::move(*granted);
-        lh_error e{};
-        e.code = LH_BUSY;
         const lh_holder *holder = busy ? lh_record_holder(busy.get(), 0) : nullptr;
-        const std::string text =
-            key + " is busy" + (holder && *holder->owner ? std::string(": ") + holder->owner + " holds it" : "");
-        text.copy(e.message, sizeof e.message - 1);
-        throw error(e);
+        detail::fail(LH_BUSY, key + " is busy" +
+                                  (holder && *holder->owner ? std::string(": ") + holder->owner + " holds it" : ""));
     }
     /* A lease that somebody else acquired: renew() it first. Destroying it releases it, like any. */
     lease attach(const std::string &key, const std::string &lease_id)
     {
         lh_lease *attached = nullptr;
-        lh_error e;
-        detail::check(lh_lease_attach(handle_.get(), key.c_str(), lease_id.c_str(), &attached, &e), e);
+        lh_error e = LH_ERROR_INIT;
+        detail::check(
+            lh_lease_attach(handle_.get(), detail::text("key", key), detail::text("lease id", lease_id), &attached, &e),
+            e);
         return lease(attached);
     }
     record status(const std::string &key)
     {
         lh_record *found = nullptr;
-        lh_error e;
-        detail::check(lh_status(handle_.get(), key.c_str(), &found, &e), e);
+        lh_error e = LH_ERROR_INIT;
+        detail::check(lh_status(handle_.get(), detail::text("key", key), &found, &e), e);
         return record(found);
     }
     /* For the other calls of leasehold.h. It stays this object's. */
@@ -283,8 +301,8 @@ class store
     static lh_store_options options_of(const std::string &uri, const std::string &db)
     {
         lh_store_options options = LH_STORE_OPTIONS_INIT;
-        options.uri = uri.c_str();
-        options.db = db.empty() ? nullptr : db.c_str();
+        options.uri = detail::text("connection string", uri);
+        options.db = detail::text_or_default("database name", db);
         return options;
     }
     std::unique_ptr<lh_store, detail::freer<lh_store_close>> handle_;

@@ -51,7 +51,7 @@ static inline int number(int argc, char **argv, int i, int otherwise, int max)
 static inline lh_store *open_store(const char *uri)
 {
     lh_store_options o = LH_STORE_OPTIONS_INIT;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_store *store = NULL;
     o.uri = uri;
     o.db = DB;
@@ -66,7 +66,7 @@ static inline lh_store *open_store(const char *uri)
 static inline lh_lease *acquire(lh_store *store, const char *key, int mode)
 {
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_lease *lease = NULL;
     o.mode = mode;
     o.wait_ms = LH_FOREVER;
@@ -77,7 +77,7 @@ static inline lh_lease *acquire(lh_store *store, const char *key, int mode)
 
 static inline void release(lh_lease *lease)
 {
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     bool valid = lh_lease_valid(lease);
     if (lh_lease_release(lease, &error) != LH_OK)
         (void)fprintf(stderr, "release of a lease that was %s: %s\n", valid ? "valid" : "not valid any more",

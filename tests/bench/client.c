@@ -63,7 +63,7 @@ static void upsert(mongoc_client_t *client, int round)
 static void play(lh_store *store, mongoc_client_t *client, int rounds)
 {
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     o.by_hand = true;
     for (int round = 0; round < rounds; round++) {
         lh_lease *lease = NULL, *none = NULL;
@@ -103,7 +103,7 @@ static long resident_kib(void)
 static void cycle(lh_store *store, int round)
 {
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_lease *lease = NULL;
     char key[16];
     (void)snprintf(key, sizeof key, "k%d", round % 1000);
@@ -147,7 +147,7 @@ int main(int argc, char **argv)
         return 64;
     }
     lh_store_options o = LH_STORE_OPTIONS_INIT;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_store *store = NULL;
     o.uri = argv[1];
     o.db = DB;

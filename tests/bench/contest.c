@@ -127,7 +127,7 @@ static void queue_up(void *arg, int me)
     lh_store *store = open_store(uri);
     lh_waiting *waiting[CROWD];
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     o.wait_ms = LH_FOREVER;
     atomic_fetch_add(&all->ready, 1);
     for (int i = 0; i < CROWD; i++) {

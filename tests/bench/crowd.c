@@ -64,7 +64,7 @@ static void stand_in_line(void *arg, int me)
     lh_store *store = open_store(uri);
     lh_waiting **waiting = calloc((size_t)n_waiters, sizeof(lh_waiting *));
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_lease *lease = NULL;
     int n = 0, head = 0, turn = 0;
     o.wait_ms = LH_FOREVER;

@@ -135,7 +135,7 @@ int main(int argc, char **argv)
     options.uri = argv[1];
     options.db = DB;
     options.at_open = LH_AT_OPEN_MIGRATE;
-    bench b = {0};
+    bench b = {.error = LH_ERROR_INIT};
     bson_error_t why;
     lh_store *store;
     must(lh_store_open(&options, &store, &b.error) == LH_OK, b.error.message);

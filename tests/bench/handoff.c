@@ -73,7 +73,7 @@ static void within_one(double *ms)
     for (int i = 0; i < rounds; i++) {
         lh_lease *lease = acquire(store, "one", LH_EXCLUSIVE);
         lh_waiting *waiting = NULL;
-        lh_error error;
+        lh_error error = LH_ERROR_INIT;
         if (lh_acquire_start(store, "one", &o, &waiting, &error) != LH_OK)
             die("start", error.message);
         double begin = now();

@@ -38,7 +38,7 @@ static void check(int outcome, const lh_error *error)
 static lh_store *open_store(const char *collection)
 {
     lh_store_options o = LH_STORE_OPTIONS_INIT;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_store *store = NULL;
     o.uri = uri;
     o.db = DB;
@@ -84,7 +84,7 @@ static double cycle(lh_store *store, int of)
 {
     char key[32];
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_lease *lease = NULL;
     o.by_hand = true;
     (void)snprintf(key, sizeof key, "workspace:%08d", (int)(random() % of));
@@ -151,8 +151,8 @@ static atomic_bool cleaned;
 
 static void *clean(void *arg)
 {
-    lh_cleanup_report report;
-    lh_error error;
+    lh_cleanup_report report = LH_CLEANUP_REPORT_INIT;
+    lh_error error = LH_ERROR_INIT;
     double start = now();
     check(lh_cleanup(arg, NULL, &report, &error), &error);
     printf("cleanup removed %" PRIu64 " in %.1f s\n", report.removed, (now() - start) / 1000);
@@ -203,7 +203,7 @@ int main(int argc, char **argv)
     double a = at(in_small, rounds, 0.5), b = at(in_large, rounds, 0.5);
     printf("acquire among %-8d p50 %7.2f ms\nacquire among %-8d p50 %7.2f ms   %.2f x\n", SMALL, a, n, b, b / a);
     long before = most_memory_kib(), listed = 0;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_list_options everything = LH_LIST_OPTIONS_INIT;
     everything.free_too = true;
     check(lh_list(large, &everything, count_one, &listed, &error), &error);

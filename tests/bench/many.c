@@ -36,7 +36,7 @@ static double take(lh_store *store, const char *const *keys, size_t n, bool at_o
 {
     static lh_lease *leases[MOST];
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     o.by_hand = true;
     double start = now_ms();
     int outcome = LH_OK;
@@ -63,7 +63,7 @@ int main(int argc, char **argv)
     options.db = "leasehold_bench_many";
     options.at_open = LH_AT_OPEN_MIGRATE;
     lh_store *store;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     if (lh_store_open(&options, &store, &error) != LH_OK) {
         (void)fprintf(stderr, "%s\n", error.message);
         return 1;

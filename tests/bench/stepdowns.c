@@ -28,7 +28,7 @@ static void note_lost(void *arg, const char *key, const char *lease_id)
 static lh_store *open_own(void)
 {
     lh_store_options o = LH_STORE_OPTIONS_INIT;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_store *store = NULL;
     o.uri = uri;
     o.db = DB;
@@ -41,7 +41,7 @@ static lh_store *open_own(void)
 static void serve(lh_waiting *waiting)
 {
     lh_lease *lease = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     int outcome = lh_waiting_finish(waiting, &lease, NULL, &error);
     if (outcome != LH_OK) {
         (void)fprintf(stderr, "%s: %s\n", lh_outcome_word(outcome), error.message);
@@ -62,7 +62,7 @@ static void wait_many(void *arg, int me)
     lh_waiting *waiting[EACH_MAX];
     struct pollfd pollers[EACH_MAX];
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     o.wait_ms = LH_FOREVER;
     o.ttl_ms = 60000;
     for (int i = 0; i < each; i++) {

@@ -21,7 +21,7 @@ static void *begin_some(void *arg)
     o.wait_ms = LH_FOREVER;
     for (int i; (i = atomic_fetch_add(&next_waiting, 1)) < n_waiting;) {
         char key[32];
-        lh_error error;
+        lh_error error = LH_ERROR_INIT;
         (void)snprintf(key, sizeof key, "key:%d", i % n_keys);
         if (lh_acquire_start(store, key, &o, &waiting[i], &error) != LH_OK)
             die("start", error.message);
@@ -48,7 +48,7 @@ static void hand_off_beside(lh_store *holder)
         lh_lease *lease = acquire(holder, "beside", LH_EXCLUSIVE);
         lh_waiting *one = NULL;
         lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
-        lh_error error;
+        lh_error error = LH_ERROR_INIT;
         o.wait_ms = LH_FOREVER;
         if (lh_acquire_start(store, "beside", &o, &one, &error) != LH_OK)
             die("start", error.message);

@@ -55,8 +55,8 @@ class Library:
 
     def wait(self, key, lease, owner, purpose, ttl_ms, claim_ms, shared):
         """Until it is settled, or stands in the queue; what waits then leaves with leave()."""
-        options = _c.AcquireOptions(ctypes.sizeof(_c.AcquireOptions), ttl_ms, int(shared), owner.encode(), purpose and purpose.encode(),
-                                    lease.encode(), 0, FOREVER, claim_ms, True, None, None, None, False, False)
+        options = _c.AcquireOptions(ttl_ms=ttl_ms, mode=int(shared), owner=owner.encode(), purpose=purpose and purpose.encode(),
+                                    lease_id=lease.encode(), wait_ms=FOREVER, claim_ms=claim_ms, by_hand=True)
         waiting, details = ctypes.c_void_p(), _c.Error()
         assert lib.lh_acquire_start(self.store._open(), key.encode(), options, waiting, details) == _c.OK, details.message
         fd, end = lib.lh_waiting_fd(waiting), time.monotonic() + 10

@@ -42,7 +42,7 @@ static void see(lh_watching *w, const bson_t *event)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     int told = 0;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_watching w = {.o = LH_WATCH_OPTIONS_INIT, .each = see_event, .arg = &told, .error = &error, .on_set = true};
     if (size > 4096)
         return 0;

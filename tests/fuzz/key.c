@@ -24,7 +24,7 @@ static const char *part_is(const char *key, const char *part)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    lh_error error = {0};
+    lh_error error = LH_ERROR_INIT;
     bool good = lh_key_check((const char *)data, size, &error) == LH_OK;
     must(!good ||
          (bson_utf8_validate((const char *)data, size, false) && size <= LH_KEY_MAX && !memchr(data, 0, size)));

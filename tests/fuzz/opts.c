@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (argc < MOST && rest)
         argv[argc++] = strsep(&rest, "\n");
     struct args args;
-    lh_error error = {0};
+    lh_error error = LH_ERROR_INIT;
     must(args_init(&args, argc));
     (void)opts_wants_json(argc, argv);
     const struct opt_spec *const tables[OPTS_TABLES] = {opts_lease, NULL};

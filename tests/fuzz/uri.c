@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *text = as_string(data, size);
     lh_store_options options = LH_STORE_OPTIONS_INIT;
     options.uri = text;
-    lh_error error = {0};
+    lh_error error = LH_ERROR_INIT;
     mongoc_uri_t *uri = NULL;
     lh_remarks remarks = {0};
     int outcome = lh_store_uri_parse(&options, 5000, &uri, &remarks, &error);

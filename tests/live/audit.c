@@ -235,7 +235,7 @@ static void *ask(void *arg)
 static void test_closing_waits_for_a_line_that_is_on_its_way(void **state)
 {
     ground *g = *state;
-    asker a = {.g = g};
+    asker a = {.g = g, .error = LH_ERROR_INIT};
     pthread_t thread;
     g->store = trail_store(g, 10000);
     break_commands(g, 1, "'insert'", "'blockConnection': true, 'blockTimeMS': 700");

@@ -268,7 +268,7 @@ static void do_release_to_a_waiter(scene *s)
 static void do_transfer(scene *s)
 {
     char id[LH_LEASE_ID_LEN + 1] = "";
-    lh_error ignored;
+    lh_error ignored = LH_ERROR_INIT;
     lh_lease *lease = held(s, s->store, TTL_MS, true), *given = NULL;
     arm(s);
     s->outcome = lh_lease_transfer(lease, "heir", id, &s->error);
@@ -389,7 +389,7 @@ static void expect_settled(scene *s, const char *key)
 {
     int64_t start = now_ms();
     lh_lease *lease = NULL;
-    lh_error why;
+    lh_error why = LH_ERROR_INIT;
     int outcome;
     while ((outcome = acquire(s->witness, key, TTL_MS, true, &lease, &why)) != LH_OK && now_ms() < start + SETTLE_MS)
         usleep(5000);
@@ -497,8 +497,13 @@ static void test_every_operation_at_every_boundary(void **state)
     work w = {.scenes = scenes, .port = primary_port(g)};
     for (size_t i = 0; i < CASES; i++) {
         const struct operation *op = &operations[i / (CUTS * 2)];
-        scenes[i] = (scene){
-            .op = op, .cut = (cut_kind)(1 + i / 2 % CUTS), .all = i % 2, .g = g, .witness = witness, .outcome = LH_BUG};
+        scenes[i] = (scene){.op = op,
+                            .cut = (cut_kind)(1 + i / 2 % CUTS),
+                            .all = i % 2,
+                            .g = g,
+                            .witness = witness,
+                            .error = LH_ERROR_INIT,
+                            .outcome = LH_BUG};
         (void)snprintf(scenes[i].key, sizeof scenes[i].key, op->is_path ? "p%03zu/x" : "k%03zu", i);
         (void)snprintf(scenes[i].more[0], sizeof scenes[i].more[0], "%s-b", scenes[i].key);
         (void)snprintf(scenes[i].more[1], sizeof scenes[i].more[1], "%s-c", scenes[i].key);

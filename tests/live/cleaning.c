@@ -9,7 +9,7 @@ static lh_cleanup_report clean(ground *g, int64_t older_than_ms, bool dry_run)
     lh_cleanup_options options = LH_CLEANUP_OPTIONS_INIT;
     options.older_than_ms = older_than_ms;
     options.dry_run = dry_run;
-    lh_cleanup_report report = {0};
+    lh_cleanup_report report = LH_CLEANUP_REPORT_INIT;
     expect(g, LH_OK, lh_cleanup(g->store, &options, &report, &g->error));
     return report;
 }
@@ -172,7 +172,7 @@ static void test_many_go_in_batches_and_the_caller_may_stop(void **state)
     lh_cleanup_options options = LH_CLEANUP_OPTIONS_INIT;
     options.progress = stop_at_once;
     options.progress_arg = &calls;
-    lh_cleanup_report report;
+    lh_cleanup_report report = LH_CLEANUP_REPORT_INIT;
     expect(g, LH_STOPPED, lh_cleanup(g->store, &options, &report, &g->error));
     assert_int_equal(calls, 1);
     assert_int_equal(count_documents(g), 2500 - (int64_t)report.removed);
@@ -187,7 +187,7 @@ static void test_the_retention_is_checked(void **state)
     for (int i = 0; i < 4; i++) {
         lh_cleanup_options options = LH_CLEANUP_OPTIONS_INIT;
         options.older_than_ms = bad[i];
-        lh_cleanup_report report;
+        lh_cleanup_report report = LH_CLEANUP_REPORT_INIT;
         expect(g, LH_INVALID, lh_cleanup(g->store, &options, &report, &g->error));
         expect_says(g, "older_than_ms");
     }

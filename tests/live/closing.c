@@ -69,7 +69,7 @@ static void close_during_the_command(ground *g, asker *a)
 
 static void test_the_first_command_of_a_wait_is_awaited(void **state)
 {
-    close_during_the_command(*state, &(asker){.key = "k"});
+    close_during_the_command(*state, &(asker){.key = "k", .error = LH_ERROR_INIT});
 }
 
 static void test_the_first_command_in_the_queue_is_awaited(void **state)
@@ -77,7 +77,7 @@ static void test_the_first_command_in_the_queue_is_awaited(void **state)
     ground *g = *state;
     put(g, json("{'_id': 'k', 'workspace_id': 'k', 'id': 'theirs', 'owner': 'them', 'expires_at': {'$date': "
                 "'2090-01-01T00:00:00Z'}}"));
-    asker a = {.key = "k", .g = g, .wait_ms = LH_FOREVER};
+    asker a = {.key = "k", .g = g, .wait_ms = LH_FOREVER, .error = LH_ERROR_INIT};
     pthread_t thread;
     break_commands(g, 0, WRITES, "'blockConnection': true, 'blockTimeMS': 700");
     assert_int_equal(pthread_create(&thread, NULL, ask, &a), 0);
@@ -92,12 +92,12 @@ static void test_the_first_command_in_the_queue_is_awaited(void **state)
 
 static void test_a_path_is_awaited(void **state)
 {
-    close_during_the_command(*state, &(asker){.key = "k/l", .path = true});
+    close_during_the_command(*state, &(asker){.key = "k/l", .path = true, .error = LH_ERROR_INIT});
 }
 
 static void test_many_are_awaited(void **state)
 {
-    close_during_the_command(*state, &(asker){.key = "k", .many = true});
+    close_during_the_command(*state, &(asker){.key = "k", .many = true, .error = LH_ERROR_INIT});
 }
 
 /* Granted before, and never fetched: closing has released it. */

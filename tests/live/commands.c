@@ -77,7 +77,7 @@ static void test_every_operation_is_one_command(void **state)
     options.reason = "test";
     expect(g, LH_OK, lh_break(g->store, "k", &options, NULL, &g->error));
     n = expect_commands(g, n, 2, "a break");
-    lh_migrate_report report;
+    lh_migrate_report report = LH_MIGRATE_REPORT_INIT;
     expect(g, LH_OK, lh_migrate(g->store, NULL, &report, &g->error));
     expect_commands(g, n, 1, "a migration with nothing to do");
     profile(g, 0);

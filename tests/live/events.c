@@ -48,6 +48,7 @@ static audience *seat(place *p)
     assert_non_null(a);
     a->p = p;
     a->o = (lh_watch_options)LH_WATCH_OPTIONS_INIT;
+    a->error = (lh_error)LH_ERROR_INIT;
     pthread_mutex_init(&a->lock, NULL);
     expect(p, LH_OK, lh_cancel_new(&a->o.cancel, &p->error));
     return a;
@@ -459,7 +460,7 @@ typedef struct {
 static void *work(void *arg)
 {
     worker *w = arg;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     for (int i = 0; i < ROUNDS; i++) {
         lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
         char id[LH_LEASE_ID_LEN + 1];
@@ -561,7 +562,7 @@ static void an_outage_is_told_as_such(void **state)
     o.timeout_ms = 200;
     expect(p, LH_OK, lh_store_open(&o, &store, &p->error));
     atomic_store(&store->topology, LH_TOPOLOGY_SET);
-    audience a = {.p = p};
+    audience a = {.p = p, .error = LH_ERROR_INIT};
     expect(p, LH_UNREACHABLE, lh_watch(store, NULL, hear, &a, &p->error));
     lh_store_close(store);
 }

@@ -63,7 +63,7 @@ static void test_the_grace_holds_in_cleanup_and_for_old_documents(void **state)
     }
     lh_cleanup_options options = LH_CLEANUP_OPTIONS_INIT;
     options.older_than_ms = 1000;
-    lh_cleanup_report report;
+    lh_cleanup_report report = LH_CLEANUP_REPORT_INIT;
     expect(g, LH_OK, lh_cleanup(g->store, &options, &report, &g->error));
     assert_int_equal(report.removed, 0);
     assert_int_equal(report.holders_dropped, 0);

@@ -186,7 +186,7 @@ static void test_break_and_cleanup_survive_one_fault(void **state)
     lh_lease_free(lease);
     put(g, json("{'workspace_id': 'old', 'id': 'x', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}}"));
     break_commands(g, 1, "'delete'", "'errorCode': 91");
-    lh_cleanup_report report;
+    lh_cleanup_report report = LH_CLEANUP_REPORT_INIT;
     expect(g, LH_OK, lh_cleanup(g->store, NULL, &report, &g->error));
     assert_int_equal(report.removed, 1);
 }

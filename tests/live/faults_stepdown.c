@@ -16,7 +16,7 @@ typedef struct {
 
 static void work(competitor *c, lh_lease *lease)
 {
-    lh_error error = {0};
+    lh_error error = LH_ERROR_INIT;
     if (lh_lease_valid(lease)) {
         if (atomic_fetch_add(&inside, 1) != 0)
             atomic_fetch_add(&doubles, 1);
@@ -44,7 +44,7 @@ static void *compete(void *arg)
     competitor *c = arg;
     while (!atomic_load(&enough)) {
         lh_lease *lease = NULL;
-        lh_error error = {0};
+        lh_error error = LH_ERROR_INIT;
         lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
         options.by_hand = true; /* no keeper: the test renews, or lets it end */
         options.ttl_ms = 120000;

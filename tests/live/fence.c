@@ -283,7 +283,7 @@ static void test_a_write_that_was_long_under_way_is_refused(void **state)
     do_command(g, "admin",
                json("{'configureFailPoint': 'failCommand', 'mode': {'times': 1}, 'data': {'failCommands': "
                     "['findAndModify'], 'appName': 'late', 'blockConnection': true, 'blockTimeMS': 2500}}"));
-    late l = {.g = g, .lease = old};
+    late l = {.g = g, .lease = old, .error = LH_ERROR_INIT};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, write_late, &l), 0);
     lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
@@ -357,7 +357,7 @@ static void test_creating_at_once_makes_one(void **state)
     pthread_t threads[CREATORS];
     late creators[CREATORS];
     for (int i = 0; i < CREATORS; i++) {
-        creators[i] = (late){.g = g, .lease = lease};
+        creators[i] = (late){.g = g, .lease = lease, .error = LH_ERROR_INIT};
         assert_int_equal(pthread_create(&threads[i], NULL, create, &creators[i]), 0);
     }
     for (int i = 0; i < CREATORS; i++) {

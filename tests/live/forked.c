@@ -17,11 +17,11 @@ static int refuse(void *arg, const lh_record *record)
 /* The number of the first call that did something else, else 0. */
 static int try_everything(lh_store *store, lh_lease *lease)
 {
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_lease *other = NULL;
     lh_record *record = NULL;
-    lh_cleanup_report cleaned;
-    lh_migrate_report migrated;
+    lh_cleanup_report cleaned = LH_CLEANUP_REPORT_INIT;
+    lh_migrate_report migrated = LH_MIGRATE_REPORT_INIT;
     lh_break_options breaking = LH_BREAK_OPTIONS_INIT;
     breaking.reason = "test";
     if (lh_acquire(store, "other", NULL, &other, NULL, &error) != LH_FORKED || !strstr(error.message, "fork"))
@@ -137,7 +137,7 @@ static void test_whose_id_another_process_acquires_with_is_not_reaped(void **sta
     g->store = open_store(g);
     for (int i = 0; i < LEFT; i++)
         expect(g, LH_OK, acquire_as(g->store, i, ids[i], &leases[i], &g->error));
-    lh_reap_report report;
+    lh_reap_report report = LH_REAP_REPORT_INIT;
     expect(g, LH_OK, lh_reap(g->store, NULL, &report, &g->error));
     assert_int_equal(report.holders, 1);
     assert_int_equal(state_of(g, keys[LEFT]), LH_FREE);

@@ -91,12 +91,6 @@ static void leaves_alone_what_is_renewed_by_hand(void **state)
     within(1500, !lh_lease_valid(lease));
     within(100, readable(fd));
     lh_lease_free(lease);
-    /* A program that was compiled before there was a keeper. */
-    o.size = offsetof(lh_acquire_options, wait_ms);
-    o.by_hand = false;
-    expect(p, LH_OK, lh_acquire(p->store, "old", &o, &lease, NULL, &p->error));
-    assert_int_equal(threads(), before);
-    lh_lease_free(lease);
 }
 
 static void tells_once_what_was_broken(void **state)

@@ -170,7 +170,7 @@ static void *list_often(void *arg)
     int64_t failed = 0;
     for (int i = 0; i < 5; i++) {
         seen s = {.n = 0};
-        lh_error error;
+        lh_error error = LH_ERROR_INIT;
         if (lh_list(g->store, NULL, see, &s, &error) != LH_OK || s.n != 2000) {
             (void)fprintf(stderr, "%d listed: %s\n", s.n, error.message);
             failed++;

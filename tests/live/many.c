@@ -223,7 +223,7 @@ static void *run_call(void *arg)
 
 static call start_call(ground *g, size_t n, const char *const *keys, int64_t wait_ms)
 {
-    call c = {.g = g, .n = n, .o = LH_ACQUIRE_OPTIONS_INIT, .store = g->store};
+    call c = {.g = g, .n = n, .o = LH_ACQUIRE_OPTIONS_INIT, .store = g->store, .error = LH_ERROR_INIT};
     memcpy(c.keys, keys, n * sizeof *keys);
     c.o.wait_ms = wait_ms;
     return c;
@@ -391,7 +391,13 @@ static void run_ring(ground *g, bool waits)
     ring rings[CALLERS];
     pthread_t threads[CALLERS];
     for (unsigned i = 0; i < CALLERS; i++) {
-        rings[i] = (ring){.g = g, .me = i, .waits = waits, .owners = owners, .granted = granted, .start = &start};
+        rings[i] = (ring){.g = g,
+                          .me = i,
+                          .waits = waits,
+                          .owners = owners,
+                          .granted = granted,
+                          .start = &start,
+                          .error = LH_ERROR_INIT};
         assert_int_equal(pthread_create(&threads[i], NULL, go_round, &rings[i]), 0);
     }
     for (unsigned i = 0; i < CALLERS; i++)

@@ -53,6 +53,8 @@ static int set_up(void **state)
     const char *uri = getenv("LEASEHOLD_TEST_URI");
     uint32_t random = 0;
     assert_non_null(w);
+    w->error = (lh_error)LH_ERROR_INIT;
+    w->report = (lh_migrate_report)LH_MIGRATE_REPORT_INIT;
     assert_int_equal(getrandom(&random, sizeof random, 0), sizeof random);
     (void)snprintf(w->db, sizeof w->db, "mig_test_%08" PRIx32, random);
     mongoc_init();

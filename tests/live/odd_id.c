@@ -250,7 +250,7 @@ static void test_of_many_first_acquires_beside_it_one_is_granted(void **state)
         clear(g);
         put(g, json("{'_id': 'B', 'workspace_id': 'A', 'expires_at': " FAR "}"));
         for (int i = 0; i < RACERS; i++) {
-            racers[i] = (racer){.store = g->store};
+            racers[i] = (racer){.store = g->store, .error = LH_ERROR_INIT};
             assert_int_equal(pthread_create(&threads[i], NULL, race_for_it, &racers[i]), 0);
         }
         for (int i = 0; i < RACERS; i++) {
@@ -313,7 +313,7 @@ static void test_a_cleanup_takes_nothing_with_it(void **state)
     end_it(g, "B", HOUR_MS);
     lh_cleanup_options options = LH_CLEANUP_OPTIONS_INIT;
     options.older_than_ms = 1000;
-    lh_cleanup_report report = {0};
+    lh_cleanup_report report = LH_CLEANUP_REPORT_INIT;
     while (report.removed == 0)
         expect(g, LH_OK, lh_cleanup(g->store, &options, &report, &g->error));
     assert_int_equal(count_documents(g), 1);

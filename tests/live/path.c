@@ -213,7 +213,7 @@ static void count_feedback(void *arg, const lh_record *record, uint32_t place)
 
 static void start_call(call *c, lh_store *store, const char *key, int64_t wait_ms, lh_cancel *cancel)
 {
-    *c = (call){.store = store, .key = key, .o = path_options(LH_EXCLUSIVE, "bob")};
+    *c = (call){.store = store, .key = key, .o = path_options(LH_EXCLUSIVE, "bob"), .error = LH_ERROR_INIT};
     c->o.by_hand = false;
     c->o.wait_ms = wait_ms;
     c->o.cancel = cancel;
@@ -330,7 +330,7 @@ static void test_a_grant_is_claimed_before_it_is_left_to_the_caller(void **state
 {
     ground *g = *state;
     lh_lease *same = take_path(g, "a/b", LH_EXCLUSIVE);
-    call c = {.store = g->store, .key = "a/b", .o = path_options(LH_EXCLUSIVE, "bob")};
+    call c = {.store = g->store, .key = "a/b", .o = path_options(LH_EXCLUSIVE, "bob"), .error = LH_ERROR_INIT};
     c.o.wait_ms = LH_FOREVER;
     assert_int_equal(pthread_create(&c.thread, NULL, run_call, &c), 0);
     for (int waiters = 0; waiters == 0; usleep(5000)) {
@@ -455,7 +455,7 @@ static void *race(void *arg)
         lh_acquire_options o = path_options(roll(&r->seed, 4) == 0 ? LH_SHARED : LH_EXCLUSIVE, "racer");
         o.wait_ms = roll(&r->seed, 2) ? 2000 : 0;
         lh_lease *lease = NULL;
-        lh_error error;
+        lh_error error = LH_ERROR_INIT;
         int outcome = lh_acquire(r->store, tree[at], &o, &lease, NULL, &error);
         if (outcome == LH_OK) {
             hold(r->f, at, o.mode);
@@ -481,7 +481,7 @@ static void start_at_once(field *f, lh_store *store, unsigned me)
     for (int round = 0; round < ROUNDS; round++) {
         char key[32];
         lh_lease *lease = NULL;
-        lh_error error;
+        lh_error error = LH_ERROR_INIT;
         lh_acquire_options o = path_options(sides[me].mode, "racer");
         (void)snprintf(key, sizeof key, "round-%d%s", round, sides[me].below);
         pthread_barrier_wait(&f->start);
@@ -513,7 +513,7 @@ static void race_in_process(field *f, const char *uri, const char *db, unsigned 
     options.db = db;
     options.at_open = LH_AT_OPEN_MIGRATE;
     lh_store *store = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     if (lh_store_open(&options, &store, &error) != LH_OK)
         _exit(1);
     racer racers[THREADS];

@@ -136,8 +136,12 @@ static int hold(char **args)
     lh_acquire_options how = LH_ACQUIRE_OPTIONS_INIT;
     how.ttl_ms = TTL_MS;
     lh_store *store;
-    addition a = {
-        .how = (way)atoi(args[0]), .name = args[4], .element = HOLDERS_MARK, .pause = stop_here, .arg = &stopped};
+    addition a = {.how = (way)atoi(args[0]),
+                  .name = args[4],
+                  .element = HOLDERS_MARK,
+                  .pause = stop_here,
+                  .arg = &stopped,
+                  .error = LH_ERROR_INIT};
     if (lh_store_open(&options, &store, &a.error) != LH_OK ||
         lh_acquire(store, args[4], &how, &a.lease, NULL, &a.error) != LH_OK) {
         (void)fprintf(stderr, "holder: %s\n", a.error.message);
@@ -218,7 +222,8 @@ static void *succeed(void *arg)
                   .name = m->name,
                   .element = SUCCESSORS,
                   .pause = m->after ? let_go_on : no_pause,
-                  .arg = m};
+                  .arg = m,
+                  .error = LH_ERROR_INIT};
     pthread_t beside;
     m->succeeded = BROKEN;
     if (lh_acquire(m->g->store, m->name, &options, &a.lease, NULL, &a.error) == LH_OK) {

@@ -28,7 +28,7 @@ static void race(track *t, const char *uri, const char *db, int me)
     options.timeout_ms = 60000;
     options.at_open = LH_AT_OPEN_NOTHING;
     lh_store *store = NULL;
-    lh_error error = {0};
+    lh_error error = LH_ERROR_INIT;
     int opened = lh_store_open(&options, &store, &error);
     for (int round = 0; round < ROUNDS; round++) {
         char key[16];

@@ -190,7 +190,7 @@ static void *resume_often(void *arg)
     int64_t token = 0;
     for (int i = 0; i < 20; i++) {
         lh_lease *lease = NULL;
-        lh_error error;
+        lh_error error = LH_ERROR_INIT;
         if (lh_acquire(g->store, "k", &o, &lease, NULL, &error) != LH_OK || lh_lease_token(lease) <= token)
             return g;
         token = lh_lease_token(lease);

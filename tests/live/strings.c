@@ -296,9 +296,9 @@ static void test_a_corpus_is_stored_as_given(void **state)
 {
     ground *g = *state;
     pthread_t threads[THREADS];
-    worker workers[THREADS] = {{0}};
+    worker workers[THREADS];
     for (unsigned t = 0; t < THREADS; t++) {
-        workers[t] = (worker){.g = g, .first = t};
+        workers[t] = (worker){.g = g, .first = t, .error = LH_ERROR_INIT};
         assert_int_equal(pthread_create(&threads[t], NULL, store_fives, &workers[t]), 0);
     }
     for (unsigned t = 0; t < THREADS; t++)

@@ -55,7 +55,7 @@ static void test_over_cleanup(void **state)
     end_it(g, "k", HOUR_MS);
     lh_cleanup_options options = LH_CLEANUP_OPTIONS_INIT;
     options.older_than_ms = 1000;
-    lh_cleanup_report report = {0};
+    lh_cleanup_report report = LH_CLEANUP_REPORT_INIT;
     while (report.removed == 0) /* on a standalone the token must be older than that, too */
         expect(g, LH_OK, lh_cleanup(g->store, &options, &report, &g->error));
     assert_int_equal(count_documents(g), 0);

@@ -5,7 +5,7 @@
 static void *release_later(void *lease)
 {
     usleep(150000);
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     assert_int_equal(lh_lease_release(lease, &error), LH_OK);
     lh_lease_free(lease);
     return NULL;
@@ -316,7 +316,7 @@ static void *contend(void *arg)
     o.claim_ms = 60000;
     for (int i = 0; i < 60; i++) {
         lh_lease *lease = NULL;
-        lh_error error;
+        lh_error error = LH_ERROR_INIT;
         if (lh_acquire(c->store, "k", &o, &lease, NULL, &error) != LH_OK || lh_lease_release(lease, &error) != LH_OK) {
             print_error("%s\n", error.message);
             c->wrong++;

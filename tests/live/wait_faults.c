@@ -98,7 +98,7 @@ static void *release(void *arg)
 static void wait_behind_a_transaction(ground *g, int64_t ms)
 {
     lh_store *other = another(g);
-    releasing r = {.lease = take_by(g, other)};
+    releasing r = {.lease = take_by(g, other), .error = LH_ERROR_INIT};
     lh_waiting *waiting = await(g);
     mongoc_client_session_t *session = lock_document(g);
     pthread_t thread;
@@ -182,7 +182,7 @@ static int be_waiter(char **argv)
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
     lh_store *store = NULL;
     lh_lease *lease = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     so.uri = argv[1];
     so.db = argv[2];
     o.wait_ms = LH_FOREVER;
@@ -209,7 +209,7 @@ static int be_watcher(char **argv)
 {
     lh_store_options so = LH_STORE_OPTIONS_INIT;
     lh_store *store = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     bool gap = false;
     so.uri = argv[1];
     so.db = argv[2];

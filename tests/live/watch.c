@@ -48,7 +48,7 @@ static int be_waiter(char **argv)
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
     o.wait_ms = LH_FOREVER;
     o.claim_ms = atoi(argv[4]);
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     if (lh_store_open(&so, &store, &error) != LH_OK || lh_acquire(store, argv[3], &o, &lease, NULL, &error) != LH_OK) {
         (void)fprintf(stderr, "%s\n", error.message);
         return 1;

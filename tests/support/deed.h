@@ -17,7 +17,7 @@ typedef struct app {
 /* Failpoints that are aimed at the ground's store meet it too. */
 static inline app app_on(const char *uri, const char *db, const char *name)
 {
-    app a = {0};
+    app a = {.error = LH_ERROR_INIT};
     mongoc_uri_t *parsed = mongoc_uri_new(uri);
     assert_non_null(parsed);
     assert_true(mongoc_uri_set_appname(parsed, name));

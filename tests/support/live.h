@@ -392,6 +392,7 @@ static inline int ground_on(void **state, const char *uri)
     random_id(id);
     (void)snprintf(g->db, sizeof g->db, "live_%.16s", id);
     (void)snprintf(g->app, sizeof g->app, "live-%.16s", id);
+    g->error = (lh_error)LH_ERROR_INIT;
     g->uri = uri;
     g->set = strstr(uri, "replicaSet=") != NULL;
     (void)snprintf(g->quick_uri, sizeof g->quick_uri, "%s%sheartbeatFrequencyMS=500", uri,

@@ -93,6 +93,7 @@ static inline int place_on(void **state, const char *uri)
     assert_int_equal(getrandom(&random, sizeof random, 0), sizeof random);
     (void)snprintf(p->db, sizeof p->db, "wait_%016llx", (unsigned long long)random);
     (void)snprintf(p->app, sizeof p->app, "wait-%016llx", (unsigned long long)random);
+    p->error = (lh_error)LH_ERROR_INIT;
     p->uri = uri;
     p->set = strstr(uri, "replicaSet=") != NULL;
     p->client = mongoc_client_new(uri);

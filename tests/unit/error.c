@@ -31,7 +31,7 @@ static void test_words_for_reasons(void **state)
 static void test_failing_fills_the_error_and_gives_its_code(void **state)
 {
     (void)state;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     memset(&error, 'x', sizeof error);
     assert_int_equal(lh_fail(&error, LH_DATA, "%s %d", "number", 7), LH_DATA);
     assert_int_equal(error.code, LH_DATA);
@@ -46,7 +46,7 @@ static void test_a_long_message_is_cut_at_a_character(void **state)
 {
     (void)state;
     static const char *const characters[] = {"x", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x94\x92"};
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     const size_t room = sizeof error.message - 1;
     for (size_t width = 1; width <= 4; width++) {
         for (size_t shift = 0; shift < 5; shift++) { /* so that every cut is met */

@@ -59,12 +59,12 @@ static void test_bad_keys_say_what_is_wrong_and_where(void **state)
         {"\xfe", 1, "not UTF-8"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        lh_error error;
+        lh_error error = LH_ERROR_INIT;
         expect_fails(LH_INVALID, lh_key_check(bad[i].key, bad[i].len, &error), &error, bad[i].says);
     }
     char long_one[LH_KEY_MAX + 1];
     memset(long_one, 'x', sizeof long_one);
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     expect_fails(LH_INVALID, lh_key_check(long_one, sizeof long_one, &error), &error, "1025 bytes");
     expect_fails(LH_INVALID, lh_key_check(NULL, 0, &error), &error, "no key");
 }
@@ -72,7 +72,7 @@ static void test_bad_keys_say_what_is_wrong_and_where(void **state)
 static void test_lease_ids(void **state)
 {
     (void)state;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     assert_int_equal(lh_lease_id_check("0123456789abcdef0123456789abcdef", &error), LH_OK);
     static const char *const bad[] = {NULL,
                                       "",
@@ -108,7 +108,7 @@ static void test_parts_are_joined(void **state)
 static void test_bad_parts_are_refused(void **state)
 {
     (void)state;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     char untouched, *key = &untouched;
     expect_fails(LH_INVALID, lh_key_join(NULL, 0, &key, &error), &error, "no part");
     expect_fails(LH_INVALID, lh_key_join((const char *[]){"a", ""}, 2, &key, &error), &error, "part 2");
@@ -180,7 +180,7 @@ static void test_paths(void **state)
                {"a/", "begins or ends"},
                {"a//b", "empty part at byte 2"},
                {"a/b///c", "empty part at byte 4"}};
-    lh_error error = {0};
+    lh_error error = LH_ERROR_INIT;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_int_equal(lh_path_check(good[i], &error), LH_OK);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)

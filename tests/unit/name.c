@@ -96,7 +96,7 @@ static void test_every_kind_of_name_refuses_what_is_not_seen(void **state)
     char room[64];
     size_t tried = 0;
     for (size_t k = 0; k < COUNT(kinds); k++) {
-        lh_error error = {0};
+        lh_error error = LH_ERROR_INIT;
         assert_int_equal(kinds[k].use("name", &error), LH_OK);
         for (size_t i = 0; i < COUNT(unseen) + COUNT(controls); i++)
             for (int way = 0; way < WAYS; way++, tried++) {
@@ -117,7 +117,7 @@ static void test_owners_of_calls_are_names_too(void **state)
     lh_store_options o = good();
     lh_store *store = NULL;
     lh_lease *lease = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     char room[64];
     assert_int_equal(lh_store_open(&o, &store, &error), LH_OK);
     for (size_t i = 0; i < COUNT(unseen); i++)
@@ -144,7 +144,7 @@ static void test_a_connection_string_is_not_changed(void **state)
     static const char *const uris[] = {"mongodb://127.0.0.1:9", "mongodb://127.0.0.1:9/", "mongodb://127.0.0.1:9/name",
                                        "mongodb://127.0.0.1:9/name?appName=a", "mongodb://127.0.0.1:9/?replicaSet=rs"};
     char uri[128];
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     for (size_t u = 0; u < COUNT(uris); u++)
         for (size_t i = 0; i < COUNT(unseen); i++) {
             lh_store_options o = good();
@@ -206,7 +206,7 @@ static void test_the_mode_of_the_environment_is_trimmed(void **state)
                  {" \n", LH_OK}, {"of", LH_INVALID}, {"offf", LH_INVALID}, {"o ff", LH_INVALID}};
     for (size_t i = 0; i < COUNT(words); i++) {
         lh_store_options o = good();
-        lh_error error;
+        lh_error error = LH_ERROR_INIT;
         o.rollout = LH_BY_ENVIRONMENT;
         assert_int_equal(setenv("LEASEHOLD_MODE", words[i].word, 1), 0);
         assert_int_equal(open_with(&o, &error), words[i].outcome);

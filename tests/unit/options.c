@@ -13,7 +13,7 @@ static lh_store_options good(void)
 
 static void expect_refused(const lh_store_options *options, int outcome, const char *says)
 {
-    lh_error error = {0};
+    lh_error error = LH_ERROR_INIT;
     lh_store *store = NULL;
     expect_fails(outcome, lh_store_open(options, &store, &error), &error, says);
     assert_null(store);
@@ -158,7 +158,7 @@ static void test_uris_that_do_not_parse_never_show_the_password(void **state)
         o.uri = bad[i];
         o.timeout_ms = 100;
         lh_store *store = NULL;
-        lh_error error = {0};
+        lh_error error = LH_ERROR_INIT;
         int outcome = lh_store_open(&o, &store, &error);
         lh_store_close(store);
         if (outcome == LH_OK) /* some of them the driver takes: nothing is said then */
@@ -225,7 +225,7 @@ static int never(void *arg, const lh_record *record)
 static void test_null_is_taken_where_it_is_documented(void **state)
 {
     (void)state;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_lease *lease = NULL;
     lh_record *record = NULL;
     lh_store_close(NULL);
@@ -256,7 +256,7 @@ static void test_bad_options_of_other_calls_are_refused_without_a_server(void **
     (void)state;
     lh_store_options o = good();
     lh_store *store = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     assert_int_equal(lh_store_open(&o, &store, &error), LH_OK);
     char long_name[LH_OWNER_MAX + 2];
     memset(long_name, 'x', sizeof long_name - 1);
@@ -291,7 +291,7 @@ static void test_bad_arguments_of_calls_are_refused_without_a_server(void **stat
     (void)state;
     lh_store_options o = good();
     lh_store *store = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     assert_int_equal(lh_store_open(&o, &store, &error), LH_OK);
     char long_text[LH_TEXT_MAX + 2];
     memset(long_text, 'x', sizeof long_text - 1);

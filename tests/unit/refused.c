@@ -73,7 +73,7 @@ static void test_the_sentence_names_the_code_and_what_to_do(void **state)
         {2, LH_SERVER, "bad value", "(code 2)"},
         {72, LH_SERVER, "bad option", "(code 72)"},
     };
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char number[16];
         (void)snprintf(number, sizeof number, "code %u", cases[i].code);
@@ -110,7 +110,7 @@ static void test_a_validators_sentence_names_the_fields_and_never_a_lease_id(voi
          "see"},
         {"5", "the document (code 121)", "see"},
     };
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char json[600];
         (void)snprintf(json, sizeof json, "{'errInfo': {'details': %s}}", cases[i].details);

@@ -13,7 +13,7 @@ static lh_store *open_uri(const char *uri, lh_error *error)
     options.uri = uri;
     options.at_open = LH_AT_OPEN_NOTHING;
     lh_store *store = NULL;
-    *error = (lh_error){0};
+    *error = (lh_error)LH_ERROR_INIT;
     int outcome = lh_store_open(&options, &store, error);
     assert_true((outcome == LH_OK) == (store != NULL));
     return store;
@@ -22,7 +22,7 @@ static lh_store *open_uri(const char *uri, lh_error *error)
 /* The outcome: LH_OK, with "" or the first warning; or LH_CONFIG with its sentence. */
 static int judge(const char *uri, char sentence[512])
 {
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_store *store = open_uri(uri, &error);
     const char *warning = lh_store_warning(store, 0);
     (void)snprintf(sentence, 512, "%s", store ? (warning ? warning : "") : error.message);

@@ -72,7 +72,7 @@ int main(int argc, char **argv)
     options.db = db;
     options.at_open = LH_AT_OPEN_MIGRATE;
     lh_store *store;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     int outcome = lh_store_open(&options, &store, &error);
     if (outcome == LH_OK) {
         mongoc_client_t *client = mongoc_client_new(uri); /* the application's own */

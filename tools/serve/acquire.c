@@ -198,7 +198,7 @@ static void finish(struct ask *ask)
 {
     lh_lease *lease = NULL;
     lh_record *busy = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     int code = lh_waiting_finish(ask->waiting, &lease, &busy, &error);
     settle(ask, code, lease, busy, &error);
 }
@@ -239,7 +239,7 @@ static void run(struct ask *ask)
 {
     lh_lease *lease = NULL;
     lh_record *busy = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
     options.by_hand = true;
     options.ttl_ms = ask->ttl_ms;
@@ -263,7 +263,8 @@ static void run(struct ask *ask)
         finish(ask);
     } else if (!waits_add(ask->server->waits, ask)) {
         (void)lh_waiting_cancel(ask->waiting, NULL);
-        settle(ask, LH_CLOSED, NULL, NULL, &(lh_error){.code = LH_CLOSED, .message = "the server has no room to wait"});
+        settle(ask, LH_CLOSED, NULL, NULL,
+               &(lh_error){.size = sizeof(lh_error), .code = LH_CLOSED, .message = "the server has no room to wait"});
     }
 }
 
@@ -271,7 +272,7 @@ static void run(struct ask *ask)
 static void answer_again(struct request *request, const struct repeat *repeat)
 {
     lh_lease *lease = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     int code = lh_lease_attach(request->server->store, request->key, repeat->lease_id, &lease, &error);
     if (code == LH_OK)
         code = lh_lease_renew(lease, repeat->ttl_ms, NULL, &error);

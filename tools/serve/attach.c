@@ -11,7 +11,7 @@
 lh_lease *attach_lease(struct request *request)
 {
     lh_lease *lease = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     const char *id = request_header(request, "Lease-Id");
     if (!id) {
         answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "which lease? Send its id in the header Lease-Id");

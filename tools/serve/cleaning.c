@@ -58,8 +58,8 @@ static void clean(struct job *job)
     struct cleaning *cleaning = JOB_OWNER(job, struct cleaning);
     const struct server *server = cleaning->server;
     lh_cleanup_options options = LH_CLEANUP_OPTIONS_INIT;
-    lh_cleanup_report report = {0};
-    lh_error error;
+    lh_cleanup_report report = LH_CLEANUP_REPORT_INIT;
+    lh_error error = LH_ERROR_INIT;
     options.older_than_ms = server->config.cleanup_older_than_ms;
     options.progress = go_on;
     options.progress_arg = cleaning;

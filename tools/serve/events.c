@@ -146,7 +146,7 @@ static void *keep_watching(void *arg)
     lh_watch_options options = LH_WATCH_OPTIONS_INIT;
     options.cancel = events->cancel;
     for (;;) {
-        lh_error error;
+        lh_error error = LH_ERROR_INIT;
         int code = lh_watch(events->server->store, &options, hear, events, &error);
         pthread_mutex_lock(&events->lock);
         bool ends = events->ends, was_open = events->open;

@@ -67,7 +67,7 @@ static void ask_database(struct job *job)
     struct request *request = JOB_OWNER(job, struct request);
     struct ready *ready = request->server->ready;
     lh_record *record = NULL;
-    lh_error error = {0};
+    lh_error error = LH_ERROR_INIT;
     int code = lh_status(request->server->store, "leasehold:readyz", &record, &error);
     metrics_outcome(request->server->metrics, METRICS_LOOK, code);
     lh_record_free(record);

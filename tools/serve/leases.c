@@ -24,7 +24,7 @@ void leases_renew(struct request *request)
     if (!lease)
         return;
     lh_record *record = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     int code = lh_lease_renew(lease, ttl_ms, &record, &error);
     metrics_outcome(request->server->metrics, METRICS_RENEW, code);
     if (code == LH_OK) {
@@ -49,7 +49,7 @@ void leases_release(struct request *request)
     lh_lease *lease = attach_lease(request);
     if (!lease)
         return;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     int code = lh_lease_release_with(lease, &options, &error);
     metrics_outcome(request->server->metrics, METRICS_RELEASE, code);
     if (code == LH_OK) {
@@ -69,7 +69,7 @@ void leases_release(struct request *request)
 void leases_status(struct request *request)
 {
     lh_record *record = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     int code = lh_status(request->server->store, request->key, &record, &error);
     metrics_outcome(request->server->metrics, METRICS_LOOK, code);
     if (code == LH_OK) {
@@ -112,7 +112,7 @@ void leases_break(struct request *request)
         return;
     }
     lh_record *record = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     options.reason = reason;
     sign(request, by);
     options.by = *by ? by : NULL;

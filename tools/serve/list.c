@@ -279,7 +279,7 @@ static void finish(struct list *list, int code, const lh_error *error)
 
 static void answer_list(struct request *request, const lh_list_options *options, uint64_t limit)
 {
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     struct server *server = request->server;
     struct list list = {.request = request, .client = request->client, .limit = limit};
     if (!begin_piece(&list)) {

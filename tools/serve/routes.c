@@ -102,7 +102,7 @@ static bool find(struct request *request, const char *path)
         answer_not_allowed(request, allow);
         return false;
     }
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     if (key && !uri_decode(key, len, request->key, sizeof request->key)) {
         answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
                        "the key in the path has a %% without two hexadecimal digits, a NUL, or more than %d bytes",

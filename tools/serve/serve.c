@@ -146,7 +146,7 @@ static void end_revoked(struct server *server)
 
 static void reload(struct server *server)
 {
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     unsigned revoked;
     if (auth_reload(server->auth, &revoked, &error) == LH_OK) {
         end_revoked(server);
@@ -214,7 +214,7 @@ static void end(struct server *server)
 
 int serve_run(const struct cli *cli)
 {
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     sigset_t signals;
     static const int heard[] = {SIGINT, SIGTERM, SIGHUP};
     (void)sigemptyset(&signals);

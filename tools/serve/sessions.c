@@ -328,7 +328,7 @@ bool sessions_admit(struct request *request)
 void sessions_get(struct request *request)
 {
     lh_record *record = NULL;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_lease *lease = attach_lease(request);
     if (!lease)
         return;

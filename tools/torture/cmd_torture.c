@@ -176,7 +176,7 @@ static void print_violations(const struct cli *cli, const struct check *check)
 
 static int check_file(const struct cli *cli, const struct run *run, const char *path)
 {
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     char message[200];
     struct check check;
     FILE *file = fopen(path, "re");
@@ -359,7 +359,7 @@ static void hear_signals(void)
 
 static int run_all(struct run *run)
 {
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     const struct cli *cli = run->cli;
     hear_signals();
     int code = prepare(run, &error);
@@ -378,7 +378,7 @@ static int run(const struct cli *cli)
 {
     struct torture torture = {0};
     int p, life;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     if (crowd_is_member(&torture, &p, &life))
         return worker_run(&torture, p, life);
     if (cli_text(cli, OPT_CHECK))

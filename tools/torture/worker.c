@@ -71,7 +71,7 @@ static void note_lost(void *arg, const char *key, const char *lease_id)
 
 static int open_store(struct worker *worker)
 {
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     lh_store_options options = LH_STORE_OPTIONS_INIT;
     char owner[32];
     (void)snprintf(owner, sizeof owner, "process %d", worker->history.p);

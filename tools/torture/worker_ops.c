@@ -148,7 +148,7 @@ void worker_acquire(struct worker *worker)
     char key[16], purpose[48];
     lh_lease *lease = NULL, **hand = empty_hand(worker);
     lh_record *busy = NULL;
-    lh_error error = {0};
+    lh_error error = LH_ERROR_INIT;
     bson_t line;
     if (!hand)
         return;

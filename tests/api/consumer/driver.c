@@ -8,7 +8,7 @@ int main(int argc, char **argv)
     lh_store_options options = LH_STORE_OPTIONS_INIT;
     lh_store *store;
     lh_lease *lease;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     if (argc != 3)
         return 2;
     options.uri = argv[1];

@@ -20,7 +20,7 @@ int main(int argc, char **argv)
     lh_acquire_options acquire = LH_ACQUIRE_OPTIONS_INIT;
     lh_store *store;
     lh_lease *lease, *second;
-    lh_error error;
+    lh_error error = LH_ERROR_INIT;
     if (argc != 3 || strcmp(lh_version(), LH_VERSION) != 0)
         return 2;
     options.uri = argv[1];

@@ -116,7 +116,7 @@ def version() -> str:
 
 def key_join(*parts: str) -> str:
     """"project", "42" → project:42, whatever is in the parts."""
-    texts = (ctypes.c_char_p * len(parts))(*(_bytes(part) for part in parts))
+    texts = _texts(parts)
     key, details = ctypes.c_void_p(), _Details()
     _check(lib.lh_key_join(texts, len(parts), byref(key), byref(details)), details)
     try:
@@ -177,7 +177,7 @@ class Lease(_Releasable):
 
     def release(self, note: Optional[str] = None) -> None:
         """`note`: for whoever holds the key next: a version, an etag, what was changed."""
-        details, options = _Details(), ReleaseOptions(ctypes.sizeof(ReleaseOptions), _bytes(note))
+        details, options = _Details(), ReleaseOptions(note=_bytes(note))
         _check(lib.lh_lease_release_with(self._handle, byref(options), byref(details)), details)
 
     def note(self) -> Optional[Note]:
@@ -242,13 +242,13 @@ class Watch(Iterator[Event]):
     nobody has taken yet is kept, in memory, without a bound."""
 
     def __init__(self, store: ctypes.c_void_p, keys: Iterable[str], prefix: Optional[str], after: Optional[str]) -> None:
+        texts = _texts(keys)
+        options = WatchOptions(keys=texts, n_keys=len(texts), prefix=_bytes(prefix), after=_bytes(after))
         self._cancel, details = ctypes.c_void_p(), _Details()
         _check(lib.lh_cancel_new(byref(self._cancel), byref(details)), details)
+        options.cancel = self._cancel
         self._queue: queue.SimpleQueue[Union[Event, Exception, None]] = queue.SimpleQueue()
         self._ended: Union[Exception, None, bool] = False
-        texts = [_bytes(key) for key in keys]
-        array = (ctypes.c_char_p * len(texts))(*texts)
-        options = WatchOptions(ctypes.sizeof(WatchOptions), array, len(texts), _bytes(prefix), _bytes(after), self._cancel)
         self._thread = threading.Thread(target=self._run, args=(store, options), name="leasehold-watch", daemon=True)
         self._thread.start()
 
@@ -306,9 +306,10 @@ class Store:
                  timeout: float = 10, clock_skew: float = 0.5, max_shared: int = 128, at_open: str = "verify",
                  max_waiters: int = 1000, rollout: str = "enforce") -> None:
         self._handle: Optional[ctypes.c_void_p] = None
-        options = StoreOptions(ctypes.sizeof(StoreOptions), _bytes(uri), _bytes(db), _bytes(collection), _bytes(owner), None,
-                               _ms(timeout), _ms(clock_skew), max_waiters, max_shared, 16, ("nothing", "verify", "migrate").index(at_open))
-        options.rollout = ("enforce", "observe", "off", "environment").index(rollout)
+        options = StoreOptions(uri=_bytes(uri), db=_bytes(db), collection=_bytes(collection), owner=_bytes(owner),
+                               timeout_ms=_ms(timeout), clock_skew_ms=_ms(clock_skew), max_waiters=max_waiters, max_shared=max_shared,
+                               at_open=("nothing", "verify", "migrate").index(at_open),
+                               rollout=("enforce", "observe", "off", "environment").index(rollout))
         handle, details = ctypes.c_void_p(), _Details()
         _check(lib.lh_store_open(byref(options), byref(handle), byref(details)), details)
         self._handle = handle
@@ -316,8 +317,8 @@ class Store:
     def acquire(self, key: str, ttl: float = 30, wait: float = 0, shared: bool = False, owner: Optional[str] = None,
                 purpose: Optional[str] = None, lease_id: Optional[str] = None, by_hand: bool = False, path: bool = False) -> Lease:
         """Raises Busy where somebody else holds it; `wait`: seconds in the queue, or math.inf."""
-        options = AcquireOptions(ctypes.sizeof(AcquireOptions), _ms(ttl), int(shared), _bytes(owner), _bytes(purpose),
-                                 _bytes(lease_id), 0, _ms(wait), 5000, by_hand, None, None, None, path, False)
+        options = AcquireOptions(ttl_ms=_ms(ttl), mode=int(shared), owner=_bytes(owner), purpose=_bytes(purpose),
+                                 lease_id=_bytes(lease_id), wait_ms=_ms(wait), by_hand=by_hand, path=path)
         handle, busy, details = ctypes.c_void_p(), ctypes.POINTER(Record)(), _Details()
         outcome = lib.lh_acquire(self._open(), _bytes(key), byref(options), byref(handle), byref(busy), byref(details))
         _check_busy(outcome, busy, details)
@@ -326,9 +327,9 @@ class Store:
     def acquire_many(self, keys: Sequence[str], ttl: float = 30, wait: float = 0, shared: bool = False, owner: Optional[str] = None,
                      purpose: Optional[str] = None, by_hand: bool = False) -> Leases:
         """All of the keys or none, in any order: those who want some of the same never wait for each other in a circle."""
-        options = AcquireOptions(ctypes.sizeof(AcquireOptions), _ms(ttl), int(shared), _bytes(owner), _bytes(purpose), None, 0, _ms(wait),
-                                 5000, by_hand, None, None, None, False, False)
-        texts = (ctypes.c_char_p * len(keys))(*(_bytes(key) for key in keys))
+        options = AcquireOptions(ttl_ms=_ms(ttl), mode=int(shared), owner=_bytes(owner), purpose=_bytes(purpose), wait_ms=_ms(wait),
+                                 by_hand=by_hand)
+        texts = _texts(keys)
         handles, busy, details = (ctypes.c_void_p * len(keys))(), ctypes.POINTER(Record)(), _Details()
         outcome = lib.lh_acquire_many(self._open(), texts, len(keys), byref(options), handles, byref(busy), byref(details))
         _check_busy(outcome, busy, details)
@@ -357,7 +358,7 @@ class Store:
             found.append(_status(record))
             return 0
 
-        options = ListOptions(ctypes.sizeof(ListOptions), _bytes(prefix), _bytes(owner), expired, malformed, free, limit)
+        options = ListOptions(prefix=_bytes(prefix), owner=_bytes(owner), expired=expired, malformed=malformed, free_too=free, limit=limit)
         details = _Details()
         _check(lib.lh_list(self._open(), byref(options), EachRecord(each), None, byref(details)), details)
         return found
@@ -369,7 +370,7 @@ class Store:
 
     def break_(self, key: str, reason: str, by: Optional[str] = None, token: int = -1) -> Status:
         """For operators: takes the key from whoever holds it. Raises Lost where nobody does, or not with that token. What was broken."""
-        options = BreakOptions(ctypes.sizeof(BreakOptions), _bytes(reason), _bytes(by), token)
+        options = BreakOptions(reason=_bytes(reason), by=_bytes(by), token=token)
         found, details = ctypes.POINTER(Record)(), _Details()
         _check(lib.lh_break(self._open(), _bytes(key), byref(options), byref(found), byref(details)), details)
         try:
@@ -379,7 +380,7 @@ class Store:
 
     def observed(self) -> dict[str, int]:
         """What was let pass: granted, contended, failed, lost, skipped. All 0 in a store that enforces."""
-        counts, details = Observed(ctypes.sizeof(Observed)), _Details()
+        counts, details = Observed(), _Details()
         _check(lib.lh_store_observed(self._open(), byref(counts), byref(details)), details)
         return {name: getattr(counts, name) for name, _ in Observed._fields_[2:]}
 
@@ -406,11 +407,22 @@ class Store:
 
 
 def _bytes(text: Optional[str]) -> Optional[bytes]:
+    """For C, which ends a text at its first NUL: none is cut short. Lone surrogates are no UTF-8, and raise too."""
     if text is None:
         return None
-    if "\0" in text:
-        raise ValueError("a NUL in a text")
-    return text.encode()
+    if not isinstance(text, str):
+        raise TypeError(f"a text must be str, not {type(text).__name__}")
+    encoded = str.encode(text)
+    if b"\0" in encoded:
+        raise ValueError(f"a NUL in a text: {text!r}")
+    return encoded
+
+
+def _texts(texts: Iterable[str]) -> ctypes.Array[ctypes.c_char_p]:
+    if isinstance(texts, (str, bytes)):
+        raise TypeError("several texts are wanted: a list of them, not one, which would be taken as its characters")
+    encoded = [_bytes(text) for text in texts]
+    return (ctypes.c_char_p * len(encoded))(*encoded)
 
 
 def _text(text: Optional[bytes]) -> str:

@@ -10,23 +10,37 @@ OK, BUSY, LOST, STOPPED, CANCELLED = 0, 1, 2, 12, 14
 NEVER = 2**63 - 1
 
 
-class Error(Structure):
-    _fields_ = [("code", c_int), ("server_code", c_int), ("lease_id", c_char * 33), ("message", c_char * 512)]
+class Sized(Structure):
+    """A struct that the caller allocates: as its init function in the library fills it, so with its size and the defaults, and then
+    with what is named here."""
+
+    def __init__(self, **fields: object) -> None:
+        super().__init__()
+        getattr(lib, self._init_)(byref(self), ctypes.sizeof(self))
+        for name, value in fields.items():
+            setattr(self, name, value)
 
 
-class StoreOptions(Structure):
+class Error(Sized):
+    _init_ = "lh_error_init"
+    _fields_ = [("size", c_size_t), ("code", c_int), ("server_code", c_int), ("lease_id", c_char * 33), ("message", c_char * 512)]
+
+
+class StoreOptions(Sized):
+    _init_ = "lh_store_options_init"
     _fields_ = [("size", c_size_t), ("uri", c_char_p), ("db", c_char_p), ("collection", c_char_p), ("owner", c_char_p),
                 ("app_name", c_char_p), ("timeout_ms", c_int64), ("clock_skew_ms", c_int64), ("max_waiters", c_uint32),
                 ("max_shared", c_uint32), ("pool_size", c_uint32), ("at_open", c_int), ("migrate", c_void_p),
-                ("on_lost", c_void_p), ("on_lost_arg", c_void_p), ("allow_insecure_tls", c_bool), ("rollout", c_int),
-                ("audit", c_char_p), ("for_others", c_bool)]
+                ("on_lost", c_void_p), ("on_lost_arg", c_void_p), ("allow_insecure_tls", c_bool), ("for_others", c_bool),
+                ("rollout", c_int), ("audit", c_char_p)]
 
 
-class AcquireOptions(Structure):
+class AcquireOptions(Sized):
+    _init_ = "lh_acquire_options_init"
     _fields_ = [("size", c_size_t), ("ttl_ms", c_int64), ("mode", c_int), ("owner", c_char_p), ("purpose", c_char_p),
                 ("lease_id", c_char_p), ("timeout_ms", c_int64), ("wait_ms", c_int64), ("claim_ms", c_int64),
-                ("by_hand", c_bool), ("cancel", c_void_p), ("feedback", c_void_p), ("feedback_arg", c_void_p), ("path", c_bool),
-                ("resume", c_bool)]
+                ("by_hand", c_bool), ("path", c_bool), ("resume", c_bool), ("cancel", c_void_p), ("feedback", c_void_p),
+                ("feedback_arg", c_void_p)]
 
 
 class Holder(Structure):
@@ -42,11 +56,13 @@ class Record(Structure):
                 ("note_token", c_int64), ("note_at_ms", c_int64), ("document_id", c_char_p), ("id_taken_by", c_char_p)]
 
 
-class ReleaseOptions(Structure):
+class ReleaseOptions(Sized):
+    _init_ = "lh_release_options_init"
     _fields_ = [("size", c_size_t), ("note", c_char_p)]
 
 
-class Observed(Structure):
+class Observed(Sized):
+    _init_ = "lh_observed_init"
     _fields_ = [("size", c_size_t), ("rollout", c_int), ("granted", c_uint64), ("contended", c_uint64), ("failed", c_uint64),
                 ("lost", c_uint64), ("skipped", c_uint64)]
 
@@ -55,17 +71,20 @@ class Note(Structure):
     _fields_ = [("text", c_char_p), ("token", c_int64), ("at_ms", c_int64)]
 
 
-class ListOptions(Structure):
+class ListOptions(Sized):
+    _init_ = "lh_list_options_init"
     _fields_ = [("size", c_size_t), ("prefix", c_char_p), ("owner", c_char_p), ("expired", c_bool), ("malformed", c_bool),
                 ("free_too", c_bool), ("limit", c_uint64)]
 
 
-class WatchOptions(Structure):
+class WatchOptions(Sized):
+    _init_ = "lh_watch_options_init"
     _fields_ = [("size", c_size_t), ("keys", POINTER(c_char_p)), ("n_keys", c_size_t), ("prefix", c_char_p), ("after", c_char_p),
                 ("cancel", c_void_p)]
 
 
-class BreakOptions(Structure):
+class BreakOptions(Sized):
+    _init_ = "lh_break_options_init"
     _fields_ = [("size", c_size_t), ("reason", c_char_p), ("by", c_char_p), ("token", c_int64)]
 
 
@@ -113,6 +132,8 @@ _SIGNATURES = {
     "lh_break": (c_int, c_void_p, c_char_p, POINTER(BreakOptions), POINTER(POINTER(Record)), POINTER(Error)),
     "lh_status": (c_int, c_void_p, c_char_p, POINTER(POINTER(Record)), POINTER(Error)),
 }
+
+_SIGNATURES |= {kind._init_: (None, POINTER(kind), c_size_t) for kind in Sized.__subclasses__()}
 
 lib = ctypes.CDLL(os.environ.get("LEASEHOLD_LIBRARY", "libleasehold.so.0"))
 for _name, (_result, *_arguments) in _SIGNATURES.items():

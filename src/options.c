@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Structs of a caller that may be older or newer than this library: what is taken from them, refused, written. */
+#include "options.h"
+
+#include <ctype.h>
+#include <stdalign.h>
+#include <string.h>
+
+#include "error.h"
+
+typedef struct {
+    const char *name;     /* of the struct; its macro is the same in capitals, with _INIT */
+    const void *defaults; /* what its macro says */
+    size_t known;         /* its size in this version */
+    size_t least;         /* no version has a smaller one */
+} layout;
+
+/* A field that is added must not fit into padding: the size would stay the same. */
+#define X(type, init, last)                                                                                            \
+    _Static_assert(offsetof(type, last) + sizeof(((type *)0)->last) == sizeof(type),                                   \
+                   #type " ends in padding: see options.h");
+LH_OPTIONS(X)
+#undef X
+
+#define X(type, init, last)                                                                                            \
+    static const type type##_defaults = init;                                                                          \
+    static const layout type##_kind = {#type, &type##_defaults, sizeof(type), sizeof(size_t)};
+LH_OPTIONS(X)
+#undef X
+
+#define X(type, init, last)                                                                                            \
+    static const type type##_defaults = init;                                                                          \
+    static const layout type##_kind = {#type, &type##_defaults, sizeof(type),                                          \
+                                       offsetof(type, last) + sizeof(((type *)0)->last)};
+LH_REPORTS(X)
+#undef X
+
+static const lh_error lh_error_defaults = LH_ERROR_INIT;
+static const layout lh_error_kind = {"lh_error", &lh_error_defaults, sizeof(lh_error), LH_ERROR_LEAST};
+
+/* A size that ends within a field is one that no version has: the size of a struct is a multiple of its alignment, and its
+ * fields of that size lie at multiples of it. */
+static bool is_size(const layout *kind, size_t size)
+{
+    return size >= kind->least && size <= LH_SIZE_MAX && size % alignof(size_t) == 0;
+}
+
+static int refuse_size(const layout *kind, size_t size, lh_error *error)
+{
+    char macro[64] = "";
+    for (size_t i = 0; kind->name[i] && i < sizeof macro - 1; i++)
+        macro[i] = (char)toupper((unsigned char)kind->name[i]);
+    return lh_fail(
+        error, LH_INVALID,
+        "the size of %s is %zu, which no version of it has: initialise it with %s_INIT (Leasehold " LH_VERSION
+        " knows %zu bytes)",
+        kind->name, size, macro, kind->known);
+}
+
+static int take(const layout *kind, void *ret_options, const void *given, lh_error *error)
+{
+    size_t size = kind->known;
+    if (lh_error_check(error) != LH_OK)
+        return LH_INVALID;
+    if (given)
+        memcpy(&size, given, sizeof size);
+    if (!is_size(kind, size))
+        return refuse_size(kind, size, error);
+    for (size_t at = kind->known; at < size; at++)
+        if (((const unsigned char *)given)[at] != 0)
+            return lh_fail(error, LH_INVALID,
+                           "%s sets an option that this library, Leasehold " LH_VERSION
+                           ", does not know: byte %zu of %zu, "
+                           "and it knows %zu. Run the program with a newer library, or leave that option out",
+                           kind->name, at, size, kind->known);
+    memcpy(ret_options, kind->defaults, kind->known);
+    if (given)
+        memcpy((char *)ret_options + sizeof size, (const char *)given + sizeof size,
+               (size < kind->known ? size : kind->known) - sizeof size);
+    return LH_OK;
+}
+
+static int check(const layout *kind, const void *ret_report, lh_error *error)
+{
+    size_t size = kind->known;
+    if (lh_error_check(error) != LH_OK)
+        return LH_INVALID;
+    if (ret_report)
+        memcpy(&size, ret_report, sizeof size);
+    return is_size(kind, size) ? LH_OK : refuse_size(kind, size, error);
+}
+
+static void give(const layout *kind, void *ret_report, const void *all)
+{
+    size_t size;
+    if (!ret_report)
+        return;
+    memcpy(&size, ret_report, sizeof size);
+    memcpy((char *)ret_report + sizeof size, (const char *)all + sizeof size,
+           (size < kind->known ? size : kind->known) - sizeof size);
+}
+
+static void init(const layout *kind, void *ret, size_t size)
+{
+    if (size < sizeof size)
+        return;
+    memset(ret, 0, size);
+    memcpy(ret, kind->defaults, size < kind->known ? size : kind->known);
+    memcpy(ret, &size, sizeof size);
+}
+
+#define X(type, macro, last)                                                                                           \
+    void type##_init(type *ret, size_t size)                                                                           \
+    {                                                                                                                  \
+        init(&type##_kind, ret, size);                                                                                 \
+    }
+LH_OPTIONS(X)
+LH_REPORTS(X)
+X(lh_error, , )
+#undef X
+
+#define X(type, init, last)                                                                                            \
+    int type##_take(type *ret_options, const type *given, lh_error *error)                                             \
+    {                                                                                                                  \
+        return take(&type##_kind, ret_options, given, error);                                                          \
+    }
+LH_OPTIONS(X)
+#undef X
+
+#define X(type, init, last)                                                                                            \
+    int type##_check(const type *ret_report, lh_error *error)                                                          \
+    {                                                                                                                  \
+        return check(&type##_kind, ret_report, error);                                                                 \
+    }                                                                                                                  \
+    void type##_give(type *ret_report, const type *all)                                                                \
+    {                                                                                                                  \
+        give(&type##_kind, ret_report, all);                                                                           \
+    }
+LH_REPORTS(X)
+#undef X
