@@ -3,10 +3,13 @@
  * list of what cannot be read, and says the same as OK in pipeline_terms.h (a test holds them together). */
 #include "doc.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #define TOKEN_MAX ((INT64_C(1) << 62) - 1)
+#define TOKEN_MAX_BEFORE                                                                                               \
+    (TOKEN_MAX - (INT64_C(1) << 20)) /* behind which another is granted: there is room for all that a grant adds */
 
 static const char *type_name(bson_type_t type)
 {
@@ -42,9 +45,10 @@ static const char *short_type_name(bson_type_t type)
     return type_name(type);
 }
 
-static bool is_absent(const bson_iter_t *value)
+bool lh_doc_is_absent(const bson_iter_t *value)
 {
-    return BSON_ITER_HOLDS_NULL(value);
+    return BSON_ITER_HOLDS_NULL(value) || BSON_ITER_HOLDS_UNDEFINED(value) ||
+           (BSON_ITER_HOLDS_BOOL(value) && !bson_iter_bool(value));
 }
 
 static bool is_number_in(const bson_iter_t *value, int64_t min, int64_t max)
@@ -110,6 +114,8 @@ static bool find_problem(const bson_iter_t *value, char *problem, size_t size)
     const char *field = bson_iter_key(value);
     bson_type_t type = bson_iter_type(value);
     int64_t instant;
+    if (strcmp(field, "workspace_id") != 0 && lh_doc_is_absent(value))
+        return false;
     if (strcmp(field, "shared") == 0)
         return find_problem_in_map(value, field, is_readable_reader, problem, size);
     if (strcmp(field, "waiters") == 0)
@@ -118,10 +124,11 @@ static bool find_problem(const bson_iter_t *value, char *problem, size_t size)
         (void)snprintf(problem, size, "workspace_id is %s, not a string", short_type_name(type));
     else if (strcmp(field, "workspace_id") == 0 && strlen(bson_iter_utf8(value, NULL)) != utf8_len(value))
         (void)snprintf(problem, size, "workspace_id has a NUL in it");
-    else if (strcmp(field, "expires_at") == 0 && !is_absent(value) && !lh_doc_instant(value, &instant))
+    else if (strcmp(field, "expires_at") == 0 && !lh_doc_instant(value, &instant))
         (void)snprintf(problem, size, "expires_at is %s", type_name(type));
-    else if (strcmp(field, "token") == 0 && !is_absent(value) && !is_number_in(value, 0, TOKEN_MAX))
-        (void)snprintf(problem, size, "token is %s, not a number from 0 to 2^62", short_type_name(type));
+    else if (strcmp(field, "token") == 0 && !is_number_in(value, 0, TOKEN_MAX))
+        (void)snprintf(problem, size, "token is %s, not one from 0 to 2^62 - 1",
+                       type == BSON_TYPE_UTF8 ? "a string" : type_name(type));
     else
         return false;
     return true;
@@ -174,10 +181,26 @@ void lh_doc_spread(bson_iter_t *in, const char *const *names, size_t n, lh_field
     }
 }
 
+/* 0 where it is none, or a double that no integer is. */
+static int64_t number_of(const bson_iter_t *value)
+{
+    if (BSON_ITER_HOLDS_DOUBLE(value) && !(fabs(bson_iter_double(value)) < 0x1p63))
+        return 0;
+    return bson_iter_as_int64(value);
+}
+
 int64_t lh_doc_number_in(const bson_iter_t *object, const char *field)
 {
     bson_iter_t value;
-    return bson_iter_recurse(object, &value) && bson_iter_find(&value, field) ? bson_iter_as_int64(&value) : 0;
+    return bson_iter_recurse(object, &value) && bson_iter_find(&value, field) ? number_of(&value) : 0;
+}
+
+int64_t lh_doc_token(const bson_t *document)
+{
+    bson_iter_t value;
+    return bson_iter_init_find(&value, document, "token") && is_number_in(&value, 0, TOKEN_MAX)
+               ? bson_iter_as_int64(&value)
+               : 0;
 }
 
 int64_t lh_doc_date_in(const bson_iter_t *object, const char *field)
@@ -214,6 +237,16 @@ bool lh_doc_is_freed(const bson_t *document)
            end_ms <= bson_iter_date_time(&released[1].at);
 }
 
+bool lh_doc_is_spent(const bson_t *document, int64_t now_ms, int64_t grace_ms)
+{
+    bson_iter_t end;
+    int64_t end_ms;
+    if (lh_doc_token(document) <= TOKEN_MAX_BEFORE)
+        return false;
+    return lh_doc_is_freed(document) || (now_ms != LH_DOC_ALL && bson_iter_init_find(&end, document, "expires_at") &&
+                                         lh_doc_instant(&end, &end_ms) && end_ms <= now_ms - grace_ms);
+}
+
 /* A string field's value, or NULL: there is none, or it has a NUL inside and is no string of ours. */
 static const char *as_string(const lh_field *field)
 {
@@ -230,7 +263,7 @@ static int64_t as_date(const lh_field *field)
 
 static int64_t as_number(const lh_field *field)
 {
-    return field->there ? bson_iter_as_int64(&field->at) : 0;
+    return field->there ? number_of(&field->at) : 0;
 }
 
 enum {
@@ -322,7 +355,7 @@ bool lh_doc_is_held_alone(const bson_t *document, int64_t grace_ms)
     const char *id = as_string(&values[ID]);
     if (lh_doc_is_freed(document) || (id && strncmp(id, "shared:", 7) == 0))
         return false;
-    if (!values[EXPIRES_AT].there || BSON_ITER_HOLDS_NULL(&values[EXPIRES_AT].at))
+    if (!values[EXPIRES_AT].there || lh_doc_is_absent(&values[EXPIRES_AT].at))
         return true; /* no end */
     return lh_doc_instant(&values[EXPIRES_AT].at, &end) && end > as_date(&values[NOW]) - grace_ms;
 }

@@ -24,6 +24,17 @@ void lh_doc_spread(bson_iter_t *in, const char *const *names, size_t n, lh_field
 int64_t lh_doc_number_in(const bson_iter_t *object, const char *field);
 int64_t lh_doc_date_in(const bson_iter_t *object, const char *field);
 
+/* Other programs write null or false (or undefined, long ago) where they have nothing to say: that counts as missing, in each field that a
+ * command reads. */
+bool lh_doc_is_absent(const bson_iter_t *value);
+
+/* The document's token; 0: it has none that can be read. */
+int64_t lh_doc_token(const bson_t *document);
+
+/* Is it free, with a token behind which none that could be read would follow? Then nothing is granted, as if it could not be read
+ * itself; whoever holds it by such a token goes on with it. */
+bool lh_doc_is_spent(const bson_t *document, int64_t now_ms, int64_t grace_ms);
+
 /* Is the field this very string? */
 bool lh_doc_has_text(const bson_t *document, const char *field, const char *text);
 

@@ -91,20 +91,22 @@ static const char *get_string(box *b, const bson_iter_t *object, const char *fie
     return keep(b, text, len);
 }
 
-/* owner, or what older code wrote in its place: user_id, a string or an ObjectId. */
+/* A string, or an ObjectId. */
+static const char *get_name(box *b, const bson_iter_t *object, const char *field)
+{
+    bson_iter_t value;
+    char hex[25];
+    if (!bson_iter_recurse(object, &value) || !bson_iter_find(&value, field) || !BSON_ITER_HOLDS_OID(&value))
+        return get_string(b, object, field);
+    bson_oid_to_string(bson_iter_oid(&value), hex);
+    return keep(b, hex, 24);
+}
+
+/* owner, or what older code wrote in its place. */
 static const char *get_owner(box *b, const bson_iter_t *object)
 {
-    const char *owner = get_string(b, object, "owner");
-    if (!*owner)
-        owner = get_string(b, object, "user_id");
-    bson_iter_t value;
-    if (!*owner && bson_iter_recurse(object, &value) && bson_iter_find(&value, "user_id") &&
-        BSON_ITER_HOLDS_OID(&value)) {
-        char hex[25];
-        bson_oid_to_string(bson_iter_oid(&value), hex);
-        owner = keep(b, hex, 24);
-    }
-    return owner;
+    const char *owner = get_name(b, object, "owner");
+    return *owner ? owner : get_name(b, object, "user_id");
 }
 
 /* `id`: of a reader, whose entry's name it is; NULL: the object says it. */
@@ -292,12 +294,13 @@ static lh_record *make_record(const bson_t *document, bool whole, int64_t now_ms
     if ((whole ? lh_doc_problem : lh_doc_reply_problem)(document, b->problem, sizeof b->problem)) {
         r->state = LH_MALFORMED;
         r->problem = b->problem;
+    } else if (lh_doc_is_spent(document, now_ms, grace_ms)) {
+        r->state = LH_MALFORMED;
+        r->problem = "token is at its end: no higher one could be read; a break lets it begin anew";
     }
     read_key(b, document);
     read_id(b, document);
-    bson_iter_t token;
-    if (bson_iter_init_find(&token, document, "token"))
-        r->token = bson_iter_as_int64(&token);
+    r->token = lh_doc_token(document);
     read_released(b, document);
     read_holders(b, document, whole, now_ms, grace_ms);
     if (whole && r->state != LH_MALFORMED)

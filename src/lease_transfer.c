@@ -21,6 +21,10 @@ static int judge(const lh_answer *answer, const char *id, const char *to, int64_
         lh_doc_mine(&answer->document, id, &mine);
         lh_doc_mine(&answer->document, to, &theirs);
     }
+    if (mine.holds)
+        return lh_fail(error, LH_DATA,
+                       "the token of this key is at its end, so it cannot be handed on: it stays held until it is "
+                       "released, or ends");
     *ret_token = theirs.token;
     if (theirs.holds || mine.transferred) /* a reader's entry is not in the answer */
         return LH_OK;

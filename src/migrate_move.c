@@ -14,42 +14,39 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "doc.h"
 #include "migrate_slice.h"
 #include "store_refused.h"
 
 #define BOTH_MIN     200 /* documents from which on two move them */
 #define DELETE_GROUP 50  /* documents per statement: 74,000/s; one each 38,000/s, 200 each 58,000/s (1,000 a command) */
 
-/* A token; 0 when there is none that counts. */
 static int64_t token_of(const uint8_t *data)
 {
     bson_t document;
-    bson_iter_t value;
     lh_document_view(data, &document);
-    if (!bson_iter_init_find(&value, &document, "token") ||
-        (!BSON_ITER_HOLDS_INT32(&value) && !BSON_ITER_HOLDS_INT64(&value)))
-        return 0;
-    return bson_iter_as_int64(&value);
+    return lh_doc_token(&document);
 }
 
-/* {q: {_id: <survivor>}, u: {$max: {token}}} for a loser whose token is above its survivor's. */
+/* {q: {_id: <survivor>}, u: [{$set: {token: the higher one}}]} for a loser whose token is above its survivor's. (A plain $max would keep
+ * a false, which is above all numbers and counts as none.) */
 static size_t append_raise(bson_t *updates, size_t k, const lh_item *it)
 {
     int64_t token = it->whole && it->loser->survivor ? token_of(it->whole) : 0;
     if (token <= 0 || token <= token_of(it->loser->survivor))
         return 0;
-    bson_t statement, query, change, max;
+    bson_t statement, query;
+    bson_t *change = BCON_NEW("0", "{", "$set", "{", "token", "{", "$max", "[", "{", "$cond", "[", "{", "$eq", "[",
+                              BCON_UTF8("$token"), BCON_BOOL(false), "]", "}", BCON_NULL, BCON_UTF8("$token"), "]", "}",
+                              BCON_INT64(token), "]", "}", "}", "}");
     char buffer[16];
     BSON_APPEND_DOCUMENT_BEGIN(updates, lh_slice_key(k, buffer, sizeof buffer), &statement);
     BSON_APPEND_DOCUMENT_BEGIN(&statement, "q", &query);
     lh_slice_append_id(&query, "_id", it->loser->survivor);
     bson_append_document_end(&statement, &query);
-    BSON_APPEND_DOCUMENT_BEGIN(&statement, "u", &change);
-    BSON_APPEND_DOCUMENT_BEGIN(&change, "$max", &max);
-    BSON_APPEND_INT64(&max, "token", token);
-    bson_append_document_end(&change, &max);
-    bson_append_document_end(&statement, &change);
+    BSON_APPEND_ARRAY(&statement, "u", change);
     bson_append_document_end(updates, &statement);
+    bson_destroy(change);
     return 1;
 }
 

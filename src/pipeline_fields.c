@@ -9,7 +9,7 @@
 #define REMOVABLE                                                                                                      \
     LET_STATE("{'$and':['$$ok',{'$not':['$$x']},{'$eq':['$$sh',[]]},{'$eq':['$$wq',[]]},"                              \
               "{'$lte':['$$end',{'$subtract':['$$NOW','$$ttl']}]},"                                                    \
-              "{'$lte':[{'$ifNull':['$token'," ZERO "]},'$$behind']}]}")
+              "{'$lte':[" TOKEN_OR_0 ",'$$behind']}]}")
 /* How many dead are still in it: the exclusive holder that nobody marked as ended, and the entries of the maps. */
 #define DEAD_HOLDERS                                                                                                   \
     LET_STATE("{'$switch':{'branches':["                                                                               \

@@ -24,7 +24,7 @@
     "'renewed_at':'$$NOW','ttl_ms':'" w ".v.ttl_ms','beat':'" w ".v.beat'"
 /* The waiters to grant: the head when it is exclusive and nobody holds; the leading readers when no writer holds. */
 #define RUN                                                                                                            \
-    "{'$cond':[{'$or':['$$x',{'$eq':['$$wq',[]]}]},[],"                                                                \
+    "{'$cond':[{'$or':['$$x','$$spent',{'$eq':['$$wq',[]]}]},[],"                                                                \
     LET("'modes':{'$map':{'input':'$$wq','as':'w','in':'$$w.v.mode'}}",                                                \
     LET("'writer':{'$indexOfArray':['$$modes','exclusive']}",                                                          \
     "{'$cond':[{'$eq':['$$writer',0]},{'$cond':[{'$eq':['$$sh',[]]},{'$slice':['$$wq',1]},[]]},"                       \

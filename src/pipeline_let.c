@@ -19,7 +19,7 @@ static void let_value(bson_t *let, const char *name, const bson_value_t *value)
 {
     bson_t literal;
     BSON_APPEND_DOCUMENT_BEGIN(let, name, &literal);
-    if (value)
+    if (value && value->value_type != BSON_TYPE_UNDEFINED) /* which the server takes for null */
         BSON_APPEND_VALUE(&literal, "$literal", value);
     else
         BSON_APPEND_NULL(&literal, "$literal");

@@ -20,7 +20,7 @@
 
 /* Of such a one: released. Where the ids differ it is the end that counts; where they are the same and this is false, the whole
  * form has to say. */
-#define SIMPLE_RELEASED "{'$and':[" IS_TYPE("$id", "string") ",{'$lte':['$expires_at','$released.at']}]}"
+#define SIMPLE_RELEASED "{'$and':[" FREED_TYPES ",{'$lte':['$expires_at','$released.at']}]}"
 #define OVER                                                                                                           \
     SIMPLE ",{'$cond':[" SAME_ID "," SIMPLE_RELEASED ",{'$lte':['$expires_at',{'$subtract':['$$NOW','<grace>']}]}]}"
 /* Neither mine nor released by me, which never acquires again (the whole form says what it is then). */

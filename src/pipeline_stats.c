@@ -13,7 +13,7 @@
 #define HELD_ALONE "{'s':'exclusive','oldest':" SINCE("$acquired_at", OLD_OWNER) "}"
 #define OF_SIMPLE                                                                                                      \
     "{'$switch':{'branches':["                                                                                         \
-    CASE("{'$and':[{'$eq':['$id','$released.id']}," IS_TYPE("$id", "string") ",{'$lte':['$expires_at','$released.at']}]}", "{'s':'free'}") ","  \
+    CASE(FREED("$expires_at"), "{'s':'free'}") ","                                                                     \
     CASE("{'$gt':['$expires_at'," CUT "]}", HELD_ALONE) "],'default':{'s':'expired'}}}"
 #define OF_ANY                                                                                                         \
     LET_STATE(                                                                                                         \

@@ -4,6 +4,7 @@
  * The texts are JSON with ' for ", so that they can be read; C joins the pieces. LET_STATE binds what the
  * document says now:
  *
+ *   spent    its token is so high that the next one might not be readable: nothing more is granted
  *   ok       it can be read; otherwise nothing is touched (but by a break)
  *   end      when the top-level holder ends; NEVER where there is no end
  *   freed    id = released.id: released, or never granted
@@ -18,6 +19,12 @@
 #define CUT "{'$subtract':['$$NOW','$$grace']}"
 #define ZERO "{'$numberLong':'0'}"
 
+/* The highest token that can be read, and the highest behind which another is granted: there is room for all that a grant adds. */
+#define LAST_TOKEN "{'$numberLong':'4611686018427387903'}"
+#define LAST_TOKEN_BEFORE "{'$numberLong':'4611686018426339327'}"
+
+/* Other programs write null or false where they have nothing to say. (doc.c: lh_doc_is_absent) */
+#define IS_ABSENT(field) "{'$eq':[{'$ifNull':['" field "',false]},false]}"
 #define IS_TYPE(field, type) "{'$eq':[{'$type':'" field "'},'" type "']}"
 #define IS_ONE_OF(field, types) "{'$in':[{'$type':'" field "'},[" types "]]}"
 #define IS_NUMBER_IN(field, min, max)                                                                                  \
@@ -34,7 +41,7 @@
 #define END                                                                                                            \
     "{'$switch':{'branches':["                                                                                         \
     "{'case':" IS_TYPE("$expires_at", "date") ",'then':'$expires_at'},"                                                \
-    "{'case':" IS_ONE_OF("$expires_at", "'missing','null'") ",'then':" NEVER "},"                                      \
+    "{'case':" IS_ABSENT("$expires_at") ",'then':" NEVER "},"                                                          \
     "{'case':" IS_TYPE("$expires_at", "string") ",'then':{'$let':{'vars':{'parsed':"                                   \
         "{'$dateFromString':{'dateString':'$expires_at','onError':null}}},'in':{'$cond':[{'$eq':['$$parsed',null]},null,"  \
         "{'$cond':[{'$regexMatch':{'input':'$expires_at','regex':'" ISO "'}},'$$parsed',null]}]}}}},"                  \
@@ -45,26 +52,28 @@
     "],'default':null}}"
 
 #define ALL_OF(map, as, conditions)                                                                                    \
-    "{'$cond':[" IS_TYPE(map, "missing") ",true,{'$cond':[" IS_TYPE(map, "object") ",{'$allElementsTrue':[{'$map':{"   \
+    "{'$cond':[" IS_ABSENT(map) ",true,{'$cond':[" IS_TYPE(map, "object") ",{'$allElementsTrue':[{'$map':{"   \
     "'input':{'$objectToArray':'" map "'},'as':'" as "','in':{'$and':[" conditions "]}}}]},false]}]}"
 #define SHARED_OK                                                                                                      \
     ALL_OF("$shared", "s",                                                                                             \
-           IS_TYPE("$$s.v.expires_at", "date") "," IS_NUMBER_IN("$$s.v.token", "0", "{'$numberLong':'4611686018427387903'}"))
+           IS_TYPE("$$s.v.expires_at", "date") "," IS_NUMBER_IN("$$s.v.token", "0", LAST_TOKEN))
 #define WAITERS_OK                                                                                                     \
     ALL_OF("$waiters", "w",                                                                                            \
            IS_TYPE("$$w.v.beat_at", "date") ",{'$in':['$$w.v.mode',['exclusive','shared']]},"                          \
-           IS_NUMBER_IN("$$w.v.beat", "0", "{'$numberLong':'4611686018427387903'}") ","                                \
+           IS_NUMBER_IN("$$w.v.beat", "0", LAST_TOKEN) ","                                \
            IS_NUMBER_IN("$$w.v.claim_ms", "1", "604800000") "," IS_NUMBER_IN("$$w.v.ttl_ms", "1", "604800000"))
-#define TOKEN_OK                                                                                                       \
-    "{'$or':[" IS_ONE_OF("$token", "'missing','null'") ",{'$and':[" IS_ONE_OF("$token", "'int','long','double'") ","            \
-    "{'$gte':['$token',0]},{'$lte':['$token',{'$numberLong':'4611686018427387903'}]}]}]}"
+#define TOKEN_OK "{'$or':[" IS_ABSENT("$token") "," IS_NUMBER_IN("$token", "0", LAST_TOKEN) "]}"
+#define TOKEN_OR_0 "{'$cond':[" IS_ABSENT("$token") "," ZERO ",'$token']}"
+/* Whoever holds a document with such a token goes on with it; behind them nobody does. */
 #define OK                                                                                                             \
-    "{'$and':[{'$ne':['$$end0',null]}," IS_TYPE("$workspace_id", "string") "," TOKEN_OK "," SHARED_OK "," WAITERS_OK "]}"
+    "{'$and':[{'$ne':['$$end0',null]}," IS_TYPE("$workspace_id", "string") "," TOKEN_OK "," SHARED_OK "," WAITERS_OK   \
+    ",{'$or':[{'$not':['$$spent']},{'$and':[{'$not':['$$freed']},{'$gt':['$$end'," CUT "]}]}]}]}"
 
 /* Released, and not extended since by an old program that still thinks that it holds it: its id may be the one that we marked
  * as ended. `end` is a date. */
+#define FREED_TYPES "{'$eq':[[{'$type':'$id'},{'$type':'$released.at'}],{'$literal':['string','date']}]}"
 #define FREED(end)                                                                                                     \
-    "{'$and':[" IS_TYPE("$id", "string") ",{'$eq':['$id','$released.id']},{'$lte':['" end "','$released.at']}]}"
+    "{'$and':[" FREED_TYPES ",{'$eq':['$id','$released.id']},{'$lte':['" end "','$released.at']}]}"
 /* Comparisons of BSON never fail: only a string is between these two. */
 #define READERS "{'$and':[" IS_TYPE("$shared", "object") ",{'$gte':['$id','shared:']},{'$lt':['$id','shared;']}]}"
 #define FRESH IS_TYPE("$_id", "missing")
@@ -79,25 +88,28 @@
 #define LET(vars, in) "{'$let':{'vars':{" vars "},'in':" in "}}"
 #define LET_STATE(in)                                                                                                  \
     LET("'end0':" END,                                                                                                 \
-    LET("'ok':" OK ",'end':{'$ifNull':['$$end0'," NEVER "]},'freed':" FREED("$$end0") ",'readers':" READERS,                     \
+    LET("'end':{'$ifNull':['$$end0'," NEVER "]},'freed':" FREED("$$end0") ",'readers':" READERS                        \
+            ",'spent':{'$gt':[" TOKEN_OR_0 "," LAST_TOKEN_BEFORE "]}",                                                      \
+    LET("'ok':" OK,                                                                                                    \
     LET("'x':{'$or':[{'$not':['$$ok']},{'$and':[{'$not':[" FRESH "]},{'$not':['$$freed']},{'$not':['$$readers']},"     \
             "{'$gt':['$$end'," CUT "]}]}]},"                                                                           \
         "'sh':" ALIVE_SHARED ",'wq':" ALIVE_WAITERS,                                                                   \
-    in)))
+    in))))
 
 /* Without all that: it can be read, has a date for an end, and nobody shares it or waits. (A token that is missing is below all
  * numbers.) */
 #define SIMPLE                                                                                                         \
     "{'$and':[{'$eq':[[{'$type':'$workspace_id'},{'$type':'$shared'},{'$type':'$waiters'},{'$type':'$expires_at'}],"   \
     "{'$literal':['string','missing','missing','date']}]},{'$in':[{'$type':'$token'},{'$literal':['long','missing']}]},"  \
-    "{'$gte':[{'$ifNull':['$token',0]},0]},{'$lte':['$token',{'$numberLong':'4611686018427387903'}]}]}"
+    "{'$gte':[{'$ifNull':['$token',0]},0]},{'$lte':['$token'," LAST_TOKEN_BEFORE "]}]}"
 
 /* The next token: it never goes back, even where the document, and the tokens in it, were deleted. */
-#define NEXT_TOKEN "{'$toLong':{'$max':[{'$add':[{'$ifNull':['$token'," ZERO "]},1]},'$$clock']}}"
+#define NEXT_TOKEN "{'$max':[{'$add':[{'$toLong':" TOKEN_OR_0 "},1]},'$$clock']}"
 
 /* Who held it, in words: older code wrote user_id. (Converting a date that is out of range fails in spite of onError.) */
+#define IS_NAME(field) IS_ONE_OF(field, "'string','objectId'")
 #define OLD_OWNER                                                                                                      \
-    "{'$let':{'vars':{'who':{'$ifNull':['$owner','$user_id']}},'in':{'$cond':[" IS_ONE_OF("$$who", "'string','objectId'")  \
+    "{'$let':{'vars':{'who':{'$cond':[" IS_NAME("$owner") ",'$owner','$user_id']}},'in':{'$cond':[" IS_NAME("$$who")     \
     ",{'$toString':'$$who'},null]}}}"
 #define RELEASED_MORE(id, how, by, reason, more)                                                                       \
     "{'id':" id ",'owner':" OLD_OWNER ",'how':'" how "','by':" by ",'reason':" reason ",'at':'$$NOW'" more "}"

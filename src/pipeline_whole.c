@@ -58,7 +58,7 @@
     "'renewed_at':'$$NOW','ttl_ms':'$$ttl','beat':" ZERO ",'v':1,"                                                     \
     "'released':" RELEASED("'$id'", "transfer", "'$$owner'", "null") "}]}"
 #define RESUME                                                                                                         \
-    ACQUIRE_OR("," CASE("{'$and':['$$x',{'$eq':['$owner','$$owner']}]}", GO_ON), "exclusive", EXTEND_EXCLUSIVE, "'$$ROOT'")
+    ACQUIRE_OR("," CASE("{'$and':['$$x',{'$not':['$$spent']},{'$eq':['$owner','$$owner']}]}", GO_ON), "exclusive", EXTEND_EXCLUSIVE, "'$$ROOT'")
 
 #define TOKEN_IS(token) "{'$in':['$$token',[" ZERO "," token "]]}"
 #define RENEW                                                                                                          \
@@ -79,7 +79,7 @@
 /* The note stands in `released`, so that every other end of a holder takes it away: who gets one knows that nobody held the key alone
  * since it was left. Readers change nothing: what was left before them stays, unless they leave another. */
 #define MY_TOKEN                                                                                                       \
-    "{'$cond':[" MINE_EXCLUSIVE ",{'$ifNull':['$token'," ZERO "]},"                                                     \
+    "{'$cond':[" MINE_EXCLUSIVE "," TOKEN_OR_0 ","                                                     \
     LET("'m':{'$first':{'$filter':{'input':" SHARED_ARRAY ",'as':'e','cond':{'$eq':['$$e.k','$$me']}}}}", "'$$m.v.token'") "]}"
 #define NOTE_KEPT "{'$cond':['$$readers','$released.note','$$REMOVE']}"
 #define NOTE_LEFT                                                                                                      \
@@ -118,7 +118,7 @@
     "[{'$replaceWith':" LET_STATE(                                                                                     \
     "{'$cond':[{'$not':[" SEEN "]},'$$ROOT',"                                                                          \
     LET("'x':false,'sh':[],'base':{'$mergeObjects':['$$ROOT',{'id':'$$me','expires_at':{'$min':['$$end','$$NOW']},"     \
-        "'token':{'$cond':[" TOKEN_OK ",'$token'," ZERO "]},"                                                          \
+        "'token':{'$cond':[{'$and':[" TOKEN_OK ",{'$not':['$$spent']}]},'$token'," ZERO "]},"                                                          \
         "'released':" RELEASED("'$$me'", "break", "'$$by'", "'$$reason'") "}]}",                                       \
     PROMOTE) "]}") "}]"
 
@@ -139,7 +139,7 @@
     "'token':'$$n.token','owner':'$$to_owner','expires_at':{'$max':{'$map':{'input':'$$all','as':'a','in':'$$a.v.expires_at'}}},"  \
     "'released':" RELEASED("'$$me'", "transfer", "null", "null") "}]}"))))
 #define TRANSFER                                                                                                       \
-    SWITCH(UNREADABLE ","                                                                                              \
+    SWITCH(UNREADABLE "," CASE("'$$spent'", "'$$ROOT'") ","                                                            \
            CASE("{'$and':[" MINE_EXCLUSIVE ",{'$gt':['$$end','$$NOW']}]}", HAND_ON_EXCLUSIVE) ","                      \
            CASE("{'$anyElementTrue':[{'$map':{'input':'$$sh','as':'s','in':{'$and':[{'$eq':['$$s.k','$$me']},"         \
                 "{'$gt':['$$s.v.expires_at','$$NOW']}]}}}]}", HAND_ON_SHARED),                                         \

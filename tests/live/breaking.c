@@ -103,6 +103,28 @@ static void test_what_cannot_be_read_is_broken(void **state)
         "'expires_at': null",
         "'id': {'$numberInt': '5'}, 'expires_at': {'$minKey': 1}",
         "'id': null, 'released': {'id': null}",
+        "'token': 'a-uuid'",
+        "'token': true",
+        "'token': {'$numberDouble': 'NaN'}",
+        "'token': {'$numberDouble': 'Infinity'}",
+        "'token': {'$numberDecimal': '2.5'}",
+        "'token': {'$numberLong': '9223372036854775807'}",
+        "'token': {'$date': '2020-01-01T00:00:00Z'}",
+        "'token': {'$undefined': true}, 'id': {'$undefined': true}, 'shared': 1",
+        "'token': {'$numberLong': '4611686018427387903'}, 'expires_at': {'$date': '2020-01-01T00:00:00Z'}",
+        "'shared': true",
+        "'shared': 0",
+        "'shared': []",
+        "'shared': 'yes', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}",
+        "'waiters': 0",
+        "'waiters': [], 'expires_at': {'$date': '2020-01-01T00:00:00Z'}",
+        "'waiters': [{'user': 1}]",
+        "'waiters': {'a': {'since': 1}}, 'token': {'a': 1}",
+        "'expires_at': false",
+        "'expires_at': true",
+        "'expires_at': ''",
+        "'owner': {'a': 1}, 'mode': 5, 'released': 'yes', 'wake': 7, 'beat': 'x', 'ttl_ms': '30', 'v': '2', 'host': 1,"
+        " 'pid': 'p', 'purpose': [], 'proc': 1, 'acquired_at': 'a', 'renewed_at': 1, 'id': 42, 'token': 'x'",
     };
     lh_break_options options = breaking(-1);
     for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {

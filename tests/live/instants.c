@@ -58,9 +58,9 @@ static bool agrees(const bson_t *answer)
     assert_true(bson_iter_init_find(&stored, answer, "expires_at"));
     assert_true(bson_iter_init_find(&server, answer, "end"));
     bool readable = lh_doc_instant(&stored, &ms);
-    bool null = BSON_ITER_HOLDS_NULL(&stored);
+    bool absent = lh_doc_is_absent(&stored);
     bool same = readable ? BSON_ITER_HOLDS_DATE_TIME(&server) && bson_iter_date_time(&server) == ms
-                : null   ? BSON_ITER_HOLDS_DATE_TIME(&server)
+                : absent ? BSON_ITER_HOLDS_DATE_TIME(&server)
                          : BSON_ITER_HOLDS_NULL(&server);
     if (!same) {
         char *text = bson_as_canonical_extended_json(answer, NULL);

@@ -322,18 +322,29 @@ static void the_survivor_inherits_the_highest_token(void **state)
 {
     world *w = *state;
     insert(w, "{\"_id\": 1, \"workspace_id\": \"k\", \"expires_at\": 5, \"token\": {\"$numberLong\": "
-              "\"4611686018427387905\"}}, "
+              "\"4611686018420000000\"}}, "
               "{\"_id\": 2, \"workspace_id\": \"k\", \"expires_at\": 9, \"token\": 7}, "
               "{\"_id\": 3, \"workspace_id\": \"k\", \"expires_at\": 6, \"token\": \"99\"}, "
               "{\"_id\": 4, \"workspace_id\": \"l\", \"expires_at\": 6, \"token\": 3}, "
               "{\"_id\": 5, \"workspace_id\": \"l\", \"expires_at\": 7}, "
               "{\"_id\": 6, \"workspace_id\": \"m\", \"expires_at\": 6, \"token\": 3}, "
-              "{\"_id\": 7, \"workspace_id\": \"m\", \"expires_at\": 7, \"token\": 5}");
+              "{\"_id\": 7, \"workspace_id\": \"m\", \"expires_at\": 7, \"token\": 5}, "
+              /* false counts as none, a double as a number; what could not be read makes nothing unreadable */
+              "{\"_id\": 8, \"workspace_id\": \"n\", \"expires_at\": 6, \"token\": 3}, "
+              "{\"_id\": 9, \"workspace_id\": \"n\", \"expires_at\": 7, \"token\": false}, "
+              "{\"_id\": 10, \"workspace_id\": \"o\", \"expires_at\": 6, \"token\": 8.0}, "
+              "{\"_id\": 11, \"workspace_id\": \"o\", \"expires_at\": 7, \"token\": 5}, "
+              "{\"_id\": 12, \"workspace_id\": \"p\", \"expires_at\": 6, \"token\": {\"$numberLong\": "
+              "\"4611686018427387904\"}}, "
+              "{\"_id\": 13, \"workspace_id\": \"p\", \"expires_at\": 7, \"token\": 5}");
     migrate(w, LH_OK);
-    assert_int_equal(count(w, "locks", "{\"_id\": 2, \"token\": {\"$numberLong\": \"4611686018427387905\"}}"), 1);
+    assert_int_equal(count(w, "locks", "{\"_id\": 2, \"token\": {\"$numberLong\": \"4611686018420000000\"}}"), 1);
     assert_int_equal(count(w, "locks", "{\"_id\": 5, \"token\": 3}"), 1);
     assert_int_equal(count(w, "locks", "{\"_id\": 7, \"token\": 5}"), 1);
-    assert_int_equal(count(w, "locks", "{}"), 3);
+    assert_int_equal(count(w, "locks", "{\"_id\": 9, \"token\": 3}"), 1);
+    assert_int_equal(count(w, "locks", "{\"_id\": 11, \"token\": 8}"), 1);
+    assert_int_equal(count(w, "locks", "{\"_id\": 13, \"token\": 5}"), 1);
+    assert_int_equal(count(w, "locks", "{}"), 6);
 }
 
 static void without_leave_to_remove_duplicates_are_reported(void **state)

@@ -107,6 +107,115 @@ static void test_it_goes_on_from_a_stored_token_that_is_ahead_of_the_clock(void 
     assert_int_equal(take_token(g, "k"), ahead + 2);
 }
 
+#define LAST        ((INT64_C(1) << 62) - 1)
+#define LAST_BEFORE (LAST - (INT64_C(1) << 20)) /* behind which another is granted */
+
+static void put_at(ground *g, int64_t token)
+{
+    do_command(g, g->db, json("{'delete': '%s', 'deletes': [{'q': {}, 'limit': 0}]}", LOCKS));
+    put(g, json("{'workspace_id': 'k', 'id': 'x', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}, 'token': "
+                "{'$numberLong': '%lld'}}",
+                (long long)token));
+}
+
+static void break_it(ground *g)
+{
+    lh_break_options options = LH_BREAK_OPTIONS_INIT;
+    options.reason = "its token is at its end";
+    expect(g, LH_OK, lh_break(g->store, "k", &options, NULL, &g->error));
+}
+
+/* Nothing is granted that could not be read then; and whatever is refused a break frees, with tokens from the clock on. */
+static void test_at_their_end_they_are_refused_with_a_way_out(void **state)
+{
+    ground *g = *state;
+    static const int64_t ends[] = {LAST, LAST - 1, LAST_BEFORE + 1000, LAST_BEFORE + 1};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        put_at(g, ends[i]);
+        bson_t *before = document_of(g, "k");
+        expect_busy(g, "k", LH_EXCLUSIVE, LH_WHY_MALFORMED);
+        expect_busy(g, "k", LH_SHARED, LH_WHY_MALFORMED);
+        lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+        o.wait_ms = 5000;
+        lh_lease *none = NULL;
+        expect(g, LH_BUSY, lh_acquire(g->store, "k", &o, &none, NULL, &g->error));
+        bson_t *after = document_of(g, "k");
+        expect_same(before, after);
+        bson_destroy(before);
+        bson_destroy(after);
+        lh_record *record = status_of(g, "k");
+        assert_int_equal(record->state, LH_MALFORMED);
+        assert_true(strstr(record->problem, "a break lets it begin anew") != NULL);
+        lh_record_free(record);
+        lh_cleanup_options c = LH_CLEANUP_OPTIONS_INIT;
+        c.older_than_ms = 1000;
+        lh_cleanup_report report;
+        expect(g, LH_OK, lh_cleanup(g->store, &c, &report, &g->error));
+        assert_int_equal(count_documents(g), 1); /* with it the token would go back in silence */
+        break_it(g);
+        int64_t token = take_token(g, "k");
+        assert_true(token > 0 && token < LAST_BEFORE);
+    }
+}
+
+/* The last one that is granted is used to its end: renewed, shared, waited for, released. */
+static void test_the_last_one_is_a_token_like_any(void **state)
+{
+    ground *g = *state;
+    put_at(g, LAST_BEFORE);
+    lh_lease *lease = take(g, "k");
+    assert_int_equal(lh_lease_token(lease), LAST_BEFORE + 1);
+    usleep(2000);
+    expect(g, LH_OK, lh_lease_renew(lease, 0, NULL, &g->error));
+    assert_int_equal(state_of(g, "k"), LH_HELD);
+    lh_stats_report *stats = NULL;
+    expect(g, LH_OK, lh_stats(g->store, NULL, &stats, &g->error));
+    assert_int_equal(stats->exclusive, 1);
+    lh_stats_free(stats);
+    char heir[LH_LEASE_ID_LEN + 1];
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    o.wait_ms = 500;
+    o.by_hand = true;
+    lh_waiting *waiting = NULL;
+    expect(g, LH_OK, lh_acquire_start(g->store, "k", &o, &waiting, &g->error));
+    give(g, lease);
+    lease = NULL;
+    expect(g, LH_BUSY, lh_waiting_finish(waiting, &lease, NULL, &g->error));
+    assert_null(lease);
+    expect_busy(g, "k", LH_EXCLUSIVE, LH_WHY_MALFORMED);
+    expect(g, LH_OK, lh_stats(g->store, NULL, &stats, &g->error));
+    assert_int_equal(stats->malformed, 1);
+    lh_stats_free(stats);
+    put_at(g, LAST_BEFORE);
+    lh_lease *readers[3];
+    for (int i = 0; i < 3; i++) {
+        readers[i] = i == 0 ? take_as(g, "k", LH_SHARED, 30000, NULL) : NULL;
+        if (i > 0)
+            expect_busy(g, "k", LH_SHARED, LH_WHY_QUEUE); /* no token is left for another */
+    }
+    expect(g, LH_OK, lh_lease_renew(readers[0], 0, NULL, &g->error));
+    give(g, readers[0]);
+    break_it(g);
+    put_at(g, LAST_BEFORE);
+    lease = take(g, "k");
+    expect(g, LH_DATA, lh_lease_transfer(lease, "heir", heir, &g->error));
+    expect_says(g, "at its end");
+    lh_lease_free(lease);
+    break_it(g); /* while it is held */
+    give(g, take(g, "k"));
+}
+
+static void test_a_double_beyond_its_precision_grows_too(void **state)
+{
+    ground *g = *state;
+    static const char *const doubles[] = {"9007199254740994", "1e18", "7.9"};
+    for (size_t i = 0; i < sizeof doubles / sizeof *doubles; i++) {
+        put_at(g, 0);
+        change(g, "k", json("{'$set': {'token': {'$numberDouble': '%s'}}}", doubles[i]));
+        assert_true(take_token(g, "k") > (int64_t)strtod(doubles[i], NULL));
+    }
+}
+
 static void test_tokens_of_readers_increase_too(void **state)
 {
     ground *g = *state;
@@ -134,6 +243,9 @@ int main(void)
         live_test(test_over_a_drop_of_the_collection),
         live_test(test_over_old_code_taking_it_between),
         live_test(test_it_goes_on_from_a_stored_token_that_is_ahead_of_the_clock),
+        live_test(test_at_their_end_they_are_refused_with_a_way_out),
+        live_test(test_the_last_one_is_a_token_like_any),
+        live_test(test_a_double_beyond_its_precision_grows_too),
         live_test(test_tokens_of_readers_increase_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

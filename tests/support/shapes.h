@@ -172,6 +172,21 @@ static inline void append_any(shapes *s, bson_t *to, const char *name)
     }
 }
 
+/* What counts as missing. */
+static inline void append_absent(shapes *s, bson_t *to, const char *name)
+{
+    switch (roll(&s->state, 3)) {
+    case 0:
+        BSON_APPEND_NULL(to, name);
+        break;
+    case 1:
+        BSON_APPEND_UNDEFINED(to, name);
+        break;
+    default:
+        BSON_APPEND_BOOL(to, name, false);
+    }
+}
+
 static inline void iso_text(int64_t ms, const char *rest, char *ret_text, size_t size)
 {
     time_t seconds = (time_t)(ms / 1000);
@@ -211,6 +226,8 @@ static inline void append_end_or_any(shapes *s, bson_t *to, const char *name, un
 {
     if (roll(&s->state, odds) == 0)
         append_any(s, to, name);
+    else if (roll(&s->state, 30) == 0)
+        append_absent(s, to, name);
     else if (roll(&s->state, 20) != 0)
         append_end(s, to, name);
 }
@@ -223,13 +240,22 @@ static inline void append_date(shapes *s, bson_t *to, const char *name)
 
 static inline void append_token(shapes *s, bson_t *to, const char *name)
 {
-    static const double doubles[] = {7.0, 7.9, 0.0};
-    switch (roll(&s->state, 12)) {
+    static const double doubles[] = {7.0, 7.9, 0.0, 0x1p53 + 2, 0x1p61, 0x1p62 - 0x1p20, 0x1p62 - 0x1p10, 0x1p62};
+    const int64_t top = (INT64_C(1) << 62) - 1,
+                  last = top - (INT64_C(1) << 20); /* the last behind which another is granted */
+    const int64_t high[] = {top, top - 1, top - 1000, last + 2, last + 1, last, last - 1, last - 1000, top + 1};
+    switch (roll(&s->state, 18)) {
+    case 12:
+        BSON_APPEND_INT64(to, name, high[roll(&s->state, 9)]);
+        break;
+    case 13:
+        append_absent(s, to, name);
+        break;
     case 0:
         append_any(s, to, name);
         break;
     case 1:
-        BSON_APPEND_DOUBLE(to, name, doubles[roll(&s->state, 3)]);
+        BSON_APPEND_DOUBLE(to, name, doubles[roll(&s->state, 8)]);
         break;
     case 2:
         BSON_APPEND_INT32(to, name, (int32_t)roll(&s->state, 1000));
@@ -278,6 +304,10 @@ static inline void append_entry(shapes *s, bson_t *map, const char *id, bool wai
 static inline void append_map(shapes *s, bson_t *to, const char *name, bool waiters)
 {
     bson_t map;
+    if (roll(&s->state, 8) == 0) {
+        append_absent(s, to, name);
+        return;
+    }
     if (roll(&s->state, 10) == 0) {
         append_any(s, to, name);
         return;
@@ -333,6 +363,8 @@ static inline bson_t *shape(shapes *s, unsigned i, const char *me, const char *t
             BSON_APPEND_VALUE(&released, "at", &end); /* as a release leaves it, and nonsense too */
         else if (roll(&s->state, 2))
             append_date(s, &released, "at");
+        else if (roll(&s->state, 4) == 0)
+            append_any(s, &released, "at");
         bson_append_document_end(d, &released);
     } else if (roll(&s->state, 12) == 0) {
         append_any(s, d, "released");

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Documents of any shape become records: nothing crashes, every string is UTF-8, what cannot be read is malformed. */
+#include <math.h>
+
 #include "../support/unit.h"
 
 #include "doc.h"
@@ -109,12 +111,51 @@ static void test_what_cannot_be_read_is_named(void **state)
     expect_malformed(BCON_NEW("workspace_id", "k", "expires_at", "soon"), "no ISO-8601");
     expect_malformed(BCON_NEW("workspace_id", "k", "token", "5"), "token is a string");
     expect_malformed(BCON_NEW("workspace_id", "k", "token", BCON_INT64(-1)), "token is a number");
-    expect_malformed(BCON_NEW("workspace_id", "k", "shared", BCON_NULL), "shared");
+    expect_malformed(BCON_NEW("workspace_id", "k", "token", BCON_DOUBLE(NAN)),
+                     "token is a number that is out of range");
+    expect_malformed(BCON_NEW("workspace_id", "k", "token", BCON_BOOL(true)), "token is a boolean");
+    expect_malformed(BCON_NEW("workspace_id", "k", "shared", BCON_BOOL(true)), "shared is a boolean, not an object");
+    expect_malformed(BCON_NEW("workspace_id", "k", "waiters", BCON_INT32(0)), "waiters is a number, not an object");
+    expect_malformed(BCON_NEW("workspace_id", BCON_BOOL(false)), "workspace_id is a boolean");
+    expect_malformed(
+        BCON_NEW("workspace_id", "k", "token", BCON_INT64((INT64_C(1) << 62) - 1), "expires_at", BCON_DATE_TIME(0)),
+        "token is at its end");
     expect_malformed(BCON_NEW("workspace_id", "k", "shared", "{", "x", "{", "}", "}"), "an entry of shared");
     expect_malformed(BCON_NEW("workspace_id", "k", "waiters", "{", "x", BCON_INT32(1), "}"), "an entry of waiters");
     bson_t *nul = bson_new();
     assert_true(bson_append_utf8(nul, "workspace_id", -1, "a\0b", 3));
     expect_malformed(nul, "NUL");
+}
+
+static void test_null_and_false_count_as_missing(void **state)
+{
+    (void)state;
+    static const char *const fields[] = {"token", "shared", "waiters", "expires_at"};
+    for (int kind = 0; kind < 3; kind++)
+        for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+            bson_t *d = BCON_NEW("workspace_id", "k", "id", "x");
+            if (kind == 0)
+                BSON_APPEND_NULL(d, fields[i]);
+            else if (kind == 1)
+                BSON_APPEND_BOOL(d, fields[i], false);
+            else
+                BSON_APPEND_UNDEFINED(d, fields[i]);
+            lh_record *r = record_of(d);
+            assert_int_equal(r->state, LH_HELD);
+            assert_true(r->token == 0 && r->waiters == 0 && lh_record_holder(r, 0)->expires_at_ms == LH_NEVER);
+            lh_record_free(r);
+        }
+}
+
+/* Of a document that is held the last token is as good as any. */
+static void test_whoever_holds_by_the_last_token_is_shown(void **state)
+{
+    (void)state;
+    const int64_t last = (INT64_C(1) << 62) - 1;
+    lh_record *r = record_of(BCON_NEW("workspace_id", "k", "id", "x", "owner", "o", "token", BCON_INT64(last)));
+    assert_int_equal(r->state, LH_HELD);
+    assert_true(r->token == last);
+    lh_record_free(r);
 }
 
 static void test_strings_that_are_not_utf8_are_shown_mended(void **state)
@@ -201,6 +242,8 @@ int main(void)
         cmocka_unit_test(test_the_grace_decides_who_is_held),
         cmocka_unit_test(test_owners_of_older_code),
         cmocka_unit_test(test_what_cannot_be_read_is_named),
+        cmocka_unit_test(test_null_and_false_count_as_missing),
+        cmocka_unit_test(test_whoever_holds_by_the_last_token_is_shown),
         cmocka_unit_test(test_strings_that_are_not_utf8_are_shown_mended),
         cmocka_unit_test(test_much_that_is_not_utf8_takes_no_age),
         cmocka_unit_test(test_damaged_bson_never_crashes),
