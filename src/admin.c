@@ -34,28 +34,57 @@ static bool read_whole(const bson_t *answer, bson_t *ret_document, int64_t *ret_
     return bson_init_static(ret_document, data, len);
 }
 
-/* The document of `key` and the server's clock; where there is none, only a guess at the clock is not needed. */
-static int find_one(lh_store *store, const char *key, bson_t *reply, bson_t *ret_document, bool *ret_there,
-                    int64_t *ret_now_ms, lh_error *error)
+/* A document as it is stored, and the server's clock. */
+typedef struct {
+    bson_t reply, document; /* the document is a view of the reply */
+    bool there;
+    int64_t now_ms;
+} sight;
+
+/* Of several (duplicates that are not yet migrated) the one with the newest end. */
+static int find_one(lh_store *store, const bson_t *filter, sight *ret_seen, lh_error *error)
 {
-    bson_t command = BSON_INITIALIZER, filter, sort;
+    bson_t command = BSON_INITIALIZER, sort;
     BSON_APPEND_UTF8(&command, "find", store->collection);
-    BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &filter);
-    BSON_APPEND_UTF8(&filter, "workspace_id", key);
-    bson_append_document_end(&command, &filter);
-    BSON_APPEND_DOCUMENT_BEGIN(&command, "sort", &sort); /* of duplicates that are not yet migrated: the newest end */
+    BSON_APPEND_DOCUMENT(&command, "filter", filter);
+    BSON_APPEND_DOCUMENT_BEGIN(&command, "sort", &sort);
     BSON_APPEND_INT32(&sort, "expires_at", -1);
     bson_append_document_end(&command, &sort);
     append_whole(&command);
     BSON_APPEND_INT32(&command, "limit", 1);
     BSON_APPEND_BOOL(&command, "singleBatch", true);
     lh_call call = {.what = "read the key", .command = &command, .deadline = lh_store_deadline(store, 0), .read = true};
-    int outcome = lh_store_run(store, &call, reply, NULL, error);
+    *ret_seen = (sight){0};
+    int outcome = lh_store_run(store, &call, &ret_seen->reply, NULL, error);
     bson_destroy(&command);
     bson_t answer;
-    *ret_now_ms = 0;
-    *ret_there = outcome == LH_OK && lh_reply_first(reply, &answer) && read_whole(&answer, ret_document, ret_now_ms);
+    ret_seen->there = outcome == LH_OK && lh_reply_first(&ret_seen->reply, &answer) &&
+                      read_whole(&answer, &ret_seen->document, &ret_seen->now_ms);
     return outcome;
+}
+
+static int find_key(lh_store *store, const char *key, sight *ret_seen, lh_error *error)
+{
+    bson_t filter = BSON_INITIALIZER;
+    BSON_APPEND_UTF8(&filter, "workspace_id", key);
+    int outcome = find_one(store, &filter, ret_seen, error);
+    bson_destroy(&filter);
+    return outcome;
+}
+
+/* LH_LOST: there is no such document. ret_seen->reply is to be destroyed unless it is LH_INVALID. */
+static int find_id(lh_store *store, const char *id, sight *ret_seen, lh_error *error)
+{
+    bson_t filter;
+    bson_init(&ret_seen->reply);
+    int outcome = lh_doc_id_query(id, &filter, error);
+    if (outcome != LH_OK)
+        return outcome;
+    outcome = find_one(store, &filter, ret_seen, error);
+    bson_destroy(&filter);
+    return outcome == LH_OK && !ret_seen->there
+               ? lh_fail(error, LH_LOST, "%s.%s has no document with the _id %.200s", store->db, store->collection, id)
+               : outcome;
 }
 
 /* Another key's document may have this one for its _id, if its own has not: that is worth a second look. */
@@ -76,23 +105,37 @@ int lh_status(lh_store *store, const char *key, lh_record **ret_record, lh_error
         outcome = lh_key_check(key, key ? strlen(key) : 0, error);
     if (outcome != LH_OK)
         return outcome;
-    bson_t reply, document;
-    bool there;
-    int64_t now_ms;
-    outcome = find_one(store, key, &reply, &document, &there, &now_ms, error);
+    sight found;
+    outcome = find_key(store, key, &found, error);
     if (outcome == LH_OK) {
-        lh_record *record =
-            there ? lh_doc_record(&document, now_ms, store->clock_skew_ms) : lh_doc_free_record(key, now_ms);
+        lh_record *record = found.there ? lh_doc_record(&found.document, found.now_ms, store->clock_skew_ms)
+                                        : lh_doc_free_record(key, found.now_ms);
         if (!record)
             outcome = lh_fail_memory(error);
-        else if (!there || !lh_doc_has_text(&document, "_id", key))
+        else if (!found.there || !lh_doc_has_text(&found.document, "_id", key))
             outcome = look_at_id(store, key, record, error);
         if (outcome == LH_OK)
             *ret_record = record;
         else
             lh_record_free(record);
     }
-    bson_destroy(&reply);
+    bson_destroy(&found.reply);
+    return outcome;
+}
+
+int lh_status_by_id(lh_store *store, const char *id, lh_record **ret_record, lh_error *error)
+{
+    sight found;
+    int outcome = lh_store_check(store, error);
+    if (outcome != LH_OK)
+        return outcome;
+    outcome = find_id(store, id, &found, error);
+    lh_record *record = outcome == LH_OK ? lh_doc_record(&found.document, found.now_ms, store->clock_skew_ms) : NULL;
+    if (outcome == LH_OK && !record)
+        outcome = lh_fail_memory(error);
+    if (outcome == LH_OK)
+        *ret_record = record;
+    bson_destroy(&found.reply);
     return outcome;
 }
 
@@ -209,6 +252,7 @@ static int break_seen(lh_store *store, const char *key, const lh_break_options *
     vars.by = o->by ? o->by : store->owner;
     vars.reason = o->reason;
     vars.seen_doc_id = bson_iter_value(&doc_id);
+    vars.by_id = o->id != NULL;
     vars.seen_id = bson_iter_init_find(&id, seen, "id") ? bson_iter_value(&id) : NULL;
     vars.seen_token = bson_iter_init_find(&token, seen, "token") ? bson_iter_value(&token) : NULL;
     lh_answer answer;
@@ -248,7 +292,9 @@ static void tell_broken(lh_store *store, const char *key, const lh_break_options
 static int check_break(lh_store *store, const char *key, const lh_break_options *o, lh_error *error)
 {
     int outcome = lh_store_check(store, error);
-    if (outcome == LH_OK)
+    if (outcome == LH_OK && key && o->id)
+        outcome = lh_fail(error, LH_INVALID, "a key and an id are given: it must be one of them");
+    if (outcome == LH_OK && !o->id)
         outcome = lh_key_check(key, key ? strlen(key) : 0, error);
     if (outcome == LH_OK)
         outcome = lh_text_check("reason", o->reason ? o->reason : "", o->reason ? strlen(o->reason) : 0, 1, LH_TEXT_MAX,
@@ -266,14 +312,15 @@ int lh_break(lh_store *store, const char *key, const lh_break_options *options, 
         outcome = check_break(store, key, &o, error);
     if (outcome != LH_OK)
         return outcome;
-    bson_t reply, document;
-    bool there;
-    int64_t now_ms;
+    sight found;
     lh_record *record = NULL;
-    outcome = find_one(store, key, &reply, &document, &there, &now_ms, error);
+    outcome = o.id ? find_id(store, o.id, &found, error) : find_key(store, key, &found, error);
     if (outcome != LH_OK)
         goto out;
-    record = there ? lh_doc_record(&document, now_ms, store->clock_skew_ms) : lh_doc_free_record(key, now_ms);
+    record = found.there ? lh_doc_record(&found.document, found.now_ms, store->clock_skew_ms)
+                         : lh_doc_free_record(key, found.now_ms);
+    if (record && o.id)
+        key = record->key;
     if (!record)
         outcome = lh_fail_memory(error);
     else if (record->state == LH_FREE)
@@ -282,7 +329,7 @@ int lh_break(lh_store *store, const char *key, const lh_break_options *options, 
         outcome = lh_fail(error, LH_LOST, "\"%s\" is held with token %lld, not %lld: look again, nothing was broken",
                           key, (long long)record->token, (long long)o.token);
     else
-        outcome = break_seen(store, key, &o, &document, error);
+        outcome = break_seen(store, key, &o, &found.document, error);
     if (outcome == LH_OK)
         tell_broken(store, key, &o, record, error);
     if (outcome == LH_OK && ret_record) {
@@ -291,6 +338,6 @@ int lh_break(lh_store *store, const char *key, const lh_break_options *options, 
     }
 out:
     lh_record_free(record);
-    bson_destroy(&reply);
+    bson_destroy(&found.reply);
     return outcome;
 }

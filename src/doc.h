@@ -38,6 +38,9 @@ bool lh_doc_is_spent(const bson_t *document, int64_t now_ms, int64_t grace_ms);
 /* Is the field this very string? */
 bool lh_doc_has_text(const bson_t *document, const char *field, const char *text);
 
+/* {_id: …} from its value as extended JSON. *ret_query is initialised when that is one value. */
+int lh_doc_id_query(const char *json, bson_t *ret_query, lh_error *error);
+
 /* Why a document cannot be read: "expires_at is an array", in `problem`; false when it can. */
 bool lh_doc_problem(const bson_t *document, char *problem, size_t size);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "doc.h"
+#include "key.h"
 
 /* The record and all that it points to, in one piece of memory: strings go one after the other into `text`, which has room
  * for every string of the document. */
@@ -39,13 +40,34 @@ static size_t count_entries(const bson_t *document, const char *map)
     return n;
 }
 
+int lh_doc_id_query(const char *json, bson_t *ret_query, lh_error *error)
+{
+    bson_error_t why = {0};
+    size_t size = (json ? strlen(json) : 0) + sizeof "{\"_id\":}";
+    char *text = malloc(size);
+    if (!text)
+        return lh_fail_memory(error);
+    (void)snprintf(text, size, "{\"_id\":%s}", json ? json : "");
+    bool parsed = bson_init_from_json(ret_query, text, -1, &why);
+    free(text);
+    if (parsed && bson_count_keys(ret_query) == 1 && bson_has_field(ret_query, "_id"))
+        return LH_OK;
+    if (parsed)
+        bson_destroy(ret_query);
+    return lh_fail(error, LH_INVALID,
+                   "the _id is not one value of extended JSON, such as {\"$oid\":\"65f0a1b2c3d4e5f601234567\"}, "
+                   "\"text\" or 7%s%.200s",
+                   *why.message ? ": " : "", why.message);
+}
+
 #define TEXT_SLACK 4096 /* for what is longer as text than as BSON: an ObjectId, a key that is no string */
 
-static box *box_new(const bson_t *document)
+/* `more`: bytes of text that is longer than in the document. */
+static box *box_new(const bson_t *document, size_t more)
 {
     size_t holders = count_entries(document, "shared") + 1, waiters = count_entries(document, "waiters");
     size_t head = sizeof(box) + holders * sizeof(holder_box) + waiters * sizeof(waiter_box);
-    box *b = malloc(head + document->len + TEXT_SLACK);
+    box *b = malloc(head + document->len + TEXT_SLACK + more);
     if (!b)
         return NULL;
     memset(b, 0, head);
@@ -54,7 +76,7 @@ static box *box_new(const bson_t *document)
     b->text = (char *)(b->waiters + waiters);
     lh_record *r = &b->record;
     r->key = r->problem = r->released_how = r->released_owner = r->released_by = r->released_reason = r->note =
-        r->document_id = r->id_taken_by = b->released_id = "";
+        r->document_id = r->id_json = r->id_taken_by = b->released_id = "";
     return b;
 }
 
@@ -203,6 +225,36 @@ static void read_id(box *b, const bson_t *document)
         b->record.document_id = keep(b, text, len);
 }
 
+/* Its _id as extended JSON, to be freed with bson_free(). NULL: it has none. */
+static char *new_id_json(const bson_t *document)
+{
+    bson_iter_t id;
+    if (!bson_iter_init_find(&id, document, "_id"))
+        return NULL;
+    bson_t alone = BSON_INITIALIZER;
+    bson_append_iter(&alone, "v", 1, &id);
+    size_t len = 0;
+    char *json = bson_as_relaxed_extended_json(&alone, &len);
+    bson_destroy(&alone);
+    if (json && len > 10) { /* { "v" : … } */
+        memmove(json, json + 8, len - 10);
+        json[len - 10] = '\0';
+    }
+    return json;
+}
+
+/* Can no lease have this key, or is there none? */
+static bool is_named_by_id(const bson_t *document)
+{
+    bson_iter_t key;
+    char problem[128];
+    uint32_t len = 0;
+    if (lh_doc_problem(document, problem, sizeof problem) || !bson_iter_init_find(&key, document, "workspace_id"))
+        return true;
+    const char *text = bson_iter_utf8(&key, &len);
+    return lh_key_check(text, len, NULL) != LH_OK;
+}
+
 static void read_readers(box *b, const bson_t *document, int64_t now_ms, int64_t grace_ms)
 {
     bson_iter_t shared, entry;
@@ -286,7 +338,11 @@ static void read_holders(box *b, const bson_t *document, bool whole, int64_t now
 
 static lh_record *make_record(const bson_t *document, bool whole, int64_t now_ms, int64_t grace_ms)
 {
-    box *b = box_new(document);
+    char *id_json = whole && is_named_by_id(document) ? new_id_json(document) : NULL;
+    box *b = box_new(document, id_json ? strlen(id_json) : 0);
+    if (b && id_json)
+        b->record.id_json = keep(b, id_json, strlen(id_json));
+    bson_free(id_json);
     if (!b)
         return NULL;
     lh_record *r = &b->record;
@@ -331,7 +387,7 @@ lh_record *lh_doc_free_record(const char *key, int64_t now_ms)
 {
     bson_t document = BSON_INITIALIZER;
     BSON_APPEND_UTF8(&document, "workspace_id", key);
-    box *b = box_new(&document);
+    box *b = box_new(&document, 0);
     if (b) {
         b->record.now_ms = now_ms;
         read_key(b, &document);

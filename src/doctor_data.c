@@ -30,11 +30,12 @@ static int count_duplicates(lh_doctor_state *d)
     lh_error why = LH_ERROR_INIT;
     options.dry_run = true;
     int outcome = lh_migrate(d->store, &options, &report, &why);
-    if (outcome == LH_OK && report.duplicate_keys > 0)
-        lh_doctor_tell(d, (lh_kind){"duplicates", LH_SEVERITY_ERROR, LH_CONFIG}, report.duplicate_keys,
-                       "leasehold migrate: of each key the document that ends last stays, the others go to the archive",
-                       "%" PRIu64 " %s more than one document, %" PRIu64 " too many in all", report.duplicate_keys,
-                       report.duplicate_keys == 1 ? "key has" : "keys have", report.removed);
+    if ((outcome == LH_OK || outcome == LH_CONFIG) && report.duplicate_keys > 0)
+        lh_doctor_tell(
+            d, (lh_kind){"duplicates", LH_SEVERITY_ERROR, LH_CONFIG}, report.duplicate_keys,
+            "`leasehold migrate`: of each key the document that ends last stays, the others go to the archive",
+            "%" PRIu64 " %s more than one document, %" PRIu64 " too many in all", report.duplicate_keys,
+            report.duplicate_keys == 1 ? "key has" : "keys have", report.removed);
     return outcome == LH_OK || outcome == LH_DENIED || outcome == LH_CONFIG ? LH_OK : lh_doctor_failed(d, &why);
 }
 
@@ -130,15 +131,29 @@ int lh_doctor_index(lh_doctor_state *d)
 
 /* ---- The documents -------------------------------------------------------------------------------------------------*/
 
-enum { MALFORMED, NO_END, TOO_LONG, LEAKED, OLD, OTHER_ID, KINDS };
+enum { MALFORMED, ODD_KEY, NO_END, TOO_LONG, LEAKED, OLD, OTHER_ID, KINDS };
+
+#define NAME_ROOM (4 * LH_KEY_MAX)
 
 typedef struct {
     uint64_t n[KINDS];
     char examples[KINDS][EXAMPLES * EXAMPLE_ROOM];
+    char names[KINDS][NAME_ROOM]; /* the first one, as words for a shell: its key, or --id and its _id */
 } tally;
 
+/* `before` and `word`, quoted for a shell; "" where it does not fit. */
+static void set_name(char *name, const char *before, const char *word)
+{
+    size_t len = (size_t)snprintf(name, NAME_ROOM, "%s'", before);
+    for (; *word && len + 6 < NAME_ROOM; word++)
+        len += (size_t)snprintf(name + len, NAME_ROOM - len, *word == '\'' ? "'\\''" : "%c", *word);
+    (void)snprintf(name + len, NAME_ROOM - len, "'");
+    if (*word)
+        *name = '\0';
+}
+
 /* Counts, and keeps the first few keys, cut. */
-static void count(tally *t, int kind, const char *key)
+static void count_as(tally *t, int kind, const char *key)
 {
     char *list = t->examples[kind];
     size_t len = strlen(list);
@@ -151,11 +166,18 @@ static void count(tally *t, int kind, const char *key)
                    strlen(key) > strlen(cut) ? "…" : "");
 }
 
+static void count(tally *t, int kind, const lh_record *record)
+{
+    if (t->n[kind] == 0)
+        set_name(t->names[kind], *record->id_json ? "--id " : "", *record->id_json ? record->id_json : record->key);
+    count_as(t, kind, record->key);
+}
+
 static void count_other_id(tally *t, const lh_record *record)
 {
     char both[2 * LH_KEY_MAX + 32];
     (void)snprintf(both, sizeof both, "%s\" with the _id \"%s", record->key, record->document_id);
-    count(t, OTHER_ID, both);
+    count_as(t, OTHER_ID, both);
 }
 
 static int look_at(void *arg, const lh_record *record)
@@ -166,30 +188,46 @@ static int look_at(void *arg, const lh_record *record)
     if (*record->document_id)
         count_other_id(t, record);
     if (record->state == LH_MALFORMED) {
-        count(t, MALFORMED, record->key);
+        count(t, MALFORMED, record);
+        return 0;
+    }
+    if (*record->id_json) {
+        count(t, ODD_KEY, record);
         return 0;
     }
     for (size_t i = 0; (holder = lh_record_holder(record, i)); i++)
         if (holder->remaining_ms > longest)
             longest = holder->remaining_ms;
     if (longest == LH_NEVER)
-        count(t, NO_END, record->key);
+        count(t, NO_END, record);
     else if (longest > LH_TTL_MAX_MS)
-        count(t, TOO_LONG, record->key);
+        count(t, TOO_LONG, record);
     if (record->expired && record->now_ms - record->released_at_ms > LEAKED_MS)
-        count(t, LEAKED, record->key);
+        count(t, LEAKED, record);
     if (record->token == 0)
-        count(t, OLD, record->key);
+        count(t, OLD, record);
     return 0;
 }
 
-static void tell(lh_doctor_state *d, const tally *t, int kind, lh_kind as, const char *what_to_do, const char *what)
+/* `command` (NULL: none) is what to do with the first of them: its %s is what names it. */
+static void tell(lh_doctor_state *d, const tally *t, int kind, lh_kind as, const char *advice, const char *command,
+                 const char *what)
 {
     uint64_t n = t->n[kind];
+    char what_to_do[NAME_ROOM + 300];
+    (void)snprintf(what_to_do, sizeof what_to_do, "%s", advice);
+    for (const char *mark = command && *t->names[kind] ? strstr(command, "%s") : NULL; mark; mark = NULL) {
+        size_t len = strlen(what_to_do);
+        (void)snprintf(what_to_do + len, sizeof what_to_do - len, "%s%.*s%s%s", n > 1 ? "; the first one: " : ": ",
+                       (int)(mark - command), command, t->names[kind], mark + 2);
+    }
     if (n > 0)
         lh_doctor_tell(d, as, n, what_to_do, "%" PRIu64 " %s %s: %s%s", n, n == 1 ? "document" : "documents", what,
                        t->examples[kind], n > EXAMPLES ? ", …" : "");
 }
+
+#define QUARANTINE "leasehold migrate --quarantine --even-live %s"
+#define BREAK      "leasehold break %s --reason TEXT"
 
 int lh_doctor_documents(lh_doctor_state *d)
 {
@@ -201,23 +239,26 @@ int lh_doctor_documents(lh_doctor_state *d)
     if (outcome != LH_OK)
         return lh_doctor_failed(d, &why);
     tell(d, &t, MALFORMED, (lh_kind){"malformed", LH_SEVERITY_ERROR, LH_DATA},
-         "leasehold list --malformed tells what is wrong; mend it, or free the key with leasehold break",
+         "leasehold list --malformed shows what is wrong; mend it, or move it to the archive", QUARANTINE,
          "that cannot be read, and so held");
+    tell(d, &t, ODD_KEY, (lh_kind){"odd_key", LH_SEVERITY_WARNING, LH_OK},
+         "no lease can have such a key, so nobody waits for them; move them to the archive if nobody needs them",
+         QUARANTINE, "whose workspace_id is a string, but none that may be a key");
     tell(d, &t, NO_END, (lh_kind){"no_end", LH_SEVERITY_WARNING, LH_OK},
-         "if nobody works on it any more, free it with leasehold break; let the older program write an expires_at",
+         "let the older program write an expires_at; if nobody works on it any more, break it", BREAK,
          "of older programs without an end, held until deleted or broken");
-    tell(d, &t, TOO_LONG, (lh_kind){"too_long", LH_SEVERITY_WARNING, LH_OK},
-         "if nobody works on it any more, free it with leasehold break; look at the clock and the unit (s, ms) of who "
-         "wrote it",
-         "with an end more than 7 days from now, longer than any lease of ours lasts");
+    tell(
+        d, &t, TOO_LONG, (lh_kind){"too_long", LH_SEVERITY_WARNING, LH_OK},
+        "look at the clock and the unit (s, ms) of the program that wrote it; if nobody works on it any more, break it",
+        BREAK, "with an end more than 7 days from now, longer than any lease of ours lasts");
     tell(d, &t, LEAKED, (lh_kind){"leaked", LH_SEVERITY_WARNING, LH_OK},
-         "leasehold cleanup removes them; let whoever holds leases release them",
+         "leasehold cleanup removes them; let whoever holds leases release them", NULL,
          "that ended a day ago or more, neither released nor taken over");
     tell(d, &t, OLD, (lh_kind){"no_token", LH_SEVERITY_NOTE, LH_OK},
-         "nothing: they get one with their next grant; mind the rules for older programs beside ours (README)",
+         "nothing: they get one with their next grant; mind the rules for older programs beside ours (README)", NULL,
          "without a fencing token, from programs older than Leasehold");
     tell(d, &t, OTHER_ID, (lh_kind){"other_id", LH_SEVERITY_NOTE, LH_OK},
-         "nothing: a key with the name of such an _id is granted too, in a document with another _id",
+         "nothing: a key with the name of such an _id is granted too, in a document with another _id", NULL,
          "whose _id is a string other than the key (renamed in place, or another program's)");
     return LH_OK;
 }

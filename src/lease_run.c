@@ -136,7 +136,8 @@ int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, l
         }
     }
     outcome = run_form(store, what, true, &all, way, answer, error);
-    note_own(store, vars->key, answer);
+    if (!vars->by_id)
+        note_own(store, vars->key, answer);
     if (outcome == LH_OK && answer->there && store->on_granted)
         lh_doc_each_grant(&answer->document, tell_granted, &(granting){store, vars->me});
     return outcome;

@@ -291,6 +291,10 @@ int lh_migrate(lh_store *store, const lh_migrate_options *options, lh_migrate_re
     }
     m.deadline = lh_store_deadline(store, o.timeout_ms);
     lh_migrate_lease_init(&m);
+    if (o.id) {
+        outcome = lh_migrate_one(&m, error);
+        goto out;
+    }
     outcome = migrate(&m, &index, error);
     if (outcome == LH_OK && store->audit && !o.dry_run)
         outcome = lh_audit_prepare(store, o.audit_keep_ms, m.deadline, error);

@@ -95,7 +95,7 @@ void lh_migrate_count_unreadable(lh_migration *m, const bson_t *document)
 /* ---- The look -------------------------------------------------------------------------------------------------------*/
 
 /* The server's clock, which decides what is live. */
-static int read_clock(lh_migration *m, lh_error *error)
+int lh_migrate_read_clock(lh_migration *m, lh_error *error)
 {
     bson_t reply, *command = BCON_NEW("hello", BCON_INT32(1));
     lh_call call = {
@@ -297,7 +297,7 @@ int lh_migrate_look(lh_migration *m, bool tell, lh_walk *ret_walk, lh_error *err
     bool all = tell || m->indexed || !m->options->remove || m->options->quarantine;
     *ret_walk = (lh_walk){0};
     lh_migrate_count(m);
-    int outcome = read_clock(m, error);
+    int outcome = lh_migrate_read_clock(m, error);
     if (outcome == LH_OK && !all)
         outcome = look_for_foreign(m, error);
     if (outcome == LH_OK && !all && judge(m, NULL) != LH_OK) /* then its sentence gives all numbers */

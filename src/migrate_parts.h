@@ -11,6 +11,7 @@
  *   migrate_undo     what an index was like before; puts it back where the migration is refused after all
  *   migrate_dedupe   walks the index, and has what does not stay moved
  *   migrate_move     moves judged documents: archive, raise the survivor's token, delete if unchanged, mark
+ *   migrate_one      moves one document that is named by its _id
  *   migrate_slice    those that are moved together (migrate_slice.h)
  *   migrate_archive  what the archive looks like
  *
@@ -125,6 +126,9 @@ int lh_migrate_name_index(lh_migration *m, lh_error *error);
  * only counted, where all documents are looked at. */
 int lh_migrate_look(lh_migration *m, bool tell, lh_walk *ret_walk, lh_error *error);
 
+/* The server's clock, which decides what is live: lh_migrate_server_ms(). */
+int lh_migrate_read_clock(lh_migration *m, lh_error *error);
+
 /* The unique index is there: *ret_maybe is whether there may be documents without a string key. One round trip. */
 int lh_migrate_probe(lh_migration *m, bool *ret_maybe, lh_error *error);
 
@@ -218,6 +222,9 @@ typedef struct lh_loser {
 
 /* Moves them: LH_OK also when some had changed since (walk->left). */
 int lh_migrate_move(lh_migration *m, const lh_loser *losers, size_t n, lh_walk *walk, lh_error *error);
+
+/* ---- migrate_one.c: options->id */
+int lh_migrate_one(lh_migration *m, lh_error *error);
 
 /* ---- migrate_archive.c */
 /* Marks what an interrupted run deleted and could not mark. */

@@ -67,7 +67,10 @@ void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole, 
     }
     BSON_APPEND_UTF8(command, "findAndModify", collection);
     BSON_APPEND_DOCUMENT_BEGIN(command, "query", &query);
-    BSON_APPEND_UTF8(&query, "workspace_id", vars->key);
+    if (vars->by_id)
+        bson_append_value(&query, "_id", -1, vars->seen_doc_id);
+    else
+        BSON_APPEND_UTF8(&query, "workspace_id", vars->key);
     bson_append_document_end(command, &query);
     BSON_APPEND_ARRAY(command, "update", pipelines->updates[what]);
     BSON_APPEND_BOOL(command, "new", true);

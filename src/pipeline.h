@@ -49,6 +49,7 @@ typedef struct lh_vars {
     bool foreign; /* of a renewal, or an acquire of what is mine: another process may have acquired it */
     const bson_value_t *seen_doc_id, *seen_id,
         *seen_token; /* of a break: as read; seen_id and seen_token NULL: not there */
+    bool by_id;      /* of a break: the document is found by its _id; `key` is no key of ours */
     /* Of a short form: look for the document whose _id is the key; it may be missing where another has the key. */
     bool own;
     /* Of a document that a whole form inserts: its _id. NULL: the key; for a key whose name another key's document has for its _id. */

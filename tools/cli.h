@@ -12,6 +12,7 @@ struct command {
     const char *name;
     int (*run)(const struct cli *cli); /* returns the exit code */
     const char *words;                 /* "KEY" for usage; NULL: takes none */
+    bool or_id;                        /* --id may stand in the word's place */
     bool any_words;                    /* none, or any number of them: "[KEY…]" */
     bool takes_command;                /* also takes `-- CMD…` */
     bool destroys;                     /* LEASEHOLD_PROTECT may name it */
@@ -66,10 +67,10 @@ static inline void cli_lease_options(const struct cli *cli, lh_acquire_options *
     options->resume = cli_flag(cli, OPT_RESUME);
 }
 
-/* The key; only for commands whose `words` is "KEY". */
+/* The key; only for commands whose `words` is "KEY". NULL where --id stands in its place. */
 static inline const char *cli_key(const struct cli *cli)
 {
-    return cli->args.words[0];
+    return cli->args.n_words > 0 ? cli->args.words[0] : NULL;
 }
 
 #endif

@@ -46,7 +46,8 @@ static void print_not_held(const struct out *out, const char *key, const char *m
 static int show_and_ask(const struct cli *cli, lh_store *store, lh_break_options *options, lh_error *error)
 {
     lh_record *record = NULL;
-    int code = lh_status(store, cli_key(cli), &record, error);
+    int code = options->id ? lh_status_by_id(store, options->id, &record, error)
+                           : lh_status(store, cli_key(cli), &record, error);
     if (code != LH_OK)
         return code;
     if (record->state == LH_FREE) {
@@ -72,6 +73,8 @@ static int run(const struct cli *cli)
     lh_break_options options = LH_BREAK_OPTIONS_INIT;
     options.reason = cli_text(cli, OPT_REASON);
     options.token = cli_number(cli, OPT_TOKEN, -1);
+    options.id = cli_text(cli, OPT_ID);
+    const char *named = options.id ? options.id : cli_key(cli);
 
     int code = confirm_allowed(cli->command->name, &error);
     if (code == LH_OK && (!options.reason || !*options.reason))
@@ -89,7 +92,7 @@ static int run(const struct cli *cli)
     if (code == LH_OK)
         print_broken(&cli->out, record);
     else if (code == LH_LOST)
-        print_not_held(&cli->out, cli_key(cli), error.message);
+        print_not_held(&cli->out, named, error.message);
     else
         exit = out_error(&cli->out, &error);
     if (code == LH_OK && *error.message) /* its line in the trail */
@@ -102,6 +105,7 @@ static int run(const struct cli *cli)
 static const struct opt_spec options_table[] = {
     {OPT_REASON, OPT_TEXT, "reason", 0, "TEXT", NULL, 0, 0, "why; required, and stored with the key"},
     {OPT_TOKEN, OPT_NUMBER, "token", 0, "N", NULL, 0, INT64_MAX, "only if it is still the grant with this token"},
+    {OPT_ID, OPT_TEXT, "id", 0, "JSON", NULL, 0, 0, "instead of KEY: the document with this _id, in extended JSON"},
     {OPT_YES, OPT_FLAG, "yes", 0, NULL, NULL, 0, 0, "do not ask"},
     {0},
 };
@@ -111,12 +115,14 @@ const struct command cmd_break = {
     .run = run,
     .destroys = true,
     .words = "KEY",
+    .or_id = true,
     .options = options_table,
     .summary = "take a key from whoever holds it (operators)",
     .detail =
         "Shows who it was. The holder is not asked: it learns of it at its next renewal, and until then two may work\n"
-        "at once; whoever checks tokens is still safe. Also frees a key whose document cannot be read. On a\n"
-        "terminal it asks first; elsewhere it needs --yes. Exit code 76: nobody held it, or not that grant.",
+        "at once; whoever checks tokens is still safe. Also frees a key whose document cannot be read; --id\n"
+        "finds one that has no key that a lease could have. On a terminal it asks first; elsewhere it needs --yes.\n"
+        "Exit code 76: nobody held it, or not that grant.",
     .example = "  $ leasehold break project:42 --reason 'web1 is gone' --token 7427466391552000000 --yes\n"
                "  broken; it was:\n"
                "  held  project:42\n"

@@ -53,11 +53,14 @@ static void last_cell(const lh_record *record, const lh_holder *holder, char buf
 static bool add_row(struct list *list, const lh_record *record)
 {
     const lh_holder *holder = lh_record_holder(record, 0);
-    char ends[2 * TEXT_DURATION_SIZE], last[2 * TEXT_DURATION_SIZE], token[24], waiting[24], *owner = NULL;
+    char ends[2 * TEXT_DURATION_SIZE], last[2 * TEXT_DURATION_SIZE], token[24], waiting[24], *owner = NULL, *odd = NULL;
     ends_cell(holder, ends);
     last_cell(record, holder, last);
     (void)snprintf(token, sizeof token, "%" PRId64, record->token);
     (void)snprintf(waiting, sizeof waiting, "%zu", record->waiters);
+    if (*record->id_json &&
+        asprintf(&odd, "%s%s_id %s", record->problem, *record->problem ? "; " : "", record->id_json) < 0)
+        return false;
     if (holder && record->holders > 1 && asprintf(&owner, "%s +%zu", holder->owner, record->holders - 1) < 0)
         return false;
     const char *cells[] = {
@@ -70,12 +73,13 @@ static bool add_row(struct list *list, const lh_record *record)
         last,
         record->waiters ? waiting : "",
         record->token ? token : "",
-        record->state == LH_MALFORMED ? record->problem
-        : holder                      ? holder->purpose
-                                      : "",
+        odd      ? odd
+        : holder ? holder->purpose
+                 : "",
     };
     bool ok = table_row(&list->table, cells);
     free(owner);
+    free(odd);
     return ok;
 }
 

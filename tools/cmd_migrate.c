@@ -121,7 +121,8 @@ static void print_report(const struct migration *migration, int code)
         out_word(out, OUT_BAD, "failed");
     else
         out_word(out, dry ? OUT_WARN : OUT_GOOD, dry ? "dry run" : "ok");
-    if (code == LH_OK || report->scanned > 0) /* else it may be that nothing could be looked at */
+    if (!migration->options.id &&
+        (code == LH_OK || report->scanned > 0)) /* else it may be that nothing could be looked at */
         printf("  the unique index is %s", lh_index_word(report->index));
     putchar('\n');
     print_line("scanned", report->scanned, "document", "documents");
@@ -191,8 +192,11 @@ static int check(const lh_migrate_options *options, lh_error *error)
         return out_fail(error, LH_INVALID, "either --archive or --no-archive");
     if (options->quarantine && options->accept_foreign_keys)
         return out_fail(error, LH_INVALID, "either --quarantine or --accept-foreign-keys");
-    if (!options->quarantine && (options->even_live || options->even_most))
-        return out_fail(error, LH_INVALID, "%s needs --quarantine", options->even_live ? "--even-live" : "--even-most");
+    if (!options->quarantine && (options->id || options->even_live || options->even_most))
+        return out_fail(error, LH_INVALID, "%s needs --quarantine",
+                        options->id          ? "--id"
+                        : options->even_live ? "--even-live"
+                                             : "--even-most");
     return LH_OK;
 }
 
@@ -208,6 +212,7 @@ static int run(const struct cli *cli)
     options->quarantine = cli_flag(cli, OPT_QUARANTINE);
     options->even_live = cli_flag(cli, OPT_EVEN_LIVE);
     options->even_most = cli_flag(cli, OPT_EVEN_MOST);
+    options->id = cli_text(cli, OPT_ID);
     options->adopt = cli_flag(cli, OPT_ADOPT);
     options->accept_foreign_keys = cli_flag(cli, OPT_ACCEPT_FOREIGN_KEYS);
     options->check_keys = true;
@@ -248,6 +253,8 @@ static const struct opt_spec options_table[] = {
     {OPT_NO_ARCHIVE, OPT_FLAG, "no-archive", 0, NULL, NULL, 0, 0, "keep no copies"},
     {OPT_QUARANTINE, OPT_FLAG, "quarantine", 0, NULL, NULL, 0, 0,
      "also move documents that cannot be read, such as those whose workspace_id is no string"},
+    {OPT_ID, OPT_TEXT, "id", 0, "JSON", NULL, 0, 0,
+     "with --quarantine: move only the document with this _id, in extended JSON"},
     {OPT_EVEN_LIVE, OPT_FLAG, "even-live", 0, NULL, NULL, 0, 0,
      "with --quarantine: also those that are live: their end is to come, is missing, or cannot be read"},
     {OPT_EVEN_MOST, OPT_FLAG, "even-most", 0, NULL, NULL, 0, 0,

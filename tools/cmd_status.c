@@ -13,7 +13,8 @@ static int run(const struct cli *cli)
     lh_error error = LH_ERROR_INIT;
     int code = connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error);
     if (code == LH_OK)
-        code = lh_status(store, cli_key(cli), &record, &error);
+        code = cli_key(cli) ? lh_status(store, cli_key(cli), &record, &error)
+                            : lh_status_by_id(store, cli_text(cli, OPT_ID), &record, &error);
 
     int exit;
     if (code != LH_OK)
@@ -31,14 +32,22 @@ static int run(const struct cli *cli)
     return exit;
 }
 
+static const struct opt_spec options_table[] = {
+    {OPT_ID, OPT_TEXT, "id", 0, "JSON", NULL, 0, 0, "instead of KEY: the document with this _id, in extended JSON"},
+    {0},
+};
+
 const struct command cmd_status = {
     .name = "status",
     .run = run,
     .words = "KEY",
+    .or_id = true,
+    .options = options_table,
     .summary = "show who holds a key, who waits, and how the last holder ended",
     .detail = "Reads what a majority of the servers has. Lease ids are not shown: they are their holders' secret.\n"
               "Exit codes: 0, or 65 when what is stored cannot be read (it counts as held). With --quiet it prints\n"
-              "one word: free, held, expired or malformed.",
+              "one word: free, held, expired or malformed. --id '{\"$oid\":\"65f0…\"}' finds what has no key that a\n"
+              "lease could have; 76: no document has that _id.",
     .example = "  $ leasehold status project:42\n"
                "  held  project:42\n"
                "    holder   alice@web1 (web1, pid 4242)\n"

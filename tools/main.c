@@ -53,7 +53,8 @@ static int check_words(const struct cli *cli, lh_error *error)
 {
     const struct command *command = cli->command;
     const struct args *args = &cli->args;
-    int wanted = command->any_words ? args->n_words : command->words ? 1 : 0;
+    bool by_id = command->or_id && cli_flag(cli, OPT_ID);
+    int wanted = command->any_words ? args->n_words : command->words && !by_id ? 1 : 0;
     char quoted[64];
     if (args->n_words > wanted && command->takes_command)
         return out_fail(error, LH_INVALID, "\"%s\" is one word too many: the command to run stands after --",

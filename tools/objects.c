@@ -98,6 +98,8 @@ void object_status(bson_t *json, const lh_record *record)
     append_note(json, record->note, record->note_token, record->note_at_ms);
     if (record->state == LH_MALFORMED)
         json_text(json, "problem", record->problem);
+    if (*record->id_json)
+        json_text(json, "id_json", record->id_json);
     if (*record->document_id)
         json_text(json, "document_id", record->document_id);
     if (*record->id_taken_by)

@@ -39,6 +39,7 @@ enum opt_id {
     OPT_ARCHIVE,
     OPT_NO_ARCHIVE,
     OPT_QUARANTINE,
+    OPT_ID,
     OPT_EVEN_LIVE,
     OPT_EVEN_MOST,
     OPT_ADOPT,

@@ -50,6 +50,25 @@ static void print_instant(int64_t at_ms, int64_t now_ms)
     printf("%s, %s %s\n", text_time(at_ms, time) ? time : "?", ago, now_ms < at_ms ? "from now" : "ago");
 }
 
+/* A word for a shell. */
+static void print_word(const char *word)
+{
+    putchar('\'');
+    for (const char *quote; (quote = strchr(word, '\'')); word = quote + 1) {
+        printf("%.*s", (int)(quote - word), word);
+        fputs("'\\''", stdout);
+    }
+    printf("%s'", word);
+}
+
+/* What names it on a command line: its key, or its _id where it has none that a lease could have. */
+static void print_name(const lh_record *record)
+{
+    if (*record->id_json)
+        fputs("--id ", stdout);
+    print_word(*record->id_json ? record->id_json : record->key);
+}
+
 static void print_holder(const lh_record *record, const lh_holder *holder)
 {
     char duration[TEXT_DURATION_SIZE];
@@ -63,7 +82,9 @@ static void print_holder(const lh_record *record, const lh_holder *holder)
     }
     if (holder->remaining_ms == LH_NEVER) {
         out_label("ends");
-        puts("never by itself: it must be released, or broken with `leasehold break`");
+        fputs("never by itself: it must be released, or broken: leasehold break ", stdout);
+        print_name(record);
+        puts(" --reason TEXT");
         return;
     }
     text_from_duration(holder->remaining_ms, duration);
@@ -151,7 +172,11 @@ void record_print(const struct out *out, const lh_record *record)
     if (record->state == LH_MALFORMED) {
         out_label("problem");
         out_text(record->problem);
-        puts("; it counts as held, `leasehold break` frees it");
+        puts("; it counts as held");
+        out_label("to do");
+        fputs("mend it, or move it to the archive: leasehold migrate --quarantine --even-live ", stdout);
+        print_name(record);
+        putchar('\n');
     }
     for (size_t i = 0; (holder = lh_record_holder(record, i)); i++)
         print_holder(record, holder);
@@ -171,7 +196,7 @@ static const char *why_sentence(const lh_record *record)
     case LH_WHY_QUEUE:
         return "others wait in front";
     case LH_WHY_MALFORMED:
-        return "its document cannot be read, so it counts as held until `leasehold break` frees it";
+        return "its document cannot be read, so it counts as held: `leasehold list --malformed` names it";
     case LH_WHY_FULL:
         return "as many share it as may";
     case LH_WHY_FULL_QUEUE:

@@ -365,6 +365,9 @@ typedef struct lh_record {
     int64_t note_at_ms;
     /* The document's _id where that is a string other than the key, perhaps the name of another key; else "". */
     const char *document_id;
+    /* From lh_status() and lh_list(), where the key alone does not name the document (it cannot be read, or its key is none that a
+     * lease could have): its whole _id as extended JSON, for lh_status_by_id() and the options named `id`; else "". */
+    const char *id_json;
     /* Only from lh_status(): the key of the document that has this key for its _id (as in `key`), where that is another's; else "". */
     const char *id_taken_by;
 } lh_record;
@@ -619,6 +622,10 @@ LH_API void lh_lease_free(lh_lease *lease);
  * document (free, token 0). A document that cannot be read is LH_OK with state LH_MALFORMED. LH_INVALID (the key), … */
 LH_API int lh_status(lh_store *store, const char *key, lh_record **ret_record, lh_error *error);
 
+/* The same of the document with this _id, extended JSON: {"$oid": "65f0…"}, 7, "text". It finds what has no key, or none that a lease
+ * could have. LH_LOST: there is none. */
+LH_API int lh_status_by_id(lh_store *store, const char *id, lh_record **ret_record, lh_error *error);
+
 typedef struct lh_list_options {
     size_t size;
     const char *prefix; /* only keys that begin with this; NULL: all */
@@ -765,16 +772,17 @@ typedef struct lh_break_options {
     const char *reason; /* why: required, 1–1,024 bytes; stored with the key */
     const char *by;     /* who: 1–256 bytes; NULL: the store's owner */
     int64_t token;      /* break only if this is still the grant's token; -1: whatever is held now */
+    const char *id;     /* the document with this _id (extended JSON), where `key` is NULL */
 } lh_break_options;
 
 #define LH_BREAK_OPTIONS_INIT                                                                                          \
     {                                                                                                                  \
-        sizeof(lh_break_options), NULL, NULL, -1                                                                       \
+        sizeof(lh_break_options), NULL, NULL, -1, NULL                                                                 \
     }
 LH_API void lh_break_options_init(lh_break_options *options, size_t size);
 
-/* Takes the key from whoever holds it, also where the document cannot be read; the head of the queue gets it. The one
- * operation that waives invariant 1: the broken holder may believe until its deadline; fencing tokens still hold.
+/* Takes the key (or, by its _id, a document whose key no lease could have) from whoever holds it, also where the document
+ * cannot be read; the head of the queue gets it. The one operation that waives invariant 1: the broken holder may believe until its deadline; fencing tokens still hold.
  * Two round trips: what is there, and the write, which matches exactly that.
  *
  * LH_OK: *ret_record is what was broken. LH_LOST: nobody holds it (any more), or another token than asked for;
@@ -942,7 +950,8 @@ typedef struct lh_migrate_options {
     bool remove;  /* may move duplicates to the archive. false: duplicates are LH_CONFIG, and reported. Default true */
     bool no_archive;     /* delete the losers without keeping a copy */
     const char *archive; /* NULL: "<collection>_archive" */
-    bool quarantine;     /* move documents whose workspace_id is no string to the archive too */
+    bool
+        quarantine; /* move documents that cannot be read to the archive too, such as those whose workspace_id is no string */
     /* A collection none of whose documents has a string workspace_id is taken for another program's, and refused; this says
      * that it is one of leases. */
     bool adopt;
@@ -961,12 +970,14 @@ typedef struct lh_migrate_options {
     /* A store with `audit`: its indexes are made too, and the server removes lines that are older: 1,000 … ten
      * years; default 30 days. */
     int64_t audit_keep_ms;
+    const char
+        *id; /* with quarantine: only the document with this _id (extended JSON) is moved; the index is left alone */
 } lh_migrate_options;
 
 #define LH_MIGRATE_OPTIONS_INIT                                                                                        \
     {                                                                                                                  \
         sizeof(lh_migrate_options), false, true, false, NULL, false, false, false, false, false, false, 600000, NULL,  \
-            NULL, NULL, INT64_C(2592000000)                                                                            \
+            NULL, NULL, INT64_C(2592000000), NULL                                                                      \
     }
 LH_API void lh_migrate_options_init(lh_migrate_options *options, size_t size);
 
@@ -1061,6 +1072,7 @@ LH_API const char *lh_severity_word(int severity);
  *   not_enforced                the store observes, or is off
  *   malformed, no_end, too_long, leaked, no_token    documents: unreadable; without an end; with one further away than
  *                               LH_TTL_MAX_MS; past it for a day without anybody's taking over; written by older code
+ *   odd_key                     documents whose workspace_id is a string, but none that may be a key
  *   other_id                    documents whose _id is a string other than their key: no harm, but surprising */
 typedef struct lh_finding {
     const char *id;
