@@ -89,8 +89,9 @@ int lh_migrate_settle(lh_migration *m, lh_error *error)
 {
     bson_t reply,
         *command = BCON_NEW(
-            "aggregate", BCON_UTF8(m->archive), "cursor", "{", "}", "pipeline", "[", //
-            "{", "$match", "{", "deleted", BCON_NULL, "}", "}",                      //
+            "aggregate", BCON_UTF8(m->archive), "cursor", "{", "}", "hint", "{", "_id", BCON_INT32(1), "}", "pipeline",
+            "[",                                                //
+            "{", "$match", "{", "deleted", BCON_NULL, "}", "}", //
             "{", "$lookup", "{", "from", BCON_UTF8(m->store->collection), "localField", "_id.id", "foreignField",
             "_id",                                                                                                 //
             "pipeline", "[", "{", "$project", "{", "_id", BCON_INT32(1), "}", "}", "]", "as", "there", "}", "}",   //

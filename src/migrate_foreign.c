@@ -112,10 +112,12 @@ int lh_migrate_read_clock(lh_migration *m, lh_error *error)
     return outcome;
 }
 
-/* {$expr: {<compare>: [{$type: "$workspace_id"}, "string"]}}: a $type in a query's own language would look into arrays. */
+/* {$expr: {<compare>: [{$type: "$workspace_id"}, "string"]}}: a $type in a query's own language would look into arrays. By the index on
+ * _id, for servers that refuse to scan a collection (notablescan). */
 static void append_type_filter(bson_t *command, const char *compare)
 {
     bson_t filter, expr;
+    BCON_APPEND(command, "hint", "{", "_id", BCON_INT32(1), "}");
     BSON_APPEND_DOCUMENT_BEGIN(command, "filter", &filter);
     BSON_APPEND_DOCUMENT_BEGIN(&filter, "$expr", &expr);
     BCON_APPEND(&expr, compare, "[", "{", "$type", "$workspace_id", "}", "string", "]");

@@ -21,17 +21,17 @@
     X(lh_list_options, LH_LIST_OPTIONS_INIT, limit)                                                                    \
     X(lh_stats_options, LH_STATS_OPTIONS_INIT, timeout_ms)                                                             \
     X(lh_watch_options, LH_WATCH_OPTIONS_INIT, cancel)                                                                 \
-    X(lh_break_options, LH_BREAK_OPTIONS_INIT, id)                                                                  \
+    X(lh_break_options, LH_BREAK_OPTIONS_INIT, id)                                                                     \
     X(lh_cleanup_options, LH_CLEANUP_OPTIONS_INIT, progress_arg)                                                       \
     X(lh_reap_options, LH_REAP_OPTIONS_INIT, each_arg)                                                                 \
     X(lh_audit_options, LH_AUDIT_OPTIONS_INIT, cancel)                                                                 \
-    X(lh_migrate_options, LH_MIGRATE_OPTIONS_INIT, id)                                                      \
+    X(lh_migrate_options, LH_MIGRATE_OPTIONS_INIT, id)                                                                 \
     X(lh_doctor_options, LH_DOCTOR_OPTIONS_INIT, reserved)
 
 /* What calls fill in, its macro, and the last field of its first version, which a caller has at least. */
 #define LH_REPORTS(X)                                                                                                  \
     X(lh_observed, LH_OBSERVED_INIT, skipped)                                                                          \
-    X(lh_migrate_report, LH_MIGRATE_REPORT_INIT, interrupted)                                                           \
+    X(lh_migrate_report, LH_MIGRATE_REPORT_INIT, interrupted)                                                          \
     X(lh_cleanup_report, LH_CLEANUP_REPORT_INIT, waiters_dropped)                                                      \
     X(lh_reap_report, LH_REAP_REPORT_INIT, alive)
 
