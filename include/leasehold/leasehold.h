@@ -365,11 +365,11 @@ typedef struct lh_record {
     int64_t note_at_ms;
     /* The document's _id where that is a string other than the key, perhaps the name of another key; else "". */
     const char *document_id;
-    /* From lh_status() and lh_list(), where the key alone does not name the document (it cannot be read, or its key is none that a
-     * lease could have): its whole _id as extended JSON, for lh_status_by_id() and the options named `id`; else "". */
-    const char *id_json;
     /* Only from lh_status(): the key of the document that has this key for its _id (as in `key`), where that is another's; else "". */
     const char *id_taken_by;
+    /* From lh_status() and lh_list(), where the key does not name the document (it cannot be read, or no lease can have its
+     * key): its _id as extended JSON, for lh_status_by_id() and the options named `id`; else "". */
+    const char *id_json;
 } lh_record;
 
 /* The i-th holder and waiter, NULL past the last. A record from lh_acquire() carries one holder (of several readers, the
@@ -950,8 +950,8 @@ typedef struct lh_migrate_options {
     bool remove;  /* may move duplicates to the archive. false: duplicates are LH_CONFIG, and reported. Default true */
     bool no_archive;     /* delete the losers without keeping a copy */
     const char *archive; /* NULL: "<collection>_archive" */
-    bool
-        quarantine; /* move documents that cannot be read to the archive too, such as those whose workspace_id is no string */
+    /* Move documents that cannot be read to the archive too, such as those whose workspace_id is no string. */
+    bool quarantine;
     /* A collection none of whose documents has a string workspace_id is taken for another program's, and refused; this says
      * that it is one of leases. */
     bool adopt;
@@ -970,8 +970,8 @@ typedef struct lh_migrate_options {
     /* A store with `audit`: its indexes are made too, and the server removes lines that are older: 1,000 … ten
      * years; default 30 days. */
     int64_t audit_keep_ms;
-    const char
-        *id; /* with quarantine: only the document with this _id (extended JSON) is moved; the index is left alone */
+    /* With quarantine: only the document with this _id (extended JSON) is moved, and the index is left alone. */
+    const char *id;
 } lh_migrate_options;
 
 #define LH_MIGRATE_OPTIONS_INIT                                                                                        \
@@ -1010,13 +1010,12 @@ typedef struct lh_migrate_report {
     uint64_t removed;        /* losers deleted (dry run: that would be) */
     uint64_t archived;       /* copies written to the archive */
     uint64_t quarantined;    /* documents that cannot be read moved to the archive (dry run: that would be) */
-    uint64_t
-        malformed; /* documents that cannot be read: without a string workspace_id, or with other fields that cannot be */
+    uint64_t malformed; /* documents that cannot be read: without a string workspace_id, or other fields cannot be */
     uint64_t waited_ms; /* how long another migrator was waited for */
     uint64_t elapsed_ms;
-    uint64_t
-        foreign[LH_KEY_TYPES]; /* documents without a string workspace_id, by LH_KEY_…; counted among the malformed */
-    uint64_t foreign_live;     /* those of them that are live: their end is to come, is missing, or cannot be read */
+    /* Documents without a string workspace_id, by LH_KEY_…; they are counted among the malformed. */
+    uint64_t foreign[LH_KEY_TYPES];
+    uint64_t foreign_live; /* those of them that are live: their end is to come, is missing, or cannot be read */
     /* A dry run found what a migration that was killed left of the index: the next run goes on, or puts it back. */
     bool interrupted;
 } lh_migrate_report;

@@ -53,7 +53,8 @@ class Record(Structure):
                 ("holders", c_size_t), ("waiters", c_size_t), ("now_ms", c_int64), ("released_how", c_char_p),
                 ("released_owner", c_char_p), ("released_by", c_char_p), ("released_reason", c_char_p),
                 ("released_at_ms", c_int64), ("why", c_int), ("retry_after_ms", c_int64), ("note", c_char_p),
-                ("note_token", c_int64), ("note_at_ms", c_int64), ("document_id", c_char_p), ("id_taken_by", c_char_p)]
+                ("note_token", c_int64), ("note_at_ms", c_int64), ("document_id", c_char_p), ("id_taken_by", c_char_p),
+                ("id_json", c_char_p)]
 
 
 class ReleaseOptions(Sized):
