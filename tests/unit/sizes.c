@@ -136,6 +136,7 @@ static bool no_transaction(mongoc_client_session_t *session, void *arg, bson_t *
     X(lh_lease_note, void, lh_lease_note(w->lease, (const lh_note **)note, error))                                     \
     X(lh_lease_transfer, void, lh_lease_transfer(w->lease, "bob", (char *)untouched, error))                           \
     X(lh_status, void, lh_status(w->store, "k", (lh_record **)untouched, error))                                       \
+    X(lh_status_by_id, void, lh_status_by_id(w->store, "1", (lh_record **)untouched, error))                           \
     X(lh_lease_guard, void, lh_lease_guard(w->lease, NULL, NULL, error))                                               \
     X(lh_with_guard, void, lh_with_guard(w->lease, NULL, no_transaction, NULL, error))                                 \
     X(lh_fenced_read, void, lh_fenced_read(w->lease, NULL, NULL, 0, NULL, error))                                      \
