@@ -144,7 +144,8 @@ static int claim(lh_lease *lease, int64_t ttl_ms, lh_error *error)
     return lh_lease_renew(lease, 0, NULL, error);
 }
 
-/* Whoever wants to hear of it; the Idempotency-Key's entry becomes what they are told. *ret_revoked: nothing may be granted to them. */
+/* Whoever wants to hear of it; the Idempotency-Key's entry becomes what they are told.
+ * *ret_revoked: nothing may be granted to them. */
 static struct request *take_requests(struct ask *ask, int code, const lh_lease *lease, bool *ret_revoked)
 {
     waits_lock(ask->server->waits);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Tokens are a line each, TOKEN or NAME:TOKEN, so that one can be exchanged while the other is still in use; `#` begins a comment. They are
- * compared over their whole length with every one there is: the time says nothing of how far a guess was right. */
+ * Tokens are a line each, TOKEN or NAME:TOKEN, so that one can be exchanged while the other is
+ * still in use; `#` begins a comment. They are compared over their whole length with every one
+ * there is: the time says nothing of how far a guess was right. */
 #include "auth.h"
 
 #include <errno.h>
@@ -152,7 +153,8 @@ static ssize_t read_all(int fd, char *text)
     return (ssize_t)len;
 }
 
-/* A pipe, or what else would keep us waiting, is refused: the file is read again later, while requests are served. */
+/* A pipe, or what else would keep us waiting, is refused: the file is read again later, while
+ * requests are served. */
 static int open_file(const char *path, bool *ret_open, int *ret_fd, lh_error *error)
 {
     struct stat info = {0};

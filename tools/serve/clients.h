@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The clients: who asks, and how much each has of what all share. A client is a token, whatever its line in a file and its name; without
- * token files it is the user behind a Unix socket, or an address. */
+ * The clients: who asks, and how much each has of what all share. A client is a token, whatever
+ * its line in a file and its name; without token files it is the user behind a Unix socket, or
+ * an address. */
 #ifndef SERVE_CLIENTS_H
 #define SERVE_CLIENTS_H
 
@@ -48,12 +49,14 @@ struct client *clients_of_address(struct clients *clients, const char *address);
 struct client *clients_ref(struct clients *clients, struct client *client);
 void clients_unref(struct clients *clients, struct client *client);
 
-/* A token's name: as its file has it, or NULL for "#1", "#2", … in the order in which they came, for as long as the client is there. */
+/* A token's name: as its file has it, or NULL for "#1", "#2", … in the order in which they came,
+ * for as long as the client is there. */
 void clients_rename(struct clients *clients, struct client *client, const char *name);
 /* "" for an address. `client` may be NULL. */
 void clients_name(struct clients *clients, const struct client *client, char name[CLIENT_NAME_MAX + 1]);
 
-/* One more of `share`. SHARE_FULL: there are no more of it; SHARE_OVER: the client has what one may have. */
+/* One more of `share`. SHARE_FULL: there are no more of it; SHARE_OVER: the client has what one
+ * may have. */
 enum { SHARE_TAKEN, SHARE_FULL, SHARE_OVER };
 int clients_take(struct clients *clients, struct client *client, enum share share);
 void clients_give(struct clients *clients, struct client *client, enum share share);

@@ -16,8 +16,8 @@ void connections_free(struct connections *connections);
 struct connection *connections_open(struct connections *connections, int fd);
 /* It is about to be closed. */
 void connections_close(struct connections *connections, struct connection *connection);
-/* A request of this client came by it: it is one of the client's connections, until another client's comes. SHARE_TAKEN, or what
- * clients_take() said; NULL: SHARE_TAKEN. */
+/* A request of this client came by it: it is one of the client's connections, until another
+ * client's comes. SHARE_TAKEN, or what clients_take() said; NULL: SHARE_TAKEN. */
 int connections_belong(struct connections *connections, struct connection *connection, struct client *client);
 /* Ends it now, with an answer that libmicrohttpd cannot give: status 400, and what is wrong. */
 void connections_refuse(struct connection *connection, const char *detail);

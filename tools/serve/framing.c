@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * RFC 9112 lets a server be strict, and nobody who writes requests by a library notices.
  *
- * libmicrohttpd hands out names and values, which say nothing of what it has passed over: what is behind a NUL, a folded line, a bare line
- * feed. But up to 0.9.77 it cuts the head up in place: each part is a string where it was received, its separator overwritten by NULs. So the
- * parts must lie one behind the other, from the method to the end, with nothing between them but what belongs there. Where they do not,
- * something was passed over. From 1.0 on libmicrohttpd refuses all that itself (MHD_OPTION_STRICT_FOR_CLIENT). */
+ * libmicrohttpd hands out names and values, which say nothing of what it has passed over: what
+ * is behind a NUL, a folded line, a bare line feed. But up to 0.9.77 it cuts the head up in
+ * place: each part is a string where it was received, its separator overwritten by NULs. So the
+ * parts must lie one behind the other, from the method to the end, with nothing between them but
+ * what belongs there. Where they do not, something was passed over. From 1.0 on libmicrohttpd
+ * refuses all that itself (MHD_OPTION_STRICT_FOR_CLIENT). */
 #include "framing.h"
 
 #include <microhttpd.h>

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A list that fits into a piece is answered as a whole, so that a failure still has its status. A longer one goes out in pieces while it is
- * read: the worker makes the next while libmicrohttpd sends the last, so that the longest costs two of them in memory. Who does not take
- * a piece in STALL_MS loses the rest: a worker waits for it, and MOST_LISTS may do so at once, half of them of one client. */
+ * A list that fits into a piece is answered as a whole, so that a failure still has its status.
+ * A longer one goes out in pieces while it is read: the worker makes the next while
+ * libmicrohttpd sends the last, so that the longest costs two of them in memory. Who does not
+ * take a piece in STALL_MS loses the rest: a worker waits for it, and MOST_LISTS may do so at
+ * once, half of them of one client. */
 #include "list.h"
 
 #include <microhttpd.h>

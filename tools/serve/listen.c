@@ -28,8 +28,9 @@ struct listener {
     char name[NAME_SIZE];
 };
 
-/* A socket that nobody listens on was left behind by a server that was killed: connecting is refused. Anything else says that somebody is
- * there: a server, or another program, or one of another user, that does not let us in. */
+/* A socket that nobody listens on was left behind by a server that was killed: connecting is
+ * refused. Anything else says that somebody is there: a server, or another program, or one of
+ * another user, that does not let us in. */
 static int make_room(const struct sockaddr_un *address, lh_error *error)
 {
     struct stat there;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Lines wait in a ring of bytes for the thread that writes them. When it is full, or writing fails, lines are dropped and counted; the next that
- * can be written says how many. The descriptor stays as it is: others may share it. */
+ * Lines wait in a ring of bytes for the thread that writes them. When it is full, or writing
+ * fails, lines are dropped and counted; the next that can be written says how many. The
+ * descriptor stays as it is: others may share it. */
 #include "log.h"
 
 #include <errno.h>
@@ -82,7 +83,8 @@ static bool put(struct log *log, const char *text, size_t len)
     return true;
 }
 
-/* Before the next line: that lines are missing here. Not before there is room again for many, so that it is said once. */
+/* Before the next line: that lines are missing here. Not before there is room again for many, so
+ * that it is said once. */
 static bool put_gap(struct log *log)
 {
     char message[96];
@@ -124,7 +126,8 @@ static unsigned count_lines(const char *text, size_t len)
     return n;
 }
 
-/* Not all can be written when the disk is full, or nobody is at the other end. Returns how many bytes were. */
+/* Not all can be written when the disk is full, or nobody is at the other end. Returns how many
+ * bytes were. */
 static size_t write_all(const char *text, size_t len)
 {
     size_t written = 0;
@@ -183,7 +186,8 @@ int log_new(struct log **ret_log, lh_error *error)
     return LH_OK;
 }
 
-/* Where nobody reads, the thread hangs in write(), which can be cancelled; it has the lock nowhere else. */
+/* Where nobody reads, the thread hangs in write(), which can be cancelled; it has the lock
+ * nowhere else. */
 void log_free(struct log *log)
 {
     struct timespec until;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the server says on stderr: one JSON object a line. Never a token, a lease id, a query or a body. A thread of its own writes, so that
- * no reader who is slow, or gone, holds anything up. */
+ * What the server says on stderr: one JSON object a line. Never a token, a lease id, a query or
+ * a body. A thread of its own writes, so that no reader who is slow, or gone, holds anything up. */
 #ifndef SERVE_LOG_H
 #define SERVE_LOG_H
 

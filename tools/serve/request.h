@@ -54,7 +54,8 @@ const char *request_argument(const struct request *request, const char *name);
 
 /* Bytes of all headers. */
 size_t request_head_size(const struct request *request);
-/* Is each argument among `known` (NULL at the end; may be NULL), and there once? Else one that is not. */
+/* Is each argument among `known` (NULL at the end; may be NULL), and there once? Else one that
+ * is not. */
 bool request_knows_arguments(const struct request *request, const char *const *known, char unknown[64]);
 
 /* Answers, each once per request, from any thread; the request is not to be touched afterwards. Each destroys `json`. */
@@ -90,7 +91,8 @@ void request_suspend(struct request *request);
 /* ---- handling.c */
 /* Decodes an argument. False: it was sent, and cannot be decoded, or is too long; then it was answered. */
 bool request_decode(struct request *request, const char *name, char *out, size_t size, bool *ret_given);
-/* One more of what all share, until the request is over. False: there is no more for it (429, 503), and it was answered. */
+/* One more of what all share, until the request is over. False: there is no more for it (429,
+ * 503), and it was answered. */
 bool request_take(struct request *request, enum share share);
 /* Gives it all back. */
 void request_give(struct request *request);

@@ -19,13 +19,15 @@ struct route {
     bool body; /* takes one */
     void (*handle)(struct request *request);
     const char *const *arguments; /* those it knows behind the `?`; NULL: none */
-    /* Before a worker gets it: takes what it needs of what all share. False: it was answered. NULL: one of the requests. */
+    /* Before a worker gets it: takes what it needs of what all share. False: it was answered.
+     * NULL: one of the requests. */
     bool (*admit)(struct request *request);
 };
 
 extern const struct route routes[]; /* NULL method at the end */
 
-/* Finds the route of a request whose head is there, and checks all that the head says, and who sends it. False: it was answered. */
+/* Finds the route of a request whose head is there, and checks all that the head says, and who
+ * sends it. False: it was answered. */
 bool routes_admit(struct request *request, const char *path);
 /* Does it, now or by a worker. */
 void routes_run(struct request *request);

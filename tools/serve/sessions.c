@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A session is a handle that the library's keeper renews (lh_lease_keep(): a thousand leases a command), and a stream that tells of it.
- * It ends with whichever ends first: the lease (its descriptor says so), or the connection. Where the connection breaks the handle is
- * forgotten and nothing is released: the client may be back, here or elsewhere, before the lease ends by its ttl. So it is where the client's
- * token is taken away.
+ * A session is a handle that the library's keeper renews (lh_lease_keep(): a thousand leases a
+ * command), and a stream that tells of it. It ends with whichever ends first: the lease (its
+ * descriptor says so), or the connection. Where the connection breaks the handle is forgotten
+ * and nothing is released: the client may be back, here or elsewhere, before the lease ends by
+ * its ttl. So it is where the client's token is taken away.
  *
- * Threads: libmicrohttpd's reads what is to be sent; one of ours watches the descriptors, because libmicrohttpd does not look at suspended
- * connections. That thread alone frees sessions, so that what an event of epoll points to is there; the descriptors leave epoll before
- * they are closed. */
+ * Threads: libmicrohttpd's reads what is to be sent; one of ours watches the descriptors,
+ * because libmicrohttpd does not look at suspended connections. That thread alone frees
+ * sessions, so that what an event of epoll points to is there; the descriptors leave epoll
+ * before they are closed. */
 #include "sessions.h"
 
 #include <microhttpd.h>
@@ -198,7 +200,8 @@ static void drop(struct session *session)
     free(session);
 }
 
-/* What is told last is written before the lease is forgotten. A client that has not read what came before is not told. */
+/* What is told last is written before the lease is forgotten. A client that has not read what
+ * came before is not told. */
 static void end_if_revoked(struct session *session)
 {
     if (session->why != GOES_ON || !atomic_load(&session->client->revoked))
@@ -267,7 +270,8 @@ static void *keep_watch(void *arg)
     }
 }
 
-/* Enters it with its lease. False: the server ends, its token was taken away, or a descriptor is missing; nothing was done. */
+/* Enters it with its lease. False: the server ends, its token was taken away, or a descriptor is
+ * missing; nothing was done. */
 static bool enter(struct sessions *sessions, struct session *session, lh_lease *lease)
 {
     session->lease = lease;

@@ -14,7 +14,8 @@ bool sessions_admit(struct request *request);
 void sessions_get(struct request *request);
 /* The lease was released through this server: who holds a session on it hears so at once. */
 void sessions_released(struct sessions *sessions, const char *lease_id);
-/* Those of clients whose token was taken away: the renewals end at once, the streams with an event that says so. */
+/* Those of clients whose token was taken away: the renewals end at once, the streams with an
+ * event that says so. */
 void sessions_revoke(struct sessions *sessions);
 /* Once a second or so: tells of renewals, and shows both ends of a silent stream that the other is there. */
 void sessions_tick(struct sessions *sessions);

@@ -35,8 +35,8 @@ struct waits_ends {
 
 int waits_new(struct server *server, const struct waits_ends *ends, struct waits **ret_waits, lh_error *error);
 
-/* Looks after an ask from here on: it ends as waits_ends says. False: the system has no descriptor left, the server ends, or the client's
- * token was taken away; nothing was done. */
+/* Looks after an ask from here on: it ends as waits_ends says. False: the system has no
+ * descriptor left, the server ends, or the client's token was taken away; nothing was done. */
 bool waits_add(struct waits *waits, struct ask *ask);
 
 /* Who reads or changes the requests of an ask. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A ring of lanes, two a client, and a handful of threads. A lane whose turn it is gives one job and goes to the end. No client has all
- * workers, so that there is one for a client that asks little, however much another asks.
+ * A ring of lanes, two a client, and a handful of threads. A lane whose turn it is gives one job
+ * and goes to the end. No client has all workers, so that there is one for a client that asks
+ * little, however much another asks.
  *
  * A database that hangs fills the workers and then the lanes; whatever needs none goes on. */
 #include "work.h"

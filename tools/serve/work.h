@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The workers: threads that call the library, which blocks. Jobs of a lane are begun in their order, and lanes take turns. */
+ * The workers: threads that call the library, which blocks. Jobs of a lane are begun in their
+ * order, and lanes take turns. */
 #ifndef SERVE_WORK_H
 #define SERVE_WORK_H
 
@@ -34,8 +35,8 @@ struct work;
 
 /* LH_OK, or LH_MEMORY. */
 int work_new(struct clients *clients, struct work **ret_work, lh_error *error);
-/* Does the job when it is the lane's turn; keeps a reference to the client meanwhile. The number of jobs is bounded by whoever makes them:
- * clients_take(). */
+/* Does the job when it is the lane's turn; keeps a reference to the client meanwhile. The number
+ * of jobs is bounded by whoever makes them: clients_take(). */
 void work_push(struct work *work, struct lane *lane, struct job *job);
 /* Jobs that wait. */
 size_t work_queued(struct work *work);
