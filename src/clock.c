@@ -11,6 +11,14 @@ int64_t lh_clock_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+int64_t lh_clock_ahead(int64_t ahead, int64_t server_ms, int64_t sent, int64_t received)
+{
+    int64_t least = server_ms - received, most = server_ms - sent;
+    if (ahead == INT64_MIN)
+        return least + (most - least) / 2;
+    return ahead < least ? least : ahead > most ? most : ahead;
+}
+
 void lh_clock_sleep(int64_t ms)
 {
     if (ms <= 0)

@@ -120,8 +120,10 @@ static void apply(lh_lease *lease, const lh_batch_lease *asked, int64_t end, boo
         return;
     }
     if (end == 0)
-        end = lh_lease_expires_after(lease, ttl_ms, sent);
-    if (!lh_lease_extend(lease, asked->token, ttl_ms, end, sent)) {
+        end = lh_lease_expires_after(lease->store, ttl_ms, sent);
+    lh_renewed renewed = {
+        .sent = sent, .lasts_ms = ttl_ms, .token = asked->token, .ttl_ms = ttl_ms, .expires_at_ms = end};
+    if (!lh_lease_extend(lease, &renewed)) {
         lh_lease_lose(lease);
         return;
     }

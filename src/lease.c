@@ -23,6 +23,9 @@
 #include "lease_held.h"
 #include "options.h"
 
+/* Of what another program gave an end in a far future: so that no sum overflows. */
+#define LASTS_MAX (INT64_MAX / 4)
+
 #define UNREADABLE "the document of this key cannot be read: %s; look at it with `leasehold status`"
 
 bool lh_lease_id_new(char ret_id[LH_LEASE_ID_ROOM])
@@ -230,42 +233,55 @@ int lh_real_release(lh_lease *lease, const lh_release_options *options, lh_error
     return outcome;
 }
 
-int64_t lh_lease_expires_after(lh_lease *lease, int64_t ttl_ms, int64_t sent)
+int64_t lh_lease_expires_after(const lh_store *store, int64_t ttl_ms, int64_t sent)
 {
-    pthread_mutex_lock(&lease->lock);
-    int64_t ahead =
-        lease->expires_at_ms - (lease->deadline + LH_DRIFT_MS(lease->ttl_ms)); /* of our clock, the server's */
-    pthread_mutex_unlock(&lease->lock);
-    return sent + ttl_ms + ahead;
+    return sent + ttl_ms + atomic_load(&store->clock_ahead);
 }
 
-bool lh_lease_extend(lh_lease *lease, int64_t token, int64_t ttl_ms, int64_t expires_at_ms, int64_t sent)
+int64_t lh_lease_lasts(const struct lh_mine *mine, int64_t ttl_ms)
 {
-    int64_t deadline = sent + ttl_ms - LH_DRIFT_MS(ttl_ms);
+    int64_t left_ms = mine->expires_at_ms - mine->now_ms; /* it holds: this is more than 0 */
+    if (left_ms > LASTS_MAX)
+        left_ms = LASTS_MAX;
+    return left_ms > ttl_ms ? left_ms : ttl_ms;
+}
+
+int64_t lh_lease_deadline(int64_t sent, int64_t lasts_ms)
+{
+    return sent + lasts_ms - LH_DRIFT_MS(lasts_ms);
+}
+
+bool lh_lease_extend(lh_lease *lease, const lh_renewed *renewed)
+{
+    int64_t deadline = lh_lease_deadline(renewed->sent, renewed->lasts_ms);
     bool doubted = lh_lease_token(lease) == 0 && !lh_held_forget_doubt(lease->store, lease->id);
     pthread_mutex_lock(&lease->lock);
     bool first = lease->token == 0;
     bool late = lh_clock_ms() >= (first ? deadline : lease->deadline);
-    bool good = !doubted && !lease->over && !late && (first || token == lease->token);
+    bool good = !doubted && !lease->over && !late && (first || renewed->token == lease->token);
     if (good) {
         if (first || deadline > lease->deadline)
             lease->deadline = deadline;
-        lease->token = token;
-        lease->ttl_ms = ttl_ms;
-        if (expires_at_ms > lease->expires_at_ms)
-            lease->expires_at_ms = expires_at_ms;
+        lease->token = renewed->token;
+        lease->ttl_ms = renewed->ttl_ms;
+        if (renewed->expires_at_ms > lease->expires_at_ms)
+            lease->expires_at_ms = renewed->expires_at_ms;
         set_alarm_locked(lease, lease->deadline);
     }
     bool given_up = lease->given_up;
     pthread_mutex_unlock(&lease->lock);
     if (!good && !given_up)
-        lh_held_doubt(lease->store, lease->key, lease->id, ttl_ms, false); /* the server extended it */
+        lh_held_doubt(lease->store, lease->key, lease->id, renewed->ttl_ms, false); /* the server extended it */
     return good;
 }
 
 static bool extend_by_hand(lh_lease *lease, const lh_mine *mine, int64_t sent)
 {
-    bool good = lh_lease_extend(lease, mine->token, mine->ttl_ms, mine->expires_at_ms, sent);
+    bool good = lh_lease_extend(lease, &(lh_renewed){.sent = sent,
+                                                     .lasts_ms = lh_lease_lasts(mine, mine->ttl_ms),
+                                                     .token = mine->token,
+                                                     .ttl_ms = mine->ttl_ms,
+                                                     .expires_at_ms = mine->expires_at_ms});
     pthread_mutex_lock(&lease->lock);
     if (good)
         lease->mode = mine->mode; /* an attached lease learns it here */
@@ -287,7 +303,8 @@ static int judge_renewal(lh_lease *lease, const lh_vars *vars, const lh_answer *
                          .mode = LH_EXCLUSIVE,
                          .token = vars->token,
                          .ttl_ms = vars->ttl_ms,
-                         .expires_at_ms = lh_lease_expires_after(lease, vars->ttl_ms, answer->sent)};
+                         .now_ms = lh_lease_expires_after(lease->store, 0, answer->sent),
+                         .expires_at_ms = lh_lease_expires_after(lease->store, vars->ttl_ms, answer->sent)};
     if (mine.holds && mine.written)
         return extend_by_hand(lease, &mine, answer->sent)
                    ? LH_OK

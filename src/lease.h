@@ -27,4 +27,8 @@ typedef struct lh_answer {
 int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, lh_way way, lh_answer *answer,
                  lh_error *error);
 
+/* (lease_run.c) The server's time in an answer (0: it has none), from which the store knows how far that clock is ahead. The command was
+ * sent at `sent`, or later. */
+int64_t lh_lease_hear_time(lh_store *store, const bson_t *document, int64_t sent);
+
 #endif

@@ -116,7 +116,7 @@ static lh_next take(lh_request *r, const bson_t *document, const lh_mine *mine, 
                     int *ret_outcome)
 {
     int64_t ttl_ms = mine->ttl_ms < r->o.ttl_ms ? mine->ttl_ms : r->o.ttl_ms;
-    int64_t now = lh_clock_ms(), deadline = sent + ttl_ms - LH_DRIFT_MS(ttl_ms);
+    int64_t now = lh_clock_ms(), deadline = lh_lease_deadline(sent, lh_lease_lasts(mine, ttl_ms));
     /* Who has a predecessor was not inserted; readers see another reader's. (Who was queued may have been: its document was cleaned away.) */
     bool fresh = mine->first || mine->mode == LH_SHARED;
     bool earlier = !inserted && fresh && (r->asked || mine->acquired_at_ms != mine->now_ms);

@@ -8,6 +8,8 @@
 /* What a local deadline is short of the ttl: for clocks that run at different rates (1 in 1,000), and rounding. */
 #define LH_DRIFT_MS(ttl_ms) ((ttl_ms) / 1000 + 2)
 
+struct lh_mine;
+
 struct lh_lease {
     lh_store *store;
     char *key, *owner;
@@ -44,12 +46,25 @@ void lh_lease_unref(lh_lease *lease);
 /* lease_note.c: the document that granted it says what the holder before left. Without memory it is asked for later. */
 void lh_lease_hear_note(lh_lease *lease, const bson_t *document);
 
-/* A renewal that was sent at `sent` was answered: the lease goes on until sent + ttl - drift. False: it was over by then. */
-bool lh_lease_extend(lh_lease *lease, int64_t token, int64_t ttl_ms, int64_t expires_at_ms, int64_t sent);
+/* How long what was granted or renewed by this command lasts, from the server's time in its answer: the ttl, or longer where an earlier
+ * one had given it more. */
+int64_t lh_lease_lasts(const struct lh_mine *mine, int64_t ttl_ms);
 
-/* The server's end of a renewal that was sent at `sent` and whose answer does not tell it: as much later as it was sent later. It
- * is for people. */
-int64_t lh_lease_expires_after(lh_lease *lease, int64_t ttl_ms, int64_t sent);
+/* Until when that may be believed: it was sent at `sent`. */
+int64_t lh_lease_deadline(int64_t sent, int64_t lasts_ms);
+
+/* A renewal that was answered. */
+typedef struct lh_renewed {
+    int64_t sent, lasts_ms; /* at least: until sent + lasts_ms - drift it may be believed */
+    int64_t token, ttl_ms, expires_at_ms;
+} lh_renewed;
+
+/* The lease goes on. False: it was over by then. */
+bool lh_lease_extend(lh_lease *lease, const lh_renewed *renewed);
+
+/* The server's end of a renewal that was sent at `sent` and whose answer does not tell it, by the server's clock as last heard. It is
+ * for people. */
+int64_t lh_lease_expires_after(const lh_store *store, int64_t ttl_ms, int64_t sent);
 
 /* The lease's lock, for what a forked child may call too: there it may be held for ever, by a thread that only the parent has, so nothing
  * is locked. False: that is so. */

@@ -3,12 +3,15 @@
 
 #include <string.h>
 
+#include "clock.h"
 #include "doc.h"
+#include "lease.h"
 
 typedef struct {
     const lh_look *look;
     const char *wake; /* of this document; NULL: nobody was woken */
-    int64_t now_ms;
+    lh_store *store;
+    int64_t sent, now_ms;
 } looking;
 
 /* A beat stands for a direct grant, which `wake` names. What an own question was granted, whose answer was lost, is believed by asking
@@ -36,7 +39,7 @@ static int look_at_one(void *arg, const bson_t *document)
 {
     looking *l = arg;
     bson_iter_t value, id, first;
-    l->now_ms = bson_iter_init_find(&value, document, "now") ? bson_iter_date_time(&value) : 0;
+    l->now_ms = lh_lease_hear_time(l->store, document, l->sent);
     l->wake = bson_iter_init_find(&value, document, "wake") && BSON_ITER_HOLDS_UTF8(&value)
                   ? bson_iter_utf8(&value, NULL)
                   : NULL;
@@ -56,7 +59,7 @@ static int look_at_one(void *arg, const bson_t *document)
 int lh_lease_look(lh_store *store, const bson_t *keys, const bson_t *ids, const lh_look *look, lh_way way,
                   lh_error *error)
 {
-    looking l = {.look = look};
+    looking l = {.look = look, .store = store, .sent = lh_clock_ms()};
     bson_t command = BSON_INITIALIZER;
     lh_pipeline_poll(store->pipelines, store->collection, keys, ids, &command);
     lh_call call = {

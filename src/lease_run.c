@@ -111,11 +111,23 @@ static void tell_granted(void *arg, const lh_grant *grant)
         g->store->on_granted(g->store, grant);
 }
 
-/* What the answer shows of the document's _id, if it has a document. */
-static void note_own(lh_store *store, const char *key, const lh_answer *answer)
+/* What the answer shows, if it has a document: of its _id, and the server's time. */
+static void note_document(lh_store *store, const char *key, const lh_answer *answer)
 {
-    if (answer->there)
-        lh_known_note(store->known, key, lh_doc_has_text(&answer->document, "_id", key));
+    if (!answer->there)
+        return;
+    lh_known_note(store->known, key, lh_doc_has_text(&answer->document, "_id", key));
+    lh_lease_hear_time(store, &answer->document, answer->sent);
+}
+
+int64_t lh_lease_hear_time(lh_store *store, const bson_t *document, int64_t sent)
+{
+    bson_iter_t now;
+    if (!bson_iter_init_find(&now, document, "now") || !BSON_ITER_HOLDS_DATE_TIME(&now))
+        return 0;
+    int64_t now_ms = bson_iter_date_time(&now);
+    atomic_store(&store->clock_ahead, lh_clock_ahead(atomic_load(&store->clock_ahead), now_ms, sent, lh_clock_ms()));
+    return now_ms;
 }
 
 int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, lh_way way, lh_answer *answer,
@@ -131,13 +143,13 @@ int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, l
     if (!whole && lh_pipeline_has_short(what, &all)) {
         outcome = run_short(store, what, &all, way, answer, error);
         if (outcome != LH_OK || is_settled(what, &all, answer)) {
-            note_own(store, vars->key, answer);
+            note_document(store, vars->key, answer);
             return outcome;
         }
     }
     outcome = run_form(store, what, true, &all, way, answer, error);
     if (!vars->by_id)
-        note_own(store, vars->key, answer);
+        note_document(store, vars->key, answer);
     if (outcome == LH_OK && answer->there && store->on_granted)
         lh_doc_each_grant(&answer->document, tell_granted, &(granting){store, vars->me});
     return outcome;

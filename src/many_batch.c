@@ -138,7 +138,7 @@ static int take_in_hand(batch *b, size_t i)
     lh_lease *lease = lh_lease_new(many->store, entry->key, entry->id, many->o.owner);
     if (!lease)
         return lh_fail_memory(many->error);
-    lh_held_grant(lease, &many->o, b->sent + ttl_ms - LH_DRIFT_MS(ttl_ms), b->seen[i].token, b->seen[i].expires_at_ms);
+    lh_held_grant(lease, &many->o, lh_lease_deadline(b->sent, ttl_ms), b->seen[i].token, b->seen[i].expires_at_ms);
     entry->lease = lease;
     return lh_keeper_take(lease, lease->by_hand ? INT64_MAX : lh_keeper_renewal(b->sent, ttl_ms, lease), many->error);
 }

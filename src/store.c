@@ -215,6 +215,7 @@ int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error
     store->on_lost = o.on_lost;
     store->on_lost_arg = o.on_lost_arg;
     atomic_init(&store->refs, 1);
+    atomic_init(&store->clock_ahead, INT64_MIN);
     pthread_mutex_init(&store->lock, NULL);
     store->known = lh_known_new();
     outcome = store->known ? name_store(store, &o, uri, error) : lh_fail_memory(error);

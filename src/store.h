@@ -33,8 +33,9 @@ struct lh_store {
     pid_t pid;       /* of the process that opened it */
     atomic_int refs; /* the opener's and one per lease handle */
     atomic_bool closed;
-    atomic_int topology;        /* LH_TOPOLOGY_…, known after the first contact */
-    _Atomic int64_t index_seen; /* lh_clock_ms() when the unique index was last seen; 0: never */
+    atomic_int topology;         /* LH_TOPOLOGY_…, known after the first contact */
+    _Atomic int64_t index_seen;  /* lh_clock_ms() when the unique index was last seen; 0: never */
+    _Atomic int64_t clock_ahead; /* of the server, as last heard: lh_clock_ahead() */
     char *db, *collection, *owner, *host;
     char proc[LH_PROC_ROOM]; /* lh_proc_self() */
     bool for_others;         /* … which is not recorded with leases */

@@ -78,7 +78,7 @@ static int run(const struct cli *cli)
 static const struct opt_spec options_table[] = {
     {OPT_LEASE, OPT_SECRET, "lease", 0, "ID", "LEASEHOLD_LEASE", 0, 0, "the lease, as acquire printed it"},
     {OPT_TTL, OPT_DURATION, "ttl", 0, "DURATION", "LEASEHOLD_TTL", LH_TTL_MIN_MS, LH_TTL_MAX_MS,
-     "from now on this long (default: what it was acquired for)"},
+     "from now on this long (default: the ttl that it was acquired or last renewed with)"},
     {0},
 };
 

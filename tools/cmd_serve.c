@@ -56,7 +56,7 @@ const struct command cmd_serve = {
         "and who "
         "holds it\n"
         "  PATCH  /v1/leases/KEY        renew, with the header Lease-Id: a third of ttl_ms is a good pace; 410: lost\n"
-        "  DELETE /v1/leases/KEY        release, with the header Lease-Id\n"
+        "  DELETE /v1/leases/KEY        release, with the header Lease-Id; 410: it was somebody else's already\n"
         "  GET    /v1/leases[/KEY]      who holds what; GET /v1/events tells it as it happens (server-sent events)\n"
         "  GET    /v1/leases/KEY/session  renewed while this stream is kept open, with the header Lease-Id\n"
         "  POST   /v1/leases/KEY/break  {\"reason\"}, with an admin's token\n"

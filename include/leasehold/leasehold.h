@@ -517,10 +517,11 @@ LH_API int lh_lease_attach(lh_store *store, const char *key, const char *lease_i
  * LH_MEMORY: the system has no thread or file descriptor left. */
 LH_API int lh_lease_keep(lh_lease *lease, lh_error *error);
 
-/* Extends the lease to the later of its present end and now + ttl_ms (0: the ttl it has). One command. Never shortens,
+/* Extends the lease to the later of its present end and now + ttl_ms (0: the ttl that it was acquired or last renewed with). One
+ * command. Never shortens,
  * never revives a lease that has ended, never changes the token (invariant 4).
  *
- * LH_OK: lh_lease_remaining_ms() has grown. LH_LOST: the lease has ended, for good; stop the work; *ret_record (if not
+ * LH_OK: lh_lease_remaining_ms() and lh_lease_expires_at_ms() say the end that is stored now. LH_LOST: the lease has ended, for good; stop the work; *ret_record (if not
  * NULL) says who holds the key now, or is NULL where the server could not be asked. LH_UNREACHABLE: not known to be extended: the lease is still valid until
  * lh_lease_remaining_ms() is 0; try again. LH_INVALID, LH_DATA, LH_DENIED, LH_SERVER, LH_FORKED. */
 LH_API int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error);
@@ -588,7 +589,8 @@ LH_API int lh_lease_transfer(lh_lease *lease, const char *to_owner, char ret_lea
 LH_API int lh_lease_lost_fd(lh_lease *lease);
 
 /* May the holder still work? True until the local deadline: the time at which the command that granted or last renewed
- * the lease was sent, plus the ttl, less a drift allowance of ttl/1000 + 2 ms, on CLOCK_BOOTTIME, which goes on while the machine sleeps.
+ * the lease was sent, plus the ttl (or what its answer shows to be left, where an earlier command gave more), less a drift
+ * allowance of a thousandth of that and 2 ms, on CLOCK_BOOTTIME, which goes on while the machine sleeps.
  * No command is sent; a passed deadline is final. */
 LH_API bool lh_lease_valid(const lh_lease *lease);
 /* Milliseconds until that deadline, 0 when it has passed. */

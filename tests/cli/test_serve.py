@@ -53,10 +53,44 @@ def test_busy_names_the_holder(server, key):
     server.release(key, lease)
     bob = server.held(key, owner="bob")
     not_mine = server.release(key, "f" * 32)
-    assert not_mine.status == 409 and not_mine.json["code"] == "not_holder"
+    assert not_mine.status == 410 and not_mine.json["code"] == "not_holder"
     lost = server("PATCH", path_of(key), headers={"Lease-Id": lease})
     assert lost.status == 410 and lost.json["holders"][0]["owner"] == "bob"
     server.release(key, bob)
+
+
+def test_a_lease_that_is_over_is_410_and_a_key_that_does_not_allow_it_409(server, ready, client, key):
+    path, name = path_of(key), {"Lease-Id": server.held(key)}
+    ways = [("PATCH", path, name), ("GET", path + "/session", name), ("DELETE", path, name)]
+    stranger = [(method, where, {"Lease-Id": "f" * 32}) for method, where, _ in ways]
+    assert [server(method, where, headers=id).status for method, where, id in stranger] == [410] * 3
+    locks = client[ready.env["LEASEHOLD_DB"]].workspace_locks
+    locks.update_one({"workspace_id": key}, {"$set": {"expires_at": "garbage"}})
+    for method, where, id in ways:
+        answer = server(method, where, headers=id)
+        assert (answer.status, answer.json["code"]) == (409, "data"), answer.body
+    assert server("POST", path + "/break", {"reason": "r"}, token=ADMIN).status == 200
+    assert [server(method, where, headers=id).status for method, where, id in ways] == [410] * 3
+    nobody = server("POST", path + "/break", {"reason": "r"}, token=ADMIN)
+    assert (nobody.status, nobody.json["code"]) == (409, "not_held")
+
+
+def test_what_a_renewal_answers_is_what_is_stored(server, key):
+    """Nothing shortens a lease, and nothing says that it did."""
+    lease = server.held(key, ttl_ms=20000)
+    for ttl_ms, last in ((5000, 5000), (None, 5000), (30000, 30000), (None, 30000), (1000, 1000)):
+        began = time.monotonic()
+        renewed = server("PATCH", path_of(key), {"ttl_ms": ttl_ms} if ttl_ms else None, headers={"Lease-Id": lease}).json
+        holder = server("GET", path_of(key)).json["holders"][0]
+        took_ms = (time.monotonic() - began) * 1000 + 5
+        assert renewed["ttl_ms"] == last and renewed["expires_at"] == holder["expires_at"]
+        assert -holder["remaining_ms"] / 1000 - took_ms <= renewed["remaining_ms"] - holder["remaining_ms"] <= took_ms, (renewed, holder)
+    session = Stream(server, path_of(key) + "/session", **{"Lease-Id": lease})
+    while "remaining_ms" not in (told := session.next()):
+        pass
+    assert told["event"] == "renewed" and told["expires_at"] == holder["expires_at"]
+    assert told["remaining_ms"] > 20000
+    session.close()
 
 
 def test_shared_leases(server, key):

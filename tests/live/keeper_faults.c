@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The keeper through a stepdown, and beside a server that hangs. On deployments of their own. */
+#include "process.h"
 #include "waiting.h"
 
 #include <signal.h>
@@ -103,13 +104,10 @@ static void tells_of_the_loss_in_time_beside_a_hung_server(void **state)
     lh_lease *lease = take(p, p->store, "k", LH_EXCLUSIVE, 3000);
     lh_waiting *waiting = await(p, p->store, "k", LH_EXCLUSIVE, LH_FOREVER);
     usleep(1500000); /* it was renewed by then */
-    bson_t *ask = BCON_NEW("serverStatus", BCON_INT32(1)), reply;
-    bson_iter_t pid;
-    assert_true(mongoc_client_command_simple(p->client, "admin", ask, NULL, &reply, NULL));
-    assert_true(bson_iter_init_find(&pid, &reply, "pid"));
-    pid_t server = (pid_t)bson_iter_as_int64(&pid);
-    bson_destroy(&reply);
-    bson_destroy(ask);
+    char folder[480];
+    assert_true(server_folder(p->client, folder, sizeof folder));
+    pid_t server = server_pid(folder);
+    assert_true(server > 1);
     assert_int_equal(kill(server, SIGSTOP), 0);
     int fd = lh_lease_lost_fd(lease);
     int64_t start = now_ms(), remaining = lh_lease_remaining_ms(lease);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A lease's life: acquired, renewed, handed to another process, released; and what others are told meanwhile. */
+#include "clock.h"
 #include "live.h"
 
 static void test_a_grant_says_what_was_granted(void **state)
@@ -126,6 +127,122 @@ static void test_a_renewal_extends_and_keeps_the_token(void **state)
     expect(g, LH_OK, lh_lease_renew(lease, 0, NULL, &g->error));
     assert_int_equal(lh_lease_ttl_ms(lease), 60000);
     give(g, lease);
+}
+
+/* What the handle says of its end is what is stored, as exactly as the calls since `since` took; and so is what is left, but for the
+ * drift. */
+static void expect_end(ground *g, const lh_lease *lease, int64_t since, const char *when)
+{
+    lh_record *record = status_of(g, "k");
+    int64_t stored = 0, left = 0, slack = lh_clock_ms() - since + 20;
+    for (size_t i = 0; i < record->holders; i++) { /* of readers the one that ends last */
+        const lh_holder *holder = lh_record_holder(record, i);
+        if (holder->expires_at_ms > stored) {
+            stored = holder->expires_at_ms;
+            left = holder->remaining_ms;
+        }
+    }
+    int64_t late = lh_lease_expires_at_ms(lease) - stored, more = lh_lease_remaining_ms(lease) - left;
+    if (late < -slack || late > slack || more > slack || more < -slack - left / 1000)
+        print_error("%s: it says %lld ms later than is stored, and %lld ms more left; the calls took %lld ms\n", when,
+                    (long long)late, (long long)more, (long long)slack - 20);
+    assert_in_range(late + slack, 0, 2 * slack);
+    assert_in_range(more + slack + left / 1000, 0, 2 * slack + left / 1000);
+    lh_record_free(record);
+}
+
+static void renew_for(ground *g, lh_lease *lease, int64_t ttl_ms, const char *when)
+{
+    int64_t since = lh_clock_ms();
+    expect(g, LH_OK, lh_lease_renew(lease, ttl_ms, NULL, &g->error));
+    assert_true(ttl_ms == 0 || lh_lease_ttl_ms(lease) == ttl_ms);
+    expect_end(g, lease, since, when);
+}
+
+/* A renewal that does not move the end is no measure of where it is, nor of the server's clock. */
+static void test_the_end_that_a_handle_tells_is_the_stored_one(void **state)
+{
+    ground *g = *state;
+    const int64_t day = 24 * HOUR_MS;
+    const struct {
+        int64_t ttl_ms, then_ms[3];
+    } cases[] = {{5000, {60000, 5000, 61000}},
+                 {60000, {5000, 0, 70000}},
+                 {20000, {5000, 21000, 0}},
+                 {7 * day, {1000, 7 * day, 0}},
+                 {1000, {7 * day, 1000, 7 * day}}};
+    for (int mode = LH_EXCLUSIVE; mode <= LH_SHARED; mode++) {
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+            for (int attach = 0; attach < 2; attach++) {
+                int64_t since = lh_clock_ms();
+                lh_lease *first = take_as(g, "k", mode, cases[i].ttl_ms, NULL), *lease = first;
+                expect_end(g, lease, since, "granted");
+                if (attach)
+                    expect(g, LH_OK, lh_lease_attach(g->store, "k", lh_lease_id(first), &lease, &g->error));
+                for (size_t step = 0; step < 3; step++)
+                    renew_for(g, lease, cases[i].then_ms[step], attach ? "renewed by who attached" : "renewed");
+                give(g, lease);
+                if (attach)
+                    lh_lease_free(first);
+            }
+        }
+    }
+}
+
+static void test_a_repeated_acquire_tells_the_stored_end(void **state)
+{
+    ground *g = *state;
+    char id[LH_LEASE_ID_LEN + 1];
+    random_id(id);
+    lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
+    options.by_hand = true;
+    options.lease_id = id;
+    for (int again = 0; again < 2; again++) {
+        options.ttl_ms = again ? 5000 : 60000;
+        int64_t since = lh_clock_ms();
+        lh_lease *lease = NULL;
+        expect(g, LH_OK, lh_acquire(g->store, "k", &options, &lease, NULL, &g->error));
+        expect_end(g, lease, since, again ? "acquired again" : "acquired");
+        renew_for(g, lease, 5000, "renewed");
+        renew_for(g, lease, 65000 + again * 5000, "renewed for longer");
+        lh_lease_free(lease);
+    }
+}
+
+static int64_t renewed_at(ground *g)
+{
+    bson_t *document = document_of(g, "k");
+    int64_t at_ms = number_at(document, "renewed_at");
+    bson_destroy(document);
+    return at_ms;
+}
+
+/* What the keeper renews, which hears no end: after it was attached to, and after a grant out of the queue by an old beat. */
+static void test_the_end_of_what_the_keeper_renews_is_the_stored_one(void **state)
+{
+    ground *g = *state;
+    lh_lease *first = take_as(g, "k", LH_EXCLUSIVE, 20000, NULL), *lease = NULL;
+    expect(g, LH_OK, lh_lease_attach(g->store, "k", lh_lease_id(first), &lease, &g->error));
+    renew_for(g, lease, 1500, "renewed by who attached");
+    int64_t before = renewed_at(g);
+    expect(g, LH_OK, lh_lease_keep(lease, &g->error));
+    while (renewed_at(g) == before)
+        usleep(20000);
+    usleep(100000); /* it is answered */
+    expect_end(g, lease, lh_clock_ms() - 1000, "kept");
+
+    lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
+    lh_waiting *waiting = NULL;
+    lh_lease *next = NULL;
+    options.ttl_ms = 3000;
+    options.wait_ms = LH_FOREVER;
+    expect(g, LH_OK, lh_acquire_start(g->store, "k", &options, &waiting, &g->error));
+    usleep(900000); /* so old is its beat then */
+    give(g, lease);
+    lh_lease_free(first);
+    expect(g, LH_OK, lh_waiting_finish(waiting, &next, NULL, &g->error));
+    renew_for(g, next, 3100, "granted out of the queue, and renewed");
+    give(g, next);
 }
 
 static void test_another_process_goes_on_with_a_lease(void **state)
@@ -287,6 +404,9 @@ int main(void)
         live_test(test_a_release_frees_the_key_and_keeps_its_document),
         live_test(test_a_repeated_release_is_a_success),
         live_test(test_a_renewal_extends_and_keeps_the_token),
+        live_test(test_the_end_that_a_handle_tells_is_the_stored_one),
+        live_test(test_a_repeated_acquire_tells_the_stored_end),
+        live_test(test_the_end_of_what_the_keeper_renews_is_the_stored_one),
         live_test(test_another_process_goes_on_with_a_lease),
         live_test(test_who_attaches_to_a_foreign_lease_is_told_lost),
         live_test(test_closing_releases_what_is_held_and_freeing_a_handle_does_not),

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "live.h"
+#include "process.h"
 
 typedef struct own {
     char name[48], uri[256], run[512];
@@ -51,14 +52,11 @@ static inline void own_down(own *o)
 /* Which process answers, and how it is started again. */
 static inline void own_look(own *o, ground *g)
 {
-    bson_t *status = run_command(g, "admin", json("{'serverStatus': 1}"));
-    assert_non_null(status);
-    o->pid = (pid_t)number_at(status, "pid");
-    bson_destroy(status);
-    bson_t *options = run_command(g, "admin", json("{'getCmdLineOpts': 1}"));
-    assert_non_null(options);
-    (void)snprintf(o->run, sizeof o->run, "%s/../run >/dev/null", text_at(options, "parsed.storage.dbPath"));
-    bson_destroy(options);
+    char folder[480];
+    assert_true(server_folder(g->client, folder, sizeof folder));
+    o->pid = server_pid(folder);
+    assert_true(o->pid > 1); /* it is killed */
+    (void)snprintf(o->run, sizeof o->run, "%s/run >/dev/null", folder);
 }
 
 /* A ground on it, with its store. */

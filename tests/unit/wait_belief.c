@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "clock.h"
 #include "lease_held.h"
 #include "wait_belief.h"
 
@@ -52,9 +53,32 @@ static void forgets_what_is_old(void **state)
     }
 }
 
+/* How far the server's clock is ahead: what an answer allows, and no guess that it refutes. */
+static void test_the_servers_clock(void **state)
+{
+    (void)state;
+    const struct {
+        int64_t ahead, server, sent, received, now_ahead;
+    } cases[] = {
+        {INT64_MIN, 5000, 1000, 1000, 4000},
+        {INT64_MIN, 5000, 1000, 1010, 3995}, /* the first */
+        {4000, 9000, 5000, 5010, 4000},
+        {4000, 9000, 4990, 5000, 4000}, /* allowed, to both ends */
+        {4000, 9000, 5001, 5011, 3999},
+        {4000, 9000, 4980, 4990, 4010}, /* a little off */
+        {4000, 9000, 5000, 65000, 4000},
+        {-1, -9000, 5000, 5004, -14000}, /* a slow answer; another clock */
+        {0, 0, 0, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(lh_clock_ahead(cases[i].ahead, cases[i].server, cases[i].sent, cases[i].received),
+                         cases[i].now_ahead);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_servers_clock),
         cmocka_unit_test(counts_from_the_beat_that_the_grant_names),
         cmocka_unit_test(believes_for_the_lesser_of_ttl_and_claim),
         cmocka_unit_test(believes_no_beat_that_was_not_sent),

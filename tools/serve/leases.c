@@ -59,7 +59,7 @@ void leases_release(struct request *request)
         json_text(&json, "key", request->key);
         answer_json(request, MHD_HTTP_OK, &json);
     } else if (code == LH_LOST) {
-        attach_lost(request, MHD_HTTP_CONFLICT, "not_holder", NULL, &error);
+        attach_lost(request, MHD_HTTP_GONE, "not_holder", NULL, &error);
     } else {
         answer_outcome(request, &error);
     }
