@@ -21,7 +21,7 @@ def deaf(cli, client):
     # A server has one such failpoint: those that use it take turns (tests/support/live.h).
     port = re.search(r":(\d+)", URI.split("@")[-1]).group(1)
     folder = os.environ.get("TMPDIR", "/tmp")
-    with open(f"{folder}/leasehold-failpoint-{port}", "a") as turn:
+    with os.fdopen(os.open(f"{folder}/leasehold-failpoint-{port}", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)) as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
         try:
             client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=data)
