@@ -23,7 +23,26 @@ struct ties {
     char **environment;
 };
 
-static bool ties_init(struct ties *ties, lh_lease *lease)
+/* Is it one of the variables with a connection string, and does that have a secret in it? What looks so counts: whatever stands
+ * before the last @, and options that are named so. */
+static bool is_secret(const char *variable)
+{
+    static const char *const names[] = {"LEASEHOLD_URI=", "MONGODB_URI="};
+    static const char *const options[] = {"password=", "aws_session_token"};
+    const char *uri = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strncmp(variable, names[i], strlen(names[i])) == 0)
+            uri = variable + strlen(names[i]);
+    if (!uri)
+        return false;
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        if (strcasestr(uri, options[i]))
+            return true;
+    const char *scheme = strstr(uri, "://"), *user = scheme ? scheme + 3 : uri, *at = strrchr(user, '@');
+    return at && memchr(user, ':', (size_t)(at - user));
+}
+
+static bool ties_init(struct ties *ties, lh_lease *lease, bool pass_uri)
 {
     static const char *const names[TIES] = {
         "LEASEHOLD_KEY=", "LEASEHOLD_LEASE=", "LEASEHOLD_TOKEN=", "LEASEHOLD_OWNER=", "LEASEHOLD_NOTE="};
@@ -41,7 +60,7 @@ static bool ties_init(struct ties *ties, lh_lease *lease)
     if (!ties->environment)
         return false;
     for (size_t i = 0; i < n; i++) {
-        bool ours = false;
+        bool ours = !pass_uri && is_secret(environ[i]);
         for (size_t t = 0; t < TIES; t++)
             ours = ours || strncmp(environ[i], names[t], strlen(names[t])) == 0;
         if (!ours)
@@ -132,7 +151,7 @@ static int run_holding(const struct cli *cli, struct guard *guard, const struct 
     if (run.grace_ms > ttl_ms / 3)
         run.grace_ms = ttl_ms / 3;
     run.signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (!ties_init(&ties, lease) || run.signal_fd < 0 || lh_lease_lost_fd(lease) < 0) {
+    if (!ties_init(&ties, lease, cli_flag(cli, OPT_PASS_URI)) || run.signal_fd < 0 || lh_lease_lost_fd(lease) < 0) {
         lh_error error = LH_ERROR_INIT;
         (void)lh_lease_release(lease, &error);
         out_fail(&error, LH_MEMORY, "the system has no memory or file descriptor left");
@@ -235,6 +254,8 @@ static const struct opt_spec options_table[] = {
      "between TERM and KILL when the lease is lost (default: 5s, at most a third of the ttl)"},
     {OPT_NOTE, OPT_TEXT, "note", 0, "TEXT", NULL, 0, 0,
      "left for whoever holds the key next, if CMD ends with 0; up to 1,024 bytes"},
+    {OPT_PASS_URI, OPT_FLAG, "pass-uri", 0, NULL, NULL, 0, 0,
+     "CMD inherits LEASEHOLD_URI and MONGODB_URI, also where a password is in them"},
     {OPT_BUSY_EXIT, OPT_NUMBER, "busy-exit", 'E', "N", NULL, 0, 255, "the exit code for busy (default: 75)"},
     {0},
 };
@@ -255,7 +276,8 @@ const struct command cmd_run = {
         "all of its process group get TERM, and KILL before the lease can end; the exit code is 76 then. CMD does\n"
         "not survive leasehold. What CMD leaves running in the background when it ends is not covered by the lease.\n"
         "CMD finds LEASEHOLD_KEY, LEASEHOLD_LEASE, LEASEHOLD_TOKEN and LEASEHOLD_OWNER in its environment, and\n"
-        "LEASEHOLD_NOTE where the holder before left a note.",
+        "LEASEHOLD_NOTE where the holder before left a note. LEASEHOLD_URI and MONGODB_URI are kept from it where a\n"
+        "password is in them, unless --pass-uri says otherwise; the file of LEASEHOLD_URI_FILE it may read as you may.",
     .example = "  $ leasehold run project:42 --wait 10s --purpose rebuild -- make all\n"
                "  $ leasehold run nightly --wait 0 -E 0 -- ./report.sh     # somebody does it already: fine\n",
 };

@@ -53,6 +53,7 @@ enum opt_id {
     OPT_TO,
     OPT_AFTER,
     OPT_NOTE,
+    OPT_PASS_URI,
     OPT_SEED,
     OPT_SECONDS,
     OPT_PROCESSES,

@@ -55,6 +55,22 @@ def test_the_command_is_told_of_its_lease(cli, locks):
     assert result.out.count("LEASEHOLD_KEY=") == 1 and stored["purpose"] == "rebuild"
 
 
+SECRET = "canary-7d1f"
+SECRETS = [f"mongodb://u:{SECRET}@h/", f"mongodb+srv://u:{SECRET}@h/?tls=true", f"mongodb://u:{SECRET}/x@h/", f"mongodb://u:{SECRET}@x@h,h2/db",
+           f"u:{SECRET}@h", f"mongodb://:{SECRET}@h/", f"mongodb://h/?tlsCertificateKeyFilePassword={SECRET}", f"mongodb://h/?PROXYPASSWORD={SECRET}",
+           f"mongodb://h/?authMechanismProperties=AWS_SESSION_TOKEN:{SECRET}"]
+OPEN = ["mongodb://h/", "mongodb://h:27017,i:27018/db?replicaSet=rs", "mongodb://user@h:1/?authMechanism=MONGODB-X509", "mongodb://[::1]:27017/", ""]
+
+
+@pytest.mark.parametrize("uri", SECRETS + OPEN)
+def test_a_password_is_kept_from_the_command(cli, uri):
+    for flags, passed in (([], uri not in SECRETS), (["--pass-uri"], True)):
+        result = cli("--uri", cli.env["LEASEHOLD_URI"], "run", "k", *flags, "--", "env", env={"LEASEHOLD_URI": uri, "MONGODB_URI": uri, "MONGODB_URIS": uri})
+        assert result.exit == 0, result
+        lines = result.out.splitlines()
+        assert (f"LEASEHOLD_URI={uri}" in lines, f"MONGODB_URI={uri}" in lines, f"MONGODB_URIS={uri}" in lines) == (passed, passed, True)
+
+
 def test_stdin_is_the_command_s(cli):
     assert cli("run", "k", "--", "cat", input="through\n").out == "through\n"
 
