@@ -243,11 +243,18 @@ static void test_an_old_snapshot_does_not_pass_the_successors_fence(void **state
         lh_lease *new = take_over(g, before[round]);
         guard_and_set(g, new, 7);
         bson_t *reply = NULL;
-        expect(g, LH_AGAIN, lh_lease_guard(old, us.session, &reply, &g->error));
-        assert_true(mongoc_error_has_label(reply, "TransientTransactionError"));
+        int outcome = lh_lease_guard(old, us.session, &reply, &g->error);
+        if (round == 0 &&
+            outcome ==
+                LH_LOST) { /* servers from 7.0 on read a collection of fences that is younger than the snapshot */
+            rollback(&us);
+        } else {
+            expect(g, LH_AGAIN, outcome);
+            assert_true(mongoc_error_has_label(reply, "TransientTransactionError"));
+            assert_false(set_n(&us, "d", 99, NULL));
+            assert_false(commit(&us));
+        }
         bson_destroy(reply);
-        assert_false(set_n(&us, "d", 99, NULL));
-        assert_false(commit(&us));
         begin(&us); /* and again, as it was told */
         expect(g, LH_LOST, lh_lease_guard(old, us.session, NULL, &g->error));
         rollback(&us);
