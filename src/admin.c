@@ -9,6 +9,7 @@
 #include "lease_look.h"
 #include "name.h"
 #include "options.h"
+#include "twice.h"
 
 /* A find whose documents come as {d: the document, now: the server's clock}. The caller appends its filter first. */
 static void append_whole(bson_t *command)
@@ -245,7 +246,9 @@ int lh_list(lh_store *store, const lh_list_options *options, int (*each)(void *a
 static int break_seen(lh_store *store, const char *key, const lh_break_options *o, const bson_t *seen, lh_error *error)
 {
     bson_iter_t doc_id, id, token;
-    char mine[LH_LEASE_ID_ROOM];
+    char mine[LH_LEASE_ID_ROOM], problem[128];
+    if (lh_twice_find(seen, problem, sizeof problem))
+        return lh_twice_fail("break the lease", seen, problem, error);
     if (!lh_lease_id_new(mine) || !bson_iter_init_find(&doc_id, seen, "_id"))
         return lh_fail(error, LH_BUG, "the system gives no random bytes");
     lh_vars vars = lh_lease_vars(store, key, mine);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Removing what is dead, in batches. The stream only proposes: each write judges again, with the server's clock. */
+ * Removing what is dead, in batches. The stream only proposes: each write judges again, with the
+ * server's clock. A field that is stored twice the server does not see: such documents are found
+ * before, and stay as they are. */
 #include <string.h>
 
 #include "lease.h"
 #include "options.h"
+#include "twice.h"
 
 #define BATCH_MAX        1000
 #define RETENTION_MIN_MS 1000 /* lease_acquire.c (INSERT_BELIEVED_MS) relies on it */
@@ -46,6 +49,36 @@ static uint64_t lesser(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static int keep_readable(void *arg, const bson_t *document)
+{
+    batch *readable = arg;
+    char problem[128];
+    bson_iter_t id;
+    if (bson_iter_init_find(&id, document, "_id") && !lh_twice_find(document, problem, sizeof problem))
+        batch_add(readable, &id);
+    return 0;
+}
+
+/* Leaves in the batch what can be read. */
+static void sift(cleaning *c, batch *b)
+{
+    batch readable = {.n = 0};
+    bson_init(&readable.ids);
+    bson_t *command = BCON_NEW("find", BCON_UTF8(c->store->collection), "filter", "{", "_id", "{", "$in",
+                               BCON_ARRAY(&b->ids), "}", "}", "batchSize", BCON_INT32(BATCH_MAX));
+    lh_call call = {
+        .what = "read what is dead", .command = command, .deadline = lh_store_deadline(c->store, 0), .read = true};
+    c->outcome = lh_store_each(c->store, &call, keep_readable, &readable, c->error);
+    bson_destroy(command);
+    if (readable.n < b->n) {
+        b->holders = lesser(b->holders, readable.n);
+        b->waiters = lesser(b->waiters, readable.n);
+    }
+    b->n = readable.n;
+    bson_destroy(&b->ids);
+    (void)bson_steal(&b->ids, &readable.ids);
+}
+
 /* Writes one batch. *ret_changed: how many documents the server still judged so. */
 static void write_batch(cleaning *c, batch *b, bool remove, uint64_t *ret_changed)
 {
@@ -65,6 +98,8 @@ static void write_batch(cleaning *c, batch *b, bool remove, uint64_t *ret_change
 
 static void flush(cleaning *c, batch *b, bool remove)
 {
+    if (b->n > 0 && c->outcome == LH_OK)
+        sift(c, b);
     uint64_t changed = b->n;
     if (b->n == 0 || c->outcome != LH_OK)
         return;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The document of a key, decoded. Home of "stored data that cannot be read counts as held": lh_doc_problem() is the one
- * list of what cannot be read, and says the same as OK in pipeline_terms.h (a test holds them together). */
+ * list of what cannot be read, and says the same as OK in pipeline_terms.h (a test holds them together), but for fields that are
+ * stored twice, which no pipeline looks for. */
 #include "doc.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "twice.h"
 
 #define TOKEN_MAX ((INT64_C(1) << 62) - 1)
 #define TOKEN_MAX_BEFORE                                                                                               \
@@ -141,6 +144,8 @@ bool lh_doc_problem(const bson_t *document, char *problem, size_t size)
         (void)snprintf(problem, size, "it is no BSON");
         return true;
     }
+    if (lh_twice_find(document, problem, size))
+        return true;
     bool has_key = false;
     while (bson_iter_next(&value)) {
         if (find_problem(&value, problem, size))

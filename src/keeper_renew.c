@@ -148,7 +148,8 @@ static void hear(batch *b, size_t from, size_t to, int outcome, bool all, int64_
 }
 
 /* A document whose change the server refuses (a validator that came later) ends its statement, and those behind it are not
- * extended: so the halves are tried, and their halves, until it stands alone. */
+ * extended; one that cannot be read keeps the whole command from being sent again. So the halves are
+ * tried, and their halves, until it stands alone. */
 static void renew(lh_store *store, batch *b, size_t from, size_t to, struct _mongoc_client_t *client)
 {
     int64_t third = b->shortest_ttl_ms / 3;
@@ -161,7 +162,7 @@ static void renew(lh_store *store, batch *b, size_t from, size_t to, struct _mon
     int64_t n = outcome == LH_OK ? lh_reply_n(&reply) : -1;
     bson_destroy(&command);
     bson_destroy(&reply);
-    if (outcome == LH_OK && n < 0 && to - from > 1) {
+    if (((outcome == LH_OK && n < 0) || outcome == LH_DATA) && to - from > 1) {
         renew(store, b, from, from + (to - from) / 2, client);
         renew(store, b, from + (to - from) / 2, to, client);
         return;

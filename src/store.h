@@ -45,7 +45,9 @@ struct lh_store {
     int64_t socket_timeout_ms; /* of one attempt; a command's maxTimeMS is below it */
     uint32_t max_waiters, max_shared;
     atomic_bool answered; /* the last command was: there is a primary, most likely */
-    int rollout;          /* LH_ENFORCE, LH_OBSERVE or LH_OFF; home of what that means: rollout.c */
+    /* Until then (lh_clock_ms()) a write reads its documents first: perhaps the server died of one. */
+    _Atomic int64_t wary_until;
+    int rollout; /* LH_ENFORCE, LH_OBSERVE or LH_OFF; home of what that means: rollout.c */
     struct {
         _Atomic uint64_t granted, contended, failed, lost, skipped;
     } observed;
@@ -123,7 +125,9 @@ typedef struct lh_call {
 } lh_call;
 
 /* Runs one command, and repeats it with backoff until its deadline while the answer is lost or retryable (every command of
- * ours is idempotent, most of them by lease id).
+ * ours is idempotent, most of them by lease id). Where the connection broke, the documents are read
+ * before it is sent again: the server may have died of one with a field that is stored twice
+ * (twice.h). Then it is not sent: LH_DATA, whose message names the document.
  *
  * LH_OK: `reply` holds the answer. LH_UNKNOWN: a write may have been applied by one of the attempts. LH_UNREACHABLE: it
  * surely was not. Other outcomes: the server's definite refusal, with error->server_code; the reply is filled. `reply` is

@@ -2,7 +2,9 @@
  * Running one command: bounded, repeated while its outcome is open, and its errors mapped to outcomes.
  *
  * Home of invariant 3: only an answer acknowledged by a majority, journalled, without writeConcernError is LH_OK. What was
- * sent and not answered is asked again with the same lease id until the deadline, and is LH_UNKNOWN when that is in vain. */
+ * sent and not answered is asked again with the same lease id until the deadline, and is LH_UNKNOWN when that is in vain.
+ *
+ * Home of: a command that one server died of is not carried to the next. */
 #include <mongoc/mongoc.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,14 +12,18 @@
 #include "backoff.h"
 #include "clock.h"
 #include "store.h"
+#include "store_again.h"
 #include "store_denied.h"
 #include "store_refused.h"
 #include "store_set.h"
 #include "store_uri.h"
+#include "twice.h"
 
 #define WIRE_VERSION_6_0 17
 #define PAUSE_FIRST_MS   10
 #define PAUSE_CAP_MS     250
+#define WARY_MS          60000   /* after a lost answer: the next command may be about the same document */
+#define WARY_FOUND_MS    3600000 /* after one was found: keepers and callers ask for it again and again */
 
 /* What one attempt can mean for the loop in lh_store_run(). */
 typedef enum {
@@ -224,6 +230,73 @@ static bool wait_for_server(mongoc_client_t *client, bson_error_t *why)
     return server != NULL;
 }
 
+static attempt each_once(lh_store *store, mongoc_client_t *client, const lh_call *call,
+                         int (*each)(void *arg, const bson_t *document), void *arg, int *ret_outcome, bson_error_t *why,
+                         lh_error *error);
+
+static void be_wary(lh_store *store, int64_t ms)
+{
+    int64_t until = lh_clock_ms() + ms;
+    if (until > atomic_load(&store->wary_until))
+        atomic_store(&store->wary_until, until);
+}
+
+typedef struct {
+    const lh_call *call;
+    bool found;
+    lh_error error; /* … what it was */
+} looking;
+
+static int look_at_one(void *arg, const bson_t *document)
+{
+    looking *l = arg;
+    char problem[128];
+    l->found = lh_twice_find(document, problem, sizeof problem);
+    if (l->found)
+        (void)lh_twice_fail(l->call->what, document, problem, &l->error);
+    return l->found;
+}
+
+/* May the command be sent? ATTEMPT_DONE with LH_OK: yes. With LH_DATA: never. ATTEMPT_NOT_RUN: nobody knows yet. */
+static attempt look_first(lh_store *store, mongoc_client_t *client, const lh_call *call, int *ret_outcome,
+                          bson_error_t *why, lh_error *error)
+{
+    bson_t command = BSON_INITIALIZER;
+    lh_error mine = LH_ERROR_INIT;
+    looking l = {.call = call, .error = LH_ERROR_INIT};
+    attempt result = ATTEMPT_DONE;
+    if (lh_again_look(call->command, store->collection, &command)) {
+        const lh_call look = {.what = call->what, .command = &command, .deadline = call->deadline, .read = true};
+        result = each_once(store, client, &look, look_at_one, &l, ret_outcome, why, &mine);
+    }
+    bson_destroy(&command);
+    if (l.found) {
+        *ret_outcome = LH_DATA;
+        be_wary(store, WARY_FOUND_MS);
+    } else if (*ret_outcome == LH_UNREACHABLE) { /* between two batches of documents */
+        bson_set_error(why, MONGOC_ERROR_STREAM, 0, "%s", mine.message);
+        result = ATTEMPT_NOT_RUN;
+    }
+    if (result == ATTEMPT_DONE && *ret_outcome != LH_OK)
+        lh_error_give(error, l.found ? &l.error : &mine);
+    return result == ATTEMPT_DONE ? ATTEMPT_DONE : ATTEMPT_NOT_RUN;
+}
+
+static attempt send_once(lh_store *store, mongoc_client_t *client, const lh_call *call, bson_t *reply,
+                         int64_t *ret_sent, int *ret_outcome, bson_error_t *why, lh_error *error)
+{
+    int64_t wary_until = atomic_load(&store->wary_until);
+    *ret_outcome = LH_OK;
+    bool wary = wary_until != 0 && lh_clock_ms() < wary_until && !call->read && !call->bare;
+    attempt result = wary ? look_first(store, client, call, ret_outcome, why, error) : ATTEMPT_DONE;
+    if (result != ATTEMPT_DONE || *ret_outcome != LH_OK)
+        return result;
+    result = run_once(store, client, call, false, reply, ret_sent, ret_outcome, why, error);
+    if (result == ATTEMPT_OPEN && why->domain == MONGOC_ERROR_STREAM && !call->read && !call->bare)
+        be_wary(store, WARY_MS);
+    return result;
+}
+
 int lh_store_run(lh_store *store, lh_call *call, bson_t *reply, int64_t *ret_sent, lh_error *error)
 {
     bson_init(reply);
@@ -236,13 +309,14 @@ int lh_store_run(lh_store *store, lh_call *call, bson_t *reply, int64_t *ret_sen
         attempt result = ATTEMPT_NOT_RUN;
         mongoc_client_t *client = take_client(store, call, &why);
         if (client && (atomic_load(&store->answered) || wait_for_server(client, &why)))
-            result = run_once(store, client, call, false, reply, ret_sent, &outcome, &why, error);
+            result = send_once(store, client, call, reply, ret_sent, &outcome, &why, error);
         atomic_store(&store->answered, result == ATTEMPT_DONE);
         give_client(store, call, client);
         /* A refusal settles only its own attempt, not an earlier one whose answer was lost. But a duplicate key is contention, which the
-         * caller knows how to go on from. */
+         * caller knows how to go on from; and what a server died of was not done. */
         bool refused = result == ATTEMPT_DONE && outcome != LH_OK;
-        if (result == ATTEMPT_DONE && (!refused || !call->maybe || why.code == CODE_DUPLICATE_KEY))
+        if (result == ATTEMPT_DONE &&
+            (!refused || !call->maybe || why.code == CODE_DUPLICATE_KEY || outcome == LH_DATA))
             return outcome;
         call->maybe |= result == ATTEMPT_OPEN && !call->read && !call->bare;
         int64_t ms = lh_backoff_next(&pause);

@@ -426,6 +426,7 @@ LH_API void lh_acquire_options_init(lh_acquire_options *options, size_t size);
  *   answers, and what it did not come to, closing the store does; else it ends with its ttl. Its id is spent.
  * LH_LOST: the grant's answer came after the lease's end, or repeatedly too late to be believed.
  * LH_INVALID, LH_UNREACHABLE (surely not granted), LH_DENIED, LH_CONFIG (no unique index …), LH_SERVER, LH_FORKED, LH_MEMORY.
+ * LH_DATA: the connection broke, and the key's document has a field twice, which some servers die of: it was not asked for again.
  *
  * `path`: the key is parts with a '/' between them, none empty; else LH_INVALID. A lease on `org` then shuts out all below it
  * (org/project, org/project/file), and the other way round; two shared ones do not shut each other out. Two round trips: the key itself is
@@ -788,7 +789,8 @@ LH_API void lh_break_options_init(lh_break_options *options, size_t size);
  * Two round trips: what is there, and the write, which matches exactly that.
  *
  * LH_OK: *ret_record is what was broken. LH_LOST: nobody holds it (any more), or another token than asked for;
- * *ret_record is untouched. LH_INVALID, LH_UNKNOWN, LH_UNREACHABLE, … */
+ * *ret_record is untouched. LH_DATA: a field is stored twice, which some servers die of: the message says what helps.
+ * LH_INVALID, LH_UNKNOWN, LH_UNREACHABLE, … */
 LH_API int lh_break(lh_store *store, const char *key, const lh_break_options *options, lh_record **ret_record,
                     lh_error *error);
 

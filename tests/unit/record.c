@@ -158,6 +158,98 @@ static void test_whoever_holds_by_the_last_token_is_shown(void **state)
     lh_record_free(r);
 }
 
+/* BSON, and a server, keep both. */
+static bson_t *twice(const char *in, const char *field)
+{
+    bson_t *d = BCON_NEW("_id", "k", "workspace_id", "k"), object = BSON_INITIALIZER, whole = BSON_INITIALIZER;
+    bson_t *to = *in ? &object : d;
+    for (int64_t i = 0; i < 2; i++)
+        BSON_APPEND_INT64(to, field, i);
+    if (strncmp(in, "entry", 5) == 0) {
+        BSON_APPEND_DOCUMENT(&whole, "00000000000000000000000000000001", &object);
+        BSON_APPEND_DOCUMENT(d, in + 6, &whole);
+    } else if (strcmp(in, "note") == 0) {
+        BSON_APPEND_DOCUMENT(&whole, "note", &object);
+        BSON_APPEND_DOCUMENT(d, "released", &whole);
+    } else if (*in) {
+        BSON_APPEND_DOCUMENT(d, in, &object);
+    }
+    bson_destroy(&object);
+    bson_destroy(&whole);
+    return d;
+}
+
+static void test_a_field_that_is_stored_twice_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in, *says, *fields[22];
+    } objects[] = {
+        {"", "%s is stored twice", {"_id",   "workspace_id", "id",      "owner",  "user_id", "expires_at", "mode",
+                                    "token", "acquired_at",  "ttl_ms",  "beat",   "host",    "pid",        "proc",
+                                    "wake",  "renewed_at",   "purpose", "shared", "waiters", "released",   "v"}},
+        {"entry shared",
+         "%s is stored twice in an entry of shared",
+         {"owner", "token", "expires_at", "acquired_at", "renewed_at", "ttl_ms", "beat", "proc"}},
+        {"entry waiters",
+         "%s is stored twice in an entry of waiters",
+         {"mode", "since", "beat", "beat_at", "claim_ms", "ttl_ms", "owner", "purpose"}},
+        {"shared", "a lease id is stored twice in shared", {"00000000000000000000000000000001"}},
+        {"waiters", "a lease id is stored twice in waiters", {"00000000000000000000000000000001"}},
+        {"released", "released.%s is stored twice", {"id", "owner", "how", "by", "reason", "at", "note"}},
+        {"note", "released.note.%s is stored twice", {"text", "token", "at"}},
+    };
+    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)
+        for (const char *const *field = objects[i].fields; *field; field++) {
+            char says[128], *at = strstr(objects[i].says, "%s");
+            (void)snprintf(says, sizeof says, "%.*s%s%s", at ? (int)(at - objects[i].says) : 0, objects[i].says,
+                           at ? *field : "", at ? at + 2 : objects[i].says);
+            expect_malformed(twice(objects[i].in, *field), says);
+        }
+}
+
+/* What is no field of ours may be there any number of times, and a name may be in several objects. */
+static void test_only_our_own_fields_count(void **state)
+{
+    (void)state;
+    char problem[128];
+    bson_t *documents[] = {
+        twice("", "comment"),
+        twice("note", "comment"),
+        twice("released", "comment"),
+        BCON_NEW("workspace_id", "k", "id", "a", "token", BCON_INT64(1), "released", "{", "id", "a", "note", "{",
+                 "token", BCON_INT64(1), "}", "}", "Token", BCON_INT64(2), "other", "{", "id", "a", "id", "b", "}"),
+    };
+    for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) {
+        if (lh_doc_problem(documents[i], problem, sizeof problem))
+            fail_msg("%zu: %s", i, problem);
+        bson_destroy(documents[i]);
+    }
+}
+
+static void test_a_lease_id_twice_among_thousands_is_found(void **state)
+{
+    (void)state;
+    for (int again = -1; again < 1000; again += 500) {
+        bson_t *d = BCON_NEW("workspace_id", "k"), map, entry;
+        char id[33];
+        BSON_APPEND_DOCUMENT_BEGIN(d, "shared", &map);
+        for (int i = 0; i < 3000; i++) {
+            (void)snprintf(id, sizeof id, "%032x", i == 2999 && again >= 0 ? again : i);
+            BSON_APPEND_DOCUMENT_BEGIN(&map, id, &entry);
+            BSON_APPEND_DATE_TIME(&entry, "expires_at", NOW);
+            BSON_APPEND_INT64(&entry, "token", 1);
+            bson_append_document_end(&map, &entry);
+        }
+        bson_append_document_end(d, &map);
+        char problem[128] = "";
+        assert_int_equal(lh_doc_problem(d, problem, sizeof problem), again >= 0);
+        if (again >= 0)
+            assert_string_equal(problem, "a lease id is stored twice in shared");
+        bson_destroy(d);
+    }
+}
+
 static void test_strings_that_are_not_utf8_are_shown_mended(void **state)
 {
     (void)state;
@@ -244,6 +336,9 @@ int main(void)
         cmocka_unit_test(test_what_cannot_be_read_is_named),
         cmocka_unit_test(test_null_and_false_count_as_missing),
         cmocka_unit_test(test_whoever_holds_by_the_last_token_is_shown),
+        cmocka_unit_test(test_a_field_that_is_stored_twice_is_named),
+        cmocka_unit_test(test_only_our_own_fields_count),
+        cmocka_unit_test(test_a_lease_id_twice_among_thousands_is_found),
         cmocka_unit_test(test_strings_that_are_not_utf8_are_shown_mended),
         cmocka_unit_test(test_much_that_is_not_utf8_takes_no_age),
         cmocka_unit_test(test_damaged_bson_never_crashes),
