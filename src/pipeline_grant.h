@@ -42,10 +42,13 @@
               "'token':" NEXT_TOKEN "," HOLDER("$$w") ",'v':1},"                                                        \
               "{'$cond':[{'$eq':['$$w.k','$$me']},{},{'wake':" WAKE("$$w") "}]}]}", "[]", "'$$rest'"))
 
+/* The last of a run takes the greater of token + n and the clock: if each took the next from the clock on,
+ * n - 1 would be ahead of it, and a grant after the document's deletion would be lower. */
+#define FIRST_TOKEN TOKEN_FROM("{'$subtract':['$$clock',{'$subtract':[{'$size':'$$run'},1]}]}")
 #define NEW_READERS                                                                                                    \
     "{'$map':{'input':{'$range':[0,{'$size':'$$run'}]},'as':'i','in':"                                                 \
     LET("'w':{'$arrayElemAt':['$$run','$$i']}",                                                                        \
-    "{'k':'$$w.k','v':{" HOLDER("$$w") ",'token':{'$add':[" NEXT_TOKEN ",'$$i']},'expires_at':" UNTIL("$$w") "}}") "}}"
+    "{'k':'$$w.k','v':{" HOLDER("$$w") ",'token':{'$add':[" FIRST_TOKEN ",'$$i']},'expires_at':" UNTIL("$$w") "}}") "}}"
 #define WOKEN                                                                                                          \
     "{'$reduce':{'input':'$$run','initialValue':'','in':{'$cond':[{'$eq':['$$this.k','$$me']},'$$value',"              \
     "{'$concat':['$$value',{'$cond':[{'$eq':['$$value','']},'',' ']}," WAKE("$$this") "]}]}}}"

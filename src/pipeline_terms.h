@@ -104,7 +104,8 @@
     "{'$gte':[{'$ifNull':['$token',0]},0]},{'$lte':['$token'," LAST_TOKEN_BEFORE "]}]}"
 
 /* The next token: it never goes back, even where the document, and the tokens in it, were deleted. */
-#define NEXT_TOKEN "{'$max':[{'$add':[{'$toLong':" TOKEN_OR_0 "},1]},'$$clock']}"
+#define NEXT_TOKEN TOKEN_FROM("'$$clock'")
+#define TOKEN_FROM(clock) "{'$max':[{'$add':[{'$toLong':" TOKEN_OR_0 "},1]}," clock "]}"
 
 /* Who held it, in words: older code wrote user_id. (Converting a date that is out of range fails in spite of onError.) */
 #define IS_NAME(field) IS_ONE_OF(field, "'string','objectId'")

@@ -232,6 +232,46 @@ static void test_tokens_of_readers_increase_too(void **state)
     }
 }
 
+/* A hundred readers who wait, as they are stored, and one who asks: all are granted in one write. */
+static int64_t grant_a_run(ground *g)
+{
+    enum { WAITERS = 100 };
+    bson_t *document =
+               json("{'_id': 'k', 'workspace_id': 'k', 'id': 'x', 'owner': 'x', 'expires_at': {'$date': "
+                    "'2020-01-01T00:00:00Z'}, "
+                    "'token': {'$numberLong': '7'}, 'released': {'id': 'x', 'at': {'$date': '2020-01-01T00:00:00Z'}}}"),
+           waiters;
+    int64_t now_ms = server_ms(g);
+    BSON_APPEND_DOCUMENT_BEGIN(document, "waiters", &waiters);
+    for (int i = 0; i < WAITERS; i++) {
+        char id[LH_LEASE_ID_LEN + 1];
+        (void)snprintf(id, sizeof id, "%032x", i + 1);
+        bson_t *waiter = json("{'mode': 'shared', 'owner': 'w', 'beat': 0, 'ttl_ms': 30000, 'claim_ms': 60000}");
+        BSON_APPEND_DATE_TIME(waiter, "since", now_ms);
+        BSON_APPEND_DATE_TIME(waiter, "beat_at", now_ms);
+        BSON_APPEND_DOCUMENT(&waiters, id, waiter);
+        bson_destroy(waiter);
+    }
+    bson_append_document_end(document, &waiters);
+    put(g, document);
+    lh_lease *last = take_as(g, "k", LH_SHARED, 30000, NULL);
+    int64_t token = lh_lease_token(last);
+    document = document_of(g, "k");
+    assert_int_equal(token - number_at(document, "shared.00000000000000000000000000000001.token"), WAITERS);
+    bson_destroy(document);
+    lh_lease_free(last);
+    return token;
+}
+
+/* None of their tokens is ahead of the clock: what is granted next, to a key without a document, is higher. */
+static void test_over_deletion_of_a_run_of_readers(void **state)
+{
+    ground *g = *state;
+    int64_t last = grant_a_run(g);
+    delete_key(g, "workspace_id", "k");
+    expect_higher(g, last);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +287,7 @@ int main(void)
         live_test(test_the_last_one_is_a_token_like_any),
         live_test(test_a_double_beyond_its_precision_grows_too),
         live_test(test_tokens_of_readers_increase_too),
+        live_test(test_over_deletion_of_a_run_of_readers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

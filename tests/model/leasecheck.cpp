@@ -18,7 +18,7 @@
 #include <sys/resource.h>
 using u8 = uint8_t; using i8 = int8_t; using u32 = uint32_t; using u64 = uint64_t;
 
-constexpr int CLIENTS = 3, SHARED_MAX = 2, QUEUE = 3, FLIGHT = 5, BEATS = 4, FLOOR = -12, NEVER = -100;
+constexpr int CLIENTS = 3, SHARED_MAX = 3, QUEUE = 3, FLIGHT = 5, BEATS = 4, FLOOR = -12, NEVER = -100;
 constexpr u8 FREE = 0, SHARED = 200;                       // values of the document's `id` that are no lease id
 enum Role : u8 { NONE, X, S, LEGACY };        // what a client is: exclusive, shared or an old program
 enum Phase : u8 { IDLE, ASK, WAIT, HOLD, ATTACH, LEAVE, DEAD };   // ASK: outcome of an acquire unknown; ATTACH: was given a lease id; LEAVE: of a release
@@ -49,6 +49,7 @@ struct Config {
     bool insert_no_grace = false;                          // reading: how old it is, by two servers' clocks, taken as it is
     bool insert_seen_by_time = false;                      // reading: a repeated ask finds its own first grant by acquired_at != now alone
     bool insert_own_answer_only = false;                   // reading: the age counts only for the insert's own answer, not for a repeated ask
+    bool run_ahead = false;                                // reading: a head run of readers takes tokens from the clock on, and so ahead of it
     bool judge_believed = false;                           // tokens: only of grants that somebody believed
     bool transfer_believed = false;                        // reading: the receiver believes the hand-over itself
     bool wait_promotes = false;                            // a question that waits grants whoever is first; one that does not never does
@@ -123,16 +124,23 @@ void free_doc(Doc& d, int now) {
 // ---- the server: what each command does to the document, with its own NOW and cluster time -------------------------------
 struct Server {
     State& s; Doc& d; int now, cluster;                    // both may have been frozen before the command applied
+    bool wrote = false;                                    // however many it grants, the command is one write: one step of the cluster time
 
-    u8 fresh_token(u8 previous) {
+    // The last of a run takes max(previous + n, clock); `behind` are granted after this one.
+    u8 fresh_token(u8 previous, int behind = 0) {
         int clock = cfg.token_from_now ? 30 + s.tick + now : cluster;
-        return u8(std::max(previous + 1, clock));
+        return u8(std::max(previous + 1, clock - behind));
+    }
+    int readers_behind() {
+        int n = 0;
+        while (!cfg.run_ahead && n < d.nwaiters && d.waiters[n].shared && d.nshared + 1 + n < SHARED_MAX) n++;
+        return n;
     }
     // A grant, own (expires = now + ttl) or direct (in somebody else's command: short, and it names the waiter's beat).
     void grant(u8 id, bool shared, const Waiter* w, bool own, u8 number = 0) {
         if (!d.there) { d = Doc{}; d.there = 1; }
         if (cfg.provisional && d.token == 0) d.provisional = 1;
-        if (cfg.tokens) { d.token = fresh_token(d.token); d.seq = ++s.seq; s.cluster++; } else d.token = 1;
+        if (cfg.tokens) { d.token = fresh_token(d.token, shared ? readers_behind() : 0); d.seq = ++s.seq; s.cluster += !wrote; wrote = true; } else d.token = 1;
         if (!d.provisional) { if (cfg.tokens && !cfg.ignore_tokens && d.token <= s.last_token) s.bad = TOKEN; s.last_token = std::max(s.last_token, d.token); }
         int from = own || cfg.ignore_beat_at ? now : std::max<int>(now, w->at);
         int until = from + (own ? cfg.ttl : min_claim()) + (cfg.grace_stored ? cfg.grace : 0);
@@ -858,6 +866,17 @@ std::vector<Scenario> scenarios() {
     program("  found by its _id is taken for done", TOLD, [=](Config& c) { shorts(c); c.tokens = true; c.leases = c.breaks = 1; c.found_is_done = true; });
     program("  not changed is taken for lost", TOLD, [=](Config& c) { shorts(c); c.refusal_is_final = true; });
     program("  attempts without an answer are forgotten", TOLD, [=](Config& c) { shorts(c); c.attempts_forgotten = true; });
+    static const auto two_wait = [](State& s, u8 cluster) {   // the key is free; two readers wait, and nobody granted them yet
+        Doc& d = s.doc; d.there = d.token = 1; d.id = d.released = lease_id(0, 1); d.nwaiters = 2; s.last_token = 1; s.cluster = cluster;
+        for (int i = 0; i < 2; i++) { Client& k = s.c[i + 1]; k.phase = WAIT; k.starts = k.asks = 1; d.waiters[i] = {lease_id(i + 1, 0), 1, 0, 0}; }
+    };
+    auto readers = [=](Config& c) {
+        brief(c); c.role[0] = c.role[1] = c.role[2] = S; c.tokens = true; c.leases = 2; c.asks = 1; c.beats = c.renews = c.timeouts = c.freezes = 0; c.flight = 2; c.cleanups = 1; c.retention = 1;
+        c.begin = [](State& s) { two_wait(s, 4); };
+    };
+    program("a head run of readers ends at the clock", FINE, readers);
+    program("  takes tokens from the clock on", TOKEN, [=](Config& c) { readers(c); c.run_ahead = true; });
+    program("  fewer writes since the last grant than readers", TOKEN, [=](Config& c) { readers(c); c.begin = [](State& s) { two_wait(s, 2); }; });
     auto dying = [=](Config& c) { brief(c); c.transfers = 1; c.deaths = 1; c.reaps = 1; c.wait = false; c.role[2] = X; c.renews = 0; c.asks = 1; c.freezes = 0; c.timeouts = 1; c.flight = 2; };
     program("reap: the lease id and the process that were seen", FINE, dying);
     program("  a transfer keeps the process, the id has another", FINE, [=](Config& c) { dying(c); c.transfer_keeps_proc = true; });
