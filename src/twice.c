@@ -121,6 +121,6 @@ int lh_twice_fail(const char *what, const bson_t *document, const char *problem,
                            : "";
     return lh_fail(error, LH_DATA,
                    "cannot %s: the document of \"%s\" cannot be read: %s, and a server may abort when it is changed: "
-                   "replace or delete it by its _id (replaceOne or deleteOne in mongosh)",
+                   "`leasehold status` says how to move it to the archive",
                    what, name, problem);
 }

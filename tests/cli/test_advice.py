@@ -184,6 +184,7 @@ FOLLOWED = {
     # A server that refuses to scan a collection (notablescan) is a setting of all its databases: tried by hand.
     "src/store_refused.c": {"migrate"},
     "src/lease.c": {"status"}, "src/lease_transfer.c": {"status"},
+    "src/twice.c": {"status"}, # test_twice.py
 }
 HELP = re.compile(r"\.(summary|detail|example|help)\s*=(?:\s*\"(?:[^\"\\]|\\.)*\")+")
 
