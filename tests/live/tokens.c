@@ -149,7 +149,7 @@ static void test_at_their_end_they_are_refused_with_a_way_out(void **state)
         lh_record_free(record);
         lh_cleanup_options c = LH_CLEANUP_OPTIONS_INIT;
         c.older_than_ms = 1000;
-        lh_cleanup_report report;
+        lh_cleanup_report report = LH_CLEANUP_REPORT_INIT;
         expect(g, LH_OK, lh_cleanup(g->store, &c, &report, &g->error));
         assert_int_equal(count_documents(g), 1); /* with it the token would go back in silence */
         break_it(g);
