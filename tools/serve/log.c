@@ -25,6 +25,9 @@ struct log {
     pthread_t thread;
     bool ends, done;
     char ring[RING];
+    /* What is being written. Not on the stack, which a cancelled thread leaves without a return:
+     * the address sanitizer would take what comes after for an overflow. */
+    char part[PART];
     size_t first, len;
     uint64_t dropped, told; /* lines; how many of them were told of */
 };
@@ -143,7 +146,6 @@ static size_t write_all(const char *text, size_t len)
 static void *keep_writing(void *arg)
 {
     struct log *log = arg;
-    char part[PART];
     pthread_mutex_lock(&log->lock);
     for (;;) {
         while (log->len == 0 && !log->ends)
@@ -152,13 +154,13 @@ static void *keep_writing(void *arg)
         if (len == 0)
             break;
         len = len < RING - log->first ? len : RING - log->first;
-        memcpy(part, log->ring + log->first, len);
+        memcpy(log->part, log->ring + log->first, len);
         log->first = (log->first + len) % RING;
         log->len -= len;
         pthread_mutex_unlock(&log->lock);
-        size_t written = write_all(part, len);
+        size_t written = write_all(log->part, len);
         pthread_mutex_lock(&log->lock);
-        log->dropped += count_lines(part + written, len - written);
+        log->dropped += count_lines(log->part + written, len - written);
     }
     log->done = true;
     pthread_cond_broadcast(&log->changed);
