@@ -39,7 +39,7 @@ static const char *type_name(bson_type_t type)
     }
 }
 
-static const char *short_type_name(bson_type_t type)
+const char *lh_doc_type_name(bson_type_t type)
 {
     if (type == BSON_TYPE_UTF8)
         return "a string";
@@ -101,7 +101,7 @@ static bool find_problem_in_map(const bson_iter_t *map, const char *name, bool (
 {
     bson_iter_t entry;
     if (!BSON_ITER_HOLDS_DOCUMENT(map) || !bson_iter_recurse(map, &entry)) {
-        (void)snprintf(problem, size, "%s is %s, not an object", name, short_type_name(bson_iter_type(map)));
+        (void)snprintf(problem, size, "%s is %s, not an object", name, lh_doc_type_name(bson_iter_type(map)));
         return true;
     }
     while (bson_iter_next(&entry))
@@ -124,7 +124,7 @@ static bool find_problem(const bson_iter_t *value, char *problem, size_t size)
     if (strcmp(field, "waiters") == 0)
         return find_problem_in_map(value, field, is_readable_waiter, problem, size);
     if (strcmp(field, "workspace_id") == 0 && type != BSON_TYPE_UTF8)
-        (void)snprintf(problem, size, "workspace_id is %s, not a string", short_type_name(type));
+        (void)snprintf(problem, size, "workspace_id is %s, not a string", lh_doc_type_name(type));
     else if (strcmp(field, "workspace_id") == 0 && strlen(bson_iter_utf8(value, NULL)) != utf8_len(value))
         (void)snprintf(problem, size, "workspace_id has a NUL in it");
     else if (strcmp(field, "expires_at") == 0 && !lh_doc_instant(value, &instant))

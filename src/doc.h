@@ -24,6 +24,9 @@ void lh_doc_spread(bson_iter_t *in, const char *const *names, size_t n, lh_field
 int64_t lh_doc_number_in(const bson_iter_t *object, const char *field);
 int64_t lh_doc_date_in(const bson_iter_t *object, const char *field);
 
+/* "a string", "a number", …: for a sentence. */
+const char *lh_doc_type_name(bson_type_t type);
+
 /* Other programs write null or false (or undefined, long ago) where they have nothing to say: that counts as missing, in each field that a
  * command reads. */
 bool lh_doc_is_absent(const bson_iter_t *value);

@@ -4,14 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "doc_tally.h"
 #include "doctor.h"
 #include "index_ttl.h"
 
 enum { CODE_NAMESPACE_NOT_FOUND = 26 };
 
-#define LEAKED_MS    (24 * 3600 * INT64_C(1000)) /* past its end for so long: nobody comes for it any more */
-#define EXAMPLES     3
-#define EXAMPLE_ROOM 80
+#define LEAKED_MS     (24 * 3600 * INT64_C(1000)) /* past its end for so long: nobody comes for it any more */
+#define EXAMPLES      3
+#define EXAMPLE_ROOM  80
+#define PROBLEMS_ROOM 200
 
 /* ---- The index -----------------------------------------------------------------------------------------------------*/
 
@@ -139,6 +141,7 @@ typedef struct {
     uint64_t n[KINDS];
     char examples[KINDS][EXAMPLES * EXAMPLE_ROOM];
     char names[KINDS][NAME_ROOM]; /* the first one, as words for a shell: its key, or --id and its _id */
+    lh_tally problems;
 } tally;
 
 /* `before` and `word`, quoted for a shell; "" where it does not fit. */
@@ -189,6 +192,7 @@ static int look_at(void *arg, const lh_record *record)
         count_other_id(t, record);
     if (record->state == LH_MALFORMED) {
         count(t, MALFORMED, record);
+        lh_tally_add(&t->problems, record->problem);
         return 0;
     }
     if (*record->id_json) {
@@ -238,9 +242,11 @@ int lh_doctor_documents(lh_doctor_state *d)
     int outcome = lh_list(d->store, &options, look_at, &t, &why);
     if (outcome != LH_OK)
         return lh_doctor_failed(d, &why);
+    char problems[PROBLEMS_ROOM], what[PROBLEMS_ROOM + 64];
+    lh_tally_text(&t.problems, problems, sizeof problems);
+    (void)snprintf(what, sizeof what, "that cannot be read, and so held (%s)", problems);
     tell(d, &t, MALFORMED, (lh_kind){"malformed", LH_SEVERITY_ERROR, LH_DATA},
-         "leasehold list --malformed shows what is wrong; mend it, or move it to the archive", QUARANTINE,
-         "that cannot be read, and so held");
+         "leasehold list --malformed shows what is wrong; mend it, or move it to the archive", QUARANTINE, what);
     tell(d, &t, ODD_KEY, (lh_kind){"odd_key", LH_SEVERITY_WARNING, LH_OK},
          "no lease can have such a key, so nobody waits for them; move them to the archive if nobody needs them",
          QUARANTINE, "whose workspace_id is a string, but none that may be a key");

@@ -3,6 +3,7 @@
  * in memory at a time. And what this walk and the one in migrate_dedupe.c have in common. */
 #include <string.h>
 
+#include "doc_tally.h"
 #include "migrate_parts.h"
 
 bool lh_group_has_key(const lh_group *group, const char *key, uint32_t len)
@@ -26,6 +27,7 @@ typedef struct {
     lh_walk *walk;
     lh_group group;
     bson_t last; /* without a string key */
+    lh_tally tally;
     bool tell;
     int outcome;
     lh_error *error;
@@ -48,7 +50,7 @@ static int survey_document(void *arg, const bson_t *document)
     lh_migrate_report *report = s->m->report;
     uint32_t len = 0;
     const char *key = lh_document_key(document, &len);
-    if (!key || lh_migrate_is_unreadable(document))
+    if (lh_tally_document(&s->tally, document) || !key)
         lh_migrate_count_unreadable(s->m, document);
     if (!key) {
         lh_foreign_neighbour(s->m, &s->last, document);
@@ -84,6 +86,7 @@ int lh_migrate_survey(lh_migration *m, bool tell, lh_walk *ret_walk, lh_error *e
         outcome = s.outcome;
     else
         lh_error_give(error, &mine);
+    lh_tally_text(&s.tally, m->report->problems, sizeof m->report->problems);
     lh_group_fini(&s.group);
     bson_destroy(&s.last);
     return outcome;

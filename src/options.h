@@ -31,7 +31,7 @@
 /* What calls fill in, its macro, and the last field of its first version, which a caller has at least. */
 #define LH_REPORTS(X)                                                                                                  \
     X(lh_observed, LH_OBSERVED_INIT, skipped)                                                                          \
-    X(lh_migrate_report, LH_MIGRATE_REPORT_INIT, interrupted)                                                          \
+    X(lh_migrate_report, LH_MIGRATE_REPORT_INIT, problems)                                                             \
     X(lh_cleanup_report, LH_CLEANUP_REPORT_INIT, waiters_dropped)                                                      \
     X(lh_reap_report, LH_REAP_REPORT_INIT, alive)
 

@@ -80,6 +80,7 @@ static void print_json(const struct migration *migration, int code, const lh_err
     json_number(&json, "elapsed_ms", (int64_t)report->elapsed_ms);
     append_foreign(&json, report);
     BSON_APPEND_BOOL(&json, "interrupted", report->interrupted);
+    json_text(&json, "problems", report->problems);
     if (code != LH_OK) {
         json_text(&json, "code", lh_outcome_word(code));
         json_number(&json, "exit", out_exit_code(code));
@@ -136,6 +137,11 @@ static void print_report(const struct migration *migration, int code)
     print_line("odd", report->malformed,
                "document could not be read; leasehold list --malformed shows it if it is left",
                "documents could not be read; leasehold list --malformed shows those that are left");
+    if (*report->problems) {
+        out_label("fields");
+        out_text(report->problems);
+        putchar('\n');
+    }
     if (report->interrupted) {
         out_label("index");
         puts("left by a migration that was interrupted: the next run goes on, or puts it back as it was");

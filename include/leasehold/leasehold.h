@@ -1022,11 +1022,14 @@ typedef struct lh_migrate_report {
     uint64_t foreign_live; /* those of them that are live: their end is to come, is missing, or cannot be read */
     /* A dry run found what a migration that was killed left of the index: the next run goes on, or puts it back. */
     bool interrupted;
+    /* What is odd in the documents that were looked at, by field and type, with how many have it: what cannot be read, and what stands in
+     * fields of our names and would be overwritten by a grant. "" where nothing is. */
+    char problems[511];
 } lh_migrate_report;
 
 #define LH_MIGRATE_REPORT_INIT                                                                                         \
     {                                                                                                                  \
-        sizeof(lh_migrate_report), LH_INDEX_MISSING, 0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, false                             \
+        sizeof(lh_migrate_report), LH_INDEX_MISSING, 0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, false, ""                         \
     }
 LH_API void lh_migrate_report_init(lh_migrate_report *report, size_t size);
 

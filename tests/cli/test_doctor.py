@@ -138,6 +138,31 @@ def test_documents(cli, locks):
         assert key in findings[name]["what"], findings[name]
 
 
+def test_fields_of_ours_with_other_meanings_are_counted_before_the_switch(cli, locks):
+    past = {"expires_at": now(hours=-1)}
+    odd = ({"token": "u-u-i-d"}, {"token": "x"}, {"shared": True}, {"shared": None, "waiters": 0}, {"shared": False, "token": False},
+           {"token": 2.5}, {"mode": 5, "released": "yes"}, {"mode": 6, "owner": None})
+    locks.insert_many({"workspace_id": f"s{i}", **past, **fields} for i, fields in enumerate(odd))
+    what = examine(cli)[0]["malformed"]["what"]
+    for problem in ("token is a string, not one from 0 to 2^62 - 1: 2", "shared is a boolean, not an object: 1", "waiters is a number, not an object: 1"):
+        assert problem in what
+    locks.drop_index("workspace_id_unique")
+    told = cli("--json", "migrate", "--dry-run").json
+    assert told["malformed"] == 4
+    for problem in ("token is a string, not one from 0 to 2^62 - 1: 2", "shared is a boolean, not an object: 1",
+                    "waiters is a number, not an object: 1", "mode is a number, which a grant overwrites: 2",
+                    "released is a string, which a grant overwrites: 1"):
+        assert problem in told["problems"]
+    assert "owner" not in told["problems"] and "mode is a number" in cli("migrate", "--dry-run").out
+    cli("migrate", "--yes")
+    for i in (0, 1, 2, 3):
+        assert cli("acquire", f"s{i}").exit == 75
+        assert cli("break", f"s{i}", "--reason", "old meaning", "--yes").exit == 0
+    for i in range(8):
+        assert cli("acquire", f"s{i}").exit == 0
+    assert "malformed" not in examine(cli)[0]
+
+
 def test_a_document_whose_id_is_another_keys_name(cli, locks):
     locks.insert_one({"_id": "B", "workspace_id": "A", "token": 1, "expires_at": now(hours=1)})
     findings, exit = examine(cli)
