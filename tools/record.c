@@ -50,9 +50,32 @@ static void print_instant(int64_t at_ms, int64_t now_ms)
     printf("%s, %s %s\n", text_time(at_ms, time) ? time : "?", ago, now_ms < at_ms ? "from now" : "ago");
 }
 
-/* A word for a shell. */
+/* With a backslash before each quote and backslash. To be freed. */
+static char *with_backslashes(const char *word)
+{
+    char *copy = malloc(2 * strlen(word) + 1), *to = copy;
+    for (; copy && *word; *to++ = *word++)
+        if (*word == '\'' || *word == '\\')
+            *to++ = '\\';
+    if (copy)
+        *to = '\0';
+    return copy;
+}
+
+/* A word for a shell; where it would mislead, in the form that has escapes (bash, zsh). */
 static void print_word(const char *word)
 {
+    char *safe = text_safe(word, NULL);
+    bool misleads = !safe || strcmp(safe, word) != 0;
+    free(safe);
+    if (misleads) {
+        char *quoted = with_backslashes(word);
+        fputs("$'", stdout);
+        out_text(quoted ? quoted : "");
+        putchar('\'');
+        free(quoted);
+        return;
+    }
     putchar('\'');
     for (const char *quote; (quote = strchr(word, '\'')); word = quote + 1) {
         printf("%.*s", (int)(quote - word), word);

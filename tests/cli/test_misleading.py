@@ -222,6 +222,18 @@ def test_bytes_that_are_no_text(stored, client, as_json):
         assert code == 0 and not [c for c in text if is_misleading(c) and c != "\n"] and f"a{'?' * len(some)}b" in text, text
 
 
+@pytest.mark.skipif(not shutil.which("bash"), reason="NOT TESTED: advice in bash's words, for want of bash")
+@pytest.mark.parametrize("key", [EVIL_KEY, "it's \\u202e \u202e", "a\\'b\u00ad", "plain \\u202e 'quoted'"])
+def test_advice_names_the_same_key(stored, client, key):
+    locks = client[stored.env["LEASEHOLD_DB"]].workspace_locks
+    locks.insert_one(lock("advice" + key, token="x"))
+    text, _ = on_terminal(stored, "status", "advice" + key)
+    assert not [c for c in text if is_misleading(c) and c != "\n"]
+    (word,) = re.findall(r"migrate --quarantine --even-live --id (\$?'.*)\n", text)
+    said = subprocess.run(["bash", "-c", f"printf %s {word}"], env=os.environ | {"LC_ALL": "C.UTF-8"}, capture_output=True, check=True).stdout
+    assert json.loads(said) == "advice" + key
+
+
 def test_reap(ready, stored, client):
     key = "r" + EVIL_KEY
     process = ready.start("run", key, "--owner", "o" + EVIL_OWNER, "--purpose", "p" + EVIL_KEY, "--", "sh", "-c", "echo; exec sleep 60")
