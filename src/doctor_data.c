@@ -6,6 +6,7 @@
 
 #include "doc_tally.h"
 #include "doctor.h"
+#include "fit.h"
 #include "index_ttl.h"
 
 enum { CODE_NAMESPACE_NOT_FOUND = 26 };
@@ -93,6 +94,26 @@ static int look_at_others(lh_doctor_state *d, bool *ret_deletes)
     return outcome == LH_OK || missing || d->stopped ? LH_OK : lh_doctor_failed(d, &why);
 }
 
+/* What leases need besides the index. */
+static int look_at_fit(lh_doctor_state *d)
+{
+    static const struct {
+        const char *id, *what_to_do;
+        int (*check)(lh_store *store, int64_t deadline, lh_error *error);
+    } checks[] = {{"compatibility", "finish the upgrade of all members, then set the version", lh_fit_check_version},
+                  {"validator", "let the validator accept these documents, or only warn", lh_fit_check_validator}};
+    int outcome = LH_OK;
+    for (size_t i = 0; i < sizeof checks / sizeof *checks && outcome == LH_OK; i++) {
+        lh_error why = LH_ERROR_INIT;
+        outcome = checks[i].check(d->store, d->deadline, &why);
+        if (outcome == LH_CONFIG)
+            lh_doctor_tell(d, (lh_kind){checks[i].id, LH_SEVERITY_ERROR, LH_CONFIG}, 1, checks[i].what_to_do, "%s",
+                           why.message);
+        outcome = outcome == LH_OK || outcome == LH_CONFIG ? LH_OK : lh_doctor_failed(d, &why);
+    }
+    return outcome;
+}
+
 int lh_doctor_index(lh_doctor_state *d)
 {
     lh_error why = LH_ERROR_INIT;
@@ -109,6 +130,8 @@ int lh_doctor_index(lh_doctor_state *d)
         outcome = look_at_others(d, &deletes);
     else
         outcome = lh_doctor_failed(d, &why);
+    if (outcome == LH_OK)
+        outcome = look_at_fit(d);
     if (outcome != LH_OK || d->stopped)
         return outcome;
     outcome = lh_index_look(d->store, d->deadline, &state, &why);

@@ -25,6 +25,7 @@
 #include "audit.h"
 #include "backoff.h"
 #include "clock.h"
+#include "fit.h"
 #include "migrate_parts.h"
 #include "name.h"
 #include "options.h"
@@ -160,6 +161,15 @@ static int look_further(lh_migration *m, lh_error *error)
     return outcome;
 }
 
+/* Is the collection one for leases, and the server one that can migrate it? */
+static int check_fit(lh_migration *m, lh_error *error)
+{
+    int outcome = lh_index_check_collection(m->store, lh_migrate_until(m), error);
+    if (outcome == LH_OK)
+        outcome = lh_fit_check_version(m->store, lh_migrate_until(m), error);
+    return outcome == LH_OK ? lh_fit_check_validator(m->store, lh_migrate_until(m), error) : outcome;
+}
+
 /* One round of the diagram above. LH_LOST and LH_BUSY: another one. */
 static int run_round(lh_migration *m, int *ret_index, lh_error *error)
 {
@@ -171,7 +181,7 @@ static int run_round(lh_migration *m, int *ret_index, lh_error *error)
     if (state == LH_INDEX_STATE_RIGHT)
         return look_further(m, error);
     if (!m->fit)
-        outcome = lh_index_check_collection(m->store, lh_migrate_until(m), error);
+        outcome = check_fit(m, error);
     m->fit = outcome == LH_OK;
     if (outcome == LH_OK && state != LH_INDEX_STATE_NO_COLLECTION)
         outcome = lh_migrate_lease_look(m, error);

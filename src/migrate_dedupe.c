@@ -13,8 +13,6 @@
 #include "clock.h"
 #include "migrate_parts.h"
 
-#define REPLY_BYTES (12 << 20) /* an answer above that may have been cut by the server (16 MiB) */
-
 /* A piece of the index: the answer, and views of the documents in it. */
 typedef struct {
     bson_t reply;
@@ -39,6 +37,24 @@ static void append_bound(bson_t *command, const char *name, const bson_t *bound)
         BSON_APPEND_DOCUMENT(command, name, bound);
 }
 
+/* An answer is cut before a document with which it would be too large (16 MiB): then there is a cursor, which is not needed. */
+static bool was_cut(const walker *w, const bson_t *answer)
+{
+    bson_iter_t top, id;
+    bson_t reply;
+    if (!bson_iter_init(&top, answer) || !bson_iter_find_descendant(&top, "cursor.id", &id) ||
+        bson_iter_as_int64(&id) == 0)
+        return false;
+    bson_t *command = BCON_NEW("killCursors", BCON_UTF8(w->m->store->collection), "cursors", "[",
+                               BCON_INT64(bson_iter_as_int64(&id)), "]");
+    lh_call call = {
+        .what = "close the cursor", .command = command, .deadline = lh_migrate_until(w->m), .bare = true, .once = true};
+    (void)lh_store_run(w->m->store, &call, &reply, NULL, NULL);
+    bson_destroy(command);
+    bson_destroy(&reply);
+    return true;
+}
+
 /* Reads the documents whose key is in [min, max). A bound is {workspace_id: …}. */
 static int read_piece(walker *w, const bson_t *min, const bson_t *max, uint64_t skip, lh_error *error)
 {
@@ -46,8 +62,8 @@ static int read_piece(walker *w, const bson_t *min, const bson_t *max, uint64_t 
     p->n = p->n_doubles = p->n_odd = 0;
     /* No sort: the hint already gives the index's order, and an array among the keys would make it a sort in memory. */
     bson_t *command = BCON_NEW("find", BCON_UTF8(w->m->store->collection), "hint", BCON_UTF8(w->m->index), "limit",
-                               BCON_INT32(LH_MIGRATE_PIECE), "batchSize", BCON_INT32(LH_MIGRATE_PIECE), "singleBatch",
-                               BCON_BOOL(true), "skip", BCON_INT64((int64_t)skip));
+                               BCON_INT32(LH_MIGRATE_PIECE), "batchSize", BCON_INT32(LH_MIGRATE_PIECE), "skip",
+                               BCON_INT64((int64_t)skip));
     append_bound(command, "min", min);
     append_bound(command, "max", max);
     lh_call call = {.what = "read the documents", .command = command, .deadline = lh_migrate_until(w->m), .read = true};
@@ -68,7 +84,7 @@ static int read_piece(walker *w, const bson_t *min, const bson_t *max, uint64_t 
         if (BSON_ITER_HOLDS_DOCUMENT(&entry))
             bson_iter_document(&entry, &len, &p->documents[p->n++]);
     }
-    p->full = p->n == LH_MIGRATE_PIECE || p->reply.len > REPLY_BYTES;
+    p->full = p->n == LH_MIGRATE_PIECE || was_cut(w, &p->reply);
     return LH_OK;
 }
 

@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "migrate_parts.h"
+#include "store_refused.h"
 
 enum {
     CODE_INVALID_OPTIONS = 72,
@@ -121,6 +122,10 @@ static int modify(lh_migration *m, const char *option, const char *what, lh_erro
         case CODE_OPERATION_IN_PROGRESS:
         case CODE_BUILD_IN_PROGRESS:
             return fail_busy(&mine, error);
+        case CODE_INVALID_OPTIONS: /* whoever may not read the version is told of it here */
+            if (strstr(mine.message, "does not support converting"))
+                return lh_store_fail_old_compatibility(NULL, error);
+            break;
         case CODE_COMMAND_NOT_FOUND:
         case CODE_UNKNOWN_FIELD:
         case CODE_FAILED_TO_PARSE:

@@ -186,19 +186,33 @@ static void note_rules(char names[NAMES_ROOM], const bson_iter_t *at, int depth)
     }
 }
 
+void lh_store_validator_advice(const char *collection, char advice[LH_ADVICE_ROOM])
+{
+    (void)snprintf(advice, LH_ADVICE_ROOM, "%s%s%s%s", find(CODE_VALIDATION)->advice,
+                   collection ? ": db.runCommand({collMod: \"" : "", collection ? collection : "",
+                   collection ? "\", validationAction: \"warn\"})" : "");
+}
+
+int lh_store_fail_old_compatibility(const char *version, lh_error *error)
+{
+    return lh_fail(error, LH_CONFIG,
+                   "the feature compatibility version of this deployment is %s: Leasehold needs 6.0, with which the "
+                   "server can make an index unique. When no older member is left: "
+                   "db.adminCommand({setFeatureCompatibilityVersion: \"6.0\"})",
+                   version ? version : "below 6.0");
+}
+
 static int fail_validator(const lh_refusal *r, lh_error *error)
 {
-    char names[NAMES_ROOM] = "", to_do[256] = "";
+    char names[NAMES_ROOM] = "", advice[LH_ADVICE_ROOM];
     bson_iter_t top, details;
     if (r->reply && bson_iter_init(&top, r->reply) && bson_iter_find_descendant(&top, "errInfo.details", &details))
         note_rules(names, &details, 0);
-    if (r->collection)
-        (void)snprintf(to_do, sizeof to_do, ": db.runCommand({collMod: \"%s\", validationAction: \"warn\"})",
-                       r->collection);
-    return lh_fail(error, LH_CONFIG,
-                   "the server refused to %s: the collection's validator does not accept the document%s%s%s (code %u); "
-                   "%s%s",
-                   r->what, *names ? " (see " : "", names, *names ? ")" : "", r->code, find(r->code)->advice, to_do);
+    lh_store_validator_advice(r->collection, advice);
+    return lh_fail(
+        error, LH_CONFIG,
+        "the server refused to %s: the collection's validator does not accept the document%s%s%s (code %u); %s",
+        r->what, *names ? " (see " : "", names, *names ? ")" : "", r->code, advice);
 }
 
 /* ---- Sentences -----------------------------------------------------------------------------------------------------*/

@@ -27,6 +27,13 @@ typedef struct lh_refusal {
     const char *message; /* the server's */
 } lh_refusal;
 
+/* What to do about a validator that refuses; `advice` has room for it. */
+enum { LH_ADVICE_ROOM = 320 };
+void lh_store_validator_advice(const char *collection, char advice[LH_ADVICE_ROOM]);
+
+/* LH_CONFIG: the feature compatibility version is below 6.0. `version`: which it is; NULL: unknown. */
+int lh_store_fail_old_compatibility(const char *version, lh_error *error);
+
 /* The collection that a command is about: the text of its first field. NULL: it names none. */
 const char *lh_store_collection_of(const bson_t *command);
 

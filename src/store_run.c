@@ -344,6 +344,14 @@ void lh_store_unreserve(lh_store *store, mongoc_client_t *client)
         mongoc_client_pool_push(store->pool, client);
 }
 
+/* What `hello` shows of that: a config server says so; one that was started as a shard (--shardsvr) tells whether its default write
+ * concern is implicit, for addShard; and once it is in a cluster all its replies have a lastCommittedOpTime. (MongoDB 6.0 and 7.0.) */
+static bool is_of_cluster(const bson_t *hello)
+{
+    return bson_has_field(hello, "configsvr") || bson_has_field(hello, "isImplicitDefaultMajorityWC") ||
+           bson_has_field(hello, "lastCommittedOpTime");
+}
+
 /* Which deployment is it? Asks the driver, which knows from its handshake: no command of ours. */
 static int judge_topology(lh_store *store, const mongoc_server_description_t *server, lh_error *error)
 {
@@ -355,6 +363,11 @@ static int judge_topology(lh_store *store, const mongoc_server_description_t *se
             error, LH_CONFIG,
             "this is a mongos: leases need the clock of one primary, and a sharded unique index is not supported "
             "yet: connect to a replica set");
+    if (is_of_cluster(hello))
+        return lh_fail(error, LH_CONFIG,
+                       "this is a member of a sharded cluster, a shard or a config server, that is reached directly: "
+                       "its documents are not those that a mongos shows, and both would grant one key: connect to a "
+                       "replica set of its own");
     if (bson_iter_init_find(&wire, hello, "maxWireVersion") && bson_iter_as_int64(&wire) < WIRE_VERSION_6_0)
         return lh_fail(error, LH_CONFIG, "the server is older than MongoDB 6.0, which Leasehold needs: upgrade it");
     int outcome = lh_store_judge_direct(server, error);

@@ -231,7 +231,7 @@ LH_API void lh_store_options_init(lh_store_options *options, size_t size);
  * LH_OK: *ret_store is the store, to be closed with lh_store_close().
  * LH_INVALID (an option), LH_CONFIG (the URI does not parse, or asks for what cannot be; weak write
  * concern; TLS that checks less; a certificate that is not accepted; a replicaSet that is another
- * one; a mongos; a server below 6.0; no unique index; an index by which the server deletes leases that are
+ * one; a mongos; a shard or config server; a server below 6.0; no unique index; an index by which the server deletes leases that are
  * held), LH_UNREACHABLE, LH_DENIED, LH_MEMORY, or what lh_migrate() returns. */
 LH_API int lh_store_open(const lh_store_options *options, lh_store **ret_store, lh_error *error);
 
@@ -1038,7 +1038,8 @@ LH_API const char *lh_index_word(int index);
 
 /* The report is filled on every outcome with what was done. LH_OK: the index is there (dry run: it was only looked).
  * LH_CONFIG: an index of that name with other options, one by which the server deletes leases that are held (a TTL index on
- * another field than expires_at, or one that does not wait for the grace), a collation, a view, a capped or time-series collection; duplicates without
+ * another field than expires_at, or one that does not wait for the grace), a validator that refuses documents of leases,
+ * a feature compatibility version below 6.0, a collation, a view, a capped or time-series collection; duplicates without
  * `remove`; documents without a string workspace_id that are live (without `accept_foreign_keys`), or stand in the way of the index
  * (without `quarantine`), or are all that there is (without `adopt`); what `even_live` and `even_most` are for. The message says
  * which. All this is looked at before anything is changed. What comes up later puts the index back as it was, and so does the next
@@ -1066,7 +1067,10 @@ enum {
 LH_API const char *lh_severity_word(int severity);
 
 /* One thing that was found; borrowed for the call. Sentences are for people and may change; ids stay:
- *   deployment                  a mongos, a server older than 6.0, a certificate that is not accepted: nothing else was looked at
+ *   deployment                  a mongos, a shard or config server that is reached directly, a server older than 6.0, a certificate
+ *                               that is not accepted: nothing else was looked at
+ *   compatibility               the feature compatibility version is below 6.0 (needs getParameter, else it is not seen)
+ *   validator                   the collection's validator refuses documents of leases (needs listCollections)
  *   privilege                   the user lacks an action of its role
  *   no_access_control, no_tls   whoever reaches the server, or listens on the way, may do anything
  *   standalone, few_members, arbiter, member_down    how little may fail until there is no majority for a grant

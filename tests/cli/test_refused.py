@@ -80,11 +80,16 @@ def disguised(request):
     disguise.close()
 
 
+SHARD = {"isImplicitDefaultMajorityWC": True}  # what a mongod that was started with --shardsvr says
+MEMBER = {"lastCommittedOpTime": bson.Timestamp(1, 1)}  # … and once it was added to a cluster
 MONGOS = {"msg": "isdbgrid", "setName": None, "hosts": None, "secondary": None, "primary": None, "me": None}
 
 
 @pytest.mark.parametrize("disguised, words", [
     pytest.param({"maxWireVersion": 13}, ["older than MongoDB 6.0", "upgrade"], id="5.0"),
+    pytest.param(SHARD, ["sharded cluster", "replica set of its own"], id="shard"),
+    pytest.param(MEMBER, ["sharded cluster", "replica set of its own"], id="member"),
+    pytest.param({"configsvr": 2}, ["sharded cluster", "replica set of its own"], id="config"),
     pytest.param(MONGOS, ["mongos", "connect to a replica set"], id="mongos")], indirect=["disguised"])
 @pytest.mark.parametrize("command", [["acquire", "k"], ["migrate", "--yes"], ["list"], ["doctor"]], ids=lambda command: command[0])
 def test_it_is_refused_with_what_to_do(disguised, words, command):
@@ -153,6 +158,14 @@ def test_what_the_server_refuses_is_78_by_every_command_and_names_the_code(own, 
 def test_a_validator_in_the_way_is_named_with_its_field_and_the_advice_works(place, rule, field):
     db, cli = place
     db.create_collection("workspace_locks", validator=rule)
+    db.workspace_locks.insert_one({"workspace_id": "old", "user_id": "u", "team": 1, "owner": 1}, bypass_document_validation=True)
+    for command in (["migrate", "--dry-run"], ["migrate", "--yes"]):
+        done = cli(*command)
+        refused(done, "validator", field if field != "validator" and "required" in str(rule) else "workspace_locks")
+        assert db.list_collection_names() == ["workspace_locks"] and list(db.workspace_locks.index_information()) == ["_id_"]
+    done = cli("--json", "doctor")
+    assert done.exit == 78 and [f["severity"] for f in done.json["findings"] if f["id"] == "validator"] == ["error"], done
+    db.workspace_locks.delete_many({})
     db.workspace_locks.create_index("workspace_id", name="workspace_id_unique", unique=True)
     done = cli("acquire", "k")
     refused(done, "validator", field, "code 121")
@@ -161,6 +174,57 @@ def test_a_validator_in_the_way_is_named_with_its_field_and_the_advice_works(pla
     assert advice == '{collMod: "workspace_locks", validationAction: "warn"}'
     db.command("collMod", "workspace_locks", validationAction="warn")
     cli.acquire("k")
+    assert cli("migrate", "--yes").exit == cli("doctor").exit == 0
+
+
+def test_a_validator_that_accepts_leases_is_no_matter(place):
+    db, cli = place
+    db.create_collection("workspace_locks", validator={"$jsonSchema": {"required": ["workspace_id", "expires_at"], "properties": {
+        "workspace_id": {"bsonType": "string"}, "expires_at": {"bsonType": "date"}, "token": {"bsonType": "long"}}}})
+    assert cli("migrate", "--yes").exit == cli("doctor").exit == 0
+    cli.acquire("k")
+
+
+def test_a_validator_that_minds_only_waiters_is_found_by_looking(place):
+    db, cli = place
+    db.create_collection("workspace_locks", validator={"waiters": {"$exists": False}})
+    done = cli("migrate", "--yes")
+    refused(done, "validator", "waited for")
+
+
+def test_a_clustered_collection_is_good(place):
+    db, cli = place
+    db.create_collection("workspace_locks", clusteredIndex={"key": {"_id": 1}, "unique": True, "name": "by_id"})
+    db.workspace_locks.insert_one({"_id": 1, "workspace_id": "old", "expires_at": datetime.datetime(2020, 1, 1)})
+    assert cli("migrate", "--yes").exit == 0
+    done = cli("--json", "doctor")
+    assert done.exit == 0 and not {"other_index", "ttl_index"} & {f["id"] for f in done.json["findings"]}, done
+    cli.acquire("k")
+    cli.acquire("old")
+
+
+def test_a_clustered_collection_that_expires_is_refused(place):
+    db, cli = place
+    db.create_collection("workspace_locks", clusteredIndex={"key": {"_id": 1}, "unique": True}, expireAfterSeconds=60)
+    refused(cli("migrate", "--yes"), "expireAfterSeconds")
+    refused(cli("acquire", "k"), "expireAfterSeconds")
+
+
+def test_an_old_feature_compatibility_version(own, place):
+    """prepareUnique and unique are of 6.0."""
+    db, cli = place
+    db.workspace_locks.insert_one({"workspace_id": "a"})
+    own.admin.command("setFeatureCompatibilityVersion", "5.0")
+    try:
+        for command in (["migrate", "--dry-run"], ["migrate", "--yes"]):
+            done = cli(*command)
+            refused(done, "feature compatibility version", "5.0", 'setFeatureCompatibilityVersion: "6.0"')
+        done = cli("--json", "doctor")
+        assert done.exit == 78 and "compatibility" in {f["id"] for f in done.json["findings"]}, done
+        assert db.list_collection_names() == ["workspace_locks"] and list(db.workspace_locks.index_information()) == ["_id_"]
+    finally:
+        own.admin.command("setFeatureCompatibilityVersion", "6.0")
+    assert cli("migrate", "--yes").exit == 0
 
 
 def test_a_validator_that_comes_while_a_lease_is_held(place):
