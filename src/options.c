@@ -2,41 +2,38 @@
  * Structs of a caller that may be older or newer than this library: what is taken from them, refused, written. */
 #include "options.h"
 
-#include <ctype.h>
 #include <stdalign.h>
 #include <string.h>
 
 #include "error.h"
 
 typedef struct {
-    const char *name;     /* of the struct; its macro is the same in capitals, with _INIT */
+    const char *name, *macro;
     const void *defaults; /* what its macro says */
     size_t known;         /* its size in this version */
     size_t least;         /* no version has a smaller one */
 } layout;
 
 /* A field that is added must not fit into padding: the size would stay the same. */
-#define X(type, init, last)                                                                                            \
+#define FULL(type, last)                                                                                               \
     _Static_assert(offsetof(type, last) + sizeof(((type *)0)->last) == sizeof(type),                                   \
                    #type " ends in padding: see options.h");
-LH_OPTIONS(X)
+#define X(type, macro, last)                                                                                           \
+    FULL(type, last)                                                                                                   \
+    static const type type##_defaults = macro##_INIT;                                                                  \
+    static const layout type##_kind = {#type, #macro "_INIT", &type##_defaults, sizeof(type), sizeof(size_t)};
+LH_OPTIONS(X) /* NOLINT(bugprone-sizeof-expression): of a pointer, too */
 #undef X
-
-#define X(type, init, last)                                                                                            \
-    static const type type##_defaults = init;                                                                          \
-    static const layout type##_kind = {#type, &type##_defaults, sizeof(type), sizeof(size_t)};
-LH_OPTIONS(X)
-#undef X
-
-#define X(type, init, last)                                                                                            \
-    static const type type##_defaults = init;                                                                          \
-    static const layout type##_kind = {#type, &type##_defaults, sizeof(type),                                          \
-                                       offsetof(type, last) + sizeof(((type *)0)->last)};
+#define X(type, macro, last, least)                                                                                    \
+    FULL(type, last)                                                                                                   \
+    static const type type##_defaults = macro##_INIT;                                                                  \
+    static const layout type##_kind = {#type, #macro "_INIT", &type##_defaults, sizeof(type),                          \
+                                       offsetof(type, least) + sizeof(((type *)0)->least)};
 LH_REPORTS(X)
 #undef X
-
+FULL(lh_error, message)
 static const lh_error lh_error_defaults = LH_ERROR_INIT;
-static const layout lh_error_kind = {"lh_error", &lh_error_defaults, sizeof(lh_error), LH_ERROR_LEAST};
+static const layout lh_error_kind = {"lh_error", "LH_ERROR_INIT", &lh_error_defaults, sizeof(lh_error), LH_ERROR_LEAST};
 
 /* A size that ends within a field is one that no version has: the size of a struct is a multiple of its alignment, and its
  * fields of that size lie at multiples of it. */
@@ -47,14 +44,10 @@ static bool is_size(const layout *kind, size_t size)
 
 static int refuse_size(const layout *kind, size_t size, lh_error *error)
 {
-    char macro[64] = "";
-    for (size_t i = 0; kind->name[i] && i < sizeof macro - 1; i++)
-        macro[i] = (char)toupper((unsigned char)kind->name[i]);
-    return lh_fail(
-        error, LH_INVALID,
-        "the size of %s is %zu, which no version of it has: initialise it with %s_INIT (Leasehold " LH_VERSION
-        " knows %zu bytes)",
-        kind->name, size, macro, kind->known);
+    return lh_fail(error, LH_INVALID,
+                   "the size of %s is %zu, which no version of it has: initialise it with %s (Leasehold " LH_VERSION
+                   " knows %zu bytes)",
+                   kind->name, size, kind->macro, kind->known);
 }
 
 static int take(const layout *kind, void *ret_options, const void *given, lh_error *error)
@@ -109,17 +102,17 @@ static void init(const layout *kind, void *ret, size_t size)
     memcpy(ret, &size, sizeof size);
 }
 
-#define X(type, macro, last)                                                                                           \
+#define X(type, ...)                                                                                                   \
     void type##_init(type *ret, size_t size)                                                                           \
     {                                                                                                                  \
         init(&type##_kind, ret, size);                                                                                 \
     }
 LH_OPTIONS(X)
 LH_REPORTS(X)
-X(lh_error, , )
+X(lh_error, )
 #undef X
 
-#define X(type, init, last)                                                                                            \
+#define X(type, macro, last)                                                                                           \
     int type##_take(type *ret_options, const type *given, lh_error *error)                                             \
     {                                                                                                                  \
         return take(&type##_kind, ret_options, given, error);                                                          \
@@ -127,7 +120,7 @@ X(lh_error, , )
 LH_OPTIONS(X)
 #undef X
 
-#define X(type, init, last)                                                                                            \
+#define X(type, macro, last, least)                                                                                    \
     int type##_check(const type *ret_report, lh_error *error)                                                          \
     {                                                                                                                  \
         return check(&type##_kind, ret_report, error);                                                                 \

@@ -46,8 +46,8 @@ const struct command cmd_status = {
     .summary = "show who holds a key, who waits, and how the last holder ended",
     .detail = "Reads what a majority of the servers has. Lease ids are not shown: they are their holders' secret.\n"
               "Exit codes: 0, or 65 when what is stored cannot be read (it counts as held). With --quiet it prints\n"
-              "one word: free, held, expired or malformed. --id '{\"$oid\":\"65f0…\"}' finds what has no key that a\n"
-              "lease could have; 76: no document has that _id.",
+              "one word: free, held, expired or malformed. --id finds a document by its _id (extended JSON), also\n"
+              "one without a key that a lease could have; 76: no document has that _id.",
     .example = "  $ leasehold status project:42\n"
                "  held  project:42\n"
                "    holder   alice@web1 (web1, pid 4242)\n"

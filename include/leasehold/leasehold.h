@@ -132,7 +132,7 @@ typedef struct lh_error {
     size_t size;
     int code;                           /* the lh_outcome */
     int server_code;                    /* MongoDB's error code, or 0 */
-    char lease_id[LH_LEASE_ID_LEN + 1]; /* with LH_UNKNOWN from an acquire: the lease in doubt; else "" */
+    char lease_id[LH_LEASE_ID_LEN + 8]; /* with LH_UNKNOWN from an acquire: the lease in doubt; else "" */
     char message[512];                  /* what was wrong, where, what to do; never a password; cut at a character */
 } lh_error;
 
@@ -1008,7 +1008,9 @@ LH_API const char *lh_key_type_word(int type);
 
 typedef struct lh_migrate_report {
     size_t size;
-    int index;               /* LH_INDEX_… at the end */
+    int index; /* LH_INDEX_… at the end */
+    /* A dry run found what a migration that was killed left of the index: the next run goes on, or puts it back. */
+    bool interrupted;
     uint64_t scanned;        /* documents looked at (0 when the index was there) */
     uint64_t duplicate_keys; /* keys with more than one document */
     uint64_t removed;        /* losers deleted (dry run: that would be) */
@@ -1020,16 +1022,14 @@ typedef struct lh_migrate_report {
     /* Documents without a string workspace_id, by LH_KEY_…; they are counted among the malformed. */
     uint64_t foreign[LH_KEY_TYPES];
     uint64_t foreign_live; /* those of them that are live: their end is to come, is missing, or cannot be read */
-    /* A dry run found what a migration that was killed left of the index: the next run goes on, or puts it back. */
-    bool interrupted;
-    /* What is odd in the documents that were looked at, by field and type, with how many have it: what cannot be read, and what stands in
-     * fields of our names and would be overwritten by a grant. "" where nothing is. */
-    char problems[511];
+    /* What is odd in the documents that were looked at, by field and type, with how many have it: what cannot be read,
+     * and what stands in fields of our names and would be overwritten by a grant. "" where nothing is. */
+    char problems[512];
 } lh_migrate_report;
 
 #define LH_MIGRATE_REPORT_INIT                                                                                         \
     {                                                                                                                  \
-        sizeof(lh_migrate_report), LH_INDEX_MISSING, 0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, false, ""                         \
+        sizeof(lh_migrate_report), LH_INDEX_MISSING, false, 0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, ""                         \
     }
 LH_API void lh_migrate_report_init(lh_migrate_report *report, size_t size);
 

@@ -47,6 +47,8 @@ def test_its_structs_are_the_headers(tmp_path):
 def test_its_version_is_the_librarys():
     project = (ROOT / "tools/python/pyproject.toml").read_text()
     assert re.search(r'^version = "(.*)"$', project, re.M)[1] == leasehold.version() == cached("CMAKE_PROJECT_VERSION")
+    major, minor, patch = map(int, leasehold.version().split("."))
+    assert _c.lib.lh_version_number() == major * 1000000 + minor * 1000 + patch
 
 
 def test_a_note_is_left_for_the_next(store):
@@ -200,3 +202,61 @@ def test_a_break_says_what_it_was(store):
     assert (now.state, now.released_how, now.released_by, now.released_reason) == ("free", "break", "ops", "its host is gone")
     with pytest.raises(leasehold.Lost):
         store.break_("k", "once more")
+
+
+class Lying(str):
+    """A str that hides what it is."""
+
+    def __contains__(self, part):
+        return False
+
+    def encode(self, *_):
+        return b"k"
+
+
+BAD_TEXTS = [("\0", ValueError), ("k\0", ValueError), ("\0k", ValueError), ("k\0l", ValueError), ("k\0\0", ValueError),
+             ("k\ud800", ValueError), ("\udcff", ValueError), (b"k", TypeError), (b"k\0l", TypeError), (bytearray(b"k"), TypeError),
+             (7, TypeError), (["k"], TypeError), (Lying("k\0l"), ValueError)]
+
+
+@pytest.mark.parametrize("bad, kind", BAD_TEXTS, ids=lambda bad: ascii(bad))
+def test_no_text_is_cut_short(store, database, bad, kind):
+    """C ends a text at its first NUL: whatever is no text for it raises, in each place, and nothing was asked for."""
+    lease, count = store.acquire("held"), database.workspace_locks.count_documents
+    calls = {
+        "uri": lambda: leasehold.Store(bad), "db": lambda: leasehold.Store(URI, db=bad),
+        "collection": lambda: leasehold.Store(URI, database.name, collection=bad),
+        "owner": lambda: leasehold.Store(URI, database.name, owner=bad),
+        "key": lambda: store.acquire(bad), "its owner": lambda: store.acquire("k", owner=bad),
+        "purpose": lambda: store.acquire("k", purpose=bad), "lease_id": lambda: store.acquire("k", lease_id=bad),
+        "keys": lambda: store.acquire_many(["a", bad, "b"]), "their owner": lambda: store.acquire_many(["k"], owner=bad),
+        "their purpose": lambda: store.acquire_many(["k"], purpose=bad), "attached key": lambda: store.attach(bad, "a" * 32),
+        "attached id": lambda: store.attach("k", bad), "status": lambda: store.status(bad), "prefix": lambda: store.list(prefix=bad),
+        "listed owner": lambda: store.list(owner=bad), "watched keys": lambda: store.watch(["a", bad]),
+        "watched prefix": lambda: store.watch(prefix=bad), "after": lambda: store.watch(after=bad),
+        "broken key": lambda: store.break_(bad, "why"), "reason": lambda: store.break_("held", bad),
+        "by": lambda: store.break_("held", "why", by=bad), "note": lambda: lease.release(note=bad),
+        "new owner": lambda: lease.transfer(bad), "part": lambda: leasehold.key_join("a", bad)}
+    threads = threading.active_count()
+    for name, call in calls.items():
+        with pytest.raises(kind):
+            print(name, call())
+    assert lease.valid and count({}) == 1 and threading.active_count() == threads
+    lease.release()
+
+
+@pytest.mark.parametrize("call", [lambda store, keys: store.acquire_many(keys), lambda store, keys: store.watch(keys)])
+@pytest.mark.parametrize("keys", ["abc", b"abc", ""])
+def test_one_text_is_not_taken_for_several(store, call, keys):
+    with pytest.raises(TypeError, match="several"):
+        call(store, keys)
+
+
+def test_structs_begin_with_their_size_and_the_defaults():
+    for name, struct in STRUCTS.items():
+        if issubclass(struct, _c.Sized):
+            assert struct._init_ == f"{name}_init" and struct().size == ctypes.sizeof(struct)
+        else:
+            assert struct._fields_[0][0] != "size"
+    options = _c.AcquireOptions(mode=1)
+    assert (options.size, options.ttl_ms, options.mode, options.claim_ms) == (ctypes.sizeof(_c.AcquireOptions), 30000, 1, 5000)

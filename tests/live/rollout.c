@@ -429,7 +429,8 @@ static void test_the_environment_says_it_only_where_it_is_asked(void **state)
     expect(g, LH_INVALID, lh_store_open(&options, &none, &g->error));
     assert_string_equal(lh_rollout_word(LH_OBSERVE), "observe");
     assert_string_equal(lh_rollout_word(LH_BY_ENVIRONMENT), "");
-    lh_observed empty = {0}; /* of no size */
+    lh_observed empty = LH_OBSERVED_INIT;
+    empty.size = 0;
     expect(g, LH_INVALID, lh_store_observed(g->store, &empty, &g->error));
 }
 

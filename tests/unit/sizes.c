@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Structs that a caller allocates, of every size: what is accepted, refused and written. Through the public calls where they check it
- * before they contact a server; byte for byte underneath. The headers are read, so that none is forgotten. */
+ * before they contact a server; byte for byte underneath. That none is missing from the tables: api/test_ages.py. */
 #include "../support/unit.h"
-
-#include <ctype.h>
 
 #include <leasehold/mongo.h>
 
@@ -22,15 +20,15 @@ typedef struct {
     int (*take)(void *ret, const void *given, lh_error *error);
 } options_kind;
 
-#define X(type, macro, last)                                                                                           \
-    static const type type##_by_macro = macro;                                                                         \
+#define X(type, macro, ...)                                                                                            \
+    static const type type##_by_macro = macro##_INIT;                                                                  \
     static void type##_init_any(void *ret, size_t size)                                                                \
     {                                                                                                                  \
         type##_init(ret, size);                                                                                        \
     }
 LH_OPTIONS(X)
 LH_REPORTS(X)
-X(lh_error, LH_ERROR_INIT, )
+X(lh_error, LH_ERROR, message)
 #undef X
 
 #define X(type, macro, last)                                                                                           \
@@ -56,8 +54,8 @@ typedef struct {
 } sized;
 
 static const sized all_sized[] = {
-#define X(type, macro, last) {#type, sizeof(type), &type##_by_macro, type##_init_any},
-    LH_OPTIONS(X) LH_REPORTS(X) X(lh_error, , )
+#define X(type, ...) {#type, sizeof(type), &type##_by_macro, type##_init_any},
+    LH_OPTIONS(X) LH_REPORTS(X) X(lh_error, LH_ERROR, message)
 #undef X
 };
 #define N_SIZED (sizeof all_sized / sizeof *all_sized)
@@ -213,88 +211,6 @@ static int end_world(void **state)
     lh_store_close(w->store);
     free(w);
     return 0;
-}
-
-/* ---- None is forgotten -------------------------------------------------------------------------------------------- */
-
-static char *read_header(const char *name)
-{
-    char path[1024];
-    (void)snprintf(path, sizeof path, "%s/%s", HEADERS, name);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    char *text = calloc(1, 1 << 20);
-    assert_non_null(text);
-    assert_true(fread(text, 1, (1 << 20) - 1, file) > 1000);
-    (void)fclose(file);
-    return text;
-}
-
-static bool is_sized(const char *name)
-{
-    for (size_t i = 0; i < N_SIZED; i++)
-        if (strcmp(all_sized[i].name, name) == 0)
-            return true;
-    return false;
-}
-
-static void test_every_struct_of_the_header_is_in_the_table(void **state)
-{
-    (void)state;
-    char *text = read_header("leasehold.h"), name[64], first[64], init[192];
-    size_t found = 0;
-    for (const char *at = text; (at = strstr(at, "typedef struct lh_")); at++) {
-        if (sscanf(at, "typedef struct %63[a-z_] {\n %63[^;]", name, first) != 2)
-            continue;
-        bool has_size = strcmp(first, "size_t size") == 0;
-        if (has_size != is_sized(name) || (strstr(name, "_options") && !has_size))
-            fail_msg("%s begins with \"%s\": in src/options.h it is %s", name, first,
-                     is_sized(name) ? "there" : "missing");
-        found += has_size;
-        (void)snprintf(init, sizeof init, "LH_API void %s_init(%s *", name, name);
-        if (has_size && !strstr(text, init))
-            fail_msg("%s has no init function", name);
-    }
-    assert_int_equal(found, N_SIZED);
-    free(text);
-}
-
-static bool is_called(const char *name, size_t len, bool with_options)
-{
-    for (size_t i = 0; i < N_CALLS; i++)
-        if (strlen(calls[i].name) == len && strncmp(calls[i].name, name, len) == 0)
-            return !with_options || strcmp(calls[i].options, "void") != 0;
-    return false;
-}
-
-static size_t check_declarations(const char *header)
-{
-    char *text = read_header(header);
-    size_t found = 0;
-    for (char *at = text; (at = strstr(at, "\nLH_API")); at++) {
-        char *end = strchr(at, ';');
-        assert_non_null(end);
-        *end = '\0';
-        char *name = strstr(at, "lh_");
-        while (name && name[strspn(name, "abcdefghijklmnopqrstuvwxyz_")] != '(')
-            name = strstr(name + 1, "lh_");
-        assert_non_null(name);
-        bool error = strstr(at, "lh_error *error)"), options = strstr(at, "_options *options,");
-        if ((error || options) && !strstr(at, "_init(")) {
-            if (!is_called(name, strcspn(name, "("), options))
-                fail_msg("not tried with sizes: %s", name);
-            found++;
-        }
-        *end = ';';
-    }
-    free(text);
-    return found;
-}
-
-static void test_every_call_of_the_headers_is_in_the_table(void **state)
-{
-    (void)state;
-    assert_int_equal(check_declarations("leasehold.h") + check_declarations("mongo.h"), N_CALLS);
 }
 
 /* ---- Macros and functions ----------------------------------------------------------------------------------------- */
@@ -647,7 +563,6 @@ static void test_versions_agree(void **state)
     (void)snprintf(text, sizeof text, "%d.%d.%d", LH_VERSION_MAJOR, LH_VERSION_MINOR, LH_VERSION_PATCH);
     assert_string_equal(text, LH_VERSION);
     assert_string_equal(text, lh_version());
-    assert_string_equal(text, PROJECT_VERSION);
     assert_int_equal(lh_version_number(), LH_VERSION_NUMBER);
     assert_int_equal(LH_VERSION_NUMBER, LH_VERSION_MAJOR * 1000000 + LH_VERSION_MINOR * 1000 + LH_VERSION_PATCH);
     assert_true(LH_VERSION_MINOR < 1000 && LH_VERSION_PATCH < 1000);
@@ -659,8 +574,6 @@ static void test_versions_agree(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_struct_of_the_header_is_in_the_table),
-        cmocka_unit_test(test_every_call_of_the_headers_is_in_the_table),
         cmocka_unit_test(test_macro_and_function_agree),
         cmocka_unit_test(test_the_function_writes_nothing_beyond_the_callers_size),
         cmocka_unit_test(test_options_of_older_and_newer_programs_are_taken),

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 #include <type_traits>
 
 static_assert(std::is_nothrow_move_constructible_v<leasehold::lease> &&
@@ -104,6 +105,43 @@ static void a_lease_is_handed_on(leasehold::store &store)
     lh_lease_free(raw);
 }
 
+/* C ends a text at its first NUL: none is cut short, wherever it stands and whichever call it goes to. */
+static void a_text_with_a_nul_is_refused(leasehold::store &store, const char *uri)
+{
+    using namespace std::string_literals;
+    for (const std::string &bad : {"\0"s, "\0k"s, "k\0"s, "k\0l"s, "k\0\0"s}) {
+        auto refused = [](auto call) {
+            try {
+                call();
+            } catch (const leasehold::error &e) {
+                return e.code() == LH_INVALID && std::string(e.what()).find("NUL") != std::string::npos;
+            }
+            return false;
+        };
+        leasehold::acquire_options named;
+        named.owner = bad;
+        MUST(refused([&] { (void)store.try_acquire("k", named); }));
+        named = {};
+        named.purpose = bad;
+        MUST(refused([&] { (void)store.acquire("k", named); }));
+        MUST(refused([&] { (void)store.try_acquire(bad); }));
+        MUST(refused([&] { (void)store.acquire(bad); }));
+        MUST(refused([&] { (void)store.status(bad); }));
+        MUST(refused([&] { (void)store.attach(bad, std::string(LH_LEASE_ID_LEN, 'a')); }));
+        MUST(refused([&] { (void)store.attach("k", std::string(LH_LEASE_ID_LEN, 'a') + bad); }));
+        MUST(refused([&] { (void)leasehold::key_join({bad}); }));
+        MUST(refused([&] { (void)leasehold::key_join({"a", bad, "b"}); }));
+        MUST(refused([&] { leasehold::store wrong(uri + bad); }));
+        MUST(refused([&] { leasehold::store wrong(bad); }));
+        MUST(refused([&] { leasehold::store wrong(uri, bad); }));
+        auto lease = store.acquire("nul");
+        MUST(refused([&] { lease.release(bad); }) && lease.valid());
+        MUST(refused([&] { (void)lease.transfer(bad); }) && lease.valid());
+        lease.release();
+        MUST(store.status("k")->token == 0 && store.status("nul")->state == LH_FREE); /* nothing was asked for */
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 3)
@@ -118,6 +156,7 @@ int main(int argc, char **argv)
     a_lease_moves(store);
     errors_are_thrown(other);
     a_lease_is_handed_on(other);
+    a_text_with_a_nul_is_refused(other, argv[1]);
     MUST(leasehold::key_join({"root", "a:b"}) == "root:a%3Ab");
     std::puts("done");
     return 0;

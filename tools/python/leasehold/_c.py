@@ -23,7 +23,7 @@ class Sized(Structure):
 
 class Error(Sized):
     _init_ = "lh_error_init"
-    _fields_ = [("size", c_size_t), ("code", c_int), ("server_code", c_int), ("lease_id", c_char * 33), ("message", c_char * 512)]
+    _fields_ = [("size", c_size_t), ("code", c_int), ("server_code", c_int), ("lease_id", c_char * 40), ("message", c_char * 512)]
 
 
 class StoreOptions(Sized):
@@ -86,7 +86,7 @@ class WatchOptions(Sized):
 
 class BreakOptions(Sized):
     _init_ = "lh_break_options_init"
-    _fields_ = [("size", c_size_t), ("reason", c_char_p), ("by", c_char_p), ("token", c_int64)]
+    _fields_ = [("size", c_size_t), ("reason", c_char_p), ("by", c_char_p), ("token", c_int64), ("id", c_char_p)]
 
 
 class Event(Structure):
