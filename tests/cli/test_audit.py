@@ -111,7 +111,7 @@ def test_no_grant_without_its_line(cli, trail, database, locks):
     for options in ([], ["--shared"], ["--wait", "1s"], ["--path"]):
         result = cli("--json", "acquire", "k", *options)
         assert result.exit not in (0, 75) and "audit line" in result.json["message"], result
-            assert result.json["code"] == "config" and "given back" in result.json["message"]
+        assert result.json["code"] == "config" and "given back" in result.json["message"]
         assert cli("status", "k", "--quiet").out == "free\n"
     assert cli("run", "k", "--", "false").exit not in (0, 1)
     broken = cli("break", "held", "--reason", "r", "--yes")
