@@ -28,6 +28,7 @@ void lh_doctor_tell(lh_doctor_state *d, lh_kind kind, uint64_t count, const char
                           .count = count,
                           .what = text,
                           .what_to_do = what_to_do};
+    d->errors |= kind.severity == LH_SEVERITY_ERROR;
     d->stopped = d->each(d->arg, &finding) != 0;
 }
 
@@ -50,6 +51,36 @@ int lh_doctor_failed(lh_doctor_state *d, const lh_error *why)
     return why->code;
 }
 
+/* What was not tried is said, so that "ok" is not taken for more than it is. */
+static int try_leases(lh_doctor_state *d)
+{
+    const char *not_tried = !d->o->trial                      ? "nothing was written"
+                            : d->errors                       ? "first the errors are to be put right"
+                            : d->store->rollout != LH_ENFORCE ? "a store that does not enforce refuses nobody"
+                            : d->store->trial == NULL         ? "the store was not opened"
+                                                              : NULL;
+    if (not_tried) {
+        lh_doctor_tell(d, (lh_kind){"not_tried", LH_SEVERITY_NOTE, LH_OK}, 1,
+                       "leasehold doctor --trial acquires, renews, waits and releases on a key of its own",
+                       "whether leases can be acquired was not tried: %s", not_tried);
+        return LH_OK;
+    }
+    lh_tried tried;
+    lh_error why = LH_ERROR_INIT;
+    int outcome = d->store->trial(d->store, &tried, &why);
+    if (outcome == LH_UNREACHABLE || outcome == LH_MEMORY)
+        return lh_doctor_failed(d, &why);
+    if (outcome != LH_OK)
+        lh_doctor_tell(d, (lh_kind){"trial", LH_SEVERITY_ERROR, outcome}, 1,
+                       "put right what the server says; then try it again", "%s", why.message);
+    if (tried.left)
+        lh_doctor_tell(d, (lh_kind){"trial_left", LH_SEVERITY_NOTE, LH_OK}, 1,
+                       "nothing: leasehold cleanup removes it, or the next trial of a user who may (remove)",
+                       "the trial has left its document, free, as this user may not remove it: the key is %s",
+                       tried.key);
+    return LH_OK;
+}
+
 int lh_doctor(lh_store *store, const lh_doctor_options *options, int (*each)(void *arg, const lh_finding *finding),
               void *arg, lh_error *error)
 {
@@ -61,8 +92,8 @@ int lh_doctor(lh_store *store, const lh_doctor_options *options, int (*each)(voi
         return outcome;
     if (!each)
         return lh_fail(error, LH_INVALID, "nobody is there to be told: `each` is NULL");
-    if (o.reserved != 0)
-        return lh_fail(error, LH_INVALID, "reserved is %d: it must be 0", o.reserved);
+    if (o.trial != 0 && o.trial != 1)
+        return lh_fail(error, LH_INVALID, "trial is %d: it must be 0 or 1", o.trial);
     if (o.role < LH_ROLE_RUNTIME || o.role > LH_ROLE_OPS)
         return lh_fail(error, LH_INVALID, "role is %d: it must be one of LH_ROLE_…", o.role);
     lh_error mine = LH_ERROR_INIT;
@@ -82,8 +113,8 @@ int lh_doctor(lh_store *store, const lh_doctor_options *options, int (*each)(voi
                        "when all programs take part, enforce: leasehold-upgrade(7) has the steps",
                        "the mode of this roll-out is %s: nobody is refused, and two may work on a key at once",
                        lh_rollout_word(store->rollout));
-    int (*const sides[])(lh_doctor_state *) = {lh_doctor_uri, lh_doctor_rights, lh_doctor_members, lh_doctor_index,
-                                               lh_doctor_documents};
+    int (*const sides[])(lh_doctor_state *) = {lh_doctor_uri,   lh_doctor_rights,    lh_doctor_members,
+                                               lh_doctor_index, lh_doctor_documents, try_leases};
     for (size_t i = 0; i < sizeof sides / sizeof *sides && outcome == LH_OK && !d.stopped; i++)
         outcome = sides[i](&d);
     return outcome == LH_OK && d.stopped ? lh_fail(error, LH_STOPPED, "stopped by the caller") : outcome;

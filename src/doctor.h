@@ -12,6 +12,7 @@ typedef struct lh_doctor {
     void *arg;
     int64_t deadline; /* of all but the reading of the documents */
     bool stopped;     /* by `each` */
+    bool errors;      /* one was found */
     bool denied;      /* a privilege was found missing: what fails for it later is no news */
     lh_error *error;
 } lh_doctor_state;

@@ -276,6 +276,19 @@ static char *name_beside(const lh_store *store, const char *suffix)
     return name;
 }
 
+/* The index was made: do leases work, too? Whoever migrates need not be allowed to hold any. */
+static int try_leases(lh_migration *m, lh_error *error)
+{
+    lh_tried tried;
+    lh_error why = LH_ERROR_INIT;
+    int outcome = m->store->trial(m->store, &tried, &why);
+    m->report->tried = tried.tried;
+    if (outcome == LH_OK || outcome == LH_DENIED)
+        return LH_OK;
+    lh_error_give(error, &why);
+    return outcome;
+}
+
 int lh_migrate(lh_store *store, const lh_migrate_options *options, lh_migrate_report *report, lh_error *error)
 {
     int64_t from = lh_clock_ms();
@@ -312,6 +325,8 @@ int lh_migrate(lh_store *store, const lh_migrate_options *options, lh_migrate_re
         all.index = index;
     if (outcome == LH_OK && index != LH_INDEX_MISSING)
         atomic_store(&store->index_seen, lh_clock_ms());
+    if (outcome == LH_OK && (index == LH_INDEX_CREATED || index == LH_INDEX_CONVERTED) && !o.no_trial)
+        outcome = try_leases(&m, error);
 out:
     free(m.archive);
     free(m.leases);

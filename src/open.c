@@ -5,6 +5,7 @@
 #include "lease_held.h"
 #include "options.h"
 #include "rollout.h"
+#include "trial.h"
 #include "wait.h"
 
 static int look_at_index(lh_store *store, const lh_store_options *options, lh_error *error)
@@ -31,6 +32,7 @@ int lh_store_open(const lh_store_options *options, lh_store **ret_store, lh_erro
     if (outcome != LH_OK)
         return outcome;
     store->pipelines = lh_pipelines_new();
+    store->trial = lh_trial;
     outcome = store->pipelines ? lh_wait_init(store, error) : lh_fail_memory(error);
     if (outcome == LH_OK && store->rollout != LH_OFF)
         outcome = lh_rollout_judge(store, look_at_index(store, &o, error));

@@ -26,7 +26,7 @@
     X(lh_reap_options, LH_REAP_OPTIONS, each_arg)                                                                      \
     X(lh_audit_options, LH_AUDIT_OPTIONS, cancel)                                                                      \
     X(lh_migrate_options, LH_MIGRATE_OPTIONS, id)                                                                      \
-    X(lh_doctor_options, LH_DOCTOR_OPTIONS, reserved)
+    X(lh_doctor_options, LH_DOCTOR_OPTIONS, trial)
 
 /* What calls fill in, its macro likewise, its last field, and the last of its first version, which a caller has at least. */
 #define LH_REPORTS(X)                                                                                                  \

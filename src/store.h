@@ -28,6 +28,13 @@ struct lh_keeper;
 struct lh_waits;
 struct lh_watch;
 
+/* What a trial did. */
+typedef struct lh_tried {
+    bool tried;   /* all of it */
+    bool left;    /* its document is still there, free: the user may not remove it */
+    char key[64]; /* on which; "": on none */
+} lh_tried;
+
 struct lh_store {
     struct _mongoc_client_pool_t *pool;
     pid_t pid;       /* of the process that opened it */
@@ -73,7 +80,9 @@ struct lh_store {
     void (*on_granted)(struct lh_store *store,
                        const struct lh_grant *grant); /* told what a command of ours granted others */
     void (*on_doubt)(struct lh_store *store);         /* told that there is one */
-    void (*on_last)(struct lh_store *store);          /* the last reference goes: frees what modules above keep in it */
+    int (*trial)(struct lh_store *store, lh_tried *ret_tried,
+                 lh_error *error);           /* trial.h; NULL: the store was not opened */
+    void (*on_last)(struct lh_store *store); /* the last reference goes: frees what modules above keep in it */
     void (*on_lost)(void *arg, const char *key, const char *lease_id);
     void *on_lost_arg;
 };

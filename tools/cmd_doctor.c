@@ -94,6 +94,7 @@ static int examine(const struct cli *cli)
     int code = read_role(cli, &options.role, &error);
     if (code == LH_OK)
         code = connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error);
+    options.trial = cli_flag(cli, OPT_TRIAL);
     bson_init(&v.json);
     BSON_APPEND_ARRAY_BEGIN(&v.json, "findings", &v.list);
     if (code == LH_OK)
@@ -174,6 +175,8 @@ static int run(const struct cli *cli)
 static const struct opt_spec options_table[] = {
     {OPT_AS, OPT_NAME, "as", 0, "ROLE", NULL, 0, 0,
      "what the URI's user is to be able to do: runtime (default), setup or ops"},
+    {OPT_TRIAL, OPT_FLAG, "trial", 0, NULL, NULL, 0, 0,
+     "if no error is found, try leases on a key of its own, whose document is removed again"},
     {OPT_ROLES, OPT_FLAG, "roles", 0, NULL, NULL, 0, 0, "print the roles, as createRole commands, and ask no server"},
     {0},
 };
@@ -186,9 +189,11 @@ const struct command cmd_doctor = {
     .summary = "look whether all is as leases need it, and print the roles that users need",
     .detail =
         "Looks at privileges, topology, each member's clock and version, the collection and its index, and every\n"
-        "document; says what to do about each finding; changes nothing. Exit codes: 0 without errors (there may be\n"
-        "warnings), else that of the worst one: 78 configuration, 77 a privilege is missing, 65 stored data that\n"
-        "cannot be read. With --quiet notes are left out.\n"
+        "document; says what to do about each finding. Exit codes: 0 without errors (there may be warnings), else "
+        "that\n"
+        "of the worst one: 78 configuration, 77 a privilege is missing, 65 stored data that cannot be read. With\n"
+        "--quiet notes are left out. Changes nothing without --trial.\n"
+        "--trial acquires, is refused, renews, waits and releases, so that \"ok\" means that leases work.\n"
         "--roles prints three roles with the fewest actions that do: leaseholdRuntime for backends (acquire, renew,\n"
         "release, wait, guard, status), leaseholdSetup for migrate, leaseholdOps for list, break, cleanup and doctor.\n"
         "Run each line on the leases' database: db.runCommand(…). An archive of another name (migrate --archive) must "

@@ -80,6 +80,7 @@ static void print_json(const struct migration *migration, int code, const lh_err
     json_number(&json, "elapsed_ms", (int64_t)report->elapsed_ms);
     append_foreign(&json, report);
     BSON_APPEND_BOOL(&json, "interrupted", report->interrupted);
+    BSON_APPEND_BOOL(&json, "tried", report->tried);
     json_text(&json, "problems", report->problems);
     if (code != LH_OK) {
         json_text(&json, "code", lh_outcome_word(code));
@@ -124,7 +125,8 @@ static void print_report(const struct migration *migration, int code)
         out_word(out, dry ? OUT_WARN : OUT_GOOD, dry ? "dry run" : "ok");
     if (!migration->options.id &&
         (code == LH_OK || report->scanned > 0)) /* else it may be that nothing could be looked at */
-        printf("  the unique index is %s", lh_index_word(report->index));
+        printf("  the unique index is %s%s", lh_index_word(report->index),
+               report->tried ? "; leases were tried, and work" : "");
     putchar('\n');
     print_line("scanned", report->scanned, "document", "documents");
     print_line("keys", report->duplicate_keys, "with more than one document", "with more than one document");
@@ -216,6 +218,7 @@ static int run(const struct cli *cli)
     options->no_archive = cli_flag(cli, OPT_NO_ARCHIVE);
     options->archive = cli_text(cli, OPT_ARCHIVE);
     options->quarantine = cli_flag(cli, OPT_QUARANTINE);
+    options->no_trial = cli_flag(cli, OPT_NO_TRIAL);
     options->even_live = cli_flag(cli, OPT_EVEN_LIVE);
     options->even_most = cli_flag(cli, OPT_EVEN_MOST);
     options->id = cli_text(cli, OPT_ID);
@@ -269,6 +272,7 @@ static const struct opt_spec options_table[] = {
      "leave documents whose workspace_id is no string, also live ones"},
     {OPT_ADOPT, OPT_FLAG, "adopt", 0, NULL, NULL, 0, 0,
      "the collection is one of leases, though no workspace_id in it is a string"},
+    {OPT_NO_TRIAL, OPT_FLAG, "no-trial", 0, NULL, NULL, 0, 0, "do not try leases when the index was made"},
     {OPT_AUDIT_KEEP, OPT_DURATION, "audit-keep", 0, "DURATION", NULL, 1000, AUDIT_KEEP_MAX,
      "with --audit: after what time the server removes lines of the trail (default: 30d)"},
     {0},
@@ -288,9 +292,11 @@ const struct command cmd_migrate = {
         "duplicates are reported and the exit code is 78. It also ends with 78, and changes nothing: where documents\n"
         "whose workspace_id is no string are live or stand in the way of the index, where no workspace_id is a\n"
         "string (another program's collection?), and where --quarantine would move live documents or more than\n"
-        "half of all. A flag allows each. A run that was killed is resumed, or undone, by the next one.",
+        "half of all. A flag allows each. A run that was killed is resumed, or undone, by the next one.\n"
+        "When the index was made, leases are tried on a key of its own, as by doctor --trial: where they do not work\n"
+        "it ends as they do, and the index stays. A user who may not hold leases tries nothing.",
     .example = "  $ leasehold migrate --yes\n"
-               "  ok  the unique index is converted\n"
+               "  ok  the unique index is converted; leases were tried, and work\n"
                "    scanned  4127 documents\n"
                "    keys     63 with more than one document\n"
                "    removed  92 documents that were older than the one that stays\n"

@@ -41,6 +41,8 @@ enum opt_id {
     OPT_QUARANTINE,
     OPT_ID,
     OPT_EVEN_LIVE,
+    OPT_NO_TRIAL,
+    OPT_TRIAL,
     OPT_EVEN_MOST,
     OPT_ADOPT,
     OPT_ACCEPT_FOREIGN_KEYS,

@@ -884,7 +884,7 @@ LH_API int lh_reap(lh_store *store, const lh_reap_options *options, lh_reap_repo
  * A store that was opened with `audit` writes a line for each lease that it grants or ends, into a collection of its own:
  *   - "granted", and "taken_over" where the one before had not been released when it ended. Before the caller is told: no lease is acknowledged
  *     without its line. Where that cannot be written in time (at most five seconds), the lease is given back, and the call ends with what
- *     the line failed with: LH_UNREACHABLE, LH_DENIED, LH_SERVER; or LH_UNKNOWN, where giving it back was not answered either. So a line may
+ *     the line failed with: LH_UNREACHABLE, LH_DENIED, LH_CONFIG, LH_SERVER; or LH_UNKNOWN, where giving it back was not answered either. So a line may
  *     tell of a grant that nobody was told of.
  *   - "released", "transferred" (`to`: whom it was handed to, `to_token`), "broken", "reaped" (lh_reap()), after it was done, which stands whatever becomes of
  *     the line: the call returns LH_OK, and error->message is "" or says that the line is missing. (A grant's line says how the one before
@@ -966,6 +966,10 @@ typedef struct lh_migrate_options {
     /* Where the index is there already: look for such documents too. A second round trip, which reads few keys of the
      * index; without it, quarantine and dry_run a call that finds the index is one. The command line sets it. */
     bool check_keys;
+    /* false (default): a migration that made the index tries leases as doctor's trial does: it fails where they do not work,
+     * and the index stays. A user who may not acquire leases is not refused: the report says that nothing was tried. A call
+     * that finds the index tries nothing, and stays one round trip. true: nothing is tried. */
+    bool no_trial;
     /* For the whole migration, waiting for other migrators included: up to 7 days; 0: the store's; default 600,000. */
     int64_t timeout_ms;
     int (*progress)(void *arg, const char *step, uint64_t done, uint64_t total); /* total 0: unknown; not 0 stops */
@@ -980,8 +984,8 @@ typedef struct lh_migrate_options {
 
 #define LH_MIGRATE_OPTIONS_INIT                                                                                        \
     {                                                                                                                  \
-        sizeof(lh_migrate_options), false, true, false, NULL, false, false, false, false, false, false, 600000, NULL,  \
-            NULL, NULL, INT64_C(2592000000), NULL                                                                      \
+        sizeof(lh_migrate_options), false, true, false, NULL, false, false, false, false, false, false, false, 600000, \
+            NULL, NULL, NULL, INT64_C(2592000000), NULL                                                                \
     }
 LH_API void lh_migrate_options_init(lh_migrate_options *options, size_t size);
 
@@ -1011,6 +1015,7 @@ typedef struct lh_migrate_report {
     int index; /* LH_INDEX_… at the end */
     /* A dry run found what a migration that was killed left of the index: the next run goes on, or puts it back. */
     bool interrupted;
+    bool tried;              /* leases were tried, and work */
     uint64_t scanned;        /* documents looked at (0 when the index was there) */
     uint64_t duplicate_keys; /* keys with more than one document */
     uint64_t removed;        /* losers deleted (dry run: that would be) */
@@ -1029,7 +1034,7 @@ typedef struct lh_migrate_report {
 
 #define LH_MIGRATE_REPORT_INIT                                                                                         \
     {                                                                                                                  \
-        sizeof(lh_migrate_report), LH_INDEX_MISSING, false, 0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, ""                         \
+        sizeof(lh_migrate_report), LH_INDEX_MISSING, false, false, 0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, ""                  \
     }
 LH_API void lh_migrate_report_init(lh_migrate_report *report, size_t size);
 
@@ -1080,6 +1085,8 @@ LH_API const char *lh_severity_word(int severity);
  *   other_index, ttl_index      another unique index, which keeps leases out; one by which the server deletes documents:
  *                               an error where that meets leases that are held, or whose grace is not over; else a note
  *   not_enforced                the store observes, or is off
+ *   trial, trial_left, not_tried    leases were tried, and something failed; the trial's document could not be removed; they were not
+ *                               tried (a note, and why)
  *   malformed, no_end, too_long, leaked, no_token    documents: unreadable; without an end; with one further away than
  *                               LH_TTL_MAX_MS; past it for a day without anybody's taking over; written by older code
  *   odd_key                     documents whose workspace_id is a string, but none that may be a key
@@ -1095,8 +1102,8 @@ typedef struct lh_finding {
 
 typedef struct lh_doctor_options {
     size_t size;
-    int role;     /* LH_ROLE_…: what the URI's user is to be able to do; default LH_ROLE_RUNTIME */
-    int reserved; /* 0: for options to come */
+    int role; /* LH_ROLE_…: what the URI's user is to be able to do; default LH_ROLE_RUNTIME */
+    int trial; /* 1: where no error was found, try leases on a key of its own; see lh_doctor(). 0 (default): change nothing */
 } lh_doctor_options;
 
 #define LH_DOCTOR_OPTIONS_INIT                                                                                         \
@@ -1109,6 +1116,10 @@ LH_API void lh_doctor_options_init(lh_doctor_options *options, size_t size);
  * version, the collection and its index, every document (one pass, in constant memory). What a check needs and the user lacks is
  * itself a finding. Clocks are compared by each member's own answer to `hello`, taken in the middle of the shortest of five round
  * trips; hidden members are not seen. Call it on a store that was opened with LH_AT_OPEN_NOTHING.
+ *
+ * With `trial` it then acquires, is refused, renews, waits, is granted by a release, and releases, on a key that nobody can guess
+ * ("leasehold:trial:" and 128 random bits), and removes that document; one that a killed trial left ends by itself, and the next one
+ * removes it. Who may not remove documents leaves it, free. Needs the runtime's role. A store with `audit` has the trial in its trail.
  *
  * `each` is told what is found, returns 0 to go on, and anything else to end with LH_STOPPED. LH_OK: all was looked at, whatever was
  * found. LH_UNREACHABLE, LH_DENIED (user or password are wrong), LH_INVALID, LH_SERVER, LH_FORKED, … */

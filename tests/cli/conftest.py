@@ -100,7 +100,7 @@ def bare(database):
 @pytest.fixture
 def cli(bare):
     """The program, on a database that is ready."""
-    result = bare("migrate", "--yes")
+    result = bare("migrate", "--yes", "--no-trial")
     assert result.exit == 0, result
     return bare
 

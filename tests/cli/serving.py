@@ -156,7 +156,7 @@ def ready(client):
     """The program, on a database that is ready, for all tests of this file."""
     name = "cli_serve_" + secrets.token_hex(6)
     cli = Cli(URI, name)
-    assert cli("migrate", "--yes").exit == 0
+    assert cli("migrate", "--yes", "--no-trial").exit == 0
     yield cli
     client.drop_database(name)
 

@@ -62,7 +62,7 @@ def test_it_tells_the_whole_story(story):
     chapters = re.findall(r"^(\d)\. ", story, re.MULTILINE)
     assert chapters == [str(n) for n in range(1, len(chapters) + 1)]
     lines = "\n".join(masked(story))
-    for expected in ("ok the unique index is converted", "ok the unique index is present", "granted project:42",
+    for expected in ("ok the unique index is converted; leases were tried, and work", "ok the unique index is present", "granted project:42",
                      "busy project:42: somebody else holds it", "renewed project:42", "released project:42",
                      "lost project:42", "busy nightly", "at work with token TOKEN", "broken; it was:"):
         assert expected in lines, expected

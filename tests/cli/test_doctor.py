@@ -15,7 +15,7 @@ import servers
 from conftest import Cli, wait_until
 
 # What the server that the tests fetch, its lack of access control, and the driver are always told of.
-ALWAYS = {"no_access_control", "server_defect", "driver_defect", "standalone"}
+ALWAYS = {"not_tried", "no_access_control", "server_defect", "driver_defect", "standalone"}
 
 
 def examine(cli, *options, role="runtime"):
@@ -112,6 +112,44 @@ def test_an_index_that_deletes_held_leases_is_refused_by_all_and_the_advice_work
     locks.drop_index(index)
     assert bare("migrate", "--yes").exit == 0 and examine(bare) == ({}, 0)
     bare.acquire("k")
+
+
+# ---- Trying it --------------------------------------------------------------------------------------------------------
+
+
+def test_a_trial_says_that_leases_work_and_leaves_nothing(cli, locks):
+    cli.acquire("k")
+    before = list(locks.find())
+    result = cli("--json", "doctor")
+    assert {"not_tried"} <= {f["id"] for f in result.json["findings"]}, "nothing was tried, and that is said"
+    result = cli("--json", "doctor", "--trial")
+    assert result.exit == 0 and not {"trial", "trial_left", "not_tried"} & {f["id"] for f in result.json["findings"]}, result
+    assert list(locks.find()) == before
+
+
+def test_a_trial_removes_what_a_killed_one_left_and_nothing_else(cli, locks):
+    trial, purpose = "leasehold:trial:" + 32 * "a", {"purpose": "a trial: leasehold doctor --trial"}
+    old = {"expires_at": now(minutes=-2)} | purpose
+    locks.insert_many([{"workspace_id": trial} | old, {"workspace_id": "leasehold:trial:mine"} | old,
+                       {"workspace_id": trial + "a"} | old, {"workspace_id": trial[:-1] + "b", "expires_at": now(minutes=-2)},
+                       {"workspace_id": trial[:-1] + "c"} | old | {"expires_at": now(seconds=5)},
+                       {"workspace_id": trial[:-1] + "d"} | old | {"expires_at": None}])
+    assert cli("doctor", "--trial").exit == 0
+    assert set(locks.distinct("workspace_id")) == {"leasehold:trial:mine", trial + "a", *(trial[:-1] + end for end in "bcd")}
+
+
+def test_a_trial_is_not_made_where_there_is_an_error(bare, database):
+    result = bare("--json", "doctor", "--trial")
+    assert result.exit == 78 and "not_tried" in {f["id"] for f in result.json["findings"]} and database.list_collection_names() == []
+
+
+def test_a_migration_that_made_the_index_tries_leases(bare, locks):
+    locks.insert_one({"workspace_id": "old", "expires_at": now(hours=1)})
+    result = bare("--json", "migrate", "--yes")
+    assert result.exit == 0 and result.json["tried"] is True and locks.distinct("workspace_id") == ["old"], result
+    assert bare("--json", "migrate", "--yes").json["tried"] is False
+    locks.drop_index("workspace_id_unique")
+    assert bare("--json", "migrate", "--yes", "--no-trial").json["tried"] is False
 
 
 def test_documents(cli, locks):
@@ -241,6 +279,21 @@ def test_a_set_with_users(own):
     findings, exit = examine(cli, role="setup")
     assert exit == 77 and findings["privilege"]["severity"] == "error"
     assert "runtime@doctor lacks" in findings["privilege"]["what"]
+
+
+def test_a_trial_as_each_role(own):
+    """Who may not remove documents leaves the trial's, free; who may not acquire is told."""
+    runtime = Cli(own.user("trying", "leaseholdRuntime"), "doctor")
+    result = runtime("--json", "doctor", "--trial")
+    left = [f for f in result.json["findings"] if f["id"] == "trial_left"]
+    assert result.exit == 0 and len(left) == 1, result
+    key = left[0]["what"].split()[-1]
+    assert runtime("status", key, "--quiet").out == "free\n"
+    ops = Cli(own.user("looking", "leaseholdOps"), "doctor")("--json", "doctor", "--as", "ops", "--trial")
+    assert ops.exit == 77 and "acquire" in next(f for f in ops.json["findings"] if f["id"] == "trial")["what"], ops
+    own.db.workspace_locks.update_one({"_id": key}, {"$set": {"expires_at": now(minutes=-2), "purpose": "a trial: leasehold doctor --trial"}})
+    assert Cli(own.uri, "doctor")("doctor", "--trial").exit == 0
+    assert own.db.workspace_locks.count_documents({"_id": key}) == 0, "a later trial removes it"
 
 
 def test_the_runtime_role_may_follow_the_change_stream(own):

@@ -11,7 +11,7 @@ from conftest import BINARY
 
 UTC = datetime.timezone.utc
 MIGRATE = ["v", "outcome", "index", "scanned", "duplicate_keys", "removed", "archived", "quarantined", "malformed", "waited_ms",
-           "elapsed_ms", "foreign_keys", "foreign_live", "interrupted", "problems"]
+           "elapsed_ms", "foreign_keys", "foreign_live", "interrupted", "tried", "problems"]
 
 
 def ahead(seconds):

@@ -301,3 +301,21 @@ def test_a_server_that_scans_nothing(own, place):
         done = cli("list")
         if done.exit:
             refused(done, "notablescan")
+
+
+def test_a_server_that_only_looks_like_mongodb_is_found_by_trying(own, place):
+    """It has indexes, and no updates by pipelines: as FerretDB, whose code 238 this is."""
+    db, cli = place
+    own.admin.command({"configureFailPoint": "failCommand", "mode": "alwaysOn", "data": {
+        "failCommands": ["findAndModify"], "appName": "leasehold", "errorCode": 238}})
+    try:
+        done = cli("--json", "migrate", "--yes")
+        refused(done, "could not acquire", "MongoDB 6.0", "code 238")
+        assert done.json["tried"] is False and "workspace_id_unique" in db.workspace_locks.index_information()
+        done = cli("--json", "doctor")
+        assert done.exit == 0 and "not_tried" in {f["id"] for f in done.json["findings"]}, done
+        done = cli("--json", "doctor", "--trial")
+        assert done.exit == 78 and "code 238" in next(f["what"] for f in done.json["findings"] if f["id"] == "trial"), done
+    finally:
+        own.admin.command("configureFailPoint", "failCommand", mode="off")
+    assert db.workspace_locks.count_documents({}) == 0 and cli("doctor", "--trial").exit == 0

@@ -397,8 +397,8 @@ static void test_options_of_nowhere_are_none(void **state)
     world *w = *state;
     lh_error error = LH_ERROR_INIT;
     lh_doctor_options doctor = LH_DOCTOR_OPTIONS_INIT;
-    doctor.reserved = 1;
-    expect_fails(LH_INVALID, lh_doctor(w->store, &doctor, no_finding, NULL, &error), &error, "reserved");
+    doctor.trial = 2;
+    expect_fails(LH_INVALID, lh_doctor(w->store, &doctor, no_finding, NULL, &error), &error, "trial");
 }
 
 /* ---- Errors ------------------------------------------------------------------------------------------------------- */
