@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Counting: the server does it (pipeline_stats.c), so that a million documents cost this process nothing. */
+ * Counting: the server does it (protocol/answers.lp), so that a million documents cost this process nothing. */
 #include <stdlib.h>
 #include <string.h>
 

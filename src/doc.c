@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The document of a key, decoded. Home of "stored data that cannot be read counts as held": lh_doc_problem() is the one
- * list of what cannot be read, and says the same as OK in pipeline_terms.h (a test holds them together), but for fields that are
+ * list of what cannot be read, and says the same as `readable` in protocol/state.lp (a test holds them together), but for fields that are
  * stored twice, which no pipeline looks for. */
 #include "doc.h"
 

@@ -280,7 +280,7 @@ static void read_waiters(box *b, const bson_t *document, int64_t now_ms)
         if (!BSON_ITER_HOLDS_DOCUMENT(&entry))
             continue;
         bool dead = __builtin_sub_overflow(now_ms, lh_doc_date_in(&entry, "beat_at"), &age_ms) ||
-                    age_ms >= lh_doc_number_in(&entry, "claim_ms") || age_ms < -3600000; /* as in pipeline_terms.h */
+                    age_ms >= lh_doc_number_in(&entry, "claim_ms") || age_ms < -3600000; /* as in protocol/state.lp */
         if (dead && now_ms != LH_DOC_ALL)
             continue;
         const char *mode = get_string(b, &entry, "mode");

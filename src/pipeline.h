@@ -10,7 +10,7 @@
 
 #include "error.h"
 
-/* What each command does to the document of one key; the texts are in pipeline_whole.c and pipeline_short.c. */
+/* What each command does to the document of one key; the sources in protocol/ say it. */
 typedef enum {
     LH_DO_ACQUIRE_EXCLUSIVE, /* extend mine, or grant, or leave untouched */
     LH_DO_ACQUIRE_SHARED,

@@ -74,6 +74,7 @@ struct Config {
     bool anchor_at_reply = false, anchor_at_still = false, release_any = false, grace_in_acquire_only = false, token_from_now = false,
          id_reused = false, guard_blind = false, guard_unfenced = false, ignore_beat_at = false, beat_noop = false, w1 = false, no_grace = false;
     void (*begin)(State&) = nullptr;                // where it begins, if not with nothing: a state that can be reached
+    bool text = false;                              // each transition is compared with the command that servers run (text.h)
     u64 cap = 10000000; double seconds = 25;
     bool legacy_used() const { for (Role r : role) if (r == LEGACY) return true; return false; }
 } cfg;
@@ -302,6 +303,8 @@ struct Server {
         return MISS;
     }
 };
+
+#include "text.h"
 
 // ---- the clients -----------------------------------------------------------------------------------------------------------
 void put(State& s, const Msg& m) { for (int i = 0; i < cfg.flight; i++) if (!s.m[i].kind) { s.m[i] = m; return; } }
@@ -576,6 +579,7 @@ void message_steps(const State& s, int i, const Emit& emit) {
         State t = s; Msg r = m; r.now = 0;
         Server sv{t, t.doc, m.frozen ? m.now : s.offset, m.frozen ? m.cluster : s.cluster};
         Outcome o = sv.run(m, r, s.offset);
+        if (cfg.text && !cfg.run_ahead && !cfg.freed_by_id_alone && !cfg.renew_by_id_only && !cfg.transfer_keeps_proc) text::compare(s.doc, m, sv.now, sv.cluster, t.doc, o);
         if (cfg.told && s.has_old && !m.orphan) t.c[m.client].newer = 1;
         answered(t, r, o, tracing ? "primary runs " + name(m.client) + "'s " + KIND[m.kind] + (m.frozen ? " with a NOW " + std::to_string(s.offset - m.now) + " ticks old" : "") + ": " + OUT[o] + " " + show(t.doc, s.offset) : "");
     }
@@ -817,7 +821,7 @@ std::vector<Scenario> scenarios() {
     amended("two exclusive, waiting, failover", FINE, [](Config& c) { c.tokens = true; c.failovers = 1; c.freezes = 0; c.beats = 1; c.expired_not_extended = true; });
     amended("liveness, three exclusive", FINE, [](Config& c) { c.liveness = true; c.role[2] = X; c.asks = 1; c.beats = 1; c.freezes = 0; c.expired_not_extended = true; });
     auto program = [&](const char* n, u8 e, std::function<void(Config&)> f) {
-        add("program", n, e, [&](Config& c) { c.unique_shared = c.expired_not_extended = true; c.renew_by_id_only = c.break_by_token_only = false; c.wait_promotes = c.keep_id = c.ended_never = true; f(c); }); };
+        add("program", n, e, [&](Config& c) { c.unique_shared = c.expired_not_extended = true; c.renew_by_id_only = c.break_by_token_only = false; c.wait_promotes = c.keep_id = c.ended_never = c.text = true; f(c); }); };
     auto marking = [](Config& c) { c.keep_id = true; c.marks = c.extends = 1; c.role[1] = LEGACY; c.wait = false; c.freezes = 0; c.asks = 1; c.renews = 0; c.timeouts = 1; };
     program("cleanup marks, old program extends: free by id alone", OVERLAP, [=](Config& c) { marking(c); c.freed_by_id_alone = true; });
     program("  free also needs no end after the release", FINE, marking);
@@ -910,18 +914,22 @@ int main(int argc, char** argv) {
     bool trace = false; std::vector<const char*> only;
     for (int i = 1; i < argc; i++) if (!strcmp(argv[i], "-t")) trace = true; else only.push_back(argv[i]);
     int wrong = 0; const char* group = "";
+    text::pipelines = lh_pipelines_new();
     for (auto& [g, c] : scenarios()) {
         bool wanted = only.empty();
         for (const char* o : only) wanted |= strstr(g, o) || strstr(c.name, o);
         if (!wanted) continue;
         if (strcmp(group, g)) printf("== %s\n", group = g);
         cfg = c; Result r = search(trace);
-        bool as_expected = r.bad == c.expect; wrong += !as_expected;
+        bool as_expected = r.bad == c.expect && text::problem.empty(); wrong += !as_expected;
+        if (!text::problem.empty()) printf("%s\n", text::problem.c_str());
+        text::problem.clear(); text::known.clear();
         printf("%-6s %-52s %10llu states  depth %2d %s %5.1f s  %s\n", as_expected ? "ok" : "WRONG", c.name, (unsigned long long)r.states, r.depth,
                r.bad ? "       " : r.complete ? "(all)  " : "(bound)", r.seconds, r.bad ? BAD[r.bad] : "holds");
         fflush(stdout);
     }
     rusage u; getrusage(RUSAGE_SELF, &u);
+    printf("%llu transitions compared with the commands that servers run, %llu of them different\n", (unsigned long long)text::compared, (unsigned long long)text::evaluated);
     printf("%d unexpected; peak %ld MB, %.0f s of processor\n", wrong, u.ru_maxrss / 1024, double(clock()) / CLOCKS_PER_SEC);
     return wrong != 0;
 }
