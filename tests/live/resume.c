@@ -90,7 +90,7 @@ static void test_only_exactly_this_owner_who_holds_it_alone(void **state)
 {
     ground *g = *state;
     lh_lease *lease = take_as(g, "k", LH_EXCLUSIVE, 60000, "web-1");
-    static const char *const others[] = {"web-2", "web-", "web-11", "WEB-1", "$owner", "web-1 "};
+    static const char *const others[] = {"web-2", "web-", "web-11", "WEB-1", "$owner", "web- 1"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         expect_not_resumed(g, "k", others[i], LH_WHY_HELD);
     give(g, lease);
