@@ -180,7 +180,9 @@ FOLLOWED = {
     "tools/cmd_migrate.c": {"list --malformed"},
     # Followed elsewhere, or by a person: the roles are given to a user by an administrator (test_roles.py does it); what a status shows
     # after a lost answer is in test_unknown.py.
-    "src/doctor.c": {"doctor --roles"}, "src/doctor_rights.c": {"doctor --roles", "doctor"}, "src/store_denied.c": {"doctor --roles"},
+    "src/doctor.c": {"doctor --roles", "doctor --trial", "cleanup"}, # the trial, and what it leaves: test_doctor.py
+    "src/trial.c": {"doctor --trial"}, # by this name the next trial knows what one left
+    "src/doctor_rights.c": {"doctor --roles", "doctor"}, "src/store_denied.c": {"doctor --roles"},
     # A server that refuses to scan a collection (notablescan) is a setting of all its databases: tried by hand.
     "src/store_refused.c": {"migrate"},
     "src/lease.c": {"status"}, "src/lease_transfer.c": {"status"},

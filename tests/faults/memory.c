@@ -353,7 +353,8 @@ static int do_migrate(place *p, outputs *out)
 {
     (void)out;
     lh_migrate_options o = LH_MIGRATE_OPTIONS_INIT;
-    o.quarantine = true;
+    o.quarantine = o.even_live = true;
+    o.no_trial = true; /* leases are what the other tests are about */
     return lh_migrate(p->store, &o, NULL, &p->error);
 }
 
