@@ -39,7 +39,6 @@ static const meaning meanings[] = {
     {18, LH_CODE_DENIED, LH_DENIED, NULL}, /* AuthenticationFailed */
 
     PASSES(24, LH_CODE_NOT_RUN), /* LockTimeout */
-    PASSES(43, LH_CODE_NOT_RUN), /* CursorNotFound */
     PASSES(46, LH_CODE_NOT_RUN), /* LockBusy */
     PASSES(
         50,
@@ -55,9 +54,6 @@ static const meaning meanings[] = {
     PASSES(215, LH_CODE_NOT_RUN),   /* DatabaseDropPending */
     PASSES(216, LH_CODE_NOT_RUN),   /* ElectionInProgress */
     PASSES(234, LH_CODE_NOT_RUN),   /* RetryChangeStream */
-    PASSES(237, LH_CODE_NOT_RUN),   /* CursorKilled */
-    PASSES(239, LH_CODE_NOT_RUN),   /* SnapshotTooOld */
-    PASSES(246, LH_CODE_NOT_RUN),   /* SnapshotUnavailable */
     PASSES(261, LH_CODE_NOT_RUN),   /* TooManyLogicalSessions */
     PASSES(262, LH_CODE_NOT_RUN),   /* ExceededTimeLimit */
     PASSES(264, LH_CODE_NOT_RUN),   /* TooManyFilesOpen */
@@ -79,6 +75,10 @@ static const meaning meanings[] = {
     PASSES(285, LH_CODE_LATER),   /* IndexBuildAlreadyInProgress */
     PASSES(12586, LH_CODE_LATER), /* BackgroundOperationInProgressForDatabase */
     PASSES(12587, LH_CODE_LATER), /* BackgroundOperationInProgressForNamespace: an index is being built */
+
+    /* To ask again by the same cursor is of no use; to begin anew is. */
+    PASSES(43, LH_CODE_REFUSED),  /* CursorNotFound */
+    PASSES(237, LH_CODE_REFUSED), /* CursorKilled */
 
     PASSES(6, LH_CODE_OPEN),     /* HostUnreachable */
     PASSES(7, LH_CODE_OPEN),     /* HostNotFound */

@@ -11,10 +11,10 @@ static void test_what_may_pass_by_itself_is_no_refusal(void **state)
         uint32_t code;
         lh_code_kind kind;
     } known[] = {
-        {13, LH_CODE_DENIED},     {18, LH_CODE_DENIED},     {24, LH_CODE_NOT_RUN},    {43, LH_CODE_NOT_RUN},
+        {13, LH_CODE_DENIED},     {18, LH_CODE_DENIED},     {24, LH_CODE_NOT_RUN},    {43, LH_CODE_REFUSED},
         {50, LH_CODE_NOT_RUN},    {112, LH_CODE_NOT_RUN},   {133, LH_CODE_NOT_RUN},   {134, LH_CODE_NOT_RUN},
-        {175, LH_CODE_NOT_RUN},   {187, LH_CODE_NOT_RUN},   {215, LH_CODE_NOT_RUN},   {237, LH_CODE_NOT_RUN},
-        {246, LH_CODE_NOT_RUN},   {262, LH_CODE_NOT_RUN},   {365, LH_CODE_NOT_RUN},   {462, LH_CODE_NOT_RUN},
+        {175, LH_CODE_NOT_RUN},   {187, LH_CODE_NOT_RUN},   {215, LH_CODE_NOT_RUN},   {237, LH_CODE_REFUSED},
+        {246, LH_CODE_REFUSED},   {262, LH_CODE_NOT_RUN},   {365, LH_CODE_NOT_RUN},   {462, LH_CODE_NOT_RUN},
         {10107, LH_CODE_NOT_RUN}, {13435, LH_CODE_NOT_RUN}, {117, LH_CODE_LATER},     {285, LH_CODE_LATER},
         {12587, LH_CODE_LATER},   {6, LH_CODE_OPEN},        {91, LH_CODE_OPEN},       {189, LH_CODE_OPEN},
         {11600, LH_CODE_OPEN},    {11602, LH_CODE_OPEN},    {46841, LH_CODE_OPEN},    {1, LH_CODE_REFUSED},

@@ -219,6 +219,9 @@ static int try_store(struct run *run, int at_open, lh_error *error)
     options.allow_insecure_tls = run->torture.insecure_tls = cli_flag(run->cli, OPT_INSECURE_TLS);
     options.db = run->db;
     options.at_open = at_open;
+    lh_migrate_options migrate = LH_MIGRATE_OPTIONS_INIT;
+    migrate.no_trial = true; /* what comes tries more */
+    options.migrate = &migrate;
     int code = lh_store_open(&options, &store, error);
     lh_store_close(store);
     return code;
