@@ -720,32 +720,26 @@ static value op_to_string(run *r, value given, const variable *scope)
 }
 
 /* What the server reads beyond our own pattern is refused by the pattern, so both are one here. */
-static bool is_time(value v)
+static bool read_time(value v, int64_t *ret_ms)
 {
     bson_t document = BSON_INITIALIZER;
     bson_iter_t at;
-    int64_t ms;
     write_value(&document, "t", v);
-    bool is = bson_iter_init_find(&at, &document, "t") && lh_doc_instant(&at, &ms);
+    bool is = bson_iter_init_find(&at, &document, "t") && lh_doc_instant(&at, ret_ms);
     bson_destroy(&document);
     return is;
 }
 
 static value op_date_from_string(run *r, value given, const variable *scope)
 {
-    value v = named(r, given, "dateString", scope);
-    bson_t document = BSON_INITIALIZER;
-    bson_iter_t at;
-    int64_t ms = 0;
-    write_value(&document, "t", v);
-    bool is = bson_iter_init_find(&at, &document, "t") && lh_doc_instant(&at, &ms);
-    bson_destroy(&document);
-    return is ? a_date(ms) : null;
+    int64_t ms;
+    return read_time(named(r, given, "dateString", scope), &ms) ? a_date(ms) : null;
 }
 
 static value op_regex_match(run *r, value given, const variable *scope)
 {
-    return a_bool(is_time(named(r, given, "input", scope)));
+    int64_t ms;
+    return a_bool(read_time(named(r, given, "input", scope), &ms));
 }
 
 static value op_size(run *r, value given, const variable *scope)
@@ -927,6 +921,16 @@ static value op_array_to_object(run *r, value given, const variable *scope)
     return object;
 }
 
+/* The object with another one's fields set in it. */
+static value merged(run *r, value object, value more)
+{
+    value all = copy_object(r, object, more.as.many.n);
+    for (uint32_t i = 0; i < more.as.many.n; i++)
+        if (more.as.many.items[i].type != BSON_TYPE_EOD)
+            set_field(&all, more.as.many.names[i], more.as.many.items[i]);
+    return all;
+}
+
 static value op_merge(run *r, value given, const variable *scope)
 {
     value all = an_object(r, 0);
@@ -936,10 +940,7 @@ static value op_merge(run *r, value given, const variable *scope)
             continue;
         if (one.type != BSON_TYPE_DOCUMENT)
             fail(r, "$mergeObjects wants objects");
-        all = copy_object(r, all, one.as.many.n);
-        for (uint32_t j = 0; j < one.as.many.n; j++)
-            if (one.as.many.items[j].type != BSON_TYPE_EOD)
-                set_field(&all, one.as.many.names[j], one.as.many.items[j]);
+        all = merged(r, all, one);
     }
     return all;
 }
@@ -1162,16 +1163,6 @@ static const variable *variables_of(run *r, value command)
         scope = one;
     }
     return scope;
-}
-
-/* The object with another one's fields set in it. */
-static value merged(run *r, value object, value more)
-{
-    value all = copy_object(r, object, more.as.many.n);
-    for (uint32_t i = 0; i < more.as.many.n; i++)
-        if (more.as.many.items[i].type != BSON_TYPE_EOD)
-            set_field(&all, more.as.many.names[i], more.as.many.items[i]);
-    return all;
 }
 
 static value only(run *r, const char *name, value v)
