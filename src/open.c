@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Opening and closing: where the layers meet. Nothing below includes this. */
-#include "clock.h"
-#include "index.h"
-#include "lease_held.h"
-#include "options.h"
+#include "acquire/wait.h"
+#include "base/clock.h"
+#include "base/options.h"
+#include "lease/lease_held.h"
 #include "rollout.h"
+#include "store/index.h"
 #include "trial.h"
-#include "wait.h"
 
 static int look_at_index(lh_store *store, const lh_store_options *options, lh_error *error)
 {

@@ -8,15 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "many.h"
-#include "name.h"
-#include "options.h"
-
-const char *lh_rollout_word(int rollout)
-{
-    static const char *const words[] = {[LH_ENFORCE] = "enforce", [LH_OBSERVE] = "observe", [LH_OFF] = "off"};
-    return rollout >= LH_ENFORCE && rollout <= LH_OFF ? words[rollout] : "";
-}
+#include "acquire/many.h"
+#include "base/name.h"
+#include "base/options.h"
 
 /* Is it about the lease or the deployment, and not about the caller? */
 static bool is_refusal(int outcome)

@@ -3,7 +3,7 @@
 #ifndef LH_ROLLOUT_H
 #define LH_ROLLOUT_H
 
-#include "store.h"
+#include "store/store.h"
 
 /* In a store that observes, what would have refused or failed is counted, and becomes LH_OK; else it is left as it is. What the
  * caller did wrong, or wanted, stays. */

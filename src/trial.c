@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backoff.h"
-#include "clock.h"
-#include "lease.h"
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "lease/lease.h"
 
 #define TTL_MS         10000
 #define WAIT_MS        5000

@@ -3,7 +3,7 @@
 #ifndef LH_TRIAL_H
 #define LH_TRIAL_H
 
-#include "store.h"
+#include "store/store.h"
 
 /* Acquires, is refused, renews, waits, is granted by a release, and releases; then removes the document, and what trials that
  * were killed have left. LH_OK: it all worked, and *ret_tried says how much was done; else what did not, and why. A store

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Work under a lease: acquire, work, release; made of public calls alone. */
-#include "error.h"
+#include "base/error.h"
 
 int lh_with_lease(lh_store *store, const char *key, const lh_acquire_options *options,
                   int (*fn)(void *arg, lh_lease *lease), void *arg, lh_error *error)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Made by scripts/protocol from *.lp: do not change it by hand. */
-#include "pipeline_text.h"
+#include "protocol/pipeline_text.h"
 
 // clang-format off
 const char *const lh_texts_whole[LH_DO_COUNT] = {

@@ -145,13 +145,13 @@ def test_each_function_of_the_headers_is_in_the_map_once():
 
 
 def test_no_struct_or_call_is_missing_from_the_tables():
-    """Of src/options.h, by which they are taken, and of tests/unit/sizes.c, which tries each with all sizes."""
+    """Of src/base/options.h, by which they are taken, and of tests/unit/sizes.c, which tries each with all sizes."""
     text = "".join((ROOT / "include/leasehold" / name).read_text() for name in ("leasehold.h", "mongo.h"))
     code = re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.S)
     structs = dict(re.findall(r"^typedef struct (lh_\w+) \{\s*([^;]*);", code, re.M))
     sized = {name for name, first in structs.items() if first == "size_t size"}
     assert {name for name in structs if name.endswith("_options")} <= sized
-    tables = re.findall(r"^    X\((lh_\w+), (LH_\w+), ", (ROOT / "src/options.h").read_text(), re.M)
+    tables = re.findall(r"^    X\((lh_\w+), (LH_\w+), ", (ROOT / "src/base/options.h").read_text(), re.M)
     assert sized == {name for name, _ in tables} | {"lh_error"} and all(macro == name.upper() for name, macro in tables)
     declarations = re.findall(r"^LH_API\b[^;]*;", code, re.M)
     named = {re.search(r"\b(lh_\w+)\s*\(", declaration)[1]: declaration for declaration in declarations}

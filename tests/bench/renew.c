@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "../../src/pipeline_batch.h"
+#include "protocol/pipeline_batch.h"
 
 #define DB         "renew_bench"
 #define COMMAND    1000 /* as in keeper_renew.c */

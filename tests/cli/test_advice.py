@@ -172,21 +172,21 @@ def test_an_index_to_drop(cli, locks, options):
 # ---- That none is forgotten: each advised command in a string of the sources, and the test that follows it. Not from here: comments,
 # help texts (test_pages.py, test_readme.py), questions.
 FOLLOWED = {
-    "src/doctor_data.c": {"migrate --dry-run", "migrate", "list --malformed", "migrate --quarantine --even-live", "break", "cleanup"},
-    "src/index.c": {"migrate"},
-    "src/migrate.c": {"migrate --yes"},
-    "src/migrate_foreign.c": {"migrate --yes --quarantine", "migrate"},
+    "src/operate/doctor_data.c": {"migrate --dry-run", "migrate", "list --malformed", "migrate --quarantine --even-live", "break", "cleanup"},
+    "src/store/index.c": {"migrate"},
+    "src/migrate/migrate.c": {"migrate --yes"},
+    "src/migrate/migrate_foreign.c": {"migrate --yes --quarantine", "migrate"},
     "tools/record.c": {"break", "migrate --quarantine --even-live", "list --malformed"},
     "tools/cmd_migrate.c": {"list --malformed"},
     # Followed elsewhere, or by a person: the roles are given to a user by an administrator (test_roles.py does it); what a status shows
     # after a lost answer is in test_unknown.py.
-    "src/doctor.c": {"doctor --roles", "doctor --trial", "cleanup"}, # the trial, and what it leaves: test_doctor.py
+    "src/operate/doctor.c": {"doctor --roles", "doctor --trial", "cleanup"}, # the trial, and what it leaves: test_doctor.py
     "src/trial.c": {"doctor --trial"}, # by this name the next trial knows what one left
-    "src/doctor_rights.c": {"doctor --roles", "doctor"}, "src/store_denied.c": {"doctor --roles"},
+    "src/operate/doctor_rights.c": {"doctor --roles", "doctor"}, "src/store/store_denied.c": {"doctor --roles"},
     # A server that refuses to scan a collection (notablescan) is a setting of all its databases: tried by hand.
-    "src/store_refused.c": {"migrate"},
-    "src/lease.c": {"status"}, "src/lease_transfer.c": {"status"},
-    "src/twice.c": {"status"}, # test_twice.py
+    "src/store/store_refused.c": {"migrate"},
+    "src/lease/lease.c": {"status"}, "src/lease/lease_transfer.c": {"status"},
+    "src/protocol/twice.c": {"status"}, # test_twice.py
 }
 HELP = re.compile(r"\.(summary|detail|example|help)\s*=(?:\s*\"(?:[^\"\\]|\\.)*\")+")
 
@@ -194,7 +194,7 @@ HELP = re.compile(r"\.(summary|detail|example|help)\s*=(?:\s*\"(?:[^\"\\]|\\.)*\
 def test_no_advice_is_without_a_test():
     strings = re.compile(r'"((?:[^"\\]|\\.)*)"')
     advice = re.compile(r"leasehold ((?:status|list|migrate|break|cleanup|doctor|reap|audit|stats)(?: --[a-z-]+)*)(?![a-z:])")
-    for path in sorted([*ROOT.glob("src/*.c"), *ROOT.glob("tools/*.c")]):
+    for path in sorted([*ROOT.glob("src/**/*.c"), *ROOT.glob("tools/*.c")]):
         name = str(path.relative_to(ROOT))
         if path.name in ("help.c", "manual.c", "cmd_completion.c"):
             continue

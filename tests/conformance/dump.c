@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "pipeline.h"
-#include "pipeline_batch.h"
+#include "protocol/pipeline.h"
+#include "protocol/pipeline_batch.h"
 
 enum { TTL = 900000001, GRACE, TOKEN, MAX_SHARED, PID, CLAIM, BEAT, MAX_WAITERS };
 

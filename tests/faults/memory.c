@@ -2,7 +2,7 @@
  * Memory runs out, at each allocation of each operation in turn: the call says LH_MEMORY and touches no output, nothing leaks (the
  * sanitizers look), nobody is left holding or waiting, and the store goes on. This program is linked so that what the library
  * and this file allocate comes here first; the driver's own allocations do not: it ends the process by design. */
-#include "store.h"
+#include "store/store.h"
 #include "waiting.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The document decoder, on bytes of which only the length and the end are right. (The driver checks no more of what a server sends.)
  * The first byte chooses the time. */
-#include "doc.h"
+#include "protocol/doc.h"
 
 #include "fuzz.h"
 

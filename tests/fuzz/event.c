@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Change events, one after the other: what the watcher reads of them, and what a watch makes of its documents. Each is two bytes of
  * length (little-endian) and a document of which only the length and the end are right. */
-#include "events_watching.h"
+#include "acquire/watch_event.h"
 #include "fuzz.h"
-#include "watch_event.h"
+#include "operate/events_watching.h"
 
 static void see_grant(void *arg, const lh_grant *grant)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Keys: a line feed parts the input; what was joined can be taken apart again, and is a key. */
-#include "key.h"
+#include "base/key.h"
 
 #include <bson/bson.h>
 

@@ -4,8 +4,8 @@
  * told, nobody believes in what the server does not have, and the key is free, or its waiter's, in bounded time: long before the
  * ttl. Prints the table. The cases run side by side, each with a store, a proxy and keys of its own. */
 #include "cutting.h"
-#include "doc.h"
 #include "live.h"
+#include "protocol/doc.h"
 
 #include <leasehold/mongo.h>
 

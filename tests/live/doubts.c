@@ -2,7 +2,7 @@
  * Doubts: what ended unknown is released in the background, long before its ttl, without closing the store; and nobody believes
  * in it meanwhile. */
 #include "live.h"
-#include "store.h"
+#include "store/store.h"
 
 #define WRITES      "'findAndModify','update'"
 #define NO_MAJORITY "'writeConcernError': {'code': 64, 'errmsg': 'waiting for replication timed out'}"

@@ -4,7 +4,7 @@
 #include "evaluate.h"
 #include "shapes.h"
 
-#include "pipeline.h"
+#include "protocol/pipeline.h"
 
 #define SHAPES 1500
 #define ME     "00000000000000000000000000000001" /* as the first entry of a random map, too */

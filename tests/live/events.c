@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * lh_watch(): every kind of event, told once, in order, without lease ids; going on behind an event, over killed cursors and gaps. */
-#include "store.h"
+#include "store/store.h"
 #include "turn.h"
 #include "waiting.h"
 

@@ -2,7 +2,7 @@
  * Expiry: nobody is taken over before its end + grace (clock_skew_ms), whoever asks and however; after it, anybody may. */
 #include "live.h"
 
-#include "clock.h"
+#include "base/clock.h"
 
 static lh_store *store_with_grace(ground *g, int64_t ms)
 {

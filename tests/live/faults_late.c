@@ -4,7 +4,7 @@
 
 #include <poll.h>
 
-#include "wait.h"
+#include "acquire/wait.h"
 
 #define WRITES "'findAndModify','update'"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A store does not survive fork(): the child is told so by every call, and the parent goes on. And what a process goes on with whose id
  * another one had, that has died. */
-#include "lease_held.h"
+#include "lease/lease_held.h"
 #include "live.h"
 
 #include <sys/wait.h>

@@ -2,7 +2,7 @@
  * What goes on while a guarded transaction is open: renewals of a batch that has its key, queues, takeovers, other keys. The control is a
  * transaction that has written the lease's own document, behind which the same batch gets stuck. */
 #include "deed.h"
-#include "pipeline_batch.h"
+#include "protocol/pipeline_batch.h"
 
 #define LEASES 200
 #define ROUNDS 15

@@ -2,8 +2,8 @@
  * Invariant 9: no grant before the unique index was seen; what is wrong with an index or a collection is said by name. */
 #include "live.h"
 
-#include "clock.h"
-#include "store.h"
+#include "base/clock.h"
+#include "store/store.h"
 
 #define KEY "'key': {'workspace_id': 1}"
 

@@ -3,8 +3,8 @@
  * every type, every notation, and strings that nearly are one. */
 #include "shapes.h"
 
-#include "doc.h"
-#include "pipeline.h"
+#include "protocol/doc.h"
+#include "protocol/pipeline.h"
 
 #define N 6000
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A lease's life: acquired, renewed, handed to another process, released; and what others are told meanwhile. */
-#include "clock.h"
+#include "base/clock.h"
 #include "live.h"
 
 static void test_a_grant_says_what_was_granted(void **state)

@@ -3,8 +3,8 @@
  * stays as it is to the byte, and the short forms never do what the whole forms would not. */
 #include "shapes.h"
 
-#include "doc.h"
-#include "pipeline.h"
+#include "protocol/doc.h"
+#include "protocol/pipeline.h"
 
 #define GRACE_MS 500
 #define ACQUIRED 2000

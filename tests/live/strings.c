@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-#include "pipeline.h"
+#include "protocol/pipeline.h"
 
 #define RANDOM  3000
 #define KEYS    3200 /* of the corpus: three strings each, and two more where it is broken: 10,400 */

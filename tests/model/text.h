@@ -8,8 +8,8 @@
 #include <unordered_map>
 #include "evaluate.h"
 extern "C" {
-#include "doc.h"
-#include "pipeline.h"
+#include "protocol/doc.h"
+#include "protocol/pipeline.h"
 }
 
 namespace text {

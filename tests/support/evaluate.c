@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "doc.h"
+#include "protocol/doc.h"
 
 typedef struct value value;
 struct value {

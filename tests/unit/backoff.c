@@ -2,7 +2,7 @@
  * Delays double up to their cap, lie between half and all of their step, and differ between seeds. */
 #include "../support/unit.h"
 
-#include "backoff.h"
+#include "base/backoff.h"
 
 static void test_delays_double_up_to_the_cap(void **state)
 {

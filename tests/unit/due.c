@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The heap of what is due, beside a plain array that is looked through. */
-#include "due.h"
+#include "base/due.h"
 
 #include "../support/unit.h"
 

@@ -2,7 +2,7 @@
  * Outcomes and their texts; messages that are too long are cut at a character. */
 #include "../support/unit.h"
 
-#include "error.h"
+#include "base/error.h"
 
 static void test_every_outcome_has_a_word_and_a_sentence_of_its_own(void **state)
 {

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "doc.h"
+#include "protocol/doc.h"
 
 #define NONE INT64_MIN
 

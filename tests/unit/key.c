@@ -2,7 +2,7 @@
  * Keys: what is one, and that joining parts can't be fooled. */
 #include "../support/unit.h"
 
-#include "key.h"
+#include "base/key.h"
 
 static void test_good_keys(void **state)
 {

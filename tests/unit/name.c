@@ -4,7 +4,7 @@
  * off by lh_trim(). */
 #include "../support/unit.h"
 
-#include "name.h"
+#include "base/name.h"
 
 /* White space, and what cannot be seen. */
 static const char *const unseen[] = {

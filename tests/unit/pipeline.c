@@ -2,8 +2,8 @@
  * The commands: their texts parse, their shape is the documented one, and a caller's string stands only under $literal. */
 #include "../support/unit.h"
 
-#include "pipeline.h"
-#include "pipeline_many.h"
+#include "protocol/pipeline.h"
+#include "protocol/pipeline_many.h"
 
 #define CANARY "$canary.{'x': 1}"
 

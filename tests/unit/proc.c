@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "proc.h"
+#include "base/proc.h"
 
 /* A child that tells its name and then does `rest`. */
 static pid_t start(char text[LH_PROC_ROOM], void (*rest)(void))

@@ -4,7 +4,7 @@
 
 #include "../support/unit.h"
 
-#include "doc.h"
+#include "protocol/doc.h"
 
 #define NOW   INT64_C(1800000000000)
 #define GRACE 500

@@ -2,7 +2,7 @@
  * What the server's error codes mean, and the sentences for what it refuses. */
 #include "../support/unit.h"
 
-#include "store_refused.h"
+#include "store/store_refused.h"
 
 static void test_what_may_pass_by_itself_is_no_refusal(void **state)
 {

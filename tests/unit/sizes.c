@@ -5,8 +5,8 @@
 
 #include <leasehold/mongo.h>
 
-#include "error.h"
-#include "options.h"
+#include "base/error.h"
+#include "base/options.h"
 
 #define A_SIZE_T sizeof(size_t)
 

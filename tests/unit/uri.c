@@ -3,7 +3,7 @@
  * nothing is lost in silence. No server is contacted. */
 #include "../support/unit.h"
 
-#include "store_uri_options.h"
+#include "store/store_uri_options.h"
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 

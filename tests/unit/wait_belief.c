@@ -7,9 +7,9 @@
 
 #include <cmocka.h>
 
-#include "clock.h"
-#include "lease_held.h"
-#include "wait_belief.h"
+#include "acquire/wait_belief.h"
+#include "base/clock.h"
+#include "lease/lease_held.h"
 
 static void counts_from_the_beat_that_the_grant_names(void **state)
 {

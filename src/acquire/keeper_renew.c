@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Renewing what a store holds: up to 1,000 leases a command, at a third of the ttl.
+ *
+ * A batch says how many it matched. When that is all, each of them goes on from before the send; when it is short, one read at
+ * majority says which hold: what holds and has not ended was matched, because a lease that had ended when the batch came is
+ * extended by nobody. Short and long ttls travel apart: a command may take no longer than a third of the ttl allows. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "acquire/keeper.h"
+#include "base/clock.h"
+#include "lease/lease_look.h"
+#include "protocol/pipeline_batch.h"
+
+#define BATCH_MAX    1000
+#define SHORT_TTL_MS 6000
+#define PATIENCE_MS  1000 /* for a command, at least: a batch takes its time */
+#define RETRY_MS     1000
+
+typedef struct {
+    lh_lease *leases[BATCH_MAX];
+    lh_batch_lease what[BATCH_MAX];
+    int64_t ends[BATCH_MAX]; /* as looked up; 0: it does not hold */
+    size_t n;
+    int64_t shortest_ttl_ms;
+} batch;
+
+int64_t lh_keeper_renewal(int64_t sent, int64_t ttl_ms, const void *salt)
+{
+    int64_t spread = ttl_ms / 15 + 1;
+    return sent + ttl_ms / 3 - (int64_t)(((uintptr_t)salt >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 33) % spread;
+}
+
+/* With the store's lock; the lease is due no more, until this batch says when. */
+static void add_locked(batch *b, lh_lease *lease)
+{
+    pthread_mutex_lock(&lease->lock);
+    bool over = lease->over;
+    int64_t ttl_ms = lease->ttl_ms, token = lease->token;
+    pthread_mutex_unlock(&lease->lock);
+    lh_due_set(&lease->store->renewals[lease->hurried], &lease->renewal, INT64_MAX);
+    if (over)
+        return;
+    if (b->n == 0 || ttl_ms < b->shortest_ttl_ms)
+        b->shortest_ttl_ms = ttl_ms;
+    b->ends[b->n] = 0;
+    b->what[b->n] = (lh_batch_lease){
+        .key = lease->key, .id = lease->id, .ttl_ms = ttl_ms, .shared = lease->mode == LH_SHARED, .token = token};
+    b->leases[b->n++] = lh_lease_ref(lease);
+}
+
+/* The kind of ttls that is due first. With the store's lock. */
+static lh_due **first_locked(lh_store *store)
+{
+    return &store->renewals[lh_due_next(store->renewals[1]) < lh_due_next(store->renewals[0])];
+}
+
+/* What is due, and what is nearly so, so that it needs no command of its own. NULL: nothing is, or there is no memory.
+ * *ret_next: when the next one is. */
+static batch *collect(lh_store *store, int64_t now, int64_t *ret_next)
+{
+    batch *b = NULL;
+    pthread_mutex_lock(&store->lock);
+    lh_due **heap = first_locked(store);
+    bool due = lh_due_next(*heap) <= now;
+    if (due && (b = malloc(sizeof *b)))
+        for (b->n = 0, b->shortest_ttl_ms = 0; b->n < BATCH_MAX && lh_due_next(*heap) <= now + b->shortest_ttl_ms / 20;)
+            add_locked(b, lh_due_of(*heap, lh_lease, renewal));
+    *ret_next = due && !b ? now + RETRY_MS : lh_due_next(*first_locked(store));
+    pthread_mutex_unlock(&store->lock);
+    return b;
+}
+
+void lh_keeper_plan(lh_lease *lease, int64_t at)
+{
+    lh_store *store = lease->store;
+    int64_t ttl_ms = lh_lease_ttl_ms(lease);
+    pthread_mutex_lock(&store->lock);
+    if (lease->held && at < lease->renewal.at) { /* while it travels it may have been told that it is due sooner */
+        lh_due_set(&store->renewals[lease->hurried], &lease->renewal, INT64_MAX);
+        lease->hurried = ttl_ms < SHORT_TTL_MS;
+        lh_due_set(&store->renewals[lease->hurried], &lease->renewal, at);
+    }
+    pthread_mutex_unlock(&store->lock);
+}
+
+static void note_holder(void *arg, const lh_grant *grant, int64_t now_ms)
+{
+    batch *b = arg;
+    for (size_t i = 0; i < b->n; i++)
+        if (memcmp(b->what[i].id, grant->id, LH_LEASE_ID_LEN) == 0)
+            b->ends[i] = grant->expires_at_ms > now_ms && grant->token == b->what[i].token ? grant->expires_at_ms : 0;
+}
+
+/* At those from `from` to `to`. */
+static int look(lh_store *store, batch *b, size_t from, size_t to, lh_way way)
+{
+    bson_t keys = BSON_INITIALIZER, ids = BSON_INITIALIZER;
+    char room[16];
+    const char *index;
+    for (size_t i = from; i < to; i++) {
+        bson_uint32_to_string((uint32_t)(i - from), &index, room, sizeof room);
+        BSON_APPEND_UTF8(&keys, index, b->what[i].key);
+        BSON_APPEND_UTF8(&ids, index, b->what[i].id);
+    }
+    int outcome = lh_lease_look(store, &keys, &ids, &(lh_look){.granted = note_holder, .arg = b}, way, NULL);
+    bson_destroy(&keys);
+    bson_destroy(&ids);
+    return outcome;
+}
+
+/* The batch's answer, for one lease, whose ttl may be another since: it was extended by what was asked for. */
+static void apply(lh_lease *lease, const lh_batch_lease *asked, int64_t end, bool all, int64_t sent)
+{
+    int64_t ttl_ms = lh_lease_ttl_ms(lease);
+    if (ttl_ms > asked->ttl_ms)
+        sent -= ttl_ms - asked->ttl_ms;
+    if (!all && end == 0) {
+        lh_lease_lose(lease);
+        return;
+    }
+    if (end == 0)
+        end = lh_lease_expires_after(lease->store, ttl_ms, sent);
+    lh_renewed renewed = {
+        .sent = sent, .lasts_ms = ttl_ms, .token = asked->token, .ttl_ms = ttl_ms, .expires_at_ms = end};
+    if (!lh_lease_extend(lease, &renewed)) {
+        lh_lease_lose(lease);
+        return;
+    }
+    atomic_store(&lease->unclaimed, false);
+    if (!lease->by_hand)
+        lh_keeper_plan(lease, lh_keeper_renewal(sent, ttl_ms, lease));
+}
+
+/* What the server said to the command for those from `from` to `to`. */
+static void hear(batch *b, size_t from, size_t to, int outcome, bool all, int64_t sent)
+{
+    for (size_t i = from; i < to; i++) {
+        int64_t retry = b->what[i].ttl_ms / 10;
+        if (outcome == LH_OK)
+            apply(b->leases[i], &b->what[i], b->ends[i], all, sent);
+        else if (lh_lease_believed(b->leases[i]))
+            lh_keeper_plan(b->leases[i], lh_clock_ms() + (retry < RETRY_MS ? retry : RETRY_MS));
+        else
+            lh_lease_lose(b->leases[i]);
+        lh_lease_unref(b->leases[i]);
+    }
+}
+
+/* A document whose change the server refuses (a validator that came later) ends its statement, and those behind it are not
+ * extended; one that cannot be read keeps the whole command from being sent again. So the halves are
+ * tried, and their halves, until it stands alone. */
+static void renew(lh_store *store, batch *b, size_t from, size_t to, struct _mongoc_client_t *client)
+{
+    int64_t third = b->shortest_ttl_ms / 3;
+    lh_way way = {.deadline = lh_clock_ms() + (third > PATIENCE_MS ? third : PATIENCE_MS), .client = client};
+    bson_t command = BSON_INITIALIZER, reply;
+    int64_t sent = lh_clock_ms(); /* of the first attempt: not later than that of the answered one */
+    lh_batch_renew(store->collection, b->what + from, to - from, &command);
+    lh_call call = {.what = "renew the leases", .command = &command, .deadline = way.deadline, .client = client};
+    int outcome = lh_store_run(store, &call, &reply, NULL, NULL);
+    int64_t n = outcome == LH_OK ? lh_reply_n(&reply) : -1;
+    bson_destroy(&command);
+    bson_destroy(&reply);
+    if (((outcome == LH_OK && n < 0) || outcome == LH_DATA) && to - from > 1) {
+        renew(store, b, from, from + (to - from) / 2, client);
+        renew(store, b, from + (to - from) / 2, to, client);
+        return;
+    }
+    bool all = n == (int64_t)(to - from);
+    if (outcome == LH_OK && !all)
+        outcome = n < 0 ? LH_SERVER : look(store, b, from, to, way);
+    hear(b, from, to, outcome, all, sent);
+}
+
+int64_t lh_keeper_renew(lh_store *store, struct _mongoc_client_t *client, int64_t now)
+{
+    int64_t next;
+    batch *b = collect(store, now, &next);
+    if (!b)
+        return next;
+    if (b->n > 0)
+        renew(store, b, 0, b->n, client);
+    free(b);
+    return now; /* after a batch the others are looked at again */
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Settling doubts: lease ids that the server may have granted, or not released, while nobody may believe in them, are released
+ * in the background, so that their keys are not held for a whole ttl by nobody. Between the renewals, a few at a time; a server that
+ * does not answer is asked again after a pause that grows. */
+#include "acquire/keeper.h"
+#include "base/clock.h"
+
+#define AT_ONCE     16  /* before the keeper looks after the leases again, and */
+#define AT_ONCE_MS  100 /* … no more of them after this time: the server may be slow */
+#define PATIENCE_MS 1000
+
+/* False: not answered. */
+static bool settle(lh_store *store, const lh_doubtful *doubt, struct _mongoc_client_t *client)
+{
+    int64_t sent = lh_clock_ms();
+    int outcome = lh_lease_leave_queue(store, doubt->key, doubt->id, (lh_way){sent + PATIENCE_MS, client}, NULL, NULL);
+    bool answered = outcome != LH_UNKNOWN && outcome != LH_UNREACHABLE;
+    if (answered)
+        lh_held_doubt_answered(store, doubt->id, sent);
+    else
+        lh_held_doubt_unanswered(store, doubt->id);
+    return answered;
+}
+
+int64_t lh_keeper_settle(lh_store *store, struct _mongoc_client_t *client, int64_t now)
+{
+    lh_doubtful doubt;
+    int64_t next = INT64_MAX, until = now + AT_ONCE_MS;
+    for (int i = 0; i < AT_ONCE && lh_clock_ms() <= until && !atomic_load(&store->stopping); i++)
+        if (!lh_held_next_doubt(store, now, &doubt, &next) || !settle(store, &doubt, client))
+            break;
+    return next;
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Acquiring many keys, all or nothing, in the order of their keys, whatever order callers give: who waits for a key holds only smaller
+ * ones, so nobody waits in a circle; and of several callers that ask at once without waiting, the one that gets furthest gets all.
+ *
+ * What is left is taken a batch at a time (many_batch.c), which ends at the first key that is not granted at once; that one is asked for, and
+ * waited for, by itself, while the keeper renews those in hand. So free keys cost two round trips for a hundred, and what an
+ * ordinary acquire knows of unusual documents, races and queues is not written twice. */
+#include "acquire/many.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/key.h"
+#include "lease/audit.h"
+#include "store/index.h"
+
+static int compare_keys(const void *a, const void *b)
+{
+    return strcmp(((const lh_many_entry *)a)->key, ((const lh_many_entry *)b)->key);
+}
+
+static int check_key(const lh_many *many, const char *const *keys, size_t i)
+{
+    lh_error why = LH_ERROR_INIT;
+    int outcome = lh_key_check(keys[i], keys[i] ? strlen(keys[i]) : 0, &why);
+    if (outcome == LH_OK && many->o.path)
+        outcome = lh_path_check(keys[i], &why);
+    return outcome == LH_OK ? LH_OK : lh_fail(many->error, outcome, "key %zu of %zu: %s", i + 1, many->n, why.message);
+}
+
+static int check(lh_many *many, const char *const *keys, const lh_acquire_options *options)
+{
+    if (!keys || many->n == 0 || many->n > LH_MANY_MAX)
+        return lh_fail(many->error, LH_INVALID, "%zu keys were given: it must be 1 to %d", keys ? many->n : 0,
+                       LH_MANY_MAX);
+    lh_request r = {.store = many->store, .key = "key", .error = many->error};
+    int outcome = lh_request_check(&r, options);
+    many->o = r.o;
+    for (size_t i = 0; outcome == LH_OK && i < many->n; i++)
+        outcome = check_key(many, keys, i);
+    if (outcome == LH_OK && many->o.lease_id)
+        outcome = lh_fail(many->error, LH_INVALID, "a lease id is good for one key: leave lease_id NULL");
+    if (outcome == LH_OK && many->o.path && many->o.wait_ms > 0)
+        outcome = lh_fail(many->error, LH_INVALID, "many paths cannot be waited for: leave wait_ms 0, and ask again");
+    return outcome;
+}
+
+static int sort(lh_many *many, const char *const *keys)
+{
+    many->entries = calloc(many->n, sizeof *many->entries);
+    if (!many->entries)
+        return lh_fail_memory(many->error);
+    for (size_t i = 0; i < many->n; i++)
+        many->entries[i] = (lh_many_entry){.key = keys[i], .at = i};
+    qsort(many->entries, many->n, sizeof *many->entries, compare_keys);
+    for (size_t i = 1; i < many->n; i++)
+        if (strcmp(many->entries[i].key, many->entries[i - 1].key) == 0)
+            return lh_fail(many->error, LH_INVALID, "the key \"%s\" is there twice", many->entries[i].key);
+    return LH_OK;
+}
+
+/* All that can be wrong with the arguments. The caller frees `entries`, whatever comes of it. */
+static int prepare(lh_many *many, const char *const *keys, const lh_acquire_options *options)
+{
+    int outcome = check(many, keys, options);
+    return outcome == LH_OK ? sort(many, keys) : outcome;
+}
+
+int lh_many_check(lh_request *r, const char *const *keys, size_t n, const lh_acquire_options *options)
+{
+    lh_many many = {.store = r->store, .n = n, .error = r->error};
+    int outcome = prepare(&many, keys, options);
+    free(many.entries);
+    r->o = many.o;
+    return outcome;
+}
+
+static int take_one(lh_many *many, lh_many_entry *entry)
+{
+    lh_acquire_options o = many->o;
+    int64_t now = lh_clock_ms();
+    o.path = false;
+    if (o.wait_ms > 0 && many->until != INT64_MAX)
+        o.wait_ms = many->until > now ? many->until - now : 0;
+    return lh_wait_acquire(many->store, entry->key, &o, &entry->lease, &many->busy, many->error);
+}
+
+static int take_all(lh_many *many)
+{
+    int outcome =
+        lh_index_require(many->store, INT64_MAX, lh_store_deadline(many->store, many->o.timeout_ms), many->error);
+    if (outcome == LH_OK)
+        outcome = lh_store_contact(many->store, lh_store_deadline(many->store, many->o.timeout_ms), many->error);
+    for (size_t i = 0; outcome == LH_OK && i < many->n;) {
+        size_t got = 0, tried = 0;
+        if (many->n - i > 1 && !many->singly)
+            outcome = lh_many_take(many, i, &got, &tried);
+        i += got;
+        if (outcome == LH_OK && i < many->n && (got < tried || tried == 0))
+            outcome = take_one(many, &many->entries[i++]);
+    }
+    return outcome;
+}
+
+/* Together they are shut out by none above or below, but by one of them. */
+static int look_around(lh_many *many, const char *const *keys)
+{
+    lh_record *conflict = NULL;
+    int outcome = lh_path_look(many->store, keys, many->n, many->o.mode, true,
+                               lh_store_deadline(many->store, many->o.timeout_ms), &conflict, many->error);
+    if (outcome != LH_OK || !conflict)
+        return outcome;
+    lh_request r = {.store = many->store, .key = "one of the keys", .o = many->o, .error = many->error};
+    outcome = lh_path_busy(&r, conflict);
+    many->busy = r.busy;
+    return outcome;
+}
+
+static int check_valid(const lh_many *many)
+{
+    for (size_t i = 0; i < many->n; i++)
+        if (!lh_lease_believed(many->entries[i].lease))
+            return lh_fail(many->error, LH_LOST,
+                           "the lease on \"%s\" ended before all others were granted: ask again, or with a longer ttl",
+                           many->entries[i].key);
+    return LH_OK;
+}
+
+/* A line for each, in one command. */
+static int acknowledge(const lh_many *many)
+{
+    lh_audit_grant *grants = many->store->audit ? calloc(many->n, sizeof *grants) : NULL;
+    if (!grants)
+        return many->store->audit ? lh_fail_memory(many->error) : LH_OK;
+    for (size_t i = 0; i < many->n; i++) {
+        const lh_lease *lease = many->entries[i].lease;
+        grants[i] = (lh_audit_grant){.key = lease->key,
+                                     .owner = lease->owner,
+                                     .purpose = many->o.purpose,
+                                     .token = lh_lease_token(lease),
+                                     .mode = lease->mode};
+    }
+    lh_error why = LH_ERROR_INIT;
+    int outcome = lh_audit_granted(many->store, grants, many->n, &why);
+    free(grants);
+    for (size_t i = 0; outcome == LH_OK && i < many->n; i++)
+        many->entries[i].lease->in_trail = true;
+    return outcome == LH_OK ? LH_OK
+                            : lh_fail(many->error, outcome == LH_UNKNOWN ? LH_UNREACHABLE : outcome,
+                                      "the leases were given back, for want of their audit lines: %.400s", why.message);
+}
+
+static int take(lh_many *many, const char *const *keys)
+{
+    bool by_hand = many->o.by_hand;
+    if (many->o.wait_ms > 0)
+        many->o.by_hand = false; /* until they are handed out */
+    int outcome = take_all(many);
+    if (outcome == LH_OK && many->o.path)
+        outcome = look_around(many, keys);
+    if (outcome == LH_OK)
+        outcome = acknowledge(many);
+    if (outcome == LH_OK)
+        outcome = check_valid(many);
+    for (size_t i = 0; outcome == LH_OK && by_hand && i < many->n; i++)
+        lh_held_by_hand(many->entries[i].lease);
+    if (outcome != LH_OK && !lh_many_let_go(many) && outcome == LH_UNREACHABLE)
+        outcome = lh_fail(many->error, LH_UNKNOWN,
+                          "some of the leases were granted, and the server stopped answering: they end with their ttl");
+    return outcome;
+}
+
+int lh_real_acquire_many(lh_store *store, const char *const *keys, size_t n, const lh_acquire_options *options,
+                         lh_lease **ret_leases, lh_record **ret_busy, lh_error *error)
+{
+    lh_many many = {.store = store, .n = n, .error = error};
+    int64_t now = lh_clock_ms();
+    int outcome = prepare(&many, keys, options);
+    if (outcome == LH_OK)
+        outcome = lh_wait_enter(store, error);
+    if (outcome == LH_OK) {
+        many.until = many.o.wait_ms > INT64_MAX - now ? INT64_MAX : now + many.o.wait_ms;
+        outcome = take(&many, keys);
+        for (size_t i = 0; outcome == LH_OK && i < n; i++)
+            ret_leases[many.entries[i].at] = many.entries[i].lease;
+        lh_wait_exit(store);
+    }
+    if (outcome == LH_BUSY && ret_busy) {
+        *ret_busy = many.busy;
+        many.busy = NULL;
+    }
+    lh_record_free(many.busy);
+    free(many.entries);
+    return outcome;
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The commands on a batch of keys: taking them with one update and one read, and giving them back with one update.
+ *
+ * What may be believed: an update's answer has no documents, so nothing of it is believed. The read that comes behind it, at majority, shows
+ * my lease id on a key: the id was drawn for this call, and only this update writes it, so the grant was made after the update's first send,
+ * and is in the majority's history, whoever answered. Its end is that of the grant or later, so nobody took over before the time
+ * before that send + ttl; a read that is old, from a deposed primary, shows the id too late or not at all, and what is not shown is
+ * asked for again. That the read's answer is old does not matter either: as any grant, it is believed until its deadline. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "acquire/keeper.h"
+#include "acquire/many.h"
+#include "base/clock.h"
+#include "lease/lease_look.h"
+#include "protocol/pipeline_many.h"
+#include "store/index.h"
+
+#define BATCH_MAX 100
+/* As in lease_acquire.c: a first grant that took longer may have an old token. */
+#define INSERT_BELIEVED_MS 1000
+#define INDEX_AGE_MS       60000
+
+typedef struct {
+    lh_many *many;
+    lh_many_entry *entries;
+    size_t n, granted;      /* asked for; so many from the first on, as the update's answer says */
+    bool inserted, maybe;   /* some may be first grants; an earlier attempt may be under way still */
+    int64_t sent, answered; /* before the first send */
+    struct {
+        bool shown;
+        int64_t token, expires_at_ms;
+    } seen[BATCH_MAX];
+} batch;
+
+static int64_t deadline_of(const lh_many *many)
+{
+    return lh_store_deadline(many->store, many->o.timeout_ms);
+}
+
+static lh_vars vars_of(const lh_many *many, const lh_many_entry *entry)
+{
+    lh_vars vars = lh_lease_vars(many->store, entry->key, entry->id);
+    vars.owner = many->o.owner;
+    vars.purpose = many->o.purpose;
+    vars.ttl_ms = many->o.ttl_ms;
+    return vars;
+}
+
+static int send(const lh_many *many, lh_do what, const lh_many_entry *entries, size_t n, bool stop, int64_t deadline,
+                bson_t *reply, bool *ret_maybe, lh_error *error)
+{
+    lh_vars vars[BATCH_MAX];
+    bson_t command = BSON_INITIALIZER;
+    for (size_t i = 0; i < n; i++)
+        vars[i] = vars_of(many, &entries[i]);
+    bool whole = !stop || !lh_pipeline_has_short(what, &vars[0]);
+    lh_many_command(many->store->pipelines, what, whole, many->store->collection, vars, n, stop, &command);
+    lh_call call = {.what = stop ? "acquire the leases" : "release the leases",
+                    .command = &command,
+                    .deadline = deadline,
+                    .several = n > 1};
+    int outcome = lh_store_run(many->store, &call, reply, NULL, error);
+    *ret_maybe = call.maybe;
+    bson_destroy(&command);
+    return outcome;
+}
+
+/* LH_OK: none of these lease ids holds, but for a straggler, which nobody believes. Else they are doubts. */
+static int leave(const lh_many *many, const lh_many_entry *entries, size_t n, bool maybe, int64_t deadline)
+{
+    bson_t reply = BSON_INITIALIZER;
+    bool repeated;
+    int outcome = lh_clock_ms() >= deadline
+                      ? LH_UNREACHABLE
+                      : send(many, LH_DO_LEAVE, entries, n, false, deadline, &reply, &repeated, NULL);
+    if (outcome == LH_OK && lh_reply_n(&reply) < 0)
+        outcome = LH_SERVER;
+    for (size_t i = 0; (outcome != LH_OK || maybe) && i < n; i++)
+        lh_held_doubt(many->store, entries[i].key, entries[i].id, many->o.ttl_ms, true);
+    bson_destroy(&reply);
+    return outcome;
+}
+
+/* How many were granted: all, or those before the first writeError. */
+static size_t read_granted(const bson_t *reply, size_t n)
+{
+    bson_iter_t top, index;
+    if (!bson_iter_init_find(&top, reply, "writeErrors"))
+        return n;
+    bool told = bson_iter_init(&top, reply) && bson_iter_find_descendant(&top, "writeErrors.0.index", &index);
+    int64_t at = told ? bson_iter_as_int64(&index) : 0;
+    return at < 0 || (uint64_t)at > n ? 0 : (size_t)at;
+}
+
+static void note_grant(void *arg, const lh_grant *grant, int64_t now_ms)
+{
+    batch *b = arg;
+    for (size_t i = 0; i < b->granted; i++)
+        if (grant->expires_at_ms > now_ms && memcmp(b->entries[i].id, grant->id, LH_LEASE_ID_LEN) == 0) {
+            b->seen[i].shown = true;
+            b->seen[i].token = grant->token;
+            b->seen[i].expires_at_ms = grant->expires_at_ms;
+        }
+}
+
+static int look(batch *b)
+{
+    bson_t keys = BSON_INITIALIZER, ids = BSON_INITIALIZER;
+    char room[16];
+    const char *index;
+    for (size_t i = 0; i < b->granted; i++) {
+        bson_uint32_to_string((uint32_t)i, &index, room, sizeof room);
+        BSON_APPEND_UTF8(&keys, index, b->entries[i].key);
+        BSON_APPEND_UTF8(&ids, index, b->entries[i].id);
+    }
+    int outcome = lh_lease_look(b->many->store, &keys, &ids, &(lh_look){.granted = note_grant, .arg = b},
+                                (lh_way){deadline_of(b->many), NULL}, b->many->error);
+    bson_destroy(&keys);
+    bson_destroy(&ids);
+    return outcome;
+}
+
+/* May all of them be believed? */
+static bool is_good(const batch *b)
+{
+    for (size_t i = 0; i < b->granted; i++)
+        if (!b->seen[i].shown)
+            return false;
+    return b->answered - b->sent < INSERT_BELIEVED_MS || !b->inserted;
+}
+
+static int take_in_hand(batch *b, size_t i)
+{
+    lh_many *many = b->many;
+    lh_many_entry *entry = &b->entries[i];
+    int64_t ttl_ms = many->o.ttl_ms;
+    lh_lease *lease = lh_lease_new(many->store, entry->key, entry->id, many->o.owner);
+    if (!lease)
+        return lh_fail_memory(many->error);
+    lh_held_grant(lease, &many->o, lh_lease_deadline(b->sent, ttl_ms), b->seen[i].token, b->seen[i].expires_at_ms);
+    entry->lease = lease;
+    return lh_keeper_take(lease, lease->by_hand ? INT64_MAX : lh_keeper_renewal(b->sent, ttl_ms, lease), many->error);
+}
+
+static int send_batch(batch *b)
+{
+    bson_t reply;
+    lh_many *many = b->many;
+    lh_do what = many->o.mode == LH_SHARED ? LH_DO_ACQUIRE_SHARED
+                 : many->o.resume          ? LH_DO_RESUME
+                                           : LH_DO_ACQUIRE_EXCLUSIVE;
+    b->sent = lh_clock_ms();
+    int outcome = send(many, what, b->entries, b->n, true, deadline_of(many), &reply, &b->maybe, many->error);
+    b->answered = lh_clock_ms();
+    b->maybe |= outcome == LH_SERVER && b->n > 1; /* refused: all of it, or the statement at which it ended */
+    bson_iter_t upserted;
+    b->inserted = b->maybe || bson_iter_init_find(&upserted, &reply, "upserted");
+    b->granted = outcome == LH_OK ? read_granted(&reply, b->n) : 0;
+    bson_destroy(&reply);
+    return outcome;
+}
+
+/* Nothing of the batch is in hand: what was, or may be, granted is given back. */
+static int give_back(batch *b, int outcome)
+{
+    lh_many *many = b->many;
+    if (outcome == LH_UNKNOWN) { /* who did not answer that does not answer a release either */
+        for (size_t i = 0; i < b->n; i++)
+            lh_held_doubt(many->store, b->entries[i].key, b->entries[i].id, many->o.ttl_ms, false);
+        return outcome;
+    }
+    if (b->granted == 0 && !b->maybe)
+        return outcome;
+    int left = leave(many, b->entries, b->maybe ? b->n : b->granted, b->maybe, deadline_of(many));
+    if (left != LH_OK && (outcome == LH_OK || outcome == LH_UNREACHABLE))
+        outcome =
+            lh_fail(many->error, LH_UNKNOWN, "the server may have granted some of the leases, and stopped answering");
+    return outcome;
+}
+
+int lh_many_take(lh_many *many, size_t from, size_t *ret_got, size_t *ret_tried)
+{
+    batch b = {.many = many, .entries = &many->entries[from], .n = many->n - from};
+    if (b.n > BATCH_MAX)
+        b.n = BATCH_MAX;
+    *ret_got = 0;
+    *ret_tried = b.n;
+    for (size_t i = 0; i < b.n; i++)
+        if (!lh_lease_id_new(b.entries[i].id))
+            return lh_fail(many->error, LH_BUG, "the system gives no random bytes");
+    int outcome = send_batch(&b);
+    if (outcome == LH_OK && b.granted > 0)
+        outcome = look(&b);
+    if (outcome == LH_OK && b.granted > 0 && b.inserted)
+        outcome = lh_index_require(many->store, INDEX_AGE_MS, deadline_of(many), many->error);
+    bool good = outcome == LH_OK && is_good(&b);
+    if (outcome == LH_OK && !good) /* the others say more, one by one */
+        many->singly = true;
+    if (!good)
+        return give_back(&b, outcome);
+    for (size_t i = 0; outcome == LH_OK && i < b.granted; i++)
+        outcome = take_in_hand(&b, i);
+    if (outcome == LH_OK && b.maybe && b.granted < b.n) /* those behind are asked for again, with other ids */
+        (void)leave(many, b.entries + b.granted, b.n - b.granted, true, deadline_of(many));
+    if (outcome == LH_OK)
+        *ret_got = b.granted;
+    return outcome == LH_OK ? LH_OK : give_back(&b, outcome);
+}
+
+bool lh_many_let_go(lh_many *many)
+{
+    bool all = true;
+    int64_t deadline = deadline_of(many); /* for all together; whom it does not suffice for are doubts */
+    lh_many_entry batch_of[BATCH_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < many->n; i++) {
+        lh_many_entry *entry = &many->entries[i];
+        if (entry->lease) {
+            (void)lh_lease_end(entry->lease);
+            batch_of[n] = *entry;
+            memcpy(batch_of[n++].id, entry->lease->id, LH_LEASE_ID_ROOM);
+            lh_lease_free(entry->lease);
+            entry->lease = NULL;
+        }
+        if (n == BATCH_MAX || (i + 1 == many->n && n > 0)) {
+            all &= leave(many, batch_of, n, false, deadline) == LH_OK;
+            n = 0;
+        }
+    }
+    return all;
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Acquiring a path. Home of: of two leases of which one is above the other, and one is exclusive, at most one is handed out.
+ *
+ * Who wants a path acquires its own key first, as any key, and then looks at the keys above and below, with a linearizable read: it
+ * sees every grant that was acknowledged before it was sent. Of two, one acknowledged its grant before the other looked, or both did;
+ * so one sees the other at least, and is not handed out. That needs each one's own grant to stand from its write until after
+ * its look: it is handed out only while its deadline has not passed then.
+ *
+ * Two that see each other must not both yield for ever. Who is above keeps its key, and waits until what is below has ended: nothing new
+ * is handed out below meanwhile. Who is below lets go of its key before it waits. So whoever waits with a key in hand waits for keys below
+ * it, and never in a circle. */
+#include "acquire/path.h"
+
+#include <string.h>
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "lease/lease_look.h"
+#include "protocol/doc.h"
+
+#define LOOK_MAX       25 /* keys in one look: what a server takes to plan it grows faster than they do */
+#define PAUSE_FIRST_MS 10
+#define PAUSE_CAP_MS   250
+
+/* ---- Looking -------------------------------------------------------------------------------------------------------*/
+
+static void append_string(bson_t *array, uint32_t *n, const char *text, size_t len)
+{
+    char room[16];
+    const char *index;
+    bson_uint32_to_string((*n)++, &index, room, sizeof room);
+    (void)bson_append_utf8(array, index, -1, text, (int)len);
+}
+
+/* workspace_id: {$in: [what is above each key]}: org and org/project of org/project/file. */
+static void append_above(bson_t *branches, const char *const *keys, size_t n)
+{
+    bson_t branch, in, array;
+    uint32_t count = 0;
+    BSON_APPEND_DOCUMENT_BEGIN(branches, "0", &branch);
+    BSON_APPEND_DOCUMENT_BEGIN(&branch, "workspace_id", &in);
+    BSON_APPEND_ARRAY_BEGIN(&in, "$in", &array);
+    for (size_t i = 0; i < n; i++)
+        for (const char *slash = strchr(keys[i], '/'); slash; slash = strchr(slash + 1, '/'))
+            append_string(&array, &count, keys[i], (size_t)(slash - keys[i]));
+    bson_append_array_end(&in, &array);
+    bson_append_document_end(&branch, &in);
+    bson_append_document_end(branches, &branch);
+}
+
+/* workspace_id: {$gte: "org/", $lt: "org0"}: '0' comes behind '/'. */
+static void append_below(bson_t *branches, uint32_t at, const char *key)
+{
+    char room[16], from[LH_KEY_MAX + 2], to[LH_KEY_MAX + 2];
+    const char *index;
+    size_t len = strlen(key);
+    memcpy(from, key, len);
+    memcpy(from + len, "/", 2);
+    memcpy(to, key, len);
+    memcpy(to + len, "0", 2);
+    bson_t branch, range;
+    bson_uint32_to_string(at, &index, room, sizeof room);
+    BSON_APPEND_DOCUMENT_BEGIN(branches, index, &branch);
+    BSON_APPEND_DOCUMENT_BEGIN(&branch, "workspace_id", &range);
+    BSON_APPEND_UTF8(&range, "$gte", from);
+    BSON_APPEND_UTF8(&range, "$lt", to);
+    bson_append_document_end(&branch, &range);
+    bson_append_document_end(branches, &branch);
+}
+
+static void append_not_mine(bson_t *where, const char *const *keys, size_t n)
+{
+    bson_t nin, array;
+    uint32_t count = 0;
+    BSON_APPEND_DOCUMENT_BEGIN(where, "workspace_id", &nin);
+    BSON_APPEND_ARRAY_BEGIN(&nin, "$nin", &array);
+    for (size_t i = 0; i < n; i++)
+        append_string(&array, &count, keys[i], strlen(keys[i]));
+    bson_append_array_end(&nin, &array);
+    bson_append_document_end(where, &nin);
+}
+
+/* `where`: above or below one of `keys`. */
+static int look_at(lh_store *store, const bson_t *where, int mode, bool surely, int64_t deadline,
+                   lh_record **ret_conflict, lh_error *error)
+{
+    bson_t command = BSON_INITIALIZER, reply, document;
+    lh_vars vars = lh_lease_vars(store, "", "");
+    lh_pipeline_conflict(store->pipelines, store->collection, &vars, mode == LH_SHARED, where, &command);
+    lh_call call = {.what = "look at the keys above and below",
+                    .command = &command,
+                    .deadline = deadline,
+                    .read = true,
+                    .surely = surely};
+    int outcome = lh_store_run(store, &call, &reply, NULL, error);
+    if (outcome == LH_OK && lh_reply_first(&reply, &document)) {
+        *ret_conflict = lh_doc_reply_record(&document, store->clock_skew_ms);
+        if (!*ret_conflict)
+            outcome = lh_fail_memory(error);
+    }
+    bson_destroy(&reply);
+    bson_destroy(&command);
+    return outcome;
+}
+
+int lh_path_look(lh_store *store, const char *const *keys, size_t n, int mode, bool surely, int64_t deadline,
+                 lh_record **ret_conflict, lh_error *error)
+{
+    int outcome = LH_OK;
+    lh_record *conflict = NULL;
+    for (size_t from = 0; outcome == LH_OK && !conflict && from < n; from += LOOK_MAX) {
+        size_t len = n - from < LOOK_MAX ? n - from : LOOK_MAX;
+        bson_t where = BSON_INITIALIZER, branches;
+        BSON_APPEND_ARRAY_BEGIN(&where, "$or", &branches);
+        append_above(&branches, keys + from, len);
+        for (size_t i = 0; i < len; i++)
+            append_below(&branches, (uint32_t)i + 1, keys[from + i]);
+        bson_append_array_end(&where, &branches);
+        if (n > 1) /* one is neither above nor below itself */
+            append_not_mine(&where, keys, n);
+        outcome = look_at(store, &where, mode, surely, deadline, &conflict, error);
+        bson_destroy(&where);
+    }
+    if (outcome == LH_OK)
+        *ret_conflict = conflict;
+    return outcome;
+}
+
+int lh_path_busy(lh_request *r, lh_record *conflict)
+{
+    const lh_holder *holder = lh_record_holder(conflict, 0);
+    int outcome = lh_request_busy(r, conflict, LH_WHY_PATH);
+    return lh_fail(r->error, outcome, "\"%s\" is shut out by the lease on \"%s\", which %s holds", r->key,
+                   conflict->key, holder && *holder->owner ? holder->owner : "somebody unnamed");
+}
+
+/* ---- Acquiring -----------------------------------------------------------------------------------------------------*/
+
+typedef struct {
+    lh_request *r;   /* its `busy` is the conflict that was seen last */
+    lh_lease *lease; /* on the own key, not handed out yet */
+    int64_t until;   /* the end of the wait */
+} climb;
+
+static int64_t left_ms(const climb *c)
+{
+    int64_t now = lh_clock_ms();
+    return c->until == INT64_MAX ? LH_FOREVER : c->until > now ? c->until - now : 0;
+}
+
+static bool is_above(const climb *c)
+{
+    return c->r->busy && strlen(c->r->busy->key) < strlen(c->r->key);
+}
+
+/* LH_OK: it is not held any more. */
+static int let_go(climb *c)
+{
+    lh_request *r = c->r;
+    if (!c->lease)
+        return LH_OK;
+    int left = lh_lease_give_back(c->lease, r->o.timeout_ms);
+    memcpy(r->id, c->lease->id, LH_LEASE_ID_ROOM);
+    lh_lease_free(c->lease);
+    c->lease = NULL;
+    return left;
+}
+
+static int take_own(climb *c)
+{
+    lh_request *r = c->r;
+    lh_acquire_options o = r->o;
+    lh_record *busy = NULL;
+    o.path = false;
+    o.wait_ms = left_ms(c);
+    if (r->o.wait_ms > 0)
+        o.by_hand = false; /* until it is handed out */
+    int outcome = lh_wait_acquire(r->store, r->key, &o, &c->lease, &busy, r->error);
+    r->o.resume = false;
+    if (outcome == LH_BUSY) {
+        lh_record_free(r->busy);
+        r->busy = busy;
+    }
+    return outcome;
+}
+
+/* r->busy: who is in the way, or NULL. */
+static int look(climb *c, bool surely)
+{
+    lh_request *r = c->r;
+    lh_record *conflict = NULL;
+    int outcome = lh_path_look(r->store, &r->key, 1, r->o.mode, surely, lh_store_deadline(r->store, r->o.timeout_ms),
+                               &conflict, r->error);
+    lh_record_free(r->busy);
+    r->busy = NULL;
+    if (outcome != LH_OK || !conflict)
+        return outcome;
+    return lh_path_busy(r, conflict);
+}
+
+/* Looks again until nobody is in the way (LH_OK), or, with a key in hand, somebody above is. */
+static int await_clear(climb *c)
+{
+    lh_request *r = c->r;
+    lh_backoff pause = lh_backoff_from(PAUSE_FIRST_MS, PAUSE_CAP_MS, (uint64_t)lh_clock_ms() ^ (uintptr_t)c);
+    for (;;) {
+        int64_t ms = lh_backoff_next(&pause), left = left_ms(c);
+        if (left == 0)
+            return lh_fail(r->error, LH_BUSY, "the wait is over: a path above or below \"%s\" is still held", r->key);
+        int outcome = lh_wait_pause(r->store, r->o.cancel, ms < left ? ms : left, r->error);
+        if (outcome != LH_OK)
+            return outcome;
+        outcome = look(c, false);
+        if (outcome != LH_BUSY || (c->lease && (is_above(c) || !lh_lease_believed(c->lease))))
+            return outcome == LH_BUSY ? LH_OK : outcome;
+    }
+}
+
+/* The own key is in hand. LH_OK with c->lease: nobody is in the way. LH_OK without: it was let go of, and may be asked for again. */
+static int settle(climb *c)
+{
+    lh_request *r = c->r;
+    for (;;) {
+        int outcome = look(c, true);
+        bool valid = lh_lease_believed(c->lease);
+        if (outcome == LH_OK && valid)
+            return LH_OK;
+        if (outcome == LH_OK && r->o.wait_ms == 0)
+            return lh_fail(
+                r->error, LH_LOST,
+                "the lease ended before the keys above and below were seen: ask again, or with a longer ttl");
+        if (outcome != LH_OK && (outcome != LH_BUSY || r->o.wait_ms == 0))
+            return outcome;
+        if (outcome == LH_BUSY && r->o.feedback)
+            r->o.feedback(r->o.feedback_arg, r->busy, 0);
+        bool yield = !valid || is_above(c);
+        if (yield)
+            (void)let_go(c);
+        if (outcome == LH_BUSY)
+            outcome = await_clear(c);
+        if (outcome != LH_OK || yield)
+            return outcome;
+    }
+}
+
+static int take_path(climb *c)
+{
+    int outcome = LH_OK;
+    while (outcome == LH_OK && !c->lease) {
+        outcome = take_own(c);
+        if (outcome == LH_OK)
+            outcome = settle(c);
+    }
+    return outcome;
+}
+
+int lh_path_acquire(lh_request *r, lh_lease **ret_lease, lh_record **ret_busy)
+{
+    int64_t now = lh_clock_ms();
+    climb c = {.r = r};
+    c.until = r->o.wait_ms > INT64_MAX - now ? INT64_MAX : now + r->o.wait_ms;
+    int outcome = lh_wait_enter(r->store, r->error);
+    if (outcome != LH_OK)
+        return outcome;
+    outcome = take_path(&c);
+    if (outcome == LH_OK) {
+        if (r->o.by_hand)
+            lh_held_by_hand(c.lease);
+        *ret_lease = c.lease;
+    } else if (let_go(&c) != LH_OK &&
+               outcome == LH_UNREACHABLE) { /* it was granted, and nobody knows that it is not any more */
+        outcome = lh_fail(r->error, LH_UNKNOWN,
+                          "the server did not answer when the keys above and below \"%s\" were looked at", r->key);
+        if (r->error)
+            memcpy(r->error->lease_id, r->id, LH_LEASE_ID_ROOM);
+    }
+    if (outcome == LH_BUSY && ret_busy) {
+        *ret_busy = r->busy;
+        r->busy = NULL;
+    }
+    lh_record_free(r->busy);
+    lh_wait_exit(r->store);
+    return outcome;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The waiters of a store: a table of entries, never a thread each. Internal to wait*.c, but for the three at the end.
+ *
+ * Threads: `lock` guards the table and every waiter in it; nothing is sent while it is held. It may be held while the store's lock
+ * or a lease's is taken, never the other way round. Who is being asked for is `busy`, and is not freed, left, or asked for by another
+ * thread meanwhile; but it may be settled: a grant is believed when it is heard of. */
+#ifndef LH_WAIT_H
+#define LH_WAIT_H
+
+#include "acquire/wait_belief.h"
+#include "lease/lease_ask.h"
+#include "lease/lease_held.h"
+#include "protocol/doc.h"
+
+typedef struct lh_spot lh_spot;
+
+typedef enum {
+    LH_WAITS,   /* in the table */
+    LH_LEAVES,  /* taken out of it, to leave the queue */
+    LH_SETTLED, /* not in it any more; outcome and what belongs to it are there */
+} lh_wait_state;
+
+struct lh_waiting {
+    lh_store *store;
+    lh_spot *spot;
+    struct lh_waiting *next_of_id;      /* in the table, by id */
+    struct lh_waiting *next, *previous; /* in its spot, in the order of arrival */
+    int refs;
+    lh_acquire_options o; /* owner and purpose point to what is ours */
+    char *key, *owner, *purpose;
+    bool own_id; /* the caller chose the lease id: there is no other */
+    char id[LH_LEASE_ID_ROOM];
+    int64_t claim_ms;
+    lh_beats beats;
+    int64_t until;          /* the end of the wait */
+    int64_t ask_at;         /* INT64_MAX: there is nothing to ask for */
+    lh_due beat, turn;      /* turn: to be asked for, or for its wait to end; while it is in the table */
+    int64_t place, waiting; /* as last heard */
+    bool busy, burnt,
+        attended;    /* burnt: the id is used up: leave, and ask with another; attended: a thread waits in finish */
+    bool stored;     /* it may stand in the queue, or hold, under this id */
+    int64_t sure_at; /* until then a question that was not answered may arrive, and queue it (again) */
+    bool seen;       /* as the batch of beats under way found out */
+    bool news;       /* for the feedback */
+    int fd;          /* -1: nobody asked for one */
+    lh_wait_state state;
+    int outcome;
+    int64_t token;     /* LH_OK by another's command: of that grant */
+    lh_lease *lease;   /* LH_OK */
+    lh_record *record; /* the last that was heard of the holder */
+    lh_error error;
+};
+
+/* A key on which somebody of this store waits. */
+struct lh_spot {
+    lh_spot *next_of_key;
+    lh_spot *next, *previous; /* all of them */
+    lh_waiting *first, *last;
+    lh_due end;  /* the holder is then past its end: the first of us asks */
+    lh_due poll; /* seldom where the change stream tells */
+    int64_t poll_ms;
+    bool again; /* one more poll, after the stream was opened */
+    char key[];
+};
+
+#define LH_WAIT_BUCKETS 4096
+#define LH_SLOW_POLL_MS 2000 /* where the change stream tells */
+
+struct lh_waits {
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* somebody is settled, or not busy any more */
+    bool closed;
+    size_t n, leaving; /* leaving: calls of other threads that a closing waits for */
+    uint64_t dice;
+    lh_spot *spots;
+    lh_due *beats, *turns; /* of the waiters */
+    lh_due *ends, *polls;  /* of the spots */
+    bool live;             /* the stream told when it was last looked at */
+    lh_waiting *ids[LH_WAIT_BUCKETS];
+    lh_spot *keys[LH_WAIT_BUCKETS];
+};
+
+/* wait_table.c. All with the lock, but for the first. */
+int lh_waits_add(struct lh_waits *waits, lh_waiting *w, lh_error *error); /* LH_OK, LH_CLOSED, LH_MEMORY */
+void lh_waits_remove(struct lh_waits *waits, lh_waiting *w);
+void lh_waits_rename(struct lh_waits *waits, lh_waiting *w, const char *id);
+lh_waiting *lh_waits_find(struct lh_waits *waits, const char *id);
+lh_spot *lh_waits_spot(struct lh_waits *waits, const char *key); /* NULL: nobody waits there */
+void lh_wait_settle(lh_waiting *w, int outcome);
+void lh_wait_plan(lh_waiting *w); /* its turn is when busy, attended, until and ask_at say */
+void lh_wait_ask_at(lh_waiting *w, int64_t at);
+void lh_wait_beat_at(lh_waiting *w, int64_t at);
+int64_t lh_waits_jitter(struct lh_waits *waits, int64_t max); /* 0 … max */
+
+/* wait_table.c, without the lock. */
+void lh_wait_unref(lh_waiting *w);
+void lh_wait_granted(lh_store *store, const lh_grant *grant);
+
+/* wait_ask.c: one command for `w`, which is busy; and what follows from its answer. Takes nobody's reference. */
+void lh_wait_ask(lh_waiting *w, struct _mongoc_client_t *client);
+/* The key's holder ends in so long: then the first of us asks. With the lock. */
+void lh_wait_set_timer(lh_waiting *w, int64_t in_ms);
+/* Leaves the queue, or releases; settles it with `outcome`, or with what went wrong. With the lock; lets go of it meanwhile. */
+void lh_wait_leave(lh_waiting *w, int outcome, struct _mongoc_client_t *client);
+
+/* As lh_request_check(), with what cannot be waited for without a thread. */
+int lh_wait_check(lh_request *r, const lh_acquire_options *options);
+
+/* lh_acquire_start() and lh_waiting_cancel(), whatever the store's mode; and one that is settled already, with `lease`, which it takes. */
+int lh_real_acquire_start(lh_store *store, const char *key, const lh_acquire_options *options, lh_waiting **ret_waiting,
+                          lh_error *error);
+int lh_real_waiting_cancel(lh_waiting *w, lh_error *error);
+lh_waiting *lh_wait_settled(const lh_request *r, lh_lease *lease);
+
+/* wait.c: start and finish, one after the other. */
+int lh_wait_acquire(lh_store *store, const char *key, const lh_acquire_options *options, lh_lease **ret_lease,
+                    lh_record **ret_busy, lh_error *error);
+
+/* For calls that take several steps, in which they hold what their caller does not have yet: between enter and exit a closing of the store
+ * waits for them. LH_OK, LH_CLOSED. */
+int lh_wait_enter(lh_store *store, lh_error *error);
+void lh_wait_exit(lh_store *store);
+
+/* Sleeps for `ms`, or until cancelled. LH_OK, LH_CANCELLED, LH_CLOSED (told when the sleep is over). */
+int lh_wait_pause(lh_store *store, const struct lh_cancel *cancel, int64_t ms, lh_error *error);
+
+/* The parts of the keeper's duty; each does what is due and says when it is due again. */
+int64_t lh_wait_asks(lh_store *store, struct _mongoc_client_t *client, int64_t now);  /* wait_ask.c */
+int64_t lh_wait_beats(lh_store *store, struct _mongoc_client_t *client, int64_t now); /* wait_beat.c */
+int64_t lh_wait_polls(lh_store *store, struct _mongoc_client_t *client, int64_t now); /* wait_poll.c */
+void lh_wait_look_again(lh_store *store);                                             /* the change stream was opened */
+
+/* For open.c: makes the store's waiters, its keeper and its watcher; ends all waiting and joins the threads; takes what is left
+ * in queues out of them; and frees (with the store's last reference). */
+int lh_wait_init(lh_store *store, lh_error *error);
+void lh_wait_stop(lh_store *store, int64_t deadline);
+
+#endif

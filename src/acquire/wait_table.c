@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The table of a store's waiters, by lease id and by key; and what a grant by somebody else's command does to it. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "acquire/keeper.h"
+#include "acquire/wait.h"
+#include "acquire/watch.h"
+#include "base/clock.h"
+#include "base/key.h"
+
+#define FIRST_POLL_MS  5
+#define CLAIM_AFTER_MS 100
+
+static size_t bucket_of(const char *text)
+{
+    uint64_t hash = lh_text_hash(text);
+    return (size_t)(hash ^ (hash >> 32)) % LH_WAIT_BUCKETS;
+}
+
+int64_t lh_waits_jitter(struct lh_waits *waits, int64_t max)
+{
+    waits->dice = waits->dice * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return max > 0 ? (int64_t)((waits->dice >> 33) % (uint64_t)(max + 1)) : 0;
+}
+
+lh_spot *lh_waits_spot(struct lh_waits *waits, const char *key)
+{
+    lh_spot *spot = waits->keys[bucket_of(key)];
+    while (spot && strcmp(spot->key, key) != 0)
+        spot = spot->next_of_key;
+    return spot;
+}
+
+static lh_spot *make_spot(const lh_store *store, const char *key)
+{
+    struct lh_waits *waits = store->waits;
+    size_t size = strlen(key) + 1;
+    lh_spot *spot = calloc(1, sizeof *spot + size);
+    if (!spot)
+        return NULL;
+    memcpy(spot->key, key, size);
+    spot->end = spot->poll = (lh_due)LH_DUE_NEVER;
+    spot->poll_ms = FIRST_POLL_MS;
+    lh_due_set(&waits->polls, &spot->poll, lh_clock_ms() + (lh_watch_is_live(store) ? LH_SLOW_POLL_MS : FIRST_POLL_MS));
+    lh_spot **bucket = &waits->keys[bucket_of(key)];
+    spot->next_of_key = *bucket;
+    *bucket = spot;
+    spot->next = waits->spots;
+    if (waits->spots)
+        waits->spots->previous = spot;
+    waits->spots = spot;
+    return spot;
+}
+
+static void drop_spot(struct lh_waits *waits, lh_spot *spot)
+{
+    lh_spot **link = &waits->keys[bucket_of(spot->key)];
+    while (*link != spot)
+        link = &(*link)->next_of_key;
+    *link = spot->next_of_key;
+    if (spot->previous)
+        spot->previous->next = spot->next;
+    else
+        waits->spots = spot->next;
+    if (spot->next)
+        spot->next->previous = spot->previous;
+    lh_due_set(&waits->ends, &spot->end, INT64_MAX);
+    lh_due_set(&waits->polls, &spot->poll, INT64_MAX);
+    free(spot);
+}
+
+static void link_id(struct lh_waits *waits, lh_waiting *w)
+{
+    lh_waiting **bucket = &waits->ids[bucket_of(w->id)];
+    w->next_of_id = *bucket;
+    *bucket = w;
+}
+
+static void unlink_id(struct lh_waits *waits, lh_waiting *w)
+{
+    lh_waiting **link = &waits->ids[bucket_of(w->id)];
+    while (*link != w)
+        link = &(*link)->next_of_id;
+    *link = w->next_of_id;
+}
+
+int lh_waits_add(struct lh_waits *waits, lh_waiting *w, lh_error *error)
+{
+    int outcome = LH_OK;
+    pthread_mutex_lock(&waits->lock);
+    lh_spot *spot = NULL;
+    if (waits->closed)
+        outcome = lh_fail(error, LH_CLOSED, "the store is being closed");
+    else if (!(spot = lh_waits_spot(waits, w->key)) && !(spot = make_spot(w->store, w->key)))
+        outcome = lh_fail_memory(error);
+    if (spot) {
+        w->spot = spot;
+        w->previous = spot->last;
+        w->next = NULL;
+        if (spot->last)
+            spot->last->next = w;
+        else
+            spot->first = w;
+        spot->last = w;
+        link_id(waits, w);
+        waits->n++;
+        lh_wait_beat_at(w, lh_clock_ms() + w->claim_ms / 3);
+        lh_wait_plan(w);
+    }
+    pthread_mutex_unlock(&waits->lock);
+    return outcome;
+}
+
+void lh_waits_remove(struct lh_waits *waits, lh_waiting *w)
+{
+    lh_spot *spot = w->spot;
+    if (!spot)
+        return;
+    unlink_id(waits, w);
+    if (w->previous)
+        w->previous->next = w->next;
+    else
+        spot->first = w->next;
+    if (w->next)
+        w->next->previous = w->previous;
+    else
+        spot->last = w->previous;
+    w->spot = NULL;
+    lh_due_set(&waits->beats, &w->beat, INT64_MAX);
+    lh_due_set(&waits->turns, &w->turn, INT64_MAX);
+    waits->n--;
+    if (!spot->first)
+        drop_spot(waits, spot);
+}
+
+void lh_wait_plan(lh_waiting *w)
+{
+    if (!w->spot)
+        return;
+    int64_t at = w->attended || w->until > w->ask_at ? w->ask_at : w->until;
+    lh_due_set(&w->store->waits->turns, &w->turn, w->busy ? INT64_MAX : at);
+}
+
+void lh_wait_ask_at(lh_waiting *w, int64_t at)
+{
+    w->ask_at = at;
+    lh_wait_plan(w);
+}
+
+void lh_wait_beat_at(lh_waiting *w, int64_t at)
+{
+    if (w->spot)
+        lh_due_set(&w->store->waits->beats, &w->beat, at);
+}
+
+void lh_waits_rename(struct lh_waits *waits, lh_waiting *w, const char *id)
+{
+    if (w->spot)
+        unlink_id(waits, w);
+    memcpy(w->id, id, LH_LEASE_ID_ROOM);
+    if (w->spot)
+        link_id(waits, w);
+}
+
+lh_waiting *lh_waits_find(struct lh_waits *waits, const char *id)
+{
+    lh_waiting *w = waits->ids[bucket_of(id)];
+    while (w && strcmp(w->id, id) != 0)
+        w = w->next_of_id;
+    return w;
+}
+
+void lh_wait_settle(lh_waiting *w, int outcome)
+{
+    struct lh_waits *waits = w->store->waits;
+    lh_waits_remove(waits, w);
+    w->state = LH_SETTLED;
+    w->outcome = outcome;
+    uint64_t one = 1;
+    if (w->fd >= 0 && write(w->fd, &one, sizeof one) < 0)
+        w->outcome = outcome; /* an eventfd takes it */
+    pthread_cond_broadcast(&waits->changed);
+}
+
+static void free_waiting(lh_waiting *w)
+{
+    if (w->fd >= 0)
+        (void)close(w->fd);
+    lh_lease_free(w->lease);
+    lh_record_free(w->record);
+    free(w->key);
+    free(w->owner);
+    free(w->purpose);
+    lh_store_unref(w->store);
+    free(w);
+}
+
+void lh_wait_unref(lh_waiting *w)
+{
+    struct lh_waits *waits = w->store->waits;
+    pthread_mutex_lock(&waits->lock);
+    bool last = --w->refs == 0;
+    pthread_mutex_unlock(&waits->lock);
+    if (last)
+        free_waiting(w);
+}
+
+/* Believed until `deadline`. Held and known to the keeper before its waiter can hear of it, and release it. */
+static int take_grant(lh_waiting *w, const lh_grant *grant, int64_t deadline)
+{
+    lh_lease *lease = lh_lease_new(w->store, w->key, w->id, w->owner);
+    if (!lease)
+        return lh_fail_memory(&w->error);
+    atomic_store(&lease->unclaimed, true);
+    atomic_store(&lease->crowded, w->waiting > 1);
+    lh_held_grant(lease, &w->o, deadline, grant->token, grant->expires_at_ms);
+    /* The keeper claims it, by a renewal. Not at once: what is released by then needs no claim, and where a key goes from hand to hand
+     * that is a third of all that is written. */
+    int64_t now = lh_clock_ms(), pause = (deadline - now) / 20;
+    int outcome = lh_keeper_take(lease, now + (pause < CLAIM_AFTER_MS ? pause : CLAIM_AFTER_MS), &w->error);
+    if (outcome == LH_OK) {
+        w->lease = lease;
+        return outcome;
+    }
+    (void)lh_lease_end(lease); /* there is no thread to keep it */
+    lh_lease_free(lease);
+    return outcome;
+}
+
+void lh_wait_granted(lh_store *store, const lh_grant *grant)
+{
+    struct lh_waits *waits = store->waits;
+    pthread_mutex_lock(&waits->lock);
+    lh_waiting *w = lh_waits_find(waits, grant->id);
+    if (w && w->state == LH_WAITS && !w->burnt) {
+        int64_t now = lh_clock_ms(), deadline = lh_beats_deadline(&w->beats, grant->beat, w->o.ttl_ms, w->claim_ms);
+        if (grant->beat >= 0 && deadline > now && take_grant(w, grant, deadline) == LH_OK) {
+            w->token = grant->token;
+            lh_wait_settle(w, LH_OK);
+        } else { /* a mere hint; or too late to be believed: leave it, and ask again */
+            w->burnt = grant->beat >= 0;
+            lh_wait_ask_at(w, now);
+            lh_keeper_poke(store, now);
+        }
+    }
+    pthread_mutex_unlock(&waits->lock);
+}

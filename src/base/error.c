@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Outcomes: their words and sentences, and how an lh_error is filled. */
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PUBLIC_ERROR_SIZE sizeof(((lh_error *)0)->message)
+
+const char *lh_version(void)
+{
+    return LH_VERSION;
+}
+
+int lh_version_number(void)
+{
+    return LH_VERSION_NUMBER;
+}
+
+const char *lh_outcome_word(int outcome)
+{
+    switch (outcome) {
+#define X(name, number, word, sentence)                                                                                \
+    case name:                                                                                                         \
+        return word;
+        LH_OUTCOMES(X)
+#undef X
+    default:
+        return "bug";
+    }
+}
+
+const char *lh_outcome_sentence(int outcome)
+{
+    switch (outcome) {
+#define X(name, number, word, sentence)                                                                                \
+    case name:                                                                                                         \
+        return sentence;
+        LH_OUTCOMES(X)
+#undef X
+    default:
+        return lh_outcome_sentence(LH_BUG);
+    }
+}
+
+void lh_cut_utf8(char *text, size_t max)
+{
+    size_t len = strlen(text);
+    if (len <= max)
+        return;
+    while (max > 0 && ((unsigned char)text[max] & 0xC0) == 0x80)
+        max--;
+    text[max] = '\0';
+}
+
+/* How much of it may be written. Of one that was not initialised, what each lh_error has: so that the message is read where it is
+ * printed next. Nothing where a size was meant, and leaves no room for a message. */
+static size_t room_of(const lh_error *error)
+{
+    if (error->size == 0 || error->size > LH_SIZE_MAX)
+        return LH_ERROR_LEAST;
+    if (error->size < LH_ERROR_LEAST)
+        return 0;
+    return error->size < sizeof *error ? error->size : sizeof *error;
+}
+
+int lh_error_check(lh_error *error)
+{
+    if (!error || (error->size >= LH_ERROR_LEAST && error->size <= LH_SIZE_MAX))
+        return LH_OK;
+    return lh_fail(error, LH_INVALID,
+                   "the size of lh_error is %zu, which no version of it has: initialise it with LH_ERROR_INIT",
+                   error->size);
+}
+
+void lh_error_give(lh_error *to, const lh_error *from)
+{
+    size_t room = to ? room_of(to) : 0, there = room_of(from);
+    if (room > there)
+        room = there;
+    if (room > sizeof to->size)
+        memcpy((char *)to + sizeof to->size, (const char *)from + sizeof to->size, room - sizeof to->size);
+}
+
+int lh_fail(lh_error *error, int code, const char *format, ...)
+{
+    if (!error || room_of(error) == 0)
+        return code;
+    lh_error_give(error, &(lh_error){.size = sizeof *error, .code = code});
+    /* One byte more than fits is printed, so that a cut is seen and made at a character. */
+    char message[PUBLIC_ERROR_SIZE + 1];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    lh_cut_utf8(message, PUBLIC_ERROR_SIZE - 1);
+    memcpy(error->message, message, strlen(message) + 1);
+    return code;
+}
+
+int lh_fail_memory(lh_error *error)
+{
+    return lh_fail(error, LH_MEMORY, "out of memory");
+}

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A lease's life on this side: its id, its local deadline, its commands. (Acquiring is in lease_acquire.c, the handle in lease_handle.c.)
+ *
+ * Home of the client's part of invariants 1, 4 and 5: what may be believed, and until when. A deadline is anchored at
+ * CLOCK_BOOTTIME before the send of the command that was answered; a passed one is final; once a release was sent, nothing
+ * makes the lease valid again.
+ *
+ * Threads: a lease's own lock guards what changes; the store's guards the list of held leases. */
+#include "lease/lease.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/key.h"
+#include "base/options.h"
+#include "lease/audit.h"
+#include "lease/lease_held.h"
+#include "protocol/doc.h"
+
+/* Of what another program gave an end in a far future: so that no sum overflows. */
+#define LASTS_MAX (INT64_MAX / 4)
+
+#define UNREADABLE "the document of this key cannot be read: %s; look at it with `leasehold status`"
+
+bool lh_lease_id_new(char ret_id[LH_LEASE_ID_ROOM])
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char bytes[LH_LEASE_ID_LEN / 2];
+    ssize_t n;
+    do
+        n = getrandom(bytes, sizeof bytes, 0);
+    while (n < 0 && errno == EINTR);
+    if (n != (ssize_t)sizeof bytes)
+        return false;
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        ret_id[2 * i] = digits[bytes[i] >> 4];
+        ret_id[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    ret_id[LH_LEASE_ID_LEN] = '\0';
+    return true;
+}
+
+lh_vars lh_lease_vars(const lh_store *store, const char *key, const char *lease_id)
+{
+    lh_vars vars = {.key = key,
+                    .me = lease_id,
+                    .owner = store->owner,
+                    .host = store->host,
+                    .pid = store->pid,
+                    .grace_ms = store->clock_skew_ms,
+                    .max_shared = store->max_shared,
+                    .set = atomic_load(&store->topology) == LH_TOPOLOGY_SET};
+    /* With the beginning of the id: a program that takes the document over without a word of this leaves it behind. */
+    if (*store->proc && !store->for_others)
+        (void)snprintf(vars.proc, sizeof vars.proc, "%s/%.8s", store->proc, lease_id);
+    return vars;
+}
+
+/* Sends the release of a lease id, of the token `token` if that is known (not 0); LH_OK also when it was released before, or
+ * ended and nobody took over. `line`: for the trail; NULL: it is no end that anybody was told the beginning of. */
+static int leave(lh_store *store, const char *key, const char *lease_id, int64_t token, const char *note, bool whole,
+                 lh_way way, const lh_audit_end *line, lh_error *error)
+{
+    lh_answer answer;
+    lh_vars vars = lh_lease_vars(store, key, lease_id);
+    vars.token = token;
+    vars.note = note;
+    int outcome = lh_lease_run(store, LH_DO_LEAVE, whole, &vars, way, &answer, error);
+    lh_mine mine = {0};
+    char problem[128];
+    if (outcome == LH_OK && answer.there)
+        lh_doc_mine(&answer.document, lease_id, &mine);
+    if (outcome == LH_OK && !answer.wrote && !mine.ended) {
+        if (answer.there && lh_doc_reply_problem(&answer.document, problem, sizeof problem))
+            outcome = lh_fail(error, LH_DATA, UNREADABLE, problem);
+        else if (!answer.maybe) /* else an attempt whose answer was lost released it, and others came since */
+            outcome = lh_fail(error, LH_LOST, "the lease is not (or no longer) the key's: nothing was changed");
+    }
+    if (outcome == LH_OK && mine.ended && line) {
+        lh_ended ended = lh_doc_ended(&answer.document);
+        lh_audit_end all = *line;
+        all.owner = line->owner ? line->owner : ended.owner;
+        all.at_ms = ended.at_ms;
+        (void)lh_audit_ended(store, &all, 1, error);
+    }
+    bson_destroy(&answer.reply);
+    return outcome;
+}
+
+bool lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, lh_way way)
+{
+    int outcome = leave(store, key, lease_id, 0, NULL, false, way, NULL, NULL);
+    if (outcome == LH_UNKNOWN || outcome == LH_UNREACHABLE)
+        lh_held_doubt(store, key, lease_id, ttl_ms, true);
+    return outcome == LH_OK;
+}
+
+int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_way way, lh_record **ret_record,
+                         lh_error *error)
+{
+    lh_answer answer;
+    lh_vars vars = lh_lease_vars(store, key, lease_id);
+    int outcome = lh_lease_run(store, LH_DO_LEAVE, true, &vars, way, &answer, error);
+    if (outcome == LH_OK && ret_record)
+        *ret_record =
+            answer.there ? lh_doc_reply_record(&answer.document, store->clock_skew_ms) : lh_doc_free_record(key, 0);
+    bson_destroy(&answer.reply);
+    return outcome;
+}
+
+int lh_lease_give_back(lh_lease *lease, int64_t timeout_ms)
+{
+    lh_store *store = lease->store;
+    (void)lh_lease_end(lease);
+    int left = lh_lease_leave_queue(store, lease->key, lease->id, (lh_way){lh_store_deadline(store, timeout_ms), NULL},
+                                    NULL, NULL);
+    if (left != LH_OK)
+        lh_held_doubt(store, lease->key, lease->id, lh_lease_ttl_ms(lease), true);
+    return left;
+}
+
+static int check(const lh_lease *lease, lh_error *error)
+{
+    if (!lease)
+        return lh_fail(error, LH_INVALID, "no lease was given");
+    return lh_store_check(lease->store, error);
+}
+
+static int64_t remaining_ms_locked(const lh_lease *lease)
+{
+    bool mine = !lease->over && lease->store->pid == getpid(); /* a forked child holds nothing */
+    int64_t ms = mine ? lease->deadline - lh_clock_ms() : 0;
+    return ms > 0 ? ms : 0;
+}
+
+/* The descriptor's timer: at the deadline; at once (0); never (INT64_MAX). */
+static void set_alarm_locked(const lh_lease *lease, int64_t at_ms)
+{
+    if (lease->lost_fd < 0 || !lease->enforced)
+        return;
+    struct itimerspec spec = {0}; /* switches it off */
+    if (at_ms != INT64_MAX)
+        spec.it_value = (struct timespec){.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000 + 1};
+    (void)timerfd_settime(lease->lost_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+}
+
+bool lh_lease_end(lh_lease *lease)
+{
+    pthread_mutex_lock(&lease->lock);
+    bool was_valid = remaining_ms_locked(lease) > 0;
+    if (!lease->over)
+        set_alarm_locked(lease, INT64_MAX);
+    lease->over = lease->given_up = true;
+    pthread_mutex_unlock(&lease->lock);
+    lh_held_remove(lease);
+    return was_valid;
+}
+
+void lh_lease_lose(lh_lease *lease)
+{
+    lh_store *store = lease->store;
+    pthread_mutex_lock(&lease->lock);
+    bool news = !lease->over;
+    lease->over = true;
+    if (news)
+        set_alarm_locked(lease, 0);
+    pthread_mutex_unlock(&lease->lock);
+    if (!news) /* whoever said so first takes it out of the list, and so knows whether it was there, and is to be told */
+        return;
+    bool was_held = lh_held_remove(lease);
+    if (!lease->enforced)
+        atomic_fetch_add(&store->observed.lost, 1);
+    else if (was_held && store->on_lost)
+        store->on_lost(store->on_lost_arg, lease->key, lease->id);
+}
+
+int lh_lease_lost_fd(lh_lease *lease)
+{
+    if (!lease)
+        return -1;
+    bool locked = lh_lease_lock(lease);
+    if (lease->lost_fd < 0) {
+        lease->lost_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+        if (lease->token != 0 && !lease->over)
+            set_alarm_locked(lease, lease->deadline);
+        else if (lease->over && !lease->given_up) /* lost, and told before there was a descriptor */
+            set_alarm_locked(lease, 0);
+    }
+    int fd = lease->lost_fd;
+    lh_lease_unlock(lease, locked);
+    return fd;
+}
+
+int lh_release_check(const lh_lease *lease, const lh_release_options *options, lh_release_options *ret_all,
+                     lh_error *error)
+{
+    int outcome = check(lease, error);
+    if (outcome == LH_OK)
+        outcome = lh_release_options_take(ret_all, options, error);
+    if (outcome == LH_OK && ret_all->note)
+        outcome = lh_text_check("note", ret_all->note, strlen(ret_all->note), 0, LH_TEXT_MAX, error);
+    if (outcome == LH_OK && error)
+        error->message[0] = '\0'; /* from here on it is the trail's */
+    return outcome;
+}
+
+int lh_real_release(lh_lease *lease, const lh_release_options *options, lh_error *error)
+{
+    lh_release_options o;
+    int outcome = lh_release_check(lease, options, &o, error);
+    if (outcome != LH_OK)
+        return outcome;
+    pthread_mutex_lock(&lease->lock);
+    bool again =
+        lease->given_up; /* the short form does not say that it was done before (nor when: that is for the trail) */
+    pthread_mutex_unlock(&lease->lock);
+    (void)lh_lease_end(lease);
+    int64_t token = lh_lease_token(lease);
+    lh_audit_end line = {
+        .event = "released", .key = lease->key, .owner = lease->attached ? NULL : lease->owner, .token = token};
+    outcome = leave(lease->store, lease->key, lease->id, token, o.note,
+                    again || lease->store->audit || lease->mode == LH_SHARED || atomic_load(&lease->crowded),
+                    (lh_way){lh_store_deadline(lease->store, 0), NULL}, lease->in_trail ? &line : NULL, error);
+    if (outcome == LH_UNKNOWN)
+        lh_held_doubt(lease->store, lease->key, lease->id,
+                      lh_lease_ttl_ms(lease) > 0 ? lh_lease_ttl_ms(lease) : LH_TTL_DEFAULT_MS, true);
+    return outcome;
+}
+
+int64_t lh_lease_expires_after(const lh_store *store, int64_t ttl_ms, int64_t sent)
+{
+    return sent + ttl_ms + atomic_load(&store->clock_ahead);
+}
+
+int64_t lh_lease_lasts(const struct lh_mine *mine, int64_t ttl_ms)
+{
+    int64_t left_ms = mine->expires_at_ms - mine->now_ms; /* it holds: this is more than 0 */
+    if (left_ms > LASTS_MAX)
+        left_ms = LASTS_MAX;
+    return left_ms > ttl_ms ? left_ms : ttl_ms;
+}
+
+int64_t lh_lease_deadline(int64_t sent, int64_t lasts_ms)
+{
+    return sent + lasts_ms - LH_DRIFT_MS(lasts_ms);
+}
+
+bool lh_lease_extend(lh_lease *lease, const lh_renewed *renewed)
+{
+    int64_t deadline = lh_lease_deadline(renewed->sent, renewed->lasts_ms);
+    bool doubted = lh_lease_token(lease) == 0 && !lh_held_forget_doubt(lease->store, lease->id);
+    pthread_mutex_lock(&lease->lock);
+    bool first = lease->token == 0;
+    bool late = lh_clock_ms() >= (first ? deadline : lease->deadline);
+    bool good = !doubted && !lease->over && !late && (first || renewed->token == lease->token);
+    if (good) {
+        if (first || deadline > lease->deadline)
+            lease->deadline = deadline;
+        lease->token = renewed->token;
+        lease->ttl_ms = renewed->ttl_ms;
+        if (renewed->expires_at_ms > lease->expires_at_ms)
+            lease->expires_at_ms = renewed->expires_at_ms;
+        set_alarm_locked(lease, lease->deadline);
+    }
+    bool given_up = lease->given_up;
+    pthread_mutex_unlock(&lease->lock);
+    if (!good && !given_up)
+        lh_held_doubt(lease->store, lease->key, lease->id, renewed->ttl_ms, false); /* the server extended it */
+    return good;
+}
+
+static bool extend_by_hand(lh_lease *lease, const lh_mine *mine, int64_t sent)
+{
+    bool good = lh_lease_extend(lease, &(lh_renewed){.sent = sent,
+                                                     .lasts_ms = lh_lease_lasts(mine, mine->ttl_ms),
+                                                     .token = mine->token,
+                                                     .ttl_ms = mine->ttl_ms,
+                                                     .expires_at_ms = mine->expires_at_ms});
+    pthread_mutex_lock(&lease->lock);
+    if (good)
+        lease->mode = mine->mode; /* an attached lease learns it here */
+    pthread_mutex_unlock(&lease->lock);
+    return good;
+}
+
+static int judge_renewal(lh_lease *lease, const lh_vars *vars, const lh_answer *answer, lh_record **ret_record,
+                         lh_error *error)
+{
+    const bson_t *document = answer->there ? &answer->document : NULL;
+    char problem[128];
+    lh_mine mine = {0};
+    if (document)
+        lh_doc_mine(document, lease->id, &mine);
+    else if (answer->wrote)
+        mine = (lh_mine){.holds = true,
+                         .written = true,
+                         .mode = LH_EXCLUSIVE,
+                         .token = vars->token,
+                         .ttl_ms = vars->ttl_ms,
+                         .now_ms = lh_lease_expires_after(lease->store, 0, answer->sent),
+                         .expires_at_ms = lh_lease_expires_after(lease->store, vars->ttl_ms, answer->sent)};
+    if (mine.holds && mine.written)
+        return extend_by_hand(lease, &mine, answer->sent)
+                   ? LH_OK
+                   : lh_fail(error, LH_LOST, "the lease ended before the renewal was answered");
+    if (document && lh_doc_reply_problem(document, problem, sizeof problem))
+        return lh_fail(error, LH_DATA, UNREADABLE, problem);
+    if (ret_record)
+        *ret_record = document ? lh_doc_reply_record(document, lease->store->clock_skew_ms)
+                               : lh_doc_free_record(lease->key, mine.now_ms);
+    return lh_fail(error, LH_LOST, "%s",
+                   !document       ? "the lease is lost: its document is gone"
+                   : mine.lapsed   ? "the lease has ended: it was not renewed in time"
+                   : mine.released ? "the lease has ended, and was released or taken over"
+                                   : "the lease is lost: the key is somebody else's, or free");
+}
+
+int lh_real_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error)
+{
+    int outcome = check(lease, error);
+    if (outcome != LH_OK)
+        return outcome;
+    if (ret_record)
+        *ret_record = NULL;
+    if (ttl_ms != 0 && (ttl_ms < LH_TTL_MIN_MS || ttl_ms > LH_TTL_MAX_MS))
+        return lh_fail(error, LH_INVALID, "ttl_ms is %lld: it must be 1,000 (a second) to 604,800,000 (7 days)",
+                       (long long)ttl_ms);
+    int64_t deadline = lh_store_deadline(lease->store, 0);
+    pthread_mutex_lock(&lease->lock);
+    int64_t token = lease->token;
+    if (ttl_ms == 0)
+        ttl_ms = lease->ttl_ms; /* 0 of an attached one: what the document says */
+    if (token != 0 && lease->deadline < deadline)
+        deadline = lease->deadline; /* an answer after that is worth nothing */
+    bool over = lease->over || (token != 0 && remaining_ms_locked(lease) == 0);
+    pthread_mutex_unlock(&lease->lock);
+    if (over) {
+        lh_lease_lose(lease);
+        return lh_fail(error, LH_LOST, "the lease has ended: it was released, or not renewed in time");
+    }
+    lh_answer answer;
+    lh_vars vars = lh_lease_vars(lease->store, lease->key, lease->id);
+    vars.ttl_ms = ttl_ms;
+    vars.token = token;
+    vars.foreign = lease->attached;
+    bool whole = lease->mode == LH_SHARED || lease->attached; /* of which only the whole form tells what it is */
+    outcome = lh_lease_run(lease->store, LH_DO_RENEW, whole, &vars, (lh_way){deadline, NULL}, &answer, error);
+    if (outcome == LH_OK)
+        outcome = judge_renewal(lease, &vars, &answer, ret_record, error);
+    else if (outcome == LH_UNKNOWN) /* no harm if it was applied */
+        outcome = lh_fail(error, LH_UNREACHABLE,
+                          "cannot renew the lease: no answer in time; it is still valid for %lld ms: try again",
+                          (long long)lh_lease_left_ms(lease));
+    bson_destroy(&answer.reply);
+    if (outcome == LH_UNREACHABLE && token != 0 && lh_lease_left_ms(lease) == 0)
+        outcome = lh_fail(error, LH_LOST, "the lease has ended: no server answered its renewal in time");
+    if (outcome == LH_LOST)
+        lh_lease_lose(lease);
+    return outcome;
+}
+
+int64_t lh_lease_left_ms(const lh_lease *lease)
+{
+    bool locked = lh_lease_lock(lease);
+    int64_t ms = remaining_ms_locked(lease);
+    lh_lease_unlock(lease, locked);
+    return ms;
+}
+
+bool lh_lease_believed(const lh_lease *lease)
+{
+    return lh_lease_left_ms(lease) > 0;
+}

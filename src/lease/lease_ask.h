@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A request for a lease: asked once, or put into the queue. */
+#ifndef LH_LEASE_ASK_H
+#define LH_LEASE_ASK_H
+
+#include "lease/lease.h"
+
+typedef struct lh_request {
+    /* what is wanted */
+    lh_store *store;
+    const char *key;
+    lh_acquire_options o; /* complete: lh_request_check() */
+    char id[LH_LEASE_ID_ROOM];
+    lh_way way;
+    bool queue;   /* stay in the queue when it is not granted */
+    bool asked;   /* an ask with this id may have been applied before */
+    int64_t beat; /* … with this beat, if it is not in it yet */
+    lh_error *error;
+    /* what came of it */
+    lh_lease *lease;        /* LH_OK: a handle, in the list of what the store holds */
+    lh_record *busy;        /* LH_BUSY: who holds it; the caller's to free on any outcome */
+    int64_t place, waiting; /* place -1: not in the queue */
+    bool maybe;             /* an attempt that was not answered may be applied still */
+} lh_request;
+
+/* What an answer leads to: it is settled; others won the race for a fresh key, ask again; this id is used up, ask with another. */
+typedef enum { LH_NEXT_DONE, LH_NEXT_RACE, LH_NEXT_NEW_ID } lh_next;
+
+/* Fills r->o from `options` (NULL: the defaults), and checks it with the store and the key. */
+int lh_request_check(lh_request *r, const lh_acquire_options *options);
+
+/* The id that the options name, else a new one. */
+int lh_request_draw_id(lh_request *r);
+
+/* How long a grant by somebody else lasts until it is claimed. */
+int64_t lh_request_claim_ms(const lh_acquire_options *o);
+
+/* One command. LH_NEXT_DONE: *ret_outcome says LH_OK, LH_BUSY (queued when r->queue and r->place is not -1), or what failed. */
+lh_next lh_request_ask(lh_request *r, int *ret_outcome);
+
+/* Asks until it is settled; the index was looked at. */
+int lh_request_run(lh_request *r);
+
+/* LH_BUSY with its sentence, and `record` as who it is. Takes the record; NULL: LH_MEMORY. */
+int lh_request_busy(lh_request *r, lh_record *record, int why);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A grant is acknowledged when its line is in the trail, and given back when it cannot be. */
+#include <string.h>
+
+#include "lease/audit.h"
+#include "lease/lease_held.h"
+
+int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error)
+{
+    lh_store *store = lease->store;
+    lh_error why = LH_ERROR_INIT;
+    if (lease->in_trail || lease->absent)
+        return LH_OK;
+    lh_audit_grant grant = {.key = lease->key,
+                            .owner = lease->owner,
+                            .purpose = purpose,
+                            .token = lh_lease_token(lease),
+                            .mode = lease->mode};
+    int outcome = lh_audit_granted(store, &grant, 1, &why);
+    if (outcome == LH_OK && !lh_lease_believed(lease))
+        outcome = lh_fail(&why, LH_LOST, "the lease ended before its audit line was written");
+    if (outcome == LH_OK) {
+        lease->in_trail = true;
+        return LH_OK;
+    }
+    if (lh_lease_give_back(lease, 0) != LH_OK) {
+        outcome = lh_fail(error, LH_UNKNOWN, "its audit line could not be written, nor was it given back: %.400s",
+                          why.message);
+        if (error)
+            memcpy(error->lease_id, lease->id, LH_LEASE_ID_ROOM);
+    } else {
+        if (outcome == LH_UNKNOWN)
+            outcome = LH_UNREACHABLE; /* of the line, not of the lease */
+        outcome = lh_fail(error, outcome, "the lease was given back, for want of its audit line: %.400s", why.message);
+    }
+    lh_lease_free(lease);
+    return outcome;
+}

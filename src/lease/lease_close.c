@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Closing a store: what it holds, or may hold, is released, as far as the time allows. No other thread uses the store any more. */
+#include "base/clock.h"
+#include "lease/audit.h"
+#include "lease/lease_held.h"
+#include "lease/lease_look.h"
+#include "protocol/pipeline_batch.h"
+
+#define BATCH_MAX 1000
+
+/* The next of the list, out of it and over; NULL: it is empty. */
+static lh_lease *take_first(lh_store *store)
+{
+    lh_lease *lease = store->held;
+    if (lease)
+        (void)lh_lease_end(lease);
+    return lease;
+}
+
+/* Most leases are exclusive, and nobody waits for their keys: one command ends up to 1,000 of these. True: all that were given. */
+static bool release_many(lh_store *store, lh_batch_lease *leases, size_t n, int64_t deadline)
+{
+    bson_t command = BSON_INITIALIZER, reply;
+    lh_batch_release(store->collection, leases, n, &command);
+    lh_call call = {.what = "release the leases", .command = &command, .deadline = deadline};
+    int outcome = lh_store_run(store, &call, &reply, NULL, NULL);
+    bool all = outcome == LH_OK && lh_reply_n(&reply) == (int64_t)n;
+    bson_destroy(&command);
+    bson_destroy(&reply);
+    return all;
+}
+
+/* Whatever becomes of the lines: there is nobody to tell. */
+static void tell_released(lh_store *store, lh_lease *const *handles, size_t n)
+{
+    lh_audit_end ends[BATCH_MAX];
+    size_t n_ends = 0;
+    for (size_t i = 0; i < n; i++)
+        if (handles[i]->in_trail)
+            ends[n_ends++] = (lh_audit_end){.event = "released",
+                                            .key = handles[i]->key,
+                                            .owner = handles[i]->attached ? NULL : handles[i]->owner,
+                                            .token = handles[i]->token,
+                                            .reason = "its store was closed"};
+    (void)lh_audit_ended(store, ends, n_ends, NULL);
+}
+
+/* Takes up to a batch of them; the first *ret_simple of the result can be released together. */
+static size_t take_batch(lh_store *store, lh_lease **handles, size_t *ret_simple)
+{
+    size_t n = 0, simple = 0;
+    for (lh_lease *lease; n < BATCH_MAX && (lease = take_first(store)); n++) {
+        handles[n] = lease;
+        if (lease->mode == LH_EXCLUSIVE && !atomic_load(&lease->crowded)) {
+            handles[n] = handles[simple];
+            handles[simple++] = lease;
+        }
+    }
+    *ret_simple = simple;
+    return n;
+}
+
+static void release_held(lh_store *store, int64_t deadline)
+{
+    lh_lease *handles[BATCH_MAX];
+    lh_batch_lease leases[BATCH_MAX];
+    size_t simple, released = 0, n = take_batch(store, handles, &simple);
+    for (size_t i = 0; i < simple; i++)
+        leases[i] = (lh_batch_lease){.key = handles[i]->key, .id = handles[i]->id};
+    if (simple > 1 && lh_clock_ms() < deadline && release_many(store, leases, simple, deadline))
+        released = simple;
+    /* What is not simple, or where somebody waits, or it ended: one by one. */
+    for (size_t i = released; i < n && lh_clock_ms() < deadline; i++)
+        if (lh_lease_leave(store, handles[i]->key, handles[i]->id, handles[i]->ttl_ms, (lh_way){deadline, NULL}))
+            handles[released++] = handles[i];
+    if (lh_clock_ms() < deadline)
+        tell_released(store, handles, released);
+}
+
+void lh_held_release_all(lh_store *store, int64_t deadline)
+{
+    lh_doubtful doubt;
+    while (store->held)
+        release_held(store, deadline);
+    while (lh_held_take_doubt(store, &doubt))
+        if (lh_clock_ms() < deadline)
+            (void)lh_lease_leave(store, doubt.key, doubt.id, LH_TTL_DEFAULT_MS, (lh_way){deadline, NULL});
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a store holds and what it doubts, in two lists. Threads: the store's lock guards them; nothing is sent while it is held. */
+#include "lease/lease_held.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define DOUBTS_MAX     1000 /* of more than these the caller alone is told; they end with their ttls */
+#define PAUSE_FIRST_MS 250  /* after a release that was not answered */
+#define PAUSE_CAP_MS   5000
+
+/* A straggler (an acquire whose sender stopped listening) may still be applied until its maxTimeMS after it arrives: only an answer to a release
+ * that was sent after that, `sure_at`, settles the matter. The settled ones are kept until their end: an answer to somebody who
+ * renews it under its id may be on its way still. */
+struct lh_doubt {
+    struct lh_doubt *next;
+    int64_t until; /* on lh_clock_ms(), as all: by then it has ended by itself */
+    int64_t sure_at, try_at, pause_ms;
+    bool sent, settled;
+    char id[LH_LEASE_ID_ROOM];
+    char key[];
+};
+
+bool lh_held_add(lh_lease *lease)
+{
+    lh_store *store = lease->store;
+    pthread_mutex_lock(&store->lock);
+    bool added = !lease->held;
+    if (added) {
+        lease->next = store->held;
+        if (store->held)
+            store->held->previous = lease;
+        store->held = lease;
+        lease->held = true;
+    }
+    pthread_mutex_unlock(&store->lock);
+    return added;
+}
+
+void lh_held_grant(lh_lease *lease, const lh_acquire_options *o, int64_t deadline, int64_t token, int64_t expires_at_ms)
+{
+    lease->mode = o->mode;
+    lease->deadline = deadline;
+    lease->token = token;
+    lease->ttl_ms = o->ttl_ms;
+    lease->expires_at_ms = expires_at_ms;
+    lease->by_hand = o->by_hand;
+    (void)lh_held_add(lease);
+}
+
+static bool unlink_locked(lh_lease *lease)
+{
+    if (!lease->held)
+        return false;
+    if (lease->previous)
+        lease->previous->next = lease->next;
+    else
+        lease->store->held = lease->next;
+    if (lease->next)
+        lease->next->previous = lease->previous;
+    lease->next = lease->previous = NULL;
+    lease->held = false;
+    lh_due_set(&lease->store->renewals[lease->hurried], &lease->renewal, INT64_MAX);
+    lh_due_set(&lease->store->ends, &lease->end, INT64_MAX);
+    return true;
+}
+
+bool lh_held_remove(lh_lease *lease)
+{
+    if (lease->store->pid !=
+        getpid()) /* a forked child frees it: nobody looks at the list there, or lets go of its lock */
+        return false;
+    pthread_mutex_lock(&lease->store->lock);
+    bool was_held = unlink_locked(lease);
+    pthread_mutex_unlock(&lease->store->lock);
+    return was_held;
+}
+
+void lh_held_by_hand(lh_lease *lease)
+{
+    lh_store *store = lease->store;
+    pthread_mutex_lock(&store->lock);
+    lease->by_hand = true;
+    if (!atomic_load(&lease->unclaimed))
+        lh_due_set(&store->renewals[lease->hurried], &lease->renewal, INT64_MAX);
+    pthread_mutex_unlock(&store->lock);
+}
+
+/* The doubt of `lease_id`, or NULL. Takes out those whose time has passed. */
+static struct lh_doubt *find_doubt_locked(lh_store *store, const char *lease_id, int64_t now)
+{
+    struct lh_doubt *found = NULL;
+    for (struct lh_doubt **at = &store->doubts; *at;) {
+        struct lh_doubt *doubt = *at;
+        if (strcmp(doubt->id, lease_id) == 0)
+            found = doubt;
+        if (doubt->until > now || doubt == found) {
+            at = &doubt->next;
+            continue;
+        }
+        *at = doubt->next;
+        store->n_doubts--;
+        free(doubt);
+    }
+    return found;
+}
+
+static struct lh_doubt *add_doubt_locked(lh_store *store, const char *key, const char *lease_id)
+{
+    size_t len = strlen(key) + 1;
+    struct lh_doubt *doubt = store->n_doubts < DOUBTS_MAX ? calloc(1, sizeof *doubt + len) : NULL;
+    if (!doubt)
+        return NULL;
+    memcpy(doubt->id, lease_id, LH_LEASE_ID_ROOM);
+    memcpy(doubt->key, key, len);
+    doubt->next = store->doubts;
+    store->doubts = doubt;
+    store->n_doubts++;
+    return doubt;
+}
+
+void lh_held_doubt(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, bool sent)
+{
+    int64_t now = lh_clock_ms(), sure_at = now + store->socket_timeout_ms, until = sure_at + ttl_ms;
+    pthread_mutex_lock(&store->lock);
+    struct lh_doubt *doubt = find_doubt_locked(store, lease_id, now);
+    if (!doubt)
+        doubt = add_doubt_locked(store, key, lease_id);
+    if (doubt) {
+        doubt->until = until > doubt->until ? until : doubt->until;
+        doubt->sure_at = sure_at;
+        doubt->try_at = now;
+        doubt->pause_ms = PAUSE_FIRST_MS;
+        doubt->settled = false;
+        doubt->sent |= sent;
+    }
+    pthread_mutex_unlock(&store->lock);
+    if (doubt && store->on_doubt)
+        store->on_doubt(store);
+}
+
+bool lh_held_forget_doubt(lh_store *store, const char *lease_id)
+{
+    pthread_mutex_lock(&store->lock);
+    struct lh_doubt *doubt = store->doubts ? find_doubt_locked(store, lease_id, lh_clock_ms()) : NULL;
+    bool sent = doubt && doubt->sent;
+    if (doubt && !sent) {
+        struct lh_doubt **at = &store->doubts;
+        while (*at != doubt)
+            at = &(*at)->next;
+        *at = doubt->next;
+        store->n_doubts--;
+        free(doubt);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return !sent;
+}
+
+static void copy_doubt(const struct lh_doubt *doubt, lh_doubtful *ret)
+{
+    memcpy(ret->id, doubt->id, sizeof doubt->id);
+    memcpy(ret->key, doubt->key, strlen(doubt->key) + 1);
+}
+
+bool lh_held_next_doubt(lh_store *store, int64_t now, lh_doubtful *ret_doubt, int64_t *ret_next)
+{
+    struct lh_doubt *found = NULL;
+    *ret_next = INT64_MAX;
+    pthread_mutex_lock(&store->lock);
+    for (struct lh_doubt *doubt = store->doubts; doubt; doubt = doubt->next) {
+        if (doubt->settled || doubt->until <= now)
+            continue;
+        if (doubt->try_at <= now && !found)
+            found = doubt;
+        if (doubt->try_at < *ret_next)
+            *ret_next = doubt->try_at;
+    }
+    if (found) {
+        found->sent = true;
+        copy_doubt(found, ret_doubt);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return found != NULL;
+}
+
+void lh_held_doubt_answered(lh_store *store, const char *lease_id, int64_t sent)
+{
+    pthread_mutex_lock(&store->lock);
+    struct lh_doubt *doubt = find_doubt_locked(store, lease_id, lh_clock_ms());
+    if (doubt) {
+        doubt->settled = sent >= doubt->sure_at;
+        doubt->try_at = doubt->sure_at;
+        doubt->pause_ms = PAUSE_FIRST_MS;
+    }
+    pthread_mutex_unlock(&store->lock);
+}
+
+/* The others would not be answered either: they wait as long. */
+void lh_held_doubt_unanswered(lh_store *store, const char *lease_id)
+{
+    int64_t now = lh_clock_ms();
+    pthread_mutex_lock(&store->lock);
+    struct lh_doubt *doubt = find_doubt_locked(store, lease_id, now);
+    int64_t pause_ms = doubt ? doubt->pause_ms : PAUSE_FIRST_MS;
+    if (doubt)
+        doubt->pause_ms = pause_ms * 2 < PAUSE_CAP_MS ? pause_ms * 2 : PAUSE_CAP_MS;
+    for (struct lh_doubt *other = store->doubts; other; other = other->next)
+        if (other->try_at < now + pause_ms)
+            other->try_at = now + pause_ms;
+    pthread_mutex_unlock(&store->lock);
+}
+
+bool lh_held_take_doubt(lh_store *store, lh_doubtful *ret_doubt)
+{
+    bool open = false;
+    while (store->doubts && !open) {
+        struct lh_doubt *doubt = store->doubts;
+        open = !doubt->settled && lh_clock_ms() < doubt->until;
+        copy_doubt(doubt, ret_doubt);
+        store->doubts = doubt->next;
+        store->n_doubts--;
+        free(doubt);
+    }
+    return open;
+}

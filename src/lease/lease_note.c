@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the holder before left: heard with the grant where its document came back, else read when somebody asks for it.
+ *
+ * It stands in `released`, which nothing changes while the key is held alone; and which readers leave as it is, or replace by what
+ * one of them left later. So it may be read at any time. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lease/lease_held.h"
+#include "lease/lease_look.h"
+#include "protocol/doc.h"
+
+/* LH_OK, and *ret_note, NULL where there is none; LH_MEMORY. A record's text is safe whatever is stored. */
+static int copy_note(const bson_t *document, lh_note **ret_note)
+{
+    bson_iter_t top, text;
+    *ret_note = NULL;
+    if (!bson_iter_init(&top, document) || !bson_iter_find_descendant(&top, "released.note.text", &text))
+        return LH_OK;
+    lh_record *record = lh_doc_reply_record(document, 0);
+    if (!record)
+        return LH_MEMORY;
+    size_t len = strlen(record->note) + 1;
+    lh_note *note = len > 1 ? malloc(sizeof *note + len) : NULL;
+    if (note) {
+        *note = (lh_note){.text = (char *)(note + 1), .token = record->note_token, .at_ms = record->note_at_ms};
+        memcpy(note + 1, record->note, len);
+    }
+    lh_record_free(record);
+    *ret_note = note;
+    return note || len == 1 ? LH_OK : LH_MEMORY;
+}
+
+void lh_lease_hear_note(lh_lease *lease, const bson_t *document)
+{
+    lh_note *note;
+    if (copy_note(document, &note) != LH_OK)
+        return;
+    pthread_mutex_lock(&lease->lock);
+    if (!lease->note_heard) {
+        lease->note_heard = true;
+        lease->note = note;
+        note = NULL;
+    }
+    pthread_mutex_unlock(&lease->lock);
+    free(note);
+}
+
+/* The document, if it shows the lease: alone, or among readers. */
+static bson_t *query(const lh_lease *lease)
+{
+    char reader[16 + LH_LEASE_ID_ROOM];
+    (void)snprintf(reader, sizeof reader, "shared.%s", lease->id);
+    return BCON_NEW("find", BCON_UTF8(lease->store->collection), "filter", "{", "workspace_id", BCON_UTF8(lease->key),
+                    "$or", "[", "{", "id", BCON_UTF8(lease->id), "released.id", "{", "$ne", BCON_UTF8(lease->id), "}",
+                    "}", "{", BCON_UTF8(reader), "{", "$exists", BCON_BOOL(true), "}", "}", "]", "}", "projection", "{",
+                    "released", BCON_INT32(1), "}", "limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true));
+}
+
+static int read_note(lh_lease *lease, lh_error *error)
+{
+    bson_t *command = query(lease), reply, document;
+    lh_call call = {.what = "read the note that was left",
+                    .command = command,
+                    .deadline = lh_store_deadline(lease->store, 0),
+                    .read = true};
+    int outcome = lh_store_run(lease->store, &call, &reply, NULL, error);
+    if (outcome == LH_OK && lh_reply_first(&reply, &document))
+        lh_lease_hear_note(lease, &document);
+    else if (outcome == LH_OK)
+        outcome = lh_fail(error, LH_LOST, "no note can be read: the key's document does not show the lease");
+    bson_destroy(&reply);
+    bson_destroy(command);
+    return outcome;
+}
+
+static bool is_heard(lh_lease *lease, const lh_note **ret_note)
+{
+    pthread_mutex_lock(&lease->lock);
+    bool heard = lease->note_heard;
+    if (heard)
+        *ret_note = lease->note;
+    pthread_mutex_unlock(&lease->lock);
+    return heard;
+}
+
+int lh_real_note(lh_lease *lease, const lh_note **ret_note, lh_error *error)
+{
+    if (!lease)
+        return lh_fail(error, LH_INVALID, "no lease was given");
+    int outcome = lh_store_check(lease->store, error);
+    if (outcome != LH_OK || is_heard(lease, ret_note))
+        return outcome;
+    outcome = read_note(lease, error);
+    if (outcome != LH_OK || is_heard(lease, ret_note))
+        return outcome;
+    return lh_fail_memory(error);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Under the migration lease: from a collection with documents, or an index that an interrupted run left, to the unique
+ * index. From prepareUnique on the server refuses new duplicates, while those that are there can still be renewed and
+ * released; so what is to be removed only gets less, and it ends beside any writers. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "migrate/migrate_parts.h"
+
+#define IDLE_ROUNDS    5 /* in which the server finds duplicates and we do not */
+#define PAUSE_FIRST_MS 20
+#define PAUSE_CAP_MS   1000
+
+static int walk(lh_migration *m, lh_walk *ret_walk, lh_error *error)
+{
+    int outcome = lh_migrate_dedupe(m, ret_walk, error);
+    m->report->duplicate_keys += ret_walk->duplicate_keys;
+    return outcome == LH_OK && !m->options->no_archive ? lh_migrate_settle(m, error) : outcome;
+}
+
+/* A walk, when something may be removed, and one attempt to convert. */
+static int attempt(lh_migration *m, lh_walk *ret_walk, bool *ret_done, lh_error *error)
+{
+    int outcome = LH_OK;
+    *ret_walk = (lh_walk){0};
+    if (m->options->remove || m->options->quarantine)
+        outcome = walk(m, ret_walk, error);
+    if (outcome == LH_OK)
+        outcome = lh_migrate_lease_keep(m, error);
+    if (outcome == LH_OK)
+        outcome = lh_migrate_progress(m, "convert", m->report->scanned, m->total, error);
+    return outcome == LH_OK ? lh_migrate_make_unique(m, ret_done, error) : outcome;
+}
+
+/* Until the server agrees. A walk comes first also where there are no duplicates: an attempt that fails answers with all of
+ * them (megabytes), and a walk is what counts the malformed documents. */
+static int dedupe_and_convert(lh_migration *m, lh_error *error)
+{
+    lh_backoff pause = lh_backoff_from(PAUSE_FIRST_MS, PAUSE_CAP_MS, (uint64_t)lh_clock_ms());
+    for (int idle = 0; idle < IDLE_ROUNDS;) {
+        lh_walk walk;
+        bool done = false;
+        int outcome = attempt(m, &walk, &done, error);
+        if (outcome != LH_OK || done)
+            return outcome;
+        if (walk.removed > 0)
+            continue;
+        if (walk.left == 0 && m->bad_keys > 0)
+            return lh_migrate_fail_bad_keys(m, error);
+        idle += walk.left == 0;
+        lh_migrate_pause(m, &pause);
+    }
+    return lh_fail(error, LH_LOST, "the server still finds duplicates in %s.%s, and we do not", m->store->db,
+                   m->store->collection);
+}
+
+int lh_migrate_convert(lh_migration *m, int *ret_index, lh_error *error)
+{
+    lh_index_state state;
+    int outcome = lh_index_look(m->store, lh_migrate_until(m), &state,
+                                error); /* it may have been done while we waited for the lease */
+    if (outcome != LH_OK)
+        return outcome;
+    *ret_index = LH_INDEX_PRESENT;
+    if (state == LH_INDEX_STATE_RIGHT)
+        return LH_OK;
+    bool there = false;
+    outcome = lh_migrate_choose(m, &there, error);
+    if (outcome == LH_OK && !there) {
+        outcome = lh_migrate_progress(m, "index", 0, m->total, error);
+        if (outcome == LH_OK)
+            outcome = lh_migrate_create(m, false, &there, error);
+        if (outcome == LH_LOST)
+            outcome = lh_migrate_fail_moved(m, error);
+    }
+    if (outcome == LH_OK)
+        outcome = lh_migrate_lease_keep(m, error);
+    if (outcome == LH_OK)
+        outcome = lh_migrate_prepare(m, error);
+    if (outcome == LH_OK)
+        outcome = dedupe_and_convert(m, error);
+    if (outcome != LH_OK)
+        return outcome;
+    m->undo = (lh_undo){0};
+    *ret_index = there || m->report->removed > 0 ? LH_INDEX_CONVERTED : LH_INDEX_CREATED;
+    return LH_OK;
+}
+
+int lh_migrate_clear(lh_migration *m, lh_error *error)
+{
+    int outcome = lh_migrate_name_index(m, error);
+    for (int idle = 0; outcome == LH_OK && idle < IDLE_ROUNDS;) {
+        lh_walk done;
+        outcome = walk(m, &done, error);
+        if (outcome == LH_OK && done.removed == 0 && done.left == 0)
+            break;
+        idle += done.removed == 0;
+    }
+    return outcome;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What all parts of the migration do: keep to its time, and tell its caller how far it is. */
+#include "migrate/migrate_parts.h"
+
+#include "base/clock.h"
+
+int64_t lh_migrate_until(const lh_migration *m)
+{
+    int64_t until = lh_store_deadline(m->store, 0);
+    return until < m->deadline ? until : m->deadline;
+}
+
+int lh_migrate_progress(const lh_migration *m, const char *step, uint64_t done, uint64_t total, lh_error *error)
+{
+    if (lh_clock_ms() >= m->deadline)
+        return lh_fail(error, LH_UNREACHABLE, "out of time during the step \"%s\": call again, it resumes", step);
+    if (m->options->progress && m->options->progress(m->options->arg, step, done, total) != 0)
+        return lh_fail(error, LH_STOPPED, "stopped during the step \"%s\": call again, it resumes", step);
+    return LH_OK;
+}
+
+void lh_migrate_pause(const lh_migration *m, lh_backoff *pause)
+{
+    int64_t ms = lh_backoff_next(pause), left = m->deadline - lh_clock_ms();
+    lh_clock_sleep(ms < left ? ms : left);
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Seeing and acting, for operators: list, break. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/name.h"
+#include "base/options.h"
+#include "lease/audit.h"
+#include "lease/lease.h"
+#include "lease/lease_look.h"
+#include "lease/lease_status.h"
+#include "protocol/doc.h"
+#include "protocol/twice.h"
+
+/* ---- list ----------------------------------------------------------------------------------------------------------*/
+typedef struct {
+    lh_list_options o;
+    int (*each)(void *arg, const lh_record *record);
+    void *arg;
+    int64_t grace_ms;
+    uint64_t given;
+    enum { GOING, ENDED, STOPPED_BY_CALLER, NO_MEMORY } state;
+} listing;
+
+static bool names_owner(const lh_record *record, const char *owner)
+{
+    const lh_holder *holder;
+    const lh_waiter *waiter;
+    for (size_t i = 0; (holder = lh_record_holder(record, i)); i++)
+        if (strcmp(holder->owner, owner) == 0)
+            return true;
+    for (size_t i = 0; (waiter = lh_record_waiter(record, i)); i++)
+        if (strcmp(waiter->owner, owner) == 0)
+            return true;
+    return record->expired && strcmp(record->released_owner, owner) == 0;
+}
+
+static bool is_wanted(const listing *l, const lh_record *record)
+{
+    if (l->o.owner && !names_owner(record, l->o.owner))
+        return false;
+    if (l->o.expired || l->o.malformed)
+        return (l->o.expired && record->expired) || (l->o.malformed && record->state == LH_MALFORMED);
+    return l->o.free_too || record->state != LH_FREE || record->waiters > 0;
+}
+
+static int list_one(void *arg, const bson_t *answer)
+{
+    listing *l = arg;
+    bson_t document;
+    int64_t now_ms;
+    if (!lh_status_read(answer, &document, &now_ms))
+        return 0;
+    lh_record *record = lh_doc_record(&document, now_ms, l->grace_ms);
+    if (!record) {
+        l->state = NO_MEMORY;
+        return 1;
+    }
+    if (l->o.prefix && strncmp(record->key, l->o.prefix, strlen(l->o.prefix)) != 0) {
+        /* Sorted: nothing behind it begins with the prefix. (A key that is no string stands somewhere else.) */
+        if (record->state != LH_MALFORMED && strcmp(record->key, l->o.prefix) > 0)
+            l->state = ENDED;
+    } else if (is_wanted(l, record)) {
+        if (l->each(l->arg, record) != 0)
+            l->state = STOPPED_BY_CALLER;
+        else if (++l->given == l->o.limit)
+            l->state = ENDED;
+    }
+    lh_record_free(record);
+    return l->state != GOING;
+}
+
+static void append_list_command(const lh_store *store, const listing *l, bson_t *command)
+{
+    bson_t filter, range, sort;
+    BSON_APPEND_UTF8(command, "find", store->collection);
+    BSON_APPEND_DOCUMENT_BEGIN(command, "filter", &filter);
+    if (l->o.prefix && *l->o.prefix) {
+        BSON_APPEND_DOCUMENT_BEGIN(&filter, "workspace_id", &range);
+        BSON_APPEND_UTF8(&range, "$gte", l->o.prefix);
+        bson_append_document_end(&filter, &range);
+    }
+    bson_append_document_end(command, &filter);
+    BSON_APPEND_DOCUMENT_BEGIN(command, "sort", &sort);
+    BSON_APPEND_INT32(&sort, "workspace_id", 1);
+    bson_append_document_end(command, &sort);
+    BSON_APPEND_BOOL(command, "allowDiskUse", true); /* where the index is not there yet */
+    lh_status_append_projection(command);
+    BSON_APPEND_INT32(command, "batchSize", 500);
+}
+
+int lh_list(lh_store *store, const lh_list_options *options, int (*each)(void *arg, const lh_record *record), void *arg,
+            lh_error *error)
+{
+    int outcome = lh_store_check(store, error);
+    if (outcome != LH_OK)
+        return outcome;
+    listing l = {.each = each, .arg = arg, .grace_ms = store->clock_skew_ms, .state = GOING};
+    outcome = lh_list_options_take(&l.o, options, error);
+    if (outcome == LH_OK && l.o.prefix)
+        outcome = lh_text_check("prefix", l.o.prefix, strlen(l.o.prefix), 0, LH_KEY_MAX, error);
+    if (outcome != LH_OK)
+        return outcome;
+    bson_t command = BSON_INITIALIZER;
+    append_list_command(store, &l, &command);
+    lh_call call = {
+        .what = "list the keys", .command = &command, .deadline = lh_store_deadline(store, 0), .read = true};
+    outcome = lh_store_each(store, &call, list_one, &l, error);
+    bson_destroy(&command);
+    if (outcome == LH_STOPPED && l.state == ENDED)
+        return LH_OK;
+    return outcome == LH_STOPPED && l.state == NO_MEMORY ? lh_fail_memory(error) : outcome;
+}
+
+/* ---- break ---------------------------------------------------------------------------------------------------------*/
+
+/* What was seen, in the write that ends exactly that. */
+static int break_seen(lh_store *store, const char *key, const lh_break_options *o, const bson_t *seen, lh_error *error)
+{
+    bson_iter_t doc_id, id, token;
+    char mine[LH_LEASE_ID_ROOM], problem[128];
+    if (lh_twice_find(seen, problem, sizeof problem))
+        return lh_twice_fail("break the lease", seen, problem, error);
+    if (!lh_lease_id_new(mine) || !bson_iter_init_find(&doc_id, seen, "_id"))
+        return lh_fail(error, LH_BUG, "the system gives no random bytes");
+    lh_vars vars = lh_lease_vars(store, key, mine);
+    vars.by = o->by ? o->by : store->owner;
+    vars.reason = o->reason;
+    vars.seen_doc_id = bson_iter_value(&doc_id);
+    vars.by_id = o->id != NULL;
+    vars.seen_id = bson_iter_init_find(&id, seen, "id") ? bson_iter_value(&id) : NULL;
+    vars.seen_token = bson_iter_init_find(&token, seen, "token") ? bson_iter_value(&token) : NULL;
+    lh_answer answer;
+    int outcome =
+        lh_lease_run(store, LH_DO_BREAK, true, &vars, (lh_way){lh_store_deadline(store, 0), NULL}, &answer, error);
+    if (outcome == LH_OK) {
+        lh_mine broken = {0};
+        if (answer.there)
+            lh_doc_mine(&answer.document, mine, &broken);
+        if (!broken.released && answer.maybe)
+            outcome =
+                lh_fail(error, LH_UNKNOWN, "\"%s\" was broken, or changed hands just then: look at it again", key);
+        else if (!broken.released)
+            outcome = lh_fail(error, LH_LOST, "\"%s\" changed hands meanwhile: look again, nothing was broken", key);
+    }
+    bson_destroy(&answer.reply);
+    return outcome;
+}
+
+/* A line for each holder. */
+static void tell_broken(lh_store *store, const char *key, const lh_break_options *o, const lh_record *record,
+                        lh_error *error)
+{
+    const lh_holder *holder;
+    for (size_t i = 0;
+         (holder = lh_record_holder(record, i)) && (i == 0 || (store->audit && !(error && *error->message))); i++)
+        (void)lh_audit_ended(store,
+                             &(lh_audit_end){.event = "broken",
+                                             .key = key,
+                                             .owner = holder->owner,
+                                             .by = o->by ? o->by : store->owner,
+                                             .reason = o->reason,
+                                             .token = holder->token},
+                             1, error);
+}
+
+static int check_break(lh_store *store, const char *key, const lh_break_options *o, lh_error *error)
+{
+    int outcome = lh_store_check(store, error);
+    if (outcome == LH_OK && key && o->id)
+        outcome = lh_fail(error, LH_INVALID, "a key and an id are given: it must be one of them");
+    if (outcome == LH_OK && !o->id)
+        outcome = lh_key_check(key, key ? strlen(key) : 0, error);
+    if (outcome == LH_OK)
+        outcome = lh_text_check("reason", o->reason ? o->reason : "", o->reason ? strlen(o->reason) : 0, 1, LH_TEXT_MAX,
+                                error);
+    if (outcome == LH_OK && o->by)
+        outcome = lh_owner_check("name of who breaks it", o->by, error);
+    return outcome;
+}
+
+int lh_break(lh_store *store, const char *key, const lh_break_options *options, lh_record **ret_record, lh_error *error)
+{
+    lh_break_options o;
+    int outcome = lh_break_options_take(&o, options, error);
+    if (outcome == LH_OK)
+        outcome = check_break(store, key, &o, error);
+    if (outcome != LH_OK)
+        return outcome;
+    lh_stored found;
+    lh_record *record = NULL;
+    outcome = o.id ? lh_status_find_id(store, o.id, &found, error) : lh_status_find_key(store, key, &found, error);
+    if (outcome != LH_OK)
+        goto out;
+    record = found.there ? lh_doc_record(&found.document, found.now_ms, store->clock_skew_ms)
+                         : lh_doc_free_record(key, found.now_ms);
+    if (record && o.id)
+        key = record->key;
+    if (!record)
+        outcome = lh_fail_memory(error);
+    else if (record->state == LH_FREE)
+        outcome = lh_fail(error, LH_LOST, "nobody holds \"%s\": there is nothing to break", key);
+    else if (o.token >= 0 && o.token != record->token)
+        outcome = lh_fail(error, LH_LOST, "\"%s\" is held with token %lld, not %lld: look again, nothing was broken",
+                          key, (long long)record->token, (long long)o.token);
+    else
+        outcome = break_seen(store, key, &o, &found.document, error);
+    if (outcome == LH_OK)
+        tell_broken(store, key, &o, record, error);
+    if (outcome == LH_OK && ret_record) {
+        *ret_record = record;
+        record = NULL;
+    }
+out:
+    lh_record_free(record);
+    bson_destroy(&found.reply);
+    return outcome;
+}

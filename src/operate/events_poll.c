@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Watching a standalone, which has no change streams: all watched documents are read again and again. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "operate/events_watching.h"
+
+#define PAUSE_MS     200
+#define REFUSALS_MAX 8 /* in a row: one may be of the moment, a cursor that was killed */
+#define SHARE        4 /* the pause is so many times as long as the look took, at least */
+
+typedef struct {
+    lh_watching *w;
+    uint64_t round;
+    int64_t now_ms, ahead_ms; /* the server's clock, and how far it is ahead of ours */
+    int outcome;
+} looking;
+
+/* What a look at an empty collection does not say. */
+static int ask_clock(looking *l)
+{
+    bson_t *command = BCON_NEW("hello", BCON_INT32(1)), reply;
+    bson_iter_t now;
+    lh_call call = {.what = "ask for the server's time",
+                    .command = command,
+                    .deadline = lh_store_deadline(l->w->store, 0),
+                    .bare = true};
+    int outcome = lh_store_run(l->w->store, &call, &reply, NULL, l->w->error);
+    if (outcome == LH_OK && bson_iter_init_find(&now, &reply, "localTime") && BSON_ITER_HOLDS_DATE_TIME(&now))
+        l->ahead_ms = bson_iter_date_time(&now) - lh_clock_ms();
+    bson_destroy(&reply);
+    bson_destroy(command);
+    return outcome;
+}
+
+static int look_at_one(void *arg, const bson_t *answer)
+{
+    looking *l = arg;
+    bson_iter_t now;
+    if (bson_iter_init_find(&now, answer, "now") && BSON_ITER_HOLDS_DATE_TIME(&now))
+        l->ahead_ms = (l->now_ms = bson_iter_date_time(&now)) - lh_clock_ms();
+    if (!lh_watching_wants(l->w, answer))
+        return 0;
+    l->outcome = lh_watching_put(l->w, lh_shadow_shrink(answer), l->round, l->round == 1, l->now_ms);
+    return l->outcome != LH_OK || l->w->stopped;
+}
+
+static int look(looking *l)
+{
+    lh_watching *w = l->w;
+    bson_t command = BSON_INITIALIZER, part;
+    BSON_APPEND_UTF8(&command, "find", w->store->collection);
+    BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &part);
+    (void)lh_watching_append_filter(w, "workspace_id", &part);
+    bson_append_document_end(&command, &part);
+    BSON_APPEND_DOCUMENT_BEGIN(&command, "projection", &part);
+    lh_shadow_append_projection(&part);
+    BSON_APPEND_UTF8(&part, "now", "$$NOW");
+    bson_append_document_end(&command, &part);
+    lh_call call = {
+        .what = "watch the keys", .command = &command, .deadline = lh_store_deadline(w->store, 0), .read = true};
+    l->round++;
+    l->now_ms = lh_clock_ms() + l->ahead_ms;
+    l->outcome = LH_OK;
+    int outcome = lh_store_each(w->store, &call, look_at_one, l, w->error);
+    bson_destroy(&command);
+    if (l->outcome != LH_OK)
+        return l->outcome;
+    return outcome == LH_OK ? lh_watching_sweep(w, l->round, l->now_ms) : outcome;
+}
+
+int lh_watching_poll(lh_watching *w)
+{
+    looking l = {.w = w};
+    int outcome = ask_clock(&l);
+    if (outcome == LH_OK)
+        outcome = look(&l);
+    if (outcome != LH_OK)
+        return outcome;
+    lh_tell_mark(w, w->after ? LH_EVENT_GAP : LH_EVENT_OPENED, l.now_ms);
+    for (int refused = 0; !w->stopped;) {
+        int64_t start = lh_clock_ms();
+        outcome = look(&l);
+        if (w->stopped)
+            break;
+        refused = outcome == LH_SERVER ? refused + 1 : 0;
+        if (outcome != LH_OK && outcome != LH_UNREACHABLE && (outcome != LH_SERVER || refused == REFUSALS_MAX))
+            return outcome;
+        int64_t took = lh_clock_ms() - start;
+        outcome = lh_watching_pause(w, took * SHARE > PAUSE_MS ? took * SHARE : PAUSE_MS);
+        if (outcome != LH_OK)
+            return outcome;
+    }
+    return lh_fail(w->error, LH_STOPPED, "stopped while watching");
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a watch wants to know, and how it is told. */
+#include "operate/events_watching.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cancel.h"
+
+/* ---- What is wanted ---- */
+
+bool lh_watching_wants_all(const lh_watching *w)
+{
+    return w->o.n_keys == 0 && !(w->o.prefix && *w->o.prefix);
+}
+
+bool lh_watching_wants(const lh_watching *w, const bson_t *document)
+{
+    bson_iter_t value;
+    if (lh_watching_wants_all(w))
+        return true;
+    if (!bson_iter_init_find(&value, document, "workspace_id") || !BSON_ITER_HOLDS_UTF8(&value))
+        return false;
+    const char *key = bson_iter_utf8(&value, NULL);
+    if (w->o.prefix && *w->o.prefix && strncmp(key, w->o.prefix, strlen(w->o.prefix)) == 0)
+        return true;
+    for (size_t i = 0; i < w->o.n_keys; i++)
+        if (strcmp(key, w->o.keys[i]) == 0)
+            return true;
+    return false;
+}
+
+bool lh_watching_append_filter(const lh_watching *w, const char *field, bson_t *filter)
+{
+    bson_t any, one, part, keys;
+    char room[16], last[LH_KEY_MAX + 8];
+    const char *index;
+    if (lh_watching_wants_all(w))
+        return false;
+    BSON_APPEND_ARRAY_BEGIN(filter, "$or", &any);
+    BSON_APPEND_DOCUMENT_BEGIN(&any, "0", &one);
+    BSON_APPEND_DOCUMENT_BEGIN(&one, field, &part);
+    BSON_APPEND_ARRAY_BEGIN(&part, "$in", &keys);
+    for (size_t i = 0; i < w->o.n_keys; i++) {
+        bson_uint32_to_string((uint32_t)i, &index, room, sizeof room);
+        BSON_APPEND_UTF8(&keys, index, w->o.keys[i]);
+    }
+    bson_append_array_end(&part, &keys);
+    bson_append_document_end(&one, &part);
+    bson_append_document_end(&any, &one);
+    if (w->o.prefix && *w->o.prefix) { /* up to the prefix and the last character that there is */
+        (void)snprintf(last, sizeof last, "%s\xF4\x8F\xBF\xBF", w->o.prefix);
+        BSON_APPEND_DOCUMENT_BEGIN(&any, "1", &one);
+        BSON_APPEND_DOCUMENT_BEGIN(&one, field, &part);
+        BSON_APPEND_UTF8(&part, "$gte", w->o.prefix);
+        BSON_APPEND_UTF8(&part, "$lte", last);
+        bson_append_document_end(&one, &part);
+        bson_append_document_end(&any, &one);
+    }
+    bson_append_array_end(filter, &any);
+    return true;
+}
+
+int lh_watching_pause(const lh_watching *w, int64_t ms)
+{
+    struct pollfd poller = {.fd = lh_cancel_fd(w->o.cancel), .events = POLLIN};
+    (void)poll(&poller, 1, (int)ms);
+    if (!lh_cancel_is_now(w->o.cancel))
+        return LH_OK;
+    return lh_fail(w->error, LH_CANCELLED, "the watch was cancelled");
+}
+
+/* ---- Telling ---- */
+
+/* An id is the time on the server's oplog, and how many events of that time were told with this one. Whoever goes on behind it
+ * reads the documents as they were just before that time, and passes over so many. */
+static void give(lh_watching *w, lh_event event, lh_instant at, uint64_t n)
+{
+    char id[64] = "";
+    const char **texts[] = {&event.key,     &event.how, &event.owner,  &event.host,
+                            &event.purpose, &event.by,  &event.reason, &event.note};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (!*texts[i])
+            *texts[i] = "";
+    if (w->on_set)
+        (void)snprintf(id, sizeof id, "%" PRIu32 ".%" PRIu32 ".%" PRIu64, at.t, at.i, n);
+    event.id = id;
+    if (!w->stopped && w->each(w->arg, &event) != 0)
+        w->stopped = true;
+}
+
+void lh_tell(lh_watching *w, lh_event event)
+{
+    if (!w->apart)
+        w->told++;
+    if (w->told > w->skip || w->apart)
+        give(w, event, w->at, w->told);
+}
+
+void lh_tell_mark(lh_watching *w, int kind, int64_t at_ms)
+{
+    give(w, (lh_event){.kind = kind, .at_ms = at_ms}, w->at, w->skip);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The short forms (protocol/short.lp): what differs from call to call is filled into their texts. */
+#include "protocol/pipeline_text.h"
+
+enum { COLLECTION, KEY, ME, OWNER, HOST, PURPOSE, LEFT, PROC, PID, TTL, GRACE, TOKEN, NAMES };
+
+lh_fill *lh_short_new(const char *text)
+{
+    static const char *const names[NAMES] = {"<collection>", "<key>",  "<me>",  "<owner>", "<host>",  "<purpose>",
+                                             "<note>",       "<proc>", "<pid>", "<ttl>",   "<grace>", "<token>"};
+    return lh_fill_new(text, names, NAMES);
+}
+
+bool lh_pipeline_has_short(lh_do what, const lh_vars *vars)
+{
+    return what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_LEAVE || (what == LH_DO_RENEW && vars->ttl_ms != 0);
+}
+
+/* In the order of the texts. */
+static size_t form_of(lh_do what, const lh_vars *vars)
+{
+    bool note = vars->note && *vars->note;
+    size_t base = what == LH_DO_ACQUIRE_EXCLUSIVE ? 0 : what == LH_DO_RENEW ? 4 : note ? 12 : 8;
+    bool second = what == LH_DO_ACQUIRE_EXCLUSIVE ? vars->set : vars->token != 0;
+    return base + (second ? 2 : 0) + (vars->own ? 1 : 0);
+}
+
+void lh_short_command(lh_do what, lh_fill *const *forms, const char *collection, const lh_vars *vars, bson_t *command)
+{
+    const lh_value values[NAMES] = {
+        [COLLECTION] = {.text = collection},
+        [KEY] = {.text = vars->key},
+        [ME] = {.text = vars->me},
+        [OWNER] = {.text = vars->owner},
+        [HOST] = {.text = vars->host},
+        [PURPOSE] = {.text = vars->purpose},
+        [PROC] = {.text = *vars->proc ? vars->proc : NULL},
+        [LEFT] = {.text = vars->note},
+        [PID] = {.is_number = true, .number = vars->pid},
+        [TTL] = {.is_number = true, .number = vars->ttl_ms},
+        [GRACE] = {.is_number = true, .number = vars->grace_ms},
+        [TOKEN] = {.is_number = true, .number = vars->token},
+    };
+    lh_fill_make(forms[form_of(what, vars)], values, command);
+}
