@@ -13,7 +13,7 @@ import pytest
 from conftest import BUILD, ROOT, URI, cached
 
 os.environ["LEASEHOLD_LIBRARY"] = str(BUILD / "src" / "libleasehold.so.0")
-sys.path.insert(0, str(ROOT / "tools" / "python"))
+sys.path.insert(0, str(ROOT / "tools" / "bindings" / "python"))
 import leasehold  # noqa: E402
 from leasehold import _c  # noqa: E402
 
@@ -45,7 +45,7 @@ def test_its_structs_are_the_headers(tmp_path):
 
 
 def test_its_version_is_the_librarys():
-    project = (ROOT / "tools/python/pyproject.toml").read_text()
+    project = (ROOT / "tools/bindings/python/pyproject.toml").read_text()
     assert re.search(r'^version = "(.*)"$', project, re.M)[1] == leasehold.version() == cached("CMAKE_PROJECT_VERSION")
     major, minor, patch = map(int, leasehold.version().split("."))
     assert _c.lib.lh_version_number() == major * 1000000 + minor * 1000 + patch

@@ -176,8 +176,8 @@ FOLLOWED = {
     "src/store/index.c": {"migrate"},
     "src/migrate/migrate.c": {"migrate --yes"},
     "src/migrate/migrate_foreign.c": {"migrate --yes --quarantine", "migrate"},
-    "tools/record.c": {"break", "migrate --quarantine --even-live", "list --malformed"},
-    "tools/cmd_migrate.c": {"list --malformed"},
+    "tools/cli/record.c": {"break", "migrate --quarantine --even-live", "list --malformed"},
+    "tools/cli/cmd_migrate.c": {"list --malformed"},
     # Followed elsewhere, or by a person: the roles are given to a user by an administrator (test_roles.py does it); what a status shows
     # after a lost answer is in test_unknown.py.
     "src/operate/doctor.c": {"doctor --roles", "doctor --trial", "cleanup"}, # the trial, and what it leaves: test_doctor.py
@@ -194,7 +194,7 @@ HELP = re.compile(r"\.(summary|detail|example|help)\s*=(?:\s*\"(?:[^\"\\]|\\.)*\
 def test_no_advice_is_without_a_test():
     strings = re.compile(r'"((?:[^"\\]|\\.)*)"')
     advice = re.compile(r"leasehold ((?:status|list|migrate|break|cleanup|doctor|reap|audit|stats)(?: --[a-z-]+)*)(?![a-z:])")
-    for path in sorted([*ROOT.glob("src/**/*.c"), *ROOT.glob("tools/*.c")]):
+    for path in sorted([*ROOT.glob("src/**/*.c"), *ROOT.glob("tools/*/*.c")]):
         name = str(path.relative_to(ROOT))
         if path.name in ("help.c", "manual.c", "cmd_completion.c"):
             continue

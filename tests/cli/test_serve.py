@@ -534,7 +534,7 @@ def test_alerts_and_dashboard_name_what_there_is(server, key):
     server.acquire(key, wait_ms=10)
     counted = server("GET", "/metrics").body.decode()
     there = set(re.findall(r"^(leasehold_[a-z_]+)", counted, re.M))
-    tools = Path(__file__).parents[2] / "tools"
+    tools = Path(__file__).parents[2] / "tools/dist"
     outcomes = {"unreachable", "unknown", "server", "denied", "config", "lost", "ok", "failed"}
     dashboard = json.loads((tools / "grafana/leasehold.json").read_text())
     for text in ((tools / "prometheus/alerts.yml").read_text(), json.dumps(dashboard)):

@@ -36,7 +36,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BUILD = Path(os.environ.get("LEASEHOLD_BUILD", "build")).resolve()
 os.environ["LEASEHOLD_LIBRARY"] = str(BUILD / "src" / "libleasehold.so.0")
-sys.path.insert(0, str(ROOT / "tools" / "python"))
+sys.path.insert(0, str(ROOT / "tools" / "bindings" / "python"))
 import leasehold  # noqa: E402
 from library import Library  # noqa: E402
 

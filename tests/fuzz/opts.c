@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The command line's parser: each line of the input is a word of it. A connection string that was taken is blackened where `ps`
  * would show it. */
-#include "opts.h"
+#include "common/opts.h"
 
 #include <bson/bson.h>
 

@@ -60,7 +60,7 @@ def test_a_busy_project_defers_a_job_without_using_up_an_attempt(database):
 
     def worker():
         jobs.update_many({"state": "queued"}, {"$set": {"due": past}})
-        env = os.environ | {"LEASEHOLD_URI": URI, "PYTHONPATH": str(examples / "python"),
+        env = os.environ | {"LEASEHOLD_URI": URI, "PYTHONPATH": str(examples / "bindings" / "python"),
                             "LEASEHOLD_LIBRARY": str(TOOLS.parent / "src" / "libleasehold.so.0")}
         done = subprocess.run([sys.executable, examples / "examples" / "deferral.py", database.name], env=env, capture_output=True,
                               text=True, timeout=60)

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "check.h"
+#include "torture/check.h"
 
 // clang-format off: it makes stairs of texts that follow each other
 #define RUN(oplog) "{'e':'run','t':1000000,'seed':7,'grace_ms':500,'oplog':" oplog "}\n"

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "oplog.h"
+#include "torture/oplog.h"
 
 static bson_t *json(const char *text)
 {

@@ -3,7 +3,7 @@
  *
  * A lease belongs to whoever knows its id; this server keeps no handle on it and renews nothing. Only with an Idempotency-Key the id is
  * remembered, to answer the same request again, and the database is asked then whether it still holds. */
-#include "acquire.h"
+#include "serve/acquire.h"
 
 #include <microhttpd.h>
 #include <poll.h>
@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../json.h"
-#include "../objects.h"
-#include "body.h"
-#include "busy.h"
-#include "metrics.h"
-#include "repeat.h"
+#include "common/json.h"
+#include "common/objects.h"
+#include "serve/body.h"
+#include "serve/busy.h"
+#include "serve/metrics.h"
+#include "serve/repeat.h"
 
 enum { MOST_TWINS = 8, IDEMPOTENCY_KEY_MAX = 255 };
 

@@ -3,7 +3,7 @@
 #ifndef SERVE_ACQUIRE_H
 #define SERVE_ACQUIRE_H
 
-#include "waits.h"
+#include "serve/waits.h"
 
 /* Reads what is asked for; a wait is one of the client's from here on. False: it was answered. */
 bool acquire_admit(struct request *request);

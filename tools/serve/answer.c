@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../json.h"
-#include "request.h"
+#include "common/json.h"
+#include "serve/request.h"
 
 /* Nothing of ours is to be framed, guessed at, or run from elsewhere; the dashboard makes no markup out of strings. */
 static const struct {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What is served as it is. embed.cmake writes the arrays. */
-#include "assets.h"
+#include "serve/assets.h"
 
 #include <microhttpd.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #ifndef SERVE_ASSETS_H
 #define SERVE_ASSETS_H
 
-#include "request.h"
+#include "serve/request.h"
 
 void assets_openapi(struct request *request);
 /* The dashboard's page, and what it needs: the file that the path names. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A lease id comes in the header Lease-Id and goes out in the answer to who was granted it; nowhere else. */
-#include "attach.h"
+#include "serve/attach.h"
 
 #include <microhttpd.h>
 #include <string.h>
 
-#include "../json.h"
-#include "../objects.h"
+#include "common/json.h"
+#include "common/objects.h"
 
 lh_lease *attach_lease(struct request *request)
 {

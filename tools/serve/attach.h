@@ -3,7 +3,7 @@
 #ifndef SERVE_ATTACH_H
 #define SERVE_ATTACH_H
 
-#include "request.h"
+#include "serve/request.h"
 
 /* The handle on the lease that the header Lease-Id names; NULL: it was answered. */
 lh_lease *attach_lease(struct request *request);

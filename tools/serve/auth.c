@@ -2,7 +2,7 @@
  * Tokens are a line each, TOKEN or NAME:TOKEN, so that one can be exchanged while the other is
  * still in use; `#` begins a comment. They are compared over their whole length with every one
  * there is: the time says nothing of how far a guess was right. */
-#include "auth.h"
+#include "serve/auth.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "clients.h"
+#include "serve/clients.h"
 
 enum { MOST_TOKENS = 64, SHORTEST = 16, LONGEST = 256, MOST_BYTES = 1 << 20 };
 

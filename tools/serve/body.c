@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * JSON is parsed by libbson. What that is generous about (a field twice, something behind the object, NULs) is not. */
-#include "body.h"
+#include "serve/body.h"
 
 #include <microhttpd.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #ifndef SERVE_BODY_H
 #define SERVE_BODY_H
 
-#include "request.h"
+#include "serve/request.h"
 
 /* A field that a body may have. Whatever else is in it is refused: a typing error must not mean a default. */
 struct field {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A table without order: the key that was refused longest ago makes room. It is read by those who ask for what is newer than they
  * have, by a number that only grows, over restarts too: microseconds since 1970, unless two fall into one. */
-#include "busy.h"
+#include "serve/busy.h"
 
 #include <microhttpd.h>
 #include <pthread.h>
@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../json.h"
-#include "../text.h"
+#include "common/json.h"
+#include "common/text.h"
 
 struct refusal {
     char *key, *owner;

@@ -3,7 +3,7 @@
 #ifndef SERVE_BUSY_H
 #define SERVE_BUSY_H
 
-#include "request.h"
+#include "serve/request.h"
 
 struct busy;
 

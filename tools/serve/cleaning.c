@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Several servers may clean at once: each document is judged again by the write that removes it. So that they seldom do, the first time is
  * anywhere in the interval, and each interval is a tenth longer or shorter. */
-#include "cleaning.h"
+#include "serve/cleaning.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#include "clients.h"
-#include "log.h"
+#include "serve/clients.h"
+#include "serve/log.h"
 
 struct cleaning {
     struct server *server;

@@ -3,7 +3,7 @@
 #ifndef SERVE_CLEANING_H
 #define SERVE_CLEANING_H
 
-#include "server.h"
+#include "serve/server.h"
 
 struct cleaning;
 

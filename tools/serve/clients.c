@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A table of those that have something open. No client can have all of anything: the bounds of
  * one leave room for others. */
-#include "clients.h"
+#include "serve/clients.h"
 
 #include <pthread.h>
 #include <stdio.h>

@@ -7,9 +7,9 @@
 
 #include <stdatomic.h>
 
-#include "auth.h"
-#include "server.h"
-#include "work.h"
+#include "serve/auth.h"
+#include "serve/server.h"
+#include "serve/work.h"
 
 struct repeat;
 

@@ -2,7 +2,7 @@
  * libmicrohttpd closes a connection that says nothing for IDLE_SECONDS. One that says a byte now and then would stay: a request has a time in
  * which it must be there, and an answer one in which it must be taken. Whoever is slower is told (408), where nothing was answered yet, and
  * the connection is shut; libmicrohttpd notices, and closes it. */
-#include "connections.h"
+#include "serve/connections.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>

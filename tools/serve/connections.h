@@ -3,8 +3,8 @@
 #ifndef SERVE_CONNECTIONS_H
 #define SERVE_CONNECTIONS_H
 
-#include "clients.h"
-#include "server.h"
+#include "serve/clients.h"
+#include "serve/server.h"
 
 struct connection;
 struct connections;

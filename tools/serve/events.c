@@ -4,7 +4,7 @@
  * no subscriber costs more than its place, nor holds up the others.
  *
  * Last-Event-ID: what is still in the ring is told again; else a gap, after which the client reads /v1/leases anew. */
-#include "events.h"
+#include "serve/events.h"
 
 #include <microhttpd.h>
 #include <pthread.h>
@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../json.h"
-#include "../objects.h"
-#include "log.h"
-#include "metrics.h"
+#include "common/json.h"
+#include "common/objects.h"
+#include "serve/log.h"
+#include "serve/metrics.h"
 
 enum { RING = 4096, BLOCK = 4096, RETRY_MS = 1000 };
 

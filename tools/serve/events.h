@@ -3,7 +3,7 @@
 #ifndef SERVE_EVENTS_H
 #define SERVE_EVENTS_H
 
-#include "request.h"
+#include "serve/request.h"
 
 struct events;
 

@@ -7,7 +7,7 @@
  * parts must lie one behind the other, from the method to the end, with nothing between them but
  * what belongs there. Where they do not, something was passed over. From 1.0 on libmicrohttpd
  * refuses all that itself (MHD_OPTION_STRICT_FOR_CLIENT). */
-#include "framing.h"
+#include "serve/framing.h"
 
 #include <microhttpd.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #ifndef SERVE_FRAMING_H
 #define SERVE_FRAMING_H
 
-#include "request.h"
+#include "serve/request.h"
 
 /* Can the head be read in one way only? The first three are libmicrohttpd's, as they stand in
  * its memory. False: it was answered (400), and the connection is to be closed. */

@@ -3,10 +3,10 @@
 #include <microhttpd.h>
 #include <string.h>
 
-#include "request.h"
-#include "routes.h"
-#include "uri.h"
-#include "waits.h"
+#include "serve/request.h"
+#include "serve/routes.h"
+#include "serve/uri.h"
+#include "serve/waits.h"
 
 bool request_decode(struct request *request, const char *name, char *out, size_t size, bool *ret_given)
 {

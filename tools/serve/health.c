@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * /healthz says that the server answers; /readyz that the database does, too: it was read from a second ago at most. */
-#include "health.h"
+#include "serve/health.h"
 
 #include <microhttpd.h>
 #include <pthread.h>
@@ -11,8 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "../json.h"
-#include "metrics.h"
+#include "common/json.h"
+#include "serve/metrics.h"
 
 static void answer_ok(struct request *request, const char *outcome)
 {

@@ -3,7 +3,7 @@
 #ifndef SERVE_HEALTH_H
 #define SERVE_HEALTH_H
 
-#include "request.h"
+#include "serve/request.h"
 
 void health_alive(struct request *request);
 void health_ready(struct request *request);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * libmicrohttpd, wrapped: one thread with epoll reads requests, hands them to routes.c, and sends what came of them. */
-#include "http.h"
+#include "serve/http.h"
 
 #include <microhttpd.h>
 #include <stdatomic.h>
@@ -10,14 +10,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "acquire.h"
-#include "connections.h"
-#include "framing.h"
-#include "leases.h"
-#include "listen.h"
-#include "log.h"
-#include "metrics.h"
-#include "routes.h"
+#include "serve/acquire.h"
+#include "serve/connections.h"
+#include "serve/framing.h"
+#include "serve/leases.h"
+#include "serve/listen.h"
+#include "serve/log.h"
+#include "serve/metrics.h"
+#include "serve/routes.h"
 
 enum { MEMORY_PER_CONNECTION = 32 * 1024, MOST_SWALLOWED = 1024 * 1024 };
 

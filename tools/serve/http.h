@@ -3,7 +3,7 @@
 #ifndef SERVE_HTTP_H
 #define SERVE_HTTP_H
 
-#include "server.h"
+#include "serve/server.h"
 
 struct http;
 

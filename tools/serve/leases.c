@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One call of the library each. */
-#include "leases.h"
+#include "serve/leases.h"
 
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../json.h"
-#include "../objects.h"
-#include "attach.h"
-#include "body.h"
-#include "metrics.h"
-#include "sessions.h"
+#include "common/json.h"
+#include "common/objects.h"
+#include "serve/attach.h"
+#include "serve/body.h"
+#include "serve/metrics.h"
+#include "serve/sessions.h"
 
 void leases_renew(struct request *request)
 {

@@ -3,7 +3,7 @@
 #ifndef SERVE_LEASES_H
 #define SERVE_LEASES_H
 
-#include "request.h"
+#include "serve/request.h"
 
 void leases_status(struct request *request);
 void leases_renew(struct request *request);

@@ -4,7 +4,7 @@
  * libmicrohttpd sends the last, so that the longest costs two of them in memory. Who does not
  * take a piece in STALL_MS loses the rest: a worker waits for it, and MOST_LISTS may do so at
  * once, half of them of one client. */
-#include "list.h"
+#include "serve/list.h"
 
 #include <microhttpd.h>
 #include <pthread.h>
@@ -13,10 +13,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "../json.h"
-#include "../objects.h"
-#include "../text.h"
-#include "metrics.h"
+#include "common/json.h"
+#include "common/objects.h"
+#include "common/text.h"
+#include "serve/metrics.h"
 
 enum { PIECE = 256 * 1024, BLOCK = 32 * 1024, STALL_MS = 10000 };
 

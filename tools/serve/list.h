@@ -3,7 +3,7 @@
 #ifndef SERVE_LIST_H
 #define SERVE_LIST_H
 
-#include "request.h"
+#include "serve/request.h"
 
 /* By a worker. */
 /* Takes one of the client's long lists where it asks for one. False: it was answered. */

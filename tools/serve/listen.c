@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A Unix socket belongs to the user who serves (mode 0600): its folder and mode say who may call. An address other than
  * loopback is not listened on without tokens: whoever reaches the port could take every lease. */
-#include "listen.h"
+#include "serve/listen.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,7 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "../out.h"
+#include "common/out.h"
 
 enum { BACKLOG = 1024, NAME_SIZE = 256, MOST_PORT = 65535 };
 

@@ -2,7 +2,7 @@
  * Lines wait in a ring of bytes for the thread that writes them. When it is full, or writing
  * fails, lines are dropped and counted; the next that can be written says how many. The
  * descriptor stays as it is: others may share it. */
-#include "log.h"
+#include "serve/log.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -14,8 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../json.h"
-#include "clients.h"
+#include "common/json.h"
+#include "serve/clients.h"
 
 enum { RING = 256 * 1024, PART = 32 * 1024, MOST_PATH = 1024, FLUSH_MS = 1000 };
 

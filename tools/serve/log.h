@@ -4,7 +4,7 @@
 #ifndef SERVE_LOG_H
 #define SERVE_LOG_H
 
-#include "request.h"
+#include "serve/request.h"
 
 struct log;
 

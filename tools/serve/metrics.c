@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Counters are atomics. Keys and owners are no labels: their number has no bound. */
-#include "metrics.h"
+#include "serve/metrics.h"
 
 #include <stdlib.h>
 
-#include "../out.h"
+#include "common/out.h"
 
 const int64_t metrics_bounds_ms[METRICS_BOUNDS] = {5,    10,   25,   50,    100,   250,   500,
                                                    1000, 2500, 5000, 10000, 30000, 60000, 300000};

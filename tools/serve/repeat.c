@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A hash table, and for each client a list of its grants by age. */
-#include "repeat.h"
+#include "serve/repeat.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
-#include "clients.h"
+#include "serve/clients.h"
 
 enum { BUCKETS = 4096 };
 

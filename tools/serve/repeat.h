@@ -5,7 +5,7 @@
 #ifndef SERVE_REPEAT_H
 #define SERVE_REPEAT_H
 
-#include "waits.h"
+#include "serve/waits.h"
 
 struct repeats;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What a request says, read from libmicrohttpd. */
-#include "request.h"
+#include "serve/request.h"
 
 #include <microhttpd.h>
 #include <poll.h>

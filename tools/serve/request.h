@@ -7,9 +7,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "clients.h"
-#include "server.h"
-#include "work.h"
+#include "serve/clients.h"
+#include "serve/server.h"
+#include "serve/work.h"
 
 struct ask;
 struct route;

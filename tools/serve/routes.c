@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The table of routes, and the checks that a request passes before anything is done for it, cheapest first. */
-#include "routes.h"
+#include "serve/routes.h"
 
 #include <microhttpd.h>
 #include <stdio.h>
@@ -8,19 +8,19 @@
 #include <string.h>
 #include <strings.h>
 
-#include "acquire.h"
-#include "assets.h"
-#include "busy.h"
-#include "connections.h"
-#include "events.h"
-#include "health.h"
-#include "leases.h"
-#include "list.h"
-#include "listen.h"
-#include "scrape.h"
-#include "sessions.h"
-#include "uri.h"
-#include "whoami.h"
+#include "serve/acquire.h"
+#include "serve/assets.h"
+#include "serve/busy.h"
+#include "serve/connections.h"
+#include "serve/events.h"
+#include "serve/health.h"
+#include "serve/leases.h"
+#include "serve/list.h"
+#include "serve/listen.h"
+#include "serve/scrape.h"
+#include "serve/sessions.h"
+#include "serve/uri.h"
+#include "serve/whoami.h"
 
 static const char *const list_arguments[] = {"prefix", "owner", "limit", "expired", "malformed", "all", NULL};
 static const char *const events_arguments[] = {"prefix", NULL};

@@ -3,7 +3,7 @@
 #ifndef SERVE_ROUTES_H
 #define SERVE_ROUTES_H
 
-#include "request.h"
+#include "serve/request.h"
 
 /* Which thread handles it. A worker calls the library, the connection suspended meanwhile. */
 enum handled {

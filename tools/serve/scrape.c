@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  * /metrics: what was counted, and what there is now, in Prometheus' text format. Keys and owners are no labels: their number has no bound. */
-#include "scrape.h"
+#include "serve/scrape.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cleaning.h"
-#include "connections.h"
-#include "events.h"
-#include "log.h"
-#include "metrics.h"
-#include "routes.h"
-#include "sessions.h"
-#include "waits.h"
+#include "serve/cleaning.h"
+#include "serve/connections.h"
+#include "serve/events.h"
+#include "serve/log.h"
+#include "serve/metrics.h"
+#include "serve/routes.h"
+#include "serve/sessions.h"
+#include "serve/waits.h"
 
 static const char *const call_words[METRICS_CALLS] = {"acquire", "renew", "release", "break", "look"};
 

@@ -3,7 +3,7 @@
 #ifndef SERVE_SCRAPE_H
 #define SERVE_SCRAPE_H
 
-#include "request.h"
+#include "serve/request.h"
 
 void scrape_get(struct request *request);
 

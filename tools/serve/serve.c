@@ -4,33 +4,33 @@
  * The end: nobody is accepted any more; who waits is told to ask again, streams end; what the workers have is done; the store is closed, which
  * leaves all queues and releases what was granted in the meantime. What clients hold stays theirs, sessions' leases too: another server, or this
  * one when it is back, renews it for them. */
-#include "serve.h"
+#include "serve/serve.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "../cli.h"
-#include "../confirm.h"
-#include "../connect.h"
-#include "acquire.h"
-#include "auth.h"
-#include "busy.h"
-#include "cleaning.h"
-#include "clients.h"
-#include "connections.h"
-#include "events.h"
-#include "health.h"
-#include "http.h"
-#include "listen.h"
-#include "log.h"
-#include "metrics.h"
-#include "repeat.h"
-#include "server.h"
-#include "sessions.h"
-#include "waits.h"
-#include "work.h"
+#include "common/cli.h"
+#include "common/confirm.h"
+#include "common/connect.h"
+#include "serve/acquire.h"
+#include "serve/auth.h"
+#include "serve/busy.h"
+#include "serve/cleaning.h"
+#include "serve/clients.h"
+#include "serve/connections.h"
+#include "serve/events.h"
+#include "serve/health.h"
+#include "serve/http.h"
+#include "serve/listen.h"
+#include "serve/log.h"
+#include "serve/metrics.h"
+#include "serve/repeat.h"
+#include "serve/server.h"
+#include "serve/sessions.h"
+#include "serve/waits.h"
+#include "serve/work.h"
 
 enum { FLUSH_MS = 2000 }; /* for answers that are under way at the end */
 

@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#include "../out.h"
+#include "common/out.h"
 
 /* libmicrohttpd's, which few call: http.c, request.c, answer.c, and what makes answers that come piece by piece. */
 struct MHD_Connection;

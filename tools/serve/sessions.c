@@ -9,7 +9,7 @@
  * because libmicrohttpd does not look at suspended connections. That thread alone frees
  * sessions, so that what an event of epoll points to is there; the descriptors leave epoll
  * before they are closed. */
-#include "sessions.h"
+#include "serve/sessions.h"
 
 #include <microhttpd.h>
 #include <pthread.h>
@@ -19,9 +19,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "../json.h"
-#include "attach.h"
-#include "metrics.h"
+#include "common/json.h"
+#include "serve/attach.h"
+#include "serve/metrics.h"
 
 enum { BUCKETS = 1024, BLOCK = 1024, TEXT_SIZE = 3 * LH_KEY_MAX };
 

@@ -3,7 +3,7 @@
 #ifndef SERVE_SESSIONS_H
 #define SERVE_SESSIONS_H
 
-#include "request.h"
+#include "serve/request.h"
 
 struct sessions;
 

@@ -4,7 +4,7 @@
  *
  * Events are taken one at a time, and each is looked after under the lock, under which alone descriptors come and go: so what an event
  * points to is there. */
-#include "waits.h"
+#include "serve/waits.h"
 
 #include <microhttpd.h>
 #include <pthread.h>
@@ -14,7 +14,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "repeat.h"
+#include "serve/repeat.h"
 
 struct waits {
     struct server *server;

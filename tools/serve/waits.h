@@ -3,7 +3,7 @@
 #ifndef SERVE_WAITS_H
 #define SERVE_WAITS_H
 
-#include "request.h"
+#include "serve/request.h"
 
 struct waits;
 

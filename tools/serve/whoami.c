@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "whoami.h"
+#include "serve/whoami.h"
 
 #include <microhttpd.h>
 
-#include "../json.h"
+#include "common/json.h"
 
 void whoami_get(struct request *request)
 {

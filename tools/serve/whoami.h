@@ -3,7 +3,7 @@
 #ifndef SERVE_WHOAMI_H
 #define SERVE_WHOAMI_H
 
-#include "request.h"
+#include "serve/request.h"
 
 void whoami_get(struct request *request);
 

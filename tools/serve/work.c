@@ -4,12 +4,12 @@
  * little, however much another asks.
  *
  * A database that hangs fills the workers and then the lanes; whatever needs none goes on. */
-#include "work.h"
+#include "serve/work.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "clients.h"
+#include "serve/clients.h"
 
 struct work {
     struct clients *clients;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the parts of the checker share, and what a violation is. */
-#include "check.h"
+#include "torture/check.h"
 
 #include <stdarg.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
+#include "torture/check.h"
 
 static int earlier(const void *one, const void *two)
 {

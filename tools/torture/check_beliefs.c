@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
+#include "torture/check.h"
 
 /* From the first to the last sample that said "valid": between them it was, because a lease that is over stays so. */
 struct belief {

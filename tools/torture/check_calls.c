@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
+#include "torture/check.h"
 
 #define SLACK_NS (INT64_C(200) * 1000000)   /* a commit's time is a clock's, in milliseconds, before it is written */
 #define STALE_NS (INT64_C(15000) * 1000000) /* for so long, at most, a deposed primary says `busy` of what has passed */

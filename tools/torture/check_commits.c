@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
+#include "torture/check.h"
 
 #define RETENTION_MIN_MS 1000                      /* what cleanup removes was free at least that long */
 #define RENEW_SLACK_NS   (INT64_C(4000) * 1000000) /* a renewal that was given up may still arrive: maxTimeMS */

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "check.h"
+#include "torture/check.h"
 
 #define BOUND_MS 6000 /* from free to granted, on a deployment that nobody disturbs */
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
+#include "torture/check.h"
 
 #define CLOCKS_MS 100 /* where nobody stepped a clock */
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
+#include "torture/check.h"
 
 enum { LINES_MAX = 60 };
 #define BEFORE_NS INT64_C(4000000000)

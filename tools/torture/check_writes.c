@@ -3,7 +3,7 @@
  * many of older tokens it found. */
 #include <string.h>
 
-#include "check.h"
+#include "torture/check.h"
 
 static bool is_same_place(const struct event *one, const struct event *two)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client.h"
+#include "torture/client.h"
 
 mongoc_client_t *client_new(const char *text, const char *app, int32_t patience_ms)
 {

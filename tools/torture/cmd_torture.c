@@ -11,14 +11,14 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "../cli.h"
-#include "../confirm.h"
-#include "../connect.h"
-#include "../json.h"
-#include "check.h"
-#include "crowd.h"
-#include "follow.h"
-#include "writes.h"
+#include "common/cli.h"
+#include "common/confirm.h"
+#include "common/connect.h"
+#include "common/json.h"
+#include "torture/check.h"
+#include "torture/crowd.h"
+#include "torture/follow.h"
+#include "torture/writes.h"
 
 #define ALWAYS   (FAULT_PAUSE | FAULT_KILL | FAULT_OLD)
 #define GRACE_MS 500
@@ -425,7 +425,6 @@ static const struct opt_spec options_table[] = {
 const struct command cmd_torture = {
     .name = "torture",
     .run = run,
-    .destroys = true,
     .options = options_table,
     .summary = "try to break it on a deployment, and check what happened",
     .detail =

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A store does not survive fork(), so each process is this program again, started anew. What it is to do stands in its
  * environment, and the connection string, which may hold a password, comes through a pipe. */
-#include "crowd.h"
+#include "torture/crowd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../out.h"
+#include "common/out.h"
 
 #define MEMBER    "LEASEHOLD_TORTURE_PROCESS"
 #define TICK_MS   10

@@ -3,9 +3,9 @@
 #ifndef TORTURE_CROWD_H
 #define TORTURE_CROWD_H
 
-#include "deployment.h"
-#include "history.h"
-#include "torture.h"
+#include "torture/deployment.h"
+#include "torture/history.h"
+#include "torture/torture.h"
 
 enum { CROWD_MAX = 64, CROWD_FAULTS = 8 };
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Stepping a primary down and failpoints are no business of the library's. One connection, used by one thread. */
-#include "deployment.h"
+#include "torture/deployment.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../out.h"
-#include "client.h"
+#include "common/out.h"
+#include "torture/client.h"
 
 #define LOCKS       "workspace_locks"
 #define PATIENCE_MS 20000

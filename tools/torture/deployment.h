@@ -3,8 +3,8 @@
 #ifndef TORTURE_DEPLOYMENT_H
 #define TORTURE_DEPLOYMENT_H
 
-#include "history.h"
-#include "torture.h"
+#include "torture/history.h"
+#include "torture/torture.h"
 
 struct deployment;
 

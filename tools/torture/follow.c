@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Only what a majority has is read: it is not rolled back. Each reading begins with the last entry of the one before. Where the first that comes is
  * another one, that entry was cut off, and so may be what followed it. */
-#include "follow.h"
+#include "torture/follow.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -10,9 +10,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "../out.h"
-#include "client.h"
-#include "oplog.h"
+#include "common/out.h"
+#include "torture/client.h"
+#include "torture/oplog.h"
 
 #define LOCKS       "workspace_locks"
 #define END         "torture_end"

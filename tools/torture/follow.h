@@ -4,8 +4,8 @@
 #ifndef TORTURE_FOLLOW_H
 #define TORTURE_FOLLOW_H
 
-#include "history.h"
-#include "torture.h"
+#include "torture/history.h"
+#include "torture/torture.h"
 
 struct follow;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * An update is in the oplog as what it changed: fields set (u), inserted at the end (i), deleted (d), and documents within (s…).
  * The documents are kept here by _id and changed in the same way. */
-#include "oplog.h"
+#include "torture/oplog.h"
 
 #include <stdio.h>
 #include <stdlib.h>

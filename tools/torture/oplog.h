@@ -3,7 +3,7 @@
 #ifndef TORTURE_OPLOG_H
 #define TORTURE_OPLOG_H
 
-#include "history.h"
+#include "torture/history.h"
 
 struct oplog;
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A process of a run: holds up to three leases, and does at random what callers do. The dice are seeded; what meets what is the
  * machine's affair. */
-#include "worker.h"
+#include "torture/worker.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "../out.h"
+#include "common/out.h"
 
 #define STEP_MS 25 /* between two samples of what is believed */
 

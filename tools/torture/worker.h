@@ -3,9 +3,9 @@
 #ifndef TORTURE_WORKER_H
 #define TORTURE_WORKER_H
 
-#include "history.h"
-#include "torture.h"
-#include "writes.h"
+#include "torture/history.h"
+#include "torture/torture.h"
+#include "torture/writes.h"
 
 enum { HANDS = 3, REMEMBERED = 6 };
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "worker.h"
+#include "torture/worker.h"
 
 static void random_key(struct worker *worker, char key[16])
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "writes.h"
+#include "torture/writes.h"
 
 #include <leasehold/mongo.h>
 #include <signal.h>
@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../out.h"
-#include "client.h"
+#include "common/out.h"
+#include "torture/client.h"
 
 #define PATIENCE_MS   2500
 #define STOPS_ONE_IN  4 /* of the commands that write data */

@@ -5,8 +5,8 @@
 #ifndef TORTURE_WRITES_H
 #define TORTURE_WRITES_H
 
-#include "history.h"
-#include "torture.h"
+#include "torture/history.h"
+#include "torture/torture.h"
 
 struct writes;
 

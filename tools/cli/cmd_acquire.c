@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * leasehold acquire: takes a lease and leaves it behind, for whoever knows its id. */
+#include <signal.h>
+
+#include "cli/record.h"
+#include "cli/wait.h"
+#include "common/cli.h"
+#include "common/connect.h"
+
+static int run(const struct cli *cli)
+{
+    lh_store *store = NULL;
+    sigset_t signals;
+    (void)sigemptyset(&signals);
+    static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    for (size_t i = 0; i < sizeof ending / sizeof ending[0]; i++)
+        (void)sigaddset(&signals, ending[i]);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL); /* before the store's threads exist: they inherit it */
+
+    struct wait wait = {.out = &cli->out,
+                        .key = cli_key(cli),
+                        .options = LH_ACQUIRE_OPTIONS_INIT,
+                        .signals = &signals,
+                        .error = LH_ERROR_INIT};
+    wait.options.by_hand = true; /* this program does not stay */
+    cli_lease_options(cli, &wait.options);
+    wait.options.wait_ms = cli_number(cli, OPT_WAIT, 0);
+    int code = connect_store(cli, connect_timeout_ms(cli), NULL, &store, &wait.error);
+    if (code == LH_OK) {
+        wait.store = store;
+        code = wait_acquire(&wait);
+    }
+
+    int exit;
+    if (code == LH_OK)
+        exit = record_hand_over(&cli->out, wait.lease, lh_lease_owner(wait.lease));
+    else if (code == LH_CANCELLED)
+        exit = EXIT_SIGNAL + wait.signal;
+    else if (code == LH_BUSY)
+        exit = EXIT_BUSY;
+    else
+        exit = out_error(&cli->out, &wait.error);
+    if (code == LH_BUSY)
+        record_print_busy(&cli->out, cli_key(cli), wait.busy);
+    lh_record_free(wait.busy);
+    lh_lease_free(wait.lease); /* before the store, which would release it */
+    connect_close(store, code);
+    return exit;
+}
+
+static const struct opt_spec options_table[] = {
+    {OPT_WAIT, OPT_PATIENCE, "wait", 0, "DURATION", NULL, 0, OPT_WAIT_MAX,
+     "wait for it that long, or forever (default: 0, ask once)"},
+    {0},
+};
+
+const struct command cmd_acquire = {
+    .name = "acquire",
+    .run = run,
+    .holds = true,
+    .words = "KEY",
+    .options = options_table,
+    .also = opts_lease,
+    .summary = "take the lease on a key, or say who holds it",
+    .detail = "Prints the lease id: whoever knows it may renew and release the lease. It ends by itself after --ttl.\n"
+              "Send the token along with what you write under the lease; whoever stores it refuses a smaller one.\n"
+              "With --wait it stands in the key's queue: first come, first served; whoever gives up leaves no trace.\n"
+              "Exit codes: 0 granted, 75 busy (also when the wait is over). With --quiet it prints only the lease\n"
+              "id. To hold a lease while a program runs, `leasehold run` is simpler and safer.",
+    .example = "  $ leasehold acquire project:42 --ttl 5m --purpose rebuild\n"
+               "  granted  project:42\n"
+               "    lease    6a1f0c3e5b7d48219fd6e0a4c2b81357\n"
+               "    token    7427466391552000000\n"
+               "    ends in  5 min 0 s unless renewed; release it when done\n",
+};

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * leasehold audit: reads the trail. */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/interrupt.h"
+#include "cli/table.h"
+#include "common/cli.h"
+#include "common/connect.h"
+#include "common/json.h"
+#include "common/text.h"
+
+#define SINCE_MAX (INT64_C(1000) * 3600 * 24 * 366 * 100)
+
+struct reader {
+    const struct out *out;
+    struct table table;
+    bool follow; /* each line at once */
+    bool began;
+};
+
+static void print_json(const lh_audit_entry *e)
+{
+    bson_t json;
+    json_init(&json, NULL);
+    json_time(&json, "at", e->at_ms, 0);
+    json_text(&json, "event", e->event);
+    json_text(&json, "key", e->key);
+    json_text(&json, "owner", e->owner);
+    json_text(&json, "host", e->host);
+    json_number_or_null(&json, "pid", e->pid, 0);
+    json_text(&json, "purpose", e->purpose);
+    bool grant = strcmp(e->event, "granted") == 0 || strcmp(e->event, "taken_over") == 0;
+    json_text(&json, "mode", !grant ? NULL : e->mode == LH_SHARED ? "shared" : "exclusive"); /* ends do not tell */
+    json_number_or_null(&json, "token", e->token, 0);
+    json_text(&json, "by", e->by);
+    json_text(&json, "reason", e->reason);
+    json_text(&json, "to", e->to);
+    json_number_or_null(&json, "to_token", e->to_token, 0);
+    json_text(&json, "previous_owner", e->previous_owner);
+    json_text(&json, "previous_how", e->previous_how);
+    json_print(&json);
+}
+
+/* What else there is to say, in one cell. To be freed. */
+static char *details(const lh_audit_entry *e)
+{
+    char *text = NULL;
+    int n;
+    if (*e->to)
+        n = asprintf(&text, "to %s, token %" PRId64, e->to, e->to_token);
+    else if (*e->by)
+        n = asprintf(&text, "by %s: %s", e->by, e->reason);
+    else if (*e->previous_how)
+        n = asprintf(&text, "%s%safter %s, %s", e->purpose, *e->purpose ? ", " : "",
+                     *e->previous_owner ? e->previous_owner : "(no name)", e->previous_how);
+    else
+        n = asprintf(&text, "%s%s", *e->purpose ? e->purpose : e->reason, e->mode == LH_SHARED ? " (shared)" : "");
+    return n < 0 ? NULL : text;
+}
+
+static bool print_row(struct reader *reader, const lh_audit_entry *e)
+{
+    static const char *const heading[] = {"AT", "EVENT", "KEY", "OWNER", "TOKEN", "HOST", "PID", "DETAILS"};
+    char at[TEXT_TIME_SIZE] = "?", token[24] = "", pid[24], *more = details(e);
+    (void)text_time(e->at_ms, at);
+    (void)snprintf(pid, sizeof pid, "%" PRId64, e->pid);
+    if (e->token)
+        (void)snprintf(token, sizeof token, "%" PRId64, e->token);
+    const char *cells[] = {at, e->event, e->key, e->owner, token, e->host, pid, more ? more : ""};
+    bool good = (reader->began || table_row(&reader->table, heading)) && table_row(&reader->table, cells);
+    reader->began = true;
+    if (reader->follow)
+        table_flush(&reader->table);
+    free(more);
+    return good;
+}
+
+static int each(void *arg, const lh_audit_entry *entry)
+{
+    struct reader *reader = arg;
+    if (reader->out->json)
+        print_json(entry);
+    else if (!print_row(reader, entry))
+        return 1;
+    return reader->follow ? !out_flush() : ferror(stdout) != 0;
+}
+
+static int read_trail(const struct cli *cli, lh_audit_options *options, struct reader *reader, int *ret_signal,
+                      lh_error *error)
+{
+    lh_store *store = NULL;
+    sigset_t signals;
+    struct interrupt interrupt;
+    interrupt_init_reader(&interrupt, &signals);
+    char buffer[CONNECT_URI_SIZE];
+    lh_store_options store_options;
+    int code = connect_options(cli, connect_timeout_ms(cli), connect_owner(), buffer, &store_options, error);
+    if (code != LH_OK)
+        return code;
+    if (!store_options.audit)
+        store_options.audit = ""; /* the default name */
+    code = lh_store_open(&store_options, &store, error);
+    explicit_bzero(buffer, sizeof buffer);
+    if (code == LH_OK)
+        connect_warn(cli, store);
+    if (code == LH_OK)
+        code = interrupt_start(&interrupt, error);
+    if (code != LH_OK) {
+        connect_close(store, code);
+        return code;
+    }
+    options->cancel = interrupt.cancel;
+    code = lh_audit(store, options, each, reader, error);
+    *ret_signal = interrupt_stop(&interrupt);
+    table_flush(&reader->table);
+    connect_close(store, code);
+    return code;
+}
+
+static int run(const struct cli *cli)
+{
+    lh_error error = LH_ERROR_INIT;
+    int number = 0;
+    lh_audit_options options = LH_AUDIT_OPTIONS_INIT;
+    struct reader reader = {.out = &cli->out, .follow = cli_flag(cli, OPT_FOLLOW)};
+    table_init(&reader.table, 8);
+    options.key = cli->args.n_words > 0 ? cli->args.words[0] : NULL;
+    options.since_ms = cli_number(cli, OPT_SINCE, LH_FOREVER);
+    options.follow = reader.follow;
+    int code = cli->args.n_words > 1 ? out_fail(&error, LH_INVALID, "one key at most")
+                                     : read_trail(cli, &options, &reader, &number, &error);
+    if (number)
+        return EXIT_SIGNAL + number;
+    if (code != LH_OK)
+        return out_stopped(&cli->out, &error);
+    if (!reader.began && !cli->out.json)
+        out_note(&cli->out, "nothing to show: the trail is kept by those who run with LEASEHOLD_AUDIT, or --audit");
+    return EXIT_DONE;
+}
+
+static const struct opt_spec options_table[] = {
+    {OPT_SINCE, OPT_DURATION, "since", 0, "DURATION", NULL, 0, SINCE_MAX, "only so long ago, and later"},
+    {OPT_FOLLOW, OPT_FLAG, "follow", 'f', NULL, NULL, 0, 0, "go on with what comes, until a signal ends it"},
+    {0},
+};
+
+const struct command cmd_audit = {
+    .name = "audit",
+    .run = run,
+    .words = "[KEY]",
+    .any_words = true,
+    .options = options_table,
+    .summary = "show who was granted what, and how it ended",
+    .detail =
+        "The trail is kept by programs that run with LEASEHOLD_AUDIT=NAME (the collection; `on`: the leases'\n"
+        "collection and _audit), or --audit NAME, or the library's option, and read with the same. Events:\n"
+        "granted, taken_over (the one before had ended and was not released), released, transferred, broken,\n"
+        "reaped. No lease is granted without its line; renewals have none. `leasehold --audit NAME migrate`\n"
+        "makes the indexes, of which one removes lines after 30 days (--audit-keep). Times are the server's. With\n"
+        "--json an object a line.",
+    .example =
+        "  $ leasehold audit project:42 --since 1h\n"
+        "  AT                        EVENT     KEY         OWNER       TOKEN                HOST  PID   DETAILS\n"
+        "  2026-03-01T10:00:00.000Z  granted   project:42  alice@web1  7427466391552000000  web1  4242  rebuild\n"
+        "  2026-03-01T10:00:09.120Z  released  project:42  alice@web1  7427466391552000000  web1  4242\n",
+};

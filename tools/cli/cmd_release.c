@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * leasehold release: gives a lease back by its id. */
+#include <stdio.h>
+
+#include "common/cli.h"
+#include "common/connect.h"
+#include "common/json.h"
+
+static void print_outcome(const struct out *out, const lh_lease *lease, bool released, const lh_error *error)
+{
+    const char *key = lh_lease_key(lease);
+    bool enforced = lh_lease_enforced(lease);
+    if (out->json) {
+        bson_t json;
+        json_init(&json, released ? "released" : "not_holder");
+        json_text(&json, "key", key);
+        json_text(&json, "lease", lh_lease_id(lease));
+        bson_append_bool(&json, "enforced", -1, enforced);
+        if (!released)
+            json_text(&json, "message", error->message);
+        json_print(&json);
+    } else if (!out->quiet) {
+        out_word(out, released ? OUT_GOOD : OUT_BAD, released ? "released" : "not the holder");
+        fputs("  ", stdout);
+        out_text(key);
+        fputs(!released ? ": " : enforced ? "" : "  (LEASEHOLD_MODE: not enforced)", stdout);
+        out_text(released ? "" : error->message);
+        putchar('\n');
+    }
+}
+
+static int run(const struct cli *cli)
+{
+    lh_store *store = NULL;
+    lh_lease *lease = NULL;
+    lh_error error = LH_ERROR_INIT;
+    lh_release_options options = LH_RELEASE_OPTIONS_INIT;
+    options.note = cli_text(cli, OPT_NOTE);
+    int exit, code = connect_lease(cli, &store, &lease, &error);
+    if (code == LH_OK)
+        code = lh_lease_release_with(lease, &options, &error);
+    if (code == LH_OK || code == LH_LOST) {
+        print_outcome(&cli->out, lease, code == LH_OK, &error);
+        exit = out_exit_code(code);
+    } else {
+        exit = out_error(&cli->out, &error);
+    }
+    if (code == LH_OK && *error.message) /* its line in the trail */
+        out_note(&cli->out, "%s", error.message);
+    lh_lease_free(lease);
+    connect_close(store, code);
+    return exit;
+}
+
+static const struct opt_spec options_table[] = {
+    {OPT_LEASE, OPT_SECRET, "lease", 0, "ID", "LEASEHOLD_LEASE", 0, 0, "the lease, as acquire printed it"},
+    {OPT_NOTE, OPT_TEXT, "note", 0, "TEXT", NULL, 0, 0,
+     "for whoever holds the key next: a version, an etag, what was changed; up to 1,024 bytes"},
+    {0},
+};
+
+const struct command cmd_release = {
+    .name = "release",
+    .run = run,
+    .holds = true,
+    .words = "KEY",
+    .options = options_table,
+    .summary = "give a lease back",
+    .detail =
+        "Who waits for the key gets it at once, and the note with it; status and watch show it. It is gone once\n"
+        "somebody held the key and left none: who finds a note knows that nothing was done since.\n"
+        "Releasing again what was released is no error. Releasing what somebody else holds by now changes nothing\n"
+        "and has the exit code 76.",
+    .example = "  $ leasehold release project:42 --lease 6a1f0c3e5b7d48219fd6e0a4c2b81357\n"
+               "  released  project:42\n",
+};

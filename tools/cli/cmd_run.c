@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * leasehold run: holds a lease while a command runs. This file ties the parts together: acquire (wait.c), start
+ * (run_child.c), watch (run_loop.c), release. The library renews meanwhile. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "cli/record.h"
+#include "cli/run.h"
+#include "cli/wait.h"
+#include "common/cli.h"
+#include "common/connect.h"
+
+enum { TIES = 5, TIE_SIZE = 2048, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
+
+/* What the command is told of its lease. */
+struct ties {
+    char text[TIES][TIE_SIZE];
+    char **environment;
+};
+
+/* Is it one of the variables with a connection string, and does that have a secret in it? What looks so counts: whatever stands
+ * before the last @, and options that are named so. */
+static bool is_secret(const char *variable)
+{
+    static const char *const names[] = {"LEASEHOLD_URI=", "MONGODB_URI="};
+    static const char *const options[] = {"password=", "aws_session_token"};
+    const char *uri = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strncmp(variable, names[i], strlen(names[i])) == 0)
+            uri = variable + strlen(names[i]);
+    if (!uri)
+        return false;
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        if (strcasestr(uri, options[i]))
+            return true;
+    const char *scheme = strstr(uri, "://"), *user = scheme ? scheme + 3 : uri, *at = strrchr(user, '@');
+    return at && memchr(user, ':', (size_t)(at - user));
+}
+
+static bool ties_init(struct ties *ties, lh_lease *lease, bool pass_uri)
+{
+    static const char *const names[TIES] = {
+        "LEASEHOLD_KEY=", "LEASEHOLD_LEASE=", "LEASEHOLD_TOKEN=", "LEASEHOLD_OWNER=", "LEASEHOLD_NOTE="};
+    const lh_note *note = NULL;
+    if (lh_lease_note(lease, &note, NULL) != LH_OK) /* as if there were none: then all may be different */
+        note = NULL;
+    char token[24];
+    (void)snprintf(token, sizeof token, "%" PRId64, lh_lease_token(lease));
+    const char *const values[TIES] = {lh_lease_key(lease), lh_lease_id(lease), token, lh_lease_owner(lease),
+                                      note ? note->text : NULL};
+    size_t n = 0, kept = 0;
+    while (environ[n])
+        n++;
+    ties->environment = calloc(n + TIES + 1, sizeof *ties->environment);
+    if (!ties->environment)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        bool ours = !pass_uri && is_secret(environ[i]);
+        for (size_t t = 0; t < TIES; t++)
+            ours = ours || strncmp(environ[i], names[t], strlen(names[t])) == 0;
+        if (!ours)
+            ties->environment[kept++] = environ[i];
+    }
+    for (size_t t = 0; t < TIES; t++) {
+        if (!values[t])
+            continue;
+        (void)snprintf(ties->text[t], TIE_SIZE, "%s%s", names[t], values[t]);
+        ties->environment[kept++] = ties->text[t];
+    }
+    return true;
+}
+
+/* Gives the lease back after the command has ended. Returns the exit code: the command's, unless somebody else had the
+ * lease by then — then the command did not run alone, and nobody may think it did. */
+static int give_back(const struct out *out, lh_lease *lease, const char *note, int status)
+{
+    lh_error error = LH_ERROR_INIT;
+    lh_release_options options = LH_RELEASE_OPTIONS_INIT;
+    options.note = status == 0 ? note : NULL;
+    bool was_valid = lh_lease_valid(lease);
+    int code = lh_lease_release_with(lease, &options, &error);
+    if (code == LH_LOST || !was_valid) {
+        if (code != LH_LOST)
+            out_fail(&error, LH_LOST, "the lease had ended before the command did");
+        return out_error(out, &error);
+    }
+    if (code != LH_OK)
+        out_note(out, "not released, the lease ends with its ttl: %s", error.message);
+    return status;
+}
+
+static int cannot_start(const struct out *out, const char *command, int why)
+{
+    char message[256];
+    (void)snprintf(message, sizeof message, "%.150s: %s", command, why == ENOENT ? "command not found" : strerror(why));
+    return out_failure(out, "command", why == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE, message);
+}
+
+/* Waits no longer for signals: whoever is impatient from now on may end us; the lease then ends with its ttl. What came
+ * while the child was ending is forgotten. */
+static void stop_listening(struct run *run, const sigset_t *mask)
+{
+    struct signalfd_siginfo info;
+    while (read(run->signal_fd, &info, sizeof info) == sizeof info)
+        continue;
+    (void)close(run->signal_fd);
+    child_leave_terminal(&run->child);
+    (void)sigprocmask(SIG_SETMASK, mask, NULL);
+}
+
+/* To be freed; may be NULL. */
+static char *how_it_ended(const lh_record *record)
+{
+    char *text = NULL;
+    int n = strcmp(record->released_how, "break") == 0
+                ? asprintf(&text, "it was broken by %s: %s", record->released_by, record->released_reason)
+                : asprintf(&text, "the key is free by now");
+    return n < 0 ? NULL : text;
+}
+
+/* The command was ended. What became of the lease, the server says, if it can be asked. */
+static int tell_lost(const struct cli *cli, bool lost, lh_store *store, lh_lease *lease)
+{
+    lh_error error = LH_ERROR_INIT;
+    lh_record *record = NULL;
+    char *sentence = NULL;
+    (void)lh_lease_release(lease, NULL); /* it may be ours still: it was about to end */
+    if (lost && lh_status(store, cli_key(cli), &record, NULL) == LH_OK)
+        sentence = record->state == LH_FREE ? how_it_ended(record) : record_sentence(cli_key(cli), record);
+    out_fail(&error, LH_LOST, "the lease was lost and the command was ended: %.400s",
+             sentence ? sentence : "it was not renewed in time");
+    free(sentence);
+    lh_record_free(record);
+    return out_error(&cli->out, &error);
+}
+
+/* With the lease in hand: start, watch, release. */
+static int run_holding(const struct cli *cli, struct guard *guard, const struct wait *wait, const sigset_t *signals,
+                       const sigset_t *mask)
+{
+    lh_lease *lease = wait->lease;
+    struct run run = {.out = &cli->out, .lease = lease};
+    struct ties ties;
+    int64_t ttl_ms = lh_lease_ttl_ms(lease);
+    run.grace_ms = cli_number(cli, OPT_GRACE, 5000);
+    if (run.grace_ms > ttl_ms / 3)
+        run.grace_ms = ttl_ms / 3;
+    run.signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (!ties_init(&ties, lease, cli_flag(cli, OPT_PASS_URI)) || run.signal_fd < 0 || lh_lease_lost_fd(lease) < 0) {
+        lh_error error = LH_ERROR_INIT;
+        (void)lh_lease_release(lease, &error);
+        out_fail(&error, LH_MEMORY, "the system has no memory or file descriptor left");
+        return out_error(&cli->out, &error);
+    }
+    bool held = true;
+    record_note_rollout(&cli->out, lease);
+    int why = child_start(&run.child, cli->args.rest, ties.environment, mask);
+    if (why == 0) {
+        guard_watch(guard, run.child.pid);
+        held = run_watch(&run);
+        guard_stop(guard);
+    }
+    stop_listening(&run, mask);
+    free(ties.environment);
+
+    int exit = why ? cannot_start(&cli->out, cli->args.rest[0], why) : run.child.status;
+    if (held)
+        return give_back(&cli->out, lease, cli_text(cli, OPT_NOTE), exit);
+    return tell_lost(cli, run.lost, wait->store, lease);
+}
+
+/* Returns the exit code; *ret_code is what the acquire returned. */
+static int acquire_and_run(const struct cli *cli, struct guard *guard, struct wait *wait, const sigset_t *signals,
+                           const sigset_t *mask, int *ret_code)
+{
+    *ret_code = wait_acquire(wait);
+    switch (*ret_code) {
+    case LH_OK:
+        return run_holding(cli, guard, wait, signals, mask);
+    case LH_BUSY:
+        record_print_busy(&cli->out, cli_key(cli), wait->busy);
+        return (int)cli_number(cli, OPT_BUSY_EXIT, EXIT_BUSY);
+    case LH_CANCELLED:
+        return EXIT_SIGNAL + wait->signal;
+    default:
+        return out_error(&cli->out, &wait->error);
+    }
+}
+
+/* Blocks what the loop reads; `mask` is what the command gets back. */
+static void block_signals(sigset_t *ending, sigset_t *all, sigset_t *mask)
+{
+    (void)sigemptyset(ending);
+    for (size_t i = 0; i < RUN_FORWARDED; i++)
+        (void)sigaddset(ending, run_forwarded[i]);
+    *all = *ending;
+    (void)sigaddset(all, SIGCHLD);
+    sigset_t blocked = *all;
+    (void)sigaddset(&blocked, SIGTTOU); /* so that the terminal can be taken back */
+    (void)sigprocmask(SIG_BLOCK, &blocked, mask);
+}
+
+static int run(const struct cli *cli)
+{
+    lh_store *store = NULL;
+    sigset_t ending, signals, mask;
+    struct wait wait = {.out = &cli->out,
+                        .key = cli_key(cli),
+                        .options = LH_ACQUIRE_OPTIONS_INIT,
+                        .signals = &ending,
+                        .error = LH_ERROR_INIT};
+    cli_lease_options(cli, &wait.options);
+    wait.options.wait_ms = cli_number(cli, OPT_WAIT, LH_FOREVER);
+    wait.options.timeout_ms = connect_timeout_ms(cli);
+    /* A renewal that hangs must leave time for another. */
+    int64_t timeout_ms = connect_timeout_ms(cli);
+    if (timeout_ms > wait.options.ttl_ms / 3)
+        timeout_ms = wait.options.ttl_ms / 3;
+
+    const char *note = cli_text(cli, OPT_NOTE);
+    if (note && *note && lh_key_check(note, strlen(note), NULL) != LH_OK) { /* a note is as much as a key */
+        out_fail(&wait.error, LH_INVALID, "--note must be up to 1,024 bytes of UTF-8 without control characters");
+        return out_error(&cli->out, &wait.error);
+    }
+    block_signals(&ending, &signals, &mask);
+    struct guard guard = {.pid = -1, .fd = -1};
+    int exit, code = LH_OK;
+    if (!guard_start(&guard)) { /* before the store, which starts threads */
+        out_fail(&wait.error, LH_MEMORY, "the system has no process left");
+        exit = out_error(&cli->out, &wait.error);
+    } else if (connect_store(cli, timeout_ms, NULL, &store, &wait.error) != LH_OK) {
+        exit = out_error(&cli->out, &wait.error);
+    } else {
+        wait.store = store;
+        exit = acquire_and_run(cli, &guard, &wait, &signals, &mask, &code);
+    }
+    if (guard.fd >= 0)
+        guard_stop(&guard);
+    lh_record_free(wait.busy);
+    lh_lease_free(wait.lease);
+    connect_close(store, code);
+    return exit;
+}
+
+static const struct opt_spec options_table[] = {
+    {OPT_WAIT, OPT_PATIENCE, "wait", 0, "DURATION", NULL, 0, OPT_WAIT_MAX,
+     "wait for it that long; 0 asks once (default: forever)"},
+    {OPT_GRACE, OPT_DURATION, "grace", 0, "DURATION", NULL, 0, LH_TTL_MAX_MS,
+     "between TERM and KILL when the lease is lost (default: 5s, at most a third of the ttl)"},
+    {OPT_NOTE, OPT_TEXT, "note", 0, "TEXT", NULL, 0, 0,
+     "left for whoever holds the key next, if CMD ends with 0; up to 1,024 bytes"},
+    {OPT_PASS_URI, OPT_FLAG, "pass-uri", 0, NULL, NULL, 0, 0,
+     "CMD inherits LEASEHOLD_URI and MONGODB_URI, also where a password is in them"},
+    {OPT_BUSY_EXIT, OPT_NUMBER, "busy-exit", 'E', "N", NULL, 0, 255, "the exit code for busy (default: 75)"},
+    {0},
+};
+
+const struct command cmd_run = {
+    .name = "run",
+    .run = run,
+    .holds = true,
+    .words = "KEY",
+    .takes_command = true,
+    .options = options_table,
+    .also = opts_lease,
+    .summary = "hold a lease while a command runs",
+    .detail =
+        "Waits for the lease in the key's queue, runs CMD, renews the lease all the while, releases it at the\n"
+        "end, and ends with CMD's own exit code (128 + N when signal N ended it; 126 and 127 as in a shell).\n"
+        "TERM, INT, HUP, QUIT, USR1 and USR2 are passed on. When the lease is lost or can't be renewed, CMD and\n"
+        "all of its process group get TERM, and KILL before the lease can end; the exit code is 76 then. CMD does\n"
+        "not survive leasehold. What CMD leaves running in the background when it ends is not covered by the lease.\n"
+        "CMD finds LEASEHOLD_KEY, LEASEHOLD_LEASE, LEASEHOLD_TOKEN and LEASEHOLD_OWNER in its environment, and\n"
+        "LEASEHOLD_NOTE where the holder before left a note. LEASEHOLD_URI and MONGODB_URI are kept from it where a\n"
+        "password is in them, unless --pass-uri says otherwise; the file of LEASEHOLD_URI_FILE it may read as you may.",
+    .example = "  $ leasehold run project:42 --wait 10s --purpose rebuild -- make all\n"
+               "  $ leasehold run nightly --wait 0 -E 0 -- ./report.sh     # somebody does it already: fine\n",
+};

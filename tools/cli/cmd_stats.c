@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * leasehold stats: how many keys are held, free, waited for; for people, scripts, and Prometheus. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "common/cli.h"
+#include "common/connect.h"
+#include "common/json.h"
+#include "common/text.h"
+
+/* Everything that is a plain number, once: its names, and what it is. Those with a state are one metric. */
+static const struct number {
+    const char *json, *state, *metric, *words;
+    size_t at;
+} numbers[] = {
+#define AT(field) offsetof(lh_stats_report, field)
+    {"exclusive", "exclusive", "keys", "held exclusively", AT(exclusive)},
+    {"shared", "shared", "keys", "shared", AT(shared)},
+    {"malformed", "malformed", "keys", "cannot be read, so held", AT(malformed)},
+    {"free", "free", "keys", "free", AT(free)},
+    {"expired", "expired", "keys", "past their end, nobody took over", AT(expired)},
+    {"shared_holders", NULL, "shared_holders", "who share them", AT(shared_holders)},
+    {"queues", NULL, "queues", "with somebody waiting", AT(queues)},
+    {"waiters", NULL, "waiters", "who wait", AT(waiters)},
+#undef AT
+};
+enum { NUMBERS = sizeof numbers / sizeof numbers[0] };
+
+static uint64_t value_of(const lh_stats_report *report, const struct number *number)
+{
+    return *(const uint64_t *)(const void *)((const char *)report + number->at);
+}
+
+static int64_t age_ms(const lh_stats_report *report, const lh_since *since)
+{
+    return since->key && report->now_ms > since->at_ms ? report->now_ms - since->at_ms : 0;
+}
+
+static void append_since(bson_t *json, const char *name, const lh_stats_report *report, const lh_since *since)
+{
+    bson_t item;
+    if (!since->key) {
+        json_text(json, name, NULL);
+        return;
+    }
+    bson_append_document_begin(json, name, -1, &item);
+    json_text(&item, "key", since->key);
+    json_text(&item, "owner", since->owner);
+    json_time(&item, "since", since->at_ms, 0);
+    json_number(&item, "age_ms", age_ms(report, since));
+    bson_append_document_end(json, &item);
+}
+
+static void print_json(const lh_stats_report *report)
+{
+    bson_t json;
+    json_init(&json, NULL);
+    json_number(&json, "documents", (int64_t)report->documents);
+    json_number(&json, "held", (int64_t)(report->exclusive + report->shared + report->malformed));
+    for (size_t i = 0; i < NUMBERS; i++)
+        json_number(&json, numbers[i].json, (int64_t)value_of(report, &numbers[i]));
+    append_since(&json, "oldest", report, &report->oldest);
+    append_since(&json, "longest_wait", report, &report->longest_wait);
+    json_print(&json);
+}
+
+static void print_gauge(const char *name, const char *help)
+{
+    printf("# HELP leasehold_%s %s\n# TYPE leasehold_%s gauge\n", name, help, name);
+}
+
+/* Keys and owners are no labels: their number has no bound. */
+static void print_prometheus(const lh_stats_report *report)
+{
+    print_gauge("keys", "Keys by state; malformed ones count as held.");
+    for (size_t i = 0; i < NUMBERS; i++)
+        if (numbers[i].state)
+            printf("leasehold_keys{state=\"%s\"} %" PRIu64 "\n", numbers[i].state, value_of(report, &numbers[i]));
+    print_gauge("shared_holders", "Leases on shared keys.");
+    printf("leasehold_shared_holders %" PRIu64 "\n", report->shared_holders);
+    print_gauge("queues", "Keys that somebody waits for.");
+    printf("leasehold_queues %" PRIu64 "\n", report->queues);
+    print_gauge("waiters", "Who waits for a key, everywhere.");
+    printf("leasehold_waiters %" PRIu64 "\n", report->waiters);
+    print_gauge("oldest_lease_seconds", "Age of the lease that has been held for the longest time.");
+    printf("leasehold_oldest_lease_seconds %.3f\n", (double)age_ms(report, &report->oldest) / 1000);
+    print_gauge("longest_wait_seconds", "How long the one who has waited longest has waited.");
+    printf("leasehold_longest_wait_seconds %.3f\n", (double)age_ms(report, &report->longest_wait) / 1000);
+}
+
+static void print_since(const char *label, const lh_stats_report *report, const lh_since *since)
+{
+    char age[TEXT_DURATION_SIZE];
+    if (!since->key)
+        return;
+    text_from_duration(age_ms(report, since), age);
+    printf("%s: %s, ", label, age);
+    out_text(since->key);
+    fputs(", ", stdout);
+    out_text(*since->owner ? since->owner : "(no name)");
+    putchar('\n');
+}
+
+static void print_line(const char *words, uint64_t value)
+{
+    printf("%10" PRIu64 "  %s\n", value, words);
+}
+
+static void print_people(const lh_stats_report *report)
+{
+    print_line("keys", report->documents);
+    for (size_t i = 0; i < NUMBERS; i++)
+        print_line(numbers[i].words, value_of(report, &numbers[i]));
+    print_since("held longest", report, &report->oldest);
+    print_since("waiting longest", report, &report->longest_wait);
+}
+
+static int run(const struct cli *cli)
+{
+    lh_store *store = NULL;
+    lh_stats_report *report = NULL;
+    lh_error error = LH_ERROR_INIT;
+    lh_stats_options options = LH_STATS_OPTIONS_INIT;
+    if (cli_flag(cli, OPT_TIMEOUT))
+        options.timeout_ms = connect_timeout_ms(cli);
+    int code = cli->out.json && cli_flag(cli, OPT_PROMETHEUS)
+                   ? out_fail(&error, LH_INVALID, "either --json or --prometheus")
+                   : connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error);
+    if (code == LH_OK)
+        code = lh_stats(store, &options, &report, &error);
+    if (code == LH_OK && cli->out.json)
+        print_json(report);
+    else if (code == LH_OK && cli_flag(cli, OPT_PROMETHEUS))
+        print_prometheus(report);
+    else if (code == LH_OK)
+        print_people(report);
+    lh_stats_free(report);
+    connect_close(store, code);
+    return code == LH_OK ? EXIT_DONE : out_error(&cli->out, &error);
+}
+
+static const struct opt_spec options_table[] = {
+    {OPT_PROMETHEUS, OPT_FLAG, "prometheus", 0, NULL, NULL, 0, 0, "as Prometheus reads it"},
+    {0},
+};
+
+const struct command cmd_stats = {
+    .name = "stats",
+    .run = run,
+    .options = options_table,
+    .summary = "count what is held, free, expired, and waited for",
+    .detail =
+        "The server reads every document once: some seconds for a million. It is given up after a minute, or what\n"
+        "--timeout says. With --prometheus for a textfile collector: write it to a file of another name, and rename.",
+    .example = "  $ leasehold stats\n"
+               "          3  keys\n"
+               "          1  held exclusively\n"
+               "          0  shared\n"
+               "          0  cannot be read, so held\n"
+               "          2  free\n"
+               "          0  past their end, nobody took over\n"
+               "          0  who share them\n"
+               "          0  with somebody waiting\n"
+               "          0  who wait\n"
+               "  held longest: 12 s, project:42, alice@web1\n",
+};

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * leasehold transfer: hands a lease on. It is renewed before, because only who surely holds it may hand it on, and after, because
+ * the new lease is nobody's until then. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/record.h"
+#include "common/cli.h"
+#include "common/connect.h"
+
+static int hand_on(lh_store *store, lh_lease *old, const char *to, lh_lease **ret_new, lh_error *error)
+{
+    char new_id[LH_LEASE_ID_LEN + 1];
+    int code = lh_lease_renew(old, 0, NULL, error);
+    if (code == LH_OK)
+        code = lh_lease_transfer(old, to, new_id, error);
+    if (code != LH_OK)
+        return code;
+    code = lh_lease_attach(store, lh_lease_key(old), new_id, ret_new, error);
+    if (code == LH_OK)
+        code = lh_lease_renew(*ret_new, 0, NULL, error);
+    if (code == LH_OK)
+        return code;
+    char why[256];
+    (void)snprintf(why, sizeof why, "%.250s", error->message);
+    code = out_fail(error, LH_UNKNOWN, "handed on, but the new lease was not heard of again: %s", why);
+    memcpy(error->lease_id, new_id, sizeof new_id);
+    return code;
+}
+
+static int run(const struct cli *cli)
+{
+    lh_store *store = NULL;
+    lh_lease *old = NULL, *lease = NULL;
+    lh_error error = LH_ERROR_INIT;
+    const char *to = cli_text(cli, OPT_TO);
+    int exit = EXIT_DONE,
+        code = to ? connect_lease(cli, &store, &old, &error) : out_fail(&error, LH_INVALID, "to whom? --to OWNER");
+    if (code == LH_OK)
+        code = hand_on(store, old, to, &lease, &error);
+    if (code == LH_OK)
+        exit = record_hand_over(&cli->out, lease, to);
+    else
+        exit = out_error(&cli->out, &error);
+    if (code == LH_OK && *error.message) /* its line in the trail */
+        out_note(&cli->out, "%s", error.message);
+    lh_lease_free(lease);
+    lh_lease_free(old);
+    connect_close(store, code);
+    return exit;
+}
+
+static const struct opt_spec options_table[] = {
+    {OPT_LEASE, OPT_SECRET, "lease", 0, "ID", "LEASEHOLD_LEASE", 0, 0, "the lease, as acquire printed it"},
+    {OPT_TO, OPT_NAME, "to", 0, "OWNER", NULL, 0, 0, "who is to hold it, for people to read"},
+    {0},
+};
+
+const struct command cmd_transfer = {
+    .name = "transfer",
+    .run = run,
+    .holds = true,
+    .words = "KEY",
+    .options = options_table,
+    .summary = "hand a lease on to another owner",
+    .detail =
+        "Ends the lease and grants the key anew, past the queue, in one step: nobody gets in between. Prints the\n"
+        "new lease, as acquire does: give its id to whoever goes on, and forget the old one, which is worth\n"
+        "nothing from then on. The token grows, so that what is written under the old lease can be refused.\n"
+        "Exit code 76: the lease had ended, or was not the key's; nothing was changed.",
+    .example = "  $ leasehold transfer project:42 --lease 6a1f0c3e5b7d48219fd6e0a4c2b81357 --to bob\n"
+               "  granted  project:42\n"
+               "    lease    0b9d4c7a61e2483fa5d07c96be13f824\n"
+               "    token    7427466391552000001\n"
+               "    ends in  5 min 0 s unless renewed; release it when done\n",
+};

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What is known of a key, for people. Strings in a record come from whoever wrote the document: they pass
+ * through text_safe() before a terminal sees them. */
+#include "cli/record.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "common/objects.h"
+#include "common/text.h"
+
+static const char *const state_words[] = {[LH_FREE] = "free", [LH_HELD] = "held", [LH_MALFORMED] = "malformed"};
+
+const char *record_state(const lh_record *record)
+{
+    const lh_holder *holder = lh_record_holder(record, 0);
+    if (record->state == LH_HELD && holder && holder->remaining_ms <= 0)
+        return "expired";
+    return state_words[record->state];
+}
+
+static void print_labelled(const char *label, const char *text)
+{
+    out_label(label);
+    out_text(text);
+    putchar('\n');
+}
+
+static void print_who(const lh_holder *holder)
+{
+    out_text(*holder->owner ? holder->owner : "(no name)");
+    if (*holder->host || holder->pid) {
+        fputs(" (", stdout);
+        out_text(holder->host);
+        if (holder->pid)
+            printf("%spid %" PRId64, *holder->host ? ", " : "", holder->pid);
+        putchar(')');
+    }
+    puts(holder->mode == LH_SHARED ? ", shared" : "");
+}
+
+/* "2026-03-01T10:00:00.000Z, 12 s ago" */
+static void print_instant(int64_t at_ms, int64_t now_ms)
+{
+    char time[TEXT_TIME_SIZE], ago[TEXT_DURATION_SIZE];
+    text_from_duration(now_ms - at_ms, ago);
+    printf("%s, %s %s\n", text_time(at_ms, time) ? time : "?", ago, now_ms < at_ms ? "from now" : "ago");
+}
+
+/* With a backslash before each quote and backslash. To be freed. */
+static char *with_backslashes(const char *word)
+{
+    char *copy = malloc(2 * strlen(word) + 1), *to = copy;
+    for (; copy && *word; *to++ = *word++)
+        if (*word == '\'' || *word == '\\')
+            *to++ = '\\';
+    if (copy)
+        *to = '\0';
+    return copy;
+}
+
+/* A word for a shell; where it would mislead, in the form that has escapes (bash, zsh). */
+static void print_word(const char *word)
+{
+    char *safe = text_safe(word, NULL);
+    bool misleads = !safe || strcmp(safe, word) != 0;
+    free(safe);
+    if (misleads) {
+        char *quoted = with_backslashes(word);
+        fputs("$'", stdout);
+        out_text(quoted ? quoted : "");
+        putchar('\'');
+        free(quoted);
+        return;
+    }
+    putchar('\'');
+    for (const char *quote; (quote = strchr(word, '\'')); word = quote + 1) {
+        printf("%.*s", (int)(quote - word), word);
+        fputs("'\\''", stdout);
+    }
+    printf("%s'", word);
+}
+
+/* What names it on a command line: its key, or its _id where it has none that a lease could have. */
+static void print_name(const lh_record *record)
+{
+    if (*record->id_json)
+        fputs("--id ", stdout);
+    print_word(*record->id_json ? record->id_json : record->key);
+}
+
+static void print_holder(const lh_record *record, const lh_holder *holder)
+{
+    char duration[TEXT_DURATION_SIZE];
+    out_label("holder");
+    print_who(holder);
+    if (*holder->purpose)
+        print_labelled("purpose", holder->purpose);
+    if (holder->acquired_at_ms) {
+        out_label("since");
+        print_instant(holder->acquired_at_ms, record->now_ms);
+    }
+    if (holder->remaining_ms == LH_NEVER) {
+        out_label("ends");
+        fputs("never by itself: it must be released, or broken: leasehold break ", stdout);
+        print_name(record);
+        puts(" --reason TEXT");
+        return;
+    }
+    text_from_duration(holder->remaining_ms, duration);
+    out_label(holder->remaining_ms > 0 ? "ends in" : "ended");
+    printf("%s%s\n", duration, holder->remaining_ms > 0 ? " unless renewed" : " ago; the next to ask gets it");
+}
+
+static void print_waiters(const lh_record *record)
+{
+    const lh_waiter *waiter;
+    for (size_t i = 0; (waiter = lh_record_waiter(record, i)); i++) {
+        out_label(i == 0 ? "waiting" : "");
+        out_text(waiter->owner);
+        if (*waiter->purpose) {
+            fputs(", ", stdout);
+            out_text(waiter->purpose);
+        }
+        if (waiter->since_ms) {
+            fputs(", since ", stdout);
+            print_instant(waiter->since_ms, record->now_ms);
+        } else {
+            putchar('\n');
+        }
+    }
+}
+
+static void print_released(const lh_record *record)
+{
+    static const struct {
+        const char *how, *text;
+    } hows[] = {{"release", "released"}, {"expire", "expired"}, {"transfer", "handed on"}, {"break", "broken"}};
+    const char *text = record->released_how;
+    for (size_t i = 0; i < sizeof hows / sizeof hows[0]; i++) {
+        if (strcmp(hows[i].how, text) == 0)
+            text = hows[i].text;
+    }
+    out_label("before");
+    out_text(*record->released_owner ? record->released_owner : "(no name)");
+    fputs(", ", stdout);
+    out_text(text);
+    if (*record->released_by && strcmp(record->released_by, record->released_owner) != 0) {
+        fputs(" by ", stdout);
+        out_text(record->released_by);
+    }
+    if (*record->released_reason) {
+        fputs(": ", stdout);
+        out_text(record->released_reason);
+    }
+    putchar('\n');
+    if (record->released_at_ms) {
+        out_label("");
+        print_instant(record->released_at_ms, record->now_ms);
+    }
+    if (*record->note)
+        print_labelled("note", record->note);
+}
+
+/* The odd _ids around a key: its own document's, and the one that is its name. */
+static void print_ids(const lh_record *record)
+{
+    if (*record->document_id) {
+        out_label("_id");
+        out_text(record->document_id);
+        puts(" (not its key)");
+    }
+    if (*record->id_taken_by) {
+        out_label("");
+        fputs("the document with this name as its _id has the key ", stdout);
+        out_text(record->id_taken_by);
+        putchar('\n');
+    }
+}
+
+void record_print(const struct out *out, const lh_record *record)
+{
+    const lh_holder *holder;
+    out_word(out,
+             record->state == LH_FREE   ? OUT_GOOD
+             : record->state == LH_HELD ? OUT_WARN
+                                        : OUT_BAD,
+             record_state(record));
+    fputs("  ", stdout);
+    out_text(record->key);
+    putchar('\n');
+    if (record->state == LH_MALFORMED) {
+        out_label("problem");
+        out_text(record->problem);
+        puts("; it counts as held");
+        out_label("to do");
+        fputs("mend it, or move it to the archive: leasehold migrate --quarantine --even-live ", stdout);
+        print_name(record);
+        putchar('\n');
+    }
+    for (size_t i = 0; (holder = lh_record_holder(record, i)); i++)
+        print_holder(record, holder);
+    if (record->token) {
+        out_label("token");
+        printf("%" PRId64 "\n", record->token);
+    }
+    print_waiters(record);
+    if (*record->released_how)
+        print_released(record);
+    print_ids(record);
+}
+
+static const char *why_sentence(const lh_record *record)
+{
+    switch (record ? record->why : LH_WHY_RACE) {
+    case LH_WHY_QUEUE:
+        return "others wait in front";
+    case LH_WHY_MALFORMED:
+        return "its document cannot be read, so it counts as held: `leasehold list --malformed` names it";
+    case LH_WHY_FULL:
+        return "as many share it as may";
+    case LH_WHY_FULL_QUEUE:
+        return "as many wait for it as may";
+    case LH_WHY_PATH:
+        return "somebody holds a path above or below it";
+    case LH_WHY_RACE:
+        return "others kept winning the race for it";
+    default:
+        return "somebody else holds it";
+    }
+}
+
+void record_print_busy(const struct out *out, const char *key, const lh_record *record)
+{
+    if (out->json) {
+        bson_t json;
+        json_init(&json, "busy");
+        object_append_busy(&json, key, record);
+        json_print(&json);
+        return;
+    }
+    if (out->quiet)
+        return;
+    char duration[TEXT_DURATION_SIZE];
+    const lh_holder *holder = record ? lh_record_holder(record, 0) : NULL;
+    out_word(out, OUT_WARN, "busy");
+    fputs("  ", stdout);
+    out_text(key);
+    printf(": %s\n", why_sentence(record));
+    if (record && record->why == LH_WHY_PATH) {
+        out_label("path");
+        out_text(record->key);
+        putchar('\n');
+    }
+    if (holder)
+        print_holder(record, holder);
+    if (record && record->holders > 1)
+        printf("  and %zu more share it\n", record->holders - 1);
+    if (record && record->waiters > 0)
+        printf("  %zu waiting in front\n", record->waiters);
+    if (record && record->retry_after_ms > 0 && record->why != LH_WHY_MALFORMED) {
+        text_from_duration(record->retry_after_ms, duration);
+        out_label("retry");
+        printf("in %s, or let --wait do it\n", duration);
+    }
+}
+
+void record_print_json(const lh_record *record)
+{
+    bson_t json;
+    object_status(&json, record);
+    json_print(&json);
+}
+
+char *record_sentence(const char *key, const lh_record *record)
+{
+    const lh_holder *holder = record ? lh_record_holder(record, 0) : NULL;
+    char duration[TEXT_DURATION_SIZE], *text = NULL;
+    int n;
+    if (record && record->why == LH_WHY_PATH)
+        key = record->key;
+    if (!holder || !*holder->owner) {
+        n = asprintf(&text, "%s: %s", key, why_sentence(record));
+    } else if (holder->remaining_ms == LH_NEVER) {
+        n = asprintf(&text, "%s is held by %s, without an end", key, holder->owner);
+    } else {
+        text_from_duration(holder->remaining_ms > 0 ? holder->remaining_ms : 0, duration);
+        n = asprintf(&text, "%s is held by %s, for %s more unless renewed", key, holder->owner, duration);
+    }
+    return n < 0 ? NULL : text;
+}
+
+/* What the holder before left. */
+static void print_note(const struct out *out, lh_lease *lease)
+{
+    const lh_note *note = NULL;
+    lh_error error = LH_ERROR_INIT;
+    if (lh_lease_note(lease, &note, &error) != LH_OK)
+        out_note(out, "whether the holder before left a note cannot be told: %s", error.message);
+    else if (note)
+        print_labelled("note", note->text);
+}
+
+void record_note_rollout(const struct out *out, const lh_lease *lease)
+{
+    const lh_error *refusal = lh_lease_refusal(lease);
+    if (!lh_lease_enforced(lease))
+        out_note(out, "LEASEHOLD_MODE: the lease is not enforced%s%s", refusal ? ", and would have been refused: " : "",
+                 refusal ? refusal->message : "");
+}
+
+static void print_granted(const struct out *out, lh_lease *lease, const char *owner)
+{
+    if (out->json) {
+        bson_t json;
+        object_lease(&json, "granted", lease, owner);
+        json_print(&json);
+    } else if (out->quiet) {
+        puts(lh_lease_id(lease));
+    } else {
+        char duration[TEXT_DURATION_SIZE];
+        text_from_duration(lh_lease_ttl_ms(lease), duration);
+        out_word(out, OUT_GOOD, "granted");
+        fputs("  ", stdout);
+        out_text(lh_lease_key(lease));
+        printf("\n  lease    %s\n  token    %" PRId64 "\n  ends in  %s unless renewed; release it when done\n",
+               lh_lease_id(lease), lh_lease_token(lease), duration);
+        print_note(out, lease);
+        record_note_rollout(out, lease);
+    }
+}
+
+int record_hand_over(const struct out *out, lh_lease *lease, const char *owner)
+{
+    print_granted(out, lease, owner);
+    if (out_flush())
+        return EXIT_DONE;
+    lh_error error = LH_ERROR_INIT;
+    if (lh_lease_release(lease, &error) == LH_OK)
+        out_note(out, "the lease was released again, because it could not be told");
+    else
+        out_note(out, "the lease could not be released again; it ends with its ttl: %s", error.message);
+    return EXIT_UNKNOWN;
+}

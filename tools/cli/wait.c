@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The waiting is the library's. This file shows it, and lets a signal end it: granted in the moment of the signal means
+ * released again. */
+#include "cli/wait.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/interrupt.h"
+#include "cli/record.h"
+#include "common/text.h"
+
+enum { SPINNER_STEPS = 4, LINE_SIZE = 1024 };
+
+/* What was heard last, and when. */
+struct view {
+    const struct out *out;
+    const char *key;
+    pthread_mutex_t lock;
+    bool waits; /* the wait has begun */
+    char owner[LH_OWNER_MAX + 1];
+    int64_t began_ms, ends_ms; /* ends_ms LH_NEVER: the holder's lease has no end */
+    uint32_t place;
+    int step;
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void hear(void *arg, const lh_record *record, uint32_t place)
+{
+    struct view *view = arg;
+    const lh_holder *holder = lh_record_holder(record, 0);
+    int64_t now = now_ms();
+    bool first = !view->waits;
+    pthread_mutex_lock(&view->lock);
+    view->place = place;
+    (void)snprintf(view->owner, sizeof view->owner, "%s", holder ? holder->owner : "");
+    view->ends_ms = !holder || holder->remaining_ms == LH_NEVER ? LH_NEVER : now + holder->remaining_ms;
+    if (first)
+        view->began_ms = now;
+    view->waits = true;
+    pthread_mutex_unlock(&view->lock);
+    char *sentence = first && view->out->verbose && !view->out->progress ? record_sentence(view->key, record) : NULL;
+    if (sentence)
+        out_note(view->out, "waiting: %s", sentence);
+    free(sentence);
+}
+
+/* "| waiting 12 s for project:42: held by alice, 28 s left unless renewed; next in line" */
+static void compose(const struct view *view, char line[LINE_SIZE])
+{
+    char waited[TEXT_DURATION_SIZE], left[TEXT_DURATION_SIZE + 32] = ", without an end", place[32] = "next in line";
+    int64_t now = now_ms();
+    text_from_duration(now - view->began_ms, waited);
+    if (view->ends_ms != LH_NEVER) {
+        char duration[TEXT_DURATION_SIZE];
+        text_from_duration(view->ends_ms > now ? view->ends_ms - now : 0, duration);
+        (void)snprintf(left, sizeof left, ", %s left unless renewed", duration);
+    }
+    if (view->place > 0)
+        (void)snprintf(place, sizeof place, "%u in front", view->place);
+    bool held = *view->owner;
+    (void)snprintf(line, LINE_SIZE, "%c %s: waiting for %s, %s; %s%s%s", "|/-\\"[view->step % SPINNER_STEPS], waited,
+                   view -> key, place, held ? "held by " : "free soon", view->owner, held ? left : "");
+}
+
+static void draw(void *arg)
+{
+    struct view *view = arg;
+    char line[LINE_SIZE] = "";
+    pthread_mutex_lock(&view->lock);
+    if (view->waits)
+        compose(view, line);
+    view->step++;
+    pthread_mutex_unlock(&view->lock);
+    struct winsize size = {0};
+    size_t columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1U : 79;
+    char *safe = *line ? text_safe(line, NULL) : NULL;
+    if (safe) {
+        text_cut(safe, columns);
+        out_progress(view->out, safe);
+    }
+    free(safe);
+}
+
+static void erase(struct view *view)
+{
+    pthread_mutex_lock(&view->lock);
+    bool waited = view->waits;
+    pthread_mutex_unlock(&view->lock);
+    if (waited)
+        out_progress(view->out, NULL);
+}
+
+static void give_up(void *arg)
+{
+    struct view *view = arg;
+    erase(view);
+    out_note(view->out, "the server was asked and has not answered: a lease that it still grants ends with its ttl");
+}
+
+/* What somebody else's release granted lasts only until it is claimed. The library does so too, but whoever goes on by himself must
+ * know that it was done. */
+static int claim(struct wait *wait)
+{
+    if (lh_lease_remaining_ms(wait->lease) > lh_lease_ttl_ms(wait->lease) / 10 * 9)
+        return LH_OK;
+    return lh_lease_renew(wait->lease, 0, NULL, &wait->error);
+}
+
+int wait_acquire(struct wait *wait)
+{
+    struct view view = {.out = wait->out, .key = wait->key, .lock = PTHREAD_MUTEX_INITIALIZER};
+    bool shows = wait->out->progress && !wait->out->quiet;
+    struct interrupt interrupt = {
+        .signals = wait->signals, .tick = shows ? draw : NULL, .give_up = give_up, .arg = &view};
+    int code = interrupt_start(&interrupt, &wait->error);
+    if (code != LH_OK)
+        return code;
+    wait->options.cancel = interrupt.cancel;
+    wait->options.feedback = hear;
+    wait->options.feedback_arg = &view;
+    code = lh_acquire(wait->store, wait->key, &wait->options, &wait->lease, &wait->busy, &wait->error);
+    if (code == LH_OK)
+        code = claim(wait);
+    wait->signal = interrupt_stop(&interrupt);
+    erase(&view);
+    if (wait->signal || code != LH_OK) {
+        if (wait->lease)
+            (void)lh_lease_release(wait->lease, NULL); /* it ends with its ttl else */
+        lh_lease_free(wait->lease);
+        wait->lease = NULL;
+    }
+    return wait->signal ? LH_CANCELLED : code;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What leaves the program: results on stdout, errors, exit codes, colours. */
+#ifndef COMMON_OUT_H
+#define COMMON_OUT_H
+
+#include <leasehold/leasehold.h>
+#include <stdbool.h>
+
+/* The contract with scripts. */
+enum {
+    EXIT_DONE = 0,
+    EXIT_USAGE = 64,
+    EXIT_DATA = 65,
+    EXIT_UNREACHABLE = 69,
+    EXIT_BUG = 70,
+    EXIT_UNKNOWN = 74,
+    EXIT_BUSY = 75,
+    EXIT_LOST = 76,
+    EXIT_DENIED = 77,
+    EXIT_CONFIG = 78,
+    EXIT_SIGNAL = 128, /* and the signal's number */
+};
+
+/* How to speak. Set once, from the options. */
+struct out {
+    const char *command; /* for "leasehold acquire: …"; NULL before a command is known */
+    bool json, quiet, verbose;
+    bool color;    /* stdout is a terminal, and nobody asked for none */
+    bool progress; /* stderr is a terminal */
+};
+
+enum { OUT_GOOD, OUT_WARN, OUT_BAD };
+
+/* The exit code of an lh_outcome. */
+int out_exit_code(int outcome);
+
+/* Fills `error` and returns `code`: how every function of the command line fails. */
+int out_fail(lh_error *error, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Says it on stderr, and as an object on stdout with --json. Returns the exit code. */
+int out_error(const struct out *out, const lh_error *error);
+/* The same for a call whose callback prints what it is given, and stops it when stdout cannot be written, of which out_finish() tells, or
+ * memory is out. */
+int out_stopped(const struct out *out, lh_error *error);
+/* The same for what is no lh_outcome: `word` is the "code" of the object. Returns `exit`. */
+int out_failure(const struct out *out, const char *word, int exit, const char *message);
+
+/* A sentence on stderr ("leasehold run: …"), not with --quiet. */
+void out_note(const struct out *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* An outcome's word, coloured on a terminal. */
+void out_word(const struct out *out, int tone, const char *word);
+/* What others stored, safe for terminals. */
+void out_text(const char *text);
+/* "  name     " — the left column of details. */
+void out_label(const char *label);
+
+/* A line on the terminal that the next one overwrites; NULL clears it. Nothing where stderr is no terminal. */
+void out_progress(const struct out *out, const char *line);
+
+/* False when something printed so far could not be written; the caller still can undo what it did. */
+bool out_flush(void);
+/* Closes stdout at the very end. Returns `exit`, or EXIT_UNKNOWN when that was 0 and the result could not be written:
+ * what was done was done, but whoever reads the result does not know it. */
+int out_finish(const struct out *out, int exit);
+
+#endif
