@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Opening and closing: where the layers meet. Nothing below includes this. */
 #include "acquire/wait.h"
+#include "acquire/wait_close.h"
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/options.h"
+#include "lease/lease_close.h"
 #include "lease/lease_held.h"
+#include "protocol/pipeline.h"
 #include "rollout.h"
 #include "store/index.h"
+#include "store/store.h"
 #include "trial.h"
 
 static int look_at_index(lh_store *store, const lh_store_options *options, lh_error *error)

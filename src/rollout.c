@@ -8,9 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acquire/acquire.h"
+#include "acquire/keeper.h"
 #include "acquire/many.h"
+#include "acquire/wait.h"
+#include "base/error.h"
 #include "base/name.h"
 #include "base/options.h"
+#include "lease/lease.h"
+#include "lease/lease_acquire.h"
+#include "lease/lease_handle.h"
+#include "lease/lease_note.h"
+#include "lease/lease_transfer.h"
+#include "store/store.h"
 
 /* Is it about the lease or the deployment, and not about the caller? */
 static bool is_refusal(int outcome)

@@ -10,7 +10,10 @@
 
 #include "base/backoff.h"
 #include "base/clock.h"
+#include "base/error.h"
 #include "lease/lease.h"
+#include "store/store.h"
+#include "store/store_run.h"
 
 #define TTL_MS         10000
 #define WAIT_MS        5000

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Acquiring one lease: as a path, or as a key by itself; and telling the trail, where there is one. */
+#include "acquire/acquire.h"
+
 #include "acquire/many.h"
+#include "acquire/path.h"
+#include "acquire/wait.h"
+#include "lease/lease_acquire.h"
+#include "lease/lease_audit.h"
 
 static int acquire(lh_request *r, const lh_acquire_options *options, lh_lease **ret_lease, lh_record **ret_busy)
 {

@@ -20,7 +20,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "acquire/keeper_renew.h"
+#include "acquire/keeper_settle.h"
 #include "base/clock.h"
+#include "base/due.h"
+#include "base/error.h"
+#include "lease/lease.h"
+#include "lease/lease_handle.h"
+#include "lease/lease_held.h"
+#include "store/store.h"
+#include "store/store_run.h"
 
 typedef struct {
     pthread_t thread;

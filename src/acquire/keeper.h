@@ -25,14 +25,7 @@ int lh_keeper_take(lh_lease *lease, int64_t first_renewal_at, lh_error *error);
 /* Ends the threads: store->stopping is set, and what they are at is over within the socket timeouts. */
 void lh_keeper_stop(lh_store *store);
 
-/* keeper_renew.c: the duty that renews; and when a lease is due for it, if the store still holds it. */
-int64_t lh_keeper_renew(lh_store *store, struct _mongoc_client_t *client, int64_t now);
-void lh_keeper_plan(lh_lease *lease, int64_t at);
-
-/* … when a lease that was renewed, or granted, by a command sent at `sent` is to be renewed: at a third of the ttl, spread. */
-int64_t lh_keeper_renewal(int64_t sent, int64_t ttl_ms, const void *salt);
-
-/* keeper_settle.c: the duty that releases what is in doubt. */
-int64_t lh_keeper_settle(lh_store *store, struct _mongoc_client_t *client, int64_t now);
+/* The operations themselves, whatever the store's mode: rollout.c puts that in front of them. As the public ones. */
+int lh_real_keep(lh_lease *lease, lh_error *error);
 
 #endif

@@ -4,13 +4,19 @@
  * A batch says how many it matched. When that is all, each of them goes on from before the send; when it is short, one read at
  * majority says which hold: what holds and has not ended was matched, because a lease that had ended when the batch came is
  * extended by nobody. Short and long ttls travel apart: a command may take no longer than a third of the ttl allows. */
+#include "acquire/keeper_renew.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "acquire/keeper.h"
 #include "base/clock.h"
+#include "base/due.h"
+#include "lease/lease.h"
+#include "lease/lease_handle.h"
 #include "lease/lease_look.h"
 #include "protocol/pipeline_batch.h"
+#include "store/store_run.h"
 
 #define BATCH_MAX    1000
 #define SHORT_TTL_MS 6000

@@ -2,8 +2,12 @@
  * Settling doubts: lease ids that the server may have granted, or not released, while nobody may believe in them, are released
  * in the background, so that their keys are not held for a whole ttl by nobody. Between the renewals, a few at a time; a server that
  * does not answer is asked again after a pause that grows. */
+#include "acquire/keeper_settle.h"
+
 #include "acquire/keeper.h"
 #include "base/clock.h"
+#include "lease/lease.h"
+#include "lease/lease_held.h"
 
 #define AT_ONCE     16  /* before the keeper looks after the leases again, and */
 #define AT_ONCE_MS  100 /* … no more of them after this time: the server may be slow */

@@ -10,10 +10,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acquire/many_batch.h"
+#include "acquire/path.h"
+#include "acquire/wait.h"
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/key.h"
 #include "lease/audit.h"
+#include "lease/lease.h"
+#include "lease/lease_acquire.h"
+#include "lease/lease_held.h"
 #include "store/index.h"
+#include "store/store.h"
+#include "store/store_run.h"
 
 static int compare_keys(const void *a, const void *b)
 {

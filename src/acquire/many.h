@@ -24,19 +24,10 @@ typedef struct lh_many {
 } lh_many;
 
 /* lh_acquire() and lh_acquire_many(), whatever the store's mode. */
-int lh_real_acquire(lh_store *store, const char *key, const lh_acquire_options *options, lh_lease **ret_lease,
-                    lh_record **ret_busy, lh_error *error);
 int lh_real_acquire_many(lh_store *store, const char *const *keys, size_t n, const lh_acquire_options *options,
                          lh_lease **ret_leases, lh_record **ret_busy, lh_error *error);
 
 /* What is wrong with the arguments of lh_acquire_many(); LH_OK: r->o is complete. */
 int lh_many_check(lh_request *r, const char *const *keys, size_t n, const lh_acquire_options *options);
-
-/* Takes entries from `from` on, in their order, up to the first that is not granted, and at most so many as one command should have:
- * *ret_got of *ret_tried. LH_OK also when that is none; else what failed: none of those that were tried is in hand. */
-int lh_many_take(lh_many *many, size_t from, size_t *ret_got, size_t *ret_tried);
-
-/* Gives back what is in hand. False: the server did not say that nothing is held any more. */
-bool lh_many_let_go(lh_many *many);
 
 #endif

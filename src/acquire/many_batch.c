@@ -6,15 +6,25 @@
  * and is in the majority's history, whoever answered. Its end is that of the grant or later, so nobody took over before the time
  * before that send + ttl; a read that is old, from a deposed primary, shows the id too late or not at all, and what is not shown is
  * asked for again. That the read's answer is old does not matter either: as any grant, it is believed until its deadline. */
+#include "acquire/many_batch.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "acquire/keeper.h"
+#include "acquire/keeper_renew.h"
 #include "acquire/many.h"
 #include "base/clock.h"
+#include "base/error.h"
+#include "lease/lease.h"
+#include "lease/lease_handle.h"
+#include "lease/lease_held.h"
 #include "lease/lease_look.h"
 #include "protocol/pipeline_many.h"
+#include "protocol/pipeline_short.h"
 #include "store/index.h"
+#include "store/store.h"
+#include "store/store_run.h"
 
 #define BATCH_MAX 100
 /* As in lease_acquire.c: a first grant that took longer may have an old token. */

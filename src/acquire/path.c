@@ -13,10 +13,19 @@
 
 #include <string.h>
 
+#include "acquire/wait.h"
 #include "base/backoff.h"
 #include "base/clock.h"
+#include "base/error.h"
+#include "lease/lease.h"
+#include "lease/lease_acquire.h"
+#include "lease/lease_held.h"
 #include "lease/lease_look.h"
 #include "protocol/doc.h"
+#include "protocol/doc_record.h"
+#include "protocol/pipeline.h"
+#include "store/store.h"
+#include "store/store_run.h"
 
 #define LOOK_MAX       25 /* keys in one look: what a server takes to plan it grows faster than they do */
 #define PAUSE_FIRST_MS 10

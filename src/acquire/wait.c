@@ -10,8 +10,17 @@
 #include <unistd.h>
 
 #include "acquire/keeper.h"
+#include "acquire/keeper_renew.h"
+#include "acquire/wait_ask.h"
+#include "acquire/wait_table.h"
 #include "base/cancel.h"
 #include "base/clock.h"
+#include "base/error.h"
+#include "lease/lease.h"
+#include "lease/lease_acquire.h"
+#include "lease/lease_audit.h"
+#include "lease/lease_held.h"
+#include "store/store.h"
 
 #define FEEDBACK_MS 200 /* how late news may be told */
 

@@ -8,7 +8,7 @@
 #define LH_WAIT_H
 
 #include "acquire/wait_belief.h"
-#include "lease/lease_ask.h"
+#include "lease/lease_acquire.h"
 #include "lease/lease_held.h"
 #include "protocol/doc.h"
 
@@ -80,29 +80,6 @@ struct lh_waits {
     lh_spot *keys[LH_WAIT_BUCKETS];
 };
 
-/* wait_table.c. All with the lock, but for the first. */
-int lh_waits_add(struct lh_waits *waits, lh_waiting *w, lh_error *error); /* LH_OK, LH_CLOSED, LH_MEMORY */
-void lh_waits_remove(struct lh_waits *waits, lh_waiting *w);
-void lh_waits_rename(struct lh_waits *waits, lh_waiting *w, const char *id);
-lh_waiting *lh_waits_find(struct lh_waits *waits, const char *id);
-lh_spot *lh_waits_spot(struct lh_waits *waits, const char *key); /* NULL: nobody waits there */
-void lh_wait_settle(lh_waiting *w, int outcome);
-void lh_wait_plan(lh_waiting *w); /* its turn is when busy, attended, until and ask_at say */
-void lh_wait_ask_at(lh_waiting *w, int64_t at);
-void lh_wait_beat_at(lh_waiting *w, int64_t at);
-int64_t lh_waits_jitter(struct lh_waits *waits, int64_t max); /* 0 … max */
-
-/* wait_table.c, without the lock. */
-void lh_wait_unref(lh_waiting *w);
-void lh_wait_granted(lh_store *store, const lh_grant *grant);
-
-/* wait_ask.c: one command for `w`, which is busy; and what follows from its answer. Takes nobody's reference. */
-void lh_wait_ask(lh_waiting *w, struct _mongoc_client_t *client);
-/* The key's holder ends in so long: then the first of us asks. With the lock. */
-void lh_wait_set_timer(lh_waiting *w, int64_t in_ms);
-/* Leaves the queue, or releases; settles it with `outcome`, or with what went wrong. With the lock; lets go of it meanwhile. */
-void lh_wait_leave(lh_waiting *w, int outcome, struct _mongoc_client_t *client);
-
 /* As lh_request_check(), with what cannot be waited for without a thread. */
 int lh_wait_check(lh_request *r, const lh_acquire_options *options);
 
@@ -112,7 +89,7 @@ int lh_real_acquire_start(lh_store *store, const char *key, const lh_acquire_opt
 int lh_real_waiting_cancel(lh_waiting *w, lh_error *error);
 lh_waiting *lh_wait_settled(const lh_request *r, lh_lease *lease);
 
-/* wait.c: start and finish, one after the other. */
+/* Start and finish, one after the other. */
 int lh_wait_acquire(lh_store *store, const char *key, const lh_acquire_options *options, lh_lease **ret_lease,
                     lh_record **ret_busy, lh_error *error);
 
@@ -123,16 +100,5 @@ void lh_wait_exit(lh_store *store);
 
 /* Sleeps for `ms`, or until cancelled. LH_OK, LH_CANCELLED, LH_CLOSED (told when the sleep is over). */
 int lh_wait_pause(lh_store *store, const struct lh_cancel *cancel, int64_t ms, lh_error *error);
-
-/* The parts of the keeper's duty; each does what is due and says when it is due again. */
-int64_t lh_wait_asks(lh_store *store, struct _mongoc_client_t *client, int64_t now);  /* wait_ask.c */
-int64_t lh_wait_beats(lh_store *store, struct _mongoc_client_t *client, int64_t now); /* wait_beat.c */
-int64_t lh_wait_polls(lh_store *store, struct _mongoc_client_t *client, int64_t now); /* wait_poll.c */
-void lh_wait_look_again(lh_store *store);                                             /* the change stream was opened */
-
-/* For open.c: makes the store's waiters, its keeper and its watcher; ends all waiting and joins the threads; takes what is left
- * in queues out of them; and frees (with the store's last reference). */
-int lh_wait_init(lh_store *store, lh_error *error);
-void lh_wait_stop(lh_store *store, int64_t deadline);
 
 #endif

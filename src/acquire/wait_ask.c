@@ -1,10 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Asking again, and leaving: the waiters' commands that are sent one by one. */
+#include "acquire/wait_ask.h"
+
 #include <string.h>
 
 #include "acquire/keeper.h"
+#include "acquire/keeper_renew.h"
 #include "acquire/wait.h"
+#include "acquire/wait_belief.h"
+#include "acquire/wait_table.h"
 #include "base/clock.h"
+#include "base/due.h"
+#include "base/error.h"
+#include "lease/lease.h"
+#include "lease/lease_acquire.h"
+#include "lease/lease_held.h"
+#include "store/store.h"
 
 #define ASKS_AT_ONCE  32  /* before the keeper looks after the beats again */
 #define RETRY_MS      250 /* when the server did not answer */

@@ -2,14 +2,20 @@
  * Beats: a waiter shows three times in claim_ms that it is alive, by a timer that nothing else resets. The keeper sends them for all, up
  * to 1,000 in a command, those of one key in one statement. Where a beat finds no waiter, it was granted, or forgotten: it asks
  * again. That is the timer that finds whatever no event told. */
+#include "acquire/wait_beat.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "acquire/keeper.h"
 #include "acquire/wait.h"
+#include "acquire/wait_belief.h"
+#include "acquire/wait_table.h"
 #include "base/clock.h"
+#include "base/due.h"
 #include "lease/lease_look.h"
 #include "protocol/pipeline_batch.h"
+#include "store/store_run.h"
 
 #define BATCH_MAX 1000
 

@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A store's waiters, keeper and watcher from its opening to its end. */
+#include "acquire/wait_close.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "acquire/keeper.h"
 #include "acquire/wait.h"
+#include "acquire/wait_ask.h"
+#include "acquire/wait_beat.h"
+#include "acquire/wait_poll.h"
+#include "acquire/wait_table.h"
 #include "acquire/watch.h"
 #include "base/clock.h"
+#include "base/error.h"
+#include "lease/lease.h"
 #include "lease/lease_look.h"
 #include "protocol/pipeline_batch.h"
+#include "store/store_run.h"
 
 #define BATCH_MAX 1000
 

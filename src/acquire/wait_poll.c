@@ -4,13 +4,18 @@
  *
  * Where the stream tells, it still looks every two seconds: a key that was granted to somebody else, who died before he claimed it,
  * ends sooner than the holder that was last heard of, and nobody tells the others. */
+#include "acquire/wait_poll.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "acquire/keeper.h"
 #include "acquire/wait.h"
+#include "acquire/wait_ask.h"
+#include "acquire/wait_table.h"
 #include "acquire/watch.h"
 #include "base/clock.h"
+#include "base/due.h"
 #include "lease/lease_look.h"
 
 #define KEYS_MAX    200

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The table of a store's waiters, by lease id and by key; and what a grant by somebody else's command does to it. */
+#include "acquire/wait_table.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -7,9 +9,16 @@
 
 #include "acquire/keeper.h"
 #include "acquire/wait.h"
+#include "acquire/wait_belief.h"
 #include "acquire/watch.h"
 #include "base/clock.h"
+#include "base/due.h"
+#include "base/error.h"
 #include "base/key.h"
+#include "lease/lease.h"
+#include "lease/lease_handle.h"
+#include "lease/lease_held.h"
+#include "store/store.h"
 
 #define FIRST_POLL_MS  5
 #define CLAIM_AFTER_MS 100

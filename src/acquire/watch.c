@@ -15,6 +15,8 @@
 #include "acquire/watch_event.h"
 #include "base/backoff.h"
 #include "base/clock.h"
+#include "base/error.h"
+#include "store/store_run.h"
 
 #define AWAIT_MS 500   /* how long the server holds a getMore without news: closing takes as long */
 #define IDLE_MS  60000 /* without anybody waiting, until the stream is closed */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "acquire/watch_event.h"
+#include "protocol/doc.h"
 
 #include <stdlib.h>
 #include <string.h>

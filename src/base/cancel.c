@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/cancel.h"
+#include "base/error.h"
 
 #include <poll.h>
 #include <stdlib.h>

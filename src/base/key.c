@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Keys: what one may be, and how parts are joined to one. */
 #include "base/key.h"
+#include "base/error.h"
 
 #include <stdlib.h>
 #include <string.h>

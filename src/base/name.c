@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Names, and the white space around them. */
 #include "base/name.h"
+#include "base/error.h"
+#include "base/key.h"
 
 #include <string.h>
 

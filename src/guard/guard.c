@@ -16,7 +16,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/error.h"
+#include "guard/guard_error.h"
 #include "lease/lease_held.h"
+#include "store/store.h"
+#include "store/store_run.h"
 
 #define FENCES_ROOM 136 /* a collection has up to 120 */
 

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the caller's client says, in our outcomes. Its error API may be either version, so the server's code is taken from the reply. */
+#include "guard/guard_error.h"
+
 #include <string.h>
 
+#include "base/error.h"
 #include "guard/guard.h"
+#include "lease/lease.h"
 #include "lease/lease_held.h"
+#include "store/store.h"
 #include "store/store_refused.h"
 
 enum { CODE_ILLEGAL_OPERATION = 20, CODE_NOT_IN_TRANSACTION = 263 };

@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/error.h"
 #include "guard/guard.h"
+#include "guard/guard_error.h"
 #include "lease/lease_held.h"
 
 #define NONCE_FIELD "fence_write"

@@ -4,7 +4,9 @@
 
 #include "base/backoff.h"
 #include "base/clock.h"
+#include "base/error.h"
 #include "guard/guard.h"
+#include "guard/guard_error.h"
 #include "lease/lease_held.h"
 
 /* Between two attempts: the driver makes none, and a paused holder may be in the way for long. */

@@ -12,7 +12,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/error.h"
+#include "store/store.h"
 #include "store/store_refused.h"
+#include "store/store_run.h"
 
 #define PATIENCE_MS 5000 /* for the line with all that it takes; a reader looks back for twice that (audit_read.c) */
 

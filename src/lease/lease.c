@@ -17,11 +17,16 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/key.h"
 #include "base/options.h"
 #include "lease/audit.h"
+#include "lease/lease_handle.h"
 #include "lease/lease_held.h"
+#include "lease/lease_run.h"
 #include "protocol/doc.h"
+#include "protocol/doc_record.h"
+#include "store/store.h"
 
 /* Of what another program gave an end in a far future: so that no sum overflows. */
 #define LASTS_MAX (INT64_MAX / 4)

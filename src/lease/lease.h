@@ -3,6 +3,7 @@
 #ifndef LH_LEASE_H
 #define LH_LEASE_H
 
+#include "lease/lease_held.h"
 #include "protocol/pipeline.h"
 #include "store/store.h"
 
@@ -21,14 +22,48 @@ typedef struct lh_answer {
     int64_t sent;
 } lh_answer;
 
-/* (lease_run.c) Runs `what` on the document of vars->key: with the short form first unless `whole`, and with the whole form where the short
- * one did not settle it. Whom it granted besides the asker is told to the store's waiters. answer->reply is always
- * initialised, and the caller's to destroy. */
-int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, lh_way way, lh_answer *answer,
-                 lh_error *error);
+/* How long what was granted or renewed by this command lasts, from the server's time in its answer: the ttl, or longer where an earlier
+ * one had given it more. */
+int64_t lh_lease_lasts(const struct lh_mine *mine, int64_t ttl_ms);
 
-/* (lease_run.c) The server's time in an answer (0: it has none), from which the store knows how far that clock is ahead. The command was
- * sent at `sent`, or later. */
-int64_t lh_lease_hear_time(lh_store *store, const bson_t *document, int64_t sent);
+/* Until when that may be believed: it was sent at `sent`. */
+int64_t lh_lease_deadline(int64_t sent, int64_t lasts_ms);
+
+/* The lease goes on. False: it was over by then. */
+bool lh_lease_extend(lh_lease *lease, const lh_renewed *renewed);
+
+/* The server's end of a renewal that was sent at `sent` and whose answer does not tell it, by the server's clock as last heard. It is
+ * for people. */
+int64_t lh_lease_expires_after(const lh_store *store, int64_t ttl_ms, int64_t sent);
+
+/* By what the server granted, whether it is enforced or not: how long it may be believed still. */
+int64_t lh_lease_left_ms(const lh_lease *lease);
+bool lh_lease_believed(const lh_lease *lease);
+
+/* The operations themselves, whatever the store's mode: rollout.c puts that in front of them. As the public ones. */
+int lh_real_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error);
+int lh_real_release(lh_lease *lease, const lh_release_options *options, lh_error *error);
+int lh_release_check(const lh_lease *lease, const lh_release_options *options, lh_release_options *ret_all,
+                     lh_error *error); /* what is wrong with the arguments */
+
+/* It is over, by its holder's will: the store need not release it. Was it valid until now? */
+bool lh_lease_end(lh_lease *lease);
+
+/* It ended, and not by its holder's will: told once, by descriptor and callback. Nothing when it was over before. Not with
+ * the store's lock held. */
+void lh_lease_lose(lh_lease *lease);
+
+/* Sends the release of a lease id that nobody believes in; if that cannot be done now, it becomes a doubt for `ttl_ms`. True: it was
+ * answered, and released. */
+bool lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, lh_way way);
+
+/* Out of the queue; or released, if it was granted meanwhile. LH_OK also when it was neither. *ret_record (if not NULL): what
+ * was seen; NULL: out of memory. */
+int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_way way, lh_record **ret_record,
+                         lh_error *error);
+
+/* Ends a lease that was not handed out, and takes back what is stored of it. LH_OK: nothing is; else it is a doubt that the keeper
+ * settles. */
+int lh_lease_give_back(lh_lease *lease, int64_t timeout_ms);
 
 #endif

@@ -8,13 +8,21 @@
 
 #include "base/backoff.h"
 #include "base/clock.h"
+#include "base/error.h"
+#include "base/key.h"
 #include "base/name.h"
 #include "base/options.h"
-#include "lease/lease_ask.h"
+#include "lease/lease.h"
+#include "lease/lease_acquire.h"
+#include "lease/lease_handle.h"
 #include "lease/lease_held.h"
 #include "lease/lease_look.h"
+#include "lease/lease_note.h"
+#include "lease/lease_run.h"
 #include "protocol/doc.h"
+#include "protocol/doc_record.h"
 #include "store/index.h"
+#include "store/store.h"
 
 enum { CODE_DUPLICATE_KEY = 11000 };
 #define RACES_MAX 8 /* lost races for a fresh key until the caller is told */

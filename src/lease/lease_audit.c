@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A grant is acknowledged when its line is in the trail, and given back when it cannot be. */
+#include "lease/lease_audit.h"
+
 #include <string.h>
 
+#include "base/error.h"
 #include "lease/audit.h"
+#include "lease/lease.h"
 #include "lease/lease_held.h"
 
 int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error)

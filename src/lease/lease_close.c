@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Closing a store: what it holds, or may hold, is released, as far as the time allows. No other thread uses the store any more. */
+#include "lease/lease_close.h"
+
 #include "base/clock.h"
 #include "lease/audit.h"
+#include "lease/lease.h"
 #include "lease/lease_held.h"
 #include "lease/lease_look.h"
 #include "protocol/pipeline_batch.h"
+#include "store/store_run.h"
 
 #define BATCH_MAX 1000
 

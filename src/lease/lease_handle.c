@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A lease's handle: its memory, counted, and what it tells without asking anybody. */
+#include "lease/lease_handle.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "base/key.h"
 #include "lease/lease_held.h"
+#include "store/store.h"
 
 lh_lease *lh_lease_new(lh_store *store, const char *key, const char *lease_id, const char *owner)
 {

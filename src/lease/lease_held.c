@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/due.h"
 
 #define DOUBTS_MAX     1000 /* of more than these the caller alone is told; they end with their ttls */
 #define PAUSE_FIRST_MS 250  /* after a release that was not answered */

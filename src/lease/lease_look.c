@@ -4,8 +4,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "lease/lease.h"
+#include "lease/lease_run.h"
 #include "protocol/doc.h"
+#include "protocol/pipeline.h"
+#include "store/store_run.h"
 
 typedef struct {
     const lh_look *look;

@@ -3,13 +3,19 @@
  *
  * It stands in `released`, which nothing changes while the key is held alone; and which readers leave as it is, or replace by what
  * one of them left later. So it may be read at any time. */
+#include "lease/lease_note.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "lease/lease_held.h"
 #include "lease/lease_look.h"
 #include "protocol/doc.h"
+#include "protocol/doc_record.h"
+#include "store/store.h"
+#include "store/store_run.h"
 
 /* LH_OK, and *ret_note, NULL where there is none; LH_MEMORY. A record's text is safe whatever is stored. */
 static int copy_note(const bson_t *document, lh_note **ret_note)

@@ -4,11 +4,16 @@
  * The short forms find a document that we inserted by its _id: that needs no plan, and costs the server half of what the key's index
  * does. Which keys have such a document is remembered (known.h) as a hint: a form that looks for the _id also compares the key, and
  * where it finds nothing the key's index is asked. */
+#include "lease/lease_run.h"
+
 #include "base/clock.h"
 #include "base/known.h"
 #include "lease/lease.h"
 #include "protocol/doc.h"
+#include "protocol/pipeline.h"
+#include "protocol/pipeline_short.h"
 #include "store/store_refused.h"
+#include "store/store_run.h"
 
 static const char *what_in_words(lh_do what)
 {

@@ -4,8 +4,12 @@
 
 #include <string.h>
 
+#include "base/error.h"
 #include "lease/lease_look.h"
 #include "protocol/doc.h"
+#include "protocol/doc_record.h"
+#include "store/store.h"
+#include "store/store_run.h"
 
 void lh_status_append_projection(bson_t *command)
 {

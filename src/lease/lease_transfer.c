@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Handing a lease on: one command that ends it and grants the key to whom the holder says, past the queue. Who is given the new id
  * believes nothing before a renewal of its own; so nobody does while it is on its way. */
+#include "lease/lease_transfer.h"
+
 #include <string.h>
 
+#include "base/error.h"
 #include "base/name.h"
 #include "lease/audit.h"
 #include "lease/lease.h"
 #include "lease/lease_held.h"
+#include "lease/lease_run.h"
 #include "protocol/doc.h"
+#include "store/store.h"
 
 /* By this command, or by an attempt of it whose answer was lost: the new id, which nobody else knows, holds. */
 static int judge(const lh_answer *answer, const char *id, const char *to, int64_t *ret_token, lh_error *error)

@@ -6,8 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "lease/lease.h"
+#include "protocol/pipeline.h"
 #include "store/store_refused.h"
+#include "store/store_run.h"
 
 #define NAMES_ROOM 200
 

@@ -24,11 +24,20 @@
 
 #include "base/backoff.h"
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/name.h"
 #include "base/options.h"
 #include "lease/audit.h"
 #include "migrate/fit.h"
+#include "migrate/migrate_convert.h"
+#include "migrate/migrate_index.h"
+#include "migrate/migrate_lease.h"
+#include "migrate/migrate_look.h"
+#include "migrate/migrate_one.h"
 #include "migrate/migrate_parts.h"
+#include "migrate/migrate_undo.h"
+#include "store/index.h"
+#include "store/store.h"
 
 #define AUDIT_KEEP_MAX_MS (10 * 366 * 24 * 3600 * INT64_C(1000))
 #define STRIKES           8 /* failures in a row that a new look may mend: elections, an index that somebody else drops */

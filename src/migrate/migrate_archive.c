@@ -2,10 +2,15 @@
  * The archive: {_id: {id, hash}, document, reason, survivor, at, deleted}. The _id is the document's own and a hash of its
  * content: a repeated insert of the same content is refused by the server and harmless, and another content of the same
  * document is another entry. */
+#include "migrate/migrate_archive.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "migrate/migrate_judge.h"
+#include "migrate/migrate_lease.h"
 #include "migrate/migrate_slice.h"
+#include "store/store_run.h"
 
 /* {id: <original>, hash: "…"} */
 static void append_archive_id(bson_t *to, const char *name, const lh_item *it)

@@ -2,12 +2,22 @@
  * Under the migration lease: from a collection with documents, or an index that an interrupted run left, to the unique
  * index. From prepareUnique on the server refuses new duplicates, while those that are there can still be renewed and
  * released; so what is to be removed only gets less, and it ends beside any writers. */
+#include "migrate/migrate_convert.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "base/backoff.h"
 #include "base/clock.h"
+#include "base/error.h"
+#include "migrate/migrate_archive.h"
+#include "migrate/migrate_dedupe.h"
+#include "migrate/migrate_index.h"
+#include "migrate/migrate_lease.h"
+#include "migrate/migrate_look.h"
 #include "migrate/migrate_parts.h"
+#include "migrate/migrate_undo.h"
+#include "store/index.h"
 
 #define IDLE_ROUNDS    5 /* in which the server finds duplicates and we do not */
 #define PAUSE_FIRST_MS 20

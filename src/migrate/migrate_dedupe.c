@@ -7,11 +7,21 @@
  *
  * In the index's order stand first the keys below strings (missing, null, numbers), then strings, then the rest. Documents
  * whose key is no string are counted, and moved when `quarantine` is set; they are never judged against each other. */
+#include "migrate/migrate_dedupe.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/error.h"
+#include "migrate/migrate_foreign.h"
+#include "migrate/migrate_judge.h"
+#include "migrate/migrate_lease.h"
+#include "migrate/migrate_look.h"
+#include "migrate/migrate_move.h"
 #include "migrate/migrate_parts.h"
+#include "migrate/migrate_survey.h"
+#include "store/store_run.h"
 
 /* A piece of the index: the answer, and views of the documents in it. */
 typedef struct {

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Documents that cannot be read, above all those whose workspace_id is no string: counting them. */
+#include "migrate/migrate_foreign.h"
+
 #include <string.h>
 
+#include "migrate/migrate_judge.h"
+#include "migrate/migrate_lease.h"
+#include "migrate/migrate_order.h"
 #include "migrate/migrate_parts.h"
 #include "protocol/doc.h"
+#include "protocol/doc_instant.h"
 
 const char *lh_key_type_word(int type)
 {

@@ -2,12 +2,17 @@
  * The migration's commands about the collection and its index: what kind of collection it is, creating the index,
  * preparing it, making it unique. They wait behind open transactions and block others briefly, so each is bounded by the
  * migration's deadline (`slow`). All of them may be repeated. */
+#include "migrate/migrate_index.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "migrate/migrate_parts.h"
+#include "store/index_shape.h"
 #include "store/store_refused.h"
+#include "store/store_run.h"
 
 enum {
     CODE_INVALID_OPTIONS = 72,

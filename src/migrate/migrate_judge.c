@@ -4,14 +4,19 @@
  * The rule: the newest expires_at, all its types compared as instants; one that is null, missing or cannot be read is the
  * oldest; of equal ones the highest _id. It does not depend on the order in which documents are seen, so that every run,
  * also after a crash, comes to the same verdict. */
+#include "migrate/migrate_judge.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/error.h"
+#include "migrate/migrate_order.h"
 #include "migrate/migrate_parts.h"
 #include "protocol/doc.h"
+#include "protocol/doc_instant.h"
 
 void lh_document_view(const uint8_t *data, bson_t *ret_document)
 {

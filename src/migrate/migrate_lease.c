@@ -5,13 +5,18 @@
  * One document in <collection>_migration, unique by its _id, decided by the server with the server's clock. Not one of the
  * leases of lease.c: those need the index that is being built. It also keeps what the index was like before (lh_undo), for
  * whoever must put it back: a holder that ends without having done so leaves the document there, past its end. */
+#include "migrate/migrate_lease.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "migrate/migrate_parts.h"
+#include "store/store.h"
+#include "store/store_run.h"
 
 #define TTL_MS 12000 /* how long the others wait for one that died */
 

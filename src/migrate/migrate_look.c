@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The look before the migration: what is there, and whether it is refused, because it would harm documents or their
  * owners. All of it is decided before the migration changes anything. */
+#include "migrate/migrate_look.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/error.h"
+#include "migrate/migrate_foreign.h"
+#include "migrate/migrate_index.h"
 #include "migrate/migrate_parts.h"
+#include "migrate/migrate_survey.h"
+#include "store/store_run.h"
 
 /* ---- The look -------------------------------------------------------------------------------------------------------*/
 

@@ -10,10 +10,16 @@
  *
  * What changed in between stays, is counted as `left`, and is judged again by the next walk. The survivor may have gone
  * since it was judged: then it is as if the losers had been moved first, and it had gone after that. */
+#include "migrate/migrate_move.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
+#include "migrate/migrate_archive.h"
+#include "migrate/migrate_judge.h"
+#include "migrate/migrate_lease.h"
 #include "migrate/migrate_slice.h"
 #include "protocol/doc.h"
 #include "store/store_refused.h"

@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One document that cannot be read, named by its _id, goes to the archive; nothing else is touched. */
+#include "migrate/migrate_one.h"
+
 #include <stdio.h>
 
+#include "base/error.h"
 #include "base/key.h"
+#include "migrate/migrate_foreign.h"
+#include "migrate/migrate_judge.h"
+#include "migrate/migrate_look.h"
+#include "migrate/migrate_move.h"
 #include "migrate/migrate_parts.h"
 #include "protocol/doc.h"
+#include "protocol/doc_record.h"
+#include "store/store_run.h"
 
 /* Is its workspace_id a key that a lease could have, and all else readable? Then there are better ways than moving it away. */
 static bool is_sound(const bson_t *document)

@@ -4,6 +4,8 @@
  *
  * Decimals are compared as doubles: two that differ beyond 17 digits count as equal, which only matters for documents
  * with decimal _ids that also end at the same instant. */
+#include "migrate/migrate_order.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

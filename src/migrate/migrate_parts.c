@@ -2,7 +2,10 @@
  * What all parts of the migration do: keep to its time, and tell its caller how far it is. */
 #include "migrate/migrate_parts.h"
 
+#include "base/backoff.h"
 #include "base/clock.h"
+#include "base/error.h"
+#include "store/store.h"
 
 int64_t lh_migrate_until(const lh_migration *m)
 {

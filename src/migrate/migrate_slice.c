@@ -4,8 +4,12 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/error.h"
+#include "migrate/migrate_judge.h"
+#include "migrate/migrate_parts.h"
 #include "migrate/migrate_slice.h"
 #include "store/store_refused.h"
+#include "store/store_run.h"
 
 #define SLICE_BYTES (4 << 20) /* documents that are moved at once; a single larger one still goes */
 

@@ -46,10 +46,4 @@ const char *lh_slice_key(size_t i, char *buffer, size_t size);
 int lh_migrate_write(lh_migration *m, const char *what, bson_t *command, uint32_t harmless, int64_t *ret_n,
                      lh_error *error);
 
-/* Inserts the whole documents into the archive. */
-int lh_archive_insert(lh_migration *m, const lh_slice *s, lh_error *error);
-
-/* Marks their entries as deleted. */
-int lh_archive_mark(lh_migration *m, const lh_slice *s, lh_error *error);
-
 #endif

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Counting what a migration would find, without changing anything: one cursor over everything, sorted by the key, one group
  * in memory at a time. And what this walk and the one in migrate_dedupe.c have in common. */
+#include "migrate/migrate_survey.h"
+
 #include <string.h>
 
+#include "base/error.h"
+#include "migrate/migrate_foreign.h"
+#include "migrate/migrate_judge.h"
 #include "migrate/migrate_parts.h"
 #include "protocol/doc_tally.h"
+#include "store/store_run.h"
 
 bool lh_group_has_key(const lh_group *group, const char *key, uint32_t len)
 {

@@ -4,10 +4,17 @@
  *
  * Only the holder of that lease undoes anything. Another migrator that lost the lease while it slept finds the index gone, or not
  * prepared, and begins again. */
+#include "migrate/migrate_undo.h"
+
 #include <stdio.h>
 #include <string.h>
 
+#include "base/error.h"
+#include "migrate/migrate_lease.h"
 #include "migrate/migrate_parts.h"
+#include "store/index_shape.h"
+#include "store/store.h"
+#include "store/store_run.h"
 
 typedef struct {
     char ours[128], other[128], unique[128]; /* names of indexes that are on the key; "": none */

@@ -3,14 +3,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
+#include "base/key.h"
 #include "base/name.h"
 #include "base/options.h"
 #include "lease/audit.h"
 #include "lease/lease.h"
 #include "lease/lease_look.h"
+#include "lease/lease_run.h"
 #include "lease/lease_status.h"
 #include "protocol/doc.h"
+#include "protocol/doc_record.h"
 #include "protocol/twice.h"
+#include "store/store.h"
+#include "store/store_run.h"
 
 /* ---- list ----------------------------------------------------------------------------------------------------------*/
 typedef struct {

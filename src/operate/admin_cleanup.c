@@ -4,9 +4,13 @@
  * before, and stay as they are. */
 #include <string.h>
 
+#include "base/error.h"
 #include "base/options.h"
 #include "lease/lease.h"
+#include "protocol/pipeline.h"
 #include "protocol/twice.h"
+#include "store/store.h"
+#include "store/store_run.h"
 
 #define BATCH_MAX        1000
 #define RETENTION_MIN_MS 1000 /* lease_acquire.c (INSERT_BELIEVED_MS) relies on it */

@@ -4,11 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/name.h"
 #include "base/options.h"
+#include "base/proc.h"
 #include "lease/audit.h"
 #include "lease/lease.h"
+#include "lease/lease_run.h"
 #include "protocol/doc.h"
+#include "store/store.h"
+#include "store/store_run.h"
 
 typedef struct {
     lh_store *store;

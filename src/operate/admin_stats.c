@@ -3,8 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/options.h"
+#include "lease/lease.h"
 #include "lease/lease_look.h"
+#include "protocol/pipeline.h"
+#include "store/store.h"
+#include "store/store_run.h"
 
 #define TIMEOUT_MIN_MS 100
 #define TIMEOUT_MAX_MS 3600000

@@ -8,9 +8,12 @@
 
 #include "base/cancel.h"
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/key.h"
 #include "base/options.h"
 #include "lease/audit.h"
+#include "store/store.h"
+#include "store/store_run.h"
 
 #define OVERLAP_MS 10000 /* a line is given up after half of that (audit.c) */
 #define POLL_MS    300

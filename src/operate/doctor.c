@@ -5,8 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/options.h"
+#include "operate/doctor_data.h"
+#include "operate/doctor_finding.h"
+#include "operate/doctor_members.h"
+#include "operate/doctor_rights.h"
+#include "operate/doctor_uri.h"
 #include "store/rights.h"
+#include "store/store.h"
+#include "store/store_run.h"
 
 /* What was not tried is said, so that "ok" is not taken for more than it is. */
 static int try_leases(lh_doctor_state *d)

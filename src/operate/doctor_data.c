@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The doctor: the collection, its unique index, and what is stored in it. */
+#include "operate/doctor_data.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "migrate/fit.h"
 #include "operate/doctor.h"
+#include "operate/doctor_finding.h"
 #include "protocol/doc_tally.h"
+#include "store/index.h"
 #include "store/index_ttl.h"
+#include "store/store_run.h"
 
 enum { CODE_NAMESPACE_NOT_FOUND = 26 };
 

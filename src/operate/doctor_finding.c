@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The doctor's findings: how one is reported, and what becomes of a check that could not be made. */
+#include "operate/doctor_finding.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/error.h"
 #include "operate/doctor.h"
 
 enum { WHAT_ROOM = 700 };

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The doctor: topology, the members' clocks, known defects of servers and of the driver. */
+#include "operate/doctor_members.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "operate/doctor.h"
+#include "operate/doctor_finding.h"
 #include "store/store_members.h"
 
 typedef struct {

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The doctor: who we are for the server, and whether that user has the rights of its role. */
+#include "operate/doctor_rights.h"
+
 #include "operate/doctor.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "base/error.h"
+#include "operate/doctor_finding.h"
+#include "store/index.h"
 #include "store/rights.h"
 #include "store/store_members.h"
+#include "store/store_run.h"
 
 typedef struct {
     lh_doctor_state *d;

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The doctor: what the connection string says, beside what there is. */
+#include "operate/doctor_uri.h"
+
 #include <stdio.h>
 
 #include "operate/doctor.h"
+#include "operate/doctor_finding.h"
 #include "store/store_set.h"
 
 static void tell_remarks(lh_doctor_state *d)

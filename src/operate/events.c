@@ -4,9 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/key.h"
 #include "base/options.h"
+#include "operate/events_poll.h"
+#include "operate/events_shadow.h"
+#include "operate/events_stream.h"
 #include "operate/events_watching.h"
+#include "store/store.h"
+#include "store/store_run.h"
 
 #define KEYS_MAX 1000
 

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A change event, and what it makes of the watched documents. Pure: the stream it comes from is events_stream.c's matter. */
+#include "operate/events_change.h"
+
 #include <string.h>
 
+#include "operate/events_diff.h"
+#include "operate/events_shadow.h"
 #include "operate/events_watching.h"
 
 bool lh_event_find(const bson_t *event, const char *path, bson_iter_t *ret_value)

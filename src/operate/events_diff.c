@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What happened between two states of a key's document. Holders and waiters are known by their lease ids (which stay in here). */
+#include "operate/events_diff.h"
+
 #include <string.h>
 
+#include "base/error.h"
+#include "operate/events_shadow.h"
 #include "operate/events_watching.h"
+#include "protocol/doc_record.h"
 
 typedef struct {
     lh_watching *w;

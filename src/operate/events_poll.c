@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Watching a standalone, which has no change streams: all watched documents are read again and again. */
+#include "operate/events_poll.h"
+
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/error.h"
+#include "operate/events_diff.h"
+#include "operate/events_shadow.h"
 #include "operate/events_watching.h"
+#include "store/store.h"
+#include "store/store_run.h"
 
 #define PAUSE_MS     200
 #define REFUSALS_MAX 8 /* in a row: one may be of the moment, a cursor that was killed */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What is known of the watched documents, by _id; and a change event's delta, applied to one. */
+#include "operate/events_shadow.h"
+
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,12 +3,19 @@
  * goes on from there, and misses nothing. Going on behind an event of another watch is the same with an older snapshot, which
  * the server remembers for a while. When the cursor fails (an election, a kill), the next one goes on behind the last batch; when the
  * server does not remember that, a new snapshot tells what is different. */
+#include "operate/events_stream.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/backoff.h"
 #include "base/clock.h"
+#include "base/error.h"
+#include "operate/events_change.h"
+#include "operate/events_diff.h"
+#include "operate/events_shadow.h"
 #include "operate/events_watching.h"
+#include "store/store.h"
 #include "store/store_stream.h"
 
 #define AWAIT_MS     250 /* how long the server holds a getMore without news: a cancel takes as long */

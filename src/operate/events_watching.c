@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cancel.h"
+#include "base/error.h"
 
 /* ---- What is wanted ---- */
 

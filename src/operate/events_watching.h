@@ -21,20 +21,6 @@ typedef struct lh_shadow {
     lh_shadow_entry *first;
 } lh_shadow;
 
-/* NULL: there is none. `holder` has _id in it. */
-lh_shadow_entry *lh_shadow_find(const lh_shadow *shadow, const bson_t *holder);
-/* A new entry, without a document; NULL: out of memory. */
-lh_shadow_entry *lh_shadow_add(lh_shadow *shadow, const bson_t *holder);
-void lh_shadow_remove(lh_shadow *shadow, lh_shadow_entry *entry);
-void lh_shadow_fini(lh_shadow *shadow);
-
-/* A copy with the fields that matter: other programs may keep anything beside them. */
-bson_t *lh_shadow_shrink(const bson_t *document);
-/* {field: 1, …} of these. */
-void lh_shadow_append_projection(bson_t *projection);
-/* The document after a change event's updateDescription. */
-bson_t *lh_shadow_apply(const bson_t *document, const bson_t *description);
-
 /* ---- events_watching.c: the watch, and telling ---- */
 typedef struct lh_instant {
     uint32_t t, i; /* as a BSON timestamp */
@@ -65,14 +51,6 @@ void lh_tell(lh_watching *w, lh_event event);
 /* OPENED or GAP. */
 void lh_tell_mark(lh_watching *w, int kind, int64_t at_ms);
 
-/* ---- events_diff.c: what is kept, and what its changes tell ---- */
-/* Takes `after`, whose _id names the entry: the shadow has it then, and the difference is told unless `silent`. LH_OK, LH_MEMORY. */
-int lh_watching_put(lh_watching *w, bson_t *after, uint64_t round, bool silent, int64_t at_ms);
-/* Removes it, which is told. */
-int lh_watching_drop(lh_watching *w, lh_shadow_entry *entry, int64_t at_ms);
-/* Removes all that were not put in this round. */
-int lh_watching_sweep(lh_watching *w, uint64_t round, int64_t at_ms);
-
 /* ---- events_change.c: a change event; what it names are views of it. Pure. ---- */
 typedef struct lh_change {
     enum { LH_CHANGE_NOTHING, LH_CHANGE_DELETE, LH_CHANGE_UPDATE, LH_CHANGE_PUT } kind;
@@ -83,18 +61,5 @@ typedef struct lh_change {
     lh_instant at;
     int64_t at_ms;
 } lh_change;
-
-/* False: of no document (the collection was dropped, or renamed). */
-bool lh_change_read(const bson_t *event, lh_change *ret);
-/* Applies it, and tells the difference. LH_OK, LH_MEMORY. */
-int lh_watching_change(lh_watching *w, const lh_change *change, uint64_t round);
-
-bool lh_event_find(const bson_t *event, const char *path, bson_iter_t *ret_value);
-bool lh_event_document(const bson_t *event, const char *path, bson_t *ret_view);
-bool lh_event_instant(const bson_t *event, const char *path, lh_instant *ret_instant);
-
-/* events_stream.c, events_poll.c: until it ends. */
-int lh_watching_follow(lh_watching *w);
-int lh_watching_poll(lh_watching *w);
 
 #endif

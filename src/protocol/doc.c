@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "protocol/doc_instant.h"
 #include "protocol/twice.h"
 
 #define TOKEN_MAX ((INT64_C(1) << 62) - 1)

@@ -7,11 +7,6 @@
 
 #include "base/error.h"
 
-/* `expires_at` as an instant: a date; an ISO-8601 string with Z, an offset, or neither (UTC), with a fraction or not; a
- * number, below 10^11 seconds, else milliseconds. False when it cannot be read (null too: the caller knows what that means).
- * The pipelines read the same (protocol/state.lp: end_as_stored); a test holds them together. */
-bool lh_doc_instant(const bson_iter_t *value, int64_t *ret_ms);
-
 /* The fields with these names, found in one pass from `in` on. */
 typedef struct lh_field {
     bool there;
@@ -40,9 +35,6 @@ bool lh_doc_is_spent(const bson_t *document, int64_t now_ms, int64_t grace_ms);
 
 /* Is the field this very string? */
 bool lh_doc_has_text(const bson_t *document, const char *field, const char *text);
-
-/* {_id: …} from its value as extended JSON. *ret_query is initialised when that is one value. */
-int lh_doc_id_query(const char *json, bson_t *ret_query, lh_error *error);
 
 /* Why a document cannot be read: "expires_at is an array", in `problem`; false when it can. */
 bool lh_doc_problem(const bson_t *document, char *problem, size_t size);
@@ -93,28 +85,10 @@ void lh_doc_each_grant(const bson_t *document, void (*each)(void *arg, const lh_
 int64_t lh_doc_place(const bson_t *document);
 int64_t lh_doc_waiting(const bson_t *document);
 
-/* The whole record of a stored document (the server's clock, `now_ms`, says who is alive; LH_DOC_ALL: also the dead). NULL: out
- * of memory. */
-#define LH_DOC_ALL INT64_MIN
-lh_record *lh_doc_record(const bson_t *document, int64_t now_ms, int64_t grace_ms);
-
 /* What such a record knows besides, for the library alone: lease ids are nobody else's business. Borrowed from the record. */
 typedef struct lh_doc_mark {
     const char *id;
     int64_t renewed_at_ms;
 } lh_doc_mark;
-
-lh_doc_mark lh_doc_holder_mark(const lh_record *record, size_t i);
-const char *lh_doc_waiter_id(const lh_record *record, size_t i);
-const char *lh_doc_released_id(const lh_record *record);
-
-/* The record of the document that a findAndModify returned, in which only the caller's own entries of the maps are left. */
-lh_record *lh_doc_reply_record(const bson_t *document, int64_t grace_ms);
-
-/* A record of a key without a document: free. */
-lh_record *lh_doc_free_record(const char *key, int64_t now_ms);
-
-/* Sets id_taken_by, once, in the record of a key that is a string; one that is longer than a key may be is cut. */
-void lh_doc_set_taken_by(lh_record *record, const char *key);
 
 #endif

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Reading `expires_at` as an instant, whatever older code stored there. */
+#include "protocol/doc_instant.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * From a document to the public record: who holds, who waits, how the last one ended. */
+#include "protocol/doc_record.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/key.h"
 #include "protocol/doc.h"
+#include "protocol/doc_instant.h"
 
 /* The record and all that it points to, in one piece of memory: strings go one after the other into `text`, which has room
  * for every string of the document. */

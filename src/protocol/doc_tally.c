@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocol/doc_tally.h"
+#include "protocol/doc.h"
 
 #include <inttypes.h>
 #include <stdio.h>

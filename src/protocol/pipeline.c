@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocol/pipeline_fill.h"
+#include "protocol/pipeline_let.h"
+#include "protocol/pipeline_short.h"
 #include "protocol/pipeline_text.h"
 
 struct lh_pipelines {

@@ -63,7 +63,6 @@ typedef struct lh_vars {
  * are an update: all that they have to say is whether they changed the document. */
 void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole, const char *collection,
                          const lh_vars *vars, bson_t *command);
-bool lh_pipeline_has_short(lh_do what, const lh_vars *vars);
 
 /* A find that says of each of `keys` {workspace_id, now, end, granted, queued, first}: which of the lease ids `ids` hold it, or wait
  * for it, which id is first in its queue, and when its holder ends. `granted` is what lh_doc_each_grant() reads. */
@@ -87,8 +86,5 @@ void lh_pipeline_settle_many(const lh_pipelines *pipelines, const char *collecti
 /* An aggregate that counts all documents: one answer {documents, exclusive, shared, free, expired, malformed, readers, queues, waiters,
  * oldest, longest: {at, key, owner}, now}; none of no documents. */
 void lh_pipeline_stats(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars, bson_t *command);
-
-/* Appends `let`: the variables of every command above. */
-void lh_pipeline_let(const lh_vars *vars, bson_t *command);
 
 #endif

@@ -2,6 +2,8 @@
  * The variables of a command: what differs from call to call, apart from the constant texts.
  *
  * Home of invariant 8: a caller's string is never part of an expression. */
+#include "protocol/pipeline_let.h"
+
 #include "protocol/pipeline_text.h"
 
 void lh_append_literal(bson_t *to, const char *name, const char *value)

@@ -2,6 +2,7 @@
  * Each statement is made from the command of its key: the variables in that command's `let` become those of a $let around its
  * expression, because a `let` beside the statements is one for all. So a caller's string stays under $literal (invariant 8). */
 #include "protocol/pipeline_many.h"
+#include "protocol/pipeline.h"
 
 #include <stdio.h>
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The short forms (protocol/short.lp): what differs from call to call is filled into their texts. */
+#include "protocol/pipeline_short.h"
+
+#include "protocol/pipeline_fill.h"
 #include "protocol/pipeline_text.h"
 
 enum { COLLECTION, KEY, ME, OWNER, HOST, PURPOSE, LEFT, PROC, PID, TTL, GRACE, TOKEN, NAMES };

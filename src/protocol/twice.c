@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Home of the names that may be stored once only: all that a command of ours reads or writes. */
 #include "protocol/twice.h"
+#include "base/error.h"
 
 #include <stdio.h>
 #include <stdlib.h>

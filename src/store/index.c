@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "store/index_shape.h"
 #include "store/index_ttl.h"
+#include "store/store_run.h"
 
 enum { CODE_NAMESPACE_NOT_FOUND = 26, CODE_DUPLICATE_KEY = 11000 };
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "store/index_shape.h"
 
 #define LEAST_MS 1000 /* a first grant that took longer is not believed */

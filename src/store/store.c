@@ -13,12 +13,15 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/key.h"
 #include "base/known.h"
 #include "base/name.h"
 #include "base/options.h"
+#include "base/proc.h"
 #include "store/store_set.h"
 #include "store/store_uri.h"
+#include "store/store_uri_options.h"
 
 static pthread_once_t driver_once = PTHREAD_ONCE_INIT;
 

@@ -87,14 +87,6 @@ struct lh_store {
     void *on_lost_arg;
 };
 
-/* A session for a cursor: the server wants it for all batches, and the driver takes any of the pool's where it is given none: with several
- * threads another one. To be destroyed. NULL: no server answers. */
-struct _mongoc_client_session_t *lh_store_session(struct _mongoc_client_t *client);
-
-/* A connection kept for one of the library's own threads, so that no caller's burst takes it away. NULL: none to be had. */
-struct _mongoc_client_t *lh_store_reserve(lh_store *store);
-void lh_store_unreserve(lh_store *store, struct _mongoc_client_t *client);
-
 /* How a command travels: until when, and by whose connection. */
 typedef struct lh_way {
     int64_t deadline;                /* on lh_clock_ms() */
@@ -132,25 +124,5 @@ typedef struct lh_call {
     bool several; /* statements: an error may come after some of them were done */
     bool slow;    /* may take until `deadline` on the server (an index build), not just the socket timeout */
 } lh_call;
-
-/* Runs one command, and repeats it with backoff until its deadline while the answer is lost or retryable (every command of
- * ours is idempotent, most of them by lease id). Where the connection broke, the documents are read
- * before it is sent again: the server may have died of one with a field that is stored twice
- * (twice.h). Then it is not sent: LH_DATA, whose message names the document.
- *
- * LH_OK: `reply` holds the answer. LH_UNKNOWN: a write may have been applied by one of the attempts. LH_UNREACHABLE: it
- * surely was not. Other outcomes: the server's definite refusal, with error->server_code; the reply is filled. `reply` is
- * always initialised and to be destroyed by the caller. *ret_sent (may be NULL): lh_clock_ms() before the send of the attempt that
- * was answered: what a lease's deadline is anchored at. */
-int lh_store_run(lh_store *store, lh_call *call, bson_t *reply, int64_t *ret_sent, lh_error *error);
-
-/* Runs a command that answers with a cursor, and gives each document to `each` (0: go on; else stop: LH_STOPPED). In
- * constant memory. Repeated until the deadline as long as no document came; how long the documents take is not bounded, but each
- * batch is. */
-int lh_store_each(lh_store *store, const lh_call *call, int (*each)(void *arg, const bson_t *document), void *arg,
-                  lh_error *error);
-
-/* Knows the topology after it: contacts the deployment when nobody did yet. Refuses a mongos and servers below 6.0. */
-int lh_store_contact(lh_store *store, int64_t deadline, lh_error *error);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "store/rights.h"
 #include "store/store.h"
 #include "store/store_denied.h"

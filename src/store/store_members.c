@@ -7,6 +7,8 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/error.h"
+#include "store/store_run.h"
 #include "store/store_set.h"
 
 #define SAMPLES   5    /* the one with the shortest round trip counts */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/key.h"
 
 enum { CODE_BAD_VALUE = 2, CODE_VALIDATION = 121, CODE_TOO_LARGE = 10334, NAMES_ROOM = 160 };

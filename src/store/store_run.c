@@ -5,18 +5,22 @@
  * sent and not answered is asked again with the same lease id until the deadline, and is LH_UNKNOWN when that is in vain.
  *
  * Home of: a command that one server died of is not carried to the next. */
+#include "store/store_run.h"
+
 #include <mongoc/mongoc.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/backoff.h"
 #include "base/clock.h"
+#include "base/error.h"
 #include "protocol/twice.h"
 #include "store/store.h"
 #include "store/store_again.h"
 #include "store/store_denied.h"
 #include "store/store_refused.h"
 #include "store/store_set.h"
+#include "store/store_tls.h"
 #include "store/store_uri.h"
 
 #define WIRE_VERSION_6_0 17

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/error.h"
+#include "store/store.h"
+#include "store/store_run.h"
 
 #define GOODBYE_MS 1000
 

@@ -3,6 +3,8 @@
  *
  * The driver tells only by sentences why a handshake failed. What they are searched for here is OpenSSL's own wording; where
  * nothing is recognised, the sentence is passed on as it is. */
+#include "store/store_tls.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <mongoc/mongoc.h>
@@ -10,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "store/store_refused.h"
 #include "store/store_uri.h"
 

@@ -7,8 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
+#include "base/key.h"
 #include "base/name.h"
+#include "store/store_tls.h"
 #include "store/store_uri_auth.h"
+#include "store/store_uri_options.h"
+#include "store/store_uri_parts.h"
 
 #define HEARTBEAT_MS 2000
 

@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/key.h"
 #include "store/store_uri_options.h"
+#include "store/store_uri_parts.h"
 
 typedef enum { MAY, MUST, NEVER } need;
 

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/name.h"
+#include "store/store_uri_parts.h"
 
 #define H LH_URI_HONOURED
 #define O LH_URI_OVERRIDDEN

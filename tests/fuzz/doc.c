@@ -4,6 +4,8 @@
 #include "protocol/doc.h"
 
 #include "fuzz.h"
+#include "protocol/doc_instant.h"
+#include "protocol/doc_record.h"
 
 static void text_is_good(const char *text)
 {

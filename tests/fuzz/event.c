@@ -3,6 +3,8 @@
  * length (little-endian) and a document of which only the length and the end are right. */
 #include "acquire/watch_event.h"
 #include "fuzz.h"
+#include "operate/events_change.h"
+#include "operate/events_shadow.h"
 #include "operate/events_watching.h"
 
 static void see_grant(void *arg, const lh_grant *grant)

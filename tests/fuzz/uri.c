@@ -5,6 +5,7 @@
 #include <mongoc/mongoc.h>
 
 #include "fuzz.h"
+#include "store/store_uri_options.h"
 
 /* No sentence has this in it, and nothing of a URI may get into one. */
 #define CANARY "canary"

@@ -6,6 +6,7 @@
 #include "cutting.h"
 #include "live.h"
 #include "protocol/doc.h"
+#include "protocol/doc_record.h"
 
 #include <leasehold/mongo.h>
 

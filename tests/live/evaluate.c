@@ -5,6 +5,7 @@
 #include "shapes.h"
 
 #include "protocol/pipeline.h"
+#include "protocol/pipeline_short.h"
 
 #define SHAPES 1500
 #define ME     "00000000000000000000000000000001" /* as the first entry of a random map, too */

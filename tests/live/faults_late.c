@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include "acquire/wait.h"
+#include "acquire/wait_table.h"
 
 #define WRITES "'findAndModify','update'"
 

@@ -4,6 +4,7 @@
 #include "shapes.h"
 
 #include "protocol/doc.h"
+#include "protocol/doc_instant.h"
 #include "protocol/pipeline.h"
 
 #define N 6000

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The keeper: renews past the ttl; tells once what is lost; transfers; work under a lease. */
+#include "lease/lease.h"
 #include "lease/lease_held.h"
 #include "waiting.h"
 

@@ -2,6 +2,7 @@
  * The migration's order of values is the server's: each two of these compare as the server sorts them. */
 #include "live.h"
 
+#include "migrate/migrate_order.h"
 #include "migrate/migrate_parts.h"
 
 /* No two are the same to the server. Within the kinds that nobody uses as an _id ours need not be the server's: one of each. */

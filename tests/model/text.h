@@ -10,6 +10,7 @@
 extern "C" {
 #include "protocol/doc.h"
 #include "protocol/pipeline.h"
+#include "protocol/pipeline_short.h"
 }
 
 namespace text {

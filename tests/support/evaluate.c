@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "protocol/doc.h"
+#include "protocol/doc_instant.h"
 
 typedef struct value value;
 struct value {

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "protocol/doc.h"
+#include "protocol/doc_instant.h"
 
 #define NONE INT64_MIN
 

@@ -4,6 +4,7 @@
 
 #include "protocol/pipeline.h"
 #include "protocol/pipeline_many.h"
+#include "protocol/pipeline_short.h"
 
 #define CANARY "$canary.{'x': 1}"
 

@@ -5,6 +5,7 @@
 #include "../support/unit.h"
 
 #include "protocol/doc.h"
+#include "protocol/doc_record.h"
 
 #define NOW   INT64_C(1800000000000)
 #define GRACE 500

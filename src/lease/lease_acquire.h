@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A request for a lease: asked once, or put into the queue. */
-#ifndef LH_LEASE_ASK_H
-#define LH_LEASE_ASK_H
+#ifndef LH_LEASE_ACQUIRE_H
+#define LH_LEASE_ACQUIRE_H
 
 #include "lease/lease.h"
 

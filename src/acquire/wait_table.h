@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The table of a store's waiters, by lease id and by key; and what a grant by somebody else's command does to it. */
+#ifndef LH_WAIT_TABLE_H
+#define LH_WAIT_TABLE_H
+
+#include "acquire/wait.h"
+
+/* With the lock of the waiters held. */
+int lh_waits_add(struct lh_waits *waits, lh_waiting *w, lh_error *error); /* LH_OK, LH_CLOSED, LH_MEMORY */
+void lh_waits_remove(struct lh_waits *waits, lh_waiting *w);
+void lh_waits_rename(struct lh_waits *waits, lh_waiting *w, const char *id);
+lh_waiting *lh_waits_find(struct lh_waits *waits, const char *id);
+lh_spot *lh_waits_spot(struct lh_waits *waits, const char *key); /* NULL: nobody waits there */
+void lh_wait_settle(lh_waiting *w, int outcome);
+void lh_wait_plan(lh_waiting *w); /* its turn is when busy, attended, until and ask_at say */
+void lh_wait_ask_at(lh_waiting *w, int64_t at);
+void lh_wait_beat_at(lh_waiting *w, int64_t at);
+int64_t lh_waits_jitter(struct lh_waits *waits, int64_t max); /* 0 … max */
+
+/* Without that lock. */
+void lh_wait_unref(lh_waiting *w);
+void lh_wait_granted(lh_store *store, const lh_grant *grant);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A change event, and what it makes of the watched documents. */
+#ifndef LH_EVENTS_CHANGE_H
+#define LH_EVENTS_CHANGE_H
+
+#include "operate/events_watching.h"
+
+/* False: of no document (the collection was dropped, or renamed). */
+bool lh_change_read(const bson_t *event, lh_change *ret);
+/* Applies it, and tells the difference. LH_OK, LH_MEMORY. */
+int lh_watching_change(lh_watching *w, const lh_change *change, uint64_t round);
+
+bool lh_event_find(const bson_t *event, const char *path, bson_iter_t *ret_value);
+bool lh_event_document(const bson_t *event, const char *path, bson_t *ret_view);
+bool lh_event_instant(const bson_t *event, const char *path, lh_instant *ret_instant);
+
+#endif
