@@ -30,7 +30,8 @@ int lh_store_open(const lh_store_options *options, lh_store **ret_store, lh_erro
     lh_store *store = NULL;
     lh_store_options o;
     if (!options)
-        return lh_fail(error, LH_INVALID, "no options were given: initialise them with LH_STORE_OPTIONS_INIT");
+        return lh_fail(error, LH_INVALID,
+                       "no options were given: initialise them with LH_STORE_OPTIONS_INIT");
     int outcome = lh_store_options_take(&o, options, error);
     if (outcome == LH_OK)
         outcome = lh_store_new(&o, &store, error);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The modes of a roll-out, in front of each operation on a lease: enforce (straight on), observe (done, and never refused), off (not
- * done). Nothing below knows of them, but that a lease which is not enforced is never told as lost (lease.c), and passes guard and fence.
+ * The modes of a roll-out, in front of each operation on a lease: enforce (straight on), observe
+ * (done, and never refused), off (not done). Nothing below knows of them, but that a lease which is
+ * not enforced is never told as lost (lease.c), and passes guard and fence.
  *
- * What an acquire is refused while observing, or is not asked at all, gives a stand-in: a handle of which nothing is stored (`absent`). */
+ * What an acquire is refused while observing, or is not asked at all, gives a stand-in: a handle of
+ * which nothing is stored (`absent`). */
 #include "rollout.h"
 
 #include <stdlib.h>
@@ -55,7 +57,8 @@ int lh_store_observed(lh_store *store, lh_observed *ret_observed, lh_error *erro
 {
     int outcome = lh_store_check(store, error);
     if (outcome == LH_OK && !ret_observed)
-        outcome = lh_fail(error, LH_INVALID, "no place for the counts was given: initialise it with LH_OBSERVED_INIT");
+        outcome = lh_fail(error, LH_INVALID,
+                          "no place for the counts was given: initialise it with LH_OBSERVED_INIT");
     if (outcome == LH_OK)
         outcome = lh_observed_check(ret_observed, error);
     if (outcome != LH_OK)
@@ -71,7 +74,7 @@ int lh_store_observed(lh_store *store, lh_observed *ret_observed, lh_error *erro
     return LH_OK;
 }
 
-/* ---- Acquiring -----------------------------------------------------------------------------------------------------*/
+/* ---- Acquiring --------------------------------------------------------------------------------*/
 
 /* `why` NULL: nothing was asked. */
 static int stand_in(lh_request *r, const lh_error *why, lh_lease **ret_lease)
@@ -95,7 +98,8 @@ static int stand_in(lh_request *r, const lh_error *why, lh_lease **ret_lease)
     return LH_OK;
 }
 
-/* What a store that observes asks with: once, and no longer than it waits by itself, as nobody is refused for it. */
+/* What a store that observes asks with: once, and no longer than it waits by itself, as nobody is
+ * refused for it. */
 static lh_acquire_options without_wait(const lh_request *r)
 {
     lh_acquire_options o = r->o;
@@ -132,8 +136,8 @@ static bool is_enforcing(const lh_store *store)
     return !store || store->rollout == LH_ENFORCE;
 }
 
-int lh_acquire(lh_store *store, const char *key, const lh_acquire_options *options, lh_lease **ret_lease,
-               lh_record **ret_busy, lh_error *error)
+int lh_acquire(lh_store *store, const char *key, const lh_acquire_options *options,
+               lh_lease **ret_lease, lh_record **ret_busy, lh_error *error)
 {
     lh_request r = {.store = store, .key = key, .error = error};
     if (is_enforcing(store))
@@ -141,8 +145,8 @@ int lh_acquire(lh_store *store, const char *key, const lh_acquire_options *optio
     return acquire_openly(&r, options, ret_lease);
 }
 
-int lh_acquire_start(lh_store *store, const char *key, const lh_acquire_options *options, lh_waiting **ret_waiting,
-                     lh_error *error)
+int lh_acquire_start(lh_store *store, const char *key, const lh_acquire_options *options,
+                     lh_waiting **ret_waiting, lh_error *error)
 {
     lh_request r = {.store = store, .key = key, .error = error};
     lh_lease *lease = NULL;
@@ -176,7 +180,8 @@ int lh_waiting_cancel(lh_waiting *w, lh_error *error)
 }
 
 /* All of them, or none is left. */
-static int stand_in_many(lh_request *r, const char *const *keys, size_t n, const lh_error *why, lh_lease **ret_leases)
+static int stand_in_many(lh_request *r, const char *const *keys, size_t n, const lh_error *why,
+                         lh_lease **ret_leases)
 {
     lh_lease *leases[LH_MANY_MAX];
     int outcome = LH_OK;
@@ -192,8 +197,9 @@ static int stand_in_many(lh_request *r, const char *const *keys, size_t n, const
     return outcome;
 }
 
-int lh_acquire_many(lh_store *store, const char *const *keys, size_t n, const lh_acquire_options *options,
-                    lh_lease **ret_leases, lh_record **ret_busy, lh_error *error)
+int lh_acquire_many(lh_store *store, const char *const *keys, size_t n,
+                    const lh_acquire_options *options, lh_lease **ret_leases, lh_record **ret_busy,
+                    lh_error *error)
 {
     lh_request r = {.store = store, .error = error};
     lh_error why = LH_ERROR_INIT;
@@ -217,7 +223,7 @@ int lh_acquire_many(lh_store *store, const char *const *keys, size_t n, const lh
     return outcome;
 }
 
-/* ---- Having one ----------------------------------------------------------------------------------------------------*/
+/* ---- Having one -------------------------------------------------------------------------------*/
 
 bool lh_lease_enforced(const lh_lease *lease)
 {
@@ -246,7 +252,8 @@ bool lh_lease_valid(const lh_lease *lease)
     return lh_lease_remaining_ms(lease) > 0;
 }
 
-/* Is there anything to be done with it? Of one that is absent, or of a store that is off, nothing is stored. */
+/* Is there anything to be done with it? Of one that is absent, or of a store that is off, nothing
+ * is stored. */
 static bool is_stored(const lh_lease *lease)
 {
     return lease->store->rollout != LH_OFF && !lease->absent;
@@ -287,7 +294,8 @@ int lh_lease_release(lh_lease *lease, lh_error *error)
     return lh_lease_release_with(lease, NULL, error);
 }
 
-int lh_lease_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_ROOM], lh_error *error)
+int lh_lease_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_ROOM],
+                      lh_error *error)
 {
     char fresh[LH_LEASE_ID_ROOM];
     if (!lease || lease->enforced)
@@ -313,7 +321,8 @@ int lh_lease_keep(lh_lease *lease, lh_error *error)
 {
     if (!lease || lease->enforced)
         return lh_real_keep(lease, error);
-    if (is_stored(lease) && lh_lease_token(lease) > 0) /* else its renewal was let pass, and there is nothing to keep */
+    /* else its renewal was let pass, and there is nothing to keep */
+    if (is_stored(lease) && lh_lease_token(lease) > 0)
         return lh_rollout_judge(lease->store, lh_real_keep(lease, error));
     return lh_store_check(lease->store, error);
 }

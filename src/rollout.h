@@ -5,8 +5,8 @@
 
 #include "store/store.h"
 
-/* In a store that observes, what would have refused or failed is counted, and becomes LH_OK; else it is left as it is. What the
- * caller did wrong, or wanted, stays. */
+/* In a store that observes, what would have refused or failed is counted, and becomes LH_OK; else
+ * it is left as it is. What the caller did wrong, or wanted, stays. */
 int lh_rollout_judge(lh_store *store, int outcome);
 
 #endif

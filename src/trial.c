@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Trying leases: public calls alone, on a key that nobody can guess, but for the removal of its document.
+ * Trying leases: public calls alone, on a key that nobody can guess, but for the removal of its
+ * document.
  *
- * A trial that is killed leaves a document that ends within seconds; the next one removes it. Only what has exactly the form
- * of such a key, and ended a minute ago, is removed. */
+ * A trial that is killed leaves a document that ends within seconds; the next one removes it. Only
+ * what has exactly the form of such a key, and ended a minute ago, is removed. */
 #include "trial.h"
 
 #include <stdio.h>
@@ -48,7 +49,8 @@ static int be_refused(trial *t)
     int outcome = lh_acquire(t->store, t->key, &options, &t->second, NULL, t->error);
     if (outcome == LH_BUSY)
         return LH_OK;
-    return outcome == LH_OK ? lh_fail(t->error, LH_CONFIG, "a key that is held was granted again") : outcome;
+    return outcome == LH_OK ? lh_fail(t->error, LH_CONFIG, "a key that is held was granted again")
+                            : outcome;
 }
 
 /* Until the server shows it in the queue: a release before that would hand nothing over. */
@@ -76,9 +78,11 @@ static int be_granted(trial *t)
     int outcome = lh_waiting_finish(t->waiting, &t->second, NULL, t->error);
     t->waiting = NULL;
     if (outcome == LH_OK && lh_lease_token(t->second) <= lh_lease_token(t->first))
-        return lh_fail(t->error, LH_CONFIG, "the second lease of a key has no higher token than the first");
+        return lh_fail(t->error, LH_CONFIG,
+                       "the second lease of a key has no higher token than the first");
     return outcome == LH_BUSY
-               ? lh_fail(t->error, LH_CONFIG, "the key was released, and whoever waited was not granted it")
+               ? lh_fail(t->error, LH_CONFIG,
+                         "the key was released, and whoever waited was not granted it")
                : outcome;
 }
 
@@ -131,12 +135,13 @@ static void end(trial *t)
 static bool clear_away(lh_store *store, const char *key)
 {
     bson_t reply,
-        *command = BCON_NEW("delete", BCON_UTF8(store->collection), "deletes", "[", "{", "q", "{", "workspace_id",
-                            BCON_UTF8(key), "}", "limit", BCON_INT32(0), "}", "{", "q", "{", "workspace_id", "{",
-                            "$regex", BCON_UTF8("^" KEY_PREFIX "[0-9a-f]{32}$"), "}", "purpose", BCON_UTF8(PURPOSE),
-                            "expires_at", "{", "$type", BCON_UTF8("date"), "}", "$expr", "{", "$lt", "[",
-                            BCON_UTF8("$expires_at"), "{", "$subtract", "[", BCON_UTF8("$$NOW"),
-                            BCON_INT32(LEFTOVER_MS), "]", "}", "]", "}", "}", "limit", BCON_INT32(0), "}", "]");
+        *command = BCON_NEW(
+            "delete", BCON_UTF8(store->collection), "deletes", "[", "{", "q", "{", "workspace_id",
+            BCON_UTF8(key), "}", "limit", BCON_INT32(0), "}", "{", "q", "{", "workspace_id", "{",
+            "$regex", BCON_UTF8("^" KEY_PREFIX "[0-9a-f]{32}$"), "}", "purpose", BCON_UTF8(PURPOSE),
+            "expires_at", "{", "$type", BCON_UTF8("date"), "}", "$expr", "{", "$lt", "[",
+            BCON_UTF8("$expires_at"), "{", "$subtract", "[", BCON_UTF8("$$NOW"),
+            BCON_INT32(LEFTOVER_MS), "]", "}", "]", "}", "}", "limit", BCON_INT32(0), "}", "]");
     lh_call call = {.what = "remove the trial's document",
                     .command = command,
                     .deadline = lh_store_deadline(store, 0),
@@ -161,14 +166,17 @@ int lh_trial(lh_store *store, lh_tried *ret_tried, lh_error *error)
     int outcome = go_through(&t);
     (void)snprintf(why, sizeof why, "%s", mine.message);
     end(&t);
-    ret_tried->left = (t.first || t.second || outcome != LH_DENIED) && !clear_away(store, ret_tried->key);
+    ret_tried->left =
+        (t.first || t.second || outcome != LH_DENIED) && !clear_away(store, ret_tried->key);
     ret_tried->tried = outcome == LH_OK;
     if (outcome == LH_OK)
         return LH_OK;
-    if (outcome == LH_BUSY || outcome == LH_LOST || outcome == LH_UNKNOWN) /* the trial's own lease: not the caller's */
+    /* the trial's own lease: not the caller's */
+    if (outcome == LH_BUSY || outcome == LH_LOST || outcome == LH_UNKNOWN)
         outcome = LH_UNREACHABLE;
     int code = mine.server_code;
-    outcome = lh_fail(error, outcome, "the trial on a key of its own could not %s: %s", t.doing, why);
+    outcome =
+        lh_fail(error, outcome, "the trial on a key of its own could not %s: %s", t.doing, why);
     if (error)
         error->server_code = code;
     return outcome;

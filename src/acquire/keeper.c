@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Two threads of a store, each started when it is first needed:
  *
- * - the keeper does what is due and needs the server: renewals, and the waiters' beats and questions. A command of its may
- *   take as long as the socket timeout when the server hangs.
- * - the alarm tells of leases whose local deadline passed, and never talks to the server: only so is `on_lost` called in
- *   time while the keeper hangs. It exists only where the store has an `on_lost`. (The descriptor of lh_lease_lost_fd()
- *   is a timer of the kernel's: it needs no thread.)
+ * - the keeper does what is due and needs the server: renewals, and the waiters' beats and
+ *   questions. A command of its may take as long as the socket timeout when the server hangs.
+ * - the alarm tells of leases whose local deadline passed, and never talks to the server: only so
+ *   is `on_lost` called in time while the keeper hangs. It exists only where the store has an
+ *   `on_lost`. (The descriptor of lh_lease_lost_fd() is a timer of the kernel's: it needs no
+ *   thread.)
  *
- * Both sleep on CLOCK_BOOTTIME (a timerfd), so that a machine that was suspended tells at once what it lost.
- * Threads: `lock` guards starting; `next` is when a thread wakes up, so that a poke costs nothing when it is not sooner. */
+ * Both sleep on CLOCK_BOOTTIME (a timerfd), so that a machine that was suspended tells at once what
+ * it lost. Threads: `lock` guards starting; `next` is when a thread wakes up, so that a poke costs
+ * nothing when it is not sooner. */
 #include "acquire/keeper.h"
 
 #include <errno.h>
@@ -59,7 +61,8 @@ static void sleep_until(sleeper *s, int64_t at)
     if (at != INT64_MAX)
         spec.it_value = (struct timespec){.tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000};
     (void)timerfd_settime(s->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
-    struct pollfd pollers[] = {{.fd = s->wake_fd, .events = POLLIN}, {.fd = s->timer_fd, .events = POLLIN}};
+    struct pollfd pollers[] = {{.fd = s->wake_fd, .events = POLLIN},
+                               {.fd = s->timer_fd, .events = POLLIN}};
     (void)poll(pollers, 2, -1);
     uint64_t ignored;
     while (read(s->wake_fd, &ignored, sizeof ignored) > 0)
@@ -101,8 +104,8 @@ static void *keep(void *arg)
     return NULL;
 }
 
-/* The first lease whose deadline has passed, referenced; else when the next one may. Renewals do not tell: what looks due may
- * have a later deadline by now. */
+/* The first lease whose deadline has passed, referenced; else when the next one may. Renewals do
+ * not tell: what looks due may have a later deadline by now. */
 static lh_lease *find_lost(lh_store *store, int64_t *ret_next)
 {
     lh_lease *lost = NULL;
@@ -168,7 +171,8 @@ static bool start(sleeper *s, void *(*run)(void *), lh_store *store)
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     atomic_store(&s->next, INT64_MAX);
-    s->running = !store->keeper->stopped && sleeper_init(s) && pthread_create(&s->thread, NULL, run, store) == 0;
+    s->running = !store->keeper->stopped && sleeper_init(s) &&
+                 pthread_create(&s->thread, NULL, run, store) == 0;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return s->running;
 }
@@ -178,12 +182,15 @@ int lh_keeper_start(lh_store *store, lh_error *error)
     struct lh_keeper *keeper = store->keeper;
     pthread_mutex_lock(&keeper->lock);
     bool stopped = keeper->stopped;
-    /* Nobody would join what is started while the store is being closed; then there is nothing to keep either. */
-    bool good = keeper->keeper.running || atomic_load(&store->stopping) || start(&keeper->keeper, keep, store);
+    /* Nobody would join what is started while the store is being closed; then there is nothing to
+     * keep either. */
+    bool good = keeper->keeper.running || atomic_load(&store->stopping) ||
+                start(&keeper->keeper, keep, store);
     pthread_mutex_unlock(&keeper->lock);
     if (stopped)
         return lh_fail(error, LH_CLOSED, "the store is being closed");
-    return good ? LH_OK : lh_fail(error, LH_MEMORY, "the system has no thread or file descriptor left");
+    return good ? LH_OK
+                : lh_fail(error, LH_MEMORY, "the system has no thread or file descriptor left");
 }
 
 void lh_keeper_poke(lh_store *store, int64_t at)
@@ -203,7 +210,8 @@ int lh_keeper_take(lh_lease *lease, int64_t first_renewal_at, lh_error *error)
 {
     lh_store *store = lease->store;
     struct lh_keeper *keeper = store->keeper;
-    int outcome = lease->by_hand && first_renewal_at == INT64_MAX ? LH_OK : lh_keeper_start(store, error);
+    int outcome =
+        lease->by_hand && first_renewal_at == INT64_MAX ? LH_OK : lh_keeper_start(store, error);
     bool alarmed = true;
     pthread_mutex_lock(&keeper->lock);
     if (store->on_lost)
@@ -211,8 +219,9 @@ int lh_keeper_take(lh_lease *lease, int64_t first_renewal_at, lh_error *error)
     bool stopped = keeper->stopped;
     pthread_mutex_unlock(&keeper->lock);
     if (outcome == LH_OK && !alarmed)
-        outcome = stopped ? lh_fail(error, LH_CLOSED, "the store is being closed")
-                          : lh_fail(error, LH_MEMORY, "the system has no thread or file descriptor left");
+        outcome =
+            stopped ? lh_fail(error, LH_CLOSED, "the store is being closed")
+                    : lh_fail(error, LH_MEMORY, "the system has no thread or file descriptor left");
     if (outcome != LH_OK)
         return outcome;
     pthread_mutex_lock(&lease->lock);
@@ -231,23 +240,29 @@ int lh_keeper_take(lh_lease *lease, int64_t first_renewal_at, lh_error *error)
 
 int lh_real_keep(lh_lease *lease, lh_error *error)
 {
-    int outcome = lease ? lh_store_check(lease->store, error) : lh_fail(error, LH_INVALID, "no lease was given");
+    int outcome = lease ? lh_store_check(lease->store, error)
+                        : lh_fail(error, LH_INVALID, "no lease was given");
     if (outcome != LH_OK)
         return outcome;
     pthread_mutex_lock(&lease->lock);
-    int64_t token = lease->token, sent = lease->deadline + LH_DRIFT_MS(lease->ttl_ms) - lease->ttl_ms;
+    int64_t token = lease->token,
+            sent = lease->deadline + LH_DRIFT_MS(lease->ttl_ms) - lease->ttl_ms;
     pthread_mutex_unlock(&lease->lock);
     if (token == 0)
-        return lh_fail(error, LH_INVALID, "the lease was attached and not yet renewed: renew it first");
+        return lh_fail(error, LH_INVALID,
+                       "the lease was attached and not yet renewed: renew it first");
     lease->by_hand = false;
     bool added = lh_held_add(lease);
     outcome = lh_keeper_take(lease, lh_keeper_renewal(sent, lh_lease_ttl_ms(lease), lease), error);
     if (outcome == LH_OK &&
-        !lh_lease_believed(lease)) /* seen after it was added: from then on a loss would take it out again */
-        outcome = lh_fail(error, LH_LOST, "the lease has ended: it was released, or not renewed in time");
+        /* seen after it was added: from then on a loss would take it out again */
+        !lh_lease_believed(lease))
+        outcome =
+            lh_fail(error, LH_LOST, "the lease has ended: it was released, or not renewed in time");
     if (outcome != LH_OK) {
         lease->by_hand = true;
-        if (added) /* else this store acquired it: it stays the store's to release, and to tell of */
+        /* else this store acquired it: it stays the store's to release, and to tell of */
+        if (added)
             lh_held_remove(lease);
     }
     return outcome;
@@ -285,7 +300,8 @@ int lh_keeper_new(lh_store *store, lh_duty duty, lh_error *error)
         return lh_fail_memory(error);
     pthread_mutex_init(&keeper->lock, NULL);
     keeper->duty = duty;
-    keeper->keeper.wake_fd = keeper->keeper.timer_fd = keeper->alarm.wake_fd = keeper->alarm.timer_fd = -1;
+    keeper->keeper.wake_fd = keeper->keeper.timer_fd = keeper->alarm.wake_fd =
+        keeper->alarm.timer_fd = -1;
     store->keeper = keeper;
     store->on_doubt = settle_doubts;
     return LH_OK;

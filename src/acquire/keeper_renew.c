@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Renewing what a store holds: up to 1,000 leases a command, at a third of the ttl.
  *
- * A batch says how many it matched. When that is all, each of them goes on from before the send; when it is short, one read at
- * majority says which hold: what holds and has not ended was matched, because a lease that had ended when the batch came is
- * extended by nobody. Short and long ttls travel apart: a command may take no longer than a third of the ttl allows. */
+ * A batch says how many it matched. When that is all, each of them goes on from before the send;
+ * when it is short, one read at majority says which hold: what holds and has not ended was matched,
+ * because a lease that had ended when the batch came is extended by nobody. Short and long ttls
+ * travel apart: a command may take no longer than a third of the ttl allows. */
 #include "acquire/keeper_renew.h"
 
 #include <stdlib.h>
@@ -34,7 +35,8 @@ typedef struct {
 int64_t lh_keeper_renewal(int64_t sent, int64_t ttl_ms, const void *salt)
 {
     int64_t spread = ttl_ms / 15 + 1;
-    return sent + ttl_ms / 3 - (int64_t)(((uintptr_t)salt >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 33) % spread;
+    return sent + ttl_ms / 3 -
+           (int64_t)(((uintptr_t)salt >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 33) % spread;
 }
 
 /* With the store's lock; the lease is due no more, until this batch says when. */
@@ -50,8 +52,11 @@ static void add_locked(batch *b, lh_lease *lease)
     if (b->n == 0 || ttl_ms < b->shortest_ttl_ms)
         b->shortest_ttl_ms = ttl_ms;
     b->ends[b->n] = 0;
-    b->what[b->n] = (lh_batch_lease){
-        .key = lease->key, .id = lease->id, .ttl_ms = ttl_ms, .shared = lease->mode == LH_SHARED, .token = token};
+    b->what[b->n] = (lh_batch_lease){.key = lease->key,
+                                     .id = lease->id,
+                                     .ttl_ms = ttl_ms,
+                                     .shared = lease->mode == LH_SHARED,
+                                     .token = token};
     b->leases[b->n++] = lh_lease_ref(lease);
 }
 
@@ -61,8 +66,8 @@ static lh_due **first_locked(lh_store *store)
     return &store->renewals[lh_due_next(store->renewals[1]) < lh_due_next(store->renewals[0])];
 }
 
-/* What is due, and what is nearly so, so that it needs no command of its own. NULL: nothing is, or there is no memory.
- * *ret_next: when the next one is. */
+/* What is due, and what is nearly so, so that it needs no command of its own. NULL: nothing is, or
+ * there is no memory. *ret_next: when the next one is. */
 static batch *collect(lh_store *store, int64_t now, int64_t *ret_next)
 {
     batch *b = NULL;
@@ -70,7 +75,8 @@ static batch *collect(lh_store *store, int64_t now, int64_t *ret_next)
     lh_due **heap = first_locked(store);
     bool due = lh_due_next(*heap) <= now;
     if (due && (b = malloc(sizeof *b)))
-        for (b->n = 0, b->shortest_ttl_ms = 0; b->n < BATCH_MAX && lh_due_next(*heap) <= now + b->shortest_ttl_ms / 20;)
+        for (b->n = 0, b->shortest_ttl_ms = 0;
+             b->n < BATCH_MAX && lh_due_next(*heap) <= now + b->shortest_ttl_ms / 20;)
             add_locked(b, lh_due_of(*heap, lh_lease, renewal));
     *ret_next = due && !b ? now + RETRY_MS : lh_due_next(*first_locked(store));
     pthread_mutex_unlock(&store->lock);
@@ -82,7 +88,8 @@ void lh_keeper_plan(lh_lease *lease, int64_t at)
     lh_store *store = lease->store;
     int64_t ttl_ms = lh_lease_ttl_ms(lease);
     pthread_mutex_lock(&store->lock);
-    if (lease->held && at < lease->renewal.at) { /* while it travels it may have been told that it is due sooner */
+    /* while it travels it may have been told that it is due sooner */
+    if (lease->held && at < lease->renewal.at) {
         lh_due_set(&store->renewals[lease->hurried], &lease->renewal, INT64_MAX);
         lease->hurried = ttl_ms < SHORT_TTL_MS;
         lh_due_set(&store->renewals[lease->hurried], &lease->renewal, at);
@@ -95,7 +102,9 @@ static void note_holder(void *arg, const lh_grant *grant, int64_t now_ms)
     batch *b = arg;
     for (size_t i = 0; i < b->n; i++)
         if (memcmp(b->what[i].id, grant->id, LH_LEASE_ID_LEN) == 0)
-            b->ends[i] = grant->expires_at_ms > now_ms && grant->token == b->what[i].token ? grant->expires_at_ms : 0;
+            b->ends[i] = grant->expires_at_ms > now_ms && grant->token == b->what[i].token
+                             ? grant->expires_at_ms
+                             : 0;
 }
 
 /* At those from `from` to `to`. */
@@ -109,13 +118,15 @@ static int look(lh_store *store, batch *b, size_t from, size_t to, lh_way way)
         BSON_APPEND_UTF8(&keys, index, b->what[i].key);
         BSON_APPEND_UTF8(&ids, index, b->what[i].id);
     }
-    int outcome = lh_lease_look(store, &keys, &ids, &(lh_look){.granted = note_holder, .arg = b}, way, NULL);
+    int outcome =
+        lh_lease_look(store, &keys, &ids, &(lh_look){.granted = note_holder, .arg = b}, way, NULL);
     bson_destroy(&keys);
     bson_destroy(&ids);
     return outcome;
 }
 
-/* The batch's answer, for one lease, whose ttl may be another since: it was extended by what was asked for. */
+/* The batch's answer, for one lease, whose ttl may be another since: it was extended by what was
+ * asked for. */
 static void apply(lh_lease *lease, const lh_batch_lease *asked, int64_t end, bool all, int64_t sent)
 {
     int64_t ttl_ms = lh_lease_ttl_ms(lease);
@@ -127,8 +138,11 @@ static void apply(lh_lease *lease, const lh_batch_lease *asked, int64_t end, boo
     }
     if (end == 0)
         end = lh_lease_expires_after(lease->store, ttl_ms, sent);
-    lh_renewed renewed = {
-        .sent = sent, .lasts_ms = ttl_ms, .token = asked->token, .ttl_ms = ttl_ms, .expires_at_ms = end};
+    lh_renewed renewed = {.sent = sent,
+                          .lasts_ms = ttl_ms,
+                          .token = asked->token,
+                          .ttl_ms = ttl_ms,
+                          .expires_at_ms = end};
     if (!lh_lease_extend(lease, &renewed)) {
         lh_lease_lose(lease);
         return;
@@ -153,17 +167,23 @@ static void hear(batch *b, size_t from, size_t to, int outcome, bool all, int64_
     }
 }
 
-/* A document whose change the server refuses (a validator that came later) ends its statement, and those behind it are not
- * extended; one that cannot be read keeps the whole command from being sent again. So the halves are
- * tried, and their halves, until it stands alone. */
-static void renew(lh_store *store, batch *b, size_t from, size_t to, struct _mongoc_client_t *client)
+/* A document whose change the server refuses (a validator that came later) ends its statement, and
+ * those behind it are not extended; one that cannot be read keeps the whole command from being sent
+ * again. So the halves are tried, and their halves, until it stands alone. */
+static void renew(lh_store *store, batch *b, size_t from, size_t to,
+                  struct _mongoc_client_t *client)
 {
     int64_t third = b->shortest_ttl_ms / 3;
-    lh_way way = {.deadline = lh_clock_ms() + (third > PATIENCE_MS ? third : PATIENCE_MS), .client = client};
+    lh_way way = {.deadline = lh_clock_ms() + (third > PATIENCE_MS ? third : PATIENCE_MS),
+                  .client = client};
     bson_t command = BSON_INITIALIZER, reply;
-    int64_t sent = lh_clock_ms(); /* of the first attempt: not later than that of the answered one */
+    /* of the first attempt: not later than that of the answered one */
+    int64_t sent = lh_clock_ms();
     lh_batch_renew(store->collection, b->what + from, to - from, &command);
-    lh_call call = {.what = "renew the leases", .command = &command, .deadline = way.deadline, .client = client};
+    lh_call call = {.what = "renew the leases",
+                    .command = &command,
+                    .deadline = way.deadline,
+                    .client = client};
     int outcome = lh_store_run(store, &call, &reply, NULL, NULL);
     int64_t n = outcome == LH_OK ? lh_reply_n(&reply) : -1;
     bson_destroy(&command);

@@ -9,7 +9,8 @@
 int64_t lh_keeper_renew(lh_store *store, struct _mongoc_client_t *client, int64_t now);
 void lh_keeper_plan(lh_lease *lease, int64_t at);
 
-/* … when a lease that was renewed, or granted, by a command sent at `sent` is to be renewed: at a third of the ttl, spread. */
+/* … when a lease that was renewed, or granted, by a command sent at `sent` is to be renewed: at a
+ * third of the ttl, spread. */
 int64_t lh_keeper_renewal(int64_t sent, int64_t ttl_ms, const void *salt);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Settling doubts: lease ids that the server may have granted, or not released, while nobody may believe in them, are released
- * in the background, so that their keys are not held for a whole ttl by nobody. Between the renewals, a few at a time; a server that
- * does not answer is asked again after a pause that grows. */
+ * Settling doubts: lease ids that the server may have granted, or not released, while nobody may
+ * believe in them, are released in the background, so that their keys are not held for a whole ttl
+ * by nobody. Between the renewals, a few at a time; a server that does not answer is asked again
+ * after a pause that grows. */
 #include "acquire/keeper_settle.h"
 
 #include "acquire/keeper.h"
@@ -17,7 +18,8 @@
 static bool settle(lh_store *store, const lh_doubtful *doubt, struct _mongoc_client_t *client)
 {
     int64_t sent = lh_clock_ms();
-    int outcome = lh_lease_leave_queue(store, doubt->key, doubt->id, (lh_way){sent + PATIENCE_MS, client}, NULL, NULL);
+    int outcome = lh_lease_leave_queue(store, doubt->key, doubt->id,
+                                       (lh_way){sent + PATIENCE_MS, client}, NULL, NULL);
     bool answered = outcome != LH_UNKNOWN && outcome != LH_UNREACHABLE;
     if (answered)
         lh_held_doubt_answered(store, doubt->id, sent);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Acquiring many keys, all or nothing, in the order of their keys, whatever order callers give: who waits for a key holds only smaller
- * ones, so nobody waits in a circle; and of several callers that ask at once without waiting, the one that gets furthest gets all.
+ * Acquiring many keys, all or nothing, in the order of their keys, whatever order callers give: who
+ * waits for a key holds only smaller ones, so nobody waits in a circle; and of several callers that
+ * ask at once without waiting, the one that gets furthest gets all.
  *
- * What is left is taken a batch at a time (many_batch.c), which ends at the first key that is not granted at once; that one is asked for, and
- * waited for, by itself, while the keeper renews those in hand. So free keys cost two round trips for a hundred, and what an
- * ordinary acquire knows of unusual documents, races and queues is not written twice. */
+ * What is left is taken a batch at a time (many_batch.c), which ends at the first key that is not
+ * granted at once; that one is asked for, and waited for, by itself, while the keeper renews those
+ * in hand. So free keys cost two round trips for a hundred, and what an ordinary acquire knows of
+ * unusual documents, races and queues is not written twice. */
 #include "acquire/many.h"
 
 #include <stdlib.h>
@@ -35,23 +37,27 @@ static int check_key(const lh_many *many, const char *const *keys, size_t i)
     int outcome = lh_key_check(keys[i], keys[i] ? strlen(keys[i]) : 0, &why);
     if (outcome == LH_OK && many->o.path)
         outcome = lh_path_check(keys[i], &why);
-    return outcome == LH_OK ? LH_OK : lh_fail(many->error, outcome, "key %zu of %zu: %s", i + 1, many->n, why.message);
+    return outcome == LH_OK
+               ? LH_OK
+               : lh_fail(many->error, outcome, "key %zu of %zu: %s", i + 1, many->n, why.message);
 }
 
 static int check(lh_many *many, const char *const *keys, const lh_acquire_options *options)
 {
     if (!keys || many->n == 0 || many->n > LH_MANY_MAX)
-        return lh_fail(many->error, LH_INVALID, "%zu keys were given: it must be 1 to %d", keys ? many->n : 0,
-                       LH_MANY_MAX);
+        return lh_fail(many->error, LH_INVALID, "%zu keys were given: it must be 1 to %d",
+                       keys ? many->n : 0, LH_MANY_MAX);
     lh_request r = {.store = many->store, .key = "key", .error = many->error};
     int outcome = lh_request_check(&r, options);
     many->o = r.o;
     for (size_t i = 0; outcome == LH_OK && i < many->n; i++)
         outcome = check_key(many, keys, i);
     if (outcome == LH_OK && many->o.lease_id)
-        outcome = lh_fail(many->error, LH_INVALID, "a lease id is good for one key: leave lease_id NULL");
+        outcome =
+            lh_fail(many->error, LH_INVALID, "a lease id is good for one key: leave lease_id NULL");
     if (outcome == LH_OK && many->o.path && many->o.wait_ms > 0)
-        outcome = lh_fail(many->error, LH_INVALID, "many paths cannot be waited for: leave wait_ms 0, and ask again");
+        outcome = lh_fail(many->error, LH_INVALID,
+                          "many paths cannot be waited for: leave wait_ms 0, and ask again");
     return outcome;
 }
 
@@ -65,7 +71,8 @@ static int sort(lh_many *many, const char *const *keys)
     qsort(many->entries, many->n, sizeof *many->entries, compare_keys);
     for (size_t i = 1; i < many->n; i++)
         if (strcmp(many->entries[i].key, many->entries[i - 1].key) == 0)
-            return lh_fail(many->error, LH_INVALID, "the key \"%s\" is there twice", many->entries[i].key);
+            return lh_fail(many->error, LH_INVALID, "the key \"%s\" is there twice",
+                           many->entries[i].key);
     return LH_OK;
 }
 
@@ -76,7 +83,8 @@ static int prepare(lh_many *many, const char *const *keys, const lh_acquire_opti
     return outcome == LH_OK ? sort(many, keys) : outcome;
 }
 
-int lh_many_check(lh_request *r, const char *const *keys, size_t n, const lh_acquire_options *options)
+int lh_many_check(lh_request *r, const char *const *keys, size_t n,
+                  const lh_acquire_options *options)
 {
     lh_many many = {.store = r->store, .n = n, .error = r->error};
     int outcome = prepare(&many, keys, options);
@@ -97,10 +105,11 @@ static int take_one(lh_many *many, lh_many_entry *entry)
 
 static int take_all(lh_many *many)
 {
-    int outcome =
-        lh_index_require(many->store, INT64_MAX, lh_store_deadline(many->store, many->o.timeout_ms), many->error);
+    int outcome = lh_index_require(many->store, INT64_MAX,
+                                   lh_store_deadline(many->store, many->o.timeout_ms), many->error);
     if (outcome == LH_OK)
-        outcome = lh_store_contact(many->store, lh_store_deadline(many->store, many->o.timeout_ms), many->error);
+        outcome = lh_store_contact(many->store, lh_store_deadline(many->store, many->o.timeout_ms),
+                                   many->error);
     for (size_t i = 0; outcome == LH_OK && i < many->n;) {
         size_t got = 0, tried = 0;
         if (many->n - i > 1 && !many->singly)
@@ -116,11 +125,13 @@ static int take_all(lh_many *many)
 static int look_around(lh_many *many, const char *const *keys)
 {
     lh_record *conflict = NULL;
-    int outcome = lh_path_look(many->store, keys, many->n, many->o.mode, true,
-                               lh_store_deadline(many->store, many->o.timeout_ms), &conflict, many->error);
+    int outcome =
+        lh_path_look(many->store, keys, many->n, many->o.mode, true,
+                     lh_store_deadline(many->store, many->o.timeout_ms), &conflict, many->error);
     if (outcome != LH_OK || !conflict)
         return outcome;
-    lh_request r = {.store = many->store, .key = "one of the keys", .o = many->o, .error = many->error};
+    lh_request r = {
+        .store = many->store, .key = "one of the keys", .o = many->o, .error = many->error};
     outcome = lh_path_busy(&r, conflict);
     many->busy = r.busy;
     return outcome;
@@ -131,7 +142,8 @@ static int check_valid(const lh_many *many)
     for (size_t i = 0; i < many->n; i++)
         if (!lh_lease_believed(many->entries[i].lease))
             return lh_fail(many->error, LH_LOST,
-                           "the lease on \"%s\" ended before all others were granted: ask again, or with a longer ttl",
+                           "the lease on \"%s\" ended before all others were granted: ask again, "
+                           "or with a longer ttl",
                            many->entries[i].key);
     return LH_OK;
 }
@@ -155,9 +167,11 @@ static int acknowledge(const lh_many *many)
     free(grants);
     for (size_t i = 0; outcome == LH_OK && i < many->n; i++)
         many->entries[i].lease->in_trail = true;
-    return outcome == LH_OK ? LH_OK
-                            : lh_fail(many->error, outcome == LH_UNKNOWN ? LH_UNREACHABLE : outcome,
-                                      "the leases were given back, for want of their audit lines: %.400s", why.message);
+    return outcome == LH_OK
+               ? LH_OK
+               : lh_fail(many->error, outcome == LH_UNKNOWN ? LH_UNREACHABLE : outcome,
+                         "the leases were given back, for want of their audit lines: %.400s",
+                         why.message);
 }
 
 static int take(lh_many *many, const char *const *keys)
@@ -176,12 +190,14 @@ static int take(lh_many *many, const char *const *keys)
         lh_held_by_hand(many->entries[i].lease);
     if (outcome != LH_OK && !lh_many_let_go(many) && outcome == LH_UNREACHABLE)
         outcome = lh_fail(many->error, LH_UNKNOWN,
-                          "some of the leases were granted, and the server stopped answering: they end with their ttl");
+                          "some of the leases were granted, and the server stopped answering: they "
+                          "end with their ttl");
     return outcome;
 }
 
-int lh_real_acquire_many(lh_store *store, const char *const *keys, size_t n, const lh_acquire_options *options,
-                         lh_lease **ret_leases, lh_record **ret_busy, lh_error *error)
+int lh_real_acquire_many(lh_store *store, const char *const *keys, size_t n,
+                         const lh_acquire_options *options, lh_lease **ret_leases,
+                         lh_record **ret_busy, lh_error *error)
 {
     lh_many many = {.store = store, .n = n, .error = error};
     int64_t now = lh_clock_ms();

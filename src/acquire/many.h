@@ -24,10 +24,12 @@ typedef struct lh_many {
 } lh_many;
 
 /* lh_acquire() and lh_acquire_many(), whatever the store's mode. */
-int lh_real_acquire_many(lh_store *store, const char *const *keys, size_t n, const lh_acquire_options *options,
-                         lh_lease **ret_leases, lh_record **ret_busy, lh_error *error);
+int lh_real_acquire_many(lh_store *store, const char *const *keys, size_t n,
+                         const lh_acquire_options *options, lh_lease **ret_leases,
+                         lh_record **ret_busy, lh_error *error);
 
 /* What is wrong with the arguments of lh_acquire_many(); LH_OK: r->o is complete. */
-int lh_many_check(lh_request *r, const char *const *keys, size_t n, const lh_acquire_options *options);
+int lh_many_check(lh_request *r, const char *const *keys, size_t n,
+                  const lh_acquire_options *options);
 
 #endif

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The commands on a batch of keys: taking them with one update and one read, and giving them back with one update.
+ * The commands on a batch of keys: taking them with one update and one read, and giving them back
+ * with one update.
  *
- * What may be believed: an update's answer has no documents, so nothing of it is believed. The read that comes behind it, at majority, shows
- * my lease id on a key: the id was drawn for this call, and only this update writes it, so the grant was made after the update's first send,
- * and is in the majority's history, whoever answered. Its end is that of the grant or later, so nobody took over before the time
- * before that send + ttl; a read that is old, from a deposed primary, shows the id too late or not at all, and what is not shown is
- * asked for again. That the read's answer is old does not matter either: as any grant, it is believed until its deadline. */
+ * What may be believed: an update's answer has no documents, so nothing of it is believed. The read
+ * that comes behind it, at majority, shows my lease id on a key: the id was drawn for this call,
+ * and only this update writes it, so the grant was made after the update's first send, and is in
+ * the majority's history, whoever answered. Its end is that of the grant or later, so nobody took
+ * over before the time before that send + ttl; a read that is old, from a deposed primary, shows
+ * the id too late or not at all, and what is not shown is asked for again. That the read's answer
+ * is old does not matter either: as any grant, it is believed until its deadline. */
 #include "acquire/many_batch.h"
 
 #include <stdlib.h>
@@ -34,8 +37,9 @@
 typedef struct {
     lh_many *many;
     lh_many_entry *entries;
-    size_t n, granted;      /* asked for; so many from the first on, as the update's answer says */
-    bool inserted, maybe;   /* some may be first grants; an earlier attempt may be under way still */
+    size_t n, granted; /* asked for; so many from the first on, as the update's answer says */
+    /* some may be first grants; an earlier attempt may be under way still */
+    bool inserted, maybe;
     int64_t sent, answered; /* before the first send */
     struct {
         bool shown;
@@ -57,15 +61,16 @@ static lh_vars vars_of(const lh_many *many, const lh_many_entry *entry)
     return vars;
 }
 
-static int send(const lh_many *many, lh_do what, const lh_many_entry *entries, size_t n, bool stop, int64_t deadline,
-                bson_t *reply, bool *ret_maybe, lh_error *error)
+static int send(const lh_many *many, lh_do what, const lh_many_entry *entries, size_t n, bool stop,
+                int64_t deadline, bson_t *reply, bool *ret_maybe, lh_error *error)
 {
     lh_vars vars[BATCH_MAX];
     bson_t command = BSON_INITIALIZER;
     for (size_t i = 0; i < n; i++)
         vars[i] = vars_of(many, &entries[i]);
     bool whole = !stop || !lh_pipeline_has_short(what, &vars[0]);
-    lh_many_command(many->store->pipelines, what, whole, many->store->collection, vars, n, stop, &command);
+    lh_many_command(many->store->pipelines, what, whole, many->store->collection, vars, n, stop,
+                    &command);
     lh_call call = {.what = stop ? "acquire the leases" : "release the leases",
                     .command = &command,
                     .deadline = deadline,
@@ -76,14 +81,16 @@ static int send(const lh_many *many, lh_do what, const lh_many_entry *entries, s
     return outcome;
 }
 
-/* LH_OK: none of these lease ids holds, but for a straggler, which nobody believes. Else they are doubts. */
-static int leave(const lh_many *many, const lh_many_entry *entries, size_t n, bool maybe, int64_t deadline)
+/* LH_OK: none of these lease ids holds, but for a straggler, which nobody believes. Else they are
+ * doubts. */
+static int leave(const lh_many *many, const lh_many_entry *entries, size_t n, bool maybe,
+                 int64_t deadline)
 {
     bson_t reply = BSON_INITIALIZER;
     bool repeated;
-    int outcome = lh_clock_ms() >= deadline
-                      ? LH_UNREACHABLE
-                      : send(many, LH_DO_LEAVE, entries, n, false, deadline, &reply, &repeated, NULL);
+    int outcome = lh_clock_ms() >= deadline ? LH_UNREACHABLE
+                                            : send(many, LH_DO_LEAVE, entries, n, false, deadline,
+                                                   &reply, &repeated, NULL);
     if (outcome == LH_OK && lh_reply_n(&reply) < 0)
         outcome = LH_SERVER;
     for (size_t i = 0; (outcome != LH_OK || maybe) && i < n; i++)
@@ -98,7 +105,8 @@ static size_t read_granted(const bson_t *reply, size_t n)
     bson_iter_t top, index;
     if (!bson_iter_init_find(&top, reply, "writeErrors"))
         return n;
-    bool told = bson_iter_init(&top, reply) && bson_iter_find_descendant(&top, "writeErrors.0.index", &index);
+    bool told = bson_iter_init(&top, reply) &&
+                bson_iter_find_descendant(&top, "writeErrors.0.index", &index);
     int64_t at = told ? bson_iter_as_int64(&index) : 0;
     return at < 0 || (uint64_t)at > n ? 0 : (size_t)at;
 }
@@ -107,7 +115,8 @@ static void note_grant(void *arg, const lh_grant *grant, int64_t now_ms)
 {
     batch *b = arg;
     for (size_t i = 0; i < b->granted; i++)
-        if (grant->expires_at_ms > now_ms && memcmp(b->entries[i].id, grant->id, LH_LEASE_ID_LEN) == 0) {
+        if (grant->expires_at_ms > now_ms &&
+            memcmp(b->entries[i].id, grant->id, LH_LEASE_ID_LEN) == 0) {
             b->seen[i].shown = true;
             b->seen[i].token = grant->token;
             b->seen[i].expires_at_ms = grant->expires_at_ms;
@@ -124,8 +133,9 @@ static int look(batch *b)
         BSON_APPEND_UTF8(&keys, index, b->entries[i].key);
         BSON_APPEND_UTF8(&ids, index, b->entries[i].id);
     }
-    int outcome = lh_lease_look(b->many->store, &keys, &ids, &(lh_look){.granted = note_grant, .arg = b},
-                                (lh_way){deadline_of(b->many), NULL}, b->many->error);
+    int outcome =
+        lh_lease_look(b->many->store, &keys, &ids, &(lh_look){.granted = note_grant, .arg = b},
+                      (lh_way){deadline_of(b->many), NULL}, b->many->error);
     bson_destroy(&keys);
     bson_destroy(&ids);
     return outcome;
@@ -148,9 +158,11 @@ static int take_in_hand(batch *b, size_t i)
     lh_lease *lease = lh_lease_new(many->store, entry->key, entry->id, many->o.owner);
     if (!lease)
         return lh_fail_memory(many->error);
-    lh_held_grant(lease, &many->o, lh_lease_deadline(b->sent, ttl_ms), b->seen[i].token, b->seen[i].expires_at_ms);
+    lh_held_grant(lease, &many->o, lh_lease_deadline(b->sent, ttl_ms), b->seen[i].token,
+                  b->seen[i].expires_at_ms);
     entry->lease = lease;
-    return lh_keeper_take(lease, lease->by_hand ? INT64_MAX : lh_keeper_renewal(b->sent, ttl_ms, lease), many->error);
+    return lh_keeper_take(
+        lease, lease->by_hand ? INT64_MAX : lh_keeper_renewal(b->sent, ttl_ms, lease), many->error);
 }
 
 static int send_batch(batch *b)
@@ -161,9 +173,11 @@ static int send_batch(batch *b)
                  : many->o.resume          ? LH_DO_RESUME
                                            : LH_DO_ACQUIRE_EXCLUSIVE;
     b->sent = lh_clock_ms();
-    int outcome = send(many, what, b->entries, b->n, true, deadline_of(many), &reply, &b->maybe, many->error);
+    int outcome =
+        send(many, what, b->entries, b->n, true, deadline_of(many), &reply, &b->maybe, many->error);
     b->answered = lh_clock_ms();
-    b->maybe |= outcome == LH_SERVER && b->n > 1; /* refused: all of it, or the statement at which it ended */
+    /* refused: all of it, or the statement at which it ended */
+    b->maybe |= outcome == LH_SERVER && b->n > 1;
     bson_iter_t upserted;
     b->inserted = b->maybe || bson_iter_init_find(&upserted, &reply, "upserted");
     b->granted = outcome == LH_OK ? read_granted(&reply, b->n) : 0;
@@ -184,8 +198,8 @@ static int give_back(batch *b, int outcome)
         return outcome;
     int left = leave(many, b->entries, b->maybe ? b->n : b->granted, b->maybe, deadline_of(many));
     if (left != LH_OK && (outcome == LH_OK || outcome == LH_UNREACHABLE))
-        outcome =
-            lh_fail(many->error, LH_UNKNOWN, "the server may have granted some of the leases, and stopped answering");
+        outcome = lh_fail(many->error, LH_UNKNOWN,
+                          "the server may have granted some of the leases, and stopped answering");
     return outcome;
 }
 
@@ -211,7 +225,8 @@ int lh_many_take(lh_many *many, size_t from, size_t *ret_got, size_t *ret_tried)
         return give_back(&b, outcome);
     for (size_t i = 0; outcome == LH_OK && i < b.granted; i++)
         outcome = take_in_hand(&b, i);
-    if (outcome == LH_OK && b.maybe && b.granted < b.n) /* those behind are asked for again, with other ids */
+    /* those behind are asked for again, with other ids */
+    if (outcome == LH_OK && b.maybe && b.granted < b.n)
         (void)leave(many, b.entries + b.granted, b.n - b.granted, true, deadline_of(many));
     if (outcome == LH_OK)
         *ret_got = b.granted;
@@ -221,7 +236,8 @@ int lh_many_take(lh_many *many, size_t from, size_t *ret_got, size_t *ret_tried)
 bool lh_many_let_go(lh_many *many)
 {
     bool all = true;
-    int64_t deadline = deadline_of(many); /* for all together; whom it does not suffice for are doubts */
+    /* for all together; whom it does not suffice for are doubts */
+    int64_t deadline = deadline_of(many);
     lh_many_entry batch_of[BATCH_MAX];
     size_t n = 0;
     for (size_t i = 0; i < many->n; i++) {

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Acquiring a path. Home of: of two leases of which one is above the other, and one is exclusive, at most one is handed out.
+ * Acquiring a path. Home of: of two leases of which one is above the other, and one is exclusive,
+ * at most one is handed out.
  *
- * Who wants a path acquires its own key first, as any key, and then looks at the keys above and below, with a linearizable read: it
- * sees every grant that was acknowledged before it was sent. Of two, one acknowledged its grant before the other looked, or both did;
- * so one sees the other at least, and is not handed out. That needs each one's own grant to stand from its write until after
+ * Who wants a path acquires its own key first, as any key, and then looks at the keys above and
+ * below, with a linearizable read: it sees every grant that was acknowledged before it was sent. Of
+ * two, one acknowledged its grant before the other looked, or both did; so one sees the other at
+ * least, and is not handed out. That needs each one's own grant to stand from its write until after
  * its look: it is handed out only while its deadline has not passed then.
  *
- * Two that see each other must not both yield for ever. Who is above keeps its key, and waits until what is below has ended: nothing new
- * is handed out below meanwhile. Who is below lets go of its key before it waits. So whoever waits with a key in hand waits for keys below
- * it, and never in a circle. */
+ * Two that see each other must not both yield for ever. Who is above keeps its key, and waits until
+ * what is below has ended: nothing new is handed out below meanwhile. Who is below lets go of its
+ * key before it waits. So whoever waits with a key in hand waits for keys below it, and never in a
+ * circle. */
 #include "acquire/path.h"
 
 #include <string.h>
@@ -27,11 +30,12 @@
 #include "store/store.h"
 #include "store/store_run.h"
 
-#define LOOK_MAX       25 /* keys in one look: what a server takes to plan it grows faster than they do */
+/* keys in one look: what a server takes to plan it grows faster than they do */
+#define LOOK_MAX       25
 #define PAUSE_FIRST_MS 10
 #define PAUSE_CAP_MS   250
 
-/* ---- Looking -------------------------------------------------------------------------------------------------------*/
+/* ---- Looking ----------------------------------------------------------------------------------*/
 
 static void append_string(bson_t *array, uint32_t *n, const char *text, size_t len)
 {
@@ -95,7 +99,8 @@ static int look_at(lh_store *store, const bson_t *where, int mode, bool surely, 
 {
     bson_t command = BSON_INITIALIZER, reply, document;
     lh_vars vars = lh_lease_vars(store, "", "");
-    lh_pipeline_conflict(store->pipelines, store->collection, &vars, mode == LH_SHARED, where, &command);
+    lh_pipeline_conflict(store->pipelines, store->collection, &vars, mode == LH_SHARED, where,
+                         &command);
     lh_call call = {.what = "look at the keys above and below",
                     .command = &command,
                     .deadline = deadline,
@@ -112,8 +117,8 @@ static int look_at(lh_store *store, const bson_t *where, int mode, bool surely, 
     return outcome;
 }
 
-int lh_path_look(lh_store *store, const char *const *keys, size_t n, int mode, bool surely, int64_t deadline,
-                 lh_record **ret_conflict, lh_error *error)
+int lh_path_look(lh_store *store, const char *const *keys, size_t n, int mode, bool surely,
+                 int64_t deadline, lh_record **ret_conflict, lh_error *error)
 {
     int outcome = LH_OK;
     lh_record *conflict = NULL;
@@ -139,11 +144,12 @@ int lh_path_busy(lh_request *r, lh_record *conflict)
 {
     const lh_holder *holder = lh_record_holder(conflict, 0);
     int outcome = lh_request_busy(r, conflict, LH_WHY_PATH);
-    return lh_fail(r->error, outcome, "\"%s\" is shut out by the lease on \"%s\", which %s holds", r->key,
-                   conflict->key, holder && *holder->owner ? holder->owner : "somebody unnamed");
+    return lh_fail(r->error, outcome, "\"%s\" is shut out by the lease on \"%s\", which %s holds",
+                   r->key, conflict->key,
+                   holder && *holder->owner ? holder->owner : "somebody unnamed");
 }
 
-/* ---- Acquiring -----------------------------------------------------------------------------------------------------*/
+/* ---- Acquiring --------------------------------------------------------------------------------*/
 
 typedef struct {
     lh_request *r;   /* its `busy` is the conflict that was seen last */
@@ -198,8 +204,8 @@ static int look(climb *c, bool surely)
 {
     lh_request *r = c->r;
     lh_record *conflict = NULL;
-    int outcome = lh_path_look(r->store, &r->key, 1, r->o.mode, surely, lh_store_deadline(r->store, r->o.timeout_ms),
-                               &conflict, r->error);
+    int outcome = lh_path_look(r->store, &r->key, 1, r->o.mode, surely,
+                               lh_store_deadline(r->store, r->o.timeout_ms), &conflict, r->error);
     lh_record_free(r->busy);
     r->busy = NULL;
     if (outcome != LH_OK || !conflict)
@@ -211,11 +217,13 @@ static int look(climb *c, bool surely)
 static int await_clear(climb *c)
 {
     lh_request *r = c->r;
-    lh_backoff pause = lh_backoff_from(PAUSE_FIRST_MS, PAUSE_CAP_MS, (uint64_t)lh_clock_ms() ^ (uintptr_t)c);
+    lh_backoff pause =
+        lh_backoff_from(PAUSE_FIRST_MS, PAUSE_CAP_MS, (uint64_t)lh_clock_ms() ^ (uintptr_t)c);
     for (;;) {
         int64_t ms = lh_backoff_next(&pause), left = left_ms(c);
         if (left == 0)
-            return lh_fail(r->error, LH_BUSY, "the wait is over: a path above or below \"%s\" is still held", r->key);
+            return lh_fail(r->error, LH_BUSY,
+                           "the wait is over: a path above or below \"%s\" is still held", r->key);
         int outcome = lh_wait_pause(r->store, r->o.cancel, ms < left ? ms : left, r->error);
         if (outcome != LH_OK)
             return outcome;
@@ -225,7 +233,8 @@ static int await_clear(climb *c)
     }
 }
 
-/* The own key is in hand. LH_OK with c->lease: nobody is in the way. LH_OK without: it was let go of, and may be asked for again. */
+/* The own key is in hand. LH_OK with c->lease: nobody is in the way. LH_OK without: it was let go
+ * of, and may be asked for again. */
 static int settle(climb *c)
 {
     lh_request *r = c->r;
@@ -235,9 +244,9 @@ static int settle(climb *c)
         if (outcome == LH_OK && valid)
             return LH_OK;
         if (outcome == LH_OK && r->o.wait_ms == 0)
-            return lh_fail(
-                r->error, LH_LOST,
-                "the lease ended before the keys above and below were seen: ask again, or with a longer ttl");
+            return lh_fail(r->error, LH_LOST,
+                           "the lease ended before the keys above and below were seen: ask again, "
+                           "or with a longer ttl");
         if (outcome != LH_OK && (outcome != LH_BUSY || r->o.wait_ms == 0))
             return outcome;
         if (outcome == LH_BUSY && r->o.feedback)
@@ -277,9 +286,12 @@ int lh_path_acquire(lh_request *r, lh_lease **ret_lease, lh_record **ret_busy)
             lh_held_by_hand(c.lease);
         *ret_lease = c.lease;
     } else if (let_go(&c) != LH_OK &&
-               outcome == LH_UNREACHABLE) { /* it was granted, and nobody knows that it is not any more */
-        outcome = lh_fail(r->error, LH_UNKNOWN,
-                          "the server did not answer when the keys above and below \"%s\" were looked at", r->key);
+               /* it was granted, and nobody knows that it is not any more */
+               outcome == LH_UNREACHABLE) {
+        outcome =
+            lh_fail(r->error, LH_UNKNOWN,
+                    "the server did not answer when the keys above and below \"%s\" were looked at",
+                    r->key);
         if (r->error)
             memcpy(r->error->lease_id, r->id, LH_LEASE_ID_ROOM);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Acquiring until a deadline. The first command is the caller's thread's own; from then on a waiter is an entry in the store's
- * table, and the keeper does what it needs. lh_wait_acquire() is start and finish, one after the other. */
+ * Acquiring until a deadline. The first command is the caller's thread's own; from then on a waiter
+ * is an entry in the store's table, and the keeper does what it needs. lh_wait_acquire() is start
+ * and finish, one after the other. */
 #include "acquire/wait.h"
 
 #include <poll.h>
@@ -33,7 +34,8 @@ int lh_wait_pause(lh_store *store, const lh_cancel *cancel, int64_t ms, lh_error
     pthread_mutex_unlock(&store->waits->lock);
     if (closed)
         return lh_fail(error, LH_CLOSED, "the store was closed during the wait");
-    return lh_cancel_is_now(cancel) ? lh_fail(error, LH_CANCELLED, "the wait was cancelled") : LH_OK;
+    return lh_cancel_is_now(cancel) ? lh_fail(error, LH_CANCELLED, "the wait was cancelled")
+                                    : LH_OK;
 }
 
 int lh_wait_enter(lh_store *store, lh_error *error)
@@ -54,7 +56,7 @@ void lh_wait_exit(lh_store *store)
     pthread_mutex_unlock(&store->waits->lock);
 }
 
-/* ---- Starting ------------------------------------------------------------------------------------------------------*/
+/* ---- Starting ---------------------------------------------------------------------------------*/
 
 static lh_waiting *make_waiting(const lh_request *r)
 {
@@ -97,11 +99,13 @@ static void settle_once(lh_waiting *w, lh_request *r, int outcome)
     w->record = r->busy;
     if (outcome != LH_OK)
         return;
-    int64_t first = r->o.by_hand ? INT64_MAX : lh_keeper_renewal(lh_clock_ms(), r->o.ttl_ms, r->lease);
+    int64_t first =
+        r->o.by_hand ? INT64_MAX : lh_keeper_renewal(lh_clock_ms(), r->o.ttl_ms, r->lease);
     w->outcome = lh_keeper_take(r->lease, first, &w->error);
     if (w->outcome == LH_OK)
         return;
-    (void)lh_real_release(w->lease, NULL, NULL); /* closed meanwhile, or there is no thread to keep it */
+    /* closed meanwhile, or there is no thread to keep it */
+    (void)lh_real_release(w->lease, NULL, NULL);
     lh_lease_free(w->lease);
     w->lease = NULL;
 }
@@ -158,12 +162,13 @@ int lh_wait_check(lh_request *r, const lh_acquire_options *options)
 {
     int outcome = lh_request_check(r, options);
     if (outcome == LH_OK && r->o.path)
-        outcome = lh_fail(r->error, LH_INVALID, "path needs a thread that looks above and below the key: lh_acquire()");
+        outcome = lh_fail(r->error, LH_INVALID,
+                          "path needs a thread that looks above and below the key: lh_acquire()");
     return outcome;
 }
 
-int lh_real_acquire_start(lh_store *store, const char *key, const lh_acquire_options *options, lh_waiting **ret_waiting,
-                          lh_error *error)
+int lh_real_acquire_start(lh_store *store, const char *key, const lh_acquire_options *options,
+                          lh_waiting **ret_waiting, lh_error *error)
 {
     lh_request r = {.store = store, .key = key, .error = error};
     int outcome = lh_wait_check(&r, options);
@@ -184,7 +189,7 @@ int lh_real_acquire_start(lh_store *store, const char *key, const lh_acquire_opt
     return outcome;
 }
 
-/* ---- Finishing -----------------------------------------------------------------------------------------------------*/
+/* ---- Finishing --------------------------------------------------------------------------------*/
 
 static int make_fd_locked(lh_waiting *w)
 {
@@ -235,7 +240,8 @@ static void sleep_a_little(lh_waiting *w, int64_t now)
     if (fd < 0 && ms > 10)
         ms = 10; /* no descriptor is left: by looking */
     pthread_mutex_unlock(&waits->lock);
-    struct pollfd pollers[] = {{.fd = fd, .events = POLLIN}, {.fd = lh_cancel_fd(w->o.cancel), .events = POLLIN}};
+    struct pollfd pollers[] = {{.fd = fd, .events = POLLIN},
+                               {.fd = lh_cancel_fd(w->o.cancel), .events = POLLIN}};
     (void)poll(pollers, 2, (int)ms);
     pthread_mutex_lock(&waits->lock);
 }
@@ -274,7 +280,8 @@ static int finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy, lh_
     if (outcome == LH_OK) {
         *ret_lease = w->lease;
         w->lease = NULL;
-    } else if (w->lease && lh_wait_enter(w->store, NULL) == LH_OK) { /* granted, but no thread to keep it */
+    } else if (w->lease &&
+               lh_wait_enter(w->store, NULL) == LH_OK) { /* granted, but no thread to keep it */
         (void)lh_real_release(w->lease, NULL, NULL);
         lh_wait_exit(w->store);
     }
@@ -292,8 +299,10 @@ static int finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy, lh_
     return outcome;
 }
 
-/* Between enter and exit, so that a closing of the store waits for it. Closed already: it released what was granted. */
-static int finish_and_acknowledge(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy, lh_error *error)
+/* Between enter and exit, so that a closing of the store waits for it. Closed already: it released
+ * what was granted. */
+static int finish_and_acknowledge(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy,
+                                  lh_error *error)
 {
     lh_store *store = lh_store_ref(w->store);
     char *purpose = w->purpose;
@@ -332,7 +341,8 @@ int lh_waiting_finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy,
 /* It was granted, and nobody was told. */
 static int cancel_granted(lh_waiting *w, lh_error *error)
 {
-    if (atomic_load(&w->store->closed) || w->lease->absent) /* closing released it; nothing of it is stored */
+    /* closing released it; nothing of it is stored */
+    if (atomic_load(&w->store->closed) || w->lease->absent)
         return LH_OK;
     int outcome = lh_real_release(w->lease, NULL, error);
     if (outcome == LH_UNREACHABLE)
@@ -343,7 +353,8 @@ static int cancel_granted(lh_waiting *w, lh_error *error)
 /* Ends of a wait with which nothing of it is stored; with all others something may be. */
 static bool has_left(int outcome)
 {
-    return outcome == LH_BUSY || outcome == LH_CANCELLED || outcome == LH_CLOSED || outcome == LH_LOST;
+    return outcome == LH_BUSY || outcome == LH_CANCELLED || outcome == LH_CLOSED ||
+           outcome == LH_LOST;
 }
 
 int lh_real_waiting_cancel(lh_waiting *w, lh_error *error)
@@ -371,8 +382,8 @@ int lh_real_waiting_cancel(lh_waiting *w, lh_error *error)
     return outcome;
 }
 
-int lh_wait_acquire(lh_store *store, const char *key, const lh_acquire_options *options, lh_lease **ret_lease,
-                    lh_record **ret_busy, lh_error *error)
+int lh_wait_acquire(lh_store *store, const char *key, const lh_acquire_options *options,
+                    lh_lease **ret_lease, lh_record **ret_busy, lh_error *error)
 {
     lh_waiting *w = NULL;
     int outcome = lh_real_acquire_start(store, key, options, &w, error);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The waiters of a store: a table of entries, never a thread each. Internal to wait*.c, but for the three at the end.
+ * The waiters of a store: a table of entries, never a thread each. Internal to wait*.c, but for the
+ * three at the end.
  *
- * Threads: `lock` guards the table and every waiter in it; nothing is sent while it is held. It may be held while the store's lock
- * or a lease's is taken, never the other way round. Who is being asked for is `busy`, and is not freed, left, or asked for by another
- * thread meanwhile; but it may be settled: a grant is believed when it is heard of. */
+ * Threads: `lock` guards the table and every waiter in it; nothing is sent while it is held. It may
+ * be held while the store's lock or a lease's is taken, never the other way round. Who is being
+ * asked for is `busy`, and is not freed, left, or asked for by another thread meanwhile; but it may
+ * be settled: a grant is believed when it is heard of. */
 #ifndef LH_WAIT_H
 #define LH_WAIT_H
 
@@ -32,17 +34,21 @@ struct lh_waiting {
     char id[LH_LEASE_ID_ROOM];
     int64_t claim_ms;
     lh_beats beats;
-    int64_t until;          /* the end of the wait */
-    int64_t ask_at;         /* INT64_MAX: there is nothing to ask for */
-    lh_due beat, turn;      /* turn: to be asked for, or for its wait to end; while it is in the table */
+    int64_t until;  /* the end of the wait */
+    int64_t ask_at; /* INT64_MAX: there is nothing to ask for */
+    /* turn: to be asked for, or for its wait to end; while it is in the table */
+    lh_due beat, turn;
     int64_t place, waiting; /* as last heard */
     bool busy, burnt,
-        attended;    /* burnt: the id is used up: leave, and ask with another; attended: a thread waits in finish */
-    bool stored;     /* it may stand in the queue, or hold, under this id */
-    int64_t sure_at; /* until then a question that was not answered may arrive, and queue it (again) */
-    bool seen;       /* as the batch of beats under way found out */
-    bool news;       /* for the feedback */
-    int fd;          /* -1: nobody asked for one */
+        /* burnt: the id is used up: leave, and ask with another; attended: a thread waits in
+         * finish */
+        attended;
+    bool stored; /* it may stand in the queue, or hold, under this id */
+    /* until then a question that was not answered may arrive, and queue it (again) */
+    int64_t sure_at;
+    bool seen; /* as the batch of beats under way found out */
+    bool news; /* for the feedback */
+    int fd;    /* -1: nobody asked for one */
     lh_wait_state state;
     int outcome;
     int64_t token;     /* LH_OK by another's command: of that grant */
@@ -83,22 +89,24 @@ struct lh_waits {
 /* As lh_request_check(), with what cannot be waited for without a thread. */
 int lh_wait_check(lh_request *r, const lh_acquire_options *options);
 
-/* lh_acquire_start() and lh_waiting_cancel(), whatever the store's mode; and one that is settled already, with `lease`, which it takes. */
-int lh_real_acquire_start(lh_store *store, const char *key, const lh_acquire_options *options, lh_waiting **ret_waiting,
-                          lh_error *error);
+/* lh_acquire_start() and lh_waiting_cancel(), whatever the store's mode; and one that is settled
+ * already, with `lease`, which it takes. */
+int lh_real_acquire_start(lh_store *store, const char *key, const lh_acquire_options *options,
+                          lh_waiting **ret_waiting, lh_error *error);
 int lh_real_waiting_cancel(lh_waiting *w, lh_error *error);
 lh_waiting *lh_wait_settled(const lh_request *r, lh_lease *lease);
 
 /* Start and finish, one after the other. */
-int lh_wait_acquire(lh_store *store, const char *key, const lh_acquire_options *options, lh_lease **ret_lease,
-                    lh_record **ret_busy, lh_error *error);
+int lh_wait_acquire(lh_store *store, const char *key, const lh_acquire_options *options,
+                    lh_lease **ret_lease, lh_record **ret_busy, lh_error *error);
 
-/* For calls that take several steps, in which they hold what their caller does not have yet: between enter and exit a closing of the store
- * waits for them. LH_OK, LH_CLOSED. */
+/* For calls that take several steps, in which they hold what their caller does not have yet:
+ * between enter and exit a closing of the store waits for them. LH_OK, LH_CLOSED. */
 int lh_wait_enter(lh_store *store, lh_error *error);
 void lh_wait_exit(lh_store *store);
 
-/* Sleeps for `ms`, or until cancelled. LH_OK, LH_CANCELLED, LH_CLOSED (told when the sleep is over). */
+/* Sleeps for `ms`, or until cancelled. LH_OK, LH_CANCELLED, LH_CLOSED (told when the sleep is
+ * over). */
 int lh_wait_pause(lh_store *store, const struct lh_cancel *cancel, int64_t ms, lh_error *error);
 
 #endif

@@ -28,7 +28,8 @@ void lh_wait_set_timer(lh_waiting *w, int64_t in_ms)
 {
     int64_t place = w->place < 0 ? 0 : w->place < STAGGER_MAX ? w->place : STAGGER_MAX;
     int64_t ms = in_ms < ASK_LATEST_MS ? in_ms : ASK_LATEST_MS;
-    ms += w->store->clock_skew_ms + 5 + place * STAGGER_MS + lh_waits_jitter(w->store->waits, STAGGER_MS);
+    ms += w->store->clock_skew_ms + 5 + place * STAGGER_MS +
+          lh_waits_jitter(w->store->waits, STAGGER_MS);
     if (ms < RACE_MS) /* an end that is past for long: at once, but never as fast as it goes */
         ms = RACE_MS;
     if (w->spot)
@@ -39,8 +40,9 @@ static void draw_new_id(lh_waiting *w)
 {
     char id[LH_LEASE_ID_ROOM];
     if (w->own_id || !lh_lease_id_new(id)) {
-        (void)lh_fail(&w->error, LH_LOST,
-                      "the grant came too late to be believed, and its lease id is good for one only");
+        (void)lh_fail(
+            &w->error, LH_LOST,
+            "the grant came too late to be believed, and its lease id is good for one only");
         lh_wait_settle(w, LH_LOST);
         return;
     }
@@ -51,7 +53,8 @@ static void draw_new_id(lh_waiting *w)
     lh_wait_ask_at(w, lh_clock_ms());
 }
 
-static void take_answer(lh_waiting *w, lh_request *r, lh_next then, int outcome, struct _mongoc_client_t *client)
+static void take_answer(lh_waiting *w, lh_request *r, lh_next then, int outcome,
+                        struct _mongoc_client_t *client)
 {
     int64_t now = lh_clock_ms();
     lh_wait_ask_at(w, INT64_MAX);
@@ -80,26 +83,31 @@ static void take_answer(lh_waiting *w, lh_request *r, lh_next then, int outcome,
             lh_wait_ask_at(w, now);
     } else if (outcome == LH_UNKNOWN || outcome == LH_UNREACHABLE) {
         lh_wait_ask_at(w, now + RETRY_MS + lh_waits_jitter(w->store->waits, RETRY_MS));
-    } else if (w->stored) { /* refused, or there is no memory for the answer: by now it is queued, perhaps */
+    } else if (
+        /* refused, or there is no memory for the answer: by now it is queued, perhaps */
+        w->stored) {
         lh_wait_leave(w, outcome, client);
     } else {
         lh_wait_settle(w, outcome);
     }
 }
 
-/* May an ask that ended so have been applied? What failed otherwise surely was not, or was given back. */
+/* May an ask that ended so have been applied? What failed otherwise surely was not, or was given
+ * back. */
 static bool is_stored(int outcome)
 {
     return outcome == LH_OK || outcome == LH_BUSY || outcome == LH_UNKNOWN || outcome == LH_MEMORY;
 }
 
-/* It was settled by another's grant while it was asked for. Did the question arrive after that grant had ended, and others had the key? Then
- * the id was new to the server, and holds or is queued for nobody. */
+/* It was settled by another's grant while it was asked for. Did the question arrive after that
+ * grant had ended, and others had the key? Then the id was new to the server, and holds or is
+ * queued for nobody. */
 static bool is_stray(const lh_waiting *w, const lh_request *r)
 {
     if (w->state != LH_SETTLED || w->token == 0)
         return false;
-    return r->lease ? lh_lease_token(r->lease) > w->token : r->busy && r->place >= 0 && r->busy->token >= w->token;
+    return r->lease ? lh_lease_token(r->lease) > w->token
+                    : r->busy && r->place >= 0 && r->busy->token >= w->token;
 }
 
 void lh_wait_ask(lh_waiting *w, struct _mongoc_client_t *client)
@@ -107,7 +115,8 @@ void lh_wait_ask(lh_waiting *w, struct _mongoc_client_t *client)
     lh_store *store = w->store;
     struct lh_waits *waits = store->waits;
     lh_error error = LH_ERROR_INIT;
-    int64_t patience = client && w->claim_ms / 2 < store->timeout_ms ? w->claim_ms / 2 : store->timeout_ms;
+    int64_t patience =
+        client && w->claim_ms / 2 < store->timeout_ms ? w->claim_ms / 2 : store->timeout_ms;
     lh_request r = {.store = store, .key = w->key, .queue = true, .error = &error, .o = w->o};
     r.way = (lh_way){lh_clock_ms() + patience, client};
     lh_next then = LH_NEXT_DONE;
@@ -148,7 +157,8 @@ void lh_wait_ask(lh_waiting *w, struct _mongoc_client_t *client)
     pthread_mutex_unlock(&waits->lock);
     if (stray)
         lh_held_doubt(store, w->key, r.id, w->o.ttl_ms, true);
-    lh_lease_free(r.lease); /* it was settled, or leaves: the grant is heard of twice, or given back */
+    /* it was settled, or leaves: the grant is heard of twice, or given back */
+    lh_lease_free(r.lease);
     lh_record_free(r.busy);
 }
 
@@ -165,7 +175,8 @@ void lh_wait_leave(lh_waiting *w, int outcome, struct _mongoc_client_t *client)
         pthread_cond_wait(&waits->changed, &waits->lock);
     bool late = lh_clock_ms() < w->sure_at;
     pthread_mutex_unlock(&waits->lock);
-    int left = lh_lease_leave_queue(store, w->key, w->id, (lh_way){lh_store_deadline(store, w->o.timeout_ms), client},
+    int left = lh_lease_leave_queue(store, w->key, w->id,
+                                    (lh_way){lh_store_deadline(store, w->o.timeout_ms), client},
                                     &record, &error);
     if (left != LH_OK || late)
         lh_held_doubt(store, w->key, w->id, w->o.ttl_ms, true);
@@ -180,11 +191,11 @@ void lh_wait_leave(lh_waiting *w, int outcome, struct _mongoc_client_t *client)
     }
     lh_record_free(record);
     if (left == LH_UNREACHABLE && w->stored) {
-        outcome =
-            lh_fail(&w->error, LH_UNKNOWN,
-                    "the wait for \"%s\" is over and no server answers: it may be queued or granted still, and is "
-                    "released as soon as one does",
-                    w->key);
+        outcome = lh_fail(&w->error, LH_UNKNOWN,
+                          "the wait for \"%s\" is over and no server answers: it may be queued or "
+                          "granted still, and is "
+                          "released as soon as one does",
+                          w->key);
     } else if (left != LH_OK) {
         w->error = error;
         outcome = left;

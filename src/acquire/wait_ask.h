@@ -5,14 +5,17 @@
 
 #include "acquire/wait.h"
 
-/* One command for `w`, which is busy; and what follows from its answer. Takes nobody's reference. */
+/* One command for `w`, which is busy; and what follows from its answer. Takes nobody's
+ * reference. */
 void lh_wait_ask(lh_waiting *w, struct _mongoc_client_t *client);
 /* The key's holder ends in so long: then the first of us asks. With the lock. */
 void lh_wait_set_timer(lh_waiting *w, int64_t in_ms);
-/* Leaves the queue, or releases; settles it with `outcome`, or with what went wrong. With the lock; lets go of it meanwhile. */
+/* Leaves the queue, or releases; settles it with `outcome`, or with what went wrong. With the lock;
+ * lets go of it meanwhile. */
 void lh_wait_leave(lh_waiting *w, int outcome, struct _mongoc_client_t *client);
 
 /* The parts of the keeper's duty; each does what is due and says when it is due again. */
-int64_t lh_wait_asks(lh_store *store, struct _mongoc_client_t *client, int64_t now); /* wait_ask.c */
+/* wait_ask.c */
+int64_t lh_wait_asks(lh_store *store, struct _mongoc_client_t *client, int64_t now);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Beats: a waiter shows three times in claim_ms that it is alive, by a timer that nothing else resets. The keeper sends them for all, up
- * to 1,000 in a command, those of one key in one statement. Where a beat finds no waiter, it was granted, or forgotten: it asks
- * again. That is the timer that finds whatever no event told. */
+ * Beats: a waiter shows three times in claim_ms that it is alive, by a timer that nothing else
+ * resets. The keeper sends them for all, up to 1,000 in a command, those of one key in one
+ * statement. Where a beat finds no waiter, it was granted, or forgotten: it asks again. That is the
+ * timer that finds whatever no event told. */
 #include "acquire/wait_beat.h"
 
 #include <stdlib.h>
@@ -34,7 +35,8 @@ static void add(batch *b, lh_waiting *w, int64_t now)
     if (w->burnt) /* leaves, and begins anew */
         return;
     memcpy(b->ids[b->n], w->id, LH_LEASE_ID_ROOM);
-    b->what[b->n] = (lh_batch_beat){.key = w->key, .id = b->ids[b->n], .beat = lh_beats_add(&w->beats, now)};
+    b->what[b->n] =
+        (lh_batch_beat){.key = w->key, .id = b->ids[b->n], .beat = lh_beats_add(&w->beats, now)};
     b->who[b->n++] = w;
     w->refs++;
     w->seen = false;
@@ -42,8 +44,8 @@ static void add(batch *b, lh_waiting *w, int64_t now)
         b->shortest_claim_ms = w->claim_ms;
 }
 
-/* Who is due, and who nearly is. With one of a key, all that are half-way there: a statement is for those of one key, and from
- * then on they beat together. */
+/* Who is due, and who nearly is. With one of a key, all that are half-way there: a statement is for
+ * those of one key, and from then on they beat together. */
 static void collect(struct lh_waits *waits, int64_t now, batch *b)
 {
     while (b->n < BATCH_MAX && waits->beats) {
@@ -98,7 +100,8 @@ static int look(batch *b, lh_way way)
     return outcome;
 }
 
-/* all: every statement matched. Else those that were seen beat again at once, without the ones that are gone. */
+/* all: every statement matched. Else those that were seen beat again at once, without the ones that
+ * are gone. */
 static void finish(batch *b, bool answered, bool all)
 {
     struct lh_waits *waits = b->store->waits;
@@ -125,8 +128,10 @@ static void send(batch *b, struct _mongoc_client_t *client)
     bson_t command = BSON_INITIALIZER, reply;
     size_t statements;
     lh_batch_beats(store->collection, b->what, b->n, &statements, &command);
-    lh_call call = {
-        .what = "keep the place in the queue", .command = &command, .deadline = way.deadline, .client = client};
+    lh_call call = {.what = "keep the place in the queue",
+                    .command = &command,
+                    .deadline = way.deadline,
+                    .client = client};
     int outcome = lh_store_run(store, &call, &reply, NULL, NULL);
     bool all = outcome == LH_OK && lh_reply_n(&reply) == (int64_t)statements;
     if (outcome == LH_OK && !all)

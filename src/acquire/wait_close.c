@@ -25,8 +25,8 @@
 /* The keeper's duty: everything that waiters need. */
 static int64_t do_duty(lh_store *store, struct _mongoc_client_t *client, int64_t now)
 {
-    int64_t (*const parts[])(lh_store *, struct _mongoc_client_t *, int64_t) = {lh_wait_beats, lh_wait_asks,
-                                                                                lh_wait_polls};
+    int64_t (*const parts[])(lh_store *, struct _mongoc_client_t *,
+                             int64_t) = {lh_wait_beats, lh_wait_asks, lh_wait_polls};
     int64_t next = INT64_MAX;
     for (size_t i = 0; i < sizeof parts / sizeof *parts && !atomic_load(&store->stopping); i++) {
         int64_t part = parts[i](store, client, i == 0 ? now : lh_clock_ms());
@@ -65,7 +65,8 @@ int lh_wait_init(lh_store *store, lh_error *error)
     store->on_last = free_all;
     int outcome = lh_keeper_new(store, do_duty, error);
     if (outcome == LH_OK)
-        outcome = lh_watch_new(store, (lh_watch_to){.granted = lh_wait_granted, .opened = lh_wait_look_again}, error);
+        outcome = lh_watch_new(
+            store, (lh_watch_to){.granted = lh_wait_granted, .opened = lh_wait_look_again}, error);
     return outcome;
 }
 
@@ -83,7 +84,8 @@ static void leave_granted(void *arg, const lh_grant *grant, int64_t now_ms)
     (void)now_ms;
     for (size_t i = 0; i < l->n && lh_clock_ms() < l->deadline; i++)
         if (strcmp(l->who[i]->id, grant->id) == 0)
-            lh_lease_leave(l->store, l->who[i]->key, grant->id, l->who[i]->o.ttl_ms, (lh_way){l->deadline, NULL});
+            lh_lease_leave(l->store, l->who[i]->key, grant->id, l->who[i]->o.ttl_ms,
+                           (lh_way){l->deadline, NULL});
 }
 
 /* Out of the queues; and who was granted meanwhile releases. */
@@ -112,7 +114,8 @@ static void unqueue(leavers *l)
     bson_destroy(&ids);
 }
 
-/* Ends all waiting. Returns those who stood in queues, with a reference each, chained by `next`: closing needs no memory. */
+/* Ends all waiting. Returns those who stood in queues, with a reference each, chained by `next`:
+ * closing needs no memory. */
 static lh_waiting *close_table(lh_store *store)
 {
     struct lh_waits *waits = store->waits;
@@ -122,7 +125,8 @@ static lh_waiting *close_table(lh_store *store)
     while (waits->spots) {
         lh_waiting *w = waits->spots->first;
         w->refs++;
-        (void)lh_fail(&w->error, LH_CLOSED, "the store was closed during the wait for \"%s\"", w->key);
+        (void)lh_fail(&w->error, LH_CLOSED, "the store was closed during the wait for \"%s\"",
+                      w->key);
         lh_wait_settle(w, LH_CLOSED); /* out of the table */
         w->next = chain;
         chain = w;

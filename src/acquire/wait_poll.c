@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Polling: where no change stream tells who was granted what (a standalone, or while the stream is being opened), the keeper
- * reads the keys on which somebody waits, in batches, at delays that grow from 5 to 250 ms; for who is first in the queue to 50.
+ * Polling: where no change stream tells who was granted what (a standalone, or while the stream is
+ * being opened), the keeper reads the keys on which somebody waits, in batches, at delays that grow
+ * from 5 to 250 ms; for who is first in the queue to 50.
  *
- * Where the stream tells, it still looks every two seconds: a key that was granted to somebody else, who died before he claimed it,
- * ends sooner than the holder that was last heard of, and nobody tells the others. */
+ * Where the stream tells, it still looks every two seconds: a key that was granted to somebody
+ * else, who died before he claimed it, ends sooner than the holder that was last heard of, and
+ * nobody tells the others. */
 #include "acquire/wait_poll.h"
 
 #include <stdlib.h>
@@ -52,7 +54,8 @@ static void schedule(struct lh_waits *waits, lh_spot *spot, int64_t now, bool li
     int64_t cap = head ? HEAD_CAP_MS : CAP_MS;
     if (spot->poll_ms > cap)
         spot->poll_ms = cap;
-    lh_due_set(&waits->polls, &spot->poll, now + spot->poll_ms / 2 + lh_waits_jitter(waits, spot->poll_ms / 2) + 1);
+    lh_due_set(&waits->polls, &spot->poll,
+               now + spot->poll_ms / 2 + lh_waits_jitter(waits, spot->poll_ms / 2) + 1);
     spot->poll_ms *= 2;
 }
 
@@ -126,7 +129,8 @@ int64_t lh_wait_polls(lh_store *store, struct _mongoc_client_t *client, int64_t 
     if (b.n_keys > 0) {
         lh_look to = {.granted = note_granted, .queued = note_queued, .ends = note_end, .arg = &b};
         lh_way way = {.deadline = lh_clock_ms() + PATIENCE_MS, .client = client};
-        (void)lh_lease_look(store, &b.keys, &b.ids, &to, way, NULL); /* in vain: there is a next time */
+        /* in vain: there is a next time */
+        (void)lh_lease_look(store, &b.keys, &b.ids, &to, way, NULL);
     }
     bson_destroy(&b.keys);
     bson_destroy(&b.ids);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Polling: where no change stream tells who was granted what (a standalone, or while the stream is being opened), the keeper reads the keys on which somebody waits, in batches, at delays that grow from 5 to 250 ms; for who is first in the queue to 50. */
+ * Polling: where no change stream tells who was granted what (a standalone, or while the stream is
+ * being opened), the keeper reads the keys on which somebody waits, in batches, at delays that grow
+ * from 5 to 250 ms; for who is first in the queue to 50. */
 #ifndef LH_WAIT_POLL_H
 #define LH_WAIT_POLL_H
 

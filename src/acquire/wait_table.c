@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The table of a store's waiters, by lease id and by key; and what a grant by somebody else's command does to it. */
+ * The table of a store's waiters, by lease id and by key; and what a grant by somebody else's
+ * command does to it. */
 #include "acquire/wait_table.h"
 
 #include <stdlib.h>
@@ -53,7 +54,8 @@ static lh_spot *make_spot(const lh_store *store, const char *key)
     memcpy(spot->key, key, size);
     spot->end = spot->poll = (lh_due)LH_DUE_NEVER;
     spot->poll_ms = FIRST_POLL_MS;
-    lh_due_set(&waits->polls, &spot->poll, lh_clock_ms() + (lh_watch_is_live(store) ? LH_SLOW_POLL_MS : FIRST_POLL_MS));
+    lh_due_set(&waits->polls, &spot->poll,
+               lh_clock_ms() + (lh_watch_is_live(store) ? LH_SLOW_POLL_MS : FIRST_POLL_MS));
     lh_spot **bucket = &waits->keys[bucket_of(key)];
     spot->next_of_key = *bucket;
     *bucket = spot;
@@ -217,7 +219,8 @@ void lh_wait_unref(lh_waiting *w)
         free_waiting(w);
 }
 
-/* Believed until `deadline`. Held and known to the keeper before its waiter can hear of it, and release it. */
+/* Believed until `deadline`. Held and known to the keeper before its waiter can hear of it, and
+ * release it. */
 static int take_grant(lh_waiting *w, const lh_grant *grant, int64_t deadline)
 {
     lh_lease *lease = lh_lease_new(w->store, w->key, w->id, w->owner);
@@ -226,10 +229,11 @@ static int take_grant(lh_waiting *w, const lh_grant *grant, int64_t deadline)
     atomic_store(&lease->unclaimed, true);
     atomic_store(&lease->crowded, w->waiting > 1);
     lh_held_grant(lease, &w->o, deadline, grant->token, grant->expires_at_ms);
-    /* The keeper claims it, by a renewal. Not at once: what is released by then needs no claim, and where a key goes from hand to hand
-     * that is a third of all that is written. */
+    /* The keeper claims it, by a renewal. Not at once: what is released by then needs no claim, and
+     * where a key goes from hand to hand that is a third of all that is written. */
     int64_t now = lh_clock_ms(), pause = (deadline - now) / 20;
-    int outcome = lh_keeper_take(lease, now + (pause < CLAIM_AFTER_MS ? pause : CLAIM_AFTER_MS), &w->error);
+    int outcome =
+        lh_keeper_take(lease, now + (pause < CLAIM_AFTER_MS ? pause : CLAIM_AFTER_MS), &w->error);
     if (outcome == LH_OK) {
         w->lease = lease;
         return outcome;
@@ -245,7 +249,8 @@ void lh_wait_granted(lh_store *store, const lh_grant *grant)
     pthread_mutex_lock(&waits->lock);
     lh_waiting *w = lh_waits_find(waits, grant->id);
     if (w && w->state == LH_WAITS && !w->burnt) {
-        int64_t now = lh_clock_ms(), deadline = lh_beats_deadline(&w->beats, grant->beat, w->o.ttl_ms, w->claim_ms);
+        int64_t now = lh_clock_ms(),
+                deadline = lh_beats_deadline(&w->beats, grant->beat, w->o.ttl_ms, w->claim_ms);
         if (grant->beat >= 0 && deadline > now && take_grant(w, grant, deadline) == LH_OK) {
             w->token = grant->token;
             lh_wait_settle(w, LH_OK);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The table of a store's waiters, by lease id and by key; and what a grant by somebody else's command does to it. */
+ * The table of a store's waiters, by lease id and by key; and what a grant by somebody else's
+ * command does to it. */
 #ifndef LH_WAIT_TABLE_H
 #define LH_WAIT_TABLE_H
 
 #include "acquire/wait.h"
 
 /* With the lock of the waiters held. */
-int lh_waits_add(struct lh_waits *waits, lh_waiting *w, lh_error *error); /* LH_OK, LH_CLOSED, LH_MEMORY */
+/* LH_OK, LH_CLOSED, LH_MEMORY */
+int lh_waits_add(struct lh_waits *waits, lh_waiting *w, lh_error *error);
 void lh_waits_remove(struct lh_waits *waits, lh_waiting *w);
 void lh_waits_rename(struct lh_waits *waits, lh_waiting *w, const char *id);
 lh_waiting *lh_waits_find(struct lh_waits *waits, const char *id);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Following the change stream. Our own cursor on an aggregate, not the driver's change stream: that resumes by itself, and in 1.23
- * loops or resumes a closed stream (CDRIVER-6182, CDRIVER-4738). Here any error closes the cursor, and a fresh one is opened
- * after a pause; whoever waits is told, and looks once at what may have been missed.
+ * Following the change stream. Our own cursor on an aggregate, not the driver's change stream: that
+ * resumes by itself, and in 1.23 loops or resumes a closed stream (CDRIVER-6182, CDRIVER-4738).
+ * Here any error closes the cursor, and a fresh one is opened after a pause; whoever waits is told,
+ * and looks once at what may have been missed.
  *
  * Threads: `lock` guards starting and sleeping; everything else is the thread's own, or atomic. */
 #include "acquire/watch.h"
@@ -32,18 +33,21 @@ struct lh_watch {
     bson_t *pipeline;
 };
 
-/* A grant to somebody who waits changes `wake`. The server writes a small document as a whole where that is shorter than the
- * difference; then the event is a replace. */
+/* A grant to somebody who waits changes `wake`. The server writes a small document as a whole where
+ * that is shorter than the difference; then the event is a replace. */
 static const char pipeline_text[] =
     "{'0':{'$changeStream':{}},"
-    "'1':{'$match':{'$or':[{'operationType':'update','updateDescription.updatedFields.wake':{'$exists':true}},"
+    "'1':{'$match':{'$or':[{'operationType':'update','updateDescription.updatedFields.wake':{'$"
+    "exists':true}},"
     "{'operationType':'replace','fullDocument.wake':{'$type':'string'}}]}},"
     "'2':{'$project':{'u':{'$ifNull':['$updateDescription.updatedFields','$fullDocument']}}},"
     "'3':{'$project':{'wake':'$u.wake','granted':{'$concatArrays':["
     "{'$cond':[{'$regexMatch':{'input':{'$ifNull':['$u.id','shared:']},'regex':'^shared:'}},[],"
     "[{'k':'$u.id','v':{'token':'$u.token','expires_at':'$u.expires_at'}}]]},"
-    "{'$map':{'input':{'$filter':{'input':{'$objectToArray':'$u'},'as':'f','cond':{'$regexMatch':{'input':'$$f.k',"
-    "'regex':'^shared[.][0-9a-f]{32}$'}}}},'as':'f','in':{'k':{'$substrBytes':['$$f.k',7,32]},'v':'$$f.v'}}},"
+    "{'$map':{'input':{'$filter':{'input':{'$objectToArray':'$u'},'as':'f','cond':{'$regexMatch':{'"
+    "input':'$$f.k',"
+    "'regex':'^shared[.][0-9a-f]{32}$'}}}},'as':'f','in':{'k':{'$substrBytes':['$$f.k',7,32]},'v':'"
+    "$$f.v'}}},"
     "{'$cond':[{'$eq':[{'$type':'$u.shared'},'object']},{'$objectToArray':'$u.shared'},[]]}]}}}}";
 
 static bson_t *parse_pipeline(void)
@@ -63,13 +67,15 @@ static void tell_grant(void *arg, const lh_grant *grant)
     store->watch->to.granted(store, grant);
 }
 
-/* ---- The stream ----------------------------------------------------------------------------------------------------*/
+/* ---- The stream -------------------------------------------------------------------------------*/
 
-static mongoc_cursor_t *open_cursor(const lh_store *store, mongoc_client_t *client, mongoc_client_session_t *session)
+static mongoc_cursor_t *open_cursor(const lh_store *store, mongoc_client_t *client,
+                                    mongoc_client_session_t *session)
 {
     mongoc_cursor_t *cursor = NULL;
     bson_error_t why;
-    bson_t command = BSON_INITIALIZER, options = BSON_INITIALIZER, reply = BSON_INITIALIZER, concern, empty;
+    bson_t command = BSON_INITIALIZER, options = BSON_INITIALIZER, reply = BSON_INITIALIZER,
+           concern, empty;
     mongoc_server_description_t *server = mongoc_client_select_server(client, false, NULL, &why);
     if (!server || !mongoc_client_session_append(session, &options, &why))
         goto out;
@@ -84,12 +90,15 @@ static mongoc_cursor_t *open_cursor(const lh_store *store, mongoc_client_t *clie
     BSON_APPEND_DOCUMENT_BEGIN(&command, "cursor", &empty);
     bson_append_document_end(&command, &empty);
     bson_destroy(&reply);
-    int64_t await_ms = store->socket_timeout_ms / 2 < AWAIT_MS ? store->socket_timeout_ms / 2 : AWAIT_MS;
-    if (mongoc_client_read_command_with_opts(client, store->db, &command, NULL, &options, &reply, &why)) {
+    int64_t await_ms =
+        store->socket_timeout_ms / 2 < AWAIT_MS ? store->socket_timeout_ms / 2 : AWAIT_MS;
+    if (mongoc_client_read_command_with_opts(client, store->db, &command, NULL, &options, &reply,
+                                             &why)) {
         BSON_APPEND_BOOL(&cursor_options, "tailable", true);
         BSON_APPEND_BOOL(&cursor_options, "awaitData", true);
         BSON_APPEND_INT64(&cursor_options, "maxAwaitTimeMS", await_ms);
-        cursor = mongoc_cursor_new_from_command_reply_with_opts(client, &reply, &cursor_options); /* takes the reply */
+        /* takes the reply */
+        cursor = mongoc_cursor_new_from_command_reply_with_opts(client, &reply, &cursor_options);
         bson_init(&reply);
     }
     bson_destroy(&cursor_options);
@@ -103,7 +112,8 @@ out:
 
 static bool is_wanted(const lh_store *store)
 {
-    return !atomic_load(&store->stopping) && lh_clock_ms() - atomic_load(&store->watch->wanted_at) < IDLE_MS;
+    return !atomic_load(&store->stopping) &&
+           lh_clock_ms() - atomic_load(&store->watch->wanted_at) < IDLE_MS;
 }
 
 /* Until the cursor fails, or nobody wants it. True: it told something, or lived for a while. */
@@ -139,7 +149,8 @@ static void pause_watching(lh_store *store, int64_t ms)
         while (!is_wanted(store) && !atomic_load(&store->stopping))
             pthread_cond_wait(&watch->wanted, &watch->lock);
     else
-        while (!atomic_load(&store->stopping) && pthread_cond_timedwait(&watch->wanted, &watch->lock, &until) == 0)
+        while (!atomic_load(&store->stopping) &&
+               pthread_cond_timedwait(&watch->wanted, &watch->lock, &until) == 0)
             ;
     pthread_mutex_unlock(&watch->lock);
 }
@@ -157,7 +168,8 @@ static void *run(void *arg)
         }
         if (!client)
             client = lh_store_reserve(store);
-        mongoc_client_session_t *session = client ? mongoc_client_start_session(client, NULL, NULL) : NULL;
+        mongoc_client_session_t *session =
+            client ? mongoc_client_start_session(client, NULL, NULL) : NULL;
         mongoc_cursor_t *cursor = session ? open_cursor(store, client, session) : NULL;
         if (cursor && follow(store, cursor))
             pause = lh_backoff_from(50, 2000, (uintptr_t)store);
@@ -169,7 +181,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* ---- Its life ------------------------------------------------------------------------------------------------------*/
+/* ---- Its life ---------------------------------------------------------------------------------*/
 
 int lh_watch_new(lh_store *store, lh_watch_to to, lh_error *error)
 {
@@ -202,7 +214,8 @@ void lh_watch_want(lh_store *store)
     pthread_mutex_lock(&watch->lock);
     if (!watch->running && !atomic_load(&store->stopping)) {
         (void)pthread_sigmask(SIG_SETMASK, &all, &mask);
-        watch->running = pthread_create(&watch->thread, NULL, run, store) == 0; /* else the polls do */
+        /* else the polls do */
+        watch->running = pthread_create(&watch->thread, NULL, run, store) == 0;
         (void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
     }
     pthread_cond_signal(&watch->wanted);

@@ -15,7 +15,8 @@ static void complete(void *arg, const lh_grant *entry)
     }
 }
 
-void lh_watch_read(const bson_t *event, void (*granted)(void *arg, const lh_grant *grant), void *arg)
+void lh_watch_read(const bson_t *event, void (*granted)(void *arg, const lh_grant *grant),
+                   void *arg)
 {
     bson_iter_t value;
     if (!bson_iter_init_find(&value, event, "wake") || !BSON_ITER_HOLDS_UTF8(&value))

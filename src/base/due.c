@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A pairing heap: each item has its children in a list, none of which is due before it. `previous` is the left neighbour in
- * that list, or the parent of the first one. */
+ * A pairing heap: each item has its children in a list, none of which is due before it. `previous`
+ * is the left neighbour in that list, or the parent of the first one. */
 #include "base/due.h"
 
 static lh_due *meld(lh_due *a, lh_due *b)

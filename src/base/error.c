@@ -21,8 +21,8 @@ int lh_version_number(void)
 const char *lh_outcome_word(int outcome)
 {
     switch (outcome) {
-#define X(name, number, word, sentence)                                                                                \
-    case name:                                                                                                         \
+#define X(name, number, word, sentence)                                                            \
+    case name:                                                                                     \
         return word;
         LH_OUTCOMES(X)
 #undef X
@@ -34,8 +34,8 @@ const char *lh_outcome_word(int outcome)
 const char *lh_outcome_sentence(int outcome)
 {
     switch (outcome) {
-#define X(name, number, word, sentence)                                                                                \
-    case name:                                                                                                         \
+#define X(name, number, word, sentence)                                                            \
+    case name:                                                                                     \
         return sentence;
         LH_OUTCOMES(X)
 #undef X
@@ -54,8 +54,9 @@ void lh_cut_utf8(char *text, size_t max)
     text[max] = '\0';
 }
 
-/* How much of it may be written. Of one that was not initialised, what each lh_error has: so that the message is read where it is
- * printed next. Nothing where a size was meant, and leaves no room for a message. */
+/* How much of it may be written. Of one that was not initialised, what each lh_error has: so that
+ * the message is read where it is printed next. Nothing where a size was meant, and leaves no room
+ * for a message. */
 static size_t room_of(const lh_error *error)
 {
     if (error->size == 0 || error->size > LH_SIZE_MAX)
@@ -69,9 +70,10 @@ int lh_error_check(lh_error *error)
 {
     if (!error || (error->size >= LH_ERROR_LEAST && error->size <= LH_SIZE_MAX))
         return LH_OK;
-    return lh_fail(error, LH_INVALID,
-                   "the size of lh_error is %zu, which no version of it has: initialise it with LH_ERROR_INIT",
-                   error->size);
+    return lh_fail(
+        error, LH_INVALID,
+        "the size of lh_error is %zu, which no version of it has: initialise it with LH_ERROR_INIT",
+        error->size);
 }
 
 void lh_error_give(lh_error *to, const lh_error *from)
@@ -80,7 +82,8 @@ void lh_error_give(lh_error *to, const lh_error *from)
     if (room > there)
         room = there;
     if (room > sizeof to->size)
-        memcpy((char *)to + sizeof to->size, (const char *)from + sizeof to->size, room - sizeof to->size);
+        memcpy((char *)to + sizeof to->size, (const char *)from + sizeof to->size,
+               room - sizeof to->size);
 }
 
 int lh_fail(lh_error *error, int code, const char *format, ...)

@@ -11,7 +11,11 @@ size_t lh_text_character(const char *bytes, size_t len, uint32_t *ret_character)
     const unsigned char *text = (const unsigned char *)bytes;
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
     unsigned char first = text[0];
-    size_t n = first < 0x80 ? 1 : first >> 5 == 6 ? 2 : first >> 4 == 14 ? 3 : first >> 3 == 30 ? 4 : 0;
+    size_t n = first < 0x80       ? 1
+               : first >> 5 == 6  ? 2
+               : first >> 4 == 14 ? 3
+               : first >> 3 == 30 ? 4
+                                  : 0;
     if (n == 0 || n > len)
         return 0;
     uint32_t character = n == 1 ? first : first & (0x7FU >> n);
@@ -20,26 +24,29 @@ size_t lh_text_character(const char *bytes, size_t len, uint32_t *ret_character)
             return 0;
         character = character << 6 | (text[i] & 0x3FU);
     }
-    if (character < smallest[n] || character > 0x10FFFF || (character >= 0xD800 && character <= 0xDFFF))
+    if (character < smallest[n] || character > 0x10FFFF ||
+        (character >= 0xD800 && character <= 0xDFFF))
         return 0;
     *ret_character = character;
     return n;
 }
 
-int lh_text_check(const char *what, const char *text, size_t len, size_t min, size_t max, lh_error *error)
+int lh_text_check(const char *what, const char *text, size_t len, size_t min, size_t max,
+                  lh_error *error)
 {
     if (len < min)
         return lh_fail(error, LH_INVALID, "the %s is empty: give it 1 to %zu bytes", what, max);
     if (len > max)
-        return lh_fail(error, LH_INVALID, "the %s has %zu bytes: at most %zu are allowed", what, len, max);
+        return lh_fail(error, LH_INVALID, "the %s has %zu bytes: at most %zu are allowed", what,
+                       len, max);
     for (size_t at = 0; at < len;) {
         uint32_t character;
         size_t n = lh_text_character(text + at, len - at, &character);
         if (n == 0)
             return lh_fail(error, LH_INVALID, "the %s is not UTF-8 at byte %zu", what, at);
         if (character < 0x20 || (character >= 0x7F && character < 0xA0))
-            return lh_fail(error, LH_INVALID, "the %s has a control character (U+%04X) at byte %zu", what,
-                           (unsigned)character, at);
+            return lh_fail(error, LH_INVALID, "the %s has a control character (U+%04X) at byte %zu",
+                           what, (unsigned)character, at);
         at += n;
     }
     return LH_OK;
@@ -58,10 +65,12 @@ int lh_path_check(const char *key, lh_error *error)
 {
     size_t len = strlen(key);
     if (key[0] == '/' || key[len - 1] == '/')
-        return lh_fail(error, LH_INVALID, "the path begins or ends with a '/': write org/project, not /org/project/");
+        return lh_fail(error, LH_INVALID,
+                       "the path begins or ends with a '/': write org/project, not /org/project/");
     const char *empty = strstr(key, "//");
     if (empty)
-        return lh_fail(error, LH_INVALID, "the path has an empty part at byte %zu", (size_t)(empty - key) + 1);
+        return lh_fail(error, LH_INVALID, "the path has an empty part at byte %zu",
+                       (size_t)(empty - key) + 1);
     return LH_OK;
 }
 
@@ -69,9 +78,10 @@ int lh_lease_id_check(const char *id, lh_error *error)
 {
     if (id && strlen(id) == LH_LEASE_ID_LEN && strspn(id, "0123456789abcdef") == LH_LEASE_ID_LEN)
         return LH_OK;
-    return lh_fail(error, LH_INVALID,
-                   "the lease id is not %d lower-case hexadecimal digits: give the one that acquire printed",
-                   LH_LEASE_ID_LEN);
+    return lh_fail(
+        error, LH_INVALID,
+        "the lease id is not %d lower-case hexadecimal digits: give the one that acquire printed",
+        LH_LEASE_ID_LEN);
 }
 
 int lh_key_join(const char *const *parts, size_t n, char **ret_key, lh_error *error)

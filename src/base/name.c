@@ -9,9 +9,9 @@
 /* Unicode's white space, and the characters of no width that are as hard to see. */
 static bool is_blank(uint32_t c)
 {
-    return (c >= 0x09 && c <= 0x0D) || c == ' ' || c == 0x85 || c == 0xA0 || c == 0x1680 || c == 0x180E ||
-           (c >= 0x2000 && c <= 0x200B) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x2060 ||
-           c == 0x3000 || c == 0xFEFF;
+    return (c >= 0x09 && c <= 0x0D) || c == ' ' || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+           c == 0x180E || (c >= 0x2000 && c <= 0x200B) || c == 0x2028 || c == 0x2029 ||
+           c == 0x202F || c == 0x205F || c == 0x2060 || c == 0x3000 || c == 0xFEFF;
 }
 
 const char *lh_trim(const char *text, size_t *ret_len)
@@ -44,8 +44,10 @@ static int check(const char *what, const char *name, size_t max, bool words, lh_
         size_t n = lh_text_character(name + at, len - at, &c);
         bool between = words && c == ' ' && at > 0 && at + n < len;
         if (is_blank(c) && !between)
-            return lh_fail(error, LH_INVALID, "the %s has white space (U+%04X) at byte %zu: leave it out%s", what,
-                           (unsigned)c, at, words && c != ' ' ? ", or write an ordinary blank between words" : "");
+            return lh_fail(error, LH_INVALID,
+                           "the %s has white space (U+%04X) at byte %zu: leave it out%s", what,
+                           (unsigned)c, at,
+                           words && c != ' ' ? ", or write an ordinary blank between words" : "");
         at += n;
     }
     return LH_OK;
@@ -67,7 +69,8 @@ int lh_database_check(const char *what, const char *name, lh_error *error)
 {
     int outcome = lh_name_check(what, name, 63, error);
     if (outcome == LH_OK && strpbrk(name, "/\\.\"$*<>:|?"))
-        outcome = lh_fail(error, LH_INVALID, "the %s must be without / \\ . \" $ * < > : | or ?", what);
+        outcome =
+            lh_fail(error, LH_INVALID, "the %s must be without / \\ . \" $ * < > : | or ?", what);
     return outcome;
 }
 
@@ -75,8 +78,9 @@ int lh_collection_check(const char *what, const char *name, size_t max, lh_error
 {
     int outcome = lh_name_check(what, name, max, error);
     if (outcome == LH_OK && (strchr(name, '$') || strncmp(name, "system.", 7) == 0 || *name == '.'))
-        outcome =
-            lh_fail(error, LH_INVALID,
-                    "the %s must be 1 to %zu bytes, without $, not in system. and without a dot in front", what, max);
+        outcome = lh_fail(
+            error, LH_INVALID,
+            "the %s must be 1 to %zu bytes, without $, not in system. and without a dot in front",
+            what, max);
     return outcome;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Structs of a caller that may be older or newer than this library: what is taken from them, refused, written. */
+ * Structs of a caller that may be older or newer than this library: what is taken from them,
+ * refused, written. */
 #include "base/options.h"
 
 #include <stdalign.h>
@@ -15,28 +16,30 @@ typedef struct {
 } layout;
 
 /* A field that is added must not fit into padding: the size would stay the same. */
-#define FULL(type, last)                                                                                               \
-    _Static_assert(offsetof(type, last) + sizeof(((type *)0)->last) == sizeof(type),                                   \
+#define FULL(type, last)                                                                           \
+    _Static_assert(offsetof(type, last) + sizeof(((type *)0)->last) == sizeof(type),               \
                    #type " ends in padding: see options.h");
-#define X(type, macro, last)                                                                                           \
-    FULL(type, last)                                                                                                   \
-    static const type type##_defaults = macro##_INIT;                                                                  \
-    static const layout type##_kind = {#type, #macro "_INIT", &type##_defaults, sizeof(type), sizeof(size_t)};
+#define X(type, macro, last)                                                                       \
+    FULL(type, last)                                                                               \
+    static const type type##_defaults = macro##_INIT;                                              \
+    static const layout type##_kind = {#type, #macro "_INIT", &type##_defaults, sizeof(type),      \
+                                       sizeof(size_t)};
 LH_OPTIONS(X) /* NOLINT(bugprone-sizeof-expression): of a pointer, too */
 #undef X
-#define X(type, macro, last, least)                                                                                    \
-    FULL(type, last)                                                                                                   \
-    static const type type##_defaults = macro##_INIT;                                                                  \
-    static const layout type##_kind = {#type, #macro "_INIT", &type##_defaults, sizeof(type),                          \
+#define X(type, macro, last, least)                                                                \
+    FULL(type, last)                                                                               \
+    static const type type##_defaults = macro##_INIT;                                              \
+    static const layout type##_kind = {#type, #macro "_INIT", &type##_defaults, sizeof(type),      \
                                        offsetof(type, least) + sizeof(((type *)0)->least)};
 LH_REPORTS(X)
 #undef X
 FULL(lh_error, message)
 static const lh_error lh_error_defaults = LH_ERROR_INIT;
-static const layout lh_error_kind = {"lh_error", "LH_ERROR_INIT", &lh_error_defaults, sizeof(lh_error), LH_ERROR_LEAST};
+static const layout lh_error_kind = {"lh_error", "LH_ERROR_INIT", &lh_error_defaults,
+                                     sizeof(lh_error), LH_ERROR_LEAST};
 
-/* A size that ends within a field is one that no version has: the size of a struct is a multiple of its alignment, and its
- * fields of that size lie at multiples of it. */
+/* A size that ends within a field is one that no version has: the size of a struct is a multiple of
+ * its alignment, and its fields of that size lie at multiples of it. */
 static bool is_size(const layout *kind, size_t size)
 {
     return size >= kind->least && size <= LH_SIZE_MAX && size % alignof(size_t) == 0;
@@ -45,8 +48,8 @@ static bool is_size(const layout *kind, size_t size)
 static int refuse_size(const layout *kind, size_t size, lh_error *error)
 {
     return lh_fail(error, LH_INVALID,
-                   "the size of %s is %zu, which no version of it has: initialise it with %s (Leasehold " LH_VERSION
-                   " knows %zu bytes)",
+                   "the size of %s is %zu, which no version of it has: initialise it with %s "
+                   "(Leasehold " LH_VERSION " knows %zu bytes)",
                    kind->name, size, kind->macro, kind->known);
 }
 
@@ -61,11 +64,12 @@ static int take(const layout *kind, void *ret_options, const void *given, lh_err
         return refuse_size(kind, size, error);
     for (size_t at = kind->known; at < size; at++)
         if (((const unsigned char *)given)[at] != 0)
-            return lh_fail(error, LH_INVALID,
-                           "%s sets an option that this library, Leasehold " LH_VERSION
-                           ", does not know: byte %zu of %zu, "
-                           "and it knows %zu. Run the program with a newer library, or leave that option out",
-                           kind->name, at, size, kind->known);
+            return lh_fail(
+                error, LH_INVALID,
+                "%s sets an option that this library, Leasehold " LH_VERSION
+                ", does not know: byte %zu of %zu, "
+                "and it knows %zu. Run the program with a newer library, or leave that option out",
+                kind->name, at, size, kind->known);
     memcpy(ret_options, kind->defaults, kind->known);
     if (given)
         memcpy((char *)ret_options + sizeof size, (const char *)given + sizeof size,
@@ -102,38 +106,39 @@ static void init(const layout *kind, void *ret, size_t size)
     memcpy(ret, &size, sizeof size);
 }
 
-#define X(type, ...)                                                                                                   \
-    void type##_init(type *ret, size_t size)                                                                           \
-    {                                                                                                                  \
-        init(&type##_kind, ret, size);                                                                                 \
+#define X(type, ...)                                                                               \
+    void type##_init(type *ret, size_t size)                                                       \
+    {                                                                                              \
+        init(&type##_kind, ret, size);                                                             \
     }
 LH_OPTIONS(X)
 LH_REPORTS(X)
 X(lh_error, )
 #undef X
 
-#define X(type, macro, last)                                                                                           \
-    int type##_take(type *ret_options, const type *given, lh_error *error)                                             \
-    {                                                                                                                  \
-        return take(&type##_kind, ret_options, given, error);                                                          \
+#define X(type, macro, last)                                                                       \
+    int type##_take(type *ret_options, const type *given, lh_error *error)                         \
+    {                                                                                              \
+        return take(&type##_kind, ret_options, given, error);                                      \
     }
 LH_OPTIONS(X)
 #undef X
 
-#define X(type, macro, last, least)                                                                                    \
-    int type##_check(const type *ret_report, lh_error *error)                                                          \
-    {                                                                                                                  \
-        return check(&type##_kind, ret_report, error);                                                                 \
-    }                                                                                                                  \
-    void type##_give(type *ret_report, const type *all)                                                                \
-    {                                                                                                                  \
-        give(&type##_kind, ret_report, all);                                                                           \
+#define X(type, macro, last, least)                                                                \
+    int type##_check(const type *ret_report, lh_error *error)                                      \
+    {                                                                                              \
+        return check(&type##_kind, ret_report, error);                                             \
+    }                                                                                              \
+    void type##_give(type *ret_report, const type *all)                                            \
+    {                                                                                              \
+        give(&type##_kind, ret_report, all);                                                       \
     }
 LH_REPORTS(X)
 #undef X
 
 const char *lh_rollout_word(int rollout)
 {
-    static const char *const words[] = {[LH_ENFORCE] = "enforce", [LH_OBSERVE] = "observe", [LH_OFF] = "off"};
+    static const char *const words[] = {
+        [LH_ENFORCE] = "enforce", [LH_OBSERVE] = "observe", [LH_OFF] = "off"};
     return rollout >= LH_ENFORCE && rollout <= LH_OFF ? words[rollout] : "";
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Processes, beyond their numbers: those are used again, by later processes, other containers, after a reboot.
+ * Processes, beyond their numbers: those are used again, by later processes, other containers,
+ * after a reboot.
  *
- * A pid belongs to a pid namespace, which has a number that the kernel gives to no other while one of its processes lives; and is used
- * again only by processes that start later. So boot, namespace, pid and start time together name one process for ever. The start time is told
- * as the reader's time namespace has it: that must be the same too. */
+ * A pid belongs to a pid namespace, which has a number that the kernel gives to no other while one
+ * of its processes lives; and is used again only by processes that start later. So boot, namespace,
+ * pid and start time together name one process for ever. The start time is told as the reader's
+ * time namespace has it: that must be the same too. */
 #include "base/proc.h"
 
 #include <ctype.h>
@@ -42,7 +44,8 @@ static bool read_boot(char boot[17])
     return n == 16;
 }
 
-/* The number of "pid:[4026531836]"; 0: there is no such namespace (an older kernel), or it is not told. */
+/* The number of "pid:[4026531836]"; 0: there is no such namespace (an older kernel), or it is not
+ * told. */
 static unsigned long read_namespace(const char *path)
 {
     char text[64];
@@ -67,8 +70,11 @@ static bool read_stat(const char *path, look *ret)
     if (!read_file(path, text, sizeof text))
         return false;
     const char *at = strrchr(text, ')');
-    return at && sscanf(at + 1, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %ld %*s %llu",
-                        &ret->state, &ret->threads, &ret->started) == 3;
+    return at &&
+           sscanf(
+               at + 1,
+               " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %ld %*s %llu",
+               &ret->state, &ret->threads, &ret->started) == 3;
 }
 
 void lh_proc_self(char text[LH_PROC_ROOM])
@@ -78,8 +84,8 @@ void lh_proc_self(char text[LH_PROC_ROOM])
     unsigned long pids = read_namespace("/proc/self/ns/pid");
     text[0] = '\0';
     if (pids != 0 && read_boot(boot) && read_stat("/proc/self/stat", &self))
-        (void)snprintf(text, LH_PROC_ROOM, "%s/%lu/%lu/%ld/%llu", boot, pids, read_namespace("/proc/self/ns/time"),
-                       (long)getpid(), self.started);
+        (void)snprintf(text, LH_PROC_ROOM, "%s/%lu/%lu/%ld/%llu", boot, pids,
+                       read_namespace("/proc/self/ns/time"), (long)getpid(), self.started);
 }
 
 size_t lh_proc_place(const char *text)
@@ -94,7 +100,8 @@ size_t lh_proc_place(const char *text)
     return len;
 }
 
-/* Does /proc show the processes by the numbers that this process knows them by? Not where it was mounted in another namespace. */
+/* Does /proc show the processes by the numbers that this process knows them by? Not where it was
+ * mounted in another namespace. */
 static bool is_proc_ours(void)
 {
     char text[32], self[32];
@@ -118,10 +125,12 @@ bool lh_proc_is_dead(const char *self, const char *text)
         return false;
     if (kill((pid_t)pid, 0) != 0 && errno == ESRCH)
         return true;
-    /* There is one. A process that may not be looked at (hidepid) has no file, and counts as alive. */
+    /* There is one. A process that may not be looked at (hidepid) has no file, and counts as
+     * alive. */
     (void)snprintf(path, sizeof path, "/proc/%ld/stat", pid);
     if (!is_proc_ours() || !read_stat(path, &now))
         return false;
-    /* A zombie waits for its parent to look; while other threads of it live only its first one has ended. */
+    /* A zombie waits for its parent to look; while other threads of it live only its first one has
+     * ended. */
     return now.started != started || ((now.state == 'Z' || now.state == 'X') && now.threads <= 1);
 }

@@ -7,8 +7,9 @@
 
 #include "lease/lease.h"
 
-/* What a command that failed may have done: nothing, as it writes nothing that stays; or what it was to write. A driver that sends a
- * write again tells of its last attempt only: the one before may have been applied, even where the last surely was not. */
+/* What a command that failed may have done: nothing, as it writes nothing that stays; or what it
+ * was to write. A driver that sends a write again tells of its last attempt only: the one before
+ * may have been applied, even where the last surely was not. */
 typedef enum lh_guard_sent { LH_SENT_NO_WRITE, LH_SENT_WRITE, LH_SENT_WRITE_AGAIN } lh_guard_sent;
 
 #endif

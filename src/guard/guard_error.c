@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the caller's client says, in our outcomes. Its error API may be either version, so the server's code is taken from the reply. */
+ * What the caller's client says, in our outcomes. Its error API may be either version, so the
+ * server's code is taken from the reply. */
 #include "guard/guard_error.h"
 
 #include <string.h>
@@ -24,12 +25,15 @@ int lh_guard_check(const lh_lease *lease, lh_error *error)
         return LH_OK; /* it passes, whatever it is */
     if (lease->mode != LH_EXCLUSIVE)
         return lh_fail(error, LH_INVALID,
-                       "the lease is shared: only exclusive ones guard and fence, as readers of different age would "
+                       "the lease is shared: only exclusive ones guard and fence, as readers of "
+                       "different age would "
                        "shut each other out");
     if (lh_lease_token(lease) == 0)
-        return lh_fail(error, LH_INVALID, "the lease was attached and not yet renewed: renew it first");
+        return lh_fail(error, LH_INVALID,
+                       "the lease was attached and not yet renewed: renew it first");
     if (!lh_lease_believed(lease))
-        return lh_fail(error, LH_LOST, "the lease has ended: it was released, or not renewed in time");
+        return lh_fail(error, LH_LOST,
+                       "the lease has ended: it was released, or not renewed in time");
     return LH_OK;
 }
 
@@ -55,42 +59,49 @@ static int may_have(const char *what, const char *message, lh_error *error)
     return lh_fail(error, LH_UNKNOWN, "it was to %s, and may have: %s", what, message);
 }
 
-static int judge_code(const char *what, lh_guard_sent sent, const bson_t *reply, const char *message, lh_error *error)
+static int judge_code(const char *what, lh_guard_sent sent, const bson_t *reply,
+                      const char *message, lh_error *error)
 {
     uint32_t code = code_of(reply);
     if (code == CODE_ILLEGAL_OPERATION || code == CODE_NOT_IN_TRANSACTION)
         return lh_fail(error, LH_CONFIG, "this deployment cannot %s: %s", what, message);
     switch (lh_store_code_kind(code)) {
     case LH_CODE_DENIED:
-        return lh_fail(error, LH_DENIED,
-                       "not permitted to %s: the user of the caller's client lacks a privilege (code %u)", what, code);
+        return lh_fail(
+            error, LH_DENIED,
+            "not permitted to %s: the user of the caller's client lacks a privilege (code %u)",
+            what, code);
     case LH_CODE_NOT_RUN:
     case LH_CODE_LATER:
         return sent == LH_SENT_WRITE_AGAIN
                    ? may_have(what, message, error)
-                   : lh_fail(error, LH_UNREACHABLE, "the server could not %s now: %s", what, message);
+                   : lh_fail(error, LH_UNREACHABLE, "the server could not %s now: %s", what,
+                             message);
     case LH_CODE_OPEN:
         return lh_fail(error, sent == LH_SENT_NO_WRITE ? LH_UNREACHABLE : LH_UNKNOWN,
                        "the server was interrupted when it was to %s: %s", what, message);
     case LH_CODE_REFUSED:
     default:
-        return lh_store_fail_refused(&(lh_refusal){.what = what, .reply = reply, .code = code, .message = message},
-                                     error);
+        return lh_store_fail_refused(
+            &(lh_refusal){.what = what, .reply = reply, .code = code, .message = message}, error);
     }
 }
 
-int lh_guard_fail(const char *what, lh_guard_sent sent, const bson_t *reply, const bson_error_t *why, lh_error *error)
+int lh_guard_fail(const char *what, lh_guard_sent sent, const bson_t *reply,
+                  const bson_error_t *why, lh_error *error)
 {
     uint32_t code = code_of(reply);
     int outcome;
     if (lh_guard_has_label(reply, LH_LABEL_AGAIN))
-        outcome = lh_fail(error, LH_AGAIN, "cannot %s now, begin the transaction again: %s", what, why->message);
+        outcome = lh_fail(error, LH_AGAIN, "cannot %s now, begin the transaction again: %s", what,
+                          why->message);
     else if (code != 0)
         outcome = judge_code(what, sent, reply, why->message, error);
     else if (why->domain == MONGOC_ERROR_SERVER_SELECTION && sent == LH_SENT_WRITE_AGAIN)
         outcome = may_have(what, why->message, error);
     else if (why->domain == MONGOC_ERROR_SERVER_SELECTION)
-        outcome = lh_fail(error, LH_UNREACHABLE, "cannot %s: no server can be reached: %s", what, why->message);
+        outcome = lh_fail(error, LH_UNREACHABLE, "cannot %s: no server can be reached: %s", what,
+                          why->message);
     else if (why->domain == MONGOC_ERROR_STREAM || why->domain == MONGOC_ERROR_WRITE_CONCERN)
         outcome = lh_fail(error, sent == LH_SENT_NO_WRITE ? LH_UNREACHABLE : LH_UNKNOWN,
                           "the answer was lost when it was to %s: %s", what, why->message);

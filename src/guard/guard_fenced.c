@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The fence in the caller's own document, for data without transactions: the other home of invariant 10.
+ * The fence in the caller's own document, for data without transactions: the other home of
+ * invariant 10.
  *
- * One findAndModify by _id whose condition is the fence. Each writes a new number (`fence_write`) besides, so that it changes the document
- * even where the update would not: an acknowledged no-op proves nothing, as a deposed primary may give it.
+ * One findAndModify by _id whose condition is the fence. Each writes a new number (`fence_write`)
+ * besides, so that it changes the document even where the update would not: an acknowledged no-op
+ * proves nothing, as a deposed primary may give it.
  *
- * Only when nothing was matched the document is looked at, to say why. That answer is advice: nothing is written because of it. */
+ * Only when nothing was matched the document is looked at, to say why. That answer is advice:
+ * nothing is written because of it. */
 #include <string.h>
 #include <sys/random.h>
 
@@ -27,7 +30,7 @@ typedef struct {
     bool pipeline, create, whole; /* create: an upsert; whole: the document is wanted back */
 } fencing;
 
-/* ---- The update --------------------------------------------------------------------------------------------------- */
+/* ---- The update -------------------------------------------------------------------------------*/
 
 /* The fence that the lease raises; one that is not enforced leaves it as it is. */
 enum { NO_FENCE = -1 };
@@ -45,7 +48,8 @@ static void append_fence(bson_t *to, int64_t token)
     BSON_APPEND_INT64(to, NONCE_FIELD, nonce);
 }
 
-/* The caller's operators, with ours in their $set. The server refuses what touches a field of ours twice. */
+/* The caller's operators, with ours in their $set. The server refuses what touches a field of ours
+ * twice. */
 static void add_to_operators(const bson_t *update, int64_t token, bson_t *ret)
 {
     bson_t set;
@@ -107,7 +111,7 @@ static bool add_fence(const bson_t *update, int64_t token, bson_t *ret)
     return pipeline;
 }
 
-/* ---- The commands ------------------------------------------------------------------------------------------------- */
+/* ---- The commands -----------------------------------------------------------------------------*/
 
 static void append_id(bson_t *filter, const bson_iter_t *id)
 {
@@ -117,12 +121,13 @@ static void append_id(bson_t *filter, const bson_iter_t *id)
     bson_append_document_end(filter, &equals);
 }
 
-/* A fence that is a number up to mine; or none. (A condition on a number also looks into arrays.) */
+/* A fence that is a number up to mine; or none. (A condition on a number also looks into
+ * arrays.) */
 static void append_condition(bson_t *filter, int64_t token)
 {
-    bson_t *condition =
-        BCON_NEW("$or", "[", "{", LH_FENCE, "{", "$lte", BCON_INT64(token), "$not", "{", "$type", BCON_UTF8("array"),
-                 "}", "}", "}", "{", LH_FENCE, "{", "$exists", BCON_BOOL(false), "}", "}", "]");
+    bson_t *condition = BCON_NEW("$or", "[", "{", LH_FENCE, "{", "$lte", BCON_INT64(token), "$not",
+                                 "{", "$type", BCON_UTF8("array"), "}", "}", "}", "{", LH_FENCE,
+                                 "{", "$exists", BCON_BOOL(false), "}", "}", "]");
     bson_concat(filter, condition);
     bson_destroy(condition);
 }
@@ -148,8 +153,10 @@ static bool ask(const fencing *f, bson_t *reply, bson_error_t *why)
         bson_append_document_end(&command, &fields);
     }
     BSON_APPEND_INT64(&command, "maxTimeMS", f->lease->store->timeout_ms);
-    bson_t *options = BCON_NEW("writeConcern", "{", "w", BCON_UTF8("majority"), "j", BCON_BOOL(true), "}");
-    bool good = mongoc_collection_write_command_with_opts(f->collection, &command, options, reply, why);
+    bson_t *options =
+        BCON_NEW("writeConcern", "{", "w", BCON_UTF8("majority"), "j", BCON_BOOL(true), "}");
+    bool good =
+        mongoc_collection_write_command_with_opts(f->collection, &command, options, reply, why);
     bson_destroy(options);
     bson_destroy(&command);
     return good;
@@ -160,9 +167,11 @@ static int look(const fencing *f)
 {
     bson_t filter = BSON_INITIALIZER;
     append_id(&filter, &f->id);
-    bson_t *options = BCON_NEW("limit", BCON_INT64(1), "projection", "{", LH_FENCE, BCON_INT32(1), "}");
+    bson_t *options =
+        BCON_NEW("limit", BCON_INT64(1), "projection", "{", LH_FENCE, BCON_INT32(1), "}");
     mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
-    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(f->collection, &filter, options, primary);
+    mongoc_cursor_t *cursor =
+        mongoc_collection_find_with_opts(f->collection, &filter, options, primary);
     const bson_t *document, *reply;
     bson_error_t why;
     bson_iter_t fence;
@@ -172,13 +181,15 @@ static int look(const fencing *f)
         if (mongoc_cursor_error_document(cursor, &why, &reply))
             outcome = lh_guard_fail(f->what, LH_SENT_NO_WRITE, reply, &why, f->error);
         else if (!f->create)
-            outcome = lh_fail(f->error, LH_ABSENT, "cannot %s: there is none with this _id in %s", f->what,
-                              mongoc_collection_get_name(f->collection));
+            outcome = lh_fail(f->error, LH_ABSENT, "cannot %s: there is none with this _id in %s",
+                              f->what, mongoc_collection_get_name(f->collection));
     } else if (bson_iter_init_find(&fence, document, LH_FENCE)) {
         if (!BSON_ITER_HOLDS_NUMBER(&fence) && !BSON_ITER_HOLDS_DECIMAL128(&fence))
-            outcome = lh_fail(f->error, LH_DATA, "cannot %s: its field \"" LH_FENCE "\" is no number", f->what);
+            outcome = lh_fail(f->error, LH_DATA,
+                              "cannot %s: its field \"" LH_FENCE "\" is no number", f->what);
         else if (!BSON_ITER_HOLDS_INT(&fence) || bson_iter_as_int64(&fence) > token)
-            outcome = lh_fail(f->error, LH_LOST, "cannot %s: a newer holder of the key was there", f->what);
+            outcome = lh_fail(f->error, LH_LOST, "cannot %s: a newer holder of the key was there",
+                              f->what);
     }
     mongoc_cursor_destroy(cursor);
     mongoc_read_prefs_destroy(primary);
@@ -188,13 +199,14 @@ static int look(const fencing *f)
 }
 
 /* *ret_matched: there was such a document, or it cannot be told; else look why not. */
-static int judge(const fencing *f, bool good, const bson_t *reply, const bson_error_t *why, bson_t *ret_document,
-                 bool *ret_matched)
+static int judge(const fencing *f, bool good, const bson_t *reply, const bson_error_t *why,
+                 bson_t *ret_document, bool *ret_matched)
 {
     *ret_matched = true;
     bson_iter_t value, pattern;
     if (good && !lh_guard_is_majority(reply))
-        return lh_fail(f->error, LH_UNKNOWN, "it was to %s: no majority acknowledged it in time", f->what);
+        return lh_fail(f->error, LH_UNKNOWN, "it was to %s: no majority acknowledged it in time",
+                       f->what);
     if (good && bson_iter_init_find(&value, reply, "value") && BSON_ITER_HOLDS_DOCUMENT(&value)) {
         const uint8_t *data;
         uint32_t len;
@@ -204,12 +216,15 @@ static int judge(const fencing *f, bool good, const bson_t *reply, const bson_er
             bson_copy_to(&found, ret_document);
         return LH_OK;
     }
-    /* An insert that met the document, whose fence is ahead, or that another insert was faster with. */
+    /* An insert that met the document, whose fence is ahead, or that another insert was faster
+     * with. */
     bool met = why->code == CODE_DUPLICATE_KEY && bson_iter_init(&value, reply) &&
                bson_iter_find_descendant(&value, "keyPattern._id", &pattern);
     if (!good && !met) {
-        bool once = atomic_load(&f->lease->store->topology) == LH_TOPOLOGY_STANDALONE; /* which has no retried writes */
-        return lh_guard_fail(f->what, once ? LH_SENT_WRITE : LH_SENT_WRITE_AGAIN, reply, why, f->error);
+        /* which has no retried writes */
+        bool once = atomic_load(&f->lease->store->topology) == LH_TOPOLOGY_STANDALONE;
+        return lh_guard_fail(f->what, once ? LH_SENT_WRITE : LH_SENT_WRITE_AGAIN, reply, why,
+                             f->error);
     }
     *ret_matched = false;
     return LH_OK;
@@ -220,7 +235,8 @@ static int run(const fencing *f, bson_t *ret_document)
 {
     bool matched = false;
     int outcome = LH_OK;
-    while (!matched && outcome == LH_OK && (outcome = lh_guard_check(f->lease, f->error)) == LH_OK) {
+    while (!matched && outcome == LH_OK &&
+           (outcome = lh_guard_check(f->lease, f->error)) == LH_OK) {
         bson_t reply;
         bson_error_t why = {0};
         bool good = ask(f, &reply, &why);
@@ -232,8 +248,8 @@ static int run(const fencing *f, bson_t *ret_document)
     return outcome;
 }
 
-static int check(const lh_lease *lease, const mongoc_collection_t *collection, const bson_t *id, bson_iter_t *ret_id,
-                 lh_error *error)
+static int check(const lh_lease *lease, const mongoc_collection_t *collection, const bson_t *id,
+                 bson_iter_t *ret_id, lh_error *error)
 {
     int outcome = lh_guard_check(lease, error);
     if (outcome != LH_OK)
@@ -241,12 +257,13 @@ static int check(const lh_lease *lease, const mongoc_collection_t *collection, c
     if (!collection)
         return lh_fail(error, LH_INVALID, "no collection was given");
     if (!id || bson_count_keys(id) != 1 || !bson_iter_init_find(ret_id, id, "_id"))
-        return lh_fail(error, LH_INVALID, "a fenced document is named by {_id: …} and nothing else");
+        return lh_fail(error, LH_INVALID,
+                       "a fenced document is named by {_id: …} and nothing else");
     return LH_OK;
 }
 
-int lh_fenced_read(lh_lease *lease, mongoc_collection_t *collection, const bson_t *id, int flags, bson_t *ret_document,
-                   lh_error *error)
+int lh_fenced_read(lh_lease *lease, mongoc_collection_t *collection, const bson_t *id, int flags,
+                   bson_t *ret_document, lh_error *error)
 {
     fencing f = {.what = "fence the document",
                  .lease = lease,
@@ -267,8 +284,8 @@ int lh_fenced_read(lh_lease *lease, mongoc_collection_t *collection, const bson_
     return outcome;
 }
 
-int lh_fenced_write(lh_lease *lease, mongoc_collection_t *collection, const bson_t *id, const bson_t *update,
-                    bson_t *ret_document, lh_error *error)
+int lh_fenced_write(lh_lease *lease, mongoc_collection_t *collection, const bson_t *id,
+                    const bson_t *update, bson_t *ret_document, lh_error *error)
 {
     fencing f = {.what = "write the document",
                  .lease = lease,
@@ -279,7 +296,8 @@ int lh_fenced_write(lh_lease *lease, mongoc_collection_t *collection, const bson
     if (outcome != LH_OK)
         return outcome;
     if (!update || bson_empty(update))
-        return lh_fail(error, LH_INVALID, "the update is empty, which would empty the document: say what to change");
+        return lh_fail(error, LH_INVALID,
+                       "the update is empty, which would empty the document: say what to change");
     bson_t fenced = BSON_INITIALIZER;
     f.pipeline = add_fence(update, fence_of(lease), &fenced);
     f.update = &fenced;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A guarded transaction from beginning to end: the driver's own loop, which repeats what is worth it, with the guard in front. */
+ * A guarded transaction from beginning to end: the driver's own loop, which repeats what is worth
+ * it, with the guard in front. */
 #include <string.h>
 
 #include "base/backoff.h"
@@ -70,17 +71,19 @@ static int judge(const guarding *g, const bson_t *reply, const bson_error_t *why
         return lh_guard_fail("begin the transaction", LH_SENT_NO_WRITE, reply, why, g->error);
     if (g->guarded != LH_OK)
         return g->guarded; /* error is filled */
-    bool begin = why->domain == MONGOC_ERROR_SERVER_SELECTION, again = lh_guard_has_label(reply, LH_LABEL_AGAIN);
+    bool begin = why->domain == MONGOC_ERROR_SERVER_SELECTION,
+         again = lh_guard_has_label(reply, LH_LABEL_AGAIN);
     if (g->stopped && !again && !begin)
-        return lh_fail(g->error, LH_STOPPED, "%s", *why->message ? why->message : "the callback returned false");
+        return lh_fail(g->error, LH_STOPPED, "%s",
+                       *why->message ? why->message : "the callback returned false");
     if (lh_guard_has_label(reply, "UnknownTransactionCommitResult") || !lh_guard_is_majority(reply))
         return lh_fail(g->error, LH_UNKNOWN, "the transaction may be committed: %s", why->message);
-    return lh_guard_fail("commit the transaction", g->stopped ? LH_SENT_NO_WRITE : LH_SENT_WRITE_AGAIN, reply, why,
-                         g->error);
+    return lh_guard_fail("commit the transaction",
+                         g->stopped ? LH_SENT_NO_WRITE : LH_SENT_WRITE_AGAIN, reply, why, g->error);
 }
 
-int lh_with_guard(lh_lease *lease, mongoc_client_session_t *session, mongoc_client_session_with_transaction_cb_t work,
-                  void *arg, lh_error *error)
+int lh_with_guard(lh_lease *lease, mongoc_client_session_t *session,
+                  mongoc_client_session_with_transaction_cb_t work, void *arg, lh_error *error)
 {
     int outcome = lh_guard_check(lease, error);
     if (outcome != LH_OK)
@@ -88,11 +91,12 @@ int lh_with_guard(lh_lease *lease, mongoc_client_session_t *session, mongoc_clie
     if (!session || !work)
         return lh_fail(error, LH_INVALID, "no %s was given", session ? "callback" : "session");
     if (mongoc_client_session_in_transaction(session))
-        return lh_fail(
-            error, LH_INVALID,
-            "the session has an open transaction: lh_lease_guard() guards it, lh_with_guard() begins its own");
+        return lh_fail(error, LH_INVALID,
+                       "the session has an open transaction: lh_lease_guard() guards it, "
+                       "lh_with_guard() begins its own");
     guarding g = {.lease = lease, .work = work, .arg = arg, .error = error};
-    g.pause = lh_backoff_from(PAUSE_FIRST_MS, PAUSE_CAP_MS, (uint64_t)lh_clock_ms() ^ (uintptr_t)&g);
+    g.pause =
+        lh_backoff_from(PAUSE_FIRST_MS, PAUSE_CAP_MS, (uint64_t)lh_clock_ms() ^ (uintptr_t)&g);
     mongoc_transaction_opt_t *options = options_new(lease->store);
     bson_error_t why = {0};
     bson_t reply;

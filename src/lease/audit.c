@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Writing the trail. Home of: no acknowledged grant without its line.
  *
- * A grant's line is written after the grant, and before its caller is told: what cannot be written in time is given back (by the callers
- * here). So there may be a line of a grant that nobody was told of, never the other way round. The other lines are written after what they
- * tell of, which stands without them; and the next grant's line says how the one before it ended, from the document.
+ * A grant's line is written after the grant, and before its caller is told: what cannot be written
+ * in time is given back (by the callers here). So there may be a line of a grant that nobody was
+ * told of, never the other way round. The other lines are written after what they tell of, which
+ * stands without them; and the next grant's line says how the one before it ended, from the
+ * document.
  *
- * Lines are only ever inserted: a backend needs no right to change or remove what is there. Their time is the server's, as it was heard with
- * what they tell of; never this machine's. A lease id is never in them. */
+ * Lines are only ever inserted: a backend needs no right to change or remove what is there. Their
+ * time is the server's, as it was heard with what they tell of; never this machine's. A lease id is
+ * never in them. */
 #include "lease/audit.h"
 
 #include <string.h>
@@ -17,13 +20,15 @@
 #include "store/store_refused.h"
 #include "store/store_run.h"
 
-#define PATIENCE_MS 5000 /* for the line with all that it takes; a reader looks back for twice that (audit_read.c) */
+/* for the line with all that it takes; a reader looks back for twice that (audit_read.c) */
+#define PATIENCE_MS 5000
 
 enum { CODE_DUPLICATE_KEY = 11000, CODE_INDEX_OPTIONS_CONFLICT = 85 };
 
 static int64_t deadline_of(const lh_store *store)
 {
-    return lh_store_deadline(store, store->timeout_ms < PATIENCE_MS ? store->timeout_ms : PATIENCE_MS);
+    return lh_store_deadline(store,
+                             store->timeout_ms < PATIENCE_MS ? store->timeout_ms : PATIENCE_MS);
 }
 
 static void append_text(bson_t *line, const char *name, const char *text)
@@ -32,10 +37,12 @@ static void append_text(bson_t *line, const char *name, const char *text)
         BSON_APPEND_UTF8(line, name, text);
 }
 
-/* ---- Sending -------------------------------------------------------------------------------------------------------*/
+/* ---- Sending ----------------------------------------------------------------------------------*/
 
-/* {_id, at, event, key, token, owner, host, pid, …}: what all have. Each has an _id of its own: a repeated insert is found out. */
-static void begin_line(const lh_store *store, bson_t *lines, uint32_t at, bson_t *ret_line, const lh_audit_end *what)
+/* {_id, at, event, key, token, owner, host, pid, …}: what all have. Each has an _id of its own: a
+ * repeated insert is found out. */
+static void begin_line(const lh_store *store, bson_t *lines, uint32_t at, bson_t *ret_line,
+                       const lh_audit_end *what)
 {
     char room[16];
     const char *index;
@@ -79,10 +86,15 @@ static int send(lh_store *store, const bson_t *lines, int64_t deadline, lh_error
 int lh_audit_now(lh_store *store, int64_t deadline, int64_t *ret_now_ms, lh_error *error)
 {
     bson_t reply, *command = BCON_NEW("hello", BCON_INT32(1));
-    lh_call call = {.what = "ask for the time", .command = command, .db = "admin", .deadline = deadline, .bare = true};
+    lh_call call = {.what = "ask for the time",
+                    .command = command,
+                    .db = "admin",
+                    .deadline = deadline,
+                    .bare = true};
     int outcome = lh_store_run(store, &call, &reply, NULL, error);
     bson_iter_t now;
-    if (outcome == LH_OK && bson_iter_init_find(&now, &reply, "localTime") && BSON_ITER_HOLDS_DATE_TIME(&now))
+    if (outcome == LH_OK && bson_iter_init_find(&now, &reply, "localTime") &&
+        BSON_ITER_HOLDS_DATE_TIME(&now))
         *ret_now_ms = bson_iter_date_time(&now);
     else if (outcome == LH_OK)
         outcome = lh_fail(error, LH_SERVER, "the server does not tell its time");
@@ -91,7 +103,7 @@ int lh_audit_now(lh_store *store, int64_t deadline, int64_t *ret_now_ms, lh_erro
     return outcome;
 }
 
-/* ---- Grants --------------------------------------------------------------------------------------------------------*/
+/* ---- Grants -----------------------------------------------------------------------------------*/
 
 typedef struct {
     lh_store *store;
@@ -110,7 +122,8 @@ static void append_previous(bson_t *line, const bson_iter_t *released)
     BSON_APPEND_DOCUMENT_BEGIN(line, "previous", &previous);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         bson_iter_t value;
-        if (bson_iter_recurse(released, &value) && bson_iter_find(&value, fields[i]) && !BSON_ITER_HOLDS_NULL(&value))
+        if (bson_iter_recurse(released, &value) && bson_iter_find(&value, fields[i]) &&
+            !BSON_ITER_HOLDS_NULL(&value))
             (void)bson_append_iter(&previous, fields[i], -1, &value);
     }
     bson_append_document_end(line, &previous);
@@ -119,12 +132,12 @@ static void append_previous(bson_t *line, const bson_iter_t *released)
 static bool is_how(const bson_iter_t *released, const char *how)
 {
     bson_iter_t value;
-    return bson_iter_recurse(released, &value) && bson_iter_find(&value, "how") && BSON_ITER_HOLDS_UTF8(&value) &&
-           strcmp(bson_iter_utf8(&value, NULL), how) == 0;
+    return bson_iter_recurse(released, &value) && bson_iter_find(&value, "how") &&
+           BSON_ITER_HOLDS_UTF8(&value) && strcmp(bson_iter_utf8(&value, NULL), how) == 0;
 }
 
-/* `released`: of the document, while it is held: how the one before ended. NULL: nobody was before. Readers come and go beside each
- * other: there it says nothing of this one. */
+/* `released`: of the document, while it is held: how the one before ended. NULL: nobody was before.
+ * Readers come and go beside each other: there it says nothing of this one. */
 static void add_grant(writing *w, const lh_audit_grant *grant, const bson_iter_t *released)
 {
     bson_t line;
@@ -151,14 +164,16 @@ static int add_found(void *arg, const bson_t *document)
         w->now_ms = bson_iter_date_time(&now);
     if (!bson_iter_init_find(&key, document, "workspace_id") || !BSON_ITER_HOLDS_UTF8(&key))
         return 0;
-    bool there = bson_iter_init_find(&released, document, "released") && BSON_ITER_HOLDS_DOCUMENT(&released);
+    bool there =
+        bson_iter_init_find(&released, document, "released") && BSON_ITER_HOLDS_DOCUMENT(&released);
     for (size_t i = 0; i < w->n; i++)
         if (strcmp(w->grants[i].key, bson_iter_utf8(&key, NULL)) == 0)
             add_grant(w, &w->grants[i], there ? &released : NULL);
     return 0;
 }
 
-/* One read for all: the time, and how the holders before ended. A document that is gone meanwhile gives no line: that grant is lost. */
+/* One read for all: the time, and how the holders before ended. A document that is gone meanwhile
+ * gives no line: that grant is lost. */
 static int find_previous(writing *w, int64_t deadline, lh_error *error)
 {
     bson_t command = BSON_INITIALIZER, part, in, keys;
@@ -175,13 +190,18 @@ static int find_previous(writing *w, int64_t deadline, lh_error *error)
     bson_append_array_end(&in, &keys);
     bson_append_document_end(&part, &in);
     bson_append_document_end(&command, &part);
-    BCON_APPEND(&command, "projection", "{", "_id", BCON_INT32(0), "workspace_id", BCON_INT32(1), "released",
-                BCON_INT32(1), "now", "$$NOW", "}");
-    lh_call call = {.what = "read what the audit line tells", .command = &command, .deadline = deadline, .read = true};
+    BCON_APPEND(&command, "projection", "{", "_id", BCON_INT32(0), "workspace_id", BCON_INT32(1),
+                "released", BCON_INT32(1), "now", "$$NOW", "}");
+    lh_call call = {.what = "read what the audit line tells",
+                    .command = &command,
+                    .deadline = deadline,
+                    .read = true};
     int outcome = lh_store_each(w->store, &call, add_found, w, error);
     bson_destroy(&command);
     if (outcome == LH_OK && w->n_lines < w->n)
-        outcome = lh_fail(error, LH_LOST, "the lease is lost: its document was gone before its audit line was written");
+        outcome =
+            lh_fail(error, LH_LOST,
+                    "the lease is lost: its document was gone before its audit line was written");
     return outcome;
 }
 
@@ -198,7 +218,7 @@ int lh_audit_granted(lh_store *store, const lh_audit_grant *grants, size_t n, lh
     return outcome;
 }
 
-/* ---- Ends ----------------------------------------------------------------------------------------------------------*/
+/* ---- Ends -------------------------------------------------------------------------------------*/
 
 int lh_audit_ended(lh_store *store, const lh_audit_end *ends, size_t n, lh_error *error)
 {
@@ -221,21 +241,24 @@ int lh_audit_ended(lh_store *store, const lh_audit_end *ends, size_t n, lh_error
         outcome = send(store, &lines, deadline, &why);
     bson_destroy(&lines);
     if (outcome != LH_OK)
-        (void)lh_fail(error, LH_OK, "it was done, but its audit line is missing: %.400s", why.message);
+        (void)lh_fail(error, LH_OK, "it was done, but its audit line is missing: %.400s",
+                      why.message);
     return LH_OK;
 }
 
-/* ---- Preparing -----------------------------------------------------------------------------------------------------*/
+/* ---- Preparing --------------------------------------------------------------------------------*/
 
 #define AGE_INDEX "at_age"
 
 /* The age is changed in place. */
 static int change_age(lh_store *store, int64_t keep_s, int64_t deadline, lh_error *error)
 {
-    bson_t reply, *command = BCON_NEW("collMod", BCON_UTF8(store->audit), "index", "{", "name", AGE_INDEX,
-                                      "expireAfterSeconds", BCON_INT64(keep_s), "}");
-    lh_call call = {
-        .what = "change how long the audit is kept", .command = command, .deadline = deadline, .slow = true};
+    bson_t reply, *command = BCON_NEW("collMod", BCON_UTF8(store->audit), "index", "{", "name",
+                                      AGE_INDEX, "expireAfterSeconds", BCON_INT64(keep_s), "}");
+    lh_call call = {.what = "change how long the audit is kept",
+                    .command = command,
+                    .deadline = deadline,
+                    .slow = true};
     int outcome = lh_store_run(store, &call, &reply, NULL, error);
     bson_destroy(command);
     bson_destroy(&reply);
@@ -246,11 +269,15 @@ int lh_audit_prepare(lh_store *store, int64_t keep_ms, int64_t deadline, lh_erro
 {
     int64_t keep_s = (keep_ms + 999) / 1000;
     bson_t reply,
-        *command = BCON_NEW("createIndexes", BCON_UTF8(store->audit), "indexes", "[", "{", "key", "{", "at",
-                            BCON_INT32(1), "}", "name", AGE_INDEX, "expireAfterSeconds", BCON_INT64(keep_s), "}", "{",
-                            "key", "{", "key", BCON_INT32(1), "at", BCON_INT32(1), "}", "name", "key_at", "}", "]");
+        *command = BCON_NEW("createIndexes", BCON_UTF8(store->audit), "indexes", "[", "{", "key",
+                            "{", "at", BCON_INT32(1), "}", "name", AGE_INDEX, "expireAfterSeconds",
+                            BCON_INT64(keep_s), "}", "{", "key", "{", "key", BCON_INT32(1), "at",
+                            BCON_INT32(1), "}", "name", "key_at", "}", "]");
     lh_error mine = LH_ERROR_INIT;
-    lh_call call = {.what = "create the indexes of the audit", .command = command, .deadline = deadline, .slow = true};
+    lh_call call = {.what = "create the indexes of the audit",
+                    .command = command,
+                    .deadline = deadline,
+                    .slow = true};
     int outcome = lh_store_run(store, &call, &reply, NULL, &mine);
     bson_destroy(command);
     bson_destroy(&reply);

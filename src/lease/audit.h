@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The trail: who was granted what, and how it ended, in a collection of its own. Only where the store has `audit`. */
+ * The trail: who was granted what, and how it ended, in a collection of its own. Only where the
+ * store has `audit`. */
 #ifndef LH_AUDIT_H
 #define LH_AUDIT_H
 
@@ -23,10 +24,12 @@ typedef struct lh_audit_end {
     int64_t at_ms, token, to_token; /* at_ms 0: about now */
 } lh_audit_end;
 
-/* It happened, whatever becomes of the line: LH_OK, and where the line could not be written, error->message says so (else it is ""). */
+/* It happened, whatever becomes of the line: LH_OK, and where the line could not be written,
+ * error->message says so (else it is ""). */
 int lh_audit_ended(lh_store *store, const lh_audit_end *ends, size_t n, lh_error *error);
 
-/* For the migration: the indexes, of which one lets the server remove what is older than keep_ms. */
+/* For the migration: the indexes, of which one lets the server remove what is older than
+ * keep_ms. */
 int lh_audit_prepare(lh_store *store, int64_t keep_ms, int64_t deadline, lh_error *error);
 
 /* The server's clock. */

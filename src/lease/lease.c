@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A lease's life on this side: its id, its local deadline, its commands. (Acquiring is in lease_acquire.c, the handle in lease_handle.c.)
+ * A lease's life on this side: its id, its local deadline, its commands. (Acquiring is in
+ * lease_acquire.c, the handle in lease_handle.c.)
  *
- * Home of the client's part of invariants 1, 4 and 5: what may be believed, and until when. A deadline is anchored at
- * CLOCK_BOOTTIME before the send of the command that was answered; a passed one is final; once a release was sent, nothing
- * makes the lease valid again.
+ * Home of the client's part of invariants 1, 4 and 5: what may be believed, and until when. A
+ * deadline is anchored at CLOCK_BOOTTIME before the send of the command that was answered; a passed
+ * one is final; once a release was sent, nothing makes the lease valid again.
  *
  * Threads: a lease's own lock guards what changes; the store's guards the list of held leases. */
 #include "lease/lease.h"
@@ -61,16 +62,19 @@ lh_vars lh_lease_vars(const lh_store *store, const char *key, const char *lease_
                     .grace_ms = store->clock_skew_ms,
                     .max_shared = store->max_shared,
                     .set = atomic_load(&store->topology) == LH_TOPOLOGY_SET};
-    /* With the beginning of the id: a program that takes the document over without a word of this leaves it behind. */
+    /* With the beginning of the id: a program that takes the document over without a word of this
+     * leaves it behind. */
     if (*store->proc && !store->for_others)
         (void)snprintf(vars.proc, sizeof vars.proc, "%s/%.8s", store->proc, lease_id);
     return vars;
 }
 
-/* Sends the release of a lease id, of the token `token` if that is known (not 0); LH_OK also when it was released before, or
- * ended and nobody took over. `line`: for the trail; NULL: it is no end that anybody was told the beginning of. */
-static int leave(lh_store *store, const char *key, const char *lease_id, int64_t token, const char *note, bool whole,
-                 lh_way way, const lh_audit_end *line, lh_error *error)
+/* Sends the release of a lease id, of the token `token` if that is known (not 0); LH_OK also when
+ * it was released before, or ended and nobody took over. `line`: for the trail; NULL: it is no end
+ * that anybody was told the beginning of. */
+static int leave(lh_store *store, const char *key, const char *lease_id, int64_t token,
+                 const char *note, bool whole, lh_way way, const lh_audit_end *line,
+                 lh_error *error)
 {
     lh_answer answer;
     lh_vars vars = lh_lease_vars(store, key, lease_id);
@@ -84,8 +88,11 @@ static int leave(lh_store *store, const char *key, const char *lease_id, int64_t
     if (outcome == LH_OK && !answer.wrote && !mine.ended) {
         if (answer.there && lh_doc_reply_problem(&answer.document, problem, sizeof problem))
             outcome = lh_fail(error, LH_DATA, UNREADABLE, problem);
-        else if (!answer.maybe) /* else an attempt whose answer was lost released it, and others came since */
-            outcome = lh_fail(error, LH_LOST, "the lease is not (or no longer) the key's: nothing was changed");
+        else if (!answer
+                      /* else an attempt whose answer was lost released it, and others came since */
+                      .maybe)
+            outcome = lh_fail(error, LH_LOST,
+                              "the lease is not (or no longer) the key's: nothing was changed");
     }
     if (outcome == LH_OK && mine.ended && line) {
         lh_ended ended = lh_doc_ended(&answer.document);
@@ -98,7 +105,8 @@ static int leave(lh_store *store, const char *key, const char *lease_id, int64_t
     return outcome;
 }
 
-bool lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, lh_way way)
+bool lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms,
+                    lh_way way)
 {
     int outcome = leave(store, key, lease_id, 0, NULL, false, way, NULL, NULL);
     if (outcome == LH_UNKNOWN || outcome == LH_UNREACHABLE)
@@ -106,15 +114,15 @@ bool lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int6
     return outcome == LH_OK;
 }
 
-int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_way way, lh_record **ret_record,
-                         lh_error *error)
+int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_way way,
+                         lh_record **ret_record, lh_error *error)
 {
     lh_answer answer;
     lh_vars vars = lh_lease_vars(store, key, lease_id);
     int outcome = lh_lease_run(store, LH_DO_LEAVE, true, &vars, way, &answer, error);
     if (outcome == LH_OK && ret_record)
-        *ret_record =
-            answer.there ? lh_doc_reply_record(&answer.document, store->clock_skew_ms) : lh_doc_free_record(key, 0);
+        *ret_record = answer.there ? lh_doc_reply_record(&answer.document, store->clock_skew_ms)
+                                   : lh_doc_free_record(key, 0);
     bson_destroy(&answer.reply);
     return outcome;
 }
@@ -123,8 +131,9 @@ int lh_lease_give_back(lh_lease *lease, int64_t timeout_ms)
 {
     lh_store *store = lease->store;
     (void)lh_lease_end(lease);
-    int left = lh_lease_leave_queue(store, lease->key, lease->id, (lh_way){lh_store_deadline(store, timeout_ms), NULL},
-                                    NULL, NULL);
+    int left =
+        lh_lease_leave_queue(store, lease->key, lease->id,
+                             (lh_way){lh_store_deadline(store, timeout_ms), NULL}, NULL, NULL);
     if (left != LH_OK)
         lh_held_doubt(store, lease->key, lease->id, lh_lease_ttl_ms(lease), true);
     return left;
@@ -151,7 +160,8 @@ static void set_alarm_locked(const lh_lease *lease, int64_t at_ms)
         return;
     struct itimerspec spec = {0}; /* switches it off */
     if (at_ms != INT64_MAX)
-        spec.it_value = (struct timespec){.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000 + 1};
+        spec.it_value =
+            (struct timespec){.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000 + 1};
     (void)timerfd_settime(lease->lost_fd, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
@@ -176,7 +186,9 @@ void lh_lease_lose(lh_lease *lease)
     if (news)
         set_alarm_locked(lease, 0);
     pthread_mutex_unlock(&lease->lock);
-    if (!news) /* whoever said so first takes it out of the list, and so knows whether it was there, and is to be told */
+    /* whoever said so first takes it out of the list, and so knows whether it was there, and is to
+     * be told */
+    if (!news)
         return;
     bool was_held = lh_held_remove(lease);
     if (!lease->enforced)
@@ -202,14 +214,15 @@ int lh_lease_lost_fd(lh_lease *lease)
     return fd;
 }
 
-int lh_release_check(const lh_lease *lease, const lh_release_options *options, lh_release_options *ret_all,
-                     lh_error *error)
+int lh_release_check(const lh_lease *lease, const lh_release_options *options,
+                     lh_release_options *ret_all, lh_error *error)
 {
     int outcome = check(lease, error);
     if (outcome == LH_OK)
         outcome = lh_release_options_take(ret_all, options, error);
     if (outcome == LH_OK && ret_all->note)
-        outcome = lh_text_check("note", ret_all->note, strlen(ret_all->note), 0, LH_TEXT_MAX, error);
+        outcome =
+            lh_text_check("note", ret_all->note, strlen(ret_all->note), 0, LH_TEXT_MAX, error);
     if (outcome == LH_OK && error)
         error->message[0] = '\0'; /* from here on it is the trail's */
     return outcome;
@@ -223,18 +236,23 @@ int lh_real_release(lh_lease *lease, const lh_release_options *options, lh_error
         return outcome;
     pthread_mutex_lock(&lease->lock);
     bool again =
-        lease->given_up; /* the short form does not say that it was done before (nor when: that is for the trail) */
+        /* the short form does not say that it was done before (nor when: that is for the trail) */
+        lease->given_up;
     pthread_mutex_unlock(&lease->lock);
     (void)lh_lease_end(lease);
     int64_t token = lh_lease_token(lease);
-    lh_audit_end line = {
-        .event = "released", .key = lease->key, .owner = lease->attached ? NULL : lease->owner, .token = token};
-    outcome = leave(lease->store, lease->key, lease->id, token, o.note,
-                    again || lease->store->audit || lease->mode == LH_SHARED || atomic_load(&lease->crowded),
-                    (lh_way){lh_store_deadline(lease->store, 0), NULL}, lease->in_trail ? &line : NULL, error);
+    lh_audit_end line = {.event = "released",
+                         .key = lease->key,
+                         .owner = lease->attached ? NULL : lease->owner,
+                         .token = token};
+    outcome = leave(
+        lease->store, lease->key, lease->id, token, o.note,
+        again || lease->store->audit || lease->mode == LH_SHARED || atomic_load(&lease->crowded),
+        (lh_way){lh_store_deadline(lease->store, 0), NULL}, lease->in_trail ? &line : NULL, error);
     if (outcome == LH_UNKNOWN)
         lh_held_doubt(lease->store, lease->key, lease->id,
-                      lh_lease_ttl_ms(lease) > 0 ? lh_lease_ttl_ms(lease) : LH_TTL_DEFAULT_MS, true);
+                      lh_lease_ttl_ms(lease) > 0 ? lh_lease_ttl_ms(lease) : LH_TTL_DEFAULT_MS,
+                      true);
     return outcome;
 }
 
@@ -276,7 +294,8 @@ bool lh_lease_extend(lh_lease *lease, const lh_renewed *renewed)
     bool given_up = lease->given_up;
     pthread_mutex_unlock(&lease->lock);
     if (!good && !given_up)
-        lh_held_doubt(lease->store, lease->key, lease->id, renewed->ttl_ms, false); /* the server extended it */
+        /* the server extended it */
+        lh_held_doubt(lease->store, lease->key, lease->id, renewed->ttl_ms, false);
     return good;
 }
 
@@ -294,8 +313,8 @@ static bool extend_by_hand(lh_lease *lease, const lh_mine *mine, int64_t sent)
     return good;
 }
 
-static int judge_renewal(lh_lease *lease, const lh_vars *vars, const lh_answer *answer, lh_record **ret_record,
-                         lh_error *error)
+static int judge_renewal(lh_lease *lease, const lh_vars *vars, const lh_answer *answer,
+                         lh_record **ret_record, lh_error *error)
 {
     const bson_t *document = answer->there ? &answer->document : NULL;
     char problem[128];
@@ -309,7 +328,8 @@ static int judge_renewal(lh_lease *lease, const lh_vars *vars, const lh_answer *
                          .token = vars->token,
                          .ttl_ms = vars->ttl_ms,
                          .now_ms = lh_lease_expires_after(lease->store, 0, answer->sent),
-                         .expires_at_ms = lh_lease_expires_after(lease->store, vars->ttl_ms, answer->sent)};
+                         .expires_at_ms =
+                             lh_lease_expires_after(lease->store, vars->ttl_ms, answer->sent)};
     if (mine.holds && mine.written)
         return extend_by_hand(lease, &mine, answer->sent)
                    ? LH_OK
@@ -334,7 +354,8 @@ int lh_real_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_er
     if (ret_record)
         *ret_record = NULL;
     if (ttl_ms != 0 && (ttl_ms < LH_TTL_MIN_MS || ttl_ms > LH_TTL_MAX_MS))
-        return lh_fail(error, LH_INVALID, "ttl_ms is %lld: it must be 1,000 (a second) to 604,800,000 (7 days)",
+        return lh_fail(error, LH_INVALID,
+                       "ttl_ms is %lld: it must be 1,000 (a second) to 604,800,000 (7 days)",
                        (long long)ttl_ms);
     int64_t deadline = lh_store_deadline(lease->store, 0);
     pthread_mutex_lock(&lease->lock);
@@ -347,24 +368,29 @@ int lh_real_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_er
     pthread_mutex_unlock(&lease->lock);
     if (over) {
         lh_lease_lose(lease);
-        return lh_fail(error, LH_LOST, "the lease has ended: it was released, or not renewed in time");
+        return lh_fail(error, LH_LOST,
+                       "the lease has ended: it was released, or not renewed in time");
     }
     lh_answer answer;
     lh_vars vars = lh_lease_vars(lease->store, lease->key, lease->id);
     vars.ttl_ms = ttl_ms;
     vars.token = token;
     vars.foreign = lease->attached;
-    bool whole = lease->mode == LH_SHARED || lease->attached; /* of which only the whole form tells what it is */
-    outcome = lh_lease_run(lease->store, LH_DO_RENEW, whole, &vars, (lh_way){deadline, NULL}, &answer, error);
+    /* of which only the whole form tells what it is */
+    bool whole = lease->mode == LH_SHARED || lease->attached;
+    outcome = lh_lease_run(lease->store, LH_DO_RENEW, whole, &vars, (lh_way){deadline, NULL},
+                           &answer, error);
     if (outcome == LH_OK)
         outcome = judge_renewal(lease, &vars, &answer, ret_record, error);
     else if (outcome == LH_UNKNOWN) /* no harm if it was applied */
-        outcome = lh_fail(error, LH_UNREACHABLE,
-                          "cannot renew the lease: no answer in time; it is still valid for %lld ms: try again",
-                          (long long)lh_lease_left_ms(lease));
+        outcome = lh_fail(
+            error, LH_UNREACHABLE,
+            "cannot renew the lease: no answer in time; it is still valid for %lld ms: try again",
+            (long long)lh_lease_left_ms(lease));
     bson_destroy(&answer.reply);
     if (outcome == LH_UNREACHABLE && token != 0 && lh_lease_left_ms(lease) == 0)
-        outcome = lh_fail(error, LH_LOST, "the lease has ended: no server answered its renewal in time");
+        outcome =
+            lh_fail(error, LH_LOST, "the lease has ended: no server answered its renewal in time");
     if (outcome == LH_LOST)
         lh_lease_lose(lease);
     return outcome;

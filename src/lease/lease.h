@@ -13,17 +13,19 @@ bool lh_lease_id_new(char ret_id[LH_LEASE_ID_ROOM]);
 /* The variables that every command needs. */
 lh_vars lh_lease_vars(const lh_store *store, const char *key, const char *lease_id);
 
-/* What came back: `document` is a view into `reply`, if `there` is one. The short forms of a renewal and a release have none: `wrote`
- * says that they did it, and then all is settled. `sent`: lh_clock_ms() before the send. */
+/* What came back: `document` is a view into `reply`, if `there` is one. The short forms of a
+ * renewal and a release have none: `wrote` says that they did it, and then all is settled. `sent`:
+ * lh_clock_ms() before the send. */
 typedef struct lh_answer {
     bson_t reply, document;
     bool there, found, wrote; /* found: there was a document to look at */
-    bool maybe;               /* an earlier attempt may have been applied, and its answer was lost */
+    /* an earlier attempt may have been applied, and its answer was lost */
+    bool maybe;
     int64_t sent;
 } lh_answer;
 
-/* How long what was granted or renewed by this command lasts, from the server's time in its answer: the ttl, or longer where an earlier
- * one had given it more. */
+/* How long what was granted or renewed by this command lasts, from the server's time in its answer:
+ * the ttl, or longer where an earlier one had given it more. */
 int64_t lh_lease_lasts(const struct lh_mine *mine, int64_t ttl_ms);
 
 /* Until when that may be believed: it was sent at `sent`. */
@@ -32,38 +34,41 @@ int64_t lh_lease_deadline(int64_t sent, int64_t lasts_ms);
 /* The lease goes on. False: it was over by then. */
 bool lh_lease_extend(lh_lease *lease, const lh_renewed *renewed);
 
-/* The server's end of a renewal that was sent at `sent` and whose answer does not tell it, by the server's clock as last heard. It is
- * for people. */
+/* The server's end of a renewal that was sent at `sent` and whose answer does not tell it, by the
+ * server's clock as last heard. It is for people. */
 int64_t lh_lease_expires_after(const lh_store *store, int64_t ttl_ms, int64_t sent);
 
 /* By what the server granted, whether it is enforced or not: how long it may be believed still. */
 int64_t lh_lease_left_ms(const lh_lease *lease);
 bool lh_lease_believed(const lh_lease *lease);
 
-/* The operations themselves, whatever the store's mode: rollout.c puts that in front of them. As the public ones. */
+/* The operations themselves, whatever the store's mode: rollout.c puts that in front of them. As
+ * the public ones. */
 int lh_real_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error);
 int lh_real_release(lh_lease *lease, const lh_release_options *options, lh_error *error);
-int lh_release_check(const lh_lease *lease, const lh_release_options *options, lh_release_options *ret_all,
+int lh_release_check(const lh_lease *lease, const lh_release_options *options,
+                     lh_release_options *ret_all,
                      lh_error *error); /* what is wrong with the arguments */
 
 /* It is over, by its holder's will: the store need not release it. Was it valid until now? */
 bool lh_lease_end(lh_lease *lease);
 
-/* It ended, and not by its holder's will: told once, by descriptor and callback. Nothing when it was over before. Not with
- * the store's lock held. */
+/* It ended, and not by its holder's will: told once, by descriptor and callback. Nothing when it
+ * was over before. Not with the store's lock held. */
 void lh_lease_lose(lh_lease *lease);
 
-/* Sends the release of a lease id that nobody believes in; if that cannot be done now, it becomes a doubt for `ttl_ms`. True: it was
- * answered, and released. */
-bool lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, lh_way way);
+/* Sends the release of a lease id that nobody believes in; if that cannot be done now, it becomes a
+ * doubt for `ttl_ms`. True: it was answered, and released. */
+bool lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms,
+                    lh_way way);
 
-/* Out of the queue; or released, if it was granted meanwhile. LH_OK also when it was neither. *ret_record (if not NULL): what
- * was seen; NULL: out of memory. */
-int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_way way, lh_record **ret_record,
-                         lh_error *error);
+/* Out of the queue; or released, if it was granted meanwhile. LH_OK also when it was neither.
+ * *ret_record (if not NULL): what was seen; NULL: out of memory. */
+int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_way way,
+                         lh_record **ret_record, lh_error *error);
 
-/* Ends a lease that was not handed out, and takes back what is stored of it. LH_OK: nothing is; else it is a doubt that the keeper
- * settles. */
+/* Ends a lease that was not handed out, and takes back what is stored of it. LH_OK: nothing is;
+ * else it is a doubt that the keeper settles. */
 int lh_lease_give_back(lh_lease *lease, int64_t timeout_ms);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Asking once for a lease: one command, and what its answer means.
  *
- * Home of the client's part of invariants 5 (an id is used once) and 6 (who is busy), and with index.h of 9. A duplicate-key
- * error is contention: two first inserts met; it is asked again, and says who holds it. */
+ * Home of the client's part of invariants 5 (an id is used once) and 6 (who is busy), and with
+ * index.h of 9. A duplicate-key error is contention: two first inserts met; it is asked again, and
+ * says who holds it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,15 +27,17 @@
 
 enum { CODE_DUPLICATE_KEY = 11000 };
 #define RACES_MAX 8 /* lost races for a fresh key until the caller is told */
-/* How old the last look at the index may be when an acquire inserted. (Two inserts of the key as _id collide without it, too; where the
- * document has another _id nothing else keeps a second one away, so the index is looked at after the insert.) */
+/* How old the last look at the index may be when an acquire inserted. (Two inserts of the key as
+ * _id collide without it, too; where the document has another _id nothing else keeps a second one
+ * away, so the index is looked at after the insert.) */
 #define INDEX_AGE_MS 60000
 
-/* A first grant (an insert) takes its token from the cluster time at which the command started. If the command was then
- * blocked while the document was deleted, that is older than tokens of the deleted document may be. Cleanup deletes what was free
- * for at least a second, so an insert answered within a second cannot have seen that: later ones are not believed. Where the
- * insert's own answer was lost, its acquired_at stands for its start, less what two primaries' clocks may differ by
- * (tests/model: "the servers' clocks taken as they are" is a counterexample). */
+/* A first grant (an insert) takes its token from the cluster time at which the command started. If
+ * the command was then blocked while the document was deleted, that is older than tokens of the
+ * deleted document may be. Cleanup deletes what was free for at least a second, so an insert
+ * answered within a second cannot have seen that: later ones are not believed. Where the insert's
+ * own answer was lost, its acquired_at stands for its start, less what two primaries' clocks may
+ * differ by (tests/model: "the servers' clocks taken as they are" is a counterexample). */
 #define INSERT_BELIEVED_MS 1000
 #define RETRY_AFTER_CAP_MS 5000
 #define CLAIM_MIN_MS       1000
@@ -50,14 +53,17 @@ int lh_request_check(lh_request *r, const lh_acquire_options *options)
     if (outcome != LH_OK)
         return outcome;
     if (r->o.ttl_ms < LH_TTL_MIN_MS || r->o.ttl_ms > LH_TTL_MAX_MS)
-        return lh_fail(r->error, LH_INVALID, "ttl_ms is %lld: it must be 1,000 (a second) to 604,800,000 (7 days)",
+        return lh_fail(r->error, LH_INVALID,
+                       "ttl_ms is %lld: it must be 1,000 (a second) to 604,800,000 (7 days)",
                        (long long)r->o.ttl_ms);
     if (r->o.mode != LH_EXCLUSIVE && r->o.mode != LH_SHARED)
-        return lh_fail(r->error, LH_INVALID, "mode is %d: it must be LH_EXCLUSIVE or LH_SHARED", r->o.mode);
+        return lh_fail(r->error, LH_INVALID, "mode is %d: it must be LH_EXCLUSIVE or LH_SHARED",
+                       r->o.mode);
     if (r->o.wait_ms < 0)
         return lh_fail(r->error, LH_INVALID, "wait_ms is negative");
     if (r->o.claim_ms < CLAIM_MIN_MS || r->o.claim_ms > CLAIM_MAX_MS)
-        return lh_fail(r->error, LH_INVALID, "claim_ms is %lld: it must be 1,000 to 60,000", (long long)r->o.claim_ms);
+        return lh_fail(r->error, LH_INVALID, "claim_ms is %lld: it must be 1,000 to 60,000",
+                       (long long)r->o.claim_ms);
     if (r->o.timeout_ms < 0)
         return lh_fail(r->error, LH_INVALID, "timeout_ms is negative");
     bool named = r->o.owner != NULL;
@@ -65,19 +71,23 @@ int lh_request_check(lh_request *r, const lh_acquire_options *options)
         r->o.owner = r->store->owner;
     outcome = lh_owner_check("owner", r->o.owner, r->error);
     if (outcome == LH_OK && r->o.purpose)
-        outcome = lh_text_check("purpose", r->o.purpose, strlen(r->o.purpose), 0, LH_TEXT_MAX, r->error);
+        outcome =
+            lh_text_check("purpose", r->o.purpose, strlen(r->o.purpose), 0, LH_TEXT_MAX, r->error);
     if (outcome == LH_OK && r->o.lease_id)
         outcome = lh_lease_id_check(r->o.lease_id, r->error);
     if (outcome == LH_OK && r->o.path)
         outcome = lh_path_check(r->key, r->error);
     if (outcome == LH_OK && r->o.path && r->o.lease_id && r->o.wait_ms > 0)
         outcome = lh_fail(r->error, LH_INVALID,
-                          "a path that is waited for may need several lease ids: leave lease_id NULL, or wait_ms 0");
+                          "a path that is waited for may need several lease ids: leave lease_id "
+                          "NULL, or wait_ms 0");
     if (outcome == LH_OK && r->o.resume && r->o.mode != LH_EXCLUSIVE)
-        outcome = lh_fail(r->error, LH_INVALID, "resume is for exclusive leases: a shared one has many owners");
+        outcome = lh_fail(r->error, LH_INVALID,
+                          "resume is for exclusive leases: a shared one has many owners");
     if (outcome == LH_OK && r->o.resume && !named)
         outcome =
-            lh_fail(r->error, LH_INVALID, "resume needs an owner in these options: a name that no other instance has");
+            lh_fail(r->error, LH_INVALID,
+                    "resume needs an owner in these options: a name that no other instance has");
     return outcome;
 }
 
@@ -90,7 +100,8 @@ int lh_request_draw_id(lh_request *r)
     return LH_OK;
 }
 
-/* Not believed: give it back, never ask with this id again. A caller's own id leaves nothing else to ask with. */
+/* Not believed: give it back, never ask with this id again. A caller's own id leaves nothing else
+ * to ask with. */
 static lh_next give_back(lh_request *r, int *ret_outcome, const char *why)
 {
     lh_lease_leave(r->store, r->key, r->id, r->o.ttl_ms, r->way);
@@ -105,7 +116,8 @@ static int hand_out(lh_request *r, const lh_mine *mine, int64_t deadline)
     if (!lh_held_forget_doubt(r->store, r->id)) {
         lh_held_doubt(r->store, r->key, r->id, r->o.ttl_ms, true);
         return lh_fail(r->error, LH_LOST,
-                       "this lease id is in doubt since an earlier acquire, and being released: an id is good for one "
+                       "this lease id is in doubt since an earlier acquire, and being released: an "
+                       "id is good for one "
                        "lease");
     }
     lh_lease *lease = lh_lease_new(r->store, r->key, r->id, r->o.owner);
@@ -119,21 +131,26 @@ static int hand_out(lh_request *r, const lh_mine *mine, int64_t deadline)
     return LH_OK;
 }
 
-/* The document says that it is mine, by this command or, if its answer was lost, by an earlier attempt. */
-static lh_next take(lh_request *r, const bson_t *document, const lh_mine *mine, bool inserted, int64_t sent,
-                    int *ret_outcome)
+/* The document says that it is mine, by this command or, if its answer was lost, by an earlier
+ * attempt. */
+static lh_next take(lh_request *r, const bson_t *document, const lh_mine *mine, bool inserted,
+                    int64_t sent, int *ret_outcome)
 {
     int64_t ttl_ms = mine->ttl_ms < r->o.ttl_ms ? mine->ttl_ms : r->o.ttl_ms;
     int64_t now = lh_clock_ms(), deadline = lh_lease_deadline(sent, lh_lease_lasts(mine, ttl_ms));
-    /* Who has a predecessor was not inserted; readers see another reader's. (Who was queued may have been: its document was cleaned away.) */
+    /* Who has a predecessor was not inserted; readers see another reader's. (Who was queued may
+     * have been: its document was cleaned away.) */
     bool fresh = mine->first || mine->mode == LH_SHARED;
     bool earlier = !inserted && fresh && (r->asked || mine->acquired_at_ms != mine->now_ms);
-    int64_t took_ms = (now - sent) + (mine->now_ms - mine->acquired_at_ms) + (earlier ? r->store->clock_skew_ms : 0);
+    int64_t took_ms = (now - sent) + (mine->now_ms - mine->acquired_at_ms) +
+                      (earlier ? r->store->clock_skew_ms : 0);
     if (now >= deadline)
-        return give_back(r, ret_outcome,
-                         "the grant was answered after the lease had ended: ask again, or with a longer ttl");
+        return give_back(
+            r, ret_outcome,
+            "the grant was answered after the lease had ended: ask again, or with a longer ttl");
     if ((inserted || earlier) && took_ms >= INSERT_BELIEVED_MS)
-        return give_back(r, ret_outcome, "the server took too long for a first grant to be believed: ask again");
+        return give_back(r, ret_outcome,
+                         "the server took too long for a first grant to be believed: ask again");
     if (inserted || earlier) {
         int64_t age_ms = lh_doc_has_text(document, "_id", r->key) ? INDEX_AGE_MS : 0;
         *ret_outcome = lh_index_require(r->store, age_ms, r->way.deadline, r->error);
@@ -171,14 +188,14 @@ static int64_t retry_after_ms(const lh_request *r, const lh_holder *holder)
 
 int lh_request_busy(lh_request *r, lh_record *record, int why)
 {
-    static const char *const sentences[] = {[LH_WHY_HELD] = "is held by",
-                                            [LH_WHY_QUEUE] = "is waited for by others; it is held by",
-                                            [LH_WHY_MALFORMED] =
-                                                "has a document that cannot be read, which counts as held by",
-                                            [LH_WHY_FULL] = "has as many shared holders as are allowed; one is",
-                                            [LH_WHY_RACE] = "is asked for by many at once; it is held by",
-                                            [LH_WHY_FULL_QUEUE] = "has as many waiting as are allowed; it is held by",
-                                            [LH_WHY_PATH] = "is shut out by a lease above or below it, of"};
+    static const char *const sentences[] = {
+        [LH_WHY_HELD] = "is held by",
+        [LH_WHY_QUEUE] = "is waited for by others; it is held by",
+        [LH_WHY_MALFORMED] = "has a document that cannot be read, which counts as held by",
+        [LH_WHY_FULL] = "has as many shared holders as are allowed; one is",
+        [LH_WHY_RACE] = "is asked for by many at once; it is held by",
+        [LH_WHY_FULL_QUEUE] = "has as many waiting as are allowed; it is held by",
+        [LH_WHY_PATH] = "is shut out by a lease above or below it, of"};
     if (!record)
         return lh_fail_memory(r->error);
     const lh_holder *holder = lh_record_holder(record, 0);
@@ -202,9 +219,10 @@ static lh_next judge_answer(lh_request *r, const lh_answer *answer, int *ret_out
                     !bson_iter_bool(&existing);
     lh_doc_mine(document, r->id, &mine);
     if (mine.holds && mine.mode != r->o.mode) {
-        *ret_outcome = lh_fail(r->error, LH_INVALID,
-                               "this lease id already holds the key as %s, which cannot be changed: release it first",
-                               mine.mode == LH_SHARED ? "one of several that share it" : "its exclusive holder");
+        *ret_outcome = lh_fail(
+            r->error, LH_INVALID,
+            "this lease id already holds the key as %s, which cannot be changed: release it first",
+            mine.mode == LH_SHARED ? "one of several that share it" : "its exclusive holder");
         return LH_NEXT_DONE;
     }
     r->place = lh_doc_place(document);
@@ -216,10 +234,12 @@ static lh_next judge_answer(lh_request *r, const lh_answer *answer, int *ret_out
         return then;
     }
     if (mine.holds || mine.lapsed) /* granted by an attempt whose answer was lost long ago */
-        return give_back(r, ret_outcome,
-                         "the lease ended before its grant was answered: ask again, or with a longer ttl");
+        return give_back(
+            r, ret_outcome,
+            "the lease ended before its grant was answered: ask again, or with a longer ttl");
     if (mine.released) {
-        *ret_outcome = lh_fail(r->error, LH_LOST, "this lease id was used before: an id is good for one lease");
+        *ret_outcome = lh_fail(r->error, LH_LOST,
+                               "this lease id was used before: an id is good for one lease");
         return r->o.lease_id ? LH_NEXT_DONE : LH_NEXT_NEW_ID;
     }
     lh_record *record = lh_doc_reply_record(document, r->store->clock_skew_ms);
@@ -231,16 +251,17 @@ static lh_next judge_answer(lh_request *r, const lh_answer *answer, int *ret_out
 static const char *duplicate_field(const bson_t *reply)
 {
     bson_iter_t pattern, field;
-    if (!bson_iter_init_find(&pattern, reply, "keyPattern") || !BSON_ITER_HOLDS_DOCUMENT(&pattern) ||
-        !bson_iter_recurse(&pattern, &field) || !bson_iter_next(&field))
+    if (!bson_iter_init_find(&pattern, reply, "keyPattern") ||
+        !BSON_ITER_HOLDS_DOCUMENT(&pattern) || !bson_iter_recurse(&pattern, &field) ||
+        !bson_iter_next(&field))
         return "workspace_id";
     return bson_iter_key(&field);
 }
 
-/* On the key, or on _id (which is the key), somebody else inserted first: *ret_by_id says which. On anything else the collection has
- * a unique index of its own. */
-static lh_next judge_failure(lh_request *r, int outcome, int server_code, const bson_t *reply, bool *ret_by_id,
-                             int *ret_outcome)
+/* On the key, or on _id (which is the key), somebody else inserted first: *ret_by_id says which. On
+ * anything else the collection has a unique index of its own. */
+static lh_next judge_failure(lh_request *r, int outcome, int server_code, const bson_t *reply,
+                             bool *ret_by_id, int *ret_outcome)
 {
     *ret_outcome = outcome;
     if (outcome == LH_UNKNOWN && !r->queue) { /* who waits asks again with this id, or leaves */
@@ -254,14 +275,15 @@ static lh_next judge_failure(lh_request *r, int outcome, int server_code, const 
     *ret_by_id = strcmp(field, "_id") == 0;
     if (*ret_by_id || strcmp(field, "workspace_id") == 0)
         return LH_NEXT_RACE;
-    *ret_outcome = lh_fail(
-        r->error, LH_CONFIG,
-        "%s.%s has a unique index on other fields than workspace_id, which keeps new leases out: drop that index",
-        r->store->db, r->store->collection);
+    *ret_outcome = lh_fail(r->error, LH_CONFIG,
+                           "%s.%s has a unique index on other fields than workspace_id, which "
+                           "keeps new leases out: drop that index",
+                           r->store->db, r->store->collection);
     return LH_NEXT_DONE;
 }
 
-/* One command; `doc_id` NULL: a document that it inserts has the key for its _id. *ret_by_id: it lost a race for that _id. */
+/* One command; `doc_id` NULL: a document that it inserts has the key for its _id. *ret_by_id: it
+ * lost a race for that _id. */
 static lh_next ask(lh_request *r, const bson_oid_t *doc_id, bool *ret_by_id, int *ret_outcome)
 {
     lh_answer answer;
@@ -275,7 +297,9 @@ static lh_next ask(lh_request *r, const bson_oid_t *doc_id, bool *ret_by_id, int
         vars.proc[0] = '\0';
         vars.foreign = true;
     }
-    lh_do what = r->o.mode == LH_SHARED ? LH_DO_ACQUIRE_SHARED : r->o.resume ? LH_DO_RESUME : LH_DO_ACQUIRE_EXCLUSIVE;
+    lh_do what = r->o.mode == LH_SHARED ? LH_DO_ACQUIRE_SHARED
+                 : r->o.resume          ? LH_DO_RESUME
+                                        : LH_DO_ACQUIRE_EXCLUSIVE;
     if (r->queue) {
         what = r->o.mode == LH_SHARED ? LH_DO_WAIT_SHARED : LH_DO_WAIT_EXCLUSIVE;
         vars.claim_ms = lh_request_claim_ms(&r->o);
@@ -289,7 +313,8 @@ static lh_next ask(lh_request *r, const bson_oid_t *doc_id, bool *ret_by_id, int
     if (outcome == LH_OK && answer.there) {
         then = judge_answer(r, &answer, ret_outcome);
     } else if (outcome == LH_OK) {
-        *ret_outcome = lh_fail(r->error, LH_BUG, "the server answered an upsert without a document");
+        *ret_outcome =
+            lh_fail(r->error, LH_BUG, "the server answered an upsert without a document");
     } else {
         lh_error_give(r->error, &mine);
         then = judge_failure(r, outcome, mine.server_code, &answer.reply, ret_by_id, ret_outcome);
@@ -298,7 +323,8 @@ static lh_next ask(lh_request *r, const bson_oid_t *doc_id, bool *ret_by_id, int
     return then;
 }
 
-/* Does another key's document have this key for its _id? (A workspace was renamed in place.) Then no insert with it can ever succeed. */
+/* Does another key's document have this key for its _id? (A workspace was renamed in place.) Then
+ * no insert with it can ever succeed. */
 static bool is_id_taken(lh_request *r)
 {
     lh_record *other;

@@ -23,7 +23,8 @@ typedef struct lh_request {
     bool maybe;             /* an attempt that was not answered may be applied still */
 } lh_request;
 
-/* What an answer leads to: it is settled; others won the race for a fresh key, ask again; this id is used up, ask with another. */
+/* What an answer leads to: it is settled; others won the race for a fresh key, ask again; this id
+ * is used up, ask with another. */
 typedef enum { LH_NEXT_DONE, LH_NEXT_RACE, LH_NEXT_NEW_ID } lh_next;
 
 /* Fills r->o from `options` (NULL: the defaults), and checks it with the store and the key. */
@@ -35,7 +36,8 @@ int lh_request_draw_id(lh_request *r);
 /* How long a grant by somebody else lasts until it is claimed. */
 int64_t lh_request_claim_ms(const lh_acquire_options *o);
 
-/* One command. LH_NEXT_DONE: *ret_outcome says LH_OK, LH_BUSY (queued when r->queue and r->place is not -1), or what failed. */
+/* One command. LH_NEXT_DONE: *ret_outcome says LH_OK, LH_BUSY (queued when r->queue and r->place is
+ * not -1), or what failed. */
 lh_next lh_request_ask(lh_request *r, int *ret_outcome);
 
 /* Asks until it is settled; the index was looked at. */

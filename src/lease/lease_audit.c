@@ -28,14 +28,17 @@ int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error)
         return LH_OK;
     }
     if (lh_lease_give_back(lease, 0) != LH_OK) {
-        outcome = lh_fail(error, LH_UNKNOWN, "its audit line could not be written, nor was it given back: %.400s",
+        outcome = lh_fail(error, LH_UNKNOWN,
+                          "its audit line could not be written, nor was it given back: %.400s",
                           why.message);
         if (error)
             memcpy(error->lease_id, lease->id, LH_LEASE_ID_ROOM);
     } else {
         if (outcome == LH_UNKNOWN)
             outcome = LH_UNREACHABLE; /* of the line, not of the lease */
-        outcome = lh_fail(error, outcome, "the lease was given back, for want of its audit line: %.400s", why.message);
+        outcome =
+            lh_fail(error, outcome, "the lease was given back, for want of its audit line: %.400s",
+                    why.message);
     }
     lh_lease_free(lease);
     return outcome;

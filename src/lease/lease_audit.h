@@ -5,7 +5,8 @@
 
 #include "lease/lease_held.h"
 
-/* For whoever hands it out: LH_OK, it has its line in the trail, or needs none. Else it was given back, and freed. */
+/* For whoever hands it out: LH_OK, it has its line in the trail, or needs none. Else it was given
+ * back, and freed. */
 int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error);
 
 #endif

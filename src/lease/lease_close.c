@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Closing a store: what it holds, or may hold, is released, as far as the time allows. No other thread uses the store any more. */
+ * Closing a store: what it holds, or may hold, is released, as far as the time allows. No other
+ * thread uses the store any more. */
 #include "lease/lease_close.h"
 
 #include "base/clock.h"
@@ -21,7 +22,8 @@ static lh_lease *take_first(lh_store *store)
     return lease;
 }
 
-/* Most leases are exclusive, and nobody waits for their keys: one command ends up to 1,000 of these. True: all that were given. */
+/* Most leases are exclusive, and nobody waits for their keys: one command ends up to 1,000 of
+ * these. True: all that were given. */
 static bool release_many(lh_store *store, lh_batch_lease *leases, size_t n, int64_t deadline)
 {
     bson_t command = BSON_INITIALIZER, reply;
@@ -41,11 +43,12 @@ static void tell_released(lh_store *store, lh_lease *const *handles, size_t n)
     size_t n_ends = 0;
     for (size_t i = 0; i < n; i++)
         if (handles[i]->in_trail)
-            ends[n_ends++] = (lh_audit_end){.event = "released",
-                                            .key = handles[i]->key,
-                                            .owner = handles[i]->attached ? NULL : handles[i]->owner,
-                                            .token = handles[i]->token,
-                                            .reason = "its store was closed"};
+            ends[n_ends++] =
+                (lh_audit_end){.event = "released",
+                               .key = handles[i]->key,
+                               .owner = handles[i]->attached ? NULL : handles[i]->owner,
+                               .token = handles[i]->token,
+                               .reason = "its store was closed"};
     (void)lh_audit_ended(store, ends, n_ends, NULL);
 }
 
@@ -75,7 +78,8 @@ static void release_held(lh_store *store, int64_t deadline)
         released = simple;
     /* What is not simple, or where somebody waits, or it ended: one by one. */
     for (size_t i = released; i < n && lh_clock_ms() < deadline; i++)
-        if (lh_lease_leave(store, handles[i]->key, handles[i]->id, handles[i]->ttl_ms, (lh_way){deadline, NULL}))
+        if (lh_lease_leave(store, handles[i]->key, handles[i]->id, handles[i]->ttl_ms,
+                           (lh_way){deadline, NULL}))
             handles[released++] = handles[i];
     if (lh_clock_ms() < deadline)
         tell_released(store, handles, released);
@@ -88,5 +92,6 @@ void lh_held_release_all(lh_store *store, int64_t deadline)
         release_held(store, deadline);
     while (lh_held_take_doubt(store, &doubt))
         if (lh_clock_ms() < deadline)
-            (void)lh_lease_leave(store, doubt.key, doubt.id, LH_TTL_DEFAULT_MS, (lh_way){deadline, NULL});
+            (void)lh_lease_leave(store, doubt.key, doubt.id, LH_TTL_DEFAULT_MS,
+                                 (lh_way){deadline, NULL});
 }

@@ -32,7 +32,8 @@ lh_lease *lh_lease_new(lh_store *store, const char *key, const char *lease_id, c
     return NULL;
 }
 
-int lh_lease_attach(lh_store *store, const char *key, const char *lease_id, lh_lease **ret_lease, lh_error *error)
+int lh_lease_attach(lh_store *store, const char *key, const char *lease_id, lh_lease **ret_lease,
+                    lh_error *error)
 {
     int outcome = lh_store_check(store, error);
     if (outcome == LH_OK)

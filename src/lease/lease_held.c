@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a store holds and what it doubts, in two lists. Threads: the store's lock guards them; nothing is sent while it is held. */
+ * What a store holds and what it doubts, in two lists. Threads: the store's lock guards them;
+ * nothing is sent while it is held. */
 #include "lease/lease_held.h"
 
 #include <stdlib.h>
@@ -9,13 +10,15 @@
 #include "base/clock.h"
 #include "base/due.h"
 
-#define DOUBTS_MAX     1000 /* of more than these the caller alone is told; they end with their ttls */
-#define PAUSE_FIRST_MS 250  /* after a release that was not answered */
+/* of more than these the caller alone is told; they end with their ttls */
+#define DOUBTS_MAX     1000
+#define PAUSE_FIRST_MS 250 /* after a release that was not answered */
 #define PAUSE_CAP_MS   5000
 
-/* A straggler (an acquire whose sender stopped listening) may still be applied until its maxTimeMS after it arrives: only an answer to a release
- * that was sent after that, `sure_at`, settles the matter. The settled ones are kept until their end: an answer to somebody who
- * renews it under its id may be on its way still. */
+/* A straggler (an acquire whose sender stopped listening) may still be applied until its maxTimeMS
+ * after it arrives: only an answer to a release that was sent after that, `sure_at`, settles the
+ * matter. The settled ones are kept until their end: an answer to somebody who renews it under its
+ * id may be on its way still. */
 struct lh_doubt {
     struct lh_doubt *next;
     int64_t until; /* on lh_clock_ms(), as all: by then it has ended by itself */
@@ -41,7 +44,8 @@ bool lh_held_add(lh_lease *lease)
     return added;
 }
 
-void lh_held_grant(lh_lease *lease, const lh_acquire_options *o, int64_t deadline, int64_t token, int64_t expires_at_ms)
+void lh_held_grant(lh_lease *lease, const lh_acquire_options *o, int64_t deadline, int64_t token,
+                   int64_t expires_at_ms)
 {
     lease->mode = o->mode;
     lease->deadline = deadline;
@@ -72,7 +76,8 @@ static bool unlink_locked(lh_lease *lease)
 bool lh_held_remove(lh_lease *lease)
 {
     if (lease->store->pid !=
-        getpid()) /* a forked child frees it: nobody looks at the list there, or lets go of its lock */
+        /* a forked child frees it: nobody looks at the list there, or lets go of its lock */
+        getpid())
         return false;
     pthread_mutex_lock(&lease->store->lock);
     bool was_held = unlink_locked(lease);
@@ -123,7 +128,8 @@ static struct lh_doubt *add_doubt_locked(lh_store *store, const char *key, const
     return doubt;
 }
 
-void lh_held_doubt(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, bool sent)
+void lh_held_doubt(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms,
+                   bool sent)
 {
     int64_t now = lh_clock_ms(), sure_at = now + store->socket_timeout_ms, until = sure_at + ttl_ms;
     pthread_mutex_lock(&store->lock);
@@ -146,7 +152,8 @@ void lh_held_doubt(lh_store *store, const char *key, const char *lease_id, int64
 bool lh_held_forget_doubt(lh_store *store, const char *lease_id)
 {
     pthread_mutex_lock(&store->lock);
-    struct lh_doubt *doubt = store->doubts ? find_doubt_locked(store, lease_id, lh_clock_ms()) : NULL;
+    struct lh_doubt *doubt =
+        store->doubts ? find_doubt_locked(store, lease_id, lh_clock_ms()) : NULL;
     bool sent = doubt && doubt->sent;
     if (doubt && !sent) {
         struct lh_doubt **at = &store->doubts;

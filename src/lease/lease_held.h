@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a store holds, and what it may hold: leases with a handle, and acquires whose outcome stayed unknown. */
+ * What a store holds, and what it may hold: leases with a handle, and acquires whose outcome stayed
+ * unknown. */
 #ifndef LH_LEASE_HELD_H
 #define LH_LEASE_HELD_H
 
 #include "store/store.h"
 
-/* What a local deadline is short of the ttl: for clocks that run at different rates (1 in 1,000), and rounding. */
+/* What a local deadline is short of the ttl: for clocks that run at different rates (1 in 1,000),
+ * and rounding. */
 #define LH_DRIFT_MS(ttl_ms) ((ttl_ms) / 1000 + 2)
 
 struct lh_mine;
@@ -17,24 +19,29 @@ struct lh_lease {
     int mode;
     bool attached;   /* another process acquired it, or this one without this handle */
     atomic_int refs; /* the caller's, and the library's threads' while they work on it */
-    bool in_trail;   /* its grant's line was written, here or by another, or there is no trail: else its end has none */
-    bool enforced;   /* it binds; else the store observes, or is off */
-    bool absent;     /* … and nothing of it is stored */
+    /* its grant's line was written, here or by another, or there is no trail: else its end has
+     * none */
+    bool in_trail;
+    bool enforced;        /* it binds; else the store observes, or is off */
+    bool absent;          /* … and nothing of it is stored */
     lh_error *refusal;    /* … because of this; NULL: it is off */
     atomic_bool crowded;  /* others waited when it was last heard of: leave by the whole form */
     pthread_mutex_t lock; /* of what follows */
     bool over;            /* released, or lost */
     bool given_up;        /* … by its holder's will: its release is sent by whoever said so */
     int lost_fd;          /* a timer on the deadline; -1: nobody asked for it */
-    int64_t deadline, token, ttl_ms, expires_at_ms; /* deadline on lh_clock_ms(); token 0: attached, not yet renewed */
+    /* deadline on lh_clock_ms(); token 0: attached, not yet renewed */
+    int64_t deadline, token, ttl_ms, expires_at_ms;
     bool note_heard;
-    lh_note *note;                    /* NULL: none, or not heard of yet */
-    struct lh_lease *next, *previous; /* in the store's list, under the store's lock, as all below */
-    bool held;                        /* it is in that list */
-    atomic_bool by_hand;              /* the caller renews it; else the keeper */
-    atomic_bool unclaimed; /* granted by another's command: the keeper's first renewal is to come, also by_hand */
-    bool hurried;          /* which of the store's renewals: the short ttls are 1 */
-    lh_due renewal, end;   /* in the store's renewals and ends, only while it is held */
+    lh_note *note; /* NULL: none, or not heard of yet */
+    /* in the store's list, under the store's lock, as all below */
+    struct lh_lease *next, *previous;
+    bool held;           /* it is in that list */
+    atomic_bool by_hand; /* the caller renews it; else the keeper */
+    /* granted by another's command: the keeper's first renewal is to come, also by_hand */
+    atomic_bool unclaimed;
+    bool hurried;        /* which of the store's renewals: the short ttls are 1 */
+    lh_due renewal, end; /* in the store's renewals and ends, only while it is held */
 };
 
 /* A renewal that was answered. */
@@ -43,21 +50,25 @@ typedef struct lh_renewed {
     int64_t token, ttl_ms, expires_at_ms;
 } lh_renewed;
 
-/* A fresh handle is the lease that was granted by what `o` asked for: believed until `deadline`, and held. */
+/* A fresh handle is the lease that was granted by what `o` asked for: believed until `deadline`,
+ * and held. */
 void lh_held_grant(lh_lease *lease, const lh_acquire_options *o, int64_t deadline, int64_t token,
                    int64_t expires_at_ms);
 
 /* False, and nothing, where it is there. */
 bool lh_held_add(lh_lease *lease);
 
-/* From here on the caller renews it; what the keeper owes it already (claiming a grant) it still does, when that is due. */
+/* From here on the caller renews it; what the keeper owes it already (claiming a grant) it still
+ * does, when that is due. */
 void lh_held_by_hand(lh_lease *lease);
 bool lh_held_remove(lh_lease *lease); /* was it in it? */
 
-/* Remembers for `ttl_ms` (longer it cannot live) that `lease_id` may hold `key`: the keeper releases it in the background, and
- * what it did not come to, closing the store does. `sent`: a release or cancel of it was sent already, and may be applied whenever it
- * arrives: from here on nobody believes in that id. */
-void lh_held_doubt(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, bool sent);
+/* Remembers for `ttl_ms` (longer it cannot live) that `lease_id` may hold `key`: the keeper
+ * releases it in the background, and what it did not come to, closing the store does. `sent`: a
+ * release or cancel of it was sent already, and may be applied whenever it arrives: from here on
+ * nobody believes in that id. */
+void lh_held_doubt(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms,
+                   bool sent);
 
 /* It is to be believed after all. False: its release is on its way, or was; never believe it. */
 bool lh_held_forget_doubt(lh_store *store, const char *lease_id);
@@ -68,15 +79,16 @@ typedef struct lh_doubtful {
     char key[LH_KEY_MAX + 1];
 } lh_doubtful;
 
-/* One that is due at `now`: from here on its release counts as sent. False: none; *ret_next: when the next one is. */
+/* One that is due at `now`: from here on its release counts as sent. False: none; *ret_next: when
+ * the next one is. */
 bool lh_held_next_doubt(lh_store *store, int64_t now, lh_doubtful *ret_doubt, int64_t *ret_next);
 
 /* Its release was sent at `sent`, and answered, or not. */
 void lh_held_doubt_answered(lh_store *store, const char *lease_id, int64_t sent);
 void lh_held_doubt_unanswered(lh_store *store, const char *lease_id);
 
-/* For closing the store, when no other thread uses it: one that may hold still, whenever it is due; the others are forgotten. False:
- * there is none left. */
+/* For closing the store, when no other thread uses it: one that may hold still, whenever it is due;
+ * the others are forgotten. False: there is none left. */
 bool lh_held_take_doubt(lh_store *store, lh_doubtful *ret_doubt);
 
 #endif

@@ -8,6 +8,7 @@
 #include "lease/lease.h"
 #include "lease/lease_run.h"
 #include "protocol/doc.h"
+#include "protocol/doc_record.h"
 #include "protocol/pipeline.h"
 #include "store/store_run.h"
 
@@ -18,8 +19,9 @@ typedef struct {
     int64_t sent, now_ms;
 } looking;
 
-/* A beat stands for a direct grant, which `wake` names. What an own question was granted, whose answer was lost, is believed by asking
- * again: only an answer tells how old a first grant is (tests/model: "of any grant"). */
+/* A beat stands for a direct grant, which `wake` names. What an own question was granted, whose
+ * answer was lost, is believed by asking again: only an answer tells how old a first grant is
+ * (tests/model: "of any grant"). */
 static void tell_grant(void *arg, const lh_grant *grant)
 {
     looking *l = arg;
@@ -30,13 +32,16 @@ static void tell_grant(void *arg, const lh_grant *grant)
         l->look->granted(l->look->arg, &told, l->now_ms);
 }
 
-/* Only a date: what has none, or one that only older code can have written, ends by no timer of ours. */
+/* Only a date: what has none, or one that only older code can have written, ends by no timer of
+ * ours. */
 static void tell_end(looking *l, const bson_t *document)
 {
     bson_iter_t key, end;
-    if (l->look->ends && bson_iter_init_find(&key, document, "workspace_id") && BSON_ITER_HOLDS_UTF8(&key) &&
-        bson_iter_init_find(&end, document, "end") && BSON_ITER_HOLDS_DATE_TIME(&end))
-        l->look->ends(l->look->arg, bson_iter_utf8(&key, NULL), bson_iter_date_time(&end) - l->now_ms);
+    if (l->look->ends && bson_iter_init_find(&key, document, "workspace_id") &&
+        BSON_ITER_HOLDS_UTF8(&key) && bson_iter_init_find(&end, document, "end") &&
+        BSON_ITER_HOLDS_DATE_TIME(&end))
+        l->look->ends(l->look->arg, bson_iter_utf8(&key, NULL),
+                      bson_iter_date_time(&end) - l->now_ms);
 }
 
 static int look_at_one(void *arg, const bson_t *document)
@@ -49,40 +54,51 @@ static int look_at_one(void *arg, const bson_t *document)
                   : NULL;
     lh_doc_each_grant(document, tell_grant, l);
     tell_end(l, document);
-    const char *head = bson_iter_init_find(&first, document, "first") && BSON_ITER_HOLDS_UTF8(&first)
-                           ? bson_iter_utf8(&first, NULL)
-                           : "";
-    if (l->look->queued && bson_iter_init_find(&value, document, "queued") && BSON_ITER_HOLDS_ARRAY(&value) &&
-        bson_iter_recurse(&value, &id))
+    const char *head =
+        bson_iter_init_find(&first, document, "first") && BSON_ITER_HOLDS_UTF8(&first)
+            ? bson_iter_utf8(&first, NULL)
+            : "";
+    if (l->look->queued && bson_iter_init_find(&value, document, "queued") &&
+        BSON_ITER_HOLDS_ARRAY(&value) && bson_iter_recurse(&value, &id))
         while (bson_iter_next(&id))
             if (BSON_ITER_HOLDS_UTF8(&id))
-                l->look->queued(l->look->arg, bson_iter_utf8(&id, NULL), strcmp(head, bson_iter_utf8(&id, NULL)) == 0);
+                l->look->queued(l->look->arg, bson_iter_utf8(&id, NULL),
+                                strcmp(head, bson_iter_utf8(&id, NULL)) == 0);
     return 0;
 }
 
-int lh_lease_look(lh_store *store, const bson_t *keys, const bson_t *ids, const lh_look *look, lh_way way,
-                  lh_error *error)
+int lh_lease_look(lh_store *store, const bson_t *keys, const bson_t *ids, const lh_look *look,
+                  lh_way way, lh_error *error)
 {
     looking l = {.look = look, .store = store, .sent = lh_clock_ms()};
     bson_t command = BSON_INITIALIZER;
     lh_pipeline_poll(store->pipelines, store->collection, keys, ids, &command);
-    lh_call call = {
-        .what = "read the keys", .command = &command, .deadline = way.deadline, .client = way.client, .read = true};
+    lh_call call = {.what = "read the keys",
+                    .command = &command,
+                    .deadline = way.deadline,
+                    .client = way.client,
+                    .read = true};
     int outcome = lh_store_each(store, &call, look_at_one, &l, error);
     bson_destroy(&command);
     return outcome;
 }
 
-int lh_lease_look_other(lh_store *store, const char *key, lh_way way, lh_record **ret_other, lh_error *error)
+int lh_lease_look_other(lh_store *store, const char *key, lh_way way, lh_record **ret_other,
+                        lh_error *error)
 {
     bson_t reply, document,
-        *command = BCON_NEW("find", BCON_UTF8(store->collection), "filter", "{", "_id", BCON_UTF8(key), "}", "limit",
-                            BCON_INT32(1), "singleBatch", BCON_BOOL(true));
-    lh_call call = {
-        .what = "read the key", .command = command, .deadline = way.deadline, .client = way.client, .read = true};
+        *command =
+            BCON_NEW("find", BCON_UTF8(store->collection), "filter", "{", "_id", BCON_UTF8(key),
+                     "}", "limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true));
+    lh_call call = {.what = "read the key",
+                    .command = command,
+                    .deadline = way.deadline,
+                    .client = way.client,
+                    .read = true};
     int outcome = lh_store_run(store, &call, &reply, NULL, error);
     *ret_other = NULL;
-    if (outcome == LH_OK && lh_reply_first(&reply, &document) && !lh_doc_has_text(&document, "workspace_id", key)) {
+    if (outcome == LH_OK && lh_reply_first(&reply, &document) &&
+        !lh_doc_has_text(&document, "workspace_id", key)) {
         *ret_other = lh_doc_record(&document, LH_DOC_ALL, store->clock_skew_ms);
         if (!*ret_other)
             outcome = lh_fail_memory(error);
@@ -97,7 +113,8 @@ bool lh_reply_first(const bson_t *reply, bson_t *ret_view)
     bson_iter_t top, first;
     const uint8_t *data;
     uint32_t len;
-    if (!bson_iter_init(&top, reply) || !bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first) ||
+    if (!bson_iter_init(&top, reply) ||
+        !bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first) ||
         !BSON_ITER_HOLDS_DOCUMENT(&first))
         return false;
     bson_iter_document(&first, &len, &data);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the holder before left: heard with the grant where its document came back, else read when somebody asks for it.
+ * What the holder before left: heard with the grant where its document came back, else read when
+ * somebody asks for it.
  *
- * It stands in `released`, which nothing changes while the key is held alone; and which readers leave as it is, or replace by what
- * one of them left later. So it may be read at any time. */
+ * It stands in `released`, which nothing changes while the key is held alone; and which readers
+ * leave as it is, or replace by what one of them left later. So it may be read at any time. */
 #include "lease/lease_note.h"
 
 #include <stdio.h>
@@ -17,12 +18,14 @@
 #include "store/store.h"
 #include "store/store_run.h"
 
-/* LH_OK, and *ret_note, NULL where there is none; LH_MEMORY. A record's text is safe whatever is stored. */
+/* LH_OK, and *ret_note, NULL where there is none; LH_MEMORY. A record's text is safe whatever is
+ * stored. */
 static int copy_note(const bson_t *document, lh_note **ret_note)
 {
     bson_iter_t top, text;
     *ret_note = NULL;
-    if (!bson_iter_init(&top, document) || !bson_iter_find_descendant(&top, "released.note.text", &text))
+    if (!bson_iter_init(&top, document) ||
+        !bson_iter_find_descendant(&top, "released.note.text", &text))
         return LH_OK;
     lh_record *record = lh_doc_reply_record(document, 0);
     if (!record)
@@ -30,7 +33,8 @@ static int copy_note(const bson_t *document, lh_note **ret_note)
     size_t len = strlen(record->note) + 1;
     lh_note *note = len > 1 ? malloc(sizeof *note + len) : NULL;
     if (note) {
-        *note = (lh_note){.text = (char *)(note + 1), .token = record->note_token, .at_ms = record->note_at_ms};
+        *note = (lh_note){
+            .text = (char *)(note + 1), .token = record->note_token, .at_ms = record->note_at_ms};
         memcpy(note + 1, record->note, len);
     }
     lh_record_free(record);
@@ -58,10 +62,12 @@ static bson_t *query(const lh_lease *lease)
 {
     char reader[16 + LH_LEASE_ID_ROOM];
     (void)snprintf(reader, sizeof reader, "shared.%s", lease->id);
-    return BCON_NEW("find", BCON_UTF8(lease->store->collection), "filter", "{", "workspace_id", BCON_UTF8(lease->key),
-                    "$or", "[", "{", "id", BCON_UTF8(lease->id), "released.id", "{", "$ne", BCON_UTF8(lease->id), "}",
-                    "}", "{", BCON_UTF8(reader), "{", "$exists", BCON_BOOL(true), "}", "}", "]", "}", "projection", "{",
-                    "released", BCON_INT32(1), "}", "limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true));
+    return BCON_NEW("find", BCON_UTF8(lease->store->collection), "filter", "{", "workspace_id",
+                    BCON_UTF8(lease->key), "$or", "[", "{", "id", BCON_UTF8(lease->id),
+                    "released.id", "{", "$ne", BCON_UTF8(lease->id), "}", "}", "{",
+                    BCON_UTF8(reader), "{", "$exists", BCON_BOOL(true), "}", "}", "]", "}",
+                    "projection", "{", "released", BCON_INT32(1), "}", "limit", BCON_INT32(1),
+                    "singleBatch", BCON_BOOL(true));
 }
 
 static int read_note(lh_lease *lease, lh_error *error)
@@ -75,7 +81,8 @@ static int read_note(lh_lease *lease, lh_error *error)
     if (outcome == LH_OK && lh_reply_first(&reply, &document))
         lh_lease_hear_note(lease, &document);
     else if (outcome == LH_OK)
-        outcome = lh_fail(error, LH_LOST, "no note can be read: the key's document does not show the lease");
+        outcome = lh_fail(error, LH_LOST,
+                          "no note can be read: the key's document does not show the lease");
     bson_destroy(&reply);
     bson_destroy(command);
     return outcome;

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the holder before left: heard with the grant where its document came back, else read when somebody asks for it. */
+ * What the holder before left: heard with the grant where its document came back, else read when
+ * somebody asks for it. */
 #ifndef LH_LEASE_NOTE_H
 #define LH_LEASE_NOTE_H
 
 #include "lease/lease_held.h"
 
-/* The document that granted it says what the holder before left. Without memory it is asked for later. */
+/* The document that granted it says what the holder before left. Without memory it is asked for
+ * later. */
 void lh_lease_hear_note(lh_lease *lease, const bson_t *document);
 
-/* The operations themselves, whatever the store's mode: rollout.c puts that in front of them. As the public ones. */
+/* The operations themselves, whatever the store's mode: rollout.c puts that in front of them. As
+ * the public ones. */
 int lh_real_note(lh_lease *lease, const lh_note **ret_note, lh_error *error);
 
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One operation on one key: the short form of its command, and the whole one where that did not settle it.
+ * One operation on one key: the short form of its command, and the whole one where that did not
+ * settle it.
  *
- * The short forms find a document that we inserted by its _id: that needs no plan, and costs the server half of what the key's index
- * does. Which keys have such a document is remembered (known.h) as a hint: a form that looks for the _id also compares the key, and
- * where it finds nothing the key's index is asked. */
+ * The short forms find a document that we inserted by its _id: that needs no plan, and costs the
+ * server half of what the key's index does. Which keys have such a document is remembered (known.h)
+ * as a hint: a form that looks for the _id also compares the key, and where it finds nothing the
+ * key's index is asked. */
 #include "lease/lease_run.h"
 
 #include "base/clock.h"
@@ -35,12 +37,14 @@ static const char *what_in_words(lh_do what)
     }
 }
 
-/* A findAndModify gives the document; an update how many it found and changed, and its one statement's error. */
+/* A findAndModify gives the document; an update how many it found and changed, and its one
+ * statement's error. */
 static void read_answer(lh_answer *answer, bool good)
 {
     bson_iter_t field;
     answer->there = answer->wrote = answer->found = false;
-    for (bool more = good && bson_iter_init(&field, &answer->reply); more && bson_iter_next(&field);) {
+    for (bool more = good && bson_iter_init(&field, &answer->reply);
+         more && bson_iter_next(&field);) {
         const char *name = bson_iter_key(&field);
         if (strcmp(name, "value") == 0 && BSON_ITER_HOLDS_DOCUMENT(&field)) {
             const uint8_t *data;
@@ -53,14 +57,14 @@ static void read_answer(lh_answer *answer, bool good)
             answer->wrote = bson_iter_as_int64(&field) > 0;
         } else if (strcmp(name, "writeErrors") == 0) {
             lh_refusal why;
-            answer->maybe |=
-                lh_store_write_error(&answer->reply, 0, &why) && lh_store_code_kind(why.code) == LH_CODE_OPEN;
+            answer->maybe |= lh_store_write_error(&answer->reply, 0, &why) &&
+                             lh_store_code_kind(why.code) == LH_CODE_OPEN;
         }
     }
 }
 
-static int run_form(lh_store *store, lh_do what, bool whole, const lh_vars *vars, lh_way way, lh_answer *answer,
-                    lh_error *error)
+static int run_form(lh_store *store, lh_do what, bool whole, const lh_vars *vars, lh_way way,
+                    lh_answer *answer, lh_error *error)
 {
     bson_t command = BSON_INITIALIZER;
     lh_pipeline_command(store->pipelines, what, whole, store->collection, vars, &command);
@@ -77,7 +81,8 @@ static int run_form(lh_store *store, lh_do what, bool whole, const lh_vars *vars
     return outcome;
 }
 
-/* Does the short form's answer settle it? It does when it did what was asked, or when the whole form would not either. */
+/* Does the short form's answer settle it? It does when it did what was asked, or when the whole
+ * form would not either. */
 static bool is_settled(lh_do what, const lh_vars *vars, lh_answer *answer)
 {
     if (what != LH_DO_ACQUIRE_EXCLUSIVE)
@@ -86,22 +91,26 @@ static bool is_settled(lh_do what, const lh_vars *vars, lh_answer *answer)
         return true;
     lh_mine mine;
     lh_doc_mine(&answer->document, vars->me, &mine);
-    answer->maybe |= mine.holds && !mine.written; /* an earlier attempt was applied: the whole form has to say so */
+    /* an earlier attempt was applied: the whole form has to say so */
+    answer->maybe |= mine.holds && !mine.written;
     return mine.holds ? mine.written : lh_doc_is_held_alone(&answer->document, vars->grace_ms);
 }
 
 /* The short form; by the _id first where it is known to be the key. */
-static int run_short(lh_store *store, lh_do what, lh_vars *vars, lh_way way, lh_answer *answer, lh_error *error)
+static int run_short(lh_store *store, lh_do what, lh_vars *vars, lh_way way, lh_answer *answer,
+                     lh_error *error)
 {
     vars->own = lh_known_has(store->known, vars->key);
     int outcome = run_form(store, what, false, vars, way, answer, error);
     if (outcome != LH_OK || !vars->own)
         return outcome;
-    if (answer->found && (!answer->there || lh_doc_has_text(&answer->document, "workspace_id", vars->key)))
+    if (answer->found &&
+        (!answer->there || lh_doc_has_text(&answer->document, "workspace_id", vars->key)))
         return outcome;
     lh_known_note(store->known, vars->key, false);
     vars->own = answer->there = false;
-    return what == LH_DO_ACQUIRE_EXCLUSIVE ? run_form(store, what, false, vars, way, answer, error) : outcome;
+    return what == LH_DO_ACQUIRE_EXCLUSIVE ? run_form(store, what, false, vars, way, answer, error)
+                                           : outcome;
 }
 
 typedef struct {
@@ -131,16 +140,18 @@ int64_t lh_lease_hear_time(lh_store *store, const bson_t *document, int64_t sent
     if (!bson_iter_init_find(&now, document, "now") || !BSON_ITER_HOLDS_DATE_TIME(&now))
         return 0;
     int64_t now_ms = bson_iter_date_time(&now);
-    atomic_store(&store->clock_ahead, lh_clock_ahead(atomic_load(&store->clock_ahead), now_ms, sent, lh_clock_ms()));
+    atomic_store(&store->clock_ahead,
+                 lh_clock_ahead(atomic_load(&store->clock_ahead), now_ms, sent, lh_clock_ms()));
     return now_ms;
 }
 
-int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, lh_way way, lh_answer *answer,
-                 lh_error *error)
+int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, lh_way way,
+                 lh_answer *answer, lh_error *error)
 {
     answer->there = answer->wrote = answer->found = answer->maybe = false;
     bson_init(&answer->reply);
-    int outcome = lh_store_contact(store, way.deadline, error); /* only then it is known which clock gives the tokens */
+    /* only then it is known which clock gives the tokens */
+    int outcome = lh_store_contact(store, way.deadline, error);
     if (outcome != LH_OK)
         return outcome;
     lh_vars all = *vars;

@@ -45,7 +45,10 @@ static int find_one(lh_store *store, const bson_t *filter, lh_stored *ret_seen, 
     lh_status_append_projection(&command);
     BSON_APPEND_INT32(&command, "limit", 1);
     BSON_APPEND_BOOL(&command, "singleBatch", true);
-    lh_call call = {.what = "read the key", .command = &command, .deadline = lh_store_deadline(store, 0), .read = true};
+    lh_call call = {.what = "read the key",
+                    .command = &command,
+                    .deadline = lh_store_deadline(store, 0),
+                    .read = true};
     *ret_seen = (lh_stored){0};
     int outcome = lh_store_run(store, &call, &ret_seen->reply, NULL, error);
     bson_destroy(&command);
@@ -74,15 +77,18 @@ int lh_status_find_id(lh_store *store, const char *id, lh_stored *ret_seen, lh_e
     outcome = find_one(store, &filter, ret_seen, error);
     bson_destroy(&filter);
     return outcome == LH_OK && !ret_seen->there
-               ? lh_fail(error, LH_LOST, "%s.%s has no document with the _id %.200s", store->db, store->collection, id)
+               ? lh_fail(error, LH_LOST, "%s.%s has no document with the _id %.200s", store->db,
+                         store->collection, id)
                : outcome;
 }
 
-/* Another key's document may have this one for its _id, if its own has not: that is worth a second look. */
+/* Another key's document may have this one for its _id, if its own has not: that is worth a second
+ * look. */
 static int look_at_id(lh_store *store, const char *key, lh_record *record, lh_error *error)
 {
     lh_record *other;
-    int outcome = lh_lease_look_other(store, key, (lh_way){lh_store_deadline(store, 0), NULL}, &other, error);
+    int outcome =
+        lh_lease_look_other(store, key, (lh_way){lh_store_deadline(store, 0), NULL}, &other, error);
     if (other)
         lh_doc_set_taken_by(record, *other->key ? other->key : "(none)");
     lh_record_free(other);
@@ -99,8 +105,9 @@ int lh_status(lh_store *store, const char *key, lh_record **ret_record, lh_error
     lh_stored found;
     outcome = lh_status_find_key(store, key, &found, error);
     if (outcome == LH_OK) {
-        lh_record *record = found.there ? lh_doc_record(&found.document, found.now_ms, store->clock_skew_ms)
-                                        : lh_doc_free_record(key, found.now_ms);
+        lh_record *record = found.there
+                                ? lh_doc_record(&found.document, found.now_ms, store->clock_skew_ms)
+                                : lh_doc_free_record(key, found.now_ms);
         if (!record)
             outcome = lh_fail_memory(error);
         else if (!found.there || !lh_doc_has_text(&found.document, "_id", key))
@@ -121,7 +128,9 @@ int lh_status_by_id(lh_store *store, const char *id, lh_record **ret_record, lh_
     if (outcome != LH_OK)
         return outcome;
     outcome = lh_status_find_id(store, id, &found, error);
-    lh_record *record = outcome == LH_OK ? lh_doc_record(&found.document, found.now_ms, store->clock_skew_ms) : NULL;
+    lh_record *record = outcome == LH_OK
+                            ? lh_doc_record(&found.document, found.now_ms, store->clock_skew_ms)
+                            : NULL;
     if (outcome == LH_OK && !record)
         outcome = lh_fail_memory(error);
     if (outcome == LH_OK)

@@ -12,18 +12,19 @@ typedef struct lh_stored {
     int64_t now_ms;
 } lh_stored;
 
-/* Adds to a find the projection by which documents come as {d: the document, now: the server's clock}. */
+/* Adds to a find the projection by which documents come as {d: the document, now: the server's
+ * clock}. */
 void lh_status_append_projection(bson_t *command);
 
 /* The parts of such a document; `ret_document` is a view. */
 bool lh_status_read(const bson_t *answer, bson_t *ret_document, int64_t *ret_now_ms);
 
-/* Of several documents (duplicates that are not yet migrated) the one with the newest end. ret_seen->reply is to be
- * destroyed whatever is returned. */
+/* Of several documents (duplicates that are not yet migrated) the one with the newest end.
+ * ret_seen->reply is to be destroyed whatever is returned. */
 int lh_status_find_key(lh_store *store, const char *key, lh_stored *ret_seen, lh_error *error);
 
-/* By its _id, as extended JSON. LH_LOST: there is no such document. ret_seen->reply is to be destroyed, whatever is
- * returned. */
+/* By its _id, as extended JSON. LH_LOST: there is no such document. ret_seen->reply is to be
+ * destroyed, whatever is returned. */
 int lh_status_find_id(lh_store *store, const char *id, lh_stored *ret_seen, lh_error *error);
 
 #endif

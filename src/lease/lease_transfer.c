@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Handing a lease on: one command that ends it and grants the key to whom the holder says, past the queue. Who is given the new id
- * believes nothing before a renewal of its own; so nobody does while it is on its way. */
+ * Handing a lease on: one command that ends it and grants the key to whom the holder says, past the
+ * queue. Who is given the new id believes nothing before a renewal of its own; so nobody does while
+ * it is on its way. */
 #include "lease/lease_transfer.h"
 
 #include <string.h>
@@ -14,29 +15,36 @@
 #include "protocol/doc.h"
 #include "store/store.h"
 
-/* By this command, or by an attempt of it whose answer was lost: the new id, which nobody else knows, holds. */
-static int judge(const lh_answer *answer, const char *id, const char *to, int64_t *ret_token, lh_error *error)
+/* By this command, or by an attempt of it whose answer was lost: the new id, which nobody else
+ * knows, holds. */
+static int judge(const lh_answer *answer, const char *id, const char *to, int64_t *ret_token,
+                 lh_error *error)
 {
     lh_mine mine = {0}, theirs = {0};
     char problem[128];
     if (answer->there && lh_doc_reply_problem(&answer->document, problem, sizeof problem))
-        return lh_fail(error, LH_DATA,
-                       "the document of this key cannot be read: %s; look at it with `leasehold status`", problem);
+        return lh_fail(
+            error, LH_DATA,
+            "the document of this key cannot be read: %s; look at it with `leasehold status`",
+            problem);
     if (answer->there) {
         lh_doc_mine(&answer->document, id, &mine);
         lh_doc_mine(&answer->document, to, &theirs);
     }
     if (mine.holds)
         return lh_fail(error, LH_DATA,
-                       "the token of this key is at its end, so it cannot be handed on: it stays held until it is "
+                       "the token of this key is at its end, so it cannot be handed on: it stays "
+                       "held until it is "
                        "released, or ends");
     *ret_token = theirs.token;
     if (theirs.holds || mine.transferred) /* a reader's entry is not in the answer */
         return LH_OK;
-    return lh_fail(error, LH_LOST, "the lease is not (or no longer) the key's: nothing was changed");
+    return lh_fail(error, LH_LOST,
+                   "the lease is not (or no longer) the key's: nothing was changed");
 }
 
-int lh_real_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_ROOM], lh_error *error)
+int lh_real_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_ROOM],
+                     lh_error *error)
 {
     char to[LH_LEASE_ID_ROOM];
     if (!lease)
@@ -48,7 +56,8 @@ int lh_real_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH
     if (outcome == LH_OK && !lh_lease_id_new(to))
         outcome = lh_fail(error, LH_BUG, "the system gives no random bytes");
     if (outcome == LH_OK && !lh_lease_end(lease))
-        outcome = lh_fail(error, LH_LOST, "the lease has ended: it was released, or not renewed in time");
+        outcome =
+            lh_fail(error, LH_LOST, "the lease has ended: it was released, or not renewed in time");
     if (outcome != LH_OK)
         return outcome;
     lh_answer answer;
@@ -56,8 +65,8 @@ int lh_real_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH
     lh_vars vars = lh_lease_vars(store, lease->key, lease->id);
     vars.to = to;
     vars.to_owner = to_owner;
-    outcome =
-        lh_lease_run(store, LH_DO_TRANSFER, true, &vars, (lh_way){lh_store_deadline(store, 0), NULL}, &answer, error);
+    outcome = lh_lease_run(store, LH_DO_TRANSFER, true, &vars,
+                           (lh_way){lh_store_deadline(store, 0), NULL}, &answer, error);
     if (outcome == LH_OK)
         outcome = judge(&answer, lease->id, to, &to_token, error);
     if (outcome == LH_OK) {

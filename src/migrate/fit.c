@@ -14,17 +14,19 @@
 
 #define NAMES_ROOM 200
 
-/* Where the server does not let us ask, or does not know the question, the commands themselves will tell. */
+/* Where the server does not let us ask, or does not know the question, the commands themselves will
+ * tell. */
 static int forgive(int outcome)
 {
     return outcome == LH_DENIED || outcome == LH_SERVER || outcome == LH_CONFIG ? LH_OK : outcome;
 }
 
-/* ---- The version ---------------------------------------------------------------------------------------------------*/
+/* ---- The version ------------------------------------------------------------------------------*/
 
 int lh_fit_check_version(lh_store *store, int64_t deadline, lh_error *error)
 {
-    bson_t reply, *command = BCON_NEW("getParameter", BCON_INT32(1), "featureCompatibilityVersion", BCON_INT32(1));
+    bson_t reply, *command = BCON_NEW("getParameter", BCON_INT32(1), "featureCompatibilityVersion",
+                                      BCON_INT32(1));
     lh_call call = {.what = "read the feature compatibility version",
                     .command = command,
                     .db = "admin",
@@ -43,7 +45,7 @@ int lh_fit_check_version(lh_store *store, int64_t deadline, lh_error *error)
     return outcome;
 }
 
-/* ---- The validator -------------------------------------------------------------------------------------------------*/
+/* ---- The validator ----------------------------------------------------------------------------*/
 
 typedef struct {
     lh_store *store;
@@ -65,8 +67,9 @@ static int read_rule(void *arg, const bson_t *entry)
     bson_t view;
     const uint8_t *data;
     uint32_t len;
-    if (text_is(entry, "options.validationAction", "warn") || text_is(entry, "options.validationLevel", "off") ||
-        !bson_iter_init(&top, entry) || !bson_iter_find_descendant(&top, "options.validator", &value) ||
+    if (text_is(entry, "options.validationAction", "warn") ||
+        text_is(entry, "options.validationLevel", "off") || !bson_iter_init(&top, entry) ||
+        !bson_iter_find_descendant(&top, "options.validator", &value) ||
         !BSON_ITER_HOLDS_DOCUMENT(&value))
         return 0;
     bson_iter_document(&value, &len, &data);
@@ -78,10 +81,11 @@ static int read_rule(void *arg, const bson_t *entry)
     return 0;
 }
 
-/* Runs {aggregate: 1, pipeline, let} on `document` alone: nothing is read from the collection, and nothing is written.
- * *ret_there: the pipeline let it pass; then *ret_document, which is initialised in any case, is what it made of it. */
-static int pass_through(const rule *r, const bson_t *document, const bson_t *stages, const bson_t *let, bool *ret_there,
-                        bson_t *ret_document, lh_error *error)
+/* Runs {aggregate: 1, pipeline, let} on `document` alone: nothing is read from the collection, and
+ * nothing is written. *ret_there: the pipeline let it pass; then *ret_document, which is
+ * initialised in any case, is what it made of it. */
+static int pass_through(const rule *r, const bson_t *document, const bson_t *stages,
+                        const bson_t *let, bool *ret_there, bson_t *ret_document, lh_error *error)
 {
     bson_t command = BSON_INITIALIZER, reply, pipeline, stage, list;
     bson_iter_t one, top, first;
@@ -106,11 +110,14 @@ static int pass_through(const rule *r, const bson_t *document, const bson_t *sta
     BSON_APPEND_DOCUMENT(&command, "cursor", &(bson_t)BSON_INITIALIZER);
     if (let)
         BSON_APPEND_DOCUMENT(&command, "let", let);
-    lh_call call = {
-        .what = "try the collection's validator", .command = &command, .deadline = r->deadline, .bare = true};
+    lh_call call = {.what = "try the collection's validator",
+                    .command = &command,
+                    .deadline = r->deadline,
+                    .bare = true};
     int outcome = lh_store_run(r->store, &call, &reply, NULL, error);
     *ret_there = outcome == LH_OK && bson_iter_init(&top, &reply) &&
-                 bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first) && BSON_ITER_HOLDS_DOCUMENT(&first);
+                 bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first) &&
+                 BSON_ITER_HOLDS_DOCUMENT(&first);
     bson_init(ret_document);
     if (*ret_there) {
         const uint8_t *data;
@@ -159,15 +166,16 @@ static void name_required(const rule *r, const bson_t *document, char names[NAME
 {
     bson_iter_t top, list, one;
     *names = '\0';
-    if (!bson_iter_init(&top, &r->validator) || !bson_iter_find_descendant(&top, "$jsonSchema.required", &list) ||
+    if (!bson_iter_init(&top, &r->validator) ||
+        !bson_iter_find_descendant(&top, "$jsonSchema.required", &list) ||
         !BSON_ITER_HOLDS_ARRAY(&list) || !bson_iter_recurse(&list, &one))
         return;
     while (bson_iter_next(&one)) {
         size_t len = strlen(names);
         if (!BSON_ITER_HOLDS_UTF8(&one) || bson_has_field(document, bson_iter_utf8(&one, NULL)))
             continue;
-        int more = snprintf(names + len, NAMES_ROOM - len, "%s\"%.60s\"", len ? ", " : "it requires ",
-                            bson_iter_utf8(&one, NULL));
+        int more = snprintf(names + len, NAMES_ROOM - len, "%s\"%.60s\"",
+                            len ? ", " : "it requires ", bson_iter_utf8(&one, NULL));
         if (more < 0 || (size_t)more >= NAMES_ROOM - len)
             names[len] = '\0';
     }
@@ -184,9 +192,10 @@ static int fail_refused(const rule *r, const bson_t *document, const char *when,
         bson_free(json);
     }
     lh_store_validator_advice(r->store->collection, advice);
-    return lh_fail(error, LH_CONFIG,
-                   "the validator of %s.%s does not accept the document of a lease that is %s (%s): %s", r->store->db,
-                   r->store->collection, when, names, advice);
+    return lh_fail(
+        error, LH_CONFIG,
+        "the validator of %s.%s does not accept the document of a lease that is %s (%s): %s",
+        r->store->db, r->store->collection, when, names, advice);
 }
 
 /* Does the rule accept the document? */
@@ -207,7 +216,8 @@ static int judge(const rule *r, const bson_t *document, const char *when, lh_err
     return outcome;
 }
 
-/* A key's life: one holds it, another waits, the first releases it, which grants it to the second, who releases it; and shared. */
+/* A key's life: one holds it, another waits, the first releases it, which grants it to the second,
+ * who releases it; and shared. */
 static int try_rule(const rule *r, lh_error *error)
 {
     static const char key[] = "leasehold:validator";
@@ -251,9 +261,12 @@ static int try_rule(const rule *r, lh_error *error)
 int lh_fit_check_validator(lh_store *store, int64_t deadline, lh_error *error)
 {
     rule r = {.store = store, .deadline = deadline, .validator = BSON_INITIALIZER};
-    bson_t *command =
-        BCON_NEW("listCollections", BCON_INT32(1), "filter", "{", "name", BCON_UTF8(store->collection), "}");
-    lh_call call = {.what = "read the collection's validator", .command = command, .deadline = deadline, .bare = true};
+    bson_t *command = BCON_NEW("listCollections", BCON_INT32(1), "filter", "{", "name",
+                               BCON_UTF8(store->collection), "}");
+    lh_call call = {.what = "read the collection's validator",
+                    .command = command,
+                    .deadline = deadline,
+                    .bare = true};
     int outcome = forgive(lh_store_each(store, &call, read_rule, &r, error));
     bson_destroy(command);
     if (outcome == LH_OK && !bson_empty(&r.validator))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * lh_migrate(): the steps from whatever is there to the unique index. It makes invariant 9 (one document per key) true on
- * collections that older code filled; that grants wait for the index is index.c's.
+ * lh_migrate(): the steps from whatever is there to the unique
+ * index. It makes invariant 9 (one document per key) true on collections that older code filled;
+ * that grants wait for the index is index.c's.
  *
  *   look ── there ───────────────────────────────────────────────────────▶ done
  *    │ no
@@ -12,12 +13,14 @@
  *   store what the index is like ─▶ create a plain one ─▶ prepareUnique ─▶ dedupe ─▶ make it unique ─▶ done
  *                                                                             ▲            │ duplicates left
  *                                                                             └────────────┘
- * Where there are documents the index is never built as unique, but converted: a unique index that is being built, and may
- * yet fail, already looks like a finished one in a standalone's listIndexes. It costs a scan of the index (0.2 s for a million
- * keys), and saves a whole build where there are duplicates.
+ * Where there are documents the index is never built as unique, but converted: a unique index that
+ * is being built, and may yet fail, already looks like a finished one in a standalone's
+ * listIndexes. It costs a scan of the index (0.2 s for a million keys), and saves a whole build
+ * where there are duplicates.
  *
- * Every step may be repeated, and each begins from what the server says is there, never from what we remember: a run that
- * was killed anywhere is resumed by the next one, and one that lost the ground under it (LH_LOST) looks again. */
+ * Every step may be repeated, and each begins from what the server says is there, never from what
+ * we remember: a run that was killed anywhere is resumed by the next one, and one that lost the
+ * ground under it (LH_LOST) looks again. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,9 +43,10 @@
 #include "store/store.h"
 
 #define AUDIT_KEEP_MAX_MS (10 * 366 * 24 * 3600 * INT64_C(1000))
-#define STRIKES           8 /* failures in a row that a new look may mend: elections, an index that somebody else drops */
-#define PAUSE_FIRST_MS    20
-#define PAUSE_CAP_MS      1000
+/* failures in a row that a new look may mend: elections, an index that somebody else drops */
+#define STRIKES        8
+#define PAUSE_FIRST_MS 20
+#define PAUSE_CAP_MS   1000
 
 const char *lh_index_word(int index)
 {
@@ -53,9 +57,10 @@ const char *lh_index_word(int index)
 static int fail_duplicates(const lh_migration *m, const lh_walk *walk, lh_error *error)
 {
     bool one = walk->duplicate_keys == 1;
-    return lh_fail(error, LH_CONFIG, "%llu %s of %s.%s %s %llu %s too many: run `leasehold migrate --yes`",
-                   (unsigned long long)walk->duplicate_keys, one ? "key" : "keys", m->store->db, m->store->collection,
-                   one ? "has" : "have", (unsigned long long)walk->losers,
+    return lh_fail(error, LH_CONFIG,
+                   "%llu %s of %s.%s %s %llu %s too many: run `leasehold migrate --yes`",
+                   (unsigned long long)walk->duplicate_keys, one ? "key" : "keys", m->store->db,
+                   m->store->collection, one ? "has" : "have", (unsigned long long)walk->losers,
                    walk->losers == 1 ? "document" : "documents");
 }
 
@@ -71,7 +76,8 @@ static int dry_run(lh_migration *m, lh_error *error)
     return outcome;
 }
 
-/* All that decides a refusal is looked at before the first change. LH_OK: nothing is to be refused. */
+/* All that decides a refusal is looked at before the first change. LH_OK: nothing is to be
+ * refused. */
 static int refuse(lh_migration *m, lh_error *error)
 {
     lh_walk walk;
@@ -105,7 +111,8 @@ static int create_at_once(lh_migration *m, int *ret_index, bool *ret_done, lh_er
 static int take_lease(lh_migration *m, lh_error *error)
 {
     int outcome = lh_migrate_lease_ask(m, error);
-    return outcome == LH_OK && !m->held ? lh_fail(error, LH_BUSY, "another process is migrating") : outcome;
+    return outcome == LH_OK && !m->held ? lh_fail(error, LH_BUSY, "another process is migrating")
+                                        : outcome;
 }
 
 /* What another run does not mend: the index is put back as it was. */
@@ -124,8 +131,10 @@ static void undo(lh_migration *m, lh_error *error)
         return;
     lh_error_give(error, &refusal);
     size_t len = strlen(error->message);
-    (void)snprintf(error->message + len, sizeof error->message - len,
-                   " (The index is still as the migration left it; the next run puts it back. %.200s)", why.message);
+    (void)snprintf(
+        error->message + len, sizeof error->message - len,
+        " (The index is still as the migration left it; the next run puts it back. %.200s)",
+        why.message);
     lh_cut_utf8(error->message, sizeof error->message - 1);
 }
 
@@ -147,7 +156,8 @@ static int resolve(lh_migration *m, int *ret_index, lh_error *error)
     return outcome;
 }
 
-/* The unique index is there. A plain call is done; else what cannot be read is looked at, and moved where that is asked for. */
+/* The unique index is there. A plain call is done; else what cannot be read is looked at, and moved
+ * where that is asked for. */
 static int look_further(lh_migration *m, lh_error *error)
 {
     const lh_migrate_options *o = m->options;
@@ -176,7 +186,8 @@ static int check_fit(lh_migration *m, lh_error *error)
     int outcome = lh_index_check_collection(m->store, lh_migrate_until(m), error);
     if (outcome == LH_OK)
         outcome = lh_fit_check_version(m->store, lh_migrate_until(m), error);
-    return outcome == LH_OK ? lh_fit_check_validator(m->store, lh_migrate_until(m), error) : outcome;
+    return outcome == LH_OK ? lh_fit_check_validator(m->store, lh_migrate_until(m), error)
+                            : outcome;
 }
 
 /* One round of the diagram above. LH_LOST and LH_BUSY: another one. */
@@ -194,7 +205,8 @@ static int run_round(lh_migration *m, int *ret_index, lh_error *error)
     m->fit = outcome == LH_OK;
     if (outcome == LH_OK && state != LH_INDEX_STATE_NO_COLLECTION)
         outcome = lh_migrate_lease_look(m, error);
-    if (outcome == LH_DENIED && m->options->dry_run) /* whoever may not read it is told of the documents alone */
+    /* whoever may not read it is told of the documents alone */
+    if (outcome == LH_DENIED && m->options->dry_run)
         outcome = LH_OK;
     if (outcome == LH_OK && m->options->dry_run) {
         *ret_index = LH_INDEX_MISSING;
@@ -205,7 +217,8 @@ static int run_round(lh_migration *m, int *ret_index, lh_error *error)
         outcome = lh_index_is_empty(m->store, lh_migrate_until(m), &empty, error);
     if (outcome == LH_OK && empty)
         outcome = create_at_once(m, ret_index, &done, error);
-    if (outcome == LH_OK && !done && m->busy && m->options->remove) /* there is no need to look as well */
+    /* there is no need to look as well */
+    if (outcome == LH_OK && !done && m->busy && m->options->remove)
         return lh_fail(error, LH_BUSY, "another process is migrating");
     return outcome != LH_OK || done ? outcome : resolve(m, ret_index, error);
 }
@@ -229,7 +242,8 @@ static int wait_for_others(lh_migration *m, lh_backoff *pause, lh_error *error)
 static int migrate(lh_migration *m, int *ret_index, lh_error *error)
 {
     int strikes = 0;
-    lh_backoff pause = lh_backoff_from(PAUSE_FIRST_MS, PAUSE_CAP_MS, (uint64_t)lh_clock_ms() ^ (uintptr_t)m);
+    lh_backoff pause =
+        lh_backoff_from(PAUSE_FIRST_MS, PAUSE_CAP_MS, (uint64_t)lh_clock_ms() ^ (uintptr_t)m);
     for (;;) {
         lh_error why = LH_ERROR_INIT;
         int outcome = run_round(m, ret_index, &why);
@@ -239,18 +253,22 @@ static int migrate(lh_migration *m, int *ret_index, lh_error *error)
             outcome = wait_for_others(m, &pause, &why);
             if (outcome == LH_OK)
                 continue;
-        } else if (again && was_reached(m->store) && ++strikes < STRIKES && lh_clock_ms() < m->deadline) {
+        } else if (again && was_reached(m->store) && ++strikes < STRIKES &&
+                   lh_clock_ms() < m->deadline) {
             m->counted = false;
             lh_migrate_pause(m, &pause);
             continue;
         }
         if (outcome == LH_LOST)
             return lh_fail(error, LH_SERVER, "the migration does not get on: %.400s", why.message);
-        bool late = lh_clock_ms() + PAUSE_CAP_MS >= m->deadline; /* the last answers may have been cut off by it */
-        if ((outcome == LH_UNREACHABLE || outcome == LH_UNKNOWN) && m->report->waited_ms > 0 && late)
-            return lh_fail(error, LH_UNREACHABLE,
-                           "out of time during the step \"wait\": another process migrates %s.%s; call again",
-                           m->store->db, m->store->collection);
+        /* the last answers may have been cut off by it */
+        bool late = lh_clock_ms() + PAUSE_CAP_MS >= m->deadline;
+        if ((outcome == LH_UNREACHABLE || outcome == LH_UNKNOWN) && m->report->waited_ms > 0 &&
+            late)
+            return lh_fail(
+                error, LH_UNREACHABLE,
+                "out of time during the step \"wait\": another process migrates %s.%s; call again",
+                m->store->db, m->store->collection);
         if (outcome == LH_UNKNOWN) /* what was done is found by the next run */
             outcome = why.code = LH_UNREACHABLE;
         if (outcome != LH_OK)
@@ -262,15 +280,19 @@ static int migrate(lh_migration *m, int *ret_index, lh_error *error)
 static int check_options(const lh_store *store, const lh_migrate_options *o, lh_error *error)
 {
     if (o->timeout_ms < 0 || o->timeout_ms > LH_TTL_MAX_MS)
-        return lh_fail(error, LH_INVALID, "the migration's timeout_ms is %lld: it must be 0 (the store's) to 7 days",
+        return lh_fail(error, LH_INVALID,
+                       "the migration's timeout_ms is %lld: it must be 0 (the store's) to 7 days",
                        (long long)o->timeout_ms);
     if (o->audit_keep_ms < 1000 || o->audit_keep_ms > AUDIT_KEEP_MAX_MS)
-        return lh_fail(error, LH_INVALID, "audit_keep_ms is %lld: it must be 1,000 (a second) to ten years",
+        return lh_fail(error, LH_INVALID,
+                       "audit_keep_ms is %lld: it must be 1,000 (a second) to ten years",
                        (long long)o->audit_keep_ms);
     if (!o->archive)
         return LH_OK;
-    if (strcmp(o->archive, store->collection) == 0 || (store->audit && strcmp(o->archive, store->audit) == 0))
-        return lh_fail(error, LH_INVALID, "the archive must be another collection than %s, and not the audit",
+    if (strcmp(o->archive, store->collection) == 0 ||
+        (store->audit && strcmp(o->archive, store->audit) == 0))
+        return lh_fail(error, LH_INVALID,
+                       "the archive must be another collection than %s, and not the audit",
                        store->collection);
     return lh_collection_check("name of the archive", o->archive, 150, error);
 }
@@ -298,7 +320,8 @@ static int try_leases(lh_migration *m, lh_error *error)
     return outcome;
 }
 
-int lh_migrate(lh_store *store, const lh_migrate_options *options, lh_migrate_report *report, lh_error *error)
+int lh_migrate(lh_store *store, const lh_migrate_options *options, lh_migrate_report *report,
+               lh_error *error)
 {
     int64_t from = lh_clock_ms();
     lh_migrate_report all = LH_MIGRATE_REPORT_INIT;
@@ -334,7 +357,8 @@ int lh_migrate(lh_store *store, const lh_migrate_options *options, lh_migrate_re
         all.index = index;
     if (outcome == LH_OK && index != LH_INDEX_MISSING)
         atomic_store(&store->index_seen, lh_clock_ms());
-    if (outcome == LH_OK && (index == LH_INDEX_CREATED || index == LH_INDEX_CONVERTED) && !o.no_trial)
+    if (outcome == LH_OK && (index == LH_INDEX_CREATED || index == LH_INDEX_CONVERTED) &&
+        !o.no_trial)
         outcome = try_leases(&m, error);
 out:
     free(m.archive);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The archive: {_id: {id, hash}, document, reason, survivor, at, deleted}. The _id is the document's own and a hash of its
- * content: a repeated insert of the same content is refused by the server and harmless, and another content of the same
- * document is another entry. */
+ * The archive: {_id: {id, hash}, document, reason, survivor, at, deleted}. The _id is the
+ * document's own and a hash of its content: a repeated insert of the same content is refused by the
+ * server and harmless, and another content of the same document is another entry. */
 #include "migrate/migrate_archive.h"
 
 #include <inttypes.h>
@@ -53,7 +53,8 @@ int lh_archive_insert(lh_migration *m, const lh_slice *s, lh_error *error)
             append_entry(&documents, lh_slice_key(k++, buffer, sizeof buffer), m, &s->items[i]);
     bson_append_array_end(command, &documents);
     int64_t n = 0;
-    int outcome = lh_migrate_write(m, "archive the documents", command, LH_CODE_DUPLICATE_KEY, &n, error);
+    int outcome =
+        lh_migrate_write(m, "archive the documents", command, LH_CODE_DUPLICATE_KEY, &n, error);
     if (outcome == LH_OK)
         m->report->archived += (uint64_t)n;
     return outcome;
@@ -62,7 +63,8 @@ int lh_archive_insert(lh_migration *m, const lh_slice *s, lh_error *error)
 /* Step 5. */
 int lh_archive_mark(lh_migration *m, const lh_slice *s, lh_error *error)
 {
-    bson_t updates, statement, query, in, ids, change, now, *command = BCON_NEW("update", BCON_UTF8(m->archive));
+    bson_t updates, statement, query, in, ids, change, now,
+        *command = BCON_NEW("update", BCON_UTF8(m->archive));
     char buffer[16];
     size_t k = 0;
     BSON_APPEND_ARRAY_BEGIN(command, "updates", &updates);
@@ -88,22 +90,29 @@ int lh_archive_mark(lh_migration *m, const lh_slice *s, lh_error *error)
     return lh_migrate_write(m, "mark the archived documents", command, 0, NULL, error);
 }
 
-/* On the server, in one command: entries without a date whose document is gone get one. A document that is still there
- * under its _id was not deleted, or came back. */
+/* On the server, in one command: entries without a date whose document is gone get one. A document
+ * that is still there under its _id was not deleted, or came back. */
 int lh_migrate_settle(lh_migration *m, lh_error *error)
 {
     bson_t reply,
-        *command = BCON_NEW(
-            "aggregate", BCON_UTF8(m->archive), "cursor", "{", "}", "hint", "{", "_id", BCON_INT32(1), "}", "pipeline",
-            "[",                                                //
-            "{", "$match", "{", "deleted", BCON_NULL, "}", "}", //
-            "{", "$lookup", "{", "from", BCON_UTF8(m->store->collection), "localField", "_id.id", "foreignField",
-            "_id",                                                                                                 //
-            "pipeline", "[", "{", "$project", "{", "_id", BCON_INT32(1), "}", "}", "]", "as", "there", "}", "}",   //
-            "{", "$match", "{", "there", "[", "]", "}", "}", "{", "$project", "{", "_id", BCON_INT32(1), "}", "}", //
-            "{", "$merge", "{", "into", BCON_UTF8(m->archive), "whenNotMatched", "discard", "whenMatched", "[",    //
-            "{", "$set", "{", "deleted", "$$NOW", "}", "}", "]", "}", "}", "]");
-    lh_call call = {.what = "mark the archived documents", .command = command, .deadline = m->deadline, .slow = true};
+        *command = BCON_NEW("aggregate", BCON_UTF8(m->archive), "cursor", "{", "}", "hint", "{",
+                            "_id", BCON_INT32(1), "}", "pipeline",
+                            "[",                                                //
+                            "{", "$match", "{", "deleted", BCON_NULL, "}", "}", //
+                            "{", "$lookup", "{", "from", BCON_UTF8(m->store->collection),
+                            "localField", "_id.id", "foreignField",
+                            "_id", //
+                            "pipeline", "[", "{", "$project", "{", "_id", BCON_INT32(1), "}", "}",
+                            "]", "as", "there", "}", "}", //
+                            "{", "$match", "{", "there", "[", "]", "}", "}", "{", "$project", "{",
+                            "_id", BCON_INT32(1), "}", "}", //
+                            "{", "$merge", "{", "into", BCON_UTF8(m->archive), "whenNotMatched",
+                            "discard", "whenMatched", "[", //
+                            "{", "$set", "{", "deleted", "$$NOW", "}", "}", "]", "}", "}", "]");
+    lh_call call = {.what = "mark the archived documents",
+                    .command = command,
+                    .deadline = m->deadline,
+                    .slow = true};
     int outcome = lh_store_run(m->store, &call, &reply, NULL, error);
     bson_destroy(command);
     bson_destroy(&reply);

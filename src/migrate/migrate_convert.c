@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Under the migration lease: from a collection with documents, or an index that an interrupted run left, to the unique
- * index. From prepareUnique on the server refuses new duplicates, while those that are there can still be renewed and
- * released; so what is to be removed only gets less, and it ends beside any writers. */
+ * Under the migration lease: from a collection with documents, or an index that an interrupted run
+ * left, to the unique index. From prepareUnique on the server refuses new duplicates, while those
+ * that are there can still be renewed and released; so what is to be removed only gets less, and it
+ * ends beside any writers. */
 #include "migrate/migrate_convert.h"
 
 #include <stdio.h>
@@ -44,8 +45,8 @@ static int attempt(lh_migration *m, lh_walk *ret_walk, bool *ret_done, lh_error 
     return outcome == LH_OK ? lh_migrate_make_unique(m, ret_done, error) : outcome;
 }
 
-/* Until the server agrees. A walk comes first also where there are no duplicates: an attempt that fails answers with all of
- * them (megabytes), and a walk is what counts the malformed documents. */
+/* Until the server agrees. A walk comes first also where there are no duplicates: an attempt that
+ * fails answers with all of them (megabytes), and a walk is what counts the malformed documents. */
 static int dedupe_and_convert(lh_migration *m, lh_error *error)
 {
     lh_backoff pause = lh_backoff_from(PAUSE_FIRST_MS, PAUSE_CAP_MS, (uint64_t)lh_clock_ms());
@@ -62,8 +63,8 @@ static int dedupe_and_convert(lh_migration *m, lh_error *error)
         idle += walk.left == 0;
         lh_migrate_pause(m, &pause);
     }
-    return lh_fail(error, LH_LOST, "the server still finds duplicates in %s.%s, and we do not", m->store->db,
-                   m->store->collection);
+    return lh_fail(error, LH_LOST, "the server still finds duplicates in %s.%s, and we do not",
+                   m->store->db, m->store->collection);
 }
 
 int lh_migrate_convert(lh_migration *m, int *ret_index, lh_error *error)

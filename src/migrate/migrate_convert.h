@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Under the migration lease: from a collection with documents, or an index that an interrupted run left, to the unique index. */
+ * Under the migration lease: from a collection with documents, or an index that an interrupted run
+ * left, to the unique index. */
 #ifndef LH_MIGRATE_CONVERT_H
 #define LH_MIGRATE_CONVERT_H
 

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Walking the index key by key and moving what does not stay: in pieces, each read by one command that may be repeated, and
- * the next one begins at the last key of the one before. No cursor stays open while we write.
+ * Walking the index key by key and moving what does not stay: in pieces, each read by one command
+ * that may be repeated, and the next one begins at the last key of the one before. No cursor stays
+ * open while we write.
  *
- * Constant memory, whatever the number of documents, and of documents of one key: when a piece holds nothing but one key,
- * its survivor is found by a pass over that key alone, and then every other document of it is a loser at sight.
+ * Constant memory, whatever the number of documents, and of documents of one key: when a piece
+ * holds nothing but one key, its survivor is found by a pass over that key alone, and then every
+ * other document of it is a loser at sight.
  *
- * In the index's order stand first the keys below strings (missing, null, numbers), then strings, then the rest. Documents
- * whose key is no string are counted, and moved when `quarantine` is set; they are never judged against each other. */
+ * In the index's order stand first the keys below strings (missing, null, numbers), then strings,
+ * then the rest. Documents whose key is no string are counted, and moved when `quarantine` is set;
+ * they are never judged against each other. */
 #include "migrate/migrate_dedupe.h"
 
 #include <stdlib.h>
@@ -47,7 +50,8 @@ static void append_bound(bson_t *command, const char *name, const bson_t *bound)
         BSON_APPEND_DOCUMENT(command, name, bound);
 }
 
-/* An answer is cut before a document with which it would be too large (16 MiB): then there is a cursor, which is not needed. */
+/* An answer is cut before a document with which it would be too large (16 MiB): then there is a
+ * cursor, which is not needed. */
 static bool was_cut(const walker *w, const bson_t *answer)
 {
     bson_iter_t top, id;
@@ -57,8 +61,11 @@ static bool was_cut(const walker *w, const bson_t *answer)
         return false;
     bson_t *command = BCON_NEW("killCursors", BCON_UTF8(w->m->store->collection), "cursors", "[",
                                BCON_INT64(bson_iter_as_int64(&id)), "]");
-    lh_call call = {
-        .what = "close the cursor", .command = command, .deadline = lh_migrate_until(w->m), .bare = true, .once = true};
+    lh_call call = {.what = "close the cursor",
+                    .command = command,
+                    .deadline = lh_migrate_until(w->m),
+                    .bare = true,
+                    .once = true};
     (void)lh_store_run(w->m->store, &call, &reply, NULL, NULL);
     bson_destroy(command);
     bson_destroy(&reply);
@@ -66,17 +73,23 @@ static bool was_cut(const walker *w, const bson_t *answer)
 }
 
 /* Reads the documents whose key is in [min, max). A bound is {workspace_id: …}. */
-static int read_piece(walker *w, const bson_t *min, const bson_t *max, uint64_t skip, lh_error *error)
+static int read_piece(walker *w, const bson_t *min, const bson_t *max, uint64_t skip,
+                      lh_error *error)
 {
     piece *p = w->piece;
     p->n = p->n_doubles = p->n_odd = 0;
-    /* No sort: the hint already gives the index's order, and an array among the keys would make it a sort in memory. */
-    bson_t *command = BCON_NEW("find", BCON_UTF8(w->m->store->collection), "hint", BCON_UTF8(w->m->index), "limit",
-                               BCON_INT32(LH_MIGRATE_PIECE), "batchSize", BCON_INT32(LH_MIGRATE_PIECE), "skip",
-                               BCON_INT64((int64_t)skip));
+    /* No sort: the hint already gives the index's order, and an array among the keys would make it
+     * a sort in memory. */
+    bson_t *command =
+        BCON_NEW("find", BCON_UTF8(w->m->store->collection), "hint", BCON_UTF8(w->m->index),
+                 "limit", BCON_INT32(LH_MIGRATE_PIECE), "batchSize", BCON_INT32(LH_MIGRATE_PIECE),
+                 "skip", BCON_INT64((int64_t)skip));
     append_bound(command, "min", min);
     append_bound(command, "max", max);
-    lh_call call = {.what = "read the documents", .command = command, .deadline = lh_migrate_until(w->m), .read = true};
+    lh_call call = {.what = "read the documents",
+                    .command = command,
+                    .deadline = lh_migrate_until(w->m),
+                    .read = true};
     bson_destroy(&p->reply);
     lh_error mine = LH_ERROR_INIT;
     int outcome = lh_store_run(w->m->store, &call, &p->reply, NULL, &mine);
@@ -87,7 +100,8 @@ static int read_piece(walker *w, const bson_t *min, const bson_t *max, uint64_t 
         lh_error_give(error, &mine);
     bson_iter_t top, batch, entry;
     if (outcome != LH_OK || !bson_iter_init(&top, &p->reply) ||
-        !bson_iter_find_descendant(&top, "cursor.firstBatch", &batch) || !bson_iter_recurse(&batch, &entry))
+        !bson_iter_find_descendant(&top, "cursor.firstBatch", &batch) ||
+        !bson_iter_recurse(&batch, &entry))
         return outcome;
     while (p->n < LH_MIGRATE_PIECE && bson_iter_next(&entry)) {
         uint32_t len;
@@ -172,7 +186,8 @@ static bool is_id(const bson_t *document, const bson_t *other)
 {
     bson_iter_t a, b;
     return bson_iter_init_find(&a, document, "_id") && bson_iter_init_find(&b, other, "_id") &&
-           a.next_off - a.off == b.next_off - b.off && memcmp(a.raw + a.off, b.raw + b.off, a.next_off - a.off) == 0;
+           a.next_off - a.off == b.next_off - b.off &&
+           memcmp(a.raw + a.off, b.raw + b.off, a.next_off - a.off) == 0;
 }
 
 static bool is_set_aside(const piece *p, const uint8_t *data)
@@ -183,16 +198,19 @@ static bool is_set_aside(const piece *p, const uint8_t *data)
     return false;
 }
 
-/* All documents from..to with a string key are of one key: each that is not `best` is a loser. `survivor` is borrowed until the piece
- * is moved. */
-static void add_losers(walker *w, size_t from, size_t to, const bson_t *best, const uint8_t *survivor)
+/* All documents from..to with a string key are of one key: each that is not `best` is a loser.
+ * `survivor` is borrowed until the piece is moved. */
+static void add_losers(walker *w, size_t from, size_t to, const bson_t *best,
+                       const uint8_t *survivor)
 {
     piece *p = w->piece;
     bson_t document;
     for (size_t i = from; i < to; i++) {
         lh_document_view(p->documents[i], &document);
-        if (lh_document_key(&document, NULL) && !is_id(&document, best) && !is_set_aside(p, p->documents[i]))
-            p->doubles[p->n_doubles++] = (lh_loser){.document = p->documents[i], .survivor = survivor};
+        if (lh_document_key(&document, NULL) && !is_id(&document, best) &&
+            !is_set_aside(p, p->documents[i]))
+            p->doubles[p->n_doubles++] =
+                (lh_loser){.document = p->documents[i], .survivor = survivor};
     }
 }
 
@@ -202,7 +220,8 @@ static void close_group(walker *w, size_t from, size_t to)
     lh_group *group = &w->group;
     uint32_t len = 0;
     const char *key = lh_group_key(group, &len);
-    bool known = key && lh_group_has_key(&w->pinned, key, len); /* the rest of a large one: counted already */
+    /* the rest of a large one: counted already */
+    bool known = key && lh_group_has_key(&w->pinned, key, len);
     if (!known)
         w->m->report->scanned += group->count;
     if (group->count > 1) {
@@ -258,9 +277,13 @@ static int pin_document(void *arg, const bson_t *document)
 static int pin_survivor(walker *w, const bson_t *bound, lh_error *error)
 {
     lh_group_clear(&w->pinned);
-    bson_t *command = BCON_NEW("find", BCON_UTF8(w->m->store->collection), "filter", BCON_DOCUMENT(bound), "hint",
-                               BCON_UTF8(w->m->index), "batchSize", BCON_INT32(LH_MIGRATE_PIECE));
-    lh_call call = {.what = "read a key's documents", .command = command, .deadline = w->m->deadline, .read = true};
+    bson_t *command =
+        BCON_NEW("find", BCON_UTF8(w->m->store->collection), "filter", BCON_DOCUMENT(bound), "hint",
+                 BCON_UTF8(w->m->index), "batchSize", BCON_INT32(LH_MIGRATE_PIECE));
+    lh_call call = {.what = "read a key's documents",
+                    .command = command,
+                    .deadline = w->m->deadline,
+                    .read = true};
     int outcome = lh_store_each(w->m->store, &call, pin_document, w, error);
     bson_destroy(command);
     if (outcome != LH_OK) {
@@ -276,7 +299,8 @@ static int pin_survivor(walker *w, const bson_t *bound, lh_error *error)
     return LH_OK;
 }
 
-/* The last string key of the piece, and where it begins; *ret_only: there is no other one. NULL: there is none at all. */
+/* The last string key of the piece, and where it begins; *ret_only: there is no other one. NULL:
+ * there is none at all. */
 static const char *last_key(const piece *p, uint32_t *ret_len, size_t *ret_start, bool *ret_only)
 {
     const char *last = NULL;
@@ -309,8 +333,8 @@ static void set_bound(bson_t *bound, const char *key, uint32_t len, bool after)
     bson_free(text);
 }
 
-/* The piece is full and holds one string key: all but the survivor go. *bound moves on when nothing went. Documents
- * without a string key in between are left to the piece that ends the key. */
+/* The piece is full and holds one string key: all but the survivor go. *bound moves on when nothing
+ * went. Documents without a string key in between are left to the piece that ends the key. */
 static int walk_large_key(walker *w, const char *key, uint32_t len, bson_t *bound, lh_error *error)
 {
     piece *p = w->piece;
@@ -329,7 +353,8 @@ static int walk_large_key(walker *w, const char *key, uint32_t len, bson_t *boun
     return outcome;
 }
 
-/* Judges and moves one piece that begins at *bound, and sets *bound to where the next one begins. */
+/* Judges and moves one piece that begins at *bound, and sets *bound to where the next one
+ * begins. */
 static int walk_piece(walker *w, bson_t *bound, bool *ret_more, lh_error *error)
 {
     piece *p = w->piece;
@@ -345,7 +370,8 @@ static int walk_piece(walker *w, bson_t *bound, bool *ret_more, lh_error *error)
     int outcome = move_piece(w, error);
     if (outcome == LH_OK && key)
         set_bound(bound, key, len, false);
-    else if (outcome == LH_OK && p->full && w->walk->removed == before) /* nothing but arrays, and they stay */
+    else if (outcome == LH_OK && p->full &&
+             w->walk->removed == before) /* nothing but arrays, and they stay */
         outcome = lh_migrate_fail_bad_keys(w->m, error);
     return outcome;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Walking the index key by key and moving what does not stay: in pieces, each read by one command that may be repeated, and the next one begins at the last key of the one before. */
+ * Walking the index key by key and moving what does not stay: in pieces, each read by one command
+ * that may be repeated, and the next one begins at the last key of the one before. */
 #ifndef LH_MIGRATE_DEDUPE_H
 #define LH_MIGRATE_DEDUPE_H
 

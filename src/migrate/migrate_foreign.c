@@ -13,8 +13,9 @@
 
 const char *lh_key_type_word(int type)
 {
-    static const char *const words[LH_KEY_TYPES] = {"missing", "null",  "objectId", "int",  "long", "double", "decimal",
-                                                    "binData", "array", "object",   "bool", "date", "regex",  "other"};
+    static const char *const words[LH_KEY_TYPES] = {
+        "missing", "null",  "objectId", "int",  "long", "double", "decimal",
+        "binData", "array", "object",   "bool", "date", "regex",  "other"};
     return type >= 0 && type < LH_KEY_TYPES ? words[type] : "other";
 }
 
@@ -71,7 +72,8 @@ bool lh_migrate_is_live(const lh_migration *m, const bson_t *document)
 {
     int64_t end_ms;
     return !find_end(document, &end_ms) ||
-           (!lh_doc_is_freed(document) && end_ms > lh_migrate_server_ms(m) - m->store->clock_skew_ms);
+           (!lh_doc_is_freed(document) &&
+            end_ms > lh_migrate_server_ms(m) - m->store->clock_skew_ms);
 }
 
 bool lh_migrate_is_unreadable(const bson_t *document)
@@ -95,7 +97,8 @@ void lh_migrate_count_unreadable(lh_migration *m, const bson_t *document)
     m->report->foreign_live += live ? 1 : 0;
 }
 
-/* Of neighbours in the order of keys: would a unique index refuse the second? (Arrays are not compared by their elements.) */
+/* Of neighbours in the order of keys: would a unique index refuse the second? (Arrays are not
+ * compared by their elements.) */
 static bool is_same_key(const bson_t *a, const bson_t *b)
 {
     bson_iter_t x, y;

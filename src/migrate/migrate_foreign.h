@@ -10,7 +10,8 @@ void lh_migrate_count_unreadable(lh_migration *m, const bson_t *document);
 bool lh_migrate_is_unreadable(const bson_t *document);
 bool lh_migrate_is_live(const lh_migration *m, const bson_t *document);
 
-/* Of documents without a string key, in the order of their keys: compares with the last one (empty: none), and keeps it. */
+/* Of documents without a string key, in the order of their keys: compares with the last one (empty:
+ * none), and keeps it. */
 void lh_foreign_neighbour(lh_migration *m, bson_t *last, const bson_t *document);
 
 #endif

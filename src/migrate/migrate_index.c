@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The migration's commands about the collection and its index: what kind of collection it is, creating the index,
- * preparing it, making it unique. They wait behind open transactions and block others briefly, so each is bounded by the
- * migration's deadline (`slow`). All of them may be repeated. */
+ * The migration's commands about the collection and its index: what kind of collection it is,
+ * creating the index, preparing it, making it unique. They wait behind open transactions and block
+ * others briefly, so each is bounded by the migration's deadline (`slow`). All of them may be
+ * repeated. */
 #include "migrate/migrate_index.h"
 
 #include <stdio.h>
@@ -48,14 +49,16 @@ static int64_t number_of(const bson_t *reply, const char *field)
 
 int lh_migrate_create(lh_migration *m, bool unique, bool *ret_there, lh_error *error)
 {
-    bson_t *command = BCON_NEW("createIndexes", BCON_UTF8(m->store->collection), "indexes", "[", "{", "key", "{",
-                               "workspace_id", BCON_INT32(1), "}", "name", LH_INDEX_NAME, "unique", BCON_BOOL(unique),
-                               "collation", "{", "locale", "simple", "}", "}", "]");
+    bson_t *command =
+        BCON_NEW("createIndexes", BCON_UTF8(m->store->collection), "indexes", "[", "{", "key", "{",
+                 "workspace_id", BCON_INT32(1), "}", "name", LH_INDEX_NAME, "unique",
+                 BCON_BOOL(unique), "collation", "{", "locale", "simple", "}", "}", "]");
     if (atomic_load(&m->store->topology) == LH_TOPOLOGY_SET)
         BSON_APPEND_UTF8(command, "commitQuorum", "majority");
     lh_error mine = LH_ERROR_INIT;
     bson_t reply;
-    lh_call call = {.what = "create the index", .command = command, .deadline = m->deadline, .slow = true};
+    lh_call call = {
+        .what = "create the index", .command = command, .deadline = m->deadline, .slow = true};
     int outcome = lh_store_run(m->store, &call, &reply, NULL, &mine);
     if (outcome == LH_OK)
         *ret_there = number_of(&reply, "numIndexesBefore") == number_of(&reply, "numIndexesAfter");
@@ -86,8 +89,8 @@ static int find_unfit(void *arg, const bson_t *index)
 {
     char *unfit = arg;
     bson_iter_t name;
-    if (lh_index_is_on_key(index) && lh_index_unfit_option(index) && bson_iter_init_find(&name, index, "name") &&
-        BSON_ITER_HOLDS_UTF8(&name))
+    if (lh_index_is_on_key(index) && lh_index_unfit_option(index) &&
+        bson_iter_init_find(&name, index, "name") && BSON_ITER_HOLDS_UTF8(&name))
         (void)snprintf(unfit, UNFIT_ROOM, "%s", bson_iter_utf8(&name, NULL));
     return 0;
 }
@@ -96,24 +99,28 @@ int lh_migrate_fail_moved(lh_migration *m, lh_error *error)
 {
     char unfit[UNFIT_ROOM] = "";
     bson_t *command = BCON_NEW("listIndexes", BCON_UTF8(m->store->collection));
-    lh_call call = {.what = "list the indexes", .command = command, .deadline = lh_migrate_until(m), .bare = true};
+    lh_call call = {.what = "list the indexes",
+                    .command = command,
+                    .deadline = lh_migrate_until(m),
+                    .bare = true};
     int outcome = lh_store_each(m->store, &call, find_unfit, unfit, error);
     bson_destroy(command);
     if (outcome != LH_OK)
         return outcome == LH_SERVER ? LH_LOST : outcome;
     if (!*unfit)
         return lh_fail(error, LH_LOST, "another index came in between");
-    return lh_fail(error, LH_CONFIG,
-                   "the index %s on workspace_id of %s.%s has options that forbid the unique one: drop it "
-                   "(db.%s.dropIndex(\"%s\")) and migrate again",
-                   unfit, m->store->db, m->store->collection, m->store->collection, unfit);
+    return lh_fail(
+        error, LH_CONFIG,
+        "the index %s on workspace_id of %s.%s has options that forbid the unique one: drop it "
+        "(db.%s.dropIndex(\"%s\")) and migrate again",
+        unfit, m->store->db, m->store->collection, m->store->collection, unfit);
 }
 
 /* collMod {index: {name, <option>: true}} */
 static int modify(lh_migration *m, const char *option, const char *what, lh_error *error)
 {
-    bson_t reply, *command = BCON_NEW("collMod", BCON_UTF8(m->store->collection), "index", "{", "name",
-                                      BCON_UTF8(m->index), option, BCON_BOOL(true), "}");
+    bson_t reply, *command = BCON_NEW("collMod", BCON_UTF8(m->store->collection), "index", "{",
+                                      "name", BCON_UTF8(m->index), option, BCON_BOOL(true), "}");
     lh_error mine = LH_ERROR_INIT;
     lh_call call = {.what = what, .command = command, .deadline = m->deadline, .slow = true};
     int outcome = lh_store_run(m->store, &call, &reply, NULL, &mine);
@@ -135,11 +142,11 @@ static int modify(lh_migration *m, const char *option, const char *what, lh_erro
         case CODE_UNKNOWN_FIELD:
         case CODE_FAILED_TO_PARSE:
         case LH_CODE_BAD_VALUE:
-            return lh_fail(
-                error, LH_DENIED,
-                "the server does not let us %s: it needs MongoDB's collMod with %s, and the privilege \"collMod\" "
-                "on %s.%s: %.200s",
-                what, option, m->store->db, m->store->collection, mine.message);
+            return lh_fail(error, LH_DENIED,
+                           "the server does not let us %s: it needs MongoDB's collMod with %s, and "
+                           "the privilege \"collMod\" "
+                           "on %s.%s: %.200s",
+                           what, option, m->store->db, m->store->collection, mine.message);
         default:
             break;
         }
@@ -161,7 +168,8 @@ int lh_migrate_make_unique(lh_migration *m, bool *ret_done, lh_error *error)
     *ret_done = outcome == LH_OK;
     if (outcome == LH_SERVER && mine.server_code == CODE_CANNOT_CONVERT_TO_UNIQUE)
         return LH_OK;
-    if (outcome == LH_SERVER && mine.server_code == CODE_INVALID_OPTIONS) /* somebody took prepareUnique back */
+    /* somebody took prepareUnique back */
+    if (outcome == LH_SERVER && mine.server_code == CODE_INVALID_OPTIONS)
         return fail_moved(&mine, error);
     if (outcome != LH_OK)
         lh_error_give(error, &mine);
@@ -171,7 +179,10 @@ int lh_migrate_make_unique(lh_migration *m, bool *ret_done, lh_error *error)
 void lh_migrate_count(lh_migration *m)
 {
     bson_t reply, *command = BCON_NEW("count", BCON_UTF8(m->store->collection));
-    lh_call call = {.what = "count the documents", .command = command, .deadline = lh_migrate_until(m), .bare = true};
+    lh_call call = {.what = "count the documents",
+                    .command = command,
+                    .deadline = lh_migrate_until(m),
+                    .bare = true};
     if (lh_store_run(m->store, &call, &reply, NULL, NULL) == LH_OK) {
         int64_t n = number_of(&reply, "n");
         m->total = n > 0 ? (uint64_t)n : 0;

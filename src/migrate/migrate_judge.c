@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Which document of a key stays, and the sentence why. Pure.
  *
- * The rule: the newest expires_at, all its types compared as instants; one that is null, missing or cannot be read is the
- * oldest; of equal ones the highest _id. It does not depend on the order in which documents are seen, so that every run,
- * also after a crash, comes to the same verdict. */
+ * The rule: the newest expires_at, all its types compared as instants; one that is null, missing or
+ * cannot be read is the oldest; of equal ones the highest _id. It does not depend on the order in
+ * which documents are seen, so that every run, also after a crash, comes to the same verdict. */
 #include "migrate/migrate_judge.h"
 
 #include <inttypes.h>
@@ -136,18 +136,22 @@ void lh_group_tell(const lh_group *group, const lh_migration *m)
     char survivor[160], reason[256], end[48];
     lh_document_id_text(&group->best, survivor, sizeof survivor);
     if (!group->best_ends) {
-        (void)snprintf(reason, sizeof reason, "no readable end in %" PRIu64 " documents; highest _id", group->count);
+        (void)snprintf(reason, sizeof reason,
+                       "no readable end in %" PRIu64 " documents; highest _id", group->count);
     } else {
         instant_text(group->best_ms, end, sizeof end);
-        int len = snprintf(reason, sizeof reason, "expires_at %s is the newest of %" PRIu64, end, group->count);
+        int len = snprintf(reason, sizeof reason, "expires_at %s is the newest of %" PRIu64, end,
+                           group->count);
         if (group->readable < group->count)
-            len += snprintf(reason + len, sizeof reason - (size_t)len, " (%" PRIu64 " without a readable end)",
-                            group->count - group->readable);
+            len +=
+                snprintf(reason + len, sizeof reason - (size_t)len,
+                         " (%" PRIu64 " without a readable end)", group->count - group->readable);
         if (group->ties > 1)
-            (void)snprintf(reason + len, sizeof reason - (size_t)len, "; %" PRIu64 " have it: highest _id",
-                           group->ties);
+            (void)snprintf(reason + len, sizeof reason - (size_t)len,
+                           "; %" PRIu64 " have it: highest _id", group->ties);
     }
     const char *key = lh_group_key(group, NULL);
-    lh_verdict verdict = {.key = key ? key : "", .survivor = survivor, .reason = reason, .losers = group->count - 1};
+    lh_verdict verdict = {
+        .key = key ? key : "", .survivor = survivor, .reason = reason, .losers = group->count - 1};
     m->options->verdict(m->options->arg, &verdict);
 }

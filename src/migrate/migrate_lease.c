@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The migration's own lease: of many processes that boot at once, one works and the others wait. It saves work and is
- * never relied upon: every step is right also when two do it at the same time.
+ * The migration's own lease: of many processes that boot at once, one works and the others wait. It
+ * saves work and is never relied upon: every step is right also when two do it at the same time.
  *
- * One document in <collection>_migration, unique by its _id, decided by the server with the server's clock. Not one of the
- * leases of lease.c: those need the index that is being built. It also keeps what the index was like before (lh_undo), for
- * whoever must put it back: a holder that ends without having done so leaves the document there, past its end. */
+ * One document in <collection>_migration, unique by its _id, decided by the server with the
+ * server's clock. Not one of the leases of lease.c: those need the index that is being built. It
+ * also keeps what the index was like before (lh_undo), for whoever must put it back: a holder that
+ * ends without having done so leaves the document there, past its end. */
 #include "migrate/migrate_lease.h"
 
 #include <inttypes.h>
@@ -23,7 +24,8 @@
 void lh_migrate_lease_init(lh_migration *m)
 {
     uint64_t bits[2];
-    if (getrandom(bits, sizeof bits, 0) != (ssize_t)sizeof bits) { /* it need only differ from the others' */
+    /* it need only differ from the others' */
+    if (getrandom(bits, sizeof bits, 0) != (ssize_t)sizeof bits) {
         bits[0] = (uint64_t)lh_clock_ms();
         bits[1] = (uint64_t)m->store->pid << 32 ^ (uintptr_t)m;
     }
@@ -35,20 +37,23 @@ static void make_id(const lh_migration *m, char *ret_id, size_t size)
     (void)snprintf(ret_id, size, "%s:dedupe", m->store->collection);
 }
 
-/* One write when the lease is free or mine, none when it is somebody else's. What is no date counts as past. */
+/* One write when the lease is free or mine, none when it is somebody else's. What is no date counts
+ * as past. */
 static bson_t *new_ask(const lh_migration *m, const char *id)
 {
-    return BCON_NEW("findAndModify", BCON_UTF8(m->leases), "query", "{", "_id", BCON_UTF8(id), "}", "upsert",
-                    BCON_BOOL(true), "new", BCON_BOOL(true), "update", "[", "{", "$set", "{", "may", "{", "$or", "[", //
-                    "{", "$eq", "[", "$holder", BCON_UTF8(m->me), "]", "}",                                           //
-                    "{", "$ne", "[", "{", "$type", BCON_UTF8("$expires_at"), "}", "date", "]", "}",                   //
-                    "{", "$lte", "[", "$expires_at", "$$NOW", "]", "}", "]", "}", "}", "}",                           //
-                    "{", "$replaceWith", "{", "$cond", "[", "$may",                                                   //
+    return BCON_NEW("findAndModify", BCON_UTF8(m->leases), "query", "{", "_id", BCON_UTF8(id), "}",
+                    "upsert", BCON_BOOL(true), "new", BCON_BOOL(true), "update", "[", "{", "$set",
+                    "{", "may", "{", "$or", "[",                            //
+                    "{", "$eq", "[", "$holder", BCON_UTF8(m->me), "]", "}", //
+                    "{", "$ne", "[", "{", "$type", BCON_UTF8("$expires_at"), "}", "date", "]",
+                    "}",                                                                    //
+                    "{", "$lte", "[", "$expires_at", "$$NOW", "]", "}", "]", "}", "}", "}", //
+                    "{", "$replaceWith", "{", "$cond", "[", "$may",                         //
                     "{", "_id", "$_id", "holder", BCON_UTF8(m->me), "owner", "{", "$literal",
-                    BCON_UTF8(m->store->owner), "}", "host", "{", "$literal", BCON_UTF8(m->store->host), "}", "pid",
-                    BCON_INT64(m->store->pid), "renewed_at", "$$NOW", "expires_at", "{", "$add", "[", "$$NOW",
-                    BCON_INT32(TTL_MS), "]", "}", "undo", "$undo", "}", "$$ROOT", "]", "}", "}", "{", "$unset", "may",
-                    "}", "]");
+                    BCON_UTF8(m->store->owner), "}", "host", "{", "$literal",
+                    BCON_UTF8(m->store->host), "}", "pid", BCON_INT64(m->store->pid), "renewed_at",
+                    "$$NOW", "expires_at", "{", "$add", "[", "$$NOW", BCON_INT32(TTL_MS), "]", "}",
+                    "undo", "$undo", "}", "$$ROOT", "]", "}", "}", "{", "$unset", "may", "}", "]");
 }
 
 /* What is stored in `document` of how to undo the migration. */
@@ -56,12 +61,15 @@ static void read_undo(const bson_iter_t *document, lh_undo *ret_undo)
 {
     bson_iter_t undo, value;
     *ret_undo = (lh_undo){0};
-    if (!bson_iter_recurse(document, &undo) || !bson_iter_find(&undo, "undo") || !BSON_ITER_HOLDS_DOCUMENT(&undo))
+    if (!bson_iter_recurse(document, &undo) || !bson_iter_find(&undo, "undo") ||
+        !BSON_ITER_HOLDS_DOCUMENT(&undo))
         return;
     if (bson_iter_recurse(&undo, &value) && bson_iter_find(&value, "drop"))
         ret_undo->drop = bson_iter_as_bool(&value);
-    if (bson_iter_recurse(&undo, &value) && bson_iter_find(&value, "unprepare") && BSON_ITER_HOLDS_UTF8(&value))
-        (void)snprintf(ret_undo->unprepare, sizeof ret_undo->unprepare, "%s", bson_iter_utf8(&value, NULL));
+    if (bson_iter_recurse(&undo, &value) && bson_iter_find(&value, "unprepare") &&
+        BSON_ITER_HOLDS_UTF8(&value))
+        (void)snprintf(ret_undo->unprepare, sizeof ret_undo->unprepare, "%s",
+                       bson_iter_utf8(&value, NULL));
 }
 
 /* Does the answer say that it is ours? Then it also tells the server's clock. */
@@ -71,7 +79,8 @@ static bool read_answer(lh_migration *m, const bson_t *reply, int64_t sent)
     if (!bson_iter_init(&top, reply) || !bson_iter_find_descendant(&top, "value.holder", &holder) ||
         !BSON_ITER_HOLDS_UTF8(&holder) || strcmp(bson_iter_utf8(&holder, NULL), m->me) != 0)
         return false;
-    if (bson_iter_init(&top, reply) && bson_iter_find_descendant(&top, "value.renewed_at", &renewed) &&
+    if (bson_iter_init(&top, reply) &&
+        bson_iter_find_descendant(&top, "value.renewed_at", &renewed) &&
         BSON_ITER_HOLDS_DATE_TIME(&renewed)) {
         m->server_ms = bson_iter_date_time(&renewed);
         m->at_ms = sent;
@@ -87,7 +96,8 @@ int lh_migrate_lease_ask(lh_migration *m, lh_error *error)
     char id[160];
     make_id(m, id, sizeof id);
     bson_t *command = new_ask(m, id), reply;
-    lh_call call = {.what = "take the migration lease", .command = command, .deadline = lh_migrate_until(m)};
+    lh_call call = {
+        .what = "take the migration lease", .command = command, .deadline = lh_migrate_until(m)};
     int64_t sent = 0;
     lh_error mine = LH_ERROR_INIT;
     int outcome = lh_store_run(m->store, &call, &reply, &sent, &mine);
@@ -106,11 +116,14 @@ int lh_migrate_lease_look(lh_migration *m, lh_error *error)
 {
     char id[160];
     make_id(m, id, sizeof id);
-    bson_t reply, *command = BCON_NEW("find", BCON_UTF8(m->leases), "filter", "{", "_id", BCON_UTF8(id), "}",
-                                      "projection", "{", "undo", BCON_INT32(1), "live", "{", "$gt", "[", "$expires_at",
-                                      "$$NOW", "]", "}", "}", "limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true));
-    lh_call call = {
-        .what = "read the migration lease", .command = command, .deadline = lh_migrate_until(m), .read = true};
+    bson_t reply, *command = BCON_NEW("find", BCON_UTF8(m->leases), "filter", "{", "_id",
+                                      BCON_UTF8(id), "}", "projection", "{", "undo", BCON_INT32(1),
+                                      "live", "{", "$gt", "[", "$expires_at", "$$NOW", "]", "}",
+                                      "}", "limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true));
+    lh_call call = {.what = "read the migration lease",
+                    .command = command,
+                    .deadline = lh_migrate_until(m),
+                    .read = true};
     int outcome = lh_store_run(m->store, &call, &reply, NULL, error);
     bson_iter_t top, first, live;
     m->busy = false;
@@ -118,7 +131,8 @@ int lh_migrate_lease_look(lh_migration *m, lh_error *error)
     if (outcome == LH_OK && bson_iter_init(&top, &reply) &&
         bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first)) {
         read_undo(&first, &m->undo);
-        m->busy = bson_iter_recurse(&first, &live) && bson_iter_find(&live, "live") && bson_iter_as_bool(&live);
+        m->busy = bson_iter_recurse(&first, &live) && bson_iter_find(&live, "live") &&
+                  bson_iter_as_bool(&live);
     }
     bson_destroy(command);
     bson_destroy(&reply);
@@ -129,11 +143,14 @@ int lh_migrate_lease_note(lh_migration *m, lh_error *error)
 {
     char id[160];
     make_id(m, id, sizeof id);
-    bson_t reply, *command = BCON_NEW("update", BCON_UTF8(m->leases), "updates", "[", "{", "q", "{", "_id",
-                                      BCON_UTF8(id), "holder", BCON_UTF8(m->me), "}", "u", "{", "$set", "{", "undo",
-                                      "{", "drop", BCON_BOOL(m->undo.drop), "unprepare", BCON_UTF8(m->undo.unprepare),
-                                      "}", "}", "}", "}", "]");
-    lh_call call = {.what = "store what the index is like", .command = command, .deadline = lh_migrate_until(m)};
+    bson_t reply,
+        *command = BCON_NEW("update", BCON_UTF8(m->leases), "updates", "[", "{", "q", "{", "_id",
+                            BCON_UTF8(id), "holder", BCON_UTF8(m->me), "}", "u", "{", "$set", "{",
+                            "undo", "{", "drop", BCON_BOOL(m->undo.drop), "unprepare",
+                            BCON_UTF8(m->undo.unprepare), "}", "}", "}", "}", "]");
+    lh_call call = {.what = "store what the index is like",
+                    .command = command,
+                    .deadline = lh_migrate_until(m)};
     int outcome = lh_store_run(m->store, &call, &reply, NULL, error);
     bson_iter_t n;
     if (outcome == LH_OK && (!bson_iter_init_find(&n, &reply, "n") || bson_iter_as_int64(&n) != 1))
@@ -162,13 +179,16 @@ void lh_migrate_lease_release(lh_migration *m)
     make_id(m, id, sizeof id);
     bool keep = m->undo.drop || *m->undo.unprepare;
     bson_t reply,
-        *command = keep ? BCON_NEW("update", BCON_UTF8(m->leases), "updates", "[", "{", "q", "{", "_id", BCON_UTF8(id),
-                                   "holder", BCON_UTF8(m->me), "}", "u", "{", "$unset", "{", "holder", "", "}",
-                                   "$currentDate", "{", "expires_at", BCON_BOOL(true), "}", "}", "}", "]")
-                        : BCON_NEW("delete", BCON_UTF8(m->leases), "deletes", "[", "{", "q", "{", "_id", BCON_UTF8(id),
-                                   "holder", BCON_UTF8(m->me), "}", "limit", BCON_INT32(1), "}", "]");
-    lh_call call = {
-        .what = "release the migration lease", .command = command, .deadline = lh_store_deadline(m->store, 0)};
+        *command = keep ? BCON_NEW("update", BCON_UTF8(m->leases), "updates", "[", "{", "q", "{",
+                                   "_id", BCON_UTF8(id), "holder", BCON_UTF8(m->me), "}", "u", "{",
+                                   "$unset", "{", "holder", "", "}", "$currentDate", "{",
+                                   "expires_at", BCON_BOOL(true), "}", "}", "}", "]")
+                        : BCON_NEW("delete", BCON_UTF8(m->leases), "deletes", "[", "{", "q", "{",
+                                   "_id", BCON_UTF8(id), "holder", BCON_UTF8(m->me), "}", "limit",
+                                   BCON_INT32(1), "}", "]");
+    lh_call call = {.what = "release the migration lease",
+                    .command = command,
+                    .deadline = lh_store_deadline(m->store, 0)};
     (void)lh_store_run(m->store, &call, &reply, NULL, NULL);
     bson_destroy(command);
     bson_destroy(&reply);

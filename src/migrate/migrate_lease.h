@@ -10,7 +10,8 @@ void lh_migrate_lease_init(lh_migration *m);
 /* Takes the lease, or renews it: m->held says whether it is ours. LH_OK also when it is not. */
 int lh_migrate_lease_ask(lh_migration *m, lh_error *error);
 
-/* Between two batches: renews the lease when that is due. LH_LOST when it became somebody else's. */
+/* Between two batches: renews the lease when that is due. LH_LOST when it became somebody
+ * else's. */
 int lh_migrate_lease_keep(lh_migration *m, lh_error *error);
 
 /* Reads it, and takes nothing: m->busy, m->undo. */

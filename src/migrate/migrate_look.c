@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The look before the migration: what is there, and whether it is refused, because it would harm documents or their
- * owners. All of it is decided before the migration changes anything. */
+ * The look before the migration: what is there, and whether it is refused, because it would harm
+ * documents or their owners. All of it is decided before the migration changes anything. */
 #include "migrate/migrate_look.h"
 
 #include <inttypes.h>
@@ -14,18 +14,21 @@
 #include "migrate/migrate_survey.h"
 #include "store/store_run.h"
 
-/* ---- The look -------------------------------------------------------------------------------------------------------*/
+/* ---- The look ---------------------------------------------------------------------------------*/
 
 /* The server's clock, which decides what is live. */
 int lh_migrate_read_clock(lh_migration *m, lh_error *error)
 {
     bson_t reply, *command = BCON_NEW("hello", BCON_INT32(1));
-    lh_call call = {
-        .what = "read the server's clock", .command = command, .deadline = lh_migrate_until(m), .bare = true};
+    lh_call call = {.what = "read the server's clock",
+                    .command = command,
+                    .deadline = lh_migrate_until(m),
+                    .bare = true};
     int64_t sent = 0;
     int outcome = lh_store_run(m->store, &call, &reply, &sent, error);
     bson_iter_t now;
-    if (outcome == LH_OK && bson_iter_init_find(&now, &reply, "localTime") && BSON_ITER_HOLDS_DATE_TIME(&now)) {
+    if (outcome == LH_OK && bson_iter_init_find(&now, &reply, "localTime") &&
+        BSON_ITER_HOLDS_DATE_TIME(&now)) {
         m->server_ms = bson_iter_date_time(&now);
         m->at_ms = sent;
     }
@@ -34,8 +37,9 @@ int lh_migrate_read_clock(lh_migration *m, lh_error *error)
     return outcome;
 }
 
-/* {$expr: {<compare>: [{$type: "$workspace_id"}, "string"]}}: a $type in a query's own language would look into arrays. By the index on
- * _id, for servers that refuse to scan a collection (notablescan). */
+/* {$expr: {<compare>: [{$type: "$workspace_id"}, "string"]}}: a $type in a query's own language
+ * would look into arrays. By the index on _id, for servers that refuse to scan a collection
+ * (notablescan). */
 static void append_type_filter(bson_t *command, const char *compare)
 {
     bson_t filter, expr;
@@ -50,11 +54,15 @@ static void append_type_filter(bson_t *command, const char *compare)
 /* Is there any document with a string key? On a collection of leases the first one has it. */
 static int find_string_key(lh_migration *m, bool *ret_there, lh_error *error)
 {
-    bson_t reply, *command = BCON_NEW("find", BCON_UTF8(m->store->collection), "projection", "{", "_id", BCON_INT32(1),
-                                      "}", "limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true));
+    bson_t reply, *command = BCON_NEW("find", BCON_UTF8(m->store->collection), "projection", "{",
+                                      "_id", BCON_INT32(1), "}", "limit", BCON_INT32(1),
+                                      "singleBatch", BCON_BOOL(true));
     append_type_filter(command, "$eq");
-    lh_call call = {
-        .what = "read the documents", .command = command, .deadline = m->deadline, .read = true, .slow = true};
+    lh_call call = {.what = "read the documents",
+                    .command = command,
+                    .deadline = m->deadline,
+                    .read = true,
+                    .slow = true};
     int outcome = lh_store_run(m->store, &call, &reply, NULL, error);
     bson_iter_t top, first;
     *ret_there = outcome == LH_OK && bson_iter_init(&top, &reply) &&
@@ -82,7 +90,8 @@ static int look_at(void *arg, const bson_t *document)
     return l->outcome == LH_OK ? 0 : 1;
 }
 
-/* Looks at the documents without a string key alone: what decides where duplicates are moved anyway. */
+/* Looks at the documents without a string key alone: what decides where duplicates are moved
+ * anyway. */
 static int look_for_foreign(lh_migration *m, lh_error *error)
 {
     lh_walk none;
@@ -93,12 +102,16 @@ static int look_for_foreign(lh_migration *m, lh_error *error)
         return outcome;
     look l = {.m = m, .outcome = LH_OK, .error = error};
     bson_init(&l.last);
-    bson_t *command = BCON_NEW("find", BCON_UTF8(m->store->collection), "sort", "{", "workspace_id", BCON_INT32(1), "}",
-                               "batchSize", BCON_INT32(LH_MIGRATE_PIECE), "allowDiskUse", BCON_BOOL(true));
+    bson_t *command = BCON_NEW("find", BCON_UTF8(m->store->collection), "sort", "{", "workspace_id",
+                               BCON_INT32(1), "}", "batchSize", BCON_INT32(LH_MIGRATE_PIECE),
+                               "allowDiskUse", BCON_BOOL(true));
     append_type_filter(command, "$ne");
     lh_error mine = LH_ERROR_INIT;
-    lh_call call = {
-        .what = "read the documents", .command = command, .deadline = m->deadline, .read = true, .slow = true};
+    lh_call call = {.what = "read the documents",
+                    .command = command,
+                    .deadline = m->deadline,
+                    .read = true,
+                    .slow = true};
     outcome = lh_store_each(m->store, &call, look_at, &l, &mine);
     bson_destroy(command);
     bson_destroy(&l.last);
@@ -109,7 +122,7 @@ static int look_for_foreign(lh_migration *m, lh_error *error)
     return outcome;
 }
 
-/* ---- The refusals ---------------------------------------------------------------------------------------------------*/
+/* ---- The refusals -----------------------------------------------------------------------------*/
 
 /* "objectId 2, int 1" */
 static const char *list_types(const lh_migration *m, char *text, size_t size)
@@ -126,11 +139,11 @@ static const char *list_types(const lh_migration *m, char *text, size_t size)
 static int fail_not_ours(const lh_migration *m, lh_error *error)
 {
     char types[200];
-    return lh_fail(
-        error, LH_CONFIG,
-        "%s.%s is not taken for a collection of leases: no document has a workspace_id that is a string (%s). Name "
-        "another collection; if it is one of leases, allow it with --adopt (adopt)",
-        m->store->db, m->store->collection, list_types(m, types, sizeof types));
+    return lh_fail(error, LH_CONFIG,
+                   "%s.%s is not taken for a collection of leases: no document has a workspace_id "
+                   "that is a string (%s). Name "
+                   "another collection; if it is one of leases, allow it with --adopt (adopt)",
+                   m->store->db, m->store->collection, list_types(m, types, sizeof types));
 }
 
 /* The flags that a run which moves what cannot be read would need besides. */
@@ -138,21 +151,25 @@ static const char *list_flags(const lh_migration *m, char *text, size_t size)
 {
     const lh_migrate_options *o = m->options;
     (void)snprintf(text, size, "%s%s%s%s%s%s", m->bad_live > 0 ? " --even-live" : "",
-                   m->report->malformed > m->report->scanned / 2 ? " --even-most" : "", o->adopt ? " --adopt" : "",
-                   o->no_archive ? " --no-archive" : "", o->archive ? " --archive " : "", o->archive ? o->archive : "");
+                   m->report->malformed > m->report->scanned / 2 ? " --even-most" : "",
+                   o->adopt ? " --adopt" : "", o->no_archive ? " --no-archive" : "",
+                   o->archive ? " --archive " : "", o->archive ? o->archive : "");
     return text;
 }
 
 int lh_migrate_fail_bad_keys(const lh_migration *m, lh_error *error)
 {
     char types[200], flags[256];
-    return lh_fail(
-        error, LH_CONFIG,
-        "%" PRIu64 " documents of %s.%s have a workspace_id that is no string (%s; one has the _id %s) and stand in "
-        "the way of the unique index: mend them, or run `leasehold migrate --yes --quarantine%s`, which moves "
-        "them to %s",
-        m->bad_keys, m->store->db, m->store->collection, list_types(m, types, sizeof types), m->bad_example,
-        list_flags(m, flags, sizeof flags), m->options->no_archive ? "nowhere" : m->archive);
+    return lh_fail(error, LH_CONFIG,
+                   "%" PRIu64 " documents of %s.%s have a workspace_id that is no string (%s; one "
+                   "has the _id %s) and stand in "
+                   "the way of the unique index: mend them, or run `leasehold migrate --yes "
+                   "--quarantine%s`, which moves "
+                   "them to %s",
+                   m->bad_keys, m->store->db, m->store->collection,
+                   list_types(m, types, sizeof types), m->bad_example,
+                   list_flags(m, flags, sizeof flags),
+                   m->options->no_archive ? "nowhere" : m->archive);
 }
 
 static int fail_live(const lh_migration *m, lh_error *error)
@@ -160,31 +177,38 @@ static int fail_live(const lh_migration *m, lh_error *error)
     char types[200], flags[256];
     return lh_fail(
         error, LH_CONFIG,
-        "%" PRIu64 " documents of %s.%s have a workspace_id that is no string (%s), and %" PRIu64 " of them are live "
-        "(one has the _id %s): the same id as text would be granted beside them. Wait until they have ended; or run "
-        "`leasehold migrate --yes --quarantine%s`, which moves them to %s; or `leasehold migrate%s%s "
+        "%" PRIu64 " documents of %s.%s have a workspace_id that is no string (%s), and %" PRIu64
+        " of them are live "
+        "(one has the _id %s): the same id as text would be granted beside them. Wait until they "
+        "have ended; or run "
+        "`leasehold migrate --yes --quarantine%s`, which moves them to %s; or `leasehold "
+        "migrate%s%s "
         "--accept-foreign-keys`, which leaves them",
-        m->bad_keys, m->store->db, m->store->collection, list_types(m, types, sizeof types), m->report->foreign_live,
-        m->live_example, list_flags(m, flags, sizeof flags), m->options->no_archive ? "nowhere" : m->archive,
-        m->options->remove ? " --yes" : "", m->options->adopt ? " --adopt" : "");
+        m->bad_keys, m->store->db, m->store->collection, list_types(m, types, sizeof types),
+        m->report->foreign_live, m->live_example, list_flags(m, flags, sizeof flags),
+        m->options->no_archive ? "nowhere" : m->archive, m->options->remove ? " --yes" : "",
+        m->options->adopt ? " --adopt" : "");
 }
 
 /* What would be moved must be neither live nor most of all, unless that was said. */
 static int judge_quarantine(const lh_migration *m, lh_error *error)
 {
     if (m->bad_live > 0 && !m->options->even_live)
-        return lh_fail(
-            error, LH_CONFIG,
-            "%" PRIu64 " of the %" PRIu64 " documents of %s.%s that cannot be read are live: their end is to come, or "
-            "is not known (one has the _id %s). Wait until they have ended, or move them too, with --even-live "
-            "(even_live)",
-            m->bad_live, m->report->malformed, m->store->db, m->store->collection, m->live_example);
+        return lh_fail(error, LH_CONFIG,
+                       "%" PRIu64 " of the %" PRIu64
+                       " documents of %s.%s that cannot be read are live: their end is to come, or "
+                       "is not known (one has the _id %s). Wait until they have ended, or move "
+                       "them too, with --even-live "
+                       "(even_live)",
+                       m->bad_live, m->report->malformed, m->store->db, m->store->collection,
+                       m->live_example);
     if (m->report->malformed > m->report->scanned / 2 && !m->options->even_most)
         return lh_fail(error, LH_CONFIG,
                        "%" PRIu64 " of the %" PRIu64
                        " documents of %s.%s cannot be read, and would be moved to %s: that is more "
                        "than half. If it is meant, say so with --even-most (even_most)",
-                       m->report->malformed, m->report->scanned, m->store->db, m->store->collection, m->archive);
+                       m->report->malformed, m->report->scanned, m->store->db, m->store->collection,
+                       m->archive);
     return LH_OK;
 }
 
@@ -196,7 +220,8 @@ static int judge(const lh_migration *m, lh_error *error)
         return judge_quarantine(m, error);
     if (m->blocking > 0)
         return lh_migrate_fail_bad_keys(m, error);
-    return m->report->foreign_live > 0 && !m->options->accept_foreign_keys ? fail_live(m, error) : LH_OK;
+    return m->report->foreign_live > 0 && !m->options->accept_foreign_keys ? fail_live(m, error)
+                                                                           : LH_OK;
 }
 
 int lh_migrate_look(lh_migration *m, bool tell, lh_walk *ret_walk, lh_error *error)
@@ -207,7 +232,8 @@ int lh_migrate_look(lh_migration *m, bool tell, lh_walk *ret_walk, lh_error *err
     int outcome = lh_migrate_read_clock(m, error);
     if (outcome == LH_OK && !all)
         outcome = look_for_foreign(m, error);
-    if (outcome == LH_OK && !all && judge(m, NULL) != LH_OK) /* then its sentence gives all numbers */
+    /* then its sentence gives all numbers */
+    if (outcome == LH_OK && !all && judge(m, NULL) != LH_OK)
         all = true;
     if (outcome == LH_OK && all)
         outcome = lh_migrate_survey(m, tell, ret_walk, error);
@@ -215,7 +241,9 @@ int lh_migrate_look(lh_migration *m, bool tell, lh_walk *ret_walk, lh_error *err
         return LH_LOST;
     if (outcome == LH_OK)
         outcome = judge(m, error);
-    m->may_move = !m->options->quarantine ? 0 : m->options->even_most ? UINT64_MAX : m->report->malformed;
+    m->may_move = !m->options->quarantine ? 0
+                  : m->options->even_most ? UINT64_MAX
+                                          : m->report->malformed;
     return outcome;
 }
 
@@ -228,7 +256,8 @@ static int64_t find_number(bson_iter_t *in, const char *name)
         int64_t n = -1;
         if (strcmp(bson_iter_key(in), name) == 0)
             n = bson_iter_as_int64(in);
-        else if ((BSON_ITER_HOLDS_DOCUMENT(in) || BSON_ITER_HOLDS_ARRAY(in)) && bson_iter_recurse(in, &inner))
+        else if ((BSON_ITER_HOLDS_DOCUMENT(in) || BSON_ITER_HOLDS_ARRAY(in)) &&
+                 bson_iter_recurse(in, &inner))
             n = find_number(&inner, name);
         most = n > most ? n : most;
     }
@@ -241,18 +270,22 @@ static int64_t number_within(const bson_t *reply, const char *name)
     return bson_iter_init(&in, reply) ? find_number(&in, name) : -1;
 }
 
-/* Where a unique index is there, few of its keys show whether there may be such documents: those before and after all strings, and
- * whether it has ever had an array (whose elements stand among the strings). */
+/* Where a unique index is there, few of its keys show whether there may be such documents: those
+ * before and after all strings, and whether it has ever had an array (whose elements stand among
+ * the strings). */
 int lh_migrate_probe(lh_migration *m, bool *ret_maybe, lh_error *error)
 {
-    bson_t reply, *command = BCON_NEW("explain", "{", "find", BCON_UTF8(m->store->collection), "filter", "{", "$nor",
-                                      "[", "{", "workspace_id", "{", "$gte", "", "}", "}", "]", "}", "limit",
-                                      BCON_INT32(1), "}", "verbosity", "executionStats");
-    lh_call call = {
-        .what = "look for keys that are no strings", .command = command, .deadline = lh_migrate_until(m), .bare = true};
+    bson_t reply,
+        *command = BCON_NEW("explain", "{", "find", BCON_UTF8(m->store->collection), "filter", "{",
+                            "$nor", "[", "{", "workspace_id", "{", "$gte", "", "}", "}", "]", "}",
+                            "limit", BCON_INT32(1), "}", "verbosity", "executionStats");
+    lh_call call = {.what = "look for keys that are no strings",
+                    .command = command,
+                    .deadline = lh_migrate_until(m),
+                    .bare = true};
     int outcome = lh_store_run(m->store, &call, &reply, NULL, error);
-    *ret_maybe =
-        outcome == LH_OK && (number_within(&reply, "nReturned") != 0 || number_within(&reply, "isMultiKey") != 0);
+    *ret_maybe = outcome == LH_OK && (number_within(&reply, "nReturned") != 0 ||
+                                      number_within(&reply, "isMultiKey") != 0);
     bson_destroy(command);
     bson_destroy(&reply);
     return outcome;

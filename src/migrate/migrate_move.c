@@ -2,14 +2,17 @@
  * Moving judged documents out of the collection, so that nothing is lost whenever we are killed:
  *
  *   1. read them whole, and drop those that are not as they were judged
- *   2. insert them into the archive; the _id there is the original one and a hash of the content, so that a repeated insert
- *      of the same content is refused by the server and harmless
- *   3. raise the survivor's token to theirs (invariant 2: tokens never go back, also when the highest was a loser's)
+ *   2. insert them into the archive; the _id there is the original one and a hash of the content,
+ *      so that a repeated insert of the same content is refused by the server and harmless
+ *   3. raise the survivor's token to theirs (invariant 2: tokens never go back, also when the
+ *      highest was a loser's)
  *   4. delete them, only if the whole document is still what was archived
- *   5. mark the archive entries of what was deleted. A crash before that is mended by lh_migrate_settle()
+ *   5. mark the archive entries of what was deleted. A crash before that is mended by
+ *      lh_migrate_settle()
  *
- * What changed in between stays, is counted as `left`, and is judged again by the next walk. The survivor may have gone
- * since it was judged: then it is as if the losers had been moved first, and it had gone after that. */
+ * What changed in between stays, is counted as `left`, and is judged again by the next walk. The
+ * survivor may have gone since it was judged: then it is as if the losers had been moved first, and
+ * it had gone after that. */
 #include "migrate/migrate_move.h"
 
 #include <pthread.h>
@@ -24,8 +27,9 @@
 #include "protocol/doc.h"
 #include "store/store_refused.h"
 
-#define BOTH_MIN     200 /* documents from which on two move them */
-#define DELETE_GROUP 50  /* documents per statement: 74,000/s; one each 38,000/s, 200 each 58,000/s (1,000 a command) */
+#define BOTH_MIN 200 /* documents from which on two move them */
+/* documents per statement: 74,000/s; one each 38,000/s, 200 each 58,000/s (1,000 a command) */
+#define DELETE_GROUP 50
 
 static int64_t token_of(const uint8_t *data)
 {
@@ -34,17 +38,18 @@ static int64_t token_of(const uint8_t *data)
     return lh_doc_token(&document);
 }
 
-/* {q: {_id: <survivor>}, u: [{$set: {token: the higher one}}]} for a loser whose token is above its survivor's. (A plain $max would keep
- * a false, which is above all numbers and counts as none.) */
+/* {q: {_id: <survivor>}, u: [{$set: {token: the higher one}}]} for a loser whose token is above its
+ * survivor's. (A plain $max would keep a false, which is above all numbers and counts as none.) */
 static size_t append_raise(bson_t *updates, size_t k, const lh_item *it)
 {
     int64_t token = it->whole && it->loser->survivor ? token_of(it->whole) : 0;
     if (token <= 0 || token <= token_of(it->loser->survivor))
         return 0;
     bson_t statement, query;
-    bson_t *change = BCON_NEW("0", "{", "$set", "{", "token", "{", "$max", "[", "{", "$cond", "[", "{", "$eq", "[",
-                              BCON_UTF8("$token"), BCON_BOOL(false), "]", "}", BCON_NULL, BCON_UTF8("$token"), "]", "}",
-                              BCON_INT64(token), "]", "}", "}", "}");
+    bson_t *change =
+        BCON_NEW("0", "{", "$set", "{", "token", "{", "$max", "[", "{", "$cond", "[", "{", "$eq",
+                 "[", BCON_UTF8("$token"), BCON_BOOL(false), "]", "}", BCON_NULL,
+                 BCON_UTF8("$token"), "]", "}", BCON_INT64(token), "]", "}", "}", "}");
     char buffer[16];
     BSON_APPEND_DOCUMENT_BEGIN(updates, lh_slice_key(k, buffer, sizeof buffer), &statement);
     BSON_APPEND_DOCUMENT_BEGIN(&statement, "q", &query);
@@ -56,21 +61,26 @@ static size_t append_raise(bson_t *updates, size_t k, const lh_item *it)
     return 1;
 }
 
-/* A document may be so large that nothing can be added to it, nor to its copy. Which one it is, and what to do. */
-static int fail_too_large(const lh_migration *m, const uint8_t *document, const char *what, lh_error *error)
+/* A document may be so large that nothing can be added to it, nor to its copy. Which one it is, and
+ * what to do. */
+static int fail_too_large(const lh_migration *m, const uint8_t *document, const char *what,
+                          lh_error *error)
 {
     bson_t view;
     char id[160];
     lh_document_view(document, &view);
     lh_document_id_text(&view, id, sizeof id);
     return lh_fail(error, LH_CONFIG,
-                   "cannot %s: the document of %s.%s whose _id is %s is too near to MongoDB's limit of 16 MiB; nothing "
-                   "is lost, and it stays. Save it elsewhere, take large fields out of it ($unset), and migrate again",
+                   "cannot %s: the document of %s.%s whose _id is %s is too near to MongoDB's "
+                   "limit of 16 MiB; nothing "
+                   "is lost, and it stays. Save it elsewhere, take large fields out of it "
+                   "($unset), and migrate again",
                    what, m->store->db, m->store->collection, id);
 }
 
 /* A large one is moved alone: then its step's failure is about it. */
-static int name_large(const lh_migration *m, const lh_slice *s, int outcome, const char *what, lh_error *error)
+static int name_large(const lh_migration *m, const lh_slice *s, int outcome, const char *what,
+                      lh_error *error)
 {
     bool large = outcome != LH_OK && error && s->n == 1 && s->items[0].whole &&
                  lh_store_is_too_large((uint32_t)error->server_code, error->message);
@@ -93,7 +103,8 @@ static int raise_tokens(lh_migration *m, const lh_slice *s, size_t from, size_t 
         return LH_OK;
     }
     int outcome = lh_migrate_write(m, what, command, 0, NULL, &mine);
-    bool large = outcome != LH_OK && lh_store_is_too_large((uint32_t)mine.server_code, mine.message);
+    bool large =
+        outcome != LH_OK && lh_store_is_too_large((uint32_t)mine.server_code, mine.message);
     if (large && to - from == 1)
         return fail_too_large(m, s->items[from].loser->survivor, what, error);
     if (large) /* which of them is it? */
@@ -105,9 +116,11 @@ static int raise_tokens(lh_migration *m, const lh_slice *s, size_t from, size_t 
     return outcome;
 }
 
-/* {q: {_id: {$in: […]}, $expr: {$in: ["$$ROOT", {$literal: [whole documents]}]}}, limit: 0}: deletes exactly what was
- * archived. Compared whole, so missing, null, arrays and types need no care of their own. */
-static void append_delete(bson_t *deletes, const char *key, const lh_slice *s, size_t from, size_t to)
+/* {q: {_id: {$in: […]}, $expr: {$in: ["$$ROOT", {$literal: [whole documents]}]}}, limit: 0}:
+ * deletes exactly what was archived. Compared whole, so missing, null, arrays and types need no
+ * care of their own. */
+static void append_delete(bson_t *deletes, const char *key, const lh_slice *s, size_t from,
+                          size_t to)
 {
     bson_t statement, query, expr, in, literal, list, document;
     char buffer[16];
@@ -180,7 +193,8 @@ static int move_slice(lh_migration *m, lh_slice *s, lh_walk *walk, lh_error *err
     return outcome;
 }
 
-static int move_all(lh_migration *m, const lh_loser *losers, size_t n, lh_walk *walk, lh_error *error)
+static int move_all(lh_migration *m, const lh_loser *losers, size_t n, lh_walk *walk,
+                    lh_error *error)
 {
     lh_slice *s = n > 0 ? malloc(sizeof *s) : NULL;
     if (!s)
@@ -225,9 +239,11 @@ static void *run_mover(void *arg)
     return NULL;
 }
 
-/* Two at once, each on its own half: the server has more than one processor, and waits for its disk and its majority. Losers
- * do not depend on each other, and raising a token is the same in any order. */
-int lh_migrate_move(lh_migration *m, const lh_loser *losers, size_t n, lh_walk *walk, lh_error *error)
+/* Two at once, each on its own half: the server has more than one processor, and waits for its disk
+ * and its majority. Losers do not depend on each other, and raising a token is the same in any
+ * order. */
+int lh_migrate_move(lh_migration *m, const lh_loser *losers, size_t n, lh_walk *walk,
+                    lh_error *error)
 {
     pthread_t thread;
     size_t rest = n / 2;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One document that cannot be read, named by its _id, goes to the archive; nothing else is touched. */
+ * One document that cannot be read, named by its _id, goes to the archive; nothing else is
+ * touched. */
 #include "migrate/migrate_one.h"
 
 #include <stdio.h>
@@ -15,7 +16,8 @@
 #include "protocol/doc_record.h"
 #include "store/store_run.h"
 
-/* Is its workspace_id a key that a lease could have, and all else readable? Then there are better ways than moving it away. */
+/* Is its workspace_id a key that a lease could have, and all else readable? Then there are better
+ * ways than moving it away. */
 static bool is_sound(const bson_t *document)
 {
     uint32_t len = 0;
@@ -26,18 +28,18 @@ static bool is_sound(const bson_t *document)
 static int judge(lh_migration *m, const bson_t *document, lh_error *error)
 {
     if (is_sound(document))
-        return lh_fail(
-            error, LH_CONFIG,
-            "the document with the _id %.200s can be read, and its key is in order: it is not moved. What ends its "
-            "lease is break, with its key",
-            m->options->id);
+        return lh_fail(error, LH_CONFIG,
+                       "the document with the _id %.200s can be read, and its key is in order: it "
+                       "is not moved. What ends its "
+                       "lease is break, with its key",
+                       m->options->id);
     lh_migrate_count_unreadable(m, document);
     if (m->bad_live > 0 && !m->options->even_live)
-        return lh_fail(
-            error, LH_CONFIG,
-            "the document with the _id %.200s is live: its end is to come, or is not known. Wait until it has "
-            "ended, or move it all the same, with --even-live (even_live)",
-            m->options->id);
+        return lh_fail(error, LH_CONFIG,
+                       "the document with the _id %.200s is live: its end is to come, or is not "
+                       "known. Wait until it has "
+                       "ended, or move it all the same, with --even-live (even_live)",
+                       m->options->id);
     return LH_OK;
 }
 
@@ -47,7 +49,8 @@ static int move(lh_migration *m, const bson_t *document, lh_error *error)
     lh_loser loser = {.document = bson_get_data(document)};
     int outcome = m->options->dry_run ? LH_OK : lh_migrate_move(m, &loser, 1, &walk, error);
     if (outcome == LH_OK && !m->options->dry_run && walk.removed == 0)
-        return lh_fail(error, LH_CONFIG, "the document with the _id %.200s changed meanwhile: look at it again",
+        return lh_fail(error, LH_CONFIG,
+                       "the document with the _id %.200s changed meanwhile: look at it again",
                        m->options->id);
     if (m->options->dry_run)
         m->report->quarantined = 1;
@@ -67,15 +70,20 @@ int lh_migrate_one(lh_migration *m, lh_error *error)
         bson_destroy(&filter);
         return outcome;
     }
-    bson_t *command = BCON_NEW("find", BCON_UTF8(m->store->collection), "filter", BCON_DOCUMENT(&filter), "limit",
-                               BCON_INT32(1), "singleBatch", BCON_BOOL(true));
-    lh_call call = {.what = "read the document", .command = command, .deadline = lh_migrate_until(m), .read = true};
+    bson_t *command =
+        BCON_NEW("find", BCON_UTF8(m->store->collection), "filter", BCON_DOCUMENT(&filter), "limit",
+                 BCON_INT32(1), "singleBatch", BCON_BOOL(true));
+    lh_call call = {.what = "read the document",
+                    .command = command,
+                    .deadline = lh_migrate_until(m),
+                    .read = true};
     outcome = lh_store_run(m->store, &call, &reply, NULL, error);
     bson_destroy(command);
     bson_destroy(&filter);
     bson_iter_t top, first;
     bool there = outcome == LH_OK && bson_iter_init(&top, &reply) &&
-                 bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first) && BSON_ITER_HOLDS_DOCUMENT(&first);
+                 bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first) &&
+                 BSON_ITER_HOLDS_DOCUMENT(&first);
     if (there) {
         const uint8_t *data;
         uint32_t len;
@@ -83,8 +91,8 @@ int lh_migrate_one(lh_migration *m, lh_error *error)
         lh_document_view(data, &document);
     }
     if (outcome == LH_OK && !there)
-        outcome = lh_fail(error, LH_CONFIG, "%s.%s has no document with the _id %.200s", m->store->db,
-                          m->store->collection, m->options->id);
+        outcome = lh_fail(error, LH_CONFIG, "%s.%s has no document with the _id %.200s",
+                          m->store->db, m->store->collection, m->options->id);
     if (outcome == LH_OK) {
         m->report->scanned = 1;
         outcome = judge(m, &document, error);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The server's order of BSON values, to break ties by _id as its own sort would: first by kind (numbers are one kind), then
- * within it (docs: "Comparison/Sort Order"; simple collation). Pure.
+ * The server's order of BSON values, to break ties by _id as its own sort would: first by kind
+ * (numbers are one kind), then within it (docs: "Comparison/Sort Order"; simple collation). Pure.
  *
- * Decimals are compared as doubles: two that differ beyond 17 digits count as equal, which only matters for documents
- * with decimal _ids that also end at the same instant. */
+ * Decimals are compared as doubles: two that differ beyond 17 digits count as equal, which only
+ * matters for documents with decimal _ids that also end at the same instant. */
 #include "migrate/migrate_order.h"
 
 #include <math.h>
@@ -121,7 +121,8 @@ static int compare_numbers(const bson_iter_t *a, const bson_iter_t *b)
 
 static const char *text_of(const bson_iter_t *value, uint32_t *ret_len)
 {
-    return BSON_ITER_HOLDS_UTF8(value) ? bson_iter_utf8(value, ret_len) : bson_iter_symbol(value, ret_len);
+    return BSON_ITER_HOLDS_UTF8(value) ? bson_iter_utf8(value, ret_len)
+                                       : bson_iter_symbol(value, ret_len);
 }
 
 /* Length first, then the subtype, then the bytes. */
@@ -134,11 +135,12 @@ static int compare_binaries(const bson_iter_t *a, const bson_iter_t *b)
     bson_iter_binary(b, &b_type, &b_len, &y);
     if (a_len != b_len)
         return compare_sizes(a_len, b_len);
-    return a_type != b_type ? compare_sizes((size_t)a_type, (size_t)b_type) : compare_bytes(x, a_len, y, b_len);
+    return a_type != b_type ? compare_sizes((size_t)a_type, (size_t)b_type)
+                            : compare_bytes(x, a_len, y, b_len);
 }
 
-/* Field by field: the kind, then (in documents) the name, then the value. One level of the recursion per level of nesting,
- * which the server bounds (BSON depth 200). */
+/* Field by field: the kind, then (in documents) the name, then the value. One level of the
+ * recursion per level of nesting, which the server bounds (BSON depth 200). */
 static int compare_fields(const bson_iter_t *a, const bson_iter_t *b)
 {
     bson_iter_t x, y;
@@ -193,7 +195,9 @@ int lh_migrate_order(const bson_iter_t *a, const bson_iter_t *b)
         return compare_longs(bson_iter_date_time(a), bson_iter_date_time(b));
     case 47:
         return compare_timestamps(a, b);
-    default: /* what nobody uses as an _id: the bytes decide, so that it is at least always the same */
-        return compare_bytes(a->raw + a->off, a->next_off - a->off, b->raw + b->off, b->next_off - b->off);
+    /* what nobody uses as an _id: the bytes decide, so that it is at least always the same */
+    default:
+        return compare_bytes(a->raw + a->off, a->next_off - a->off, b->raw + b->off,
+                             b->next_off - b->off);
     }
 }

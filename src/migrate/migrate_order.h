@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The server's order of BSON values, to break ties by _id as its own sort would: first by kind (numbers are one kind), then within it (docs: "Comparison/Sort Order"; simple collation). */
+ * The server's order of BSON values, to break ties by _id as its own sort would: first by kind
+ * (numbers are one kind), then within it (docs: "Comparison/Sort Order"; simple collation). */
 #ifndef LH_MIGRATE_ORDER_H
 #define LH_MIGRATE_ORDER_H
 

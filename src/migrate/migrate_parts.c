@@ -13,12 +13,15 @@ int64_t lh_migrate_until(const lh_migration *m)
     return until < m->deadline ? until : m->deadline;
 }
 
-int lh_migrate_progress(const lh_migration *m, const char *step, uint64_t done, uint64_t total, lh_error *error)
+int lh_migrate_progress(const lh_migration *m, const char *step, uint64_t done, uint64_t total,
+                        lh_error *error)
 {
     if (lh_clock_ms() >= m->deadline)
-        return lh_fail(error, LH_UNREACHABLE, "out of time during the step \"%s\": call again, it resumes", step);
+        return lh_fail(error, LH_UNREACHABLE,
+                       "out of time during the step \"%s\": call again, it resumes", step);
     if (m->options->progress && m->options->progress(m->options->arg, step, done, total) != 0)
-        return lh_fail(error, LH_STOPPED, "stopped during the step \"%s\": call again, it resumes", step);
+        return lh_fail(error, LH_STOPPED, "stopped during the step \"%s\": call again, it resumes",
+                       step);
     return LH_OK;
 }
 

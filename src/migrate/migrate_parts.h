@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the parts of the migration share. migrate.c walks the steps; the others each know one thing:
+ * What the parts of the migration share. migrate.c walks the
+ * steps; the others each know one thing:
  *
  *   migrate_convert  what is done under the migration lease
  *   migrate_lease    who migrates: one process at a time, so that they do not do the same work. Nothing relies on it
@@ -15,9 +16,9 @@
  *   migrate_slice    those that are moved together (migrate_slice.h)
  *   migrate_archive  what the archive looks like
  *
- * Inside, LH_LOST means "the ground moved: look at the index again": the migration lease is somebody else's, or the index
- * or the collection changed under us; LH_BUSY means "another process is at work: wait, then look". Neither reaches the
- * caller. */
+ * Inside, LH_LOST means "the ground moved: look at the index again": the migration lease is
+ * somebody else's, or the index or the collection changed under us; LH_BUSY means "another process
+ * is at work: wait, then look". Neither reaches the caller. */
 #ifndef LH_MIGRATE_PARTS_H
 #define LH_MIGRATE_PARTS_H
 
@@ -37,7 +38,8 @@ enum {
     LH_CODE_DUPLICATE_KEY = 11000,
 };
 
-/* What puts the index back as it was before the migration. Stored before the first change, so that any later run can do it. */
+/* What puts the index back as it was before the migration. Stored before the first change, so that
+ * any later run can do it. */
 typedef struct lh_undo {
     bool drop;           /* there was no index of our name */
     char unprepare[128]; /* the index of this name was not prepared; "": none */
@@ -48,17 +50,20 @@ typedef struct lh_migration {
     const lh_migrate_options *options;
     lh_migrate_report *report;
     char *archive, *leases; /* names of collections */
-    char index[128];        /* the name of the index that is converted: ours, or an older one on the same key */
+    /* the name of the index that is converted: ours, or an older one on the same key */
+    char index[128];
     int64_t deadline;
-    uint64_t total;           /* documents, roughly; 0: unknown */
-    uint64_t bad_keys;        /* of the last walk: documents without a string workspace_id, and … */
-    char bad_example[160];    /* … the _id of one of them */
-    uint64_t bad_live;        /* of it: documents that cannot be read and are live, and … */
-    char live_example[160];   /* … the _id of one of them */
-    uint64_t blocking;        /* of the last look: documents without a string key whose neighbour has the same */
-    bool has_string_keys;     /* some document has a string key */
-    bool indexed;             /* the unique index is there already */
-    uint64_t may_move;        /* documents that may still be moved to quarantine: writers do not make them more */
+    uint64_t total;         /* documents, roughly; 0: unknown */
+    uint64_t bad_keys;      /* of the last walk: documents without a string workspace_id, and … */
+    char bad_example[160];  /* … the _id of one of them */
+    uint64_t bad_live;      /* of it: documents that cannot be read and are live, and … */
+    char live_example[160]; /* … the _id of one of them */
+    /* of the last look: documents without a string key whose neighbour has the same */
+    uint64_t blocking;
+    bool has_string_keys; /* some document has a string key */
+    bool indexed;         /* the unique index is there already */
+    /* documents that may still be moved to quarantine: writers do not make them more */
+    uint64_t may_move;
     char me[33];              /* our name in the migration lease */
     bool fit;                 /* the collection is an ordinary one */
     bool counted;             /* it was seen that nothing is to be refused */
@@ -77,11 +82,14 @@ typedef struct lh_walk {
 } lh_walk;
 
 /* ---- migrate_parts.c */
-/* The deadline of one command: the migration's, but a server that does not answer is given up after the store's timeout. */
+/* The deadline of one command: the migration's, but a server that does not answer is given up after
+ * the store's timeout. */
 int64_t lh_migrate_until(const lh_migration *m);
 
-/* Tells the caller how far a step is. LH_STOPPED when it asks to stop, LH_UNREACHABLE when the time is over. */
-int lh_migrate_progress(const lh_migration *m, const char *step, uint64_t done, uint64_t total, lh_error *error);
+/* Tells the caller how far a step is. LH_STOPPED when it asks to stop, LH_UNREACHABLE when the time
+ * is over. */
+int lh_migrate_progress(const lh_migration *m, const char *step, uint64_t done, uint64_t total,
+                        lh_error *error);
 
 /* Sleeps between two attempts, not beyond the deadline. */
 void lh_migrate_pause(const lh_migration *m, lh_backoff *pause);
@@ -97,8 +105,8 @@ typedef struct lh_group {
 } lh_group;
 
 /* ---- migrate_move.c */
-/* A document to move, as it was read when it was judged, and the one it lost to (NULL: it goes to quarantine). Both are
- * borrowed BSON. */
+/* A document to move, as it was read when it was judged, and the one it lost to (NULL: it goes to
+ * quarantine). Both are borrowed BSON. */
 typedef struct lh_loser {
     const uint8_t *document, *survivor;
 } lh_loser;

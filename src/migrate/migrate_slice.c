@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A slice of the documents to move: reading them again, whole, and comparing them with what was judged; and running a
- * write about them. An answer that is lost is settled by looking at what is there, never by counting. */
+ * A slice of the documents to move: reading them again, whole, and comparing them with what was
+ * judged; and running a write about them. An answer that is lost is settled by looking at what is
+ * there, never by counting. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -67,16 +68,19 @@ void lh_slice_append_ids(bson_t *query, const lh_slice *s, size_t from, size_t t
     BSON_APPEND_ARRAY_BEGIN(&in, "$in", &ids);
     for (size_t i = from; i < to; i++)
         if (!whole || s->items[i].whole)
-            lh_slice_append_id(&ids, lh_slice_key(n++, buffer, sizeof buffer), s->items[i].loser->document);
+            lh_slice_append_id(&ids, lh_slice_key(n++, buffer, sizeof buffer),
+                               s->items[i].loser->document);
     bson_append_array_end(&in, &ids);
     bson_append_document_end(query, &in);
 }
 
 /* Finds the documents of the slice that are (still) there; the answer is a single batch. */
-static int find_slice(lh_migration *m, const lh_slice *s, bool whole, bool ids_only, bson_t *reply, lh_error *error)
+static int find_slice(lh_migration *m, const lh_slice *s, bool whole, bool ids_only, bson_t *reply,
+                      lh_error *error)
 {
-    bson_t *command = BCON_NEW("find", BCON_UTF8(m->store->collection), "limit", BCON_INT32((int32_t)s->n), "batchSize",
-                               BCON_INT32((int32_t)s->n), "singleBatch", BCON_BOOL(true));
+    bson_t *command =
+        BCON_NEW("find", BCON_UTF8(m->store->collection), "limit", BCON_INT32((int32_t)s->n),
+                 "batchSize", BCON_INT32((int32_t)s->n), "singleBatch", BCON_BOOL(true));
     bson_t filter, projection;
     BSON_APPEND_DOCUMENT_BEGIN(command, "filter", &filter);
     lh_slice_append_ids(&filter, s, 0, s->n, whole);
@@ -86,8 +90,10 @@ static int find_slice(lh_migration *m, const lh_slice *s, bool whole, bool ids_o
         BSON_APPEND_INT32(&projection, "_id", 1);
         bson_append_document_end(command, &projection);
     }
-    lh_call call = {
-        .what = "read the documents to move", .command = command, .deadline = lh_migrate_until(m), .read = true};
+    lh_call call = {.what = "read the documents to move",
+                    .command = command,
+                    .deadline = lh_migrate_until(m),
+                    .read = true};
     int outcome = lh_store_run(m->store, &call, reply, NULL, error);
     bson_destroy(command);
     return outcome;
@@ -96,7 +102,8 @@ static int find_slice(lh_migration *m, const lh_slice *s, bool whole, bool ids_o
 static bool open_batch(const bson_t *reply, bson_iter_t *ret_batch)
 {
     bson_iter_t top, batch;
-    return bson_iter_init(&top, reply) && bson_iter_find_descendant(&top, "cursor.firstBatch", &batch) &&
+    return bson_iter_init(&top, reply) &&
+           bson_iter_find_descendant(&top, "cursor.firstBatch", &batch) &&
            bson_iter_recurse(&batch, ret_batch);
 }
 
@@ -107,7 +114,8 @@ static lh_item *find_item(lh_slice *s, const uint8_t *document)
     return bsearch(&key, s->items, s->n, sizeof s->items[0], compare_items);
 }
 
-/* Two FNV-1a hashes with different seeds. Not against an adversary: who can write here can delete here. */
+/* Two FNV-1a hashes with different seeds. Not against an adversary: who can write here can delete
+ * here. */
 static void hash_content(const uint8_t *data, size_t len, uint64_t ret_hash[2])
 {
     uint64_t a = UINT64_C(0xCBF29CE484222325), b = UINT64_C(0x9AE16A3B2F90404F) ^ len;
@@ -161,7 +169,8 @@ void lh_slice_fill(lh_slice *s, const lh_loser *losers, size_t n)
     qsort(s->items, n, sizeof s->items[0], compare_items);
 }
 
-/* Some had changed, or an answer was lost: those that are still there are left for the next walk, and not marked. */
+/* Some had changed, or an answer was lost: those that are still there are left for the next walk,
+ * and not marked. */
 int lh_slice_drop_remaining(lh_migration *m, lh_slice *s, lh_walk *walk, lh_error *error)
 {
     bson_t reply;
@@ -190,8 +199,10 @@ static int64_t number_of(const bson_t *reply, const char *field)
     return bson_iter_init_find(&value, reply, field) ? bson_iter_as_int64(&value) : 0;
 }
 
-/* The first write error that is not `harmless` (a code) becomes the error. What passes by itself is met by a new look. */
-static int judge_write_errors(const bson_t *reply, const lh_call *call, uint32_t harmless, lh_error *error)
+/* The first write error that is not `harmless` (a code) becomes the error. What passes by itself is
+ * met by a new look. */
+static int judge_write_errors(const bson_t *reply, const lh_call *call, uint32_t harmless,
+                              lh_error *error)
 {
     lh_refusal refusal = {.what = call->what, .collection = lh_store_collection_of(call->command)};
     if (!lh_store_write_error(reply, harmless, &refusal))
@@ -199,22 +210,23 @@ static int judge_write_errors(const bson_t *reply, const lh_call *call, uint32_t
     lh_code_kind kind = lh_store_code_kind(refusal.code);
     if (kind == LH_CODE_REFUSED)
         return lh_store_fail_refused(&refusal, error);
-    int outcome = lh_fail(error, kind == LH_CODE_DENIED ? LH_DENIED : LH_UNREACHABLE, "cannot %s: %.300s (code %u)",
-                          call->what, refusal.message, refusal.code);
+    int outcome = lh_fail(error, kind == LH_CODE_DENIED ? LH_DENIED : LH_UNREACHABLE,
+                          "cannot %s: %.300s (code %u)", call->what, refusal.message, refusal.code);
     error->server_code = (int)refusal.code;
     return outcome;
 }
 
 /* Runs a write whose statements are in `command` (destroyed); *ret_n is the answer's n. */
-int lh_migrate_write(lh_migration *m, const char *what, bson_t *command, uint32_t harmless, int64_t *ret_n,
-                     lh_error *error)
+int lh_migrate_write(lh_migration *m, const char *what, bson_t *command, uint32_t harmless,
+                     int64_t *ret_n, lh_error *error)
 {
     lh_error mine = LH_ERROR_INIT;
     bson_t reply;
     BSON_APPEND_BOOL(command, "ordered", false);
     lh_call call = {.what = what, .command = command, .deadline = lh_migrate_until(m)};
     int outcome = lh_store_run(m->store, &call, &reply, NULL, &mine);
-    /* The driver may or may not count a statement's failure as the command's: the answer itself tells. */
+    /* The driver may or may not count a statement's failure as the command's: the answer itself
+     * tells. */
     if (outcome == LH_OK || (outcome == LH_SERVER && harmless && mine.server_code == (int)harmless))
         outcome = judge_write_errors(&reply, &call, harmless, &mine);
     if (ret_n)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Counting what a migration would find, without changing anything: one cursor over everything, sorted by the key, one group
- * in memory at a time. And what this walk and the one in migrate_dedupe.c have in common. */
+ * Counting what a migration would find, without changing anything: one cursor over everything,
+ * sorted by the key, one group in memory at a time. And what this walk and the one in
+ * migrate_dedupe.c have in common. */
 #include "migrate/migrate_survey.h"
 
 #include <string.h>
@@ -78,12 +79,15 @@ int lh_migrate_survey(lh_migration *m, bool tell, lh_walk *ret_walk, lh_error *e
     survey s = {.m = m, .walk = ret_walk, .tell = tell, .outcome = LH_OK, .error = error};
     lh_group_init(&s.group);
     bson_init(&s.last);
-    bson_t *command = BCON_NEW("find", BCON_UTF8(m->store->collection), "sort", "{", "workspace_id", BCON_INT32(1), "}",
-                               "batchSize", BCON_INT32(LH_MIGRATE_PIECE));
+    bson_t *command = BCON_NEW("find", BCON_UTF8(m->store->collection), "sort", "{", "workspace_id",
+                               BCON_INT32(1), "}", "batchSize", BCON_INT32(LH_MIGRATE_PIECE));
     BSON_APPEND_BOOL(command, "allowDiskUse", true);
     lh_error mine = LH_ERROR_INIT;
-    lh_call call = {
-        .what = "read the documents", .command = command, .deadline = m->deadline, .read = true, .slow = true};
+    lh_call call = {.what = "read the documents",
+                    .command = command,
+                    .deadline = m->deadline,
+                    .read = true,
+                    .slow = true};
     int outcome = lh_store_each(m->store, &call, survey_document, &s, &mine);
     bson_destroy(command);
     if (outcome == LH_OK)

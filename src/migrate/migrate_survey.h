@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Counting what a migration would find, without changing anything: one cursor over everything, sorted by the key, one group in memory at a time. */
+ * Counting what a migration would find, without changing anything: one cursor over everything,
+ * sorted by the key, one group in memory at a time. */
 #ifndef LH_MIGRATE_SURVEY_H
 #define LH_MIGRATE_SURVEY_H
 

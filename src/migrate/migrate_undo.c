@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the index was like before the migration, and putting it back. A refusal leaves everything as it was: nearly all of them are
- * decided before the first change; the rest, and the run after one that was killed, undo what the migration's lease remembers.
+ * What the index was like before the migration, and putting it back. A refusal leaves everything as
+ * it was: nearly all of them are decided before the first change; the rest, and the run after one
+ * that was killed, undo what the migration's lease remembers.
  *
- * Only the holder of that lease undoes anything. Another migrator that lost the lease while it slept finds the index gone, or not
- * prepared, and begins again. */
+ * Only the holder of that lease undoes anything. Another migrator that lost the lease while it
+ * slept finds the index gone, or not prepared, and begins again. */
 #include "migrate/migrate_undo.h"
 
 #include <stdio.h>
@@ -25,8 +26,8 @@ static int note_index(void *arg, const bson_t *index)
 {
     survey *s = arg;
     bson_iter_t value;
-    if (!lh_index_is_on_key(index) || lh_index_unfit_option(index) || !bson_iter_init_find(&value, index, "name") ||
-        !BSON_ITER_HOLDS_UTF8(&value))
+    if (!lh_index_is_on_key(index) || lh_index_unfit_option(index) ||
+        !bson_iter_init_find(&value, index, "name") || !BSON_ITER_HOLDS_UTF8(&value))
         return 0;
     const char *name = bson_iter_utf8(&value, NULL);
     bool ours = strcmp(name, LH_INDEX_NAME) == 0, unique = lh_index_is_true(index, "unique");
@@ -40,7 +41,10 @@ static int list_indexes(lh_migration *m, survey *ret_survey, lh_error *error)
 {
     *ret_survey = (survey){0};
     bson_t *command = BCON_NEW("listIndexes", BCON_UTF8(m->store->collection));
-    lh_call call = {.what = "list the indexes", .command = command, .deadline = lh_migrate_until(m), .bare = true};
+    lh_call call = {.what = "list the indexes",
+                    .command = command,
+                    .deadline = lh_migrate_until(m),
+                    .bare = true};
     int outcome = lh_store_each(m->store, &call, note_index, ret_survey, error);
     bson_destroy(command);
     return outcome == LH_SERVER ? LH_LOST : outcome; /* the collection is gone */
@@ -64,7 +68,8 @@ int lh_migrate_choose(lh_migration *m, bool *ret_there, lh_error *error)
     if (outcome != LH_OK)
         return outcome;
     *ret_there = *found.ours || *found.other;
-    (void)snprintf(m->index, sizeof m->index, "%s", *found.other && !*found.ours ? found.other : LH_INDEX_NAME);
+    (void)snprintf(m->index, sizeof m->index, "%s",
+                   *found.other && !*found.ours ? found.other : LH_INDEX_NAME);
     bool prepared = *found.ours ? found.ours_prepared : found.other_prepared;
     if (!*ret_there)
         m->undo.drop = true;
@@ -78,12 +83,13 @@ static int put_back(lh_migration *m, const char *what, bson_t *command, lh_error
 {
     bson_t reply;
     lh_error mine = LH_ERROR_INIT;
-    lh_call call = {.what = what, .command = command, .deadline = lh_store_deadline(m->store, 0), .slow = true};
+    lh_call call = {
+        .what = what, .command = command, .deadline = lh_store_deadline(m->store, 0), .slow = true};
     int outcome = lh_store_run(m->store, &call, &reply, NULL, &mine);
     bson_destroy(command);
     bson_destroy(&reply);
-    if (outcome == LH_SERVER &&
-        (mine.server_code == LH_CODE_NAMESPACE_NOT_FOUND || mine.server_code == LH_CODE_INDEX_NOT_FOUND))
+    if (outcome == LH_SERVER && (mine.server_code == LH_CODE_NAMESPACE_NOT_FOUND ||
+                                 mine.server_code == LH_CODE_INDEX_NOT_FOUND))
         return LH_OK;
     if (outcome != LH_OK)
         lh_error_give(error, &mine);
@@ -102,13 +108,16 @@ int lh_migrate_undo(lh_migration *m, lh_error *error)
          unprepare = *name && ((strcmp(name, found.ours) == 0 && found.ours_prepared && !drop) ||
                                (strcmp(name, found.other) == 0 && found.other_prepared));
     if (outcome == LH_OK && drop)
-        outcome = put_back(m, "remove the index that the migration made",
-                           BCON_NEW("dropIndexes", BCON_UTF8(m->store->collection), "index", LH_INDEX_NAME), error);
+        outcome = put_back(
+            m, "remove the index that the migration made",
+            BCON_NEW("dropIndexes", BCON_UTF8(m->store->collection), "index", LH_INDEX_NAME),
+            error);
     if (outcome == LH_OK && unprepare)
-        outcome = put_back(m, "put the index back as it was",
-                           BCON_NEW("collMod", BCON_UTF8(m->store->collection), "index", "{", "name", BCON_UTF8(name),
-                                    "prepareUnique", BCON_BOOL(false), "}"),
-                           error);
+        outcome =
+            put_back(m, "put the index back as it was",
+                     BCON_NEW("collMod", BCON_UTF8(m->store->collection), "index", "{", "name",
+                              BCON_UTF8(name), "prepareUnique", BCON_BOOL(false), "}"),
+                     error);
     if (outcome == LH_OK || outcome == LH_LOST)
         m->undo = (lh_undo){0};
     return outcome == LH_LOST ? LH_OK : outcome;

@@ -5,11 +5,12 @@
 
 #include "migrate/migrate_parts.h"
 
-/* Under the lease, before the first change: chooses the index to convert (m->index), and stores what it is like. *ret_there: it is
- * there, or else it is to be created. */
+/* Under the lease, before the first change: chooses the index to convert (m->index), and stores
+ * what it is like. *ret_there: it is there, or else it is to be created. */
 int lh_migrate_choose(lh_migration *m, bool *ret_there, lh_error *error);
 
-/* The migration was refused: puts the index back as it was before, unless another migrator is at work. */
+/* The migration was refused: puts the index back as it was before, unless another migrator is at
+ * work. */
 int lh_migrate_undo(lh_migration *m, lh_error *error);
 
 /* The name of the index that is unique and on the key, into m->index. LH_LOST: there is none. */

@@ -18,7 +18,7 @@
 #include "store/store.h"
 #include "store/store_run.h"
 
-/* ---- list ----------------------------------------------------------------------------------------------------------*/
+/* ---- list -------------------------------------------------------------------------------------*/
 typedef struct {
     lh_list_options o;
     int (*each)(void *arg, const lh_record *record);
@@ -46,7 +46,8 @@ static bool is_wanted(const listing *l, const lh_record *record)
     if (l->o.owner && !names_owner(record, l->o.owner))
         return false;
     if (l->o.expired || l->o.malformed)
-        return (l->o.expired && record->expired) || (l->o.malformed && record->state == LH_MALFORMED);
+        return (l->o.expired && record->expired) ||
+               (l->o.malformed && record->state == LH_MALFORMED);
     return l->o.free_too || record->state != LH_FREE || record->waiters > 0;
 }
 
@@ -63,7 +64,8 @@ static int list_one(void *arg, const bson_t *answer)
         return 1;
     }
     if (l->o.prefix && strncmp(record->key, l->o.prefix, strlen(l->o.prefix)) != 0) {
-        /* Sorted: nothing behind it begins with the prefix. (A key that is no string stands somewhere else.) */
+        /* Sorted: nothing behind it begins with the prefix. (A key that is no string stands
+         * somewhere else.) */
         if (record->state != LH_MALFORMED && strcmp(record->key, l->o.prefix) > 0)
             l->state = ENDED;
     } else if (is_wanted(l, record)) {
@@ -95,8 +97,8 @@ static void append_list_command(const lh_store *store, const listing *l, bson_t 
     BSON_APPEND_INT32(command, "batchSize", 500);
 }
 
-int lh_list(lh_store *store, const lh_list_options *options, int (*each)(void *arg, const lh_record *record), void *arg,
-            lh_error *error)
+int lh_list(lh_store *store, const lh_list_options *options,
+            int (*each)(void *arg, const lh_record *record), void *arg, lh_error *error)
 {
     int outcome = lh_store_check(store, error);
     if (outcome != LH_OK)
@@ -109,8 +111,10 @@ int lh_list(lh_store *store, const lh_list_options *options, int (*each)(void *a
         return outcome;
     bson_t command = BSON_INITIALIZER;
     append_list_command(store, &l, &command);
-    lh_call call = {
-        .what = "list the keys", .command = &command, .deadline = lh_store_deadline(store, 0), .read = true};
+    lh_call call = {.what = "list the keys",
+                    .command = &command,
+                    .deadline = lh_store_deadline(store, 0),
+                    .read = true};
     outcome = lh_store_each(store, &call, list_one, &l, error);
     bson_destroy(&command);
     if (outcome == LH_STOPPED && l.state == ENDED)
@@ -118,10 +122,11 @@ int lh_list(lh_store *store, const lh_list_options *options, int (*each)(void *a
     return outcome == LH_STOPPED && l.state == NO_MEMORY ? lh_fail_memory(error) : outcome;
 }
 
-/* ---- break ---------------------------------------------------------------------------------------------------------*/
+/* ---- break ------------------------------------------------------------------------------------*/
 
 /* What was seen, in the write that ends exactly that. */
-static int break_seen(lh_store *store, const char *key, const lh_break_options *o, const bson_t *seen, lh_error *error)
+static int break_seen(lh_store *store, const char *key, const lh_break_options *o,
+                      const bson_t *seen, lh_error *error)
 {
     bson_iter_t doc_id, id, token;
     char mine[LH_LEASE_ID_ROOM], problem[128];
@@ -137,29 +142,33 @@ static int break_seen(lh_store *store, const char *key, const lh_break_options *
     vars.seen_id = bson_iter_init_find(&id, seen, "id") ? bson_iter_value(&id) : NULL;
     vars.seen_token = bson_iter_init_find(&token, seen, "token") ? bson_iter_value(&token) : NULL;
     lh_answer answer;
-    int outcome =
-        lh_lease_run(store, LH_DO_BREAK, true, &vars, (lh_way){lh_store_deadline(store, 0), NULL}, &answer, error);
+    int outcome = lh_lease_run(store, LH_DO_BREAK, true, &vars,
+                               (lh_way){lh_store_deadline(store, 0), NULL}, &answer, error);
     if (outcome == LH_OK) {
         lh_mine broken = {0};
         if (answer.there)
             lh_doc_mine(&answer.document, mine, &broken);
         if (!broken.released && answer.maybe)
             outcome =
-                lh_fail(error, LH_UNKNOWN, "\"%s\" was broken, or changed hands just then: look at it again", key);
+                lh_fail(error, LH_UNKNOWN,
+                        "\"%s\" was broken, or changed hands just then: look at it again", key);
         else if (!broken.released)
-            outcome = lh_fail(error, LH_LOST, "\"%s\" changed hands meanwhile: look again, nothing was broken", key);
+            outcome =
+                lh_fail(error, LH_LOST,
+                        "\"%s\" changed hands meanwhile: look again, nothing was broken", key);
     }
     bson_destroy(&answer.reply);
     return outcome;
 }
 
 /* A line for each holder. */
-static void tell_broken(lh_store *store, const char *key, const lh_break_options *o, const lh_record *record,
-                        lh_error *error)
+static void tell_broken(lh_store *store, const char *key, const lh_break_options *o,
+                        const lh_record *record, lh_error *error)
 {
     const lh_holder *holder;
-    for (size_t i = 0;
-         (holder = lh_record_holder(record, i)) && (i == 0 || (store->audit && !(error && *error->message))); i++)
+    for (size_t i = 0; (holder = lh_record_holder(record, i)) &&
+                       (i == 0 || (store->audit && !(error && *error->message)));
+         i++)
         (void)lh_audit_ended(store,
                              &(lh_audit_end){.event = "broken",
                                              .key = key,
@@ -178,14 +187,15 @@ static int check_break(lh_store *store, const char *key, const lh_break_options 
     if (outcome == LH_OK && !o->id)
         outcome = lh_key_check(key, key ? strlen(key) : 0, error);
     if (outcome == LH_OK)
-        outcome = lh_text_check("reason", o->reason ? o->reason : "", o->reason ? strlen(o->reason) : 0, 1, LH_TEXT_MAX,
-                                error);
+        outcome = lh_text_check("reason", o->reason ? o->reason : "",
+                                o->reason ? strlen(o->reason) : 0, 1, LH_TEXT_MAX, error);
     if (outcome == LH_OK && o->by)
         outcome = lh_owner_check("name of who breaks it", o->by, error);
     return outcome;
 }
 
-int lh_break(lh_store *store, const char *key, const lh_break_options *options, lh_record **ret_record, lh_error *error)
+int lh_break(lh_store *store, const char *key, const lh_break_options *options,
+             lh_record **ret_record, lh_error *error)
 {
     lh_break_options o;
     int outcome = lh_break_options_take(&o, options, error);
@@ -195,7 +205,8 @@ int lh_break(lh_store *store, const char *key, const lh_break_options *options, 
         return outcome;
     lh_stored found;
     lh_record *record = NULL;
-    outcome = o.id ? lh_status_find_id(store, o.id, &found, error) : lh_status_find_key(store, key, &found, error);
+    outcome = o.id ? lh_status_find_id(store, o.id, &found, error)
+                   : lh_status_find_key(store, key, &found, error);
     if (outcome != LH_OK)
         goto out;
     record = found.there ? lh_doc_record(&found.document, found.now_ms, store->clock_skew_ms)
@@ -207,8 +218,10 @@ int lh_break(lh_store *store, const char *key, const lh_break_options *options, 
     else if (record->state == LH_FREE)
         outcome = lh_fail(error, LH_LOST, "nobody holds \"%s\": there is nothing to break", key);
     else if (o.token >= 0 && o.token != record->token)
-        outcome = lh_fail(error, LH_LOST, "\"%s\" is held with token %lld, not %lld: look again, nothing was broken",
-                          key, (long long)record->token, (long long)o.token);
+        outcome =
+            lh_fail(error, LH_LOST,
+                    "\"%s\" is held with token %lld, not %lld: look again, nothing was broken", key,
+                    (long long)record->token, (long long)o.token);
     else
         outcome = break_seen(store, key, &o, &found.document, error);
     if (outcome == LH_OK)

@@ -58,7 +58,8 @@ static int keep_readable(void *arg, const bson_t *document)
     batch *readable = arg;
     char problem[128];
     bson_iter_t id;
-    if (bson_iter_init_find(&id, document, "_id") && !lh_twice_find(document, problem, sizeof problem))
+    if (bson_iter_init_find(&id, document, "_id") &&
+        !lh_twice_find(document, problem, sizeof problem))
         batch_add(readable, &id);
     return 0;
 }
@@ -68,10 +69,13 @@ static void sift(cleaning *c, batch *b)
 {
     batch readable = {.n = 0};
     bson_init(&readable.ids);
-    bson_t *command = BCON_NEW("find", BCON_UTF8(c->store->collection), "filter", "{", "_id", "{", "$in",
-                               BCON_ARRAY(&b->ids), "}", "}", "batchSize", BCON_INT32(BATCH_MAX));
-    lh_call call = {
-        .what = "read what is dead", .command = command, .deadline = lh_store_deadline(c->store, 0), .read = true};
+    bson_t *command =
+        BCON_NEW("find", BCON_UTF8(c->store->collection), "filter", "{", "_id", "{", "$in",
+                 BCON_ARRAY(&b->ids), "}", "}", "batchSize", BCON_INT32(BATCH_MAX));
+    lh_call call = {.what = "read what is dead",
+                    .command = command,
+                    .deadline = lh_store_deadline(c->store, 0),
+                    .read = true};
     c->outcome = lh_store_each(c->store, &call, keep_readable, &readable, c->error);
     bson_destroy(command);
     if (readable.n < b->n) {
@@ -87,8 +91,8 @@ static void sift(cleaning *c, batch *b)
 static void write_batch(cleaning *c, batch *b, bool remove, uint64_t *ret_changed)
 {
     bson_t command = BSON_INITIALIZER, reply;
-    (remove ? lh_pipeline_remove_many : lh_pipeline_settle_many)(c->store->pipelines, c->store->collection, &c->vars,
-                                                                 &b->ids, &command);
+    (remove ? lh_pipeline_remove_many : lh_pipeline_settle_many)(
+        c->store->pipelines, c->store->collection, &c->vars, &b->ids, &command);
     lh_call call = {.what = remove ? "remove what is free" : "mark what has ended",
                     .command = &command,
                     .deadline = lh_store_deadline(c->store, 0)};
@@ -134,9 +138,11 @@ static int take_one(void *arg, const bson_t *judged)
     cleaning *c = arg;
     bson_iter_t id, removable;
     c->looked_at++;
-    if (!bson_iter_init_find(&id, judged, "_id") || !bson_iter_init_find(&removable, judged, "removable"))
+    if (!bson_iter_init_find(&id, judged, "_id") ||
+        !bson_iter_init_find(&removable, judged, "removable"))
         return 0;
-    uint64_t holders = number_of(judged, "dead_holders"), waiters = number_of(judged, "dead_waiters");
+    uint64_t holders = number_of(judged, "dead_holders"),
+             waiters = number_of(judged, "dead_waiters");
     if (bson_iter_as_bool(&removable)) {
         batch_add(&c->removable, &id);
     } else if (holders + waiters > 0) {
@@ -171,20 +177,27 @@ static int clean(cleaning *c)
     return c->outcome;
 }
 
-static int cleanup(lh_store *store, const lh_cleanup_options *options, lh_cleanup_report *report, lh_error *error)
+static int cleanup(lh_store *store, const lh_cleanup_options *options, lh_cleanup_report *report,
+                   lh_error *error)
 {
     lh_cleanup_options o;
     int outcome = lh_store_check(store, error);
     if (outcome == LH_OK)
         outcome = lh_cleanup_options_take(&o, options, error);
-    if (outcome == LH_OK && (o.older_than_ms < RETENTION_MIN_MS || o.older_than_ms > INT64_C(3153600000000)))
-        outcome = lh_fail(error, LH_INVALID, "older_than_ms is %lld: it must be 1,000 (a second) to a hundred years",
+    if (outcome == LH_OK &&
+        (o.older_than_ms < RETENTION_MIN_MS || o.older_than_ms > INT64_C(3153600000000)))
+        outcome = lh_fail(error, LH_INVALID,
+                          "older_than_ms is %lld: it must be 1,000 (a second) to a hundred years",
                           (long long)o.older_than_ms);
     if (outcome == LH_OK)
         outcome = lh_store_contact(store, lh_store_deadline(store, 0), error);
     if (outcome != LH_OK)
         return outcome;
-    cleaning c = {.store = store, .o = &o, .report = report, .error = error, .vars = lh_lease_vars(store, "", "")};
+    cleaning c = {.store = store,
+                  .o = &o,
+                  .report = report,
+                  .error = error,
+                  .vars = lh_lease_vars(store, "", "")};
     c.vars.ttl_ms = o.older_than_ms;
     c.vars.judging = true;
     bson_init(&c.removable.ids);
@@ -195,7 +208,8 @@ static int cleanup(lh_store *store, const lh_cleanup_options *options, lh_cleanu
     return outcome;
 }
 
-int lh_cleanup(lh_store *store, const lh_cleanup_options *options, lh_cleanup_report *report, lh_error *error)
+int lh_cleanup(lh_store *store, const lh_cleanup_options *options, lh_cleanup_report *report,
+               lh_error *error)
 {
     lh_cleanup_report all = LH_CLEANUP_REPORT_INIT;
     int outcome = lh_cleanup_report_check(report, error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Letting go of what this host's dead processes left behind. The stream only proposes; each write matches the lease id and the process that
- * were read, on the server. Ids are used once and a process that has died stays dead, so nothing that may come between changes the verdict. */
+ * Letting go of what this host's dead processes left behind. The stream only proposes; each write
+ * matches the lease id and the process that were read, on the server. Ids are used once and a
+ * process that has died stays dead, so nothing that may come between changes the verdict. */
 #include <stdio.h>
 #include <string.h>
 
@@ -33,9 +34,9 @@ static void append_find(const lh_store *store, bson_t *command)
     from[len] = to[len] = '\0';
     to[len - 1] = '0'; /* comes behind '/' */
     BSON_APPEND_UTF8(command, "find", store->collection);
-    BCON_APPEND(command, "filter", "{", "$or", "[", "{", "proc", "{", "$gte", BCON_UTF8(from), "$lt", BCON_UTF8(to),
-                "}", "}", "{", "shared", "{", "$type", "object", "}", "}", "{", "waiters", "{", "$type", "object", "}",
-                "}", "]", "}");
+    BCON_APPEND(command, "filter", "{", "$or", "[", "{", "proc", "{", "$gte", BCON_UTF8(from),
+                "$lt", BCON_UTF8(to), "}", "}", "{", "shared", "{", "$type", "object", "}", "}",
+                "{", "waiters", "{", "$type", "object", "}", "}", "]", "}");
     BSON_APPEND_INT32(command, "batchSize", 500);
 }
 
@@ -43,14 +44,16 @@ static const char *text_in(const bson_iter_t *object, const char *field)
 {
     bson_iter_t value;
     uint32_t len;
-    if (!bson_iter_recurse(object, &value) || !bson_iter_find(&value, field) || !BSON_ITER_HOLDS_UTF8(&value))
+    if (!bson_iter_recurse(object, &value) || !bson_iter_find(&value, field) ||
+        !BSON_ITER_HOLDS_UTF8(&value))
         return "";
     const char *text = bson_iter_utf8(&value, &len);
     return strlen(text) == len ? text : "";
 }
 
 /* Is it of a process here, and does `proc` belong to this lease? *ret_dead: and that has died. */
-static bool is_of_here(const lh_store *store, const bson_iter_t *object, const char *id, bool *ret_dead)
+static bool is_of_here(const lh_store *store, const bson_iter_t *object, const char *id,
+                       bool *ret_dead)
 {
     const char *proc = text_in(object, "proc"), *tail = strrchr(proc, '/');
     char alone[LH_VARS_PROC];
@@ -66,18 +69,19 @@ static bool is_of_here(const lh_store *store, const bson_iter_t *object, const c
 }
 
 /* One command. *ret_done: this, or an attempt whose answer was lost, ended it. */
-static int let_go(reaping *r, const char *key, const char *id, const char *dead, const lh_reaped *what, bool *ret_done)
+static int let_go(reaping *r, const char *key, const char *id, const char *dead,
+                  const lh_reaped *what, bool *ret_done)
 {
     char reason[LH_TEXT_MAX];
-    (void)snprintf(reason, sizeof reason, "its process, pid %lld on %s, has died", (long long)what->pid,
-                   r->store->host);
+    (void)snprintf(reason, sizeof reason, "its process, pid %lld on %s, has died",
+                   (long long)what->pid, r->store->host);
     lh_vars vars = lh_lease_vars(r->store, key, id);
     vars.dead = dead;
     vars.by = r->o->by ? r->o->by : r->store->owner;
     vars.reason = reason;
     lh_answer answer;
-    int outcome = lh_lease_run(r->store, LH_DO_REAP, true, &vars, (lh_way){lh_store_deadline(r->store, 0), NULL},
-                               &answer, r->error);
+    int outcome = lh_lease_run(r->store, LH_DO_REAP, true, &vars,
+                               (lh_way){lh_store_deadline(r->store, 0), NULL}, &answer, r->error);
     lh_mine mine = {0};
     if (outcome == LH_OK && answer.there)
         lh_doc_mine(&answer.document, id, &mine);
@@ -97,7 +101,8 @@ static int let_go(reaping *r, const char *key, const char *id, const char *dead,
 }
 
 /* `object`: the document, an entry of readers, or of waiters, whose lease id is `id`. */
-static void take(reaping *r, const char *key, const char *id, const bson_iter_t *object, bool waited)
+static void take(reaping *r, const char *key, const char *id, const bson_iter_t *object,
+                 bool waited)
 {
     bool dead, done = true;
     if (r->outcome != LH_OK || !is_of_here(r->store, object, id, &dead))
@@ -128,8 +133,8 @@ static void take(reaping *r, const char *key, const char *id, const bson_iter_t 
 static void take_entries(reaping *r, const bson_iter_t *document, const char *key, const char *map)
 {
     bson_iter_t value, entry;
-    if (!bson_iter_recurse(document, &value) || !bson_iter_find(&value, map) || !BSON_ITER_HOLDS_DOCUMENT(&value) ||
-        !bson_iter_recurse(&value, &entry))
+    if (!bson_iter_recurse(document, &value) || !bson_iter_find(&value, map) ||
+        !BSON_ITER_HOLDS_DOCUMENT(&value) || !bson_iter_recurse(&value, &entry))
         return;
     while (bson_iter_next(&entry))
         if (BSON_ITER_HOLDS_DOCUMENT(&entry))
@@ -154,7 +159,8 @@ static int take_one(void *arg, const bson_t *document)
     return r->outcome != LH_OK;
 }
 
-static int reap(lh_store *store, const lh_reap_options *options, lh_reap_report *report, lh_error *error)
+static int reap(lh_store *store, const lh_reap_options *options, lh_reap_report *report,
+                lh_error *error)
 {
     lh_reap_options o;
     int outcome = lh_store_check(store, error);
@@ -163,7 +169,8 @@ static int reap(lh_store *store, const lh_reap_options *options, lh_reap_report 
     if (outcome == LH_OK && o.by)
         outcome = lh_owner_check("name of who reaps", o.by, error);
     if (outcome == LH_OK && !*store->proc)
-        outcome = lh_fail(error, LH_CONFIG, "this system does not tell which process this is: is /proc mounted?");
+        outcome = lh_fail(error, LH_CONFIG,
+                          "this system does not tell which process this is: is /proc mounted?");
     if (outcome == LH_OK)
         outcome = lh_store_contact(store, lh_store_deadline(store, 0), error);
     if (outcome != LH_OK)
@@ -186,7 +193,8 @@ static int reap(lh_store *store, const lh_reap_options *options, lh_reap_report 
     return outcome;
 }
 
-int lh_reap(lh_store *store, const lh_reap_options *options, lh_reap_report *report, lh_error *error)
+int lh_reap(lh_store *store, const lh_reap_options *options, lh_reap_report *report,
+            lh_error *error)
 {
     lh_reap_report all = LH_REAP_REPORT_INIT;
     int outcome = lh_reap_report_check(report, error);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Counting: the server does it (protocol/answers.lp), so that a million documents cost this process nothing. */
+ * Counting: the server does it (protocol/answers.lp), so that a million documents cost this process
+ * nothing. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,7 +48,8 @@ typedef struct {
 static lh_since since_of(const bson_t *counted, const char *key, const char *owner, const char *at)
 {
     const char *name = text_of(counted, owner);
-    return (lh_since){.key = text_of(counted, key), .owner = name ? name : "", .at_ms = date_of(counted, at)};
+    return (lh_since){
+        .key = text_of(counted, key), .owner = name ? name : "", .at_ms = date_of(counted, at)};
 }
 
 static lh_stats_report *read_report(const bson_t *reply)
@@ -56,32 +58,35 @@ static lh_stats_report *read_report(const bson_t *reply)
     if (!b)
         return NULL;
     bson_t counted;
-    b->counted = lh_reply_first(reply, &counted) ? bson_copy(&counted) : bson_new(); /* there is no document */
+    /* there is no document */
+    b->counted = lh_reply_first(reply, &counted) ? bson_copy(&counted) : bson_new();
     const bson_t *c = b->counted;
-    b->report = (lh_stats_report){.documents = number_of(c, "documents"),
-                                  .exclusive = number_of(c, "exclusive"),
-                                  .shared = number_of(c, "shared"),
-                                  .malformed = number_of(c, "malformed"),
-                                  .free = number_of(c, "free"),
-                                  .expired = number_of(c, "expired"),
-                                  .shared_holders = number_of(c, "readers"),
-                                  .queues = number_of(c, "queues"),
-                                  .waiters = number_of(c, "waiters"),
-                                  .oldest = since_of(c, "oldest.key", "oldest.owner", "oldest.at"),
-                                  .longest_wait = since_of(c, "longest.key", "longest.owner", "longest.at"),
-                                  .now_ms = date_of(c, "now")};
+    b->report =
+        (lh_stats_report){.documents = number_of(c, "documents"),
+                          .exclusive = number_of(c, "exclusive"),
+                          .shared = number_of(c, "shared"),
+                          .malformed = number_of(c, "malformed"),
+                          .free = number_of(c, "free"),
+                          .expired = number_of(c, "expired"),
+                          .shared_holders = number_of(c, "readers"),
+                          .queues = number_of(c, "queues"),
+                          .waiters = number_of(c, "waiters"),
+                          .oldest = since_of(c, "oldest.key", "oldest.owner", "oldest.at"),
+                          .longest_wait = since_of(c, "longest.key", "longest.owner", "longest.at"),
+                          .now_ms = date_of(c, "now")};
     return &b->report;
 }
 
-int lh_stats(lh_store *store, const lh_stats_options *options, lh_stats_report **ret_report, lh_error *error)
+int lh_stats(lh_store *store, const lh_stats_options *options, lh_stats_report **ret_report,
+             lh_error *error)
 {
     lh_stats_options o;
     int outcome = lh_store_check(store, error);
     if (outcome == LH_OK)
         outcome = lh_stats_options_take(&o, options, error);
     if (outcome == LH_OK && (o.timeout_ms < TIMEOUT_MIN_MS || o.timeout_ms > TIMEOUT_MAX_MS))
-        outcome =
-            lh_fail(error, LH_INVALID, "timeout_ms is %lld: it must be 100 to 3,600,000", (long long)o.timeout_ms);
+        outcome = lh_fail(error, LH_INVALID, "timeout_ms is %lld: it must be 100 to 3,600,000",
+                          (long long)o.timeout_ms);
     if (outcome == LH_OK)
         outcome = lh_store_contact(store, lh_store_deadline(store, 0), error);
     if (outcome != LH_OK)

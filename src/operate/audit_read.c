@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Reading the trail, and following it. A line is inserted a little after its time, so lines do not come in the order of their times: who
- * follows reads the last ten seconds again and again, and passes over what it has given. That needs no change stream, and no election
- * or lost connection can hide a line. */
+ * Reading the trail, and following it. A line is inserted a little after its time, so lines do not
+ * come in the order of their times: who follows reads the last ten seconds again and again, and
+ * passes over what it has given. That needs no change stream, and no election or lost connection
+ * can hide a line. */
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,7 +66,8 @@ static const char *text_at(const bson_t *line, const char *path)
 {
     bson_iter_t top, value;
     uint32_t len;
-    if (!bson_iter_init(&top, line) || !bson_iter_find_descendant(&top, path, &value) || !BSON_ITER_HOLDS_UTF8(&value))
+    if (!bson_iter_init(&top, line) || !bson_iter_find_descendant(&top, path, &value) ||
+        !BSON_ITER_HOLDS_UTF8(&value))
         return "";
     const char *text = bson_iter_utf8(&value, &len);
     return strlen(text) == len && bson_utf8_validate(text, len, false) ? text : "?";
@@ -93,7 +95,8 @@ static lh_audit_entry entry_of(const bson_t *line, int64_t at_ms)
                             .pid = number_at(line, "pid"),
                             .token = number_at(line, "token"),
                             .to_token = number_at(line, "to_token"),
-                            .mode = strcmp(text_at(line, "mode"), "shared") == 0 ? LH_SHARED : LH_EXCLUSIVE};
+                            .mode = strcmp(text_at(line, "mode"), "shared") == 0 ? LH_SHARED
+                                                                                 : LH_EXCLUSIVE};
 }
 
 static int take_one(void *arg, const bson_t *line)
@@ -130,13 +133,15 @@ static int look(reading *r, int64_t deadline, lh_error *error)
     bson_append_document_end(&command, &sort);
     BSON_APPEND_BOOL(&command, "allowDiskUse", true); /* where the indexes are not there */
     BSON_APPEND_INT32(&command, "batchSize", 500);
-    lh_call call = {.what = "read the audit", .command = &command, .deadline = deadline, .read = true};
+    lh_call call = {
+        .what = "read the audit", .command = &command, .deadline = deadline, .read = true};
     int outcome = lh_store_each(r->store, &call, take_one, r, error);
     bson_destroy(&command);
     return outcome;
 }
 
-/* What was given in this look is what the next one passes over; after a look that broke off, that of the one before too. */
+/* What was given in this look is what the next one passes over; after a look that broke off, that
+ * of the one before too. */
 static bool turn(reading *r, bool whole)
 {
     bool good = true;
@@ -186,8 +191,8 @@ static int read_all(reading *r, lh_error *error)
     }
 }
 
-int lh_audit(lh_store *store, const lh_audit_options *options, int (*each)(void *arg, const lh_audit_entry *entry),
-             void *arg, lh_error *error)
+int lh_audit(lh_store *store, const lh_audit_options *options,
+             int (*each)(void *arg, const lh_audit_entry *entry), void *arg, lh_error *error)
 {
     lh_audit_options o;
     int outcome = lh_store_check(store, error);
@@ -200,7 +205,8 @@ int lh_audit(lh_store *store, const lh_audit_options *options, int (*each)(void 
     if (outcome == LH_OK && !each)
         outcome = lh_fail(error, LH_INVALID, "nobody is there to be told: `each` is NULL");
     if (outcome == LH_OK && !store->audit)
-        outcome = lh_fail(error, LH_INVALID, "the store was opened without a trail: name its collection in `audit`");
+        outcome = lh_fail(error, LH_INVALID,
+                          "the store was opened without a trail: name its collection in `audit`");
     if (outcome != LH_OK)
         return outcome;
     reading r = {.store = store, .o = &o, .each = each, .arg = arg, .state = READING};

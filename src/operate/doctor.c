@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Looking whether all is as leases need it. Changes nothing. Findings are told as they come, in constant memory. */
+ * Looking whether all is as leases need it. Changes nothing. Findings are told as they come, in
+ * constant memory. */
 #include "operate/doctor.h"
 
 #include <stdlib.h>
@@ -19,15 +20,17 @@
 /* What was not tried is said, so that "ok" is not taken for more than it is. */
 static int try_leases(lh_doctor_state *d)
 {
-    const char *not_tried = !d->o->trial                      ? "nothing was written"
-                            : d->errors                       ? "first the errors are to be put right"
-                            : d->store->rollout != LH_ENFORCE ? "a store that does not enforce refuses nobody"
-                            : d->store->trial == NULL         ? "the store was not opened"
-                                                              : NULL;
+    const char *not_tried = !d->o->trial ? "nothing was written"
+                            : d->errors  ? "first the errors are to be put right"
+                            : d->store->rollout != LH_ENFORCE
+                                ? "a store that does not enforce refuses nobody"
+                            : d->store->trial == NULL ? "the store was not opened"
+                                                      : NULL;
     if (not_tried) {
-        lh_doctor_tell(d, (lh_kind){"not_tried", LH_SEVERITY_NOTE, LH_OK}, 1,
-                       "leasehold doctor --trial acquires, renews, waits and releases on a key of its own",
-                       "whether leases can be acquired was not tried: %s", not_tried);
+        lh_doctor_tell(
+            d, (lh_kind){"not_tried", LH_SEVERITY_NOTE, LH_OK}, 1,
+            "leasehold doctor --trial acquires, renews, waits and releases on a key of its own",
+            "whether leases can be acquired was not tried: %s", not_tried);
         return LH_OK;
     }
     lh_tried tried;
@@ -39,15 +42,16 @@ static int try_leases(lh_doctor_state *d)
         lh_doctor_tell(d, (lh_kind){"trial", LH_SEVERITY_ERROR, outcome}, 1,
                        "put right what the server says; then try it again", "%s", why.message);
     if (tried.left)
-        lh_doctor_tell(d, (lh_kind){"trial_left", LH_SEVERITY_NOTE, LH_OK}, 1,
-                       "nothing: leasehold cleanup removes it, or the next trial of a user who may (remove)",
-                       "the trial has left its document, free, as this user may not remove it: the key is %s",
-                       tried.key);
+        lh_doctor_tell(
+            d, (lh_kind){"trial_left", LH_SEVERITY_NOTE, LH_OK}, 1,
+            "nothing: leasehold cleanup removes it, or the next trial of a user who may (remove)",
+            "the trial has left its document, free, as this user may not remove it: the key is %s",
+            tried.key);
     return LH_OK;
 }
 
-int lh_doctor(lh_store *store, const lh_doctor_options *options, int (*each)(void *arg, const lh_finding *finding),
-              void *arg, lh_error *error)
+int lh_doctor(lh_store *store, const lh_doctor_options *options,
+              int (*each)(void *arg, const lh_finding *finding), void *arg, lh_error *error)
 {
     lh_doctor_options o;
     int outcome = lh_store_check(store, error);
@@ -62,27 +66,36 @@ int lh_doctor(lh_store *store, const lh_doctor_options *options, int (*each)(voi
     if (o.role < LH_ROLE_RUNTIME || o.role > LH_ROLE_OPS)
         return lh_fail(error, LH_INVALID, "role is %d: it must be one of LH_ROLE_…", o.role);
     lh_error mine = LH_ERROR_INIT;
-    lh_doctor_state d = {
-        .store = store, .o = &o, .each = each, .arg = arg, .deadline = lh_store_deadline(store, 0), .error = error};
+    lh_doctor_state d = {.store = store,
+                         .o = &o,
+                         .each = each,
+                         .arg = arg,
+                         .deadline = lh_store_deadline(store, 0),
+                         .error = error};
     outcome = lh_store_contact(store, d.deadline, &mine);
-    if (outcome == LH_CONFIG) { /* a mongos, an old server, a certificate: nothing else can be looked at */
+    /* a mongos, an old server, a certificate: nothing else can be looked at */
+    if (outcome == LH_CONFIG) {
         lh_doctor_tell(&d, (lh_kind){"deployment", LH_SEVERITY_ERROR, LH_CONFIG}, 1,
-                       "connect to a replica set, or a standalone server, of MongoDB 6.0 or newer that can be trusted",
+                       "connect to a replica set, or a standalone server, of MongoDB 6.0 or newer "
+                       "that can be trusted",
                        "%s", mine.message);
         return LH_OK;
     }
     if (outcome != LH_OK)
         return lh_doctor_failed(&d, &mine);
     if (store->rollout != LH_ENFORCE)
-        lh_doctor_tell(&d, (lh_kind){"not_enforced", LH_SEVERITY_WARNING, LH_OK}, 1,
-                       "when all programs take part, enforce: leasehold-upgrade(7) has the steps",
-                       "the mode of this roll-out is %s: nobody is refused, and two may work on a key at once",
-                       lh_rollout_word(store->rollout));
-    int (*const sides[])(lh_doctor_state *) = {lh_doctor_uri,   lh_doctor_rights,    lh_doctor_members,
-                                               lh_doctor_index, lh_doctor_documents, try_leases};
+        lh_doctor_tell(
+            &d, (lh_kind){"not_enforced", LH_SEVERITY_WARNING, LH_OK}, 1,
+            "when all programs take part, enforce: leasehold-upgrade(7) has the steps",
+            "the mode of this roll-out is %s: nobody is refused, and two may work on a key at once",
+            lh_rollout_word(store->rollout));
+    int (*const sides[])(lh_doctor_state *) = {lh_doctor_uri,       lh_doctor_rights,
+                                               lh_doctor_members,   lh_doctor_index,
+                                               lh_doctor_documents, try_leases};
     for (size_t i = 0; i < sizeof sides / sizeof *sides && outcome == LH_OK && !d.stopped; i++)
         outcome = sides[i](&d);
-    return outcome == LH_OK && d.stopped ? lh_fail(error, LH_STOPPED, "stopped by the caller") : outcome;
+    return outcome == LH_OK && d.stopped ? lh_fail(error, LH_STOPPED, "stopped by the caller")
+                                         : outcome;
 }
 
 int lh_roles(const lh_store_options *options, char **ret_json, lh_error *error)
@@ -102,7 +115,8 @@ int lh_roles(const lh_store_options *options, char **ret_json, lh_error *error)
     for (int role = LH_ROLE_RUNTIME; role <= LH_ROLE_OPS; role++) {
         const char index[] = {(char)('0' + role), '\0'};
         BSON_APPEND_DOCUMENT_BEGIN(&list, index, &command);
-        lh_rights_append_create(role, &(lh_rights_on){store->db, store->collection, store->audit}, &command);
+        lh_rights_append_create(role, &(lh_rights_on){store->db, store->collection, store->audit},
+                                &command);
         bson_append_document_end(&list, &command);
     }
     bson_append_array_end(&all, &list);

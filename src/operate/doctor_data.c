@@ -17,18 +17,20 @@
 
 enum { CODE_NAMESPACE_NOT_FOUND = 26 };
 
-#define LEAKED_MS     (24 * 3600 * INT64_C(1000)) /* past its end for so long: nobody comes for it any more */
+/* past its end for so long: nobody comes for it any more */
+#define LEAKED_MS     (24 * 3600 * INT64_C(1000))
 #define EXAMPLES      3
 #define EXAMPLE_ROOM  80
 #define PROBLEMS_ROOM 200
 
-/* ---- The index -----------------------------------------------------------------------------------------------------*/
+/* ---- The index --------------------------------------------------------------------------------*/
 
 static void tell_index(lh_doctor_state *d, const char *what)
 {
-    lh_doctor_tell(d, (lh_kind){"index", LH_SEVERITY_ERROR, LH_CONFIG}, 1,
-                   "put it right, then run the migration (leasehold migrate --dry-run tells what it would do)", "%s",
-                   what);
+    lh_doctor_tell(
+        d, (lh_kind){"index", LH_SEVERITY_ERROR, LH_CONFIG}, 1,
+        "put it right, then run the migration (leasehold migrate --dry-run tells what it would do)",
+        "%s", what);
 }
 
 /* How much stands in the index's way. Who may not look at all of it is told of the index alone. */
@@ -40,12 +42,16 @@ static int count_duplicates(lh_doctor_state *d)
     options.dry_run = true;
     int outcome = lh_migrate(d->store, &options, &report, &why);
     if ((outcome == LH_OK || outcome == LH_CONFIG) && report.duplicate_keys > 0)
-        lh_doctor_tell(
-            d, (lh_kind){"duplicates", LH_SEVERITY_ERROR, LH_CONFIG}, report.duplicate_keys,
-            "`leasehold migrate`: of each key the document that ends last stays, the others go to the archive",
-            "%" PRIu64 " %s more than one document, %" PRIu64 " too many in all", report.duplicate_keys,
-            report.duplicate_keys == 1 ? "key has" : "keys have", report.removed);
-    return outcome == LH_OK || outcome == LH_DENIED || outcome == LH_CONFIG ? LH_OK : lh_doctor_failed(d, &why);
+        lh_doctor_tell(d, (lh_kind){"duplicates", LH_SEVERITY_ERROR, LH_CONFIG},
+                       report.duplicate_keys,
+                       "`leasehold migrate`: of each key the document that ends last stays, the "
+                       "others go to the archive",
+                       "%" PRIu64 " %s more than one document, %" PRIu64 " too many in all",
+                       report.duplicate_keys, report.duplicate_keys == 1 ? "key has" : "keys have",
+                       report.removed);
+    return outcome == LH_OK || outcome == LH_DENIED || outcome == LH_CONFIG
+               ? LH_OK
+               : lh_doctor_failed(d, &why);
 }
 
 typedef struct {
@@ -61,27 +67,32 @@ static void tell_ttl(others *o, const bson_t *index)
         lh_doctor_tell(o->d, (lh_kind){"ttl_index", LH_SEVERITY_ERROR, LH_CONFIG}, 1, ttl.to_do,
                        "%s: so nothing is granted", ttl.what);
     else if (kind == LH_TTL_LATE)
-        lh_doctor_tell(
-            o->d, (lh_kind){"ttl_index", LH_SEVERITY_NOTE, LH_OK}, 1,
-            "nothing, if that is wanted: leasehold-upgrade(7) says what becomes of tokens; leasehold cleanup "
-            "removes what has been free for long, too",
-            "%s, with what its document says of the last holder", ttl.what);
+        lh_doctor_tell(o->d, (lh_kind){"ttl_index", LH_SEVERITY_NOTE, LH_OK}, 1,
+                       "nothing, if that is wanted: leasehold-upgrade(7) says what becomes of "
+                       "tokens; leasehold cleanup "
+                       "removes what has been free for long, too",
+                       "%s, with what its document says of the last holder", ttl.what);
     o->deletes |= kind == LH_TTL_UNSAFE;
 }
 
-/* What else there is on the collection, and takes part in what is stored. Migrations leave it alone: somebody wanted it. */
+/* What else there is on the collection, and takes part in what is stored. Migrations leave it
+ * alone: somebody wanted it. */
 static int look_at_index(void *arg, const bson_t *index)
 {
     others *o = arg;
     bson_iter_t top, value;
-    const char *name =
-        bson_iter_init_find(&value, index, "name") && BSON_ITER_HOLDS_UTF8(&value) ? bson_iter_utf8(&value, NULL) : "";
+    const char *name = bson_iter_init_find(&value, index, "name") && BSON_ITER_HOLDS_UTF8(&value)
+                           ? bson_iter_utf8(&value, NULL)
+                           : "";
     bool unique = bson_iter_init_find(&value, index, "unique") && bson_iter_as_bool(&value);
-    bool on_key = bson_iter_init(&top, index) && bson_iter_find_descendant(&top, "key.workspace_id", &value);
-    bool clustered = bson_iter_init_find(&value, index, "clustered") && bson_iter_as_bool(&value); /* by the _id */
+    bool on_key =
+        bson_iter_init(&top, index) && bson_iter_find_descendant(&top, "key.workspace_id", &value);
+    /* by the _id */
+    bool clustered = bson_iter_init_find(&value, index, "clustered") && bson_iter_as_bool(&value);
     if (unique && !on_key && !clustered)
-        lh_doctor_tell(o->d, (lh_kind){"other_index", LH_SEVERITY_ERROR, LH_CONFIG}, 1, "drop it",
-                       "the unique index \"%.200s\" is not on workspace_id: it keeps new leases out", name);
+        lh_doctor_tell(
+            o->d, (lh_kind){"other_index", LH_SEVERITY_ERROR, LH_CONFIG}, 1, "drop it",
+            "the unique index \"%.200s\" is not on workspace_id: it keeps new leases out", name);
     tell_ttl(o, index);
     return o->d->stopped;
 }
@@ -89,10 +100,12 @@ static int look_at_index(void *arg, const bson_t *index)
 /* *ret_deletes: one of them deletes leases that are held. */
 static int look_at_others(lh_doctor_state *d, bool *ret_deletes)
 {
-    bson_t *command = BCON_NEW("listIndexes", BCON_UTF8(d->store->collection), "includeBuildUUIDs", BCON_BOOL(true));
+    bson_t *command = BCON_NEW("listIndexes", BCON_UTF8(d->store->collection), "includeBuildUUIDs",
+                               BCON_BOOL(true));
     lh_error why = LH_ERROR_INIT;
     others o = {.d = d};
-    lh_call call = {.what = "list the indexes", .command = command, .deadline = d->deadline, .bare = true};
+    lh_call call = {
+        .what = "list the indexes", .command = command, .deadline = d->deadline, .bare = true};
     int outcome = lh_store_each(d->store, &call, look_at_index, &o, &why);
     bson_destroy(command);
     *ret_deletes = o.deletes;
@@ -106,15 +119,17 @@ static int look_at_fit(lh_doctor_state *d)
     static const struct {
         const char *id, *what_to_do;
         int (*check)(lh_store *store, int64_t deadline, lh_error *error);
-    } checks[] = {{"compatibility", "finish the upgrade of all members, then set the version", lh_fit_check_version},
-                  {"validator", "let the validator accept these documents, or only warn", lh_fit_check_validator}};
+    } checks[] = {{"compatibility", "finish the upgrade of all members, then set the version",
+                   lh_fit_check_version},
+                  {"validator", "let the validator accept these documents, or only warn",
+                   lh_fit_check_validator}};
     int outcome = LH_OK;
     for (size_t i = 0; i < sizeof checks / sizeof *checks && outcome == LH_OK; i++) {
         lh_error why = LH_ERROR_INIT;
         outcome = checks[i].check(d->store, d->deadline, &why);
         if (outcome == LH_CONFIG)
-            lh_doctor_tell(d, (lh_kind){checks[i].id, LH_SEVERITY_ERROR, LH_CONFIG}, 1, checks[i].what_to_do, "%s",
-                           why.message);
+            lh_doctor_tell(d, (lh_kind){checks[i].id, LH_SEVERITY_ERROR, LH_CONFIG}, 1,
+                           checks[i].what_to_do, "%s", why.message);
         outcome = outcome == LH_OK || outcome == LH_CONFIG ? LH_OK : lh_doctor_failed(d, &why);
     }
     return outcome;
@@ -126,13 +141,15 @@ int lh_doctor_index(lh_doctor_state *d)
     lh_index_state state = LH_INDEX_STATE_NONE;
     int outcome = lh_index_check_collection(d->store, d->deadline, &why);
     if (outcome == LH_CONFIG) {
-        lh_doctor_tell(d, (lh_kind){"collection", LH_SEVERITY_ERROR, LH_CONFIG}, 1,
-                       "make an ordinary collection without a collation, or name another one (--collection)", "%s",
-                       why.message);
+        lh_doctor_tell(
+            d, (lh_kind){"collection", LH_SEVERITY_ERROR, LH_CONFIG}, 1,
+            "make an ordinary collection without a collation, or name another one (--collection)",
+            "%s", why.message);
         return LH_OK; /* whatever its index is */
     }
     bool deletes = false;
-    if (outcome == LH_OK || outcome == LH_DENIED) /* the runtime's role may not list collections, and need not */
+    /* the runtime's role may not list collections, and need not */
+    if (outcome == LH_OK || outcome == LH_DENIED)
         outcome = look_at_others(d, &deletes);
     else
         outcome = lh_doctor_failed(d, &why);
@@ -151,16 +168,18 @@ int lh_doctor_index(lh_doctor_state *d)
     if (state == LH_INDEX_STATE_RIGHT)
         return LH_OK;
     char what[300];
-    (void)snprintf(what, sizeof what, "%s.%s %s, so nothing is granted", d->store->db, d->store->collection,
+    (void)snprintf(what, sizeof what, "%s.%s %s, so nothing is granted", d->store->db,
+                   d->store->collection,
                    state == LH_INDEX_STATE_NO_COLLECTION ? "does not exist, nor does its index"
-                   : state == LH_INDEX_STATE_PLAIN       ? "has an index " LH_INDEX_NAME
-                                                     " that is not unique: a migration goes on, or was interrupted"
-                                                   : "has no unique index on workspace_id");
+                   : state == LH_INDEX_STATE_PLAIN
+                       ? "has an index " LH_INDEX_NAME
+                         " that is not unique: a migration goes on, or was interrupted"
+                       : "has no unique index on workspace_id");
     tell_index(d, what);
     return count_duplicates(d);
 }
 
-/* ---- The documents -------------------------------------------------------------------------------------------------*/
+/* ---- The documents ----------------------------------------------------------------------------*/
 
 enum { MALFORMED, ODD_KEY, NO_END, TOO_LONG, LEAKED, OLD, OTHER_ID, KINDS };
 
@@ -169,7 +188,8 @@ enum { MALFORMED, ODD_KEY, NO_END, TOO_LONG, LEAKED, OLD, OTHER_ID, KINDS };
 typedef struct {
     uint64_t n[KINDS];
     char examples[KINDS][EXAMPLES * EXAMPLE_ROOM];
-    char names[KINDS][NAME_ROOM]; /* the first one, as words for a shell: its key, or --id and its _id */
+    /* the first one, as words for a shell: its key, or --id and its _id */
+    char names[KINDS][NAME_ROOM];
     lh_tally problems;
 } tally;
 
@@ -201,7 +221,8 @@ static void count_as(tally *t, int kind, const char *key)
 static void count(tally *t, int kind, const lh_record *record)
 {
     if (t->n[kind] == 0)
-        set_name(t->names[kind], *record->id_json ? "--id " : "", *record->id_json ? record->id_json : record->key);
+        set_name(t->names[kind], *record->id_json ? "--id " : "",
+                 *record->id_json ? record->id_json : record->key);
     count_as(t, kind, record->key);
 }
 
@@ -243,20 +264,23 @@ static int look_at(void *arg, const lh_record *record)
 }
 
 /* `command` (NULL: none) is what to do with the first of them: its %s is what names it. */
-static void tell(lh_doctor_state *d, const tally *t, int kind, lh_kind as, const char *advice, const char *command,
-                 const char *what)
+static void tell(lh_doctor_state *d, const tally *t, int kind, lh_kind as, const char *advice,
+                 const char *command, const char *what)
 {
     uint64_t n = t->n[kind];
     char what_to_do[NAME_ROOM + 300];
     (void)snprintf(what_to_do, sizeof what_to_do, "%s", advice);
-    for (const char *mark = command && *t->names[kind] ? strstr(command, "%s") : NULL; mark; mark = NULL) {
+    for (const char *mark = command && *t->names[kind] ? strstr(command, "%s") : NULL; mark;
+         mark = NULL) {
         size_t len = strlen(what_to_do);
-        (void)snprintf(what_to_do + len, sizeof what_to_do - len, "%s%.*s%s%s", n > 1 ? "; the first one: " : ": ",
-                       (int)(mark - command), command, t->names[kind], mark + 2);
+        (void)snprintf(what_to_do + len, sizeof what_to_do - len, "%s%.*s%s%s",
+                       n > 1 ? "; the first one: " : ": ", (int)(mark - command), command,
+                       t->names[kind], mark + 2);
     }
     if (n > 0)
-        lh_doctor_tell(d, as, n, what_to_do, "%" PRIu64 " %s %s: %s%s", n, n == 1 ? "document" : "documents", what,
-                       t->examples[kind], n > EXAMPLES ? ", …" : "");
+        lh_doctor_tell(d, as, n, what_to_do, "%" PRIu64 " %s %s: %s%s", n,
+                       n == 1 ? "document" : "documents", what, t->examples[kind],
+                       n > EXAMPLES ? ", …" : "");
 }
 
 #define QUARANTINE "leasehold migrate --quarantine --even-live %s"
@@ -275,25 +299,29 @@ int lh_doctor_documents(lh_doctor_state *d)
     lh_tally_text(&t.problems, problems, sizeof problems);
     (void)snprintf(what, sizeof what, "that cannot be read, and so held (%s)", problems);
     tell(d, &t, MALFORMED, (lh_kind){"malformed", LH_SEVERITY_ERROR, LH_DATA},
-         "leasehold list --malformed shows what is wrong; mend it, or move it to the archive", QUARANTINE, what);
+         "leasehold list --malformed shows what is wrong; mend it, or move it to the archive",
+         QUARANTINE, what);
     tell(d, &t, ODD_KEY, (lh_kind){"odd_key", LH_SEVERITY_WARNING, LH_OK},
-         "no lease can have such a key, so nobody waits for them; move them to the archive if nobody needs them",
+         "no lease can have such a key, so nobody waits for them; move them to the archive if "
+         "nobody needs them",
          QUARANTINE, "whose workspace_id is a string, but none that may be a key");
     tell(d, &t, NO_END, (lh_kind){"no_end", LH_SEVERITY_WARNING, LH_OK},
-         "let the older program write an expires_at; if nobody works on it any more, break it", BREAK,
-         "of older programs without an end, held until deleted or broken");
-    tell(
-        d, &t, TOO_LONG, (lh_kind){"too_long", LH_SEVERITY_WARNING, LH_OK},
-        "look at the clock and the unit (s, ms) of the program that wrote it; if nobody works on it any more, break it",
-        BREAK, "with an end more than 7 days from now, longer than any lease of ours lasts");
+         "let the older program write an expires_at; if nobody works on it any more, break it",
+         BREAK, "of older programs without an end, held until deleted or broken");
+    tell(d, &t, TOO_LONG, (lh_kind){"too_long", LH_SEVERITY_WARNING, LH_OK},
+         "look at the clock and the unit (s, ms) of the program that wrote it; if nobody works on "
+         "it any more, break it",
+         BREAK, "with an end more than 7 days from now, longer than any lease of ours lasts");
     tell(d, &t, LEAKED, (lh_kind){"leaked", LH_SEVERITY_WARNING, LH_OK},
          "leasehold cleanup removes them; let whoever holds leases release them", NULL,
          "that ended a day ago or more, neither released nor taken over");
     tell(d, &t, OLD, (lh_kind){"no_token", LH_SEVERITY_NOTE, LH_OK},
-         "nothing: they get one with their next grant; mind the rules for older programs beside ours (README)", NULL,
-         "without a fencing token, from programs older than Leasehold");
+         "nothing: they get one with their next grant; mind the rules for older programs beside "
+         "ours (README)",
+         NULL, "without a fencing token, from programs older than Leasehold");
     tell(d, &t, OTHER_ID, (lh_kind){"other_id", LH_SEVERITY_NOTE, LH_OK},
-         "nothing: a key with the name of such an _id is granted too, in a document with another _id", NULL,
-         "whose _id is a string other than the key (renamed in place, or another program's)");
+         "nothing: a key with the name of such an _id is granted too, in a document with another "
+         "_id",
+         NULL, "whose _id is a string other than the key (renamed in place, or another program's)");
     return LH_OK;
 }

@@ -46,7 +46,8 @@ static int compare(version a, version b)
     return 0;
 }
 
-/* What is known of versions, from the projects' own records (jira.mongodb.org, and the CVE list). */
+/* What is known of versions, from the projects' own records (jira.mongodb.org, and the CVE
+ * list). */
 static const struct defect {
     version from, fixed;
     bool of_driver, only_set;
@@ -57,26 +58,30 @@ static const struct defect {
      .fixed = {{6, 0, 6}},
      .only_set = true,
      .severity = LH_SEVERITY_WARNING,
-     .what = "SERVER-75205: when it steps down while its read tickets are exhausted it can hang, until it is restarted",
+     .what = "SERVER-75205: when it steps down while its read tickets are exhausted it can hang, "
+             "until it is restarted",
      .what_to_do = "upgrade it to 6.0.6 or newer"},
     {.from = {{0, 0, 0}},
      .fixed = {{1, 25, 0}},
      .of_driver = true,
      .severity = LH_SEVERITY_NOTE,
      .what = "CVE-2023-0437: checking some strings that are no UTF-8 never ends",
-     .what_to_do = "use 1.25.0 or newer, or a distribution's package in which it is mended (Debian's is, under its old "
+     .what_to_do = "use 1.25.0 or newer, or a distribution's package in which it is mended "
+                   "(Debian's is, under its old "
                    "number)"},
 };
 
-static void judge_version(lh_doctor_state *d, bool set, bool driver, const char *who, const char *text)
+static void judge_version(lh_doctor_state *d, bool set, bool driver, const char *who,
+                          const char *text)
 {
     version v = read_version(text);
     for (size_t i = 0; *text && i < sizeof defects / sizeof *defects; i++) {
         const struct defect *defect = &defects[i];
-        if (defect->of_driver == driver && (set || !defect->only_set) && compare(v, defect->from) >= 0 &&
-            compare(v, defect->fixed) < 0)
-            lh_doctor_tell(d, (lh_kind){driver ? "driver_defect" : "server_defect", defect->severity, LH_OK}, 1,
-                           defect->what_to_do, "%s is version %s, which has %s", who, text, defect->what);
+        if (defect->of_driver == driver && (set || !defect->only_set) &&
+            compare(v, defect->from) >= 0 && compare(v, defect->fixed) < 0)
+            lh_doctor_tell(
+                d, (lh_kind){driver ? "driver_defect" : "server_defect", defect->severity, LH_OK},
+                1, defect->what_to_do, "%s is version %s, which has %s", who, text, defect->what);
     }
 }
 
@@ -88,9 +93,10 @@ static void look_at(void *arg, const lh_member *member)
     if (member->unasked)
         return;
     if (!member->answers) {
-        lh_doctor_tell(l->d, (lh_kind){"member_down", LH_SEVERITY_WARNING, LH_OK}, 1,
-                       "start it, or take it out of the set's configuration: grants need a majority",
-                       "the member %s does not answer", member->host);
+        lh_doctor_tell(
+            l->d, (lh_kind){"member_down", LH_SEVERITY_WARNING, LH_OK}, 1,
+            "start it, or take it out of the set's configuration: grants need a majority",
+            "the member %s does not answer", member->host);
         return;
     }
     judge_version(l->d, l->set, false, member->host, member->version);
@@ -112,19 +118,25 @@ static void look_at(void *arg, const lh_member *member)
 
 static void judge_clocks(looking *l)
 {
-    int64_t grace_ms = l->d->store->clock_skew_ms, doubt_ms = l->ahead.doubt_ms + l->behind.doubt_ms;
+    int64_t grace_ms = l->d->store->clock_skew_ms,
+            doubt_ms = l->ahead.doubt_ms + l->behind.doubt_ms;
     int64_t surely_ms = l->ahead.offset_ms - l->behind.offset_ms - doubt_ms;
     if (surely_ms <= 0 || 2 * surely_ms <= grace_ms)
         return;
     bool bad = surely_ms > grace_ms;
-    lh_doctor_tell(l->d,
-                   (lh_kind){"clock_offset", bad ? LH_SEVERITY_ERROR : LH_SEVERITY_WARNING, bad ? LH_CONFIG : LH_OK}, 1,
-                   "let all members keep their clocks by the same time service (NTP), or choose a larger clock_skew_ms "
-                   "in all programs",
-                   "the clock of %s is %" PRId64 " ms ahead of that of %s (give or take %" PRId64
-                   " ms); the grace is %" PRId64 " ms%s",
-                   l->ahead.host, l->ahead.offset_ms - l->behind.offset_ms, l->behind.host, doubt_ms, grace_ms,
-                   bad ? ": after a failover a lease can be taken over while its holder still believes in it" : "");
+    lh_doctor_tell(
+        l->d,
+        (lh_kind){"clock_offset", bad ? LH_SEVERITY_ERROR : LH_SEVERITY_WARNING,
+                  bad ? LH_CONFIG : LH_OK},
+        1,
+        "let all members keep their clocks by the same time service (NTP), or choose a larger "
+        "clock_skew_ms "
+        "in all programs",
+        "the clock of %s is %" PRId64 " ms ahead of that of %s (give or take %" PRId64
+        " ms); the grace is %" PRId64 " ms%s",
+        l->ahead.host, l->ahead.offset_ms - l->behind.offset_ms, l->behind.host, doubt_ms, grace_ms,
+        bad ? ": after a failover a lease can be taken over while its holder still believes in it"
+            : "");
 }
 
 static void judge_topology(const looking *l)
@@ -132,21 +144,26 @@ static void judge_topology(const looking *l)
     if (!l->set) {
         lh_doctor_tell(l->d, (lh_kind){"standalone", LH_SEVERITY_NOTE, LH_OK}, 1,
                        "in production use a replica set of three members",
-                       "this is a standalone server: its one disk is all there is, and who waits asks again and again "
+                       "this is a standalone server: its one disk is all there is, and who waits "
+                       "asks again and again "
                        "instead of being told");
         return;
     }
     if (l->arbiters > 0)
         lh_doctor_tell(l->d, (lh_kind){"arbiter", LH_SEVERITY_WARNING, LH_OK}, l->arbiters,
                        "put a third member that keeps data in the arbiter's place",
-                       "the set has an arbiter, which acknowledges nothing: with one member down there may be a "
+                       "the set has an arbiter, which acknowledges nothing: with one member down "
+                       "there may be a "
                        "primary, and yet no majority for a grant");
     if (l->bearing == 1)
-        lh_doctor_tell(l->d, (lh_kind){"few_members", LH_SEVERITY_NOTE, LH_OK}, 1, "in production use three members",
+        lh_doctor_tell(l->d, (lh_kind){"few_members", LH_SEVERITY_NOTE, LH_OK}, 1,
+                       "in production use three members",
                        "only one member keeps the data: there is no failover");
     else if (l->bearing == 2)
-        lh_doctor_tell(l->d, (lh_kind){"few_members", LH_SEVERITY_WARNING, LH_OK}, 2, "add a third member",
-                       "two members keep the data, and a grant needs both of them: either one down stops all grants");
+        lh_doctor_tell(l->d, (lh_kind){"few_members", LH_SEVERITY_WARNING, LH_OK}, 2,
+                       "add a third member",
+                       "two members keep the data, and a grant needs both of them: either one down "
+                       "stops all grants");
 }
 
 int lh_doctor_members(lh_doctor_state *d)

@@ -27,16 +27,18 @@ static void tell_missing(void *arg, const lh_right *right)
     if (lh_rights_has(s->status, right))
         return;
     lh_rights_place(right, place);
-    (void)snprintf(to_do, sizeof to_do, "give it the role: leasehold doctor --roles prints what createRole takes%s",
+    (void)snprintf(to_do, sizeof to_do,
+                   "give it the role: leasehold doctor --roles prints what createRole takes%s",
                    strcmp(right->action, "changeStream") == 0
                        ? "; until then who waits asks again and again instead of being told"
                        : "");
     s->d->denied = true;
-    lh_doctor_tell(s->d, (lh_kind){"privilege", LH_SEVERITY_ERROR, LH_DENIED}, 1, to_do, "the user %s lacks %s on %s",
-                   s->user, right->action, place);
+    lh_doctor_tell(s->d, (lh_kind){"privilege", LH_SEVERITY_ERROR, LH_DENIED}, 1, to_do,
+                   "the user %s lacks %s on %s", s->user, right->action, place);
 }
 
-/* Nobody has authenticated. If the collection can be read all the same, the server lets everybody in. */
+/* Nobody has authenticated. If the collection can be read all the same, the server lets everybody
+ * in. */
 static int judge_nobody(lh_doctor_state *d)
 {
     bool empty;
@@ -45,9 +47,11 @@ static int judge_nobody(lh_doctor_state *d)
     if (outcome != LH_OK)
         return lh_doctor_failed(d, &why);
     lh_doctor_tell(d, (lh_kind){"no_access_control", LH_SEVERITY_WARNING, LH_OK}, 1,
-                   "start it with access control, and give each program the role that it needs (leasehold doctor "
+                   "start it with access control, and give each program the role that it needs "
+                   "(leasehold doctor "
                    "--roles)",
-                   "the server asks nobody for a password: whoever reaches its port may take, break and delete every "
+                   "the server asks nobody for a password: whoever reaches its port may take, "
+                   "break and delete every "
                    "lease");
     return LH_OK;
 }
@@ -55,21 +59,30 @@ static int judge_nobody(lh_doctor_state *d)
 int lh_doctor_rights(lh_doctor_state *d)
 {
     lh_error why = LH_ERROR_INIT;
-    bson_t reply, *command = BCON_NEW("connectionStatus", BCON_INT32(1), "showPrivileges", BCON_BOOL(true));
-    lh_call call = {.what = "ask who we are", .command = command, .db = "admin", .deadline = d->deadline, .bare = true};
+    bson_t reply,
+        *command = BCON_NEW("connectionStatus", BCON_INT32(1), "showPrivileges", BCON_BOOL(true));
+    lh_call call = {.what = "ask who we are",
+                    .command = command,
+                    .db = "admin",
+                    .deadline = d->deadline,
+                    .bare = true};
     int outcome = lh_store_run(d->store, &call, &reply, NULL, &why);
-    if (outcome != LH_OK) { /* everybody may ask that: so it is the password, and nothing else can be looked at */
+    /* everybody may ask that: so it is the password, and nothing else can be looked at */
+    if (outcome != LH_OK) {
         lh_error_give(d->error, &why);
     } else if (!lh_store_is_private(d->store)) {
-        lh_doctor_tell(d, (lh_kind){"no_tls", LH_SEVERITY_WARNING, LH_OK}, 1,
-                       "let the server speak TLS, and put tls=true (and tlsCAFile) into the connection string",
-                       "other hosts are reached without TLS: whoever listens on the way sees lease ids, with which he "
-                       "may renew and release");
+        lh_doctor_tell(
+            d, (lh_kind){"no_tls", LH_SEVERITY_WARNING, LH_OK}, 1,
+            "let the server speak TLS, and put tls=true (and tlsCAFile) into the connection string",
+            "other hosts are reached without TLS: whoever listens on the way sees lease ids, with "
+            "which he "
+            "may renew and release");
     }
     char *user = lh_rights_user(&reply);
     search s = {.d = d, .status = &reply, .user = user};
     if (outcome == LH_OK && user)
-        lh_rights_of_role(d->o->role, &(lh_rights_on){d->store->db, d->store->collection, d->store->audit},
+        lh_rights_of_role(d->o->role,
+                          &(lh_rights_on){d->store->db, d->store->collection, d->store->audit},
                           tell_missing, &s);
     else if (outcome == LH_OK)
         outcome = judge_nobody(d);

@@ -13,7 +13,8 @@ static void tell_remarks(lh_doctor_state *d)
     const char *remark;
     for (size_t i = 0; (remark = lh_store_warning(d->store, i)); i++)
         lh_doctor_tell(d, (lh_kind){"uri_option", LH_SEVERITY_WARNING, LH_OK}, 1,
-                       "mend it, or leave it out: leasehold-connection(7) says of every option what becomes of it",
+                       "mend it, or leave it out: leasehold-connection(7) says of every option "
+                       "what becomes of it",
                        "%s", remark);
 }
 
@@ -26,19 +27,21 @@ int lh_doctor_uri(lh_doctor_state *d)
     int outcome = lh_store_reach(d->store, &reach, &why);
     if (outcome != LH_OK)
         return lh_doctor_failed(d, &why);
-    (void)snprintf(advice, sizeof advice, "name the members and the set: mongodb://%s/?replicaSet=%s%s", reach.hosts,
+    (void)snprintf(advice, sizeof advice,
+                   "name the members and the set: mongodb://%s/?replicaSet=%s%s", reach.hosts,
                    reach.set, reach.direct ? " (without directConnection=true)" : "");
     if (*reach.set && reach.direct)
-        lh_doctor_tell(
-            d, (lh_kind){"uri_follows_no_election", LH_SEVERITY_WARNING, LH_OK}, 1, advice,
-            "the connection string names one member of the set %s, and not the set: it follows no election, so "
-            "nothing is granted once another member is the primary",
-            reach.set);
+        lh_doctor_tell(d, (lh_kind){"uri_follows_no_election", LH_SEVERITY_WARNING, LH_OK}, 1,
+                       advice,
+                       "the connection string names one member of the set %s, and not the set: it "
+                       "follows no election, so "
+                       "nothing is granted once another member is the primary",
+                       reach.set);
     else if (*reach.set && reach.seeds == 1 && reach.members > 1)
-        lh_doctor_tell(
-            d, (lh_kind){"uri_names_one_member", LH_SEVERITY_NOTE, LH_OK}, 1, advice,
-            "the connection string names one of the %zu members: while that one is down, programs that start "
-            "find no other",
-            reach.members);
+        lh_doctor_tell(d, (lh_kind){"uri_names_one_member", LH_SEVERITY_NOTE, LH_OK}, 1, advice,
+                       "the connection string names one of the %zu members: while that one is "
+                       "down, programs that start "
+                       "find no other",
+                       reach.members);
     return LH_OK;
 }

@@ -19,8 +19,8 @@
 const char *lh_event_word(int event)
 {
     switch (event) {
-#define X(name, number, word)                                                                                          \
-    case name:                                                                                                         \
+#define X(name, number, word)                                                                      \
+    case name:                                                                                     \
         return word;
         LH_EVENTS(X)
 #undef X
@@ -37,8 +37,10 @@ static int check_after(lh_watching *w)
         return LH_OK;
     w->after = true;
     bool good = strspn(w->o.after, "0123456789.") == strlen(w->o.after) &&
-                sscanf(w->o.after, "%10" SCNu64 ".%10" SCNu64 ".%9" SCNu64 "%n", &t, &i, &w->skip, &end) == 3 &&
-                end == (int)strlen(w->o.after) && t > 0 && t <= UINT32_MAX && i > 0 && i <= UINT32_MAX;
+                sscanf(w->o.after, "%10" SCNu64 ".%10" SCNu64 ".%9" SCNu64 "%n", &t, &i, &w->skip,
+                       &end) == 3 &&
+                end == (int)strlen(w->o.after) && t > 0 && t <= UINT32_MAX && i > 0 &&
+                i <= UINT32_MAX;
     if (good) {
         w->at = (lh_instant){(uint32_t)t, (uint32_t)i};
         return LH_OK;
@@ -52,16 +54,18 @@ static int check(lh_watching *w)
     if (outcome == LH_OK && !w->each)
         outcome = lh_fail(w->error, LH_INVALID, "no function was given to tell of the events");
     if (outcome == LH_OK && w->o.n_keys > KEYS_MAX)
-        outcome = lh_fail(w->error, LH_INVALID, "%zu keys are too many: at most 1,000, or a prefix", w->o.n_keys);
+        outcome = lh_fail(w->error, LH_INVALID, "%zu keys are too many: at most 1,000, or a prefix",
+                          w->o.n_keys);
     for (size_t i = 0; i < w->o.n_keys && outcome == LH_OK; i++)
         outcome = lh_key_check(w->o.keys[i], w->o.keys[i] ? strlen(w->o.keys[i]) : 0, w->error);
     if (outcome == LH_OK && w->o.prefix)
-        outcome = lh_text_check("prefix", w->o.prefix, strlen(w->o.prefix), 0, LH_KEY_MAX, w->error);
+        outcome =
+            lh_text_check("prefix", w->o.prefix, strlen(w->o.prefix), 0, LH_KEY_MAX, w->error);
     return outcome == LH_OK ? check_after(w) : outcome;
 }
 
-int lh_watch(lh_store *store, const lh_watch_options *options, int (*each)(void *arg, const lh_event *event), void *arg,
-             lh_error *error)
+int lh_watch(lh_store *store, const lh_watch_options *options,
+             int (*each)(void *arg, const lh_event *event), void *arg, lh_error *error)
 {
     lh_error own = LH_ERROR_INIT;
     lh_watching w = {.store = store, .each = each, .arg = arg, .error = error ? error : &own};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A change event, and what it makes of the watched documents. Pure: the stream it comes from is events_stream.c's matter. */
+ * A change event, and what it makes of the watched documents. Pure: the stream it comes from is
+ * events_stream.c's matter. */
 #include "operate/events_change.h"
 
 #include <string.h>
@@ -45,14 +46,17 @@ bool lh_change_read(const bson_t *event, lh_change *ret)
                      ? bson_iter_date_time(&value)
                      : (int64_t)ret->at.t * 1000;
     ret->has_token = lh_event_document(event, "_id", &ret->token);
-    const char *operation = lh_event_find(event, "operationType", &value) && BSON_ITER_HOLDS_UTF8(&value)
-                                ? bson_iter_utf8(&value, NULL)
-                                : "";
+    const char *operation =
+        lh_event_find(event, "operationType", &value) && BSON_ITER_HOLDS_UTF8(&value)
+            ? bson_iter_utf8(&value, NULL)
+            : "";
     if (strcmp(operation, "delete") == 0)
         ret->kind = LH_CHANGE_DELETE;
-    else if (strcmp(operation, "update") == 0 && lh_event_document(event, "updateDescription", &ret->part))
+    else if (strcmp(operation, "update") == 0 &&
+             lh_event_document(event, "updateDescription", &ret->part))
         ret->kind = LH_CHANGE_UPDATE;
-    else if (strcmp(operation, "update") != 0 && lh_event_document(event, "fullDocument", &ret->part))
+    else if (strcmp(operation, "update") != 0 &&
+             lh_event_document(event, "fullDocument", &ret->part))
         ret->kind = LH_CHANGE_PUT;
     return true;
 }
@@ -64,11 +68,13 @@ int lh_watching_change(lh_watching *w, const lh_change *change, uint64_t round)
     case LH_CHANGE_DELETE:
         return entry ? lh_watching_drop(w, entry, change->at_ms) : LH_OK;
     case LH_CHANGE_UPDATE: /* without an entry it is not wanted */
-        return entry ? lh_watching_put(w, lh_shadow_apply(entry->document, &change->part), round, false, change->at_ms)
+        return entry ? lh_watching_put(w, lh_shadow_apply(entry->document, &change->part), round,
+                                       false, change->at_ms)
                      : LH_OK;
     case LH_CHANGE_PUT:
         return entry || lh_watching_wants(w, &change->part)
-                   ? lh_watching_put(w, lh_shadow_shrink(&change->part), round, false, change->at_ms)
+                   ? lh_watching_put(w, lh_shadow_shrink(&change->part), round, false,
+                                     change->at_ms)
                    : LH_OK;
     case LH_CHANGE_NOTHING:
     default:

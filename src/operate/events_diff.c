@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What happened between two states of a key's document. Holders and waiters are known by their lease ids (which stay in here). */
+ * What happened between two states of a key's document. Holders and waiters are known by their
+ * lease ids (which stay in here). */
 #include "operate/events_diff.h"
 
 #include <string.h>
@@ -26,7 +27,8 @@ static const lh_waiter *waiter_at(const lh_record *record, size_t i)
     return record ? lh_record_waiter(record, i) : NULL;
 }
 
-/* The index of the holder with that id (and token: what others wrote has ids that come back), or -1. */
+/* The index of the holder with that id (and token: what others wrote has ids that come back), or
+ * -1. */
 static long find_holder(const lh_record *record, const char *id, int64_t token)
 {
     const lh_holder *h;
@@ -44,8 +46,8 @@ static bool has_waiter(const lh_record *record, const char *id)
     return false;
 }
 
-static lh_event about_holder(const difference *d, int kind, const char *how, const lh_record *record,
-                             const lh_holder *h)
+static lh_event about_holder(const difference *d, int kind, const char *how,
+                             const lh_record *record, const lh_holder *h)
 {
     return (lh_event){.kind = kind,
                       .key = record->key,
@@ -60,7 +62,8 @@ static lh_event about_holder(const difference *d, int kind, const char *how, con
                       .expires_at_ms = h->expires_at_ms};
 }
 
-static void tell_waiter(const difference *d, int kind, const lh_record *record, const lh_waiter *waiter)
+static void tell_waiter(const difference *d, int kind, const lh_record *record,
+                        const lh_waiter *waiter)
 {
     lh_tell(d->w, (lh_event){.kind = kind,
                              .key = record->key,
@@ -70,7 +73,8 @@ static void tell_waiter(const difference *d, int kind, const lh_record *record, 
                              .mode = waiter->mode});
 }
 
-/* A holder is not there any more. A break ends all of them; the other ways name one, and who else is gone by then was dead. */
+/* A holder is not there any more. A break ends all of them; the other ways name one, and who else
+ * is gone by then was dead. */
 static void tell_end(const difference *d, const lh_holder *h, const char *id)
 {
     const char *how = d->released_anew ? d->after->released_how : "";
@@ -84,7 +88,8 @@ static void tell_end(const difference *d, const lh_holder *h, const char *id)
         event.kind = LH_EVENT_TRANSFERRED;
     } else if (named && strcmp(how, "release") == 0) {
         event.how = "release";
-        if (d->after->note_token == h->token) /* else a reader went, and left what was there before */
+        /* else a reader went, and left what was there before */
+        if (d->after->note_token == h->token)
             event.note = d->after->note;
     } else if ((named && strcmp(how, "expire") == 0) || h->expires_at_ms <= d->at_ms) {
         event.kind = LH_EVENT_EXPIRED;
@@ -124,7 +129,9 @@ static void tell_holders(const difference *d)
         lh_doc_mark mark = lh_doc_holder_mark(d->after, i);
         long was = find_holder(d->before, mark.id, h->token);
         bool handed_on = d->released_anew && strcmp(d->after->released_how, "transfer") == 0;
-        const char *how = has_waiter(d->before, mark.id) ? "queue" : handed_on ? "transfer" : "acquire";
+        const char *how = has_waiter(d->before, mark.id) ? "queue"
+                          : handed_on                    ? "transfer"
+                                                         : "acquire";
         if (was < 0)
             lh_tell(d->w, about_holder(d, LH_EVENT_GRANTED, how, d->after, h));
         else if (lh_doc_holder_mark(d->before, (size_t)was).renewed_at_ms != mark.renewed_at_ms ||
@@ -146,22 +153,26 @@ static void tell_all(difference *d)
         tell_removal(d);
         return;
     }
-    if (d->after->state == LH_MALFORMED) { /* who holds it by what cannot be read is anybody's guess */
-        lh_event event = {
-            .kind = LH_EVENT_SPOILT, .key = d->after->key, .at_ms = d->at_ms, .reason = d->after->problem};
+    /* who holds it by what cannot be read is anybody's guess */
+    if (d->after->state == LH_MALFORMED) {
+        lh_event event = {.kind = LH_EVENT_SPOILT,
+                          .key = d->after->key,
+                          .at_ms = d->at_ms,
+                          .reason = d->after->problem};
         if (!d->before || d->before->state != LH_MALFORMED)
             lh_tell(d->w, event);
         return;
     }
-    d->released_anew =
-        *d->after->released_how && (!d->before || d->before->released_at_ms != d->after->released_at_ms ||
-                                    strcmp(lh_doc_released_id(d->before), lh_doc_released_id(d->after)) != 0);
+    d->released_anew = *d->after->released_how &&
+                       (!d->before || d->before->released_at_ms != d->after->released_at_ms ||
+                        strcmp(lh_doc_released_id(d->before), lh_doc_released_id(d->after)) != 0);
     tell_ends(d);
     tell_queue(d);
     tell_holders(d);
 }
 
-static bool tell_difference(lh_watching *w, const bson_t *before, const bson_t *after, int64_t at_ms)
+static bool tell_difference(lh_watching *w, const bson_t *before, const bson_t *after,
+                            int64_t at_ms)
 {
     lh_record *was = before ? lh_doc_record(before, LH_DOC_ALL, 0) : NULL;
     lh_record *is = after ? lh_doc_record(after, LH_DOC_ALL, 0) : NULL;

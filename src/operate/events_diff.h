@@ -5,7 +5,8 @@
 
 #include "operate/events_watching.h"
 
-/* Takes `after`, whose _id names the entry: the shadow has it then, and the difference is told unless `silent`. LH_OK, LH_MEMORY. */
+/* Takes `after`, whose _id names the entry: the shadow has it then, and the difference is told
+ * unless `silent`. LH_OK, LH_MEMORY. */
 int lh_watching_put(lh_watching *w, bson_t *after, uint64_t round, bool silent, int64_t at_ms);
 /* Removes it, which is told. */
 int lh_watching_drop(lh_watching *w, lh_shadow_entry *entry, int64_t at_ms);

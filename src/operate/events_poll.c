@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Watching a standalone, which has no change streams: all watched documents are read again and again. */
+ * Watching a standalone, which has no change streams: all watched documents are read again and
+ * again. */
 #include "operate/events_poll.h"
 
 #include <string.h>
@@ -33,7 +34,8 @@ static int ask_clock(looking *l)
                     .deadline = lh_store_deadline(l->w->store, 0),
                     .bare = true};
     int outcome = lh_store_run(l->w->store, &call, &reply, NULL, l->w->error);
-    if (outcome == LH_OK && bson_iter_init_find(&now, &reply, "localTime") && BSON_ITER_HOLDS_DATE_TIME(&now))
+    if (outcome == LH_OK && bson_iter_init_find(&now, &reply, "localTime") &&
+        BSON_ITER_HOLDS_DATE_TIME(&now))
         l->ahead_ms = bson_iter_date_time(&now) - lh_clock_ms();
     bson_destroy(&reply);
     bson_destroy(command);
@@ -48,7 +50,8 @@ static int look_at_one(void *arg, const bson_t *answer)
         l->ahead_ms = (l->now_ms = bson_iter_date_time(&now)) - lh_clock_ms();
     if (!lh_watching_wants(l->w, answer))
         return 0;
-    l->outcome = lh_watching_put(l->w, lh_shadow_shrink(answer), l->round, l->round == 1, l->now_ms);
+    l->outcome =
+        lh_watching_put(l->w, lh_shadow_shrink(answer), l->round, l->round == 1, l->now_ms);
     return l->outcome != LH_OK || l->w->stopped;
 }
 
@@ -64,8 +67,10 @@ static int look(looking *l)
     lh_shadow_append_projection(&part);
     BSON_APPEND_UTF8(&part, "now", "$$NOW");
     bson_append_document_end(&command, &part);
-    lh_call call = {
-        .what = "watch the keys", .command = &command, .deadline = lh_store_deadline(w->store, 0), .read = true};
+    lh_call call = {.what = "watch the keys",
+                    .command = &command,
+                    .deadline = lh_store_deadline(w->store, 0),
+                    .read = true};
     l->round++;
     l->now_ms = lh_clock_ms() + l->ahead_ms;
     l->outcome = LH_OK;
@@ -91,7 +96,8 @@ int lh_watching_poll(lh_watching *w)
         if (w->stopped)
             break;
         refused = outcome == LH_SERVER ? refused + 1 : 0;
-        if (outcome != LH_OK && outcome != LH_UNREACHABLE && (outcome != LH_SERVER || refused == REFUSALS_MAX))
+        if (outcome != LH_OK && outcome != LH_UNREACHABLE &&
+            (outcome != LH_SERVER || refused == REFUSALS_MAX))
             return outcome;
         int64_t took = lh_clock_ms() - start;
         outcome = lh_watching_pause(w, took * SHARE > PAUSE_MS ? took * SHARE : PAUSE_MS);

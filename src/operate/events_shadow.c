@@ -11,16 +11,18 @@
 
 #define PATH_MAX_LEN 512
 
-static const char *const fields[] = {"_id",  "workspace_id", "id",          "owner",   "user_id",    "expires_at",
-                                     "mode", "token",        "acquired_at", "ttl_ms",  "renewed_at", "host",
-                                     "pid",  "purpose",      "shared",      "waiters", "released"};
+static const char *const fields[] = {
+    "_id",  "workspace_id", "id",          "owner",   "user_id",    "expires_at",
+    "mode", "token",        "acquired_at", "ttl_ms",  "renewed_at", "host",
+    "pid",  "purpose",      "shared",      "waiters", "released"};
 enum { FIELDS = sizeof fields / sizeof *fields };
 
 /* ---- The table ---- */
 
 static int compare(const void *a, const void *b)
 {
-    const bson_t *left = ((const lh_shadow_entry *)a)->id, *right = ((const lh_shadow_entry *)b)->id;
+    const bson_t *left = ((const lh_shadow_entry *)a)->id,
+                 *right = ((const lh_shadow_entry *)b)->id;
     if (left->len != right->len)
         return left->len < right->len ? -1 : 1;
     return memcmp(bson_get_data(left), bson_get_data(right), left->len);

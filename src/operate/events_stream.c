@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Watching a replica set. It begins with a snapshot: all watched documents as they were at one time of the oplog; the change stream
- * goes on from there, and misses nothing. Going on behind an event of another watch is the same with an older snapshot, which
- * the server remembers for a while. When the cursor fails (an election, a kill), the next one goes on behind the last batch; when the
+ * Watching a replica set. It begins with a snapshot: all watched documents as they were at one time
+ * of the oplog; the change stream goes on from there, and misses nothing. Going on behind an event
+ * of another watch is the same with an older snapshot, which the server remembers for a while. When
+ * the cursor fails (an election, a kill), the next one goes on behind the last batch; when the
  * server does not remember that, a new snapshot tells what is different. */
 #include "operate/events_stream.h"
 
@@ -18,18 +19,22 @@
 #include "store/store.h"
 #include "store/store_stream.h"
 
-#define AWAIT_MS     250 /* how long the server holds a getMore without news: a cancel takes as long */
+/* how long the server holds a getMore without news: a cancel takes as long */
+#define AWAIT_MS     250
 #define ATTEMPT_MS   1000
 #define REFUSALS_MAX 8
 
 typedef struct {
-    bson_t token; /* behind the last batch, or event, that was told; empty: go on behind the snapshot */
+    /* behind the last batch, or event, that was told; empty: go on behind the snapshot */
+    bson_t token;
     lh_watching *w;
     lh_stream *stream;
     lh_instant snapshot;
     uint64_t round; /* of the snapshot */
     bool silent;    /* the first snapshot is no news */
-    bool wide;     /* a document that is wanted has an _id by which one can't tell: the server is not to filter by it */
+    /* a document that is wanted has an _id by which one can't tell: the server is not to filter by
+     * it */
+    bool wide;
     bool reopen;   /* … that was noticed just now */
     bool lost;     /* the collection was dropped or renamed: the stream ends */
     int64_t at_ms; /* the server's clock, as last heard */
@@ -41,7 +46,9 @@ typedef struct {
 static bson_t *snapshot_command(const following *f, const lh_instant *at)
 {
     const lh_watching *w = f->w;
-    bson_t *command = BCON_NEW("find", BCON_UTF8(w->store->collection), "batchSize", BCON_INT32(1000)), part;
+    bson_t *command =
+               BCON_NEW("find", BCON_UTF8(w->store->collection), "batchSize", BCON_INT32(1000)),
+           part;
     BSON_APPEND_DOCUMENT_BEGIN(command, "filter", &part);
     (void)lh_watching_append_filter(w, "workspace_id", &part);
     bson_append_document_end(command, &part);
@@ -56,15 +63,18 @@ static bson_t *snapshot_command(const following *f, const lh_instant *at)
     return command;
 }
 
-/* Not the beats of waiters, and only what may be wanted: documents of ours have the key as _id, those of others an ObjectId. */
+/* Not the beats of waiters, and only what may be wanted: documents of ours have the key as _id,
+ * those of others an ObjectId. */
 static void append_match(const following *f, bson_t *stages)
 {
     bson_t stage, match, all, one, any, part, no_beats;
     bson_error_t why;
     static const char text[] =
         "{'$expr':{'$or':[{'$ne':['$operationType','update']},{'$gt':[{'$size':{'$ifNull':["
-        "'$updateDescription.removedFields',[]]}},0]},{'$anyElementTrue':[{'$map':{'input':{'$objectToArray':"
-        "{'$ifNull':['$updateDescription.updatedFields',{}]}},'as':'u','in':{'$not':[{'$regexMatch':{'input':'$$u.k',"
+        "'$updateDescription.removedFields',[]]}},0]},{'$anyElementTrue':[{'$map':{'input':{'$"
+        "objectToArray':"
+        "{'$ifNull':['$updateDescription.updatedFields',{}]}},'as':'u','in':{'$not':[{'$regexMatch'"
+        ":{'input':'$$u.k',"
         "'regex':'^waiters[.][0-9a-f]{32}[.]beat(_at)?$'}}]}}}]}]}}";
     char quoted[sizeof text];
     for (size_t i = 0; i < sizeof text; i++)
@@ -103,7 +113,8 @@ static void append_match(const following *f, bson_t *stages)
 
 static bson_t *stream_command(const following *f)
 {
-    bson_t *command = BCON_NEW("aggregate", BCON_UTF8(f->w->store->collection)), stages, stage, part;
+    bson_t *command = BCON_NEW("aggregate", BCON_UTF8(f->w->store->collection)), stages, stage,
+           part;
     BSON_APPEND_ARRAY_BEGIN(command, "pipeline", &stages);
     BSON_APPEND_DOCUMENT_BEGIN(&stages, "0", &stage);
     BSON_APPEND_DOCUMENT_BEGIN(&stage, "$changeStream", &part);
@@ -145,33 +156,39 @@ static int keep_one(void *arg, const bson_t *document)
     return f->outcome != LH_OK || f->w->stopped;
 }
 
-/* All that is watched as it was at `at` (NULL: now). `kind`: LH_EVENT_GAP is told before what differs from what was known. */
+/* All that is watched as it was at `at` (NULL: now). `kind`: LH_EVENT_GAP is told before what
+ * differs from what was known. */
 static int take_snapshot(following *f, const lh_instant *at, int kind)
 {
     lh_watching *w = f->w;
     bson_t *command = snapshot_command(f, at), reply;
-    int outcome = lh_stream_open(f->stream, "watch the keys", command, lh_clock_ms() + ATTEMPT_MS, &reply, w->error);
+    int outcome = lh_stream_open(f->stream, "watch the keys", command, lh_clock_ms() + ATTEMPT_MS,
+                                 &reply, w->error);
     bson_destroy(command);
-    if (outcome == LH_OK && !lh_event_instant(&reply, "cursor.atClusterTime", &f->snapshot) && !at) {
+    if (outcome == LH_OK && !lh_event_instant(&reply, "cursor.atClusterTime", &f->snapshot) &&
+        !at) {
         /* There is no collection yet: as of the time of this answer. */
         lh_instant now = {0};
         bool told = lh_event_instant(&reply, "operationTime", &now);
         bson_destroy(&reply);
-        return told ? take_snapshot(f, &now, kind) : lh_fail(w->error, LH_SERVER, "the server does not tell the time");
+        return told ? take_snapshot(f, &now, kind)
+                    : lh_fail(w->error, LH_SERVER, "the server does not tell the time");
     }
     if (at)
         f->snapshot = *at;
     f->at_ms = (int64_t)f->snapshot.t * 1000;
     f->round++;
     f->outcome = LH_OK;
-    if (outcome == LH_OK && !w->after) { /* whoever goes on behind what is told here begins behind the snapshot */
+    /* whoever goes on behind what is told here begins behind the snapshot */
+    if (outcome == LH_OK && !w->after) {
         w->at = (lh_instant){f->snapshot.t, f->snapshot.i + 1};
         w->told = w->skip = 0;
         w->apart = true;
         if (kind == LH_EVENT_GAP)
             lh_tell_mark(w, kind, f->at_ms);
     }
-    while (outcome == LH_OK && lh_stream_each(&reply, keep_one, f) == 0 && lh_stream_goes_on(f->stream)) {
+    while (outcome == LH_OK && lh_stream_each(&reply, keep_one, f) == 0 &&
+           lh_stream_goes_on(f->stream)) {
         bson_destroy(&reply);
         outcome = lh_stream_next(f->stream, 0, &reply, w->error);
     }
@@ -214,7 +231,8 @@ static int take_batch(following *f, const bson_t *reply)
 {
     bson_t token;
     f->outcome = LH_OK;
-    if (lh_stream_each(reply, take_event, f) == 0 && lh_event_document(reply, "cursor.postBatchResumeToken", &token)) {
+    if (lh_stream_each(reply, take_event, f) == 0 &&
+        lh_event_document(reply, "cursor.postBatchResumeToken", &token)) {
         bson_destroy(&f->token);
         bson_copy_to(&token, &f->token);
     }
@@ -227,8 +245,8 @@ static int open_cursor(following *f)
 {
     bson_t *command = stream_command(f), reply;
     f->reopen = false;
-    int outcome =
-        lh_stream_open(f->stream, "follow the change stream", command, lh_clock_ms() + ATTEMPT_MS, &reply, f->w->error);
+    int outcome = lh_stream_open(f->stream, "follow the change stream", command,
+                                 lh_clock_ms() + ATTEMPT_MS, &reply, f->w->error);
     if (outcome == LH_OK)
         outcome = take_batch(f, &reply);
     bson_destroy(&reply);
@@ -250,8 +268,8 @@ static int open_anew(following *f, int kind)
     return w->stopped ? LH_OK : open_cursor(f);
 }
 
-/* Does the server say that it cannot go on from there? Other refusals may be of the moment: the cursor was killed while it was being
- * opened. (Codes of MongoDB's error_codes.yml.) */
+/* Does the server say that it cannot go on from there? Other refusals may be of the moment: the
+ * cursor was killed while it was being opened. (Codes of MongoDB's error_codes.yml.) */
 static bool is_lost(const lh_error *why)
 {
     switch (why->server_code) {
@@ -299,7 +317,8 @@ static int begin(following *f)
     for (;;) {
         f->silent = true;
         int outcome = f->w->after ? open_behind(f) : open_anew(f, LH_EVENT_OPENED);
-        if ((!is_passing(outcome) && outcome != LH_SERVER) || !f->silent || lh_clock_ms() > deadline)
+        if ((!is_passing(outcome) && outcome != LH_SERVER) || !f->silent ||
+            lh_clock_ms() > deadline)
             return outcome;
         lh_shadow_fini(&f->w->shadow);
         int paused = lh_watching_pause(f->w, lh_backoff_next(&pause));
@@ -314,9 +333,11 @@ static int go_on(following *f)
     lh_backoff pause = lh_backoff_from(20, 1000, (uintptr_t)f);
     for (int refused = 0;;) {
         int outcome = f->lost ? open_anew(f, LH_EVENT_GAP) : open_cursor(f);
-        if (outcome == LH_OK || !(is_passing(outcome) || (outcome == LH_SERVER && refused++ < REFUSALS_MAX)))
+        if (outcome == LH_OK ||
+            !(is_passing(outcome) || (outcome == LH_SERVER && refused++ < REFUSALS_MAX)))
             return outcome;
-        f->lost = f->lost || (outcome == LH_SERVER && (is_lost(f->w->error) || refused == REFUSALS_MAX / 2));
+        f->lost = f->lost ||
+                  (outcome == LH_SERVER && (is_lost(f->w->error) || refused == REFUSALS_MAX / 2));
         int paused = lh_watching_pause(f->w, lh_backoff_next(&pause));
         if (paused != LH_OK)
             return paused;
@@ -339,7 +360,8 @@ static int follow(following *f)
                 outcome = take_batch(f, &reply);
             bson_destroy(&reply);
             if (outcome == LH_OK && lh_clock_ms() == asked)
-                outcome = lh_watching_pause(w, 1); /* a server that does not wait: never a busy loop */
+                /* a server that does not wait: never a busy loop */
+                outcome = lh_watching_pause(w, 1);
         }
         if (ended || is_passing(outcome) || outcome == LH_SERVER)
             outcome = go_on(f);

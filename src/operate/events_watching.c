@@ -75,8 +75,9 @@ int lh_watching_pause(const lh_watching *w, int64_t ms)
 
 /* ---- Telling ---- */
 
-/* An id is the time on the server's oplog, and how many events of that time were told with this one. Whoever goes on behind it
- * reads the documents as they were just before that time, and passes over so many. */
+/* An id is the time on the server's oplog, and how many events of that time were told with this
+ * one. Whoever goes on behind it reads the documents as they were just before that time, and passes
+ * over so many. */
 static void give(lh_watching *w, lh_event event, lh_instant at, uint64_t n)
 {
     char id[64] = "";

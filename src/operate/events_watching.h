@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Watching, from the inside. What is known of each watched document is kept (the shadow), each change is applied to it, and the
- * difference of the two is what happened: a change's own delta does not say enough (fields whose value did not change are not in
- * it), and a look at the document afterwards says too much. All of it is the calling thread's own. */
+ * Watching, from the inside. What is known of each watched document is kept (the shadow), each
+ * change is applied to it, and the difference of the two is what happened: a change's own delta
+ * does not say enough (fields whose value did not change are not in it), and a look at the document
+ * afterwards says too much. All of it is the calling thread's own. */
 #ifndef LH_EVENTS_WATCHING_H
 #define LH_EVENTS_WATCHING_H
 
@@ -42,7 +43,8 @@ typedef struct lh_watching {
 
 bool lh_watching_wants_all(const lh_watching *w);
 bool lh_watching_wants(const lh_watching *w, const bson_t *document);
-/* The same as a filter on `field`, which may be nobody's (all keys): false. A little wider than lh_watching_wants(). */
+/* The same as a filter on `field`, which may be nobody's (all keys): false. A little wider than
+ * lh_watching_wants(). */
 bool lh_watching_append_filter(const lh_watching *w, const char *field, bson_t *filter);
 /* LH_OK to go on, LH_CANCELLED. Sleeps at most `ms`. */
 int lh_watching_pause(const lh_watching *w, int64_t ms);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The document of a key, decoded. Home of "stored data that cannot be read counts as held": lh_doc_problem() is the one
- * list of what cannot be read, and says the same as `readable` in protocol/state.lp (a test holds them together), but for fields that are
- * stored twice, which no pipeline looks for. */
+ * The document of a key, decoded. Home of "stored data that cannot be read counts as held":
+ * lh_doc_problem() is the one list of what cannot be read, and says the same as `readable` in
+ * protocol/state.lp (a test holds them together), but for fields that are stored twice, which no
+ * pipeline looks for. */
 #include "protocol/doc.h"
 
 #include <math.h>
@@ -12,8 +13,8 @@
 #include "protocol/twice.h"
 
 #define TOKEN_MAX ((INT64_C(1) << 62) - 1)
-#define TOKEN_MAX_BEFORE                                                                                               \
-    (TOKEN_MAX - (INT64_C(1) << 20)) /* behind which another is granted: there is room for all that a grant adds */
+/* The largest token behind which another is granted: there is room for all that a grant adds. */
+#define TOKEN_MAX_BEFORE (TOKEN_MAX - (INT64_C(1) << 20))
 
 static const char *type_name(bson_type_t type)
 {
@@ -44,7 +45,8 @@ const char *lh_doc_type_name(bson_type_t type)
 {
     if (type == BSON_TYPE_UTF8)
         return "a string";
-    if (type == BSON_TYPE_DOUBLE || type == BSON_TYPE_INT32 || type == BSON_TYPE_INT64 || type == BSON_TYPE_DECIMAL128)
+    if (type == BSON_TYPE_DOUBLE || type == BSON_TYPE_INT32 || type == BSON_TYPE_INT64 ||
+        type == BSON_TYPE_DECIMAL128)
         return "a number";
     return type_name(type);
 }
@@ -61,8 +63,8 @@ static bool is_number_in(const bson_iter_t *value, int64_t min, int64_t max)
     if (type == BSON_TYPE_DOUBLE)
         return bson_iter_double(value) >= (double)min && bson_iter_double(value) <= (double)max &&
                bson_iter_double(value) < 0x1p62; /* 2^62 - 1 is no double */
-    return (type == BSON_TYPE_INT32 || type == BSON_TYPE_INT64) && bson_iter_as_int64(value) >= min &&
-           bson_iter_as_int64(value) <= max;
+    return (type == BSON_TYPE_INT32 || type == BSON_TYPE_INT64) &&
+           bson_iter_as_int64(value) >= min && bson_iter_as_int64(value) <= max;
 }
 
 static size_t utf8_len(const bson_iter_t *value)
@@ -74,7 +76,8 @@ static size_t utf8_len(const bson_iter_t *value)
 
 static bool find_in(const bson_iter_t *object, const char *field, bson_iter_t *ret_value)
 {
-    return BSON_ITER_HOLDS_DOCUMENT(object) && bson_iter_recurse(object, ret_value) && bson_iter_find(ret_value, field);
+    return BSON_ITER_HOLDS_DOCUMENT(object) && bson_iter_recurse(object, ret_value) &&
+           bson_iter_find(ret_value, field);
 }
 
 static bool is_readable_reader(const bson_iter_t *entry)
@@ -90,24 +93,28 @@ static bool is_readable_waiter(const bson_iter_t *entry)
     if (!find_in(entry, "beat_at", &value) || !BSON_ITER_HOLDS_DATE_TIME(&value))
         return false;
     if (!find_in(entry, "mode", &value) || !BSON_ITER_HOLDS_UTF8(&value) ||
-        (strcmp(bson_iter_utf8(&value, NULL), "exclusive") != 0 && strcmp(bson_iter_utf8(&value, NULL), "shared") != 0))
+        (strcmp(bson_iter_utf8(&value, NULL), "exclusive") != 0 &&
+         strcmp(bson_iter_utf8(&value, NULL), "shared") != 0))
         return false;
-    return find_in(entry, "beat", &value) && is_number_in(&value, 0, TOKEN_MAX) && find_in(entry, "claim_ms", &value) &&
-           is_number_in(&value, 1, LH_TTL_MAX_MS) && find_in(entry, "ttl_ms", &value) &&
-           is_number_in(&value, 1, LH_TTL_MAX_MS);
+    return find_in(entry, "beat", &value) && is_number_in(&value, 0, TOKEN_MAX) &&
+           find_in(entry, "claim_ms", &value) && is_number_in(&value, 1, LH_TTL_MAX_MS) &&
+           find_in(entry, "ttl_ms", &value) && is_number_in(&value, 1, LH_TTL_MAX_MS);
 }
 
-static bool find_problem_in_map(const bson_iter_t *map, const char *name, bool (*is_readable)(const bson_iter_t *entry),
-                                char *problem, size_t size)
+static bool find_problem_in_map(const bson_iter_t *map, const char *name,
+                                bool (*is_readable)(const bson_iter_t *entry), char *problem,
+                                size_t size)
 {
     bson_iter_t entry;
     if (!BSON_ITER_HOLDS_DOCUMENT(map) || !bson_iter_recurse(map, &entry)) {
-        (void)snprintf(problem, size, "%s is %s, not an object", name, lh_doc_type_name(bson_iter_type(map)));
+        (void)snprintf(problem, size, "%s is %s, not an object", name,
+                       lh_doc_type_name(bson_iter_type(map)));
         return true;
     }
     while (bson_iter_next(&entry))
         if (!is_readable(&entry)) {
-            (void)snprintf(problem, size, "an entry of %s has fields that are missing or of the wrong type", name);
+            (void)snprintf(problem, size,
+                           "an entry of %s has fields that are missing or of the wrong type", name);
             return true;
         }
     return false;
@@ -126,7 +133,8 @@ static bool find_problem(const bson_iter_t *value, char *problem, size_t size)
         return find_problem_in_map(value, field, is_readable_waiter, problem, size);
     if (strcmp(field, "workspace_id") == 0 && type != BSON_TYPE_UTF8)
         (void)snprintf(problem, size, "workspace_id is %s, not a string", lh_doc_type_name(type));
-    else if (strcmp(field, "workspace_id") == 0 && strlen(bson_iter_utf8(value, NULL)) != utf8_len(value))
+    else if (strcmp(field, "workspace_id") == 0 &&
+             strlen(bson_iter_utf8(value, NULL)) != utf8_len(value))
         (void)snprintf(problem, size, "workspace_id has a NUL in it");
     else if (strcmp(field, "expires_at") == 0 && !lh_doc_instant(value, &instant))
         (void)snprintf(problem, size, "expires_at is %s", type_name(type));
@@ -165,7 +173,8 @@ bool lh_doc_reply_problem(const bson_t *document, char *problem, size_t size)
         return true;
     if (!bson_iter_init_find(&maps_ok, document, "maps_ok") || bson_iter_as_bool(&maps_ok))
         return false;
-    (void)snprintf(problem, size, "shared or waiters has fields that are missing or of the wrong type");
+    (void)snprintf(problem, size,
+                   "shared or waiters has fields that are missing or of the wrong type");
     return true;
 }
 
@@ -198,7 +207,8 @@ static int64_t number_of(const bson_iter_t *value)
 int64_t lh_doc_number_in(const bson_iter_t *object, const char *field)
 {
     bson_iter_t value;
-    return bson_iter_recurse(object, &value) && bson_iter_find(&value, field) ? number_of(&value) : 0;
+    return bson_iter_recurse(object, &value) && bson_iter_find(&value, field) ? number_of(&value)
+                                                                              : 0;
 }
 
 int64_t lh_doc_token(const bson_t *document)
@@ -212,34 +222,40 @@ int64_t lh_doc_token(const bson_t *document)
 int64_t lh_doc_date_in(const bson_iter_t *object, const char *field)
 {
     bson_iter_t value;
-    return bson_iter_recurse(object, &value) && bson_iter_find(&value, field) && BSON_ITER_HOLDS_DATE_TIME(&value)
+    return bson_iter_recurse(object, &value) && bson_iter_find(&value, field) &&
+                   BSON_ITER_HOLDS_DATE_TIME(&value)
                ? bson_iter_date_time(&value)
                : 0;
 }
 
 static bool is_same_string(const lh_field *left, const lh_field *right)
 {
-    if (!left->there || !BSON_ITER_HOLDS_UTF8(&left->at) || !right->there || !BSON_ITER_HOLDS_UTF8(&right->at))
+    if (!left->there || !BSON_ITER_HOLDS_UTF8(&left->at) || !right->there ||
+        !BSON_ITER_HOLDS_UTF8(&right->at))
         return false;
     uint32_t left_len, right_len;
-    const char *left_text = bson_iter_utf8(&left->at, &left_len), *right_text = bson_iter_utf8(&right->at, &right_len);
+    const char *left_text = bson_iter_utf8(&left->at, &left_len),
+               *right_text = bson_iter_utf8(&right->at, &right_len);
     return left_len == right_len && memcmp(left_text, right_text, left_len) == 0;
 }
 
 bool lh_doc_is_freed(const bson_t *document)
 {
-    static const char *const names[] = {"id", "expires_at", "released"}, *const released_names[] = {"id", "at"};
+    static const char *const names[] = {"id", "expires_at", "released"}, *const released_names[] = {
+                                                                             "id", "at"};
     bson_iter_t in;
     lh_field top[3], released[2];
     int64_t end_ms;
     if (!bson_iter_init(&in, document))
         return false;
     lh_doc_spread(&in, names, 3, top);
-    if (!top[2].there || !BSON_ITER_HOLDS_DOCUMENT(&top[2].at) || !bson_iter_recurse(&top[2].at, &in))
+    if (!top[2].there || !BSON_ITER_HOLDS_DOCUMENT(&top[2].at) ||
+        !bson_iter_recurse(&top[2].at, &in))
         return false;
     lh_doc_spread(&in, released_names, 2, released);
-    return is_same_string(&top[0], &released[0]) && top[1].there && lh_doc_instant(&top[1].at, &end_ms) &&
-           released[1].there && BSON_ITER_HOLDS_DATE_TIME(&released[1].at) &&
+    return is_same_string(&top[0], &released[0]) && top[1].there &&
+           lh_doc_instant(&top[1].at, &end_ms) && released[1].there &&
+           BSON_ITER_HOLDS_DATE_TIME(&released[1].at) &&
            end_ms <= bson_iter_date_time(&released[1].at);
 }
 
@@ -249,11 +265,13 @@ bool lh_doc_is_spent(const bson_t *document, int64_t now_ms, int64_t grace_ms)
     int64_t end_ms;
     if (lh_doc_token(document) <= TOKEN_MAX_BEFORE)
         return false;
-    return lh_doc_is_freed(document) || (now_ms != LH_DOC_ALL && bson_iter_init_find(&end, document, "expires_at") &&
-                                         lh_doc_instant(&end, &end_ms) && end_ms <= now_ms - grace_ms);
+    return lh_doc_is_freed(document) ||
+           (now_ms != LH_DOC_ALL && bson_iter_init_find(&end, document, "expires_at") &&
+            lh_doc_instant(&end, &end_ms) && end_ms <= now_ms - grace_ms);
 }
 
-/* A string field's value, or NULL: there is none, or it has a NUL inside and is no string of ours. */
+/* A string field's value, or NULL: there is none, or it has a NUL inside and is no string of
+ * ours. */
 static const char *as_string(const lh_field *field)
 {
     if (!field->there || !BSON_ITER_HOLDS_UTF8(&field->at))
@@ -264,7 +282,8 @@ static const char *as_string(const lh_field *field)
 
 static int64_t as_date(const lh_field *field)
 {
-    return field->there && BSON_ITER_HOLDS_DATE_TIME(&field->at) ? bson_iter_date_time(&field->at) : 0;
+    return field->there && BSON_ITER_HOLDS_DATE_TIME(&field->at) ? bson_iter_date_time(&field->at)
+                                                                 : 0;
 }
 
 static int64_t as_number(const lh_field *field)
@@ -285,8 +304,9 @@ enum {
     SHARED,
     MINE_FIELDS
 };
-static const char *const mine_names[MINE_FIELDS] = {"token", "acquired_at", "renewed_at", "ttl_ms", "expires_at",
-                                                    "id",    "released",    "now",        "shared"};
+static const char *const mine_names[MINE_FIELDS] = {"token",    "acquired_at", "renewed_at",
+                                                    "ttl_ms",   "expires_at",  "id",
+                                                    "released", "now",         "shared"};
 
 /* Of a document, or of a reader's entry. */
 static void read_mine(const lh_field *values, lh_mine *ret_mine)
@@ -297,19 +317,23 @@ static void read_mine(const lh_field *values, lh_mine *ret_mine)
     ret_mine->ttl_ms = as_number(&values[TTL_MS]);
 }
 
-static void read_last(const lh_field *released, const char *id, const char *lease_id, lh_mine *ret_mine)
+static void read_last(const lh_field *released, const char *id, const char *lease_id,
+                      lh_mine *ret_mine)
 {
     static const char *const names[] = {"id", "how", "by"};
     bson_iter_t in;
     lh_field values[3] = {0};
-    if (released->there && BSON_ITER_HOLDS_DOCUMENT(&released->at) && bson_iter_recurse(&released->at, &in))
+    if (released->there && BSON_ITER_HOLDS_DOCUMENT(&released->at) &&
+        bson_iter_recurse(&released->at, &in))
         lh_doc_spread(&in, names, 3, values);
     const char *last = as_string(&values[0]), *how = as_string(&values[1]);
     ret_mine->first = !last;
     ret_mine->released = last && strcmp(last, lease_id) == 0;
     /* Who resumed it is named; a holder who hands it on is not. */
-    ret_mine->transferred = ret_mine->released && how && strcmp(how, "transfer") == 0 && !as_string(&values[2]);
-    ret_mine->ended = ret_mine->released && ((how && strcmp(how, "release") == 0) || (id && strcmp(id, lease_id) == 0));
+    ret_mine->transferred =
+        ret_mine->released && how && strcmp(how, "transfer") == 0 && !as_string(&values[2]);
+    ret_mine->ended = ret_mine->released &&
+                      ((how && strcmp(how, "release") == 0) || (id && strcmp(id, lease_id) == 0));
 }
 
 void lh_doc_mine(const bson_t *document, const char *lease_id, lh_mine *ret_mine)
@@ -345,8 +369,8 @@ lh_ended lh_doc_ended(const bson_t *document)
     static const char *const names[] = {"owner", "at"};
     bson_iter_t released, in;
     lh_field fields[2] = {0};
-    if (bson_iter_init_find(&released, document, "released") && BSON_ITER_HOLDS_DOCUMENT(&released) &&
-        bson_iter_recurse(&released, &in))
+    if (bson_iter_init_find(&released, document, "released") &&
+        BSON_ITER_HOLDS_DOCUMENT(&released) && bson_iter_recurse(&released, &in))
         lh_doc_spread(&in, names, 2, fields);
     return (lh_ended){.owner = as_string(&fields[0]), .at_ms = as_date(&fields[1])};
 }
@@ -369,7 +393,8 @@ bool lh_doc_is_held_alone(const bson_t *document, int64_t grace_ms)
 static bool read_grant(const bson_iter_t *entry, lh_grant *ret_grant)
 {
     bson_iter_t value, field;
-    if (!find_in(entry, "k", &value) || !BSON_ITER_HOLDS_UTF8(&value) || utf8_len(&value) != LH_LEASE_ID_LEN ||
+    if (!find_in(entry, "k", &value) || !BSON_ITER_HOLDS_UTF8(&value) ||
+        utf8_len(&value) != LH_LEASE_ID_LEN ||
         strlen(bson_iter_utf8(&value, NULL)) != LH_LEASE_ID_LEN) /* a NUL is in it */
         return false;
     memcpy(ret_grant->id, bson_iter_utf8(&value, NULL), LH_LEASE_ID_LEN + 1);
@@ -378,11 +403,14 @@ static bool read_grant(const bson_iter_t *entry, lh_grant *ret_grant)
     ret_grant->beat = find_in(&value, "beat", &field) ? bson_iter_as_int64(&field) : -1;
     ret_grant->token = find_in(&value, "token", &field) ? bson_iter_as_int64(&field) : 0;
     ret_grant->expires_at_ms =
-        find_in(&value, "expires_at", &field) && BSON_ITER_HOLDS_DATE_TIME(&field) ? bson_iter_date_time(&field) : 0;
+        find_in(&value, "expires_at", &field) && BSON_ITER_HOLDS_DATE_TIME(&field)
+            ? bson_iter_date_time(&field)
+            : 0;
     return true;
 }
 
-void lh_doc_each_grant(const bson_t *document, void (*each)(void *arg, const lh_grant *grant), void *arg)
+void lh_doc_each_grant(const bson_t *document, void (*each)(void *arg, const lh_grant *grant),
+                       void *arg)
 {
     bson_iter_t granted, entry;
     lh_grant grant;

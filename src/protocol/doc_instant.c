@@ -18,7 +18,8 @@ static int64_t days_from_civil(int year, int month, int day)
     /* Counted from 0000-03-01: then a leap day is the last of its year. */
     int64_t y = month <= 2 ? year - 1 : year;
     int64_t leap_days =
-        (y + 400) / 4 - (y + 400) / 100 + (y + 400) / 400 - 97; /* 400 years have 97: no negative division */
+        /* 400 years have 97: no negative division */
+        (y + 400) / 4 - (y + 400) / 100 + (y + 400) / 400 - 97;
     return (int64_t)year * 365 + leap_days + before_month[month - 1] + day - 1 - 719527;
 }
 
@@ -54,10 +55,11 @@ static bool read_date(const char **at, int64_t *ret_days)
 {
     static const int days_in[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     int year, month, day;
-    if (!read_digits(at, 4, &year) || !skip(at, "-") || !read_digits(at, 2, &month) || !skip(at, "-") ||
-        !read_digits(at, 2, &day))
+    if (!read_digits(at, 4, &year) || !skip(at, "-") || !read_digits(at, 2, &month) ||
+        !skip(at, "-") || !read_digits(at, 2, &day))
         return false;
-    if (month < 1 || month > 12 || day < 1 || day > days_in[month - 1] || (month == 2 && day == 29 && !is_leap(year)))
+    if (month < 1 || month > 12 || day < 1 || day > days_in[month - 1] ||
+        (month == 2 && day == 29 && !is_leap(year)))
         return false;
     *ret_days = days_from_civil(year, month, day);
     return true;

@@ -11,8 +11,8 @@
 #include "protocol/doc.h"
 #include "protocol/doc_instant.h"
 
-/* The record and all that it points to, in one piece of memory: strings go one after the other into `text`, which has room
- * for every string of the document. */
+/* The record and all that it points to, in one piece of memory: strings go one after the other into
+ * `text`, which has room for every string of the document. */
 typedef struct {
     lh_holder public;
     lh_doc_mark mark;
@@ -59,17 +59,20 @@ int lh_doc_id_query(const char *json, bson_t *ret_query, lh_error *error)
     if (parsed)
         bson_destroy(ret_query);
     return lh_fail(error, LH_INVALID,
-                   "the _id is not one value of extended JSON, such as {\"$oid\":\"65f0a1b2c3d4e5f601234567\"}, "
+                   "the _id is not one value of extended JSON, such as "
+                   "{\"$oid\":\"65f0a1b2c3d4e5f601234567\"}, "
                    "\"text\" or 7%s%.200s",
                    *why.message ? ": " : "", why.message);
 }
 
-#define TEXT_SLACK 4096 /* for what is longer as text than as BSON: an ObjectId, a key that is no string */
+/* for what is longer as text than as BSON: an ObjectId, a key that is no string */
+#define TEXT_SLACK 4096
 
 /* `more`: bytes of text that is longer than in the document. */
 static box *box_new(const bson_t *document, size_t more)
 {
-    size_t holders = count_entries(document, "shared") + 1, waiters = count_entries(document, "waiters");
+    size_t holders = count_entries(document, "shared") + 1,
+           waiters = count_entries(document, "waiters");
     size_t head = sizeof(box) + holders * sizeof(holder_box) + waiters * sizeof(waiter_box);
     box *b = malloc(head + document->len + TEXT_SLACK + more);
     if (!b)
@@ -79,8 +82,9 @@ static box *box_new(const bson_t *document, size_t more)
     b->waiters = (waiter_box *)(b->holders + holders);
     b->text = (char *)(b->waiters + waiters);
     lh_record *r = &b->record;
-    r->key = r->problem = r->released_how = r->released_owner = r->released_by = r->released_reason = r->note =
-        r->document_id = r->id_json = r->id_taken_by = b->released_id = "";
+    r->key = r->problem = r->released_how = r->released_owner = r->released_by =
+        r->released_reason = r->note = r->document_id = r->id_json = r->id_taken_by =
+            b->released_id = "";
     return b;
 }
 
@@ -111,7 +115,8 @@ static const char *get_string(box *b, const bson_iter_t *object, const char *fie
 {
     bson_iter_t value;
     uint32_t len;
-    if (!bson_iter_recurse(object, &value) || !bson_iter_find(&value, field) || !BSON_ITER_HOLDS_UTF8(&value))
+    if (!bson_iter_recurse(object, &value) || !bson_iter_find(&value, field) ||
+        !BSON_ITER_HOLDS_UTF8(&value))
         return "";
     const char *text = bson_iter_utf8(&value, &len);
     return keep(b, text, len);
@@ -122,7 +127,8 @@ static const char *get_name(box *b, const bson_iter_t *object, const char *field
 {
     bson_iter_t value;
     char hex[25];
-    if (!bson_iter_recurse(object, &value) || !bson_iter_find(&value, field) || !BSON_ITER_HOLDS_OID(&value))
+    if (!bson_iter_recurse(object, &value) || !bson_iter_find(&value, field) ||
+        !BSON_ITER_HOLDS_OID(&value))
         return get_string(b, object, field);
     bson_oid_to_string(bson_iter_oid(&value), hex);
     return keep(b, hex, 24);
@@ -158,7 +164,8 @@ static void add_holder(box *b, const bson_iter_t *object, const char *id, int mo
             h->remaining_ms = h->expires_at_ms < 0 ? INT64_MIN : LH_NEVER;
 }
 
-static void set_released(box *b, const char *how, const char *owner, const char *by, const char *reason, int64_t at_ms)
+static void set_released(box *b, const char *how, const char *owner, const char *by,
+                         const char *reason, int64_t at_ms)
 {
     lh_record *r = &b->record;
     r->released_how = how;
@@ -173,14 +180,16 @@ static void set_released(box *b, const char *how, const char *owner, const char 
 static void read_released(box *b, const bson_t *document)
 {
     bson_iter_t released;
-    if (!bson_iter_init_find(&released, document, "released") || !BSON_ITER_HOLDS_DOCUMENT(&released))
+    if (!bson_iter_init_find(&released, document, "released") ||
+        !BSON_ITER_HOLDS_DOCUMENT(&released))
         return;
     const char *how = get_string(b, &released, "how");
     b->released_id = get_string(b, &released, "id");
     set_released(b, how, get_string(b, &released, "owner"), get_string(b, &released, "by"),
                  get_string(b, &released, "reason"), lh_doc_date_in(&released, "at"));
     bson_iter_t note;
-    if (!bson_iter_recurse(&released, &note) || !bson_iter_find(&note, "note") || !BSON_ITER_HOLDS_DOCUMENT(&note))
+    if (!bson_iter_recurse(&released, &note) || !bson_iter_find(&note, "note") ||
+        !BSON_ITER_HOLDS_DOCUMENT(&note))
         return;
     b->record.note = get_string(b, &note, "text");
     b->record.note_token = *b->record.note ? lh_doc_number_in(&note, "token") : 0;
@@ -253,7 +262,8 @@ static bool is_named_by_id(const bson_t *document)
     bson_iter_t key;
     char problem[128];
     uint32_t len = 0;
-    if (lh_doc_problem(document, problem, sizeof problem) || !bson_iter_init_find(&key, document, "workspace_id"))
+    if (lh_doc_problem(document, problem, sizeof problem) ||
+        !bson_iter_init_find(&key, document, "workspace_id"))
         return true;
     const char *text = bson_iter_utf8(&key, &len);
     return lh_key_check(text, len, NULL) != LH_OK;
@@ -276,15 +286,16 @@ static void read_readers(box *b, const bson_t *document, int64_t now_ms, int64_t
 static void read_waiters(box *b, const bson_t *document, int64_t now_ms)
 {
     bson_iter_t waiters, entry;
-    if (!bson_iter_init_find(&waiters, document, "waiters") || !BSON_ITER_HOLDS_DOCUMENT(&waiters) ||
-        !bson_iter_recurse(&waiters, &entry))
+    if (!bson_iter_init_find(&waiters, document, "waiters") ||
+        !BSON_ITER_HOLDS_DOCUMENT(&waiters) || !bson_iter_recurse(&waiters, &entry))
         return;
     while (bson_iter_next(&entry)) {
         int64_t age_ms;
         if (!BSON_ITER_HOLDS_DOCUMENT(&entry))
             continue;
         bool dead = __builtin_sub_overflow(now_ms, lh_doc_date_in(&entry, "beat_at"), &age_ms) ||
-                    age_ms >= lh_doc_number_in(&entry, "claim_ms") || age_ms < -3600000; /* as in protocol/state.lp */
+                    /* as in protocol/state.lp */
+                    age_ms >= lh_doc_number_in(&entry, "claim_ms") || age_ms < -3600000;
         if (dead && now_ms != LH_DOC_ALL)
             continue;
         const char *mode = get_string(b, &entry, "mode");
@@ -305,7 +316,8 @@ static bson_t *wrap(const bson_t *document)
     return wrapped;
 }
 
-static void read_holders(box *b, const bson_t *document, bool whole, int64_t now_ms, int64_t grace_ms)
+static void read_holders(box *b, const bson_t *document, bool whole, int64_t now_ms,
+                         int64_t grace_ms)
 {
     lh_record *r = &b->record;
     bool freed = lh_doc_is_freed(document);
@@ -320,8 +332,11 @@ static void read_holders(box *b, const bson_t *document, bool whole, int64_t now
     } else if (!freed) {
         add_holder(b, &top, NULL, readers ? LH_SHARED : LH_EXCLUSIVE, now_ms);
         bson_iter_t
-            newest; /* in an answer: the token at top level is the highest ever, perhaps of a reader who has left */
-        if (readers && bson_iter_init_find(&newest, document, "newest") && BSON_ITER_HOLDS_INT(&newest))
+            /* in an answer: the token at top level is the highest ever, perhaps of a reader who has
+             * left */
+            newest;
+        if (readers && bson_iter_init_find(&newest, document, "newest") &&
+            BSON_ITER_HOLDS_INT(&newest))
             b->holders[0].public.token = bson_iter_as_int64(&newest);
     }
     if (r->state != LH_MALFORMED) {
@@ -333,7 +348,8 @@ static void read_holders(box *b, const bson_t *document, bool whole, int64_t now
         if (dead)
             b->n_holders = 0;
         else if (r->expired)
-            set_released(b, "expire", get_owner(b, &top), "", "", lh_doc_date_in(&top, "expires_at"));
+            set_released(b, "expire", get_owner(b, &top), "", "",
+                         lh_doc_date_in(&top, "expires_at"));
         r->state = b->n_holders > 0 ? LH_HELD : LH_FREE;
     }
     bson_destroy(wrapped);
@@ -440,6 +456,7 @@ void lh_record_free(lh_record *record)
 
 const char *lh_why_word(int why)
 {
-    static const char *const words[] = {"", "held", "queue", "malformed", "full", "race", "full_queue", "path"};
+    static const char *const words[] = {"",     "held", "queue",      "malformed",
+                                        "full", "race", "full_queue", "path"};
     return why > 0 && why <= LH_WHY_PATH ? words[why] : "";
 }

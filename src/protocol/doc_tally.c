@@ -22,12 +22,14 @@ void lh_tally_add(lh_tally *tally, const char *what)
     tally->kinds[i].n++;
 }
 
-/* Our types of what is written but never read as another program wrote it. (leasehold-schema(5) has the others.) */
+/* Our types of what is written but never read as another program wrote it. (leasehold-schema(5) has
+ * the others.) */
 static const struct {
     const char *field, *type;
-} written[] = {{"id", "a string"},        {"owner", "a string"},     {"mode", "a string"}, {"ttl_ms", "a number"},
-               {"beat", "a number"},      {"acquired_at", "a date"}, {"v", "a number"},    {"renewed_at", "a date"},
-               {"host", "a string"},      {"purpose", "a string"},   {"proc", "a string"}, {"wake", "a string"},
+} written[] = {{"id", "a string"},        {"owner", "a string"},    {"mode", "a string"},
+               {"ttl_ms", "a number"},    {"beat", "a number"},     {"acquired_at", "a date"},
+               {"v", "a number"},         {"renewed_at", "a date"}, {"host", "a string"},
+               {"purpose", "a string"},   {"proc", "a string"},     {"wake", "a string"},
                {"released", "an object"}, {"pid", "a number"}};
 
 static void add_written(lh_tally *tally, const bson_iter_t *value)
@@ -38,7 +40,8 @@ static void add_written(lh_tally *tally, const bson_iter_t *value)
         if (strcmp(bson_iter_key(value), written[i].field) != 0 || lh_doc_is_absent(value) ||
             strcmp(type, written[i].type) == 0)
             continue;
-        (void)snprintf(what, sizeof what, "%s is %s, which a grant overwrites", written[i].field, type);
+        (void)snprintf(what, sizeof what, "%s is %s, which a grant overwrites", written[i].field,
+                       type);
         lh_tally_add(tally, what);
     }
 }
@@ -62,13 +65,14 @@ void lh_tally_text(const lh_tally *tally, char *ret_text, size_t size)
     *ret_text = '\0';
     for (size_t i = 0; i < tally->n; i++) {
         char one[160];
-        int n =
-            snprintf(one, sizeof one, "%s%s: %" PRIu64, len > 0 ? "; " : "", tally->kinds[i].what, tally->kinds[i].n);
+        int n = snprintf(one, sizeof one, "%s%s: %" PRIu64, len > 0 ? "; " : "",
+                         tally->kinds[i].what, tally->kinds[i].n);
         if (len + (size_t)n + 32 < size)
             len += (size_t)snprintf(ret_text + len, size - len, "%s", one);
         else
             others += tally->kinds[i].n;
     }
     if (others > 0)
-        (void)snprintf(ret_text + len, size - len, "%s%" PRIu64 " more", len > 0 ? "; " : "", others);
+        (void)snprintf(ret_text + len, size - len, "%s%" PRIu64 " more", len > 0 ? "; " : "",
+                       others);
 }

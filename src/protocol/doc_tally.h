@@ -18,8 +18,8 @@ typedef struct lh_tally {
 
 void lh_tally_add(lh_tally *tally, const char *what);
 
-/* What cannot be read in it; and the fields of our names that have another type than ours: no command reads them, and a grant puts its own
- * in their place. True: it cannot be read. */
+/* What cannot be read in it; and the fields of our names that have another type than ours: no
+ * command reads them, and a grant puts its own in their place. True: it cannot be read. */
 bool lh_tally_document(lh_tally *tally, const bson_t *document);
 
 /* All kinds with their numbers, as far as there is room; "" where there are none. */

@@ -58,12 +58,13 @@ lh_pipelines *lh_pipelines_new(void)
     return NULL;
 }
 
-void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole, const char *collection,
-                         const lh_vars *vars, bson_t *command)
+void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole,
+                         const char *collection, const lh_vars *vars, bson_t *command)
 {
     bson_t query;
     bool waits = what == LH_DO_WAIT_EXCLUSIVE || what == LH_DO_WAIT_SHARED;
-    bool asks = what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_ACQUIRE_SHARED || what == LH_DO_RESUME;
+    bool asks =
+        what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_ACQUIRE_SHARED || what == LH_DO_RESUME;
     if (!whole) {
         lh_short_command(what, pipelines->shorts, collection, vars, command);
         return;
@@ -86,8 +87,8 @@ void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole, 
     lh_pipeline_let(&all, command);
 }
 
-void lh_pipeline_poll(const lh_pipelines *pipelines, const char *collection, const bson_t *keys, const bson_t *ids,
-                      bson_t *command)
+void lh_pipeline_poll(const lh_pipelines *pipelines, const char *collection, const bson_t *keys,
+                      const bson_t *ids, bson_t *command)
 {
     bson_t part, in;
     BSON_APPEND_UTF8(command, "find", collection);
@@ -104,8 +105,8 @@ void lh_pipeline_poll(const lh_pipelines *pipelines, const char *collection, con
     bson_append_document_end(command, &part);
 }
 
-void lh_pipeline_conflict(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars, bool shared,
-                          const bson_t *where, bson_t *command)
+void lh_pipeline_conflict(const lh_pipelines *pipelines, const char *collection,
+                          const lh_vars *vars, bool shared, const bson_t *where, bson_t *command)
 {
     bson_t filter, sort;
     BSON_APPEND_UTF8(command, "find", collection);
@@ -131,7 +132,8 @@ static void append_ids(bson_t *filter, const bson_t *ids)
     bson_append_document_end(filter, &in);
 }
 
-void lh_pipeline_judge_all(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars, bson_t *command)
+void lh_pipeline_judge_all(const lh_pipelines *pipelines, const char *collection,
+                           const lh_vars *vars, bson_t *command)
 {
     BSON_APPEND_UTF8(command, "find", collection);
     BSON_APPEND_DOCUMENT(command, "projection", pipelines->judge);
@@ -139,7 +141,8 @@ void lh_pipeline_judge_all(const lh_pipelines *pipelines, const char *collection
     lh_pipeline_let(vars, command);
 }
 
-void lh_pipeline_stats(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars, bson_t *command)
+void lh_pipeline_stats(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars,
+                       bson_t *command)
 {
     bson_t cursor;
     BSON_APPEND_UTF8(command, "aggregate", collection);
@@ -149,8 +152,8 @@ void lh_pipeline_stats(const lh_pipelines *pipelines, const char *collection, co
     lh_pipeline_let(vars, command);
 }
 
-void lh_pipeline_remove_many(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars,
-                             const bson_t *ids, bson_t *command)
+void lh_pipeline_remove_many(const lh_pipelines *pipelines, const char *collection,
+                             const lh_vars *vars, const bson_t *ids, bson_t *command)
 {
     bson_t deletes, statement, filter;
     BSON_APPEND_UTF8(command, "delete", collection);
@@ -166,8 +169,8 @@ void lh_pipeline_remove_many(const lh_pipelines *pipelines, const char *collecti
     lh_pipeline_let(vars, command);
 }
 
-void lh_pipeline_settle_many(const lh_pipelines *pipelines, const char *collection, const lh_vars *vars,
-                             const bson_t *ids, bson_t *command)
+void lh_pipeline_settle_many(const lh_pipelines *pipelines, const char *collection,
+                             const lh_vars *vars, const bson_t *ids, bson_t *command)
 {
     bson_t updates, statement, filter;
     BSON_APPEND_UTF8(command, "update", collection);

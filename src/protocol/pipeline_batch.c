@@ -22,8 +22,8 @@ static void append_next(bson_t *array, uint32_t *n, const bson_t *statement)
 }
 
 /* field: {$in: [keys, or ids]} of the exclusive leases with this ttl. */
-static uint32_t append_in(bson_t *filter, const char *field, const lh_batch_lease *leases, size_t n, int64_t ttl_ms,
-                          bool keys)
+static uint32_t append_in(bson_t *filter, const char *field, const lh_batch_lease *leases, size_t n,
+                          int64_t ttl_ms, bool keys)
 {
     bson_t in, array;
     char room[16];
@@ -41,8 +41,9 @@ static uint32_t append_in(bson_t *filter, const char *field, const lh_batch_leas
     return count;
 }
 
-/* Theirs. An id that was broken may have been granted again since, to a question of its own that arrived late: by then others held
- * the key, and who holds it by the older token has to hear of that. */
+/* Theirs. An id that was broken may have been granted again since, to a question of its own that
+ * arrived late: by then others held the key, and who holds it by the older token has to hear of
+ * that. */
 static void append_tokens(bson_t *filter, const lh_batch_lease *leases, size_t n, int64_t ttl_ms)
 {
     bson_t in, array;
@@ -60,9 +61,11 @@ static void append_tokens(bson_t *filter, const lh_batch_lease *leases, size_t n
     bson_append_document_end(filter, &in);
 }
 
-/* A statement on all exclusive leases with this ttl among `leases`: of those, the documents that `condition` holds for. */
-static void append_exclusive(bson_t *updates, uint32_t *n_statements, const lh_batch_lease *leases, size_t n,
-                             int64_t ttl_ms, const bson_t *condition, const bson_t *pipeline)
+/* A statement on all exclusive leases with this ttl among `leases`: of those, the documents that
+ * `condition` holds for. */
+static void append_exclusive(bson_t *updates, uint32_t *n_statements, const lh_batch_lease *leases,
+                             size_t n, int64_t ttl_ms, const bson_t *condition,
+                             const bson_t *pipeline)
 {
     bson_t statement = BSON_INITIALIZER, filter;
     BSON_APPEND_DOCUMENT_BEGIN(&statement, "q", &filter);
@@ -79,24 +82,25 @@ static void append_exclusive(bson_t *updates, uint32_t *n_statements, const lh_b
 
 static bson_t *renew_one_condition(const char *end)
 {
-    return BCON_NEW("$expr", "{", "$and", "[", "{", "$gt", "[", BCON_UTF8(end), BCON_UTF8("$$NOW"), "]", "}", "{",
-                    "$ne", "[", BCON_UTF8("$released.id"), BCON_UTF8("$id"), "]", "}", "]", "}");
+    return BCON_NEW("$expr", "{", "$and", "[", "{", "$gt", "[", BCON_UTF8(end), BCON_UTF8("$$NOW"),
+                    "]", "}", "{", "$ne", "[", BCON_UTF8("$released.id"), BCON_UTF8("$id"), "]",
+                    "}", "]", "}");
 }
 
-/* By the ttl that the holder believes in, never by the one that is stored: that may be of another handle, or of a renewal whose answer
- * was lost. */
+/* By the ttl that the holder believes in, never by the one that is stored: that may be of another
+ * handle, or of a renewal whose answer was lost. */
 static bson_t *extend(const char *end, int64_t ttl_ms)
 {
-    return BCON_NEW("$max", "[", BCON_UTF8(end), "{", "$add", "[", BCON_UTF8("$$NOW"), BCON_INT64(ttl_ms), "]", "}",
-                    "]");
+    return BCON_NEW("$max", "[", BCON_UTF8(end), "{", "$add", "[", BCON_UTF8("$$NOW"),
+                    BCON_INT64(ttl_ms), "]", "}", "]");
 }
 
-static void append_renewal(bson_t *updates, uint32_t *n_statements, const lh_batch_lease *leases, size_t n,
-                           int64_t ttl_ms)
+static void append_renewal(bson_t *updates, uint32_t *n_statements, const lh_batch_lease *leases,
+                           size_t n, int64_t ttl_ms)
 {
     bson_t *condition = renew_one_condition("$expires_at"), *later = extend("$expires_at", ttl_ms);
-    bson_t *pipeline =
-        BCON_NEW("0", "{", "$set", "{", "expires_at", BCON_DOCUMENT(later), "renewed_at", BCON_UTF8("$$NOW"), "}", "}");
+    bson_t *pipeline = BCON_NEW("0", "{", "$set", "{", "expires_at", BCON_DOCUMENT(later),
+                                "renewed_at", BCON_UTF8("$$NOW"), "}", "}");
     append_tokens(condition, leases, n, ttl_ms);
     append_exclusive(updates, n_statements, leases, n, ttl_ms, condition, pipeline);
     bson_destroy(condition);
@@ -162,17 +166,20 @@ void lh_batch_renew(const char *collection, const lh_batch_lease *leases, size_t
     bson_append_array_end(command, &updates);
 }
 
-void lh_batch_release(const char *collection, const lh_batch_lease *leases, size_t n, bson_t *command)
+void lh_batch_release(const char *collection, const lh_batch_lease *leases, size_t n,
+                      bson_t *command)
 {
     bson_t updates;
-    bson_t *condition =
-        BCON_NEW("waiters", BCON_NULL, "shared", BCON_NULL, "expires_at", "{", "$type", BCON_UTF8("date"), "}", "$expr",
-                 "{", "$ne", "[", BCON_UTF8("$released.id"), BCON_UTF8("$id"), "]", "}");
+    bson_t *condition = BCON_NEW("waiters", BCON_NULL, "shared", BCON_NULL, "expires_at", "{",
+                                 "$type", BCON_UTF8("date"), "}", "$expr", "{", "$ne", "[",
+                                 BCON_UTF8("$released.id"), BCON_UTF8("$id"), "]", "}");
     bson_t *pipeline =
-        BCON_NEW("0", "{", "$set", "{", "expires_at", "{", "$min", "[", BCON_UTF8("$expires_at"), BCON_UTF8("$$NOW"),
-                 "]", "}", "released", "{", "id", BCON_UTF8("$id"), "owner", BCON_UTF8("$owner"), "how",
-                 BCON_UTF8("release"), "by", BCON_NULL, "reason", BCON_NULL, "at", BCON_UTF8("$$NOW"), "note",
-                 BCON_UTF8("$$REMOVE"), "}", "}", "}"); /* $set merges: else the one before would stay */
+        BCON_NEW("0", "{", "$set", "{", "expires_at", "{", "$min", "[", BCON_UTF8("$expires_at"),
+                 BCON_UTF8("$$NOW"), "]", "}", "released", "{", "id", BCON_UTF8("$id"), "owner",
+                 BCON_UTF8("$owner"), "how", BCON_UTF8("release"), "by", BCON_NULL, "reason",
+                 BCON_NULL, "at", BCON_UTF8("$$NOW"), "note",
+                 /* $set merges: else the one before would stay */
+                 BCON_UTF8("$$REMOVE"), "}", "}", "}");
     uint32_t statements = 0;
     begin(command, collection, &updates);
     append_exclusive(&updates, &statements, leases, n, 0, condition, pipeline);
@@ -187,7 +194,8 @@ static void path_of(const char *id, const char *field, char *path, size_t size)
 }
 
 /* One statement for `n` waiters of a key. */
-static void append_run(bson_t *updates, uint32_t *n_statements, const lh_batch_beat *beats, size_t n)
+static void append_run(bson_t *updates, uint32_t *n_statements, const lh_batch_beat *beats,
+                       size_t n)
 {
     char path[80];
     bson_t statement = BSON_INITIALIZER, filter, exists, update, part;
@@ -226,8 +234,8 @@ static size_t run_of(const lh_batch_beat *beats, size_t n)
     return len;
 }
 
-void lh_batch_beats(const char *collection, const lh_batch_beat *beats, size_t n, size_t *ret_statements,
-                    bson_t *command)
+void lh_batch_beats(const char *collection, const lh_batch_beat *beats, size_t n,
+                    size_t *ret_statements, bson_t *command)
 {
     bson_t updates;
     uint32_t statements = 0;

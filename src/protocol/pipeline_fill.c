@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Filling is a copy of the pieces between the holes, and the lengths of the documents around them put right. */
+ * Filling is a copy of the pieces between the holes, and the lengths of the documents around them
+ * put right. */
 #include "protocol/pipeline_fill.h"
 
 #include <stdlib.h>
@@ -8,12 +9,14 @@
 #define HOLES_MAX  24
 #define FRAMES_MAX 128
 
-/* BSON: an element is a byte for its type, its name with a NUL, and its value; a document begins with its length. */
+/* BSON: an element is a byte for its type, its name with a NUL, and its value; a document begins
+ * with its length. */
 enum { TYPE_TEXT = 0x02, TYPE_NULL = 0x0a, TYPE_LONG = 0x12 };
 
 typedef struct {
-    uint32_t type, value, end; /* where the type, the value, and what is behind it begin in `pattern` */
-    uint32_t name;             /* which */
+    /* where the type, the value, and what is behind it begin in `pattern` */
+    uint32_t type, value, end;
+    uint32_t name; /* which */
 } hole;
 
 typedef struct {
@@ -42,7 +45,8 @@ bson_t *lh_parse(const char *text)
     return parsed; /* that every text is JSON, a unit test shows */
 }
 
-static bool take_hole(lh_fill *fill, const bson_iter_t *at, const char *const *names, size_t n_names)
+static bool take_hole(lh_fill *fill, const bson_iter_t *at, const char *const *names,
+                      size_t n_names)
 {
     uint32_t len, name = 0;
     const char *text = bson_iter_utf8(at, &len);
@@ -52,17 +56,19 @@ static bool take_hole(lh_fill *fill, const bson_iter_t *at, const char *const *n
         return true; /* no hole */
     if (fill->n_holes == HOLES_MAX)
         return false;
-    const uint8_t *data = bson_get_data(fill->pattern), *value = (const uint8_t *)text - sizeof(int32_t);
-    fill->holes[fill->n_holes++] = (hole){.type = (uint32_t)((const uint8_t *)bson_iter_key(at) - 1 - data),
-                                          .value = (uint32_t)(value - data),
-                                          .end = (uint32_t)((const uint8_t *)text + len + 1 - data),
-                                          .name = name};
+    const uint8_t *data = bson_get_data(fill->pattern),
+                  *value = (const uint8_t *)text - sizeof(int32_t);
+    fill->holes[fill->n_holes++] =
+        (hole){.type = (uint32_t)((const uint8_t *)bson_iter_key(at) - 1 - data),
+               .value = (uint32_t)(value - data),
+               .end = (uint32_t)((const uint8_t *)text + len + 1 - data),
+               .name = name};
     return true;
 }
 
 /* Of the document that `in` stands before, and of those in it. */
-static bool take_frame(lh_fill *fill, const uint8_t *document, bson_iter_t *in, const char *const *names,
-                       size_t n_names)
+static bool take_frame(lh_fill *fill, const uint8_t *document, bson_iter_t *in,
+                       const char *const *names, size_t n_names)
 {
     if (fill->n_frames == FRAMES_MAX)
         return false;
@@ -79,7 +85,8 @@ static bool take_frame(lh_fill *fill, const uint8_t *document, bson_iter_t *in, 
             bson_iter_document(in, &len, &data);
         else if (BSON_ITER_HOLDS_ARRAY(in))
             bson_iter_array(in, &len, &data);
-        if (data && (!bson_iter_recurse(in, &inner) || !take_frame(fill, data, &inner, names, n_names)))
+        if (data &&
+            (!bson_iter_recurse(in, &inner) || !take_frame(fill, data, &inner, names, n_names)))
             return false;
     }
     f->after = fill->n_holes;
@@ -121,7 +128,9 @@ static uint32_t get_length(const uint8_t *at)
 
 static uint32_t size_of(const lh_value *value)
 {
-    return value->is_number ? sizeof(int64_t) : value->text ? (uint32_t)(sizeof(int32_t) + strlen(value->text) + 1) : 0;
+    return value->is_number ? sizeof(int64_t)
+           : value->text    ? (uint32_t)(sizeof(int32_t) + strlen(value->text) + 1)
+                            : 0;
 }
 
 /* Gives what is behind it. */
@@ -146,7 +155,8 @@ void lh_fill_make(const lh_fill *fill, const lh_value *values, bson_t *ret_comma
         sizes[i] = size_of(&values[fill->holes[i].name]);
         more[i + 1] = more[i] + sizes[i] - (fill->holes[i].end - fill->holes[i].value);
     }
-    uint8_t *out = bson_reserve_buffer(ret_command, fill->pattern->len + more[fill->n_holes]), *to = out;
+    uint8_t *out = bson_reserve_buffer(ret_command, fill->pattern->len + more[fill->n_holes]),
+            *to = out;
     uint32_t from = 0;
     for (uint32_t i = 0; i < fill->n_holes; i++) {
         const hole *h = &fill->holes[i];

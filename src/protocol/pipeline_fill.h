@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A command's text with holes in it, and the command with values in the holes: made once, filled for every call.
+ * A command's text with holes in it, and the command with values in the holes: made once, filled
+ * for every call.
  *
- * A hole is a string of the text's that is one of the names; a value takes its place as it is, and is parsed by nobody. */
+ * A hole is a string of the text's that is one of the names; a value takes its place as it is, and
+ * is parsed by nobody. */
 #ifndef LH_PIPELINE_FILL_H
 #define LH_PIPELINE_FILL_H
 
@@ -15,7 +17,8 @@ typedef struct lh_value {
     const char *text; /* else a string, or null where it is NULL */
 } lh_value;
 
-/* `text`: JSON with ' for ". NULL: out of memory, or it is no JSON, or has more holes than there is room for. */
+/* `text`: JSON with ' for ". NULL: out of memory, or it is no JSON, or has more holes than there is
+ * room for. */
 lh_fill *lh_fill_new(const char *text, const char *const *names, size_t n_names);
 void lh_fill_free(lh_fill *fill);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Each statement is made from the command of its key: the variables in that command's `let` become those of a $let around its
- * expression, because a `let` beside the statements is one for all. So a caller's string stays under $literal (invariant 8). */
+ * Each statement is made from the command of its key: the variables in that command's `let` become
+ * those of a $let around its expression, because a `let` beside the statements is one for all. So a
+ * caller's string stays under $literal (invariant 8). */
 #include "protocol/pipeline_many.h"
 #include "protocol/pipeline.h"
 
@@ -12,7 +13,8 @@ static void append_view(bson_t *to, const char *name, const bson_iter_t *value)
 }
 
 /* By either name: of a findAndModify, or of an update's statement. */
-static bool find_in(const bson_t *command, const char *one, const char *other, bson_iter_t *ret_value)
+static bool find_in(const bson_t *command, const char *one, const char *other,
+                    bson_iter_t *ret_value)
 {
     bson_iter_t top;
     return (bson_iter_init(&top, command) && bson_iter_find_descendant(&top, one, ret_value)) ||
@@ -24,7 +26,8 @@ static void append_stage(bson_t *stages, const bson_t *command)
 {
     bson_t stage, replace, let;
     bson_iter_t expression, vars;
-    bool good = find_in(command, "update.0.$replaceWith", "updates.0.u.0.$replaceWith", &expression);
+    bool good =
+        find_in(command, "update.0.$replaceWith", "updates.0.u.0.$replaceWith", &expression);
     BSON_APPEND_DOCUMENT_BEGIN(stages, "0", &stage);
     if (good && bson_iter_init_find(&vars, command, "let")) {
         BSON_APPEND_DOCUMENT_BEGIN(&stage, "$replaceWith", &replace);
@@ -44,15 +47,17 @@ static void append_stop(bson_t *stages, const lh_vars *vars)
 {
     char reader[16 + LH_LEASE_ID_LEN + 1];
     (void)snprintf(reader, sizeof reader, "$shared.%s", vars->me);
-    bson_t *stage = BCON_NEW("$replaceWith", "{", "$cond", "[", "{", "$or", "[", "{", "$eq", "[", BCON_UTF8("$id"),
-                             BCON_UTF8(vars->me), "]", "}", "{", "$ne", "[", "{", "$type", BCON_UTF8(reader), "}",
-                             BCON_UTF8("missing"), "]", "}", "]", "}", BCON_UTF8("$$ROOT"), "{", "$arrayElemAt", "[",
+    bson_t *stage = BCON_NEW("$replaceWith", "{", "$cond", "[", "{", "$or", "[", "{", "$eq", "[",
+                             BCON_UTF8("$id"), BCON_UTF8(vars->me), "]", "}", "{", "$ne", "[", "{",
+                             "$type", BCON_UTF8(reader), "}", BCON_UTF8("missing"), "]", "}", "]",
+                             "}", BCON_UTF8("$$ROOT"), "{", "$arrayElemAt", "[",
                              BCON_UTF8("$workspace_id"), BCON_INT32(0), "]", "}", "]", "}");
     BSON_APPEND_DOCUMENT(stages, "1", stage);
     bson_destroy(stage);
 }
 
-static void append_statement(bson_t *updates, uint32_t at, const bson_t *command, const lh_vars *stop)
+static void append_statement(bson_t *updates, uint32_t at, const bson_t *command,
+                             const lh_vars *stop)
 {
     char room[16];
     const char *index;
@@ -72,8 +77,8 @@ static void append_statement(bson_t *updates, uint32_t at, const bson_t *command
     bson_append_document_end(updates, &statement);
 }
 
-void lh_many_command(const lh_pipelines *pipelines, lh_do what, bool whole, const char *collection, const lh_vars *vars,
-                     size_t n, bool stop, bson_t *command)
+void lh_many_command(const lh_pipelines *pipelines, lh_do what, bool whole, const char *collection,
+                     const lh_vars *vars, size_t n, bool stop, bson_t *command)
 {
     bson_t updates;
     BSON_APPEND_UTF8(command, "update", collection);

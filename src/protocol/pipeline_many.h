@@ -5,10 +5,10 @@
 
 #include "protocol/pipeline.h"
 
-/* Appends an update that does `what` to the document of each of `vars`, in their order, as lh_pipeline_command() would. For those that
- * acquire it is an upsert, and `stop` makes it end, with a writeError, at the first that is not granted: what comes behind is not
- * touched. */
-void lh_many_command(const lh_pipelines *pipelines, lh_do what, bool whole, const char *collection, const lh_vars *vars,
-                     size_t n, bool stop, bson_t *command);
+/* Appends an update that does `what` to the document of each of `vars`, in their order, as
+ * lh_pipeline_command() would. For those that acquire it is an upsert, and `stop` makes it end,
+ * with a writeError, at the first that is not granted: what comes behind is not touched. */
+void lh_many_command(const lh_pipelines *pipelines, lh_do what, bool whole, const char *collection,
+                     const lh_vars *vars, size_t n, bool stop, bson_t *command);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The short forms (protocol/short.lp): what differs from call to call is filled into their texts. */
+ * The short forms (protocol/short.lp): what differs from call to call is filled into their
+ * texts. */
 #include "protocol/pipeline_short.h"
 
 #include "protocol/pipeline_fill.h"
@@ -9,14 +10,16 @@ enum { COLLECTION, KEY, ME, OWNER, HOST, PURPOSE, LEFT, PROC, PID, TTL, GRACE, T
 
 lh_fill *lh_short_new(const char *text)
 {
-    static const char *const names[NAMES] = {"<collection>", "<key>",  "<me>",  "<owner>", "<host>",  "<purpose>",
-                                             "<note>",       "<proc>", "<pid>", "<ttl>",   "<grace>", "<token>"};
+    static const char *const names[NAMES] = {"<collection>", "<key>",     "<me>",    "<owner>",
+                                             "<host>",       "<purpose>", "<note>",  "<proc>",
+                                             "<pid>",        "<ttl>",     "<grace>", "<token>"};
     return lh_fill_new(text, names, NAMES);
 }
 
 bool lh_pipeline_has_short(lh_do what, const lh_vars *vars)
 {
-    return what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_LEAVE || (what == LH_DO_RENEW && vars->ttl_ms != 0);
+    return what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_LEAVE ||
+           (what == LH_DO_RENEW && vars->ttl_ms != 0);
 }
 
 /* In the order of the texts. */
@@ -28,7 +31,8 @@ static size_t form_of(lh_do what, const lh_vars *vars)
     return base + (second ? 2 : 0) + (vars->own ? 1 : 0);
 }
 
-void lh_short_command(lh_do what, lh_fill *const *forms, const char *collection, const lh_vars *vars, bson_t *command)
+void lh_short_command(lh_do what, lh_fill *const *forms, const char *collection,
+                      const lh_vars *vars, bson_t *command)
 {
     const lh_value values[NAMES] = {
         [COLLECTION] = {.text = collection},

@@ -14,9 +14,9 @@ static const char *const top_names[] = {
     "_id",   "workspace_id", "id",         "owner",   "user_id", "expires_at", "mode",
     "token", "acquired_at",  "renewed_at", "ttl_ms",  "beat",    "host",       "pid",
     "proc",  "purpose",      "shared",     "waiters", "wake",    "released",   "v"};
-static const char *const entry_names[] = {"owner", "user_id",    "host",        "pid",       "proc",   "purpose",
-                                          "mode",  "since",      "beat",        "beat_at",   "ttl_ms", "claim_ms",
-                                          "token", "expires_at", "acquired_at", "renewed_at"};
+static const char *const entry_names[] = {
+    "owner", "user_id", "host",   "pid",      "proc",  "purpose",    "mode",        "since",
+    "beat",  "beat_at", "ttl_ms", "claim_ms", "token", "expires_at", "acquired_at", "renewed_at"};
 static const char *const released_names[] = {"id", "owner", "how", "by", "reason", "at", "note"};
 static const char *const note_names[] = {"text", "token", "at"};
 
@@ -83,7 +83,8 @@ static bool find_in_released(bson_iter_t released, char *problem, size_t size)
 {
     bson_iter_t note = released, in;
     const char *before = "", *name = find_twice(released, released_names, COUNT(released_names));
-    if (!name && bson_iter_find(&note, "note") && BSON_ITER_HOLDS_DOCUMENT(&note) && bson_iter_recurse(&note, &in)) {
+    if (!name && bson_iter_find(&note, "note") && BSON_ITER_HOLDS_DOCUMENT(&note) &&
+        bson_iter_recurse(&note, &in)) {
         before = "note.";
         name = find_twice(in, note_names, COUNT(note_names));
     }
@@ -108,7 +109,8 @@ bool lh_twice_find(const bson_t *document, char *problem, size_t size)
             continue;
         if (strcmp(name, "released") == 0
                 ? find_in_released(in, problem, size)
-                : (strcmp(name, "shared") == 0 || strcmp(name, "waiters") == 0) && find_in_map(in, name, problem, size))
+                : (strcmp(name, "shared") == 0 || strcmp(name, "waiters") == 0) &&
+                      find_in_map(in, name, problem, size))
             return true;
     }
     return false;
@@ -117,11 +119,13 @@ bool lh_twice_find(const bson_t *document, char *problem, size_t size)
 int lh_twice_fail(const char *what, const bson_t *document, const char *problem, lh_error *error)
 {
     bson_iter_t key;
-    const char *name = bson_iter_init_find(&key, document, "workspace_id") && BSON_ITER_HOLDS_UTF8(&key)
-                           ? bson_iter_utf8(&key, NULL)
-                           : "";
+    const char *name =
+        bson_iter_init_find(&key, document, "workspace_id") && BSON_ITER_HOLDS_UTF8(&key)
+            ? bson_iter_utf8(&key, NULL)
+            : "";
     return lh_fail(error, LH_DATA,
-                   "cannot %s: the document of \"%s\" cannot be read: %s, and a server may abort when it is changed: "
+                   "cannot %s: the document of \"%s\" cannot be read: %s, and a server may abort "
+                   "when it is changed: "
                    "`leasehold status` says how to move it to the archive",
                    what, name, problem);
 }

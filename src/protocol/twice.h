@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Fields that are stored twice in one object. BSON allows it and a server stores it; but MongoDB 6.0
- * aborts when a pipeline changes such a field, on every member that the command reaches. So such a
- * document cannot be read, and a command that met it is not sent again. */
+ * Fields that are stored twice in one object. BSON allows it and a server stores it; but MongoDB
+ * 6.0 aborts when a pipeline changes such a field, on every member that the command reaches. So
+ * such a document cannot be read, and a command that met it is not sent again. */
 #ifndef LH_TWICE_H
 #define LH_TWICE_H
 

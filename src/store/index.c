@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Home of invariant 9: one document per key, and no grant before the index that says so was seen. */
+ * Home of invariant 9: one document per key, and no grant before the index that says so was
+ * seen. */
 #include "store/index.h"
 
 #include <stdio.h>
@@ -20,7 +21,8 @@ typedef struct {
     bool collated;   /* the collection has a default collation: a query for "a" would find "A" */
     char wrong[256]; /* what is wrong with an index of our name, or with one on our key; "" */
     const lh_store *store;
-    bool deletes; /* … what is held: there is an index by which the server does, and `ttl` is about it */
+    /* … what is held: there is an index by which the server does, and `ttl` is about it */
+    bool deletes;
     lh_ttl ttl;
 } finding;
 
@@ -28,19 +30,22 @@ static int judge_index(void *arg, const bson_t *index)
 {
     finding *found = arg;
     bson_iter_t value;
-    const char *name =
-        bson_iter_init_find(&value, index, "name") && BSON_ITER_HOLDS_UTF8(&value) ? bson_iter_utf8(&value, NULL) : "";
+    const char *name = bson_iter_init_find(&value, index, "name") && BSON_ITER_HOLDS_UTF8(&value)
+                           ? bson_iter_utf8(&value, NULL)
+                           : "";
     bool ours = strcmp(name, LH_INDEX_NAME) == 0, on_key = lh_index_is_on_key(index),
          unique = lh_index_is_true(index, "unique");
     const char *unfit = lh_index_unfit_option(index);
-    if (strcmp(name, "_id_") == 0 && bson_iter_init_find(&value, index, "collation")) /* it has the collection's own */
+    /* it has the collection's own */
+    if (strcmp(name, "_id_") == 0 && bson_iter_init_find(&value, index, "collation"))
         found->collated = true;
     if (!found->deletes)
         found->deletes = lh_index_judge_ttl(found->store, index, &found->ttl) == LH_TTL_UNSAFE;
     if (on_key && unique && !unfit) { /* under any name: it does what we need */
         found->state = LH_INDEX_STATE_RIGHT;
     } else if (ours && !on_key) {
-        (void)snprintf(found->wrong, sizeof found->wrong, "is on other fields than {workspace_id: 1}");
+        (void)snprintf(found->wrong, sizeof found->wrong,
+                       "is on other fields than {workspace_id: 1}");
     } else if (ours && unfit) {
         (void)snprintf(found->wrong, sizeof found->wrong, "has %s", unfit);
     } else if (ours && found->state != LH_INDEX_STATE_RIGHT) {
@@ -54,10 +59,12 @@ int lh_index_look(lh_store *store, int64_t deadline, lh_index_state *ret_state, 
     bson_t command = BSON_INITIALIZER;
     BSON_APPEND_UTF8(&command, "listIndexes", store->collection);
     BSON_APPEND_BOOL(&command, "includeBuildUUIDs",
-                     true); /* an index that is being built is then not taken for one that is there */
+                     /* an index that is being built is then not taken for one that is there */
+                     true);
     finding found = {.state = LH_INDEX_STATE_NONE, .store = store};
     lh_error mine = LH_ERROR_INIT;
-    lh_call call = {.what = "list the indexes", .command = &command, .deadline = deadline, .bare = true};
+    lh_call call = {
+        .what = "list the indexes", .command = &command, .deadline = deadline, .bare = true};
     int outcome = lh_store_each(store, &call, judge_index, &found, &mine);
     bson_destroy(&command);
     if (outcome == LH_SERVER && mine.server_code == CODE_NAMESPACE_NOT_FOUND) {
@@ -69,17 +76,19 @@ int lh_index_look(lh_store *store, int64_t deadline, lh_index_state *ret_state, 
         return outcome;
     }
     if (found.collated)
+        return lh_fail(error, LH_CONFIG,
+                       "%s.%s was created with a collation, which can make two keys one: leases "
+                       "need a collection without",
+                       store->db, store->collection);
+    if (found.deletes)
+        return lh_fail(error, LH_CONFIG, "%s.%s: %s; %s", store->db, store->collection,
+                       found.ttl.what, found.ttl.to_do);
+    if (found.state != LH_INDEX_STATE_RIGHT && *found.wrong)
         return lh_fail(
             error, LH_CONFIG,
-            "%s.%s was created with a collation, which can make two keys one: leases need a collection without",
-            store->db, store->collection);
-    if (found.deletes)
-        return lh_fail(error, LH_CONFIG, "%s.%s: %s; %s", store->db, store->collection, found.ttl.what,
-                       found.ttl.to_do);
-    if (found.state != LH_INDEX_STATE_RIGHT && *found.wrong)
-        return lh_fail(error, LH_CONFIG,
-                       "the index %s of %s.%s %s: drop it (db.%s.dropIndex(\"%s\")) and migrate again", LH_INDEX_NAME,
-                       store->db, store->collection, found.wrong, store->collection, LH_INDEX_NAME);
+            "the index %s of %s.%s %s: drop it (db.%s.dropIndex(\"%s\")) and migrate again",
+            LH_INDEX_NAME, store->db, store->collection, found.wrong, store->collection,
+            LH_INDEX_NAME);
     if (found.state == LH_INDEX_STATE_RIGHT)
         atomic_store(&store->index_seen, lh_clock_ms());
     *ret_state = found.state;
@@ -88,19 +97,23 @@ int lh_index_look(lh_store *store, int64_t deadline, lh_index_state *ret_state, 
 
 int lh_index_is_empty(lh_store *store, int64_t deadline, bool *ret_empty, lh_error *error)
 {
-    bson_t reply, *command = BCON_NEW("find", BCON_UTF8(store->collection), "projection", "{", "_id", BCON_INT32(1),
-                                      "}", "limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true));
-    lh_call call = {.what = "read the collection", .command = command, .deadline = deadline, .read = true};
+    bson_t reply, *command = BCON_NEW("find", BCON_UTF8(store->collection), "projection", "{",
+                                      "_id", BCON_INT32(1), "}", "limit", BCON_INT32(1),
+                                      "singleBatch", BCON_BOOL(true));
+    lh_call call = {
+        .what = "read the collection", .command = command, .deadline = deadline, .read = true};
     int outcome = lh_store_run(store, &call, &reply, NULL, error);
     bson_iter_t top, first;
     if (outcome == LH_OK)
-        *ret_empty = !(bson_iter_init(&top, &reply) && bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first));
+        *ret_empty = !(bson_iter_init(&top, &reply) &&
+                       bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first));
     bson_destroy(command);
     bson_destroy(&reply);
     return outcome;
 }
 
-/* What makes a collection unfit, as the rest of a sentence that begins with its name; `arg` has room for it. */
+/* What makes a collection unfit, as the rest of a sentence that begins with its name; `arg` has
+ * room for it. */
 static int judge_kind(void *arg, const bson_t *entry)
 {
     char *wrong = arg;
@@ -109,29 +122,36 @@ static int judge_kind(void *arg, const bson_t *entry)
     if (bson_iter_init_find(&value, entry, "type") && BSON_ITER_HOLDS_UTF8(&value))
         type = bson_iter_utf8(&value, NULL);
     if (strcmp(type, "collection") != 0)
-        (void)snprintf(wrong, KIND_ROOM, "is a %s", strcmp(type, "timeseries") == 0 ? "time-series collection" : type);
-    else if (bson_iter_init(&top, entry) && bson_iter_find_descendant(&top, "options.capped", &value) &&
-             bson_iter_as_bool(&value))
-        (void)snprintf(wrong, KIND_ROOM, "is a capped collection, which drops its oldest documents");
-    else if (bson_iter_init(&top, entry) && bson_iter_find_descendant(&top, "options.collation", &value))
+        (void)snprintf(wrong, KIND_ROOM, "is a %s",
+                       strcmp(type, "timeseries") == 0 ? "time-series collection" : type);
+    else if (bson_iter_init(&top, entry) &&
+             bson_iter_find_descendant(&top, "options.capped", &value) && bson_iter_as_bool(&value))
+        (void)snprintf(wrong, KIND_ROOM,
+                       "is a capped collection, which drops its oldest documents");
+    else if (bson_iter_init(&top, entry) &&
+             bson_iter_find_descendant(&top, "options.collation", &value))
         (void)snprintf(wrong, KIND_ROOM, "has a collation of its own, which can make two keys one");
-    else if (bson_iter_init(&top, entry) && bson_iter_find_descendant(&top, "options.expireAfterSeconds", &value))
-        (void)snprintf(wrong, KIND_ROOM, "is a collection whose documents the server deletes (expireAfterSeconds)");
+    else if (bson_iter_init(&top, entry) &&
+             bson_iter_find_descendant(&top, "options.expireAfterSeconds", &value))
+        (void)snprintf(wrong, KIND_ROOM,
+                       "is a collection whose documents the server deletes (expireAfterSeconds)");
     return 0;
 }
 
 int lh_index_check_collection(lh_store *store, int64_t deadline, lh_error *error)
 {
     char wrong[KIND_ROOM] = "";
-    bson_t *command =
-        BCON_NEW("listCollections", BCON_INT32(1), "filter", "{", "name", BCON_UTF8(store->collection), "}");
-    lh_call call = {.what = "look at the collection", .command = command, .deadline = deadline, .bare = true};
+    bson_t *command = BCON_NEW("listCollections", BCON_INT32(1), "filter", "{", "name",
+                               BCON_UTF8(store->collection), "}");
+    lh_call call = {
+        .what = "look at the collection", .command = command, .deadline = deadline, .bare = true};
     int outcome = lh_store_each(store, &call, judge_kind, wrong, error);
     bson_destroy(command);
     if (outcome == LH_OK && *wrong)
-        return lh_fail(error, LH_CONFIG,
-                       "%s.%s %s: leases need an ordinary collection: name another one, or make it anew", store->db,
-                       store->collection, wrong);
+        return lh_fail(
+            error, LH_CONFIG,
+            "%s.%s %s: leases need an ordinary collection: name another one, or make it anew",
+            store->db, store->collection, wrong);
     return outcome;
 }
 
@@ -144,18 +164,21 @@ int lh_index_create_on_empty(lh_store *store, int64_t deadline, lh_error *error)
     if (outcome != LH_OK)
         return outcome;
     if (!empty) {
-        lh_index_state state; /* since the last look somebody may have created it, and been granted a first lease */
+        /* since the last look somebody may have created it, and been granted a first lease */
+        lh_index_state state;
         outcome = lh_index_look(store, deadline, &state, error);
         if (outcome != LH_OK || state == LH_INDEX_STATE_RIGHT)
             return outcome;
         return lh_fail(error, LH_CONFIG,
-                       "%s.%s has documents but no unique index on workspace_id, so nothing may be granted: run the "
+                       "%s.%s has documents but no unique index on workspace_id, so nothing may be "
+                       "granted: run the "
                        "migration (leasehold migrate)",
                        store->db, store->collection);
     }
-    bson_t reply, *command = BCON_NEW("createIndexes", BCON_UTF8(store->collection), "indexes", "[", "{", "key", "{",
-                                      "workspace_id", BCON_INT32(1), "}", "name", BCON_UTF8(LH_INDEX_NAME), "unique",
-                                      BCON_BOOL(true), "collation", "{", "locale", "simple", "}", "}", "]");
+    bson_t reply, *command = BCON_NEW("createIndexes", BCON_UTF8(store->collection), "indexes", "[",
+                                      "{", "key", "{", "workspace_id", BCON_INT32(1), "}", "name",
+                                      BCON_UTF8(LH_INDEX_NAME), "unique", BCON_BOOL(true),
+                                      "collation", "{", "locale", "simple", "}", "}", "]");
     lh_call call = {.what = "create the unique index", .command = command, .deadline = deadline};
     outcome = lh_store_run(store, &call, &reply, NULL, error);
     bson_destroy(command);
@@ -173,10 +196,11 @@ int lh_index_require(lh_store *store, int64_t max_age_ms, int64_t deadline, lh_e
     lh_index_state state;
     int outcome = lh_index_look(store, deadline, &state, error);
     if (outcome == LH_OK && state == LH_INDEX_STATE_PLAIN)
-        return lh_fail(error, LH_CONFIG,
-                       "the index %s of %s.%s is not unique yet, so nothing may be granted: run the migration "
-                       "(leasehold migrate)",
-                       LH_INDEX_NAME, store->db, store->collection);
+        return lh_fail(
+            error, LH_CONFIG,
+            "the index %s of %s.%s is not unique yet, so nothing may be granted: run the migration "
+            "(leasehold migrate)",
+            LH_INDEX_NAME, store->db, store->collection);
     if (outcome == LH_OK && state != LH_INDEX_STATE_RIGHT)
         outcome = lh_index_create_on_empty(store, deadline, error);
     return outcome;

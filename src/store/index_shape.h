@@ -11,7 +11,8 @@
 /* Is it on {workspace_id: 1}, whatever type that number has? */
 bool lh_index_is_on_key(const bson_t *index);
 
-/* The option for which this index cannot be relied on, as words for a message; NULL: there is none. */
+/* The option for which this index cannot be relied on, as words for a message; NULL: there is
+ * none. */
 const char *lh_index_unfit_option(const bson_t *index);
 
 /* An option that is a boolean; false where it is missing. */

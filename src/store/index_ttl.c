@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Indexes by which the server deletes documents. It does so by its own clock, whoever holds them: on any other field than
- * `expires_at` it deletes leases that are held. On `expires_at` it deletes what has ended; that is safe from the grace on,
- * and a second on: the same rule as for cleanup (lease_acquire.c, INSERT_BELIEVED_MS). */
+ * Indexes by which the server deletes documents. It does so by its own clock, whoever holds them:
+ * on any other field than `expires_at` it deletes leases that are held. On `expires_at` it deletes
+ * what has ended; that is safe from the grace on, and a second on: the same rule as for cleanup
+ * (lease_acquire.c, INSERT_BELIEVED_MS). */
 #include "store/index_ttl.h"
 
 #include <inttypes.h>
@@ -14,12 +15,14 @@
 
 #define LEAST_MS 1000 /* a first grant that took longer is not believed */
 
-/* The field of an index on a single one; else what comes first, in the hope that a person knows it. */
+/* The field of an index on a single one; else what comes first, in the hope that a person knows
+ * it. */
 static bool read_field(const bson_t *index, char field[64])
 {
     bson_iter_t pattern, one;
     *field = '\0';
-    if (!bson_iter_init_find(&pattern, index, "key") || !bson_iter_recurse(&pattern, &one) || !bson_iter_next(&one))
+    if (!bson_iter_init_find(&pattern, index, "key") || !bson_iter_recurse(&pattern, &one) ||
+        !bson_iter_next(&one))
         return false;
     (void)snprintf(field, 64, "%.40s", bson_iter_key(&one));
     lh_cut_utf8(field, 44);
@@ -43,15 +46,17 @@ lh_ttl_kind lh_index_judge_ttl(const lh_store *store, const bson_t *index, lh_tt
     const uint8_t *data;
     uint32_t len;
     char field[64], label[80];
-    if (bson_iter_init_find(&top, index, "spec") && BSON_ITER_HOLDS_DOCUMENT(&top)) { /* it is being built */
+    /* it is being built */
+    if (bson_iter_init_find(&top, index, "spec") && BSON_ITER_HOLDS_DOCUMENT(&top)) {
         bson_iter_document(&top, &len, &data);
         if (bson_init_static(&built, data, len))
             index = &built;
     }
     if (!bson_iter_init_find(&value, index, "expireAfterSeconds"))
         return LH_TTL_NONE;
-    const char *name =
-        bson_iter_init_find(&top, index, "name") && BSON_ITER_HOLDS_UTF8(&top) ? bson_iter_utf8(&top, NULL) : "";
+    const char *name = bson_iter_init_find(&top, index, "name") && BSON_ITER_HOLDS_UTF8(&top)
+                           ? bson_iter_utf8(&top, NULL)
+                           : "";
     if (strcmp(name, LH_INDEX_NAME) == 0 && lh_index_is_on_key(index))
         return LH_TTL_NONE; /* of ours it is an option that is unfit: lh_index_unfit_option() */
     bool on_end = read_field(index, field);
@@ -60,23 +65,28 @@ lh_ttl_kind lh_index_judge_ttl(const lh_store *store, const bson_t *index, lh_tt
     char *quoted = bson_utf8_escape_for_json(name, -1);
     (void)snprintf(label, sizeof label, "%.48s", name);
     lh_cut_utf8(label, sizeof label - 4);
-    lh_ttl_kind kind = on_end && seconds >= 0 && seconds * 1000 >= least_ms ? LH_TTL_LATE : LH_TTL_UNSAFE;
+    lh_ttl_kind kind =
+        on_end && seconds >= 0 && seconds * 1000 >= least_ms ? LH_TTL_LATE : LH_TTL_UNSAFE;
     if (kind == LH_TTL_LATE)
-        (void)snprintf(ret_ttl->what, sizeof ret_ttl->what,
-                       "by the index \"%s\" (expireAfterSeconds) the server deletes what ended %" PRId64 " s ago",
-                       label, seconds);
+        (void)snprintf(
+            ret_ttl->what, sizeof ret_ttl->what,
+            "by the index \"%s\" (expireAfterSeconds) the server deletes what ended %" PRId64
+            " s ago",
+            label, seconds);
     else if (on_end)
         (void)snprintf(ret_ttl->what, sizeof ret_ttl->what,
                        "by the index \"%s\" on expires_at (expireAfterSeconds %" PRId64
-                       ") the server deletes leases before the grace after their end, %" PRId64 " ms, is over",
+                       ") the server deletes leases before the grace after their end, %" PRId64
+                       " ms, is over",
                        label, seconds > 0 ? seconds : 0, least_ms);
     else
         (void)snprintf(ret_ttl->what, sizeof ret_ttl->what,
-                       "by the index \"%s\" on %s (expireAfterSeconds) the server deletes leases that are held", label,
-                       field);
+                       "by the index \"%s\" on %s (expireAfterSeconds) the server deletes leases "
+                       "that are held",
+                       label, field);
     (void)snprintf(ret_ttl->to_do, sizeof ret_ttl->to_do,
-                   "drop it: db.getSiblingDB(\"%s\").getCollection(\"%s\").dropIndex(\"%s\")", store->db,
-                   store->collection, quoted ? quoted : name);
+                   "drop it: db.getSiblingDB(\"%s\").getCollection(\"%s\").dropIndex(\"%s\")",
+                   store->db, store->collection, quoted ? quoted : name);
     bson_free(quoted);
     return kind;
 }

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The rights that commands and roles need. tests/cli/test_roles.py takes each one away and sees what fails. */
+ * The rights that commands and roles need. tests/cli/test_roles.py takes each one away and sees
+ * what fails. */
 #include "store/rights.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* ---- Commands ------------------------------------------------------------------------------------------------------*/
+/* ---- Commands ---------------------------------------------------------------------------------*/
 
 static bool is_true_at(const bson_t *command, const char *path)
 {
     bson_iter_t top, value;
-    return bson_iter_init(&top, command) && bson_iter_find_descendant(&top, path, &value) && bson_iter_as_bool(&value);
+    return bson_iter_init(&top, command) && bson_iter_find_descendant(&top, path, &value) &&
+           bson_iter_as_bool(&value);
 }
 
 /* Has an aggregate such a stage? */
@@ -26,8 +28,8 @@ static bool has_stage(const bson_t *command, const char *name)
     return false;
 }
 
-void lh_rights_of_command(const bson_t *command, const char *db, void (*each)(void *arg, const lh_right *right),
-                          void *arg)
+void lh_rights_of_command(const bson_t *command, const char *db,
+                          void (*each)(void *arg, const lh_right *right), void *arg)
 {
     static const struct {
         const char *command, *actions[2];
@@ -49,9 +51,11 @@ void lh_rights_of_command(const bson_t *command, const char *db, void (*each)(vo
     if (!bson_iter_init(&first, command) || !bson_iter_next(&first))
         return;
     const char *name = bson_iter_key(&first);
-    lh_right right = {.db = db, .collection = BSON_ITER_HOLDS_UTF8(&first) ? bson_iter_utf8(&first, NULL) : ""};
+    lh_right right = {
+        .db = db, .collection = BSON_ITER_HOLDS_UTF8(&first) ? bson_iter_utf8(&first, NULL) : ""};
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
-        for (size_t j = 0; j < 2 && strcmp(plain[i].command, name) == 0 && plain[i].actions[j]; j++) {
+        for (size_t j = 0; j < 2 && strcmp(plain[i].command, name) == 0 && plain[i].actions[j];
+             j++) {
             right.action = plain[i].actions[j];
             each(arg, &right);
         }
@@ -64,13 +68,14 @@ void lh_rights_of_command(const bson_t *command, const char *db, void (*each)(vo
         right.action = "changeStream";
         each(arg, &right);
     }
-    if (has_stage(command, "$merge")) { /* ours change what is there, in the same collection, and insert nothing */
+    /* ours change what is there, in the same collection, and insert nothing */
+    if (has_stage(command, "$merge")) {
         right.action = "update";
         each(arg, &right);
     }
 }
 
-/* ---- Roles ---------------------------------------------------------------------------------------------------------*/
+/* ---- Roles ------------------------------------------------------------------------------------*/
 
 enum { ON_DB, ON_LOCKS, ON_ARCHIVE, ON_MIGRATION, ON_FENCES, ON_AUDIT, PLACES };
 
@@ -86,7 +91,8 @@ static const char *const role_actions[][PLACES] = {
                        [ON_ARCHIVE] = "find insert update",
                        [ON_MIGRATION] = "find insert update remove",
                        [ON_AUDIT] = "createIndex collMod"},
-    [LH_ROLE_OPS] = {[ON_LOCKS] = "find update remove listIndexes changeStream", [ON_AUDIT] = "find insert"},
+    [LH_ROLE_OPS] =
+        {[ON_LOCKS] = "find update remove listIndexes changeStream", [ON_AUDIT] = "find insert"},
 };
 
 typedef struct {
@@ -128,7 +134,8 @@ static const char *actions_at(int role, int where, const lh_rights_on *on, place
     return role_actions[role][where];
 }
 
-void lh_rights_of_role(int role, const lh_rights_on *on, void (*each)(void *arg, const lh_right *right), void *arg)
+void lh_rights_of_role(int role, const lh_rights_on *on,
+                       void (*each)(void *arg, const lh_right *right), void *arg)
 {
     for (int where = 0; where < PLACES; where++) {
         place p;
@@ -170,14 +177,15 @@ void lh_rights_append_create(int role, const lh_rights_on *on, bson_t *command)
         place p;
         const char *list = actions_at(role, where, on, &p);
         if (list)
-            append_privilege(&privileges, n++, &(lh_right){.db = on->db, .collection = p.name}, list);
+            append_privilege(&privileges, n++, &(lh_right){.db = on->db, .collection = p.name},
+                             list);
     }
     bson_append_array_end(command, &privileges);
     BSON_APPEND_ARRAY_BEGIN(command, "roles", &roles);
     bson_append_array_end(command, &roles);
 }
 
-/* ---- What a user has -----------------------------------------------------------------------------------------------*/
+/* ---- What a user has --------------------------------------------------------------------------*/
 
 static bool text_is(const bson_t *document, const char *path, const char *text)
 {
@@ -186,14 +194,16 @@ static bool text_is(const bson_t *document, const char *path, const char *text)
            BSON_ITER_HOLDS_UTF8(&value) && strcmp(bson_iter_utf8(&value, NULL), text) == 0;
 }
 
-/* {db, collection}, where "" means any; {anyResource: true}. Any database's collection of that name counts too. */
+/* {db, collection}, where "" means any; {anyResource: true}. Any database's collection of that name
+ * counts too. */
 static bool covers(const bson_t *privilege, const lh_right *right)
 {
     if (is_true_at(privilege, "resource.anyResource"))
         return true;
     bool db = text_is(privilege, "resource.db", "") || text_is(privilege, "resource.db", right->db);
     bool any = text_is(privilege, "resource.collection", "");
-    return db && (any || (*right->collection && text_is(privilege, "resource.collection", right->collection)));
+    return db && (any || (*right->collection &&
+                          text_is(privilege, "resource.collection", right->collection)));
 }
 
 static bool lists(const bson_t *privilege, const char *action)
@@ -202,8 +212,8 @@ static bool lists(const bson_t *privilege, const char *action)
     if (!bson_iter_init_find(&actions, privilege, "actions") || !bson_iter_recurse(&actions, &one))
         return false;
     while (bson_iter_next(&one))
-        if (BSON_ITER_HOLDS_UTF8(&one) &&
-            (strcmp(bson_iter_utf8(&one, NULL), action) == 0 || strcmp(bson_iter_utf8(&one, NULL), "anyAction") == 0))
+        if (BSON_ITER_HOLDS_UTF8(&one) && (strcmp(bson_iter_utf8(&one, NULL), action) == 0 ||
+                                           strcmp(bson_iter_utf8(&one, NULL), "anyAction") == 0))
             return true;
     return false;
 }
@@ -222,7 +232,8 @@ bool lh_rights_has(const bson_t *status, const lh_right *right)
         if (!BSON_ITER_HOLDS_DOCUMENT(&one))
             continue;
         bson_iter_document(&one, &len, &data);
-        if (bson_init_static(&privilege, data, len) && covers(&privilege, right) && lists(&privilege, right->action))
+        if (bson_init_static(&privilege, data, len) && covers(&privilege, right) &&
+            lists(&privilege, right->action))
             return true;
     }
     return false;
@@ -232,8 +243,9 @@ char *lh_rights_user(const bson_t *status)
 {
     bson_iter_t top, user, db;
     if (!bson_iter_init(&top, status) ||
-        !bson_iter_find_descendant(&top, "authInfo.authenticatedUsers.0.user", &user) || !BSON_ITER_HOLDS_UTF8(&user) ||
-        !bson_iter_init(&top, status) || !bson_iter_find_descendant(&top, "authInfo.authenticatedUsers.0.db", &db) ||
+        !bson_iter_find_descendant(&top, "authInfo.authenticatedUsers.0.user", &user) ||
+        !BSON_ITER_HOLDS_UTF8(&user) || !bson_iter_init(&top, status) ||
+        !bson_iter_find_descendant(&top, "authInfo.authenticatedUsers.0.db", &db) ||
         !BSON_ITER_HOLDS_UTF8(&db))
         return NULL;
     return bson_strdup_printf("%s@%s", bson_iter_utf8(&user, NULL), bson_iter_utf8(&db, NULL));
@@ -241,6 +253,6 @@ char *lh_rights_user(const bson_t *status)
 
 void lh_rights_place(const lh_right *right, char text[LH_RIGHT_ROOM])
 {
-    (void)snprintf(text, LH_RIGHT_ROOM, "%s%s%s%s", *right->collection ? "" : "the database ", right->db,
-                   *right->collection ? "." : "", right->collection);
+    (void)snprintf(text, LH_RIGHT_ROOM, "%s%s%s%s", *right->collection ? "" : "the database ",
+                   right->db, *right->collection ? "." : "", right->collection);
 }

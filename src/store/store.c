@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The store's life: its options, its pool, its references. Running commands is in store_run.c.
  *
- * Threads: everything in lh_store is set before lh_store_new() returns and constant from then on, but for the atomics and
- * the two lists, which `lock` guards. The pool is the driver's own, thread-safe. */
+ * Threads: everything in lh_store is set before lh_store_new() returns and constant from then on,
+ * but for the atomics and the two lists, which `lock` guards. The pool is the driver's own,
+ * thread-safe. */
 #include "store/store.h"
 
 #include <mongoc/mongoc.h>
@@ -33,15 +34,18 @@ static struct {
 
 static void start_driver(void)
 {
-    mongoc_init(); /* never undone: the application may use the driver too, and it cannot be started twice */
+    /* never undone: the application may use the driver too, and it cannot be started twice */
+    mongoc_init();
 }
 
-static void forward_log(mongoc_log_level_t level, const char *domain, const char *message, void *unused)
+static void forward_log(mongoc_log_level_t level, const char *domain, const char *message,
+                        void *unused)
 {
     (void)unused;
     (void)domain;
     if (lh_store_uri_is_parsing())
-        message = "what the driver says of a part of the connection string is left out: it may quote a password";
+        message = "what the driver says of a part of the connection string is left out: it may "
+                  "quote a password";
     if (driver_log.fn)
         driver_log.fn(driver_log.arg, (int)level, message);
 }
@@ -69,15 +73,16 @@ static int check_range(const char *name, int64_t value, int64_t min, int64_t max
 {
     if (value >= min && value <= max)
         return LH_OK;
-    return lh_fail(error, LH_INVALID, "%s is %lld: it must be %lld to %lld", name, (long long)value, (long long)min,
-                   (long long)max);
+    return lh_fail(error, LH_INVALID, "%s is %lld: it must be %lld to %lld", name, (long long)value,
+                   (long long)min, (long long)max);
 }
 
 #define NOWHERE "mongodb://off.invalid/" /* nobody is asked */
 
 static int find_rollout(lh_store_options *o, lh_error *error)
 {
-    static const char *const words[] = {[LH_ENFORCE] = "enforce", [LH_OBSERVE] = "observe", [LH_OFF] = "off"};
+    static const char *const words[] = {
+        [LH_ENFORCE] = "enforce", [LH_OBSERVE] = "observe", [LH_OFF] = "off"};
     if (o->rollout == LH_BY_ENVIRONMENT) {
         const char *word = getenv("LEASEHOLD_MODE");
         size_t len = 0;
@@ -86,7 +91,8 @@ static int find_rollout(lh_store_options *o, lh_error *error)
             word = lh_trim(word, &len);
         if (len == 0)
             return LH_OK;
-        while (o->rollout <= LH_OFF && (strlen(words[o->rollout]) != len || memcmp(words[o->rollout], word, len) != 0))
+        while (o->rollout <= LH_OFF &&
+               (strlen(words[o->rollout]) != len || memcmp(words[o->rollout], word, len) != 0))
             o->rollout++;
         if (o->rollout > LH_OFF)
             return lh_fail(error, LH_INVALID, "LEASEHOLD_MODE must be enforce, observe or off");
@@ -142,13 +148,15 @@ static int check_names(const lh_store *store, lh_error *error)
     if (outcome == LH_OK && store->audit)
         outcome = lh_collection_check("name of the audit", store->audit, COLLECTION_MAX, error);
     if (outcome == LH_OK && store->audit && is_taken(store, store->audit))
-        outcome = lh_fail(error, LH_INVALID,
-                          "the audit must be another collection than %s, its archive, migration and fences",
-                          store->collection);
+        outcome = lh_fail(
+            error, LH_INVALID,
+            "the audit must be another collection than %s, its archive, migration and fences",
+            store->collection);
     return outcome;
 }
 
-static int name_store(lh_store *store, const lh_store_options *o, mongoc_uri_t *uri, lh_error *error)
+static int name_store(lh_store *store, const lh_store_options *o, mongoc_uri_t *uri,
+                      lh_error *error)
 {
     char host[256] = "";
     if (gethostname(host, sizeof host - 1) != 0 || !*host)
@@ -162,15 +170,16 @@ static int name_store(lh_store *store, const lh_store_options *o, mongoc_uri_t *
     store->owner = o->owner ? strdup(o->owner) : default_owner(host);
     if (!store->db || !store->collection || !store->host || !store->owner)
         return lh_fail_memory(error);
-    if (o->audit &&
-        asprintf(&store->audit, "%s%s", *o->audit ? o->audit : store->collection, *o->audit ? "" : "_audit") < 0) {
+    if (o->audit && asprintf(&store->audit, "%s%s", *o->audit ? o->audit : store->collection,
+                             *o->audit ? "" : "_audit") < 0) {
         store->audit = NULL;
         return lh_fail_memory(error);
     }
     return check_names(store, error);
 }
 
-/* Off needs no server, and no name service either: where a mongodb+srv name is not known now, what is asked for by name fails later. */
+/* Off needs no server, and no name service either: where a mongodb+srv name is not known now, what
+ * is asked for by name fails later. */
 static mongoc_client_pool_t *new_pool(const mongoc_uri_t *uri, int rollout, bson_error_t *why)
 {
     mongoc_client_pool_t *pool = mongoc_client_pool_new_with_error(uri, why);
@@ -185,7 +194,8 @@ int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error
 {
     lh_store_options o = *options;
     lh_migrate_options migrate;
-    int outcome = lh_migrate_options_take(&migrate, o.migrate, error); /* needed or not: none is ignored */
+    /* needed or not: none is ignored */
+    int outcome = lh_migrate_options_take(&migrate, o.migrate, error);
     if (outcome == LH_OK)
         outcome = find_rollout(&o, error);
     if (outcome == LH_OK)
@@ -227,7 +237,8 @@ int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error
     bson_error_t why;
     store->pool = new_pool(uri, o.rollout, &why);
     if (!store->pool) {
-        outcome = lh_fail(error, LH_CONFIG, "the driver refuses the connection string: %s", why.message);
+        outcome =
+            lh_fail(error, LH_CONFIG, "the driver refuses the connection string: %s", why.message);
         goto out;
     }
     mongoc_client_pool_set_error_api(store->pool, MONGOC_ERROR_API_VERSION_2);
@@ -288,7 +299,8 @@ int lh_store_check(const lh_store *store, lh_error *error)
     if (atomic_load(&store->closed))
         return lh_fail(error, LH_INVALID, "the store is closed");
     if (store->pid != getpid())
-        return lh_fail(error, LH_FORKED, "the store was opened before a fork(): open one in the child");
+        return lh_fail(error, LH_FORKED,
+                       "the store was opened before a fork(): open one in the child");
     return LH_OK;
 }
 

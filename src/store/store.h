@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The store: a pool of connections of its own, and how one command is run on it. Everything that reaches the server does
- * so through lh_store_run() and lh_store_each(). */
+ * The store: a pool of connections of its own, and how one command is run on it. Everything that
+ * reaches the server does so through lh_store_run() and lh_store_each(). */
 #ifndef LH_STORE_H
 #define LH_STORE_H
 
@@ -52,7 +52,8 @@ struct lh_store {
     int64_t socket_timeout_ms; /* of one attempt; a command's maxTimeMS is below it */
     uint32_t max_waiters, max_shared;
     atomic_bool answered; /* the last command was: there is a primary, most likely */
-    /* Until then (lh_clock_ms()) a write reads its documents first: perhaps the server died of one. */
+    /* Until then (lh_clock_ms()) a write reads its documents first: perhaps the server died of
+     * one. */
     _Atomic int64_t wary_until;
     int rollout; /* LH_ENFORCE, LH_OBSERVE or LH_OFF; home of what that means: rollout.c */
     struct {
@@ -65,24 +66,29 @@ struct lh_store {
         char wanted[129]; /* the set that the URI names; "": none. Constant */
         char host[280], name[129];
         bool is_mongos;
-        size_t seen, seeds;  /* such servers; hosts of the URI */
-    } other_set;             /* a server that is in another one; store_set.c */
-    struct lh_lease *held;   /* leases with a handle that this store acquired */
-    lh_due *renewals[2];     /* of those, the ones that the keeper renews: with long ttls, with short ones */
-    lh_due *ends;            /* … and their local deadlines, or sooner; only where there is an on_lost */
+        size_t seen, seeds; /* such servers; hosts of the URI */
+    } other_set;            /* a server that is in another one; store_set.c */
+    struct lh_lease *held;  /* leases with a handle that this store acquired */
+    /* of those, the ones that the keeper renews: with long ttls, with short ones */
+    lh_due *renewals[2];
+    /* … and their local deadlines, or sooner; only where there is an on_lost */
+    lh_due *ends;
     struct lh_doubt *doubts; /* lease ids that may hold, and that nobody may believe in */
     size_t n_doubts;
 
-    atomic_bool stopping; /* it is being closed: the library's own threads give up what they are at */
+    /* it is being closed: the library's own threads give up what they are at */
+    atomic_bool stopping;
     struct lh_keeper *keeper;
     struct lh_waits *waits;
     struct lh_watch *watch;
     void (*on_granted)(struct lh_store *store,
-                       const struct lh_grant *grant); /* told what a command of ours granted others */
-    void (*on_doubt)(struct lh_store *store);         /* told that there is one */
+                       /* told what a command of ours granted others */
+                       const struct lh_grant *grant);
+    void (*on_doubt)(struct lh_store *store); /* told that there is one */
     int (*trial)(struct lh_store *store, lh_tried *ret_tried,
-                 lh_error *error);           /* trial.h; NULL: the store was not opened */
-    void (*on_last)(struct lh_store *store); /* the last reference goes: frees what modules above keep in it */
+                 lh_error *error); /* trial.h; NULL: the store was not opened */
+    /* the last reference goes: frees what modules above keep in it */
+    void (*on_last)(struct lh_store *store);
     void (*on_lost)(void *arg, const char *key, const char *lease_id);
     void *on_lost_arg;
 };
@@ -97,14 +103,16 @@ typedef struct lh_way {
 int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error *error);
 lh_store *lh_store_ref(lh_store *store);
 
-/* From here on lh_store_check() fails, and the connections are gone; the memory stays until the last reference. */
+/* From here on lh_store_check() fails, and the connections are gone; the memory stays until the
+ * last reference. */
 void lh_store_shut(lh_store *store);
 void lh_store_unref(lh_store *store);
 
 /* Refuses a store that is closed or was inherited over fork(). */
 int lh_store_check(const lh_store *store, lh_error *error);
 
-/* When a call that starts now must be over: lh_clock_ms() + timeout_ms, 0 meaning the store's; however great. */
+/* When a call that starts now must be over: lh_clock_ms() + timeout_ms, 0 meaning the store's;
+ * however great. */
 int64_t lh_store_deadline(const lh_store *store, int64_t timeout_ms);
 
 typedef struct lh_call {
@@ -114,15 +122,23 @@ typedef struct lh_call {
     int64_t deadline;                /* on lh_clock_ms() */
     struct _mongoc_client_t *client; /* a reserved one; NULL: one of the pool's */
     struct _mongoc_client_session_t
-        *session; /* of a cursor, which needs always the same (and no maxTimeMS of ours); NULL: any */
-    bool read;    /* majority read concern, from the primary; else a write, acknowledged by a majority, journalled */
-    /* Of a read: linearizable where there is a set: it sees all that was acknowledged before it was sent. */
+        /* of a cursor, which needs always the same (and no maxTimeMS of ours); NULL: any */
+        *session;
+    /* majority read concern, from the primary; else a write, acknowledged by a majority,
+     * journalled */
+    bool read;
+    /* Of a read: linearizable where there is a set: it sees all that was acknowledged before it was
+     * sent. */
     bool surely;
-    bool bare;    /* neither read nor write concern is sent: for commands that take none (listIndexes, …) */
-    bool once;    /* not to be repeated when the answer was lost: for commands that are not idempotent */
-    bool maybe;   /* in and out: an earlier attempt may have been applied, and its answer was lost */
+    /* neither read nor write concern is sent: for commands that take none (listIndexes, …) */
+    bool bare;
+    /* not to be repeated when the answer was lost: for commands that are not idempotent */
+    bool once;
+    /* in and out: an earlier attempt may have been applied, and its answer was lost */
+    bool maybe;
     bool several; /* statements: an error may come after some of them were done */
-    bool slow;    /* may take until `deadline` on the server (an index build), not just the socket timeout */
+    /* may take until `deadline` on the server (an index build), not just the socket timeout */
+    bool slow;
 } lh_call;
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Whatever a command asks of its documents, it names them by their keys or their _ids: the documents
- * that have one of these are read. Classic updates never bring a server down; only pipelines do. */
+ * Whatever a command asks of its documents, it names them by their keys or their _ids: the
+ * documents that have one of these are read. Classic updates never bring a server down; only
+ * pipelines do. */
 #include "store/store_again.h"
 
 #include <string.h>
@@ -24,11 +25,13 @@ static void append(bson_t *array, uint32_t *n, const bson_iter_t *value)
 static void add_values(bson_t *array, uint32_t *n, const bson_iter_t *value)
 {
     bson_iter_t in, each;
-    if (!BSON_ITER_HOLDS_DOCUMENT(value) || !bson_iter_recurse(value, &in) || !bson_iter_find(&in, "$in")) {
+    if (!BSON_ITER_HOLDS_DOCUMENT(value) || !bson_iter_recurse(value, &in) ||
+        !bson_iter_find(&in, "$in")) {
         append(array, n, value);
         return;
     }
-    for (bool more = bson_iter_recurse(&in, &each) && bson_iter_next(&each); more; more = bson_iter_next(&each))
+    for (bool more = bson_iter_recurse(&in, &each) && bson_iter_next(&each); more;
+         more = bson_iter_next(&each))
         append(array, n, &each);
 }
 
@@ -64,7 +67,8 @@ static void add_command(about *a, const bson_t *command, bool statements)
                 add_filter(a, one, "q", "u");
 }
 
-static void append_any_of(bson_t *branches, const char *index, const char *field, const bson_t *values)
+static void append_any_of(bson_t *branches, const char *index, const char *field,
+                          const bson_t *values)
 {
     bson_t branch, in;
     BSON_APPEND_DOCUMENT_BEGIN(branches, index, &branch);
@@ -90,8 +94,8 @@ static void make_look(const about *a, const char *collection, bson_t *look)
 bool lh_again_look(const bson_t *command, const char *collection, bson_t *look)
 {
     bson_iter_t first;
-    if (!bson_iter_init(&first, command) || !bson_iter_next(&first) || !BSON_ITER_HOLDS_UTF8(&first) ||
-        strcmp(bson_iter_utf8(&first, NULL), collection) != 0)
+    if (!bson_iter_init(&first, command) || !bson_iter_next(&first) ||
+        !BSON_ITER_HOLDS_UTF8(&first) || strcmp(bson_iter_utf8(&first, NULL), collection) != 0)
         return false;
     const char *name = bson_iter_key(&first);
     about a = {.n_keys = 0};

@@ -7,8 +7,8 @@
 
 #include <bson/bson.h>
 
-/* A find, in `look` (initialised and empty), of all documents that `command` is about, whole. False:
- * it changes none of `collection` by a pipeline. */
+/* A find, in `look` (initialised and empty), of all documents that `command` is about, whole.
+ * False: it changes none of `collection` by a pipeline. */
 bool lh_again_look(const bson_t *command, const char *collection, bson_t *look);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What is missing when the server does not permit a command. Its own sentence names the command, not the action; so the user's
- * privileges are asked for and compared. One round trip more, and only then. */
+ * What is missing when the server does not permit a command. Its own sentence names the command,
+ * not the action; so the user's privileges are asked for and compared. One round trip more, and
+ * only then. */
 #include <mongoc/mongoc.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,27 +23,31 @@ static void note_missing(void *arg, const lh_right *right)
     if (lh_rights_has(s->status, right))
         return;
     size_t len = strlen(s->missing);
-    (void)snprintf(s->missing + len, sizeof s->missing - len, "%s%s", len ? ", " : "", right->action);
+    (void)snprintf(s->missing + len, sizeof s->missing - len, "%s%s", len ? ", " : "",
+                   right->action);
     s->at = *right;
 }
 
-void lh_store_name_missing(const lh_store *store, mongoc_client_t *client, const lh_call *call, lh_error *error)
+void lh_store_name_missing(const lh_store *store, mongoc_client_t *client, const lh_call *call,
+                           lh_error *error)
 {
-    bson_t reply, *command = BCON_NEW("connectionStatus", BCON_INT32(1), "showPrivileges", BCON_BOOL(true));
+    bson_t reply,
+        *command = BCON_NEW("connectionStatus", BCON_INT32(1), "showPrivileges", BCON_BOOL(true));
     bson_error_t ignored;
     search s = {.status = &reply};
     if (mongoc_client_command_simple(client, "admin", command, NULL, &reply, &ignored)) {
         char *user = lh_rights_user(&reply), place[LH_RIGHT_ROOM];
         lh_rights_of_command(call->command, call->db ? call->db : store->db, note_missing, &s);
         if (!user) {
-            (void)lh_fail(
-                error, LH_DENIED,
-                "not permitted to %s: the server wants a user and password, and the connection string has none",
-                call->what);
+            (void)lh_fail(error, LH_DENIED,
+                          "not permitted to %s: the server wants a user and password, and the "
+                          "connection string has none",
+                          call->what);
         } else if (*s.missing) {
             lh_rights_place(&s.at, place);
             (void)lh_fail(error, LH_DENIED,
-                          "not permitted to %s: the user %s lacks %s on %s; `leasehold doctor --roles` prints roles "
+                          "not permitted to %s: the user %s lacks %s on %s; `leasehold doctor "
+                          "--roles` prints roles "
                           "that suffice",
                           call->what, user, s.missing, place);
         }

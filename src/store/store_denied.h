@@ -5,8 +5,9 @@
 
 #include "store/store.h"
 
-/* `error` says that the server did not permit `call` on `client`: says instead what is missing, if that can be found out. */
-void lh_store_name_missing(const lh_store *store, struct _mongoc_client_t *client, const lh_call *call,
-                           lh_error *error);
+/* `error` says that the server did not permit `call` on `client`: says instead what is missing, if
+ * that can be found out. */
+void lh_store_name_missing(const lh_store *store, struct _mongoc_client_t *client,
+                           const lh_call *call, lh_error *error);
 
 #endif

@@ -19,7 +19,8 @@ static bool ask(mongoc_client_t *client, uint32_t server, const char *name, bson
     bson_t *command = BCON_NEW(name, BCON_INT32(1)), options = BSON_INITIALIZER;
     bson_error_t ignored;
     BSON_APPEND_INT32(&options, "serverId", (int32_t)server);
-    bool good = mongoc_client_command_with_opts(client, "admin", command, NULL, &options, reply, &ignored);
+    bool good =
+        mongoc_client_command_with_opts(client, "admin", command, NULL, &options, reply, &ignored);
     bson_destroy(command);
     bson_destroy(&options);
     return good;
@@ -38,7 +39,8 @@ static bool says(const bson_t *hello, const char *field)
     return bson_iter_init_find(&value, hello, field) && bson_iter_as_bool(&value);
 }
 
-/* Its clock is read somewhere between the sending and the answer: the middle is taken, and half of it is the doubt. */
+/* Its clock is read somewhere between the sending and the answer: the middle is taken, and half of
+ * it is the doubt. */
 static bool ask_hello(mongoc_client_t *client, uint32_t server, lh_member *member)
 {
     bson_t reply;
@@ -64,7 +66,8 @@ static void look_at(mongoc_client_t *client, const mongoc_server_description_t *
 {
     uint32_t id = mongoc_server_description_id(server);
     lh_member member = {
-        .host = mongoc_server_description_host((mongoc_server_description_t *)(uintptr_t)server)->host_and_port,
+        .host = mongoc_server_description_host((mongoc_server_description_t *)(uintptr_t)server)
+                    ->host_and_port,
         .version = ""};
     bson_t reply;
     bson_iter_t version;
@@ -87,9 +90,10 @@ static bool is_described(mongoc_server_description_t **servers, size_t n, const 
     return false;
 }
 
-/* Those in the primary's list that the driver has not heard from. Gives them to `each` (may be NULL), and counts them. */
-static size_t each_silent(const bson_t *hello, mongoc_server_description_t **servers, size_t n, bool unasked,
-                          void (*each)(void *arg, const lh_member *member), void *arg)
+/* Those in the primary's list that the driver has not heard from. Gives them to `each` (may be
+ * NULL), and counts them. */
+static size_t each_silent(const bson_t *hello, mongoc_server_description_t **servers, size_t n,
+                          bool unasked, void (*each)(void *arg, const lh_member *member), void *arg)
 {
     static const char *const lists[] = {"hosts", "passives", "arbiters"};
     size_t silent = 0;
@@ -98,7 +102,8 @@ static size_t each_silent(const bson_t *hello, mongoc_server_description_t **ser
         if (!bson_iter_init_find(&list, hello, lists[i]) || !bson_iter_recurse(&list, &host))
             continue;
         while (bson_iter_next(&host)) {
-            lh_member member = {.host = BSON_ITER_HOLDS_UTF8(&host) ? bson_iter_utf8(&host, NULL) : "?",
+            lh_member member = {.host =
+                                    BSON_ITER_HOLDS_UTF8(&host) ? bson_iter_utf8(&host, NULL) : "?",
                                 .bears_data = strcmp(lists[i], "arbiters") != 0,
                                 .is_arbiter = strcmp(lists[i], "arbiters") == 0,
                                 .unasked = unasked,
@@ -113,12 +118,15 @@ static size_t each_silent(const bson_t *hello, mongoc_server_description_t **ser
     return silent;
 }
 
-/* The driver is content with a primary; the others it hears from in the background. They get a moment. */
-static mongoc_server_description_t **describe_all(mongoc_client_t *client, const bson_t *hello, size_t *ret_n)
+/* The driver is content with a primary; the others it hears from in the background. They get a
+ * moment. */
+static mongoc_server_description_t **describe_all(mongoc_client_t *client, const bson_t *hello,
+                                                  size_t *ret_n)
 {
     int64_t until = lh_clock_ms() + MOMENT_MS;
     for (;;) {
-        mongoc_server_description_t **servers = mongoc_client_get_server_descriptions(client, ret_n);
+        mongoc_server_description_t **servers =
+            mongoc_client_get_server_descriptions(client, ret_n);
         if (each_silent(hello, servers, *ret_n, false, NULL, NULL) == 0 || lh_clock_ms() >= until)
             return servers;
         mongoc_server_descriptions_destroy_all(servers, *ret_n);
@@ -126,15 +134,17 @@ static mongoc_server_description_t **describe_all(mongoc_client_t *client, const
     }
 }
 
-/* A view of its own of the whole set, where the URI is that of one member. NULL: none can be had. To be destroyed. */
+/* A view of its own of the whole set, where the URI is that of one member. NULL: none can be had.
+ * To be destroyed. */
 static mongoc_client_pool_t *widen(const mongoc_client_t *client, const bson_t *hello)
 {
     bson_iter_t set;
     if (!bson_iter_init_find(&set, hello, "setName") || !BSON_ITER_HOLDS_UTF8(&set))
         return NULL;
     mongoc_uri_t *uri = mongoc_uri_copy(mongoc_client_get_uri(client));
-    bool good = mongoc_uri_set_option_as_bool(uri, MONGOC_URI_DIRECTCONNECTION, false) &&
-                mongoc_uri_set_option_as_utf8(uri, MONGOC_URI_REPLICASET, bson_iter_utf8(&set, NULL));
+    bool good =
+        mongoc_uri_set_option_as_bool(uri, MONGOC_URI_DIRECTCONNECTION, false) &&
+        mongoc_uri_set_option_as_utf8(uri, MONGOC_URI_REPLICASET, bson_iter_utf8(&set, NULL));
     mongoc_client_pool_t *pool = good ? mongoc_client_pool_new(uri) : NULL;
     mongoc_uri_destroy(uri);
     if (pool)
@@ -143,8 +153,9 @@ static mongoc_client_pool_t *widen(const mongoc_client_t *client, const bson_t *
 }
 
 /* All members that the client's deployment has. False: it has no primary. */
-static bool look_at_all(mongoc_client_t *client, bool direct, void (*each)(void *arg, const lh_member *member),
-                        void *arg, bson_error_t *why)
+static bool look_at_all(mongoc_client_t *client, bool direct,
+                        void (*each)(void *arg, const lh_member *member), void *arg,
+                        bson_error_t *why)
 {
     mongoc_server_description_t *primary = mongoc_client_select_server(client, true, NULL, why);
     if (!primary)
@@ -156,7 +167,8 @@ static bool look_at_all(mongoc_client_t *client, bool direct, void (*each)(void 
     bool done = wide && look_at_all(wide, false, each, arg, why);
     if (!done) {
         mongoc_server_description_t **servers =
-            direct ? mongoc_client_get_server_descriptions(client, &n) : describe_all(client, hello, &n);
+            direct ? mongoc_client_get_server_descriptions(client, &n)
+                   : describe_all(client, hello, &n);
         for (size_t i = 0; i < n; i++)
             look_at(client, servers[i], each, arg);
         (void)each_silent(hello, servers, n, direct, each, arg);
@@ -170,8 +182,8 @@ static bool look_at_all(mongoc_client_t *client, bool direct, void (*each)(void 
     return true;
 }
 
-int lh_store_members(lh_store *store, int64_t deadline, void (*each)(void *arg, const lh_member *member), void *arg,
-                     lh_error *error)
+int lh_store_members(lh_store *store, int64_t deadline,
+                     void (*each)(void *arg, const lh_member *member), void *arg, lh_error *error)
 {
     int outcome = lh_store_contact(store, deadline, error);
     if (outcome != LH_OK)

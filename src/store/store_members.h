@@ -6,19 +6,22 @@
 #include "store/store.h"
 
 typedef struct lh_member {
-    const char *host;    /* "db0:27017" */
-    bool bears_data;     /* primary, secondary, or a standalone; of one that does not answer: it should be */
-    bool is_arbiter;     /* votes, and keeps nothing */
-    bool unasked;        /* not reached from here by its name, and the URI names another one alone */
+    const char *host; /* "db0:27017" */
+    /* primary, secondary, or a standalone; of one that does not answer: it should be */
+    bool bears_data;
+    bool is_arbiter; /* votes, and keeps nothing */
+    /* not reached from here by its name, and the URI names another one alone */
+    bool unasked;
     bool answers;        /* the rest is known only then */
     int64_t offset_ms;   /* its clock less this machine's */
     int64_t doubt_ms;    /* by how much that may be wrong: half of the round trip */
     const char *version; /* "6.0.5"; "" where it does not tell */
 } lh_member;
 
-/* Gives each member that the primary lists (hidden ones are not). LH_OK, LH_UNREACHABLE, or what lh_store_contact() returns. */
-int lh_store_members(lh_store *store, int64_t deadline, void (*each)(void *arg, const lh_member *member), void *arg,
-                     lh_error *error);
+/* Gives each member that the primary lists (hidden ones are not). LH_OK, LH_UNREACHABLE, or what
+ * lh_store_contact() returns. */
+int lh_store_members(lh_store *store, int64_t deadline,
+                     void (*each)(void *arg, const lh_member *member), void *arg, lh_error *error);
 
 /* The driver's version: "1.23.1". */
 const char *lh_store_driver(void);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The one table of the server's error codes (error_codes.yml: https://github.com/mongodb/mongo, src/mongo/base; codes above 10000
- * are also assertions in its source). Home of the rule that only what may pass by itself is asked again, or called unreachable. */
+ * The one table of the server's error codes (error_codes.yml: https://github.com/mongodb/mongo,
+ * src/mongo/base; codes above 10000 are also assertions in its source). Home of the rule that only
+ * what may pass by itself is asked again, or called unreachable. */
 #include "store/store_refused.h"
 
 #include <stdio.h>
@@ -19,21 +20,22 @@ typedef struct {
     const char *advice;
 } meaning;
 
-#define PASSES(code, kind)                                                                                             \
-    {                                                                                                                  \
-        code, kind, LH_UNREACHABLE, NULL                                                                               \
+#define PASSES(code, kind)                                                                         \
+    {                                                                                              \
+        code, kind, LH_UNREACHABLE, NULL                                                           \
     }
-#define UNFIT(code, advice)                                                                                            \
-    {                                                                                                                  \
-        code, LH_CODE_REFUSED, LH_CONFIG, advice                                                                       \
+#define UNFIT(code, advice)                                                                        \
+    {                                                                                              \
+        code, LH_CODE_REFUSED, LH_CONFIG, advice                                                   \
     }
 
-static const char not_mongodb[] =
-    "it is not MongoDB 6.0 or newer, or something between cuts its commands: leases need all of MongoDB's own";
-static const char too_large[] =
-    "the document would be larger than MongoDB's limit of 16 MiB: take what is not of leases out of it ($unset)";
-static const char no_api_version[] = "Leasehold declares no API version: db.adminCommand({setParameter: 1, "
-                                     "requireApiVersion: false}), or connect to another server";
+static const char not_mongodb[] = "it is not MongoDB 6.0 or newer, or something between cuts its "
+                                  "commands: leases need all of MongoDB's own";
+static const char too_large[] = "the document would be larger than MongoDB's limit of 16 MiB: take "
+                                "what is not of leases out of it ($unset)";
+static const char no_api_version[] =
+    "Leasehold declares no API version: db.adminCommand({setParameter: 1, "
+    "requireApiVersion: false}), or connect to another server";
 
 static const meaning meanings[] = {
     {13, LH_CODE_DENIED, LH_DENIED, NULL}, /* Unauthorized */
@@ -41,17 +43,20 @@ static const meaning meanings[] = {
 
     PASSES(24, LH_CODE_NOT_RUN), /* LockTimeout */
     PASSES(46, LH_CODE_NOT_RUN), /* LockBusy */
-    PASSES(
-        50,
-        LH_CODE_NOT_RUN), /* MaxTimeMSExpired: in the command; while waiting for the majority it is a writeConcernError */
-    PASSES(107, LH_CODE_NOT_RUN),   /* LockFailed */
-    PASSES(109, LH_CODE_NOT_RUN),   /* ConfigurationInProgress */
-    PASSES(112, LH_CODE_NOT_RUN),   /* WriteConflict */
-    PASSES(122, LH_CODE_NOT_RUN),   /* ReadAfterOptimeTimeout */
-    PASSES(133, LH_CODE_NOT_RUN),   /* FailedToSatisfyReadPreference */
-    PASSES(134, LH_CODE_NOT_RUN),   /* ReadConcernMajorityNotAvailableYet: just started */
-    PASSES(175, LH_CODE_NOT_RUN),   /* QueryPlanKilled: an index or the collection was dropped under it */
-    PASSES(187, LH_CODE_NOT_RUN),   /* LinearizableReadConcernError: no longer the primary, perhaps */
+    PASSES(50,
+           /* MaxTimeMSExpired: in the command; while waiting for the majority it is a
+         * writeConcernError */
+           LH_CODE_NOT_RUN),
+    PASSES(107, LH_CODE_NOT_RUN), /* LockFailed */
+    PASSES(109, LH_CODE_NOT_RUN), /* ConfigurationInProgress */
+    PASSES(112, LH_CODE_NOT_RUN), /* WriteConflict */
+    PASSES(122, LH_CODE_NOT_RUN), /* ReadAfterOptimeTimeout */
+    PASSES(133, LH_CODE_NOT_RUN), /* FailedToSatisfyReadPreference */
+    PASSES(134, LH_CODE_NOT_RUN), /* ReadConcernMajorityNotAvailableYet: just started */
+    /* QueryPlanKilled: an index or the collection was dropped under it */
+    PASSES(175, LH_CODE_NOT_RUN),
+    /* LinearizableReadConcernError: no longer the primary, perhaps */
+    PASSES(187, LH_CODE_NOT_RUN),
     PASSES(215, LH_CODE_NOT_RUN),   /* DatabaseDropPending */
     PASSES(216, LH_CODE_NOT_RUN),   /* ElectionInProgress */
     PASSES(234, LH_CODE_NOT_RUN),   /* RetryChangeStream */
@@ -75,7 +80,8 @@ static const meaning meanings[] = {
     PASSES(267, LH_CODE_LATER),   /* PreparedTransactionInProgress */
     PASSES(285, LH_CODE_LATER),   /* IndexBuildAlreadyInProgress */
     PASSES(12586, LH_CODE_LATER), /* BackgroundOperationInProgressForDatabase */
-    PASSES(12587, LH_CODE_LATER), /* BackgroundOperationInProgressForNamespace: an index is being built */
+    /* BackgroundOperationInProgressForNamespace: an index is being built */
+    PASSES(12587, LH_CODE_LATER),
 
     /* To ask again by the same cursor is of no use; to begin anew is. */
     PASSES(43, LH_CODE_REFUSED),  /* CursorNotFound */
@@ -91,7 +97,8 @@ static const meaning meanings[] = {
     PASSES(355, LH_CODE_OPEN),   /* InterruptedDueToStorageChange */
     PASSES(9001, LH_CODE_OPEN),  /* SocketException */
     PASSES(11600, LH_CODE_OPEN), /* InterruptedAtShutdown */
-    PASSES(11601, LH_CODE_OPEN), /* Interrupted: somebody's killOp, perhaps while it waited for the majority */
+    /* Interrupted: somebody's killOp, perhaps while it waited for the majority */
+    PASSES(11601, LH_CODE_OPEN),
     PASSES(11602, LH_CODE_OPEN), /* InterruptedDueToReplStateChange */
     PASSES(46841, LH_CODE_OPEN), /* ClientMarkedKilled */
 
@@ -100,18 +107,22 @@ static const meaning meanings[] = {
     UNFIT(238, not_mongodb),   /* NotImplemented */
     UNFIT(168, not_mongodb),   /* InvalidPipelineOperator */
     UNFIT(40324, not_mongodb), /* Unrecognized pipeline stage name */
-    UNFIT(148, "start the server with majority read concern (enableMajorityReadConcern), the default"),
+    UNFIT(148,
+          "start the server with majority read concern (enableMajorityReadConcern), the default"),
     UNFIT(166, "the collection's name belongs to a view: choose another"),
-    UNFIT(CODE_VALIDATION, "let the collection's validator accept the documents of leases, or only warn"),
+    UNFIT(CODE_VALIDATION,
+          "let the collection's validator accept the documents of leases, or only warn"),
     UNFIT(243, "finish the upgrade of all members: setFeatureCompatibilityVersion"),
     UNFIT(258, "finish the upgrade of all members: setFeatureCompatibilityVersion"),
     UNFIT(322, no_api_version),                              /* APIVersionError */
     UNFIT(323, no_api_version),                              /* APIStrictError */
     UNFIT(LH_CODE_NO_API_VERSION, no_api_version),           /* none was declared */
     UNFIT(13297, "name the database as it is there (--db)"), /* DatabaseDifferCase */
-    {73, LH_CODE_REFUSED, LH_CONFIG, "choose another name for the database or the collection (--db, --collection)"},
+    {73, LH_CODE_REFUSED, LH_CONFIG,
+     "choose another name for the database or the collection (--db, --collection)"},
     {291, LH_CODE_REFUSED, LH_SERVER,
-     "without an index it would have to scan, which it refuses (notablescan): run the migration (leasehold migrate), "
+     "without an index it would have to scan, which it refuses (notablescan): run the migration "
+     "(leasehold migrate), "
      "or "
      "db.adminCommand({setParameter: 1, notablescan: false})"},
     {8000, LH_CODE_REFUSED, LH_SERVER,
@@ -141,7 +152,7 @@ lh_code_kind lh_store_code_kind(uint32_t code)
     return known ? known->kind : LH_CODE_REFUSED;
 }
 
-/* ---- What a validator wants ----------------------------------------------------------------------------------------*/
+/* ---- What a validator wants -------------------------------------------------------------------*/
 
 /* Lease ids are names of fields, too: those are for their holders alone. */
 static void note_name(char names[NAMES_ROOM], const char *name)
@@ -165,15 +176,16 @@ static void note_rule(char names[NAMES_ROOM], bson_iter_t *field)
              BSON_ITER_HOLDS_ARRAY(field) && bson_iter_recurse(field, &in))
         while (bson_iter_next(&in))
             note_name(names, BSON_ITER_HOLDS_UTF8(&in) ? bson_iter_utf8(&in, NULL) : "$");
-    else if (strcmp(key, "specifiedAs") == 0 && BSON_ITER_HOLDS_DOCUMENT(field) && bson_iter_recurse(field, &in) &&
-             bson_iter_next(&in) && BSON_ITER_HOLDS_DOCUMENT(&in))
+    else if (strcmp(key, "specifiedAs") == 0 && BSON_ITER_HOLDS_DOCUMENT(field) &&
+             bson_iter_recurse(field, &in) && bson_iter_next(&in) && BSON_ITER_HOLDS_DOCUMENT(&in))
         note_name(names, bson_iter_key(&in));
 }
 
 /* errInfo.details: rules within rules, five deep. */
 static void note_rules(char names[NAMES_ROOM], const bson_iter_t *at, int depth)
 {
-    static const char *const inner[] = {"schemaRulesNotSatisfied", "propertiesNotSatisfied", "clausesNotSatisfied"};
+    static const char *const inner[] = {"schemaRulesNotSatisfied", "propertiesNotSatisfied",
+                                        "clausesNotSatisfied"};
     bson_iter_t field;
     if (depth > 5 || !bson_iter_recurse(at, &field))
         return;
@@ -197,7 +209,8 @@ void lh_store_validator_advice(const char *collection, char advice[LH_ADVICE_ROO
 int lh_store_fail_old_compatibility(const char *version, lh_error *error)
 {
     return lh_fail(error, LH_CONFIG,
-                   "the feature compatibility version of this deployment is %s: Leasehold needs 6.0, with which the "
+                   "the feature compatibility version of this deployment is %s: Leasehold needs "
+                   "6.0, with which the "
                    "server can make an index unique. When no older member is left: "
                    "db.adminCommand({setFeatureCompatibilityVersion: \"6.0\"})",
                    version ? version : "below 6.0");
@@ -207,29 +220,33 @@ static int fail_validator(const lh_refusal *r, lh_error *error)
 {
     char names[NAMES_ROOM] = "", advice[LH_ADVICE_ROOM];
     bson_iter_t top, details;
-    if (r->reply && bson_iter_init(&top, r->reply) && bson_iter_find_descendant(&top, "errInfo.details", &details))
+    if (r->reply && bson_iter_init(&top, r->reply) &&
+        bson_iter_find_descendant(&top, "errInfo.details", &details))
         note_rules(names, &details, 0);
     lh_store_validator_advice(r->collection, advice);
-    return lh_fail(
-        error, LH_CONFIG,
-        "the server refused to %s: the collection's validator does not accept the document%s%s%s (code %u); %s",
-        r->what, *names ? " (see " : "", names, *names ? ")" : "", r->code, advice);
+    return lh_fail(error, LH_CONFIG,
+                   "the server refused to %s: the collection's validator does not accept the "
+                   "document%s%s%s (code %u); %s",
+                   r->what, *names ? " (see " : "", names, *names ? ")" : "", r->code, advice);
 }
 
-/* ---- Sentences -----------------------------------------------------------------------------------------------------*/
+/* ---- Sentences --------------------------------------------------------------------------------*/
 
 int lh_store_fail_refused(const lh_refusal *r, lh_error *error)
 {
-    const meaning *known = find(lh_store_is_too_large(r->code, r->message) ? CODE_TOO_LARGE : r->code);
+    const meaning *known =
+        find(lh_store_is_too_large(r->code, r->message) ? CODE_TOO_LARGE : r->code);
     bson_iter_t name;
-    bool named = r->reply && bson_iter_init_find(&name, r->reply, "codeName") && BSON_ITER_HOLDS_UTF8(&name);
+    bool named =
+        r->reply && bson_iter_init_find(&name, r->reply, "codeName") && BSON_ITER_HOLDS_UTF8(&name);
     int outcome = known ? known->outcome : LH_SERVER;
     if (r->code == CODE_VALIDATION)
         outcome = fail_validator(r, error);
     else
-        outcome = lh_fail(error, outcome, "the server refused to %s: %.260s (code %u%s%.40s)%s%s", r->what, r->message,
-                          r->code, named ? ", " : "", named ? bson_iter_utf8(&name, NULL) : "",
-                          known && known->advice ? "; " : "", known && known->advice ? known->advice : "");
+        outcome = lh_fail(
+            error, outcome, "the server refused to %s: %.260s (code %u%s%.40s)%s%s", r->what,
+            r->message, r->code, named ? ", " : "", named ? bson_iter_utf8(&name, NULL) : "",
+            known && known->advice ? "; " : "", known && known->advice ? known->advice : "");
     if (error)
         error->server_code = (int)r->code;
     return outcome;
@@ -238,7 +255,8 @@ int lh_store_fail_refused(const lh_refusal *r, lh_error *error)
 const char *lh_store_collection_of(const bson_t *command)
 {
     bson_iter_t first;
-    bool named = bson_iter_init(&first, command) && bson_iter_next(&first) && BSON_ITER_HOLDS_UTF8(&first);
+    bool named =
+        bson_iter_init(&first, command) && bson_iter_next(&first) && BSON_ITER_HOLDS_UTF8(&first);
     return named ? bson_iter_utf8(&first, NULL) : NULL;
 }
 
@@ -253,7 +271,8 @@ bool lh_store_write_error(const bson_t *reply, uint32_t harmless, lh_refusal *re
         ret_refusal->reply = NULL;
         if (bson_iter_recurse(&entry, &field) && bson_iter_find(&field, "code"))
             ret_refusal->code = (uint32_t)bson_iter_as_int64(&field);
-        if (bson_iter_recurse(&entry, &field) && bson_iter_find(&field, "errmsg") && BSON_ITER_HOLDS_UTF8(&field))
+        if (bson_iter_recurse(&entry, &field) && bson_iter_find(&field, "errmsg") &&
+            BSON_ITER_HOLDS_UTF8(&field))
             ret_refusal->message = bson_iter_utf8(&field, NULL);
         if (ret_refusal->code != harmless || harmless == 0)
             return true;

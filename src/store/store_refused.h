@@ -9,11 +9,13 @@
 
 /* What a server's error code says of the command that it answers. */
 typedef enum {
-    LH_CODE_REFUSED, /* not applied, and would not be the next time: a person must change something */
+    /* not applied, and would not be the next time: a person must change something */
+    LH_CODE_REFUSED,
     LH_CODE_DENIED,  /* likewise: credentials or privileges */
     LH_CODE_NOT_RUN, /* surely not applied; worth another attempt */
-    LH_CODE_LATER,   /* surely not applied; another operation of the server must end first, which may take long */
-    LH_CODE_OPEN,    /* may have been applied */
+    /* surely not applied; another operation of the server must end first, which may take long */
+    LH_CODE_LATER,
+    LH_CODE_OPEN, /* may have been applied */
 } lh_code_kind;
 lh_code_kind lh_store_code_kind(uint32_t code);
 
@@ -31,19 +33,23 @@ typedef struct lh_refusal {
 enum { LH_ADVICE_ROOM = 320 };
 void lh_store_validator_advice(const char *collection, char advice[LH_ADVICE_ROOM]);
 
-/* LH_CONFIG: the feature compatibility version is below 6.0. `version`: which it is; NULL: unknown. */
+/* LH_CONFIG: the feature compatibility version is below 6.0. `version`: which it is; NULL:
+ * unknown. */
 int lh_store_fail_old_compatibility(const char *version, lh_error *error);
 
 /* The collection that a command is about: the text of its first field. NULL: it names none. */
 const char *lh_store_collection_of(const bson_t *command);
 
-/* Fills `error` with what was refused, why, and, where we know, what to do; returns LH_CONFIG or LH_SERVER. */
+/* Fills `error` with what was refused, why, and, where we know, what to do; returns LH_CONFIG or
+ * LH_SERVER. */
 int lh_store_fail_refused(const lh_refusal *refusal, lh_error *error);
 
-/* A document would be larger than the server allows: a code of its own at each place, and BadValue at inserts. */
+/* A document would be larger than the server allows: a code of its own at each place, and BadValue
+ * at inserts. */
 bool lh_store_is_too_large(uint32_t code, const char *message);
 
-/* The refusal in a reply's first write error whose code is not `harmless` (0: none is); false: there is none. */
+/* The refusal in a reply's first write error whose code is not `harmless` (0: none is); false:
+ * there is none. */
 bool lh_store_write_error(const bson_t *reply, uint32_t harmless, lh_refusal *ret_refusal);
 
 #endif

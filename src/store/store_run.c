@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Running one command: bounded, repeated while its outcome is open, and its errors mapped to outcomes.
+ * Running one command: bounded, repeated while its outcome is open, and its errors mapped to
+ * outcomes.
  *
- * Home of invariant 3: only an answer acknowledged by a majority, journalled, without writeConcernError is LH_OK. What was
- * sent and not answered is asked again with the same lease id until the deadline, and is LH_UNKNOWN when that is in vain.
+ * Home of invariant 3: only an answer acknowledged by a majority, journalled, without
+ * writeConcernError is LH_OK. What was sent and not answered is asked again with the same lease id
+ * until the deadline, and is LH_UNKNOWN when that is in vain.
  *
  * Home of: a command that one server died of is not carried to the next. */
 #include "store/store_run.h"
@@ -26,8 +28,10 @@
 #define WIRE_VERSION_6_0 17
 #define PAUSE_FIRST_MS   10
 #define PAUSE_CAP_MS     250
-#define WARY_MS          60000   /* after a lost answer: the next command may be about the same document */
-#define WARY_FOUND_MS    3600000 /* after one was found: keepers and callers ask for it again and again */
+/* after a lost answer: the next command may be about the same document */
+#define WARY_MS 60000
+/* after one was found: keepers and callers ask for it again and again */
+#define WARY_FOUND_MS 3600000
 
 /* What one attempt can mean for the loop in lh_store_run(). */
 typedef enum {
@@ -44,22 +48,24 @@ static int fail_denied(const lh_call *call, const bson_error_t *why, lh_error *e
 {
     const char *cut = strstr(why->message, " to execute command");
     int len = cut ? (int)(cut - why->message) : (int)strlen(why->message);
-    return lh_fail(error, LH_DENIED, "not permitted to %s: %.*s; check the user's password and roles", call->what, len,
-                   why->message);
+    return lh_fail(error, LH_DENIED,
+                   "not permitted to %s: %.*s; check the user's password and roles", call->what,
+                   len, why->message);
 }
 
-static attempt judge_server_code(const lh_call *call, const bson_t *reply, const bson_error_t *why, int *ret_outcome,
-                                 lh_error *error)
+static attempt judge_server_code(const lh_call *call, const bson_t *reply, const bson_error_t *why,
+                                 int *ret_outcome, lh_error *error)
 {
     switch (lh_store_code_kind(why->code)) {
     case LH_CODE_DENIED:
         *ret_outcome = fail_denied(call, why, error);
         return ATTEMPT_DONE;
-    case LH_CODE_NOT_RUN: /* … in which it was: statements before it, each a commit, may have been done */
+    /* … in which it was: statements before it, each a commit, may have been done */
+    case LH_CODE_NOT_RUN:
         return call->several ? ATTEMPT_OPEN : ATTEMPT_NOT_RUN;
     case LH_CODE_LATER:
-        *ret_outcome = lh_fail(error, LH_UNREACHABLE, "the server cannot %s now: %s (code %u)", call->what,
-                               why->message, why->code);
+        *ret_outcome = lh_fail(error, LH_UNREACHABLE, "the server cannot %s now: %s (code %u)",
+                               call->what, why->message, why->code);
         return ATTEMPT_DONE;
     case LH_CODE_OPEN:
         return ATTEMPT_OPEN;
@@ -67,31 +73,34 @@ static attempt judge_server_code(const lh_call *call, const bson_t *reply, const
     default:
         break;
     }
-    *ret_outcome = lh_store_fail_refused(&(lh_refusal){.what = call->what,
-                                                       .collection = lh_store_collection_of(call->command),
-                                                       .reply = reply,
-                                                       .code = why->code,
-                                                       .message = why->message},
-                                         error);
+    *ret_outcome =
+        lh_store_fail_refused(&(lh_refusal){.what = call->what,
+                                            .collection = lh_store_collection_of(call->command),
+                                            .reply = reply,
+                                            .code = why->code,
+                                            .message = why->message},
+                              error);
     return ATTEMPT_DONE;
 }
 
-/* The server's own sentences. The driver gives the same code where the connection broke, or the server was shut down, before it
- * knew the user: that is an outage. */
+/* The server's own sentences. The driver gives the same code where the connection broke, or the
+ * server was shut down, before it knew the user: that is an outage. */
 static bool is_login_refused(const bson_error_t *why)
 {
-    return strstr(why->message, "uthentication failed") || strstr(why->message, "which is not enabled");
+    return strstr(why->message, "uthentication failed") ||
+           strstr(why->message, "which is not enabled");
 }
 
 /* The driver returned false: what does that say of the command? */
-static attempt judge_failure(const lh_call *call, const bson_t *reply, const bson_error_t *why, int *ret_outcome,
-                             lh_error *error)
+static attempt judge_failure(const lh_call *call, const bson_t *reply, const bson_error_t *why,
+                             int *ret_outcome, lh_error *error)
 {
     switch (why->domain) {
     case MONGOC_ERROR_SERVER_SELECTION:
         return ATTEMPT_NOT_RUN;
     case MONGOC_ERROR_STREAM:
-        return why->code == MONGOC_ERROR_STREAM_CONNECT || why->code == MONGOC_ERROR_STREAM_NAME_RESOLUTION ||
+        return why->code == MONGOC_ERROR_STREAM_CONNECT ||
+                       why->code == MONGOC_ERROR_STREAM_NAME_RESOLUTION ||
                        why->code == MONGOC_ERROR_STREAM_NOT_ESTABLISHED
                    ? ATTEMPT_NOT_RUN
                    : ATTEMPT_OPEN;
@@ -109,8 +118,8 @@ static attempt judge_failure(const lh_call *call, const bson_t *reply, const bso
         /* fall through */
     case MONGOC_ERROR_COMMAND:
     case MONGOC_ERROR_BSON:
-        *ret_outcome =
-            lh_fail(error, LH_BUG, "cannot %s: the driver refuses the command: %s", call->what, why->message);
+        *ret_outcome = lh_fail(error, LH_BUG, "cannot %s: the driver refuses the command: %s",
+                               call->what, why->message);
         return ATTEMPT_DONE;
     default:
         return ATTEMPT_OPEN;
@@ -124,14 +133,15 @@ static attempt judge_success(const bson_t *reply, bson_error_t *why)
     if (!bson_iter_init_find(&concern, reply, "writeConcernError"))
         return ATTEMPT_DONE;
     const char *message = "writeConcernError";
-    if (bson_iter_recurse(&concern, &text) && bson_iter_find(&text, "errmsg") && BSON_ITER_HOLDS_UTF8(&text))
+    if (bson_iter_recurse(&concern, &text) && bson_iter_find(&text, "errmsg") &&
+        BSON_ITER_HOLDS_UTF8(&text))
         message = bson_iter_utf8(&text, NULL);
     bson_set_error(why, MONGOC_ERROR_WRITE_CONCERN, 64, "no majority acknowledged it: %s", message);
     return ATTEMPT_OPEN;
 }
 
-/* What is sent along: bounds, and the concern. A cursor has no maxTimeMS: it would count for all of its batches together,
- * each of which the socket's timeout bounds. */
+/* What is sent along: bounds, and the concern. A cursor has no maxTimeMS: it would count for all of
+ * its batches together, each of which the socket's timeout bounds. */
 static void make_options(const lh_store *store, const lh_call *call, bool cursor, bson_t *options)
 {
     int64_t ms = call->deadline - lh_clock_ms(), cap = store->socket_timeout_ms * 9 / 10;
@@ -156,8 +166,9 @@ static void make_options(const lh_store *store, const lh_call *call, bool cursor
     bson_append_document_end(options, &concern);
 }
 
-static attempt run_once(lh_store *store, mongoc_client_t *client, const lh_call *call, bool cursor, bson_t *reply,
-                        int64_t *ret_sent, int *ret_outcome, bson_error_t *why, lh_error *error)
+static attempt run_once(lh_store *store, mongoc_client_t *client, const lh_call *call, bool cursor,
+                        bson_t *reply, int64_t *ret_sent, int *ret_outcome, bson_error_t *why,
+                        lh_error *error)
 {
     const char *db = call->db ? call->db : store->db;
     bson_t options;
@@ -166,38 +177,46 @@ static attempt run_once(lh_store *store, mongoc_client_t *client, const lh_call 
     if (ret_sent)
         *ret_sent = lh_clock_ms();
     bool good = call->read || call->bare
-                    ? mongoc_client_read_command_with_opts(client, db, call->command, NULL, &options, reply, why)
-                    : mongoc_client_write_command_with_opts(client, db, call->command, &options, reply, why);
+                    ? mongoc_client_read_command_with_opts(client, db, call->command, NULL,
+                                                           &options, reply, why)
+                    : mongoc_client_write_command_with_opts(client, db, call->command, &options,
+                                                            reply, why);
     bson_destroy(&options);
     *ret_outcome = LH_OK;
     attempt result = judge_success(reply, why);
     if (result == ATTEMPT_DONE && !good)
         result = judge_failure(call, reply, why, ret_outcome, error);
-    if (result == ATTEMPT_DONE && *ret_outcome == LH_DENIED && why->code == CODE_UNAUTHORIZED && error)
+    if (result == ATTEMPT_DONE && *ret_outcome == LH_DENIED && why->code == CODE_UNAUTHORIZED &&
+        error)
         lh_store_name_missing(store, client, call, error);
     if (result == ATTEMPT_DONE && *ret_outcome != LH_OK && error)
         error->server_code = (int)why->code;
     return result;
 }
 
-static int fail_unanswered(const lh_call *call, bool maybe, const bson_error_t *why, lh_error *error)
+static int fail_unanswered(const lh_call *call, bool maybe, const bson_error_t *why,
+                           lh_error *error)
 {
     int outcome =
-        maybe ? lh_fail(error, LH_UNKNOWN, "the server may or may not have done it (%s): %s", call->what, why->message)
-              : lh_fail(error, LH_UNREACHABLE, "cannot %s: no server answered in time: %s", call->what, why->message);
+        maybe ? lh_fail(error, LH_UNKNOWN, "the server may or may not have done it (%s): %s",
+                        call->what, why->message)
+              : lh_fail(error, LH_UNREACHABLE, "cannot %s: no server answered in time: %s",
+                        call->what, why->message);
     if (error && why->domain == MONGOC_ERROR_SERVER)
         error->server_code = (int)why->code;
     return outcome;
 }
 
-/* A client of the pool; for a slow call one of its own, whose socket waits as long as the call may take. */
+/* A client of the pool; for a slow call one of its own, whose socket waits as long as the call may
+ * take. */
 static mongoc_client_t *take_client(lh_store *store, const lh_call *call, bson_error_t *why)
 {
     if (call->client)
         return call->client;
     mongoc_client_t *client = mongoc_client_pool_pop(store->pool);
     if (!client) {
-        bson_set_error(why, MONGOC_ERROR_SERVER_SELECTION, 0, "all connections of the store are in use");
+        bson_set_error(why, MONGOC_ERROR_SERVER_SELECTION, 0,
+                       "all connections of the store are in use");
         return NULL;
     }
     if (!call->slow)
@@ -205,7 +224,8 @@ static mongoc_client_t *take_client(lh_store *store, const lh_call *call, bson_e
     mongoc_uri_t *uri = mongoc_uri_copy(mongoc_client_get_uri(client));
     mongoc_client_pool_push(store->pool, client);
     int64_t ms = call->deadline - lh_clock_ms();
-    mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, (int32_t)(ms > 1000 ? ms : 1000));
+    mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS,
+                                   (int32_t)(ms > 1000 ? ms : 1000));
     client = mongoc_client_new_from_uri(uri);
     mongoc_uri_destroy(uri);
     if (!client)
@@ -225,8 +245,9 @@ static void give_client(lh_store *store, const lh_call *call, mongoc_client_t *c
         mongoc_client_pool_push(store->pool, client);
 }
 
-/* Before the time of sending is taken: waiting for an election is not part of how long a command took. Left out while commands are
- * answered: it costs as much of the processor as all that we add to the driver's work. */
+/* Before the time of sending is taken: waiting for an election is not part of how long a command
+ * took. Left out while commands are answered: it costs as much of the processor as all that we add
+ * to the driver's work. */
 static bool wait_for_server(mongoc_client_t *client, bson_error_t *why)
 {
     mongoc_server_description_t *server = mongoc_client_select_server(client, true, NULL, why);
@@ -235,8 +256,8 @@ static bool wait_for_server(mongoc_client_t *client, bson_error_t *why)
 }
 
 static attempt each_once(lh_store *store, mongoc_client_t *client, const lh_call *call,
-                         int (*each)(void *arg, const bson_t *document), void *arg, int *ret_outcome, bson_error_t *why,
-                         lh_error *error);
+                         int (*each)(void *arg, const bson_t *document), void *arg,
+                         int *ret_outcome, bson_error_t *why, lh_error *error);
 
 static void be_wary(lh_store *store, int64_t ms)
 {
@@ -261,16 +282,18 @@ static int look_at_one(void *arg, const bson_t *document)
     return l->found;
 }
 
-/* May the command be sent? ATTEMPT_DONE with LH_OK: yes. With LH_DATA: never. ATTEMPT_NOT_RUN: nobody knows yet. */
-static attempt look_first(lh_store *store, mongoc_client_t *client, const lh_call *call, int *ret_outcome,
-                          bson_error_t *why, lh_error *error)
+/* May the command be sent? ATTEMPT_DONE with LH_OK: yes. With LH_DATA: never. ATTEMPT_NOT_RUN:
+ * nobody knows yet. */
+static attempt look_first(lh_store *store, mongoc_client_t *client, const lh_call *call,
+                          int *ret_outcome, bson_error_t *why, lh_error *error)
 {
     bson_t command = BSON_INITIALIZER;
     lh_error mine = LH_ERROR_INIT;
     looking l = {.call = call, .error = LH_ERROR_INIT};
     attempt result = ATTEMPT_DONE;
     if (lh_again_look(call->command, store->collection, &command)) {
-        const lh_call look = {.what = call->what, .command = &command, .deadline = call->deadline, .read = true};
+        const lh_call look = {
+            .what = call->what, .command = &command, .deadline = call->deadline, .read = true};
         result = each_once(store, client, &look, look_at_one, &l, ret_outcome, why, &mine);
     }
     bson_destroy(&command);
@@ -286,8 +309,9 @@ static attempt look_first(lh_store *store, mongoc_client_t *client, const lh_cal
     return result == ATTEMPT_DONE ? ATTEMPT_DONE : ATTEMPT_NOT_RUN;
 }
 
-static attempt send_once(lh_store *store, mongoc_client_t *client, const lh_call *call, bson_t *reply,
-                         int64_t *ret_sent, int *ret_outcome, bson_error_t *why, lh_error *error)
+static attempt send_once(lh_store *store, mongoc_client_t *client, const lh_call *call,
+                         bson_t *reply, int64_t *ret_sent, int *ret_outcome, bson_error_t *why,
+                         lh_error *error)
 {
     int64_t wary_until = atomic_load(&store->wary_until);
     *ret_outcome = LH_OK;
@@ -307,7 +331,8 @@ int lh_store_run(lh_store *store, lh_call *call, bson_t *reply, int64_t *ret_sen
     int outcome = lh_store_contact(store, call->deadline, error);
     if (outcome != LH_OK)
         return outcome;
-    lh_backoff pause = lh_backoff_from(PAUSE_FIRST_MS, PAUSE_CAP_MS, (uint64_t)lh_clock_ms() ^ (uintptr_t)call);
+    lh_backoff pause =
+        lh_backoff_from(PAUSE_FIRST_MS, PAUSE_CAP_MS, (uint64_t)lh_clock_ms() ^ (uintptr_t)call);
     for (;;) {
         bson_error_t why = {0};
         attempt result = ATTEMPT_NOT_RUN;
@@ -316,8 +341,9 @@ int lh_store_run(lh_store *store, lh_call *call, bson_t *reply, int64_t *ret_sen
             result = send_once(store, client, call, reply, ret_sent, &outcome, &why, error);
         atomic_store(&store->answered, result == ATTEMPT_DONE);
         give_client(store, call, client);
-        /* A refusal settles only its own attempt, not an earlier one whose answer was lost. But a duplicate key is contention, which the
-         * caller knows how to go on from; and what a server died of was not done. */
+        /* A refusal settles only its own attempt, not an earlier one whose answer was lost. But a
+         * duplicate key is contention, which the caller knows how to go on from; and what a server
+         * died of was not done. */
         bool refused = result == ATTEMPT_DONE && outcome != LH_OK;
         if (result == ATTEMPT_DONE &&
             (!refused || !call->maybe || why.code == CODE_DUPLICATE_KEY || outcome == LH_DATA))
@@ -335,7 +361,8 @@ mongoc_client_t *lh_store_reserve(lh_store *store)
 {
     mongoc_client_t *client = mongoc_client_pool_pop(store->pool);
     bson_t *ping = BCON_NEW("ping", BCON_INT32(1));
-    /* Connects it before it is needed. (And a client that never was makes the driver complain when the pool ends its sessions.) */
+    /* Connects it before it is needed. (And a client that never was makes the driver complain when
+     * the pool ends its sessions.) */
     if (client)
         (void)mongoc_client_command_simple(client, "admin", ping, NULL, NULL, NULL);
     bson_destroy(ping);
@@ -348,35 +375,43 @@ void lh_store_unreserve(lh_store *store, mongoc_client_t *client)
         mongoc_client_pool_push(store->pool, client);
 }
 
-/* What `hello` shows of that: a config server says so; one that was started as a shard (--shardsvr) tells whether its default write
- * concern is implicit, for addShard; and once it is in a cluster all its replies have a lastCommittedOpTime. (MongoDB 6.0 and 7.0.) */
+/* What `hello` shows of that: a config server says so; one that was started as a shard (--shardsvr)
+ * tells whether its default write concern is implicit, for addShard; and once it is in a cluster
+ * all its replies have a lastCommittedOpTime. (MongoDB 6.0 and 7.0.) */
 static bool is_of_cluster(const bson_t *hello)
 {
-    return bson_has_field(hello, "configsvr") || bson_has_field(hello, "isImplicitDefaultMajorityWC") ||
+    return bson_has_field(hello, "configsvr") ||
+           bson_has_field(hello, "isImplicitDefaultMajorityWC") ||
            bson_has_field(hello, "lastCommittedOpTime");
 }
 
 /* Which deployment is it? Asks the driver, which knows from its handshake: no command of ours. */
-static int judge_topology(lh_store *store, const mongoc_server_description_t *server, lh_error *error)
+static int judge_topology(lh_store *store, const mongoc_server_description_t *server,
+                          lh_error *error)
 {
     const char *type = mongoc_server_description_type(server);
     bson_iter_t wire;
     const bson_t *hello = mongoc_server_description_hello_response(server);
     if (strcmp(type, "Mongos") == 0 || strcmp(type, "LoadBalancer") == 0)
-        return lh_fail(
-            error, LH_CONFIG,
-            "this is a mongos: leases need the clock of one primary, and a sharded unique index is not supported "
-            "yet: connect to a replica set");
+        return lh_fail(error, LH_CONFIG,
+                       "this is a mongos: leases need the clock of one primary, and a sharded "
+                       "unique index is not supported "
+                       "yet: connect to a replica set");
     if (is_of_cluster(hello))
         return lh_fail(error, LH_CONFIG,
-                       "this is a member of a sharded cluster, a shard or a config server, that is reached directly: "
-                       "its documents are not those that a mongos shows, and both would grant one key: connect to a "
+                       "this is a member of a sharded cluster, a shard or a config server, that is "
+                       "reached directly: "
+                       "its documents are not those that a mongos shows, and both would grant one "
+                       "key: connect to a "
                        "replica set of its own");
-    if (bson_iter_init_find(&wire, hello, "maxWireVersion") && bson_iter_as_int64(&wire) < WIRE_VERSION_6_0)
-        return lh_fail(error, LH_CONFIG, "the server is older than MongoDB 6.0, which Leasehold needs: upgrade it");
+    if (bson_iter_init_find(&wire, hello, "maxWireVersion") &&
+        bson_iter_as_int64(&wire) < WIRE_VERSION_6_0)
+        return lh_fail(error, LH_CONFIG,
+                       "the server is older than MongoDB 6.0, which Leasehold needs: upgrade it");
     int outcome = lh_store_judge_direct(server, error);
     if (outcome == LH_OK)
-        atomic_store(&store->topology, strcmp(type, "Standalone") == 0 ? LH_TOPOLOGY_STANDALONE : LH_TOPOLOGY_SET);
+        atomic_store(&store->topology,
+                     strcmp(type, "Standalone") == 0 ? LH_TOPOLOGY_STANDALONE : LH_TOPOLOGY_SET);
     return outcome;
 }
 
@@ -391,7 +426,8 @@ int lh_store_contact(lh_store *store, int64_t deadline, lh_error *error)
         mongoc_server_description_t *server = client ? lh_store_choose(store, client, &why) : NULL;
         outcome = server ? judge_topology(store, server, error) : lh_store_judge_sets(store, error);
         if (!server && outcome == LH_OK)
-            outcome = lh_store_fail_no_server(client ? mongoc_client_get_uri(client) : NULL, &why, error);
+            outcome =
+                lh_store_fail_no_server(client ? mongoc_client_get_uri(client) : NULL, &why, error);
         mongoc_server_description_destroy(server);
         if (client)
             mongoc_client_pool_push(store->pool, client);
@@ -404,7 +440,8 @@ int lh_store_contact(lh_store *store, int64_t deadline, lh_error *error)
 mongoc_client_session_t *lh_store_session(mongoc_client_t *client)
 {
     mongoc_session_opt_t *options = mongoc_session_opts_new();
-    mongoc_session_opts_set_causal_consistency(options, false); /* it would add to our read concerns */
+    /* it would add to our read concerns */
+    mongoc_session_opts_set_causal_consistency(options, false);
     mongoc_client_session_t *session = mongoc_client_start_session(client, options, NULL);
     mongoc_session_opts_destroy(options);
     return session;
@@ -419,9 +456,11 @@ static int drain(mongoc_client_t *client, bson_t *reply, uint32_t server_id, con
     if (call->session)
         (void)mongoc_client_session_append(call->session, &options, NULL);
     bson_iter_t size;
-    if (bson_iter_init_find(&size, call->command, "batchSize")) /* else the next ones come with 16 MB each */
+    /* else the next ones come with 16 MB each */
+    if (bson_iter_init_find(&size, call->command, "batchSize"))
         BSON_APPEND_INT32(&options, "batchSize", (int32_t)bson_iter_as_int64(&size));
-    mongoc_cursor_t *cursor = mongoc_cursor_new_from_command_reply_with_opts(client, reply, &options);
+    mongoc_cursor_t *cursor =
+        mongoc_cursor_new_from_command_reply_with_opts(client, reply, &options);
     bson_destroy(&options);
     int outcome = LH_OK;
     const bson_t *document;
@@ -439,11 +478,11 @@ static int drain(mongoc_client_t *client, bson_t *reply, uint32_t server_id, con
     return outcome;
 }
 
-/* Runs the command that opens the cursor, on `client`, and drains it. ATTEMPT_DONE, or worth another attempt: no document was
- * given away then. */
+/* Runs the command that opens the cursor, on `client`, and drains it. ATTEMPT_DONE, or worth
+ * another attempt: no document was given away then. */
 static attempt each_once(lh_store *store, mongoc_client_t *client, const lh_call *call,
-                         int (*each)(void *arg, const bson_t *document), void *arg, int *ret_outcome, bson_error_t *why,
-                         lh_error *error)
+                         int (*each)(void *arg, const bson_t *document), void *arg,
+                         int *ret_outcome, bson_error_t *why, lh_error *error)
 {
     mongoc_server_description_t *server = mongoc_client_select_server(client, true, NULL, why);
     if (!server)
@@ -453,7 +492,8 @@ static attempt each_once(lh_store *store, mongoc_client_t *client, const lh_call
     mine.session = lh_store_session(client);
     attempt result = run_once(store, client, &mine, true, &reply, NULL, ret_outcome, why, error);
     if (result == ATTEMPT_DONE && *ret_outcome == LH_OK) /* takes the reply */
-        *ret_outcome = drain(client, &reply, mongoc_server_description_id(server), &mine, each, arg, error);
+        *ret_outcome =
+            drain(client, &reply, mongoc_server_description_id(server), &mine, each, arg, error);
     else
         bson_destroy(&reply);
     if (mine.session)
@@ -462,13 +502,14 @@ static attempt each_once(lh_store *store, mongoc_client_t *client, const lh_call
     return result;
 }
 
-int lh_store_each(lh_store *store, const lh_call *call, int (*each)(void *arg, const bson_t *document), void *arg,
-                  lh_error *error)
+int lh_store_each(lh_store *store, const lh_call *call,
+                  int (*each)(void *arg, const bson_t *document), void *arg, lh_error *error)
 {
     int outcome = lh_store_contact(store, call->deadline, error);
     if (outcome != LH_OK)
         return outcome;
-    lh_backoff pause = lh_backoff_from(PAUSE_FIRST_MS, PAUSE_CAP_MS, (uint64_t)lh_clock_ms() ^ (uintptr_t)call);
+    lh_backoff pause =
+        lh_backoff_from(PAUSE_FIRST_MS, PAUSE_CAP_MS, (uint64_t)lh_clock_ms() ^ (uintptr_t)call);
     for (;;) {
         bson_error_t why = {0};
         attempt result = ATTEMPT_NOT_RUN;

@@ -14,8 +14,9 @@
 static const char *text_in(const bson_t *document, const char *field)
 {
     bson_iter_t value;
-    return bson_iter_init_find(&value, document, field) && BSON_ITER_HOLDS_UTF8(&value) ? bson_iter_utf8(&value, NULL)
-                                                                                        : NULL;
+    return bson_iter_init_find(&value, document, field) && BSON_ITER_HOLDS_UTF8(&value)
+               ? bson_iter_utf8(&value, NULL)
+               : NULL;
 }
 
 static void note_hello(const mongoc_apm_server_heartbeat_succeeded_t *event)
@@ -60,17 +61,19 @@ int lh_store_judge_sets(lh_store *store, lh_error *error)
 {
     int outcome = LH_OK;
     pthread_mutex_lock(&store->lock);
-    const char *wanted = store->other_set.wanted, *host = store->other_set.host, *name = store->other_set.name;
+    const char *wanted = store->other_set.wanted, *host = store->other_set.host,
+               *name = store->other_set.name;
     if (*host && *name)
-        outcome =
-            lh_fail(error, LH_CONFIG,
-                    "the connection string says replicaSet=%s, but %s belongs to the set %s: write replicaSet=%s, "
-                    "or name the hosts of %s",
-                    wanted, host, name, name, wanted);
+        outcome = lh_fail(error, LH_CONFIG,
+                          "the connection string says replicaSet=%s, but %s belongs to the set %s: "
+                          "write replicaSet=%s, "
+                          "or name the hosts of %s",
+                          wanted, host, name, name, wanted);
     else if (*host)
-        outcome = lh_fail(error, LH_CONFIG, "the connection string says replicaSet=%s, but %s is %s: %s", wanted, host,
-                          store->other_set.is_mongos ? "a mongos" : "a standalone server, in no set",
-                          store->other_set.is_mongos ? "connect to a replica set" : "leave replicaSet out");
+        outcome = lh_fail(
+            error, LH_CONFIG, "the connection string says replicaSet=%s, but %s is %s: %s", wanted,
+            host, store->other_set.is_mongos ? "a mongos" : "a standalone server, in no set",
+            store->other_set.is_mongos ? "connect to a replica set" : "leave replicaSet out");
     pthread_mutex_unlock(&store->lock);
     return outcome;
 }
@@ -94,7 +97,8 @@ static bool all_are_other(lh_store *store)
     return all;
 }
 
-mongoc_server_description_t *lh_store_choose(lh_store *store, mongoc_client_t *client, bson_error_t *why)
+mongoc_server_description_t *lh_store_choose(lh_store *store, mongoc_client_t *client,
+                                             bson_error_t *why)
 {
     int64_t until = *store->other_set.wanted ? lh_clock_ms() + MOMENT_MS : 0;
     while (lh_clock_ms() < until && !has_primary(client)) {
@@ -108,7 +112,8 @@ mongoc_server_description_t *lh_store_choose(lh_store *store, mongoc_client_t *c
 bool lh_store_is_direct(const mongoc_uri_t *uri)
 {
     const mongoc_host_list_t *hosts = mongoc_uri_get_hosts(uri);
-    bool one = hosts && !hosts->next && !mongoc_uri_get_replica_set(uri) && !mongoc_uri_get_srv_hostname(uri);
+    bool one = hosts && !hosts->next && !mongoc_uri_get_replica_set(uri) &&
+               !mongoc_uri_get_srv_hostname(uri);
     return mongoc_uri_get_option_as_bool(uri, MONGOC_URI_DIRECTCONNECTION, one);
 }
 
@@ -139,25 +144,28 @@ int lh_store_judge_direct(const mongoc_server_description_t *server, lh_error *e
     char hosts[256];
     if (strcmp(type, "RSGhost") == 0)
         return lh_fail(error, LH_CONFIG,
-                       "the server was started as a member of a set, and the set is not initiated: rs.initiate()");
+                       "the server was started as a member of a set, and the set is not initiated: "
+                       "rs.initiate()");
     if (strncmp(type, "RS", 2) != 0 || strcmp(type, "RSPrimary") == 0)
         return LH_OK;
     size_t n = lh_store_list_set(hello, hosts, sizeof hosts);
     if (n < 2)
         return lh_fail(error, LH_UNREACHABLE, "the set's only member is not its primary yet");
     const char *set = text_in(hello, "setName");
-    return lh_fail(
-        error, LH_CONFIG,
-        "the connection string names one member of a set, which is not its primary, and follows no election: "
-        "name the members and the set instead: mongodb://%s/?replicaSet=%s (without directConnection=true)",
-        hosts, set ? set : "");
+    return lh_fail(error, LH_CONFIG,
+                   "the connection string names one member of a set, which is not its primary, and "
+                   "follows no election: "
+                   "name the members and the set instead: mongodb://%s/?replicaSet=%s (without "
+                   "directConnection=true)",
+                   hosts, set ? set : "");
 }
 
 int lh_store_reach(lh_store *store, lh_reach *ret_reach, lh_error *error)
 {
     bson_error_t why = {0};
     mongoc_client_t *client = mongoc_client_pool_pop(store->pool);
-    mongoc_server_description_t *server = client ? mongoc_client_select_server(client, true, NULL, &why) : NULL;
+    mongoc_server_description_t *server =
+        client ? mongoc_client_select_server(client, true, NULL, &why) : NULL;
     lh_reach reach = {0};
     if (server) {
         const bson_t *hello = mongoc_server_description_hello_response(server);
@@ -172,5 +180,6 @@ int lh_store_reach(lh_store *store, lh_reach *ret_reach, lh_error *error)
     mongoc_server_description_destroy(server);
     if (client)
         mongoc_client_pool_push(store->pool, client);
-    return server ? LH_OK : lh_fail(error, LH_UNREACHABLE, "no primary can be asked: %s", why.message);
+    return server ? LH_OK
+                  : lh_fail(error, LH_UNREACHABLE, "no primary can be asked: %s", why.message);
 }

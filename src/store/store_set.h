@@ -15,7 +15,8 @@ void lh_store_note_sets(lh_store *store, const struct _mongoc_uri_t *uri);
 
 /* The first choice of a server, as the driver makes it; but NULL at once where all hosts are of
  * another set: the driver would wait in vain. */
-struct _mongoc_server_description_t *lh_store_choose(lh_store *store, struct _mongoc_client_t *client,
+struct _mongoc_server_description_t *lh_store_choose(lh_store *store,
+                                                     struct _mongoc_client_t *client,
                                                      bson_error_t *why);
 
 /* LH_OK; LH_CONFIG with both names when a server of another set (or of none) answered. */
@@ -34,10 +35,11 @@ size_t lh_store_list_set(const bson_t *hello, char *list, size_t size);
 
 /* What the connection string names, beside what there is. For the doctor. */
 typedef struct lh_reach {
-    bool direct;           /* no election is followed */
-    size_t seeds, members; /* hosts that the connection string names (0: by an SRV record), members that keep data */
-    char set[128];         /* "": no set */
-    char hosts[700];       /* lh_store_list_set() */
+    bool direct; /* no election is followed */
+    /* hosts that the connection string names (0: by an SRV record), members that keep data */
+    size_t seeds, members;
+    char set[128];   /* "": no set */
+    char hosts[700]; /* lh_store_list_set() */
 } lh_reach;
 int lh_store_reach(lh_store *store, lh_reach *ret_reach, lh_error *error);
 

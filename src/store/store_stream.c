@@ -31,13 +31,14 @@ int lh_stream_new(lh_store *store, lh_stream **ret_stream, lh_error *error)
         *ret_stream = stream;
         return LH_OK;
     }
-    const char *why = stream->client ? "no server answers" : "all connections of the store are in use";
+    const char *why =
+        stream->client ? "no server answers" : "all connections of the store are in use";
     lh_stream_free(stream);
     return lh_fail(error, LH_UNREACHABLE, "%s", why);
 }
 
-static int run(lh_stream *stream, const char *what, const bson_t *command, int64_t deadline, bool once, bson_t *reply,
-               lh_error *error)
+static int run(lh_stream *stream, const char *what, const bson_t *command, int64_t deadline,
+               bool once, bson_t *reply, lh_error *error)
 {
     lh_call call = {.what = what,
                     .command = command,
@@ -49,7 +50,8 @@ static int run(lh_stream *stream, const char *what, const bson_t *command, int64
     int outcome = lh_store_run(stream->store, &call, reply, NULL, error);
     bson_iter_t top, id;
     stream->cursor = 0;
-    if (outcome == LH_OK && bson_iter_init(&top, reply) && bson_iter_find_descendant(&top, "cursor.id", &id))
+    if (outcome == LH_OK && bson_iter_init(&top, reply) &&
+        bson_iter_find_descendant(&top, "cursor.id", &id))
         stream->cursor = bson_iter_as_int64(&id);
     return outcome;
 }
@@ -59,8 +61,8 @@ static void kill_cursor(lh_stream *stream)
 {
     if (stream->cursor == 0 || lh_store_check(stream->store, NULL) != LH_OK)
         return;
-    bson_t *command =
-        BCON_NEW("killCursors", BCON_UTF8(stream->store->collection), "cursors", "[", BCON_INT64(stream->cursor), "]");
+    bson_t *command = BCON_NEW("killCursors", BCON_UTF8(stream->store->collection), "cursors", "[",
+                               BCON_INT64(stream->cursor), "]");
     bson_t reply;
     (void)run(stream, "close the cursor", command, lh_clock_ms() + GOODBYE_MS, true, &reply, NULL);
     bson_destroy(&reply);
@@ -77,8 +79,8 @@ void lh_stream_free(lh_stream *stream)
     free(stream);
 }
 
-int lh_stream_open(lh_stream *stream, const char *what, const bson_t *command, int64_t deadline, bson_t *reply,
-                   lh_error *error)
+int lh_stream_open(lh_stream *stream, const char *what, const bson_t *command, int64_t deadline,
+                   bson_t *reply, lh_error *error)
 {
     kill_cursor(stream);
     return run(stream, what, command, deadline, false, reply, error);
@@ -91,8 +93,8 @@ bool lh_stream_goes_on(const lh_stream *stream)
 
 int lh_stream_next(lh_stream *stream, int64_t await_ms, bson_t *reply, lh_error *error)
 {
-    bson_t *command =
-        BCON_NEW("getMore", BCON_INT64(stream->cursor), "collection", BCON_UTF8(stream->store->collection));
+    bson_t *command = BCON_NEW("getMore", BCON_INT64(stream->cursor), "collection",
+                               BCON_UTF8(stream->store->collection));
     if (await_ms > 0)
         BSON_APPEND_INT64(command, "maxTimeMS", await_ms);
     int64_t deadline = lh_store_deadline(stream->store, 0);
@@ -107,7 +109,8 @@ int lh_stream_each(const bson_t *reply, int (*each)(void *arg, const bson_t *doc
     int result = 0;
     if (!bson_iter_init(&top, reply) ||
         (!bson_iter_find_descendant(&top, "cursor.firstBatch", &batch) &&
-         (!bson_iter_init(&top, reply) || !bson_iter_find_descendant(&top, "cursor.nextBatch", &batch))))
+         (!bson_iter_init(&top, reply) ||
+          !bson_iter_find_descendant(&top, "cursor.nextBatch", &batch))))
         return 0;
     if (!BSON_ITER_HOLDS_ARRAY(&batch) || !bson_iter_recurse(&batch, &one))
         return 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * TLS: what of it a connection string may not switch off unasked, and what to say when no server was found because of it.
+ * TLS: what of it a connection string may not switch off unasked, and what to say when no server
+ * was found because of it.
  *
- * The driver tells only by sentences why a handshake failed. What they are searched for here is OpenSSL's own wording; where
- * nothing is recognised, the sentence is passed on as it is. */
+ * The driver tells only by sentences why a handshake failed. What they are searched for here is
+ * OpenSSL's own wording; where nothing is recognised, the sentence is passed on as it is. */
 #include "store/store_tls.h"
 
 #include <errno.h>
@@ -18,8 +19,8 @@
 
 #define HOSTS_ROOM 128
 
-/* Options that let anybody pose as the server, or a revoked certificate pass. The driver knows older names for them too, and turns
- * those into these. */
+/* Options that let anybody pose as the server, or a revoked certificate pass. The driver knows
+ * older names for them too, and turns those into these. */
 static const struct {
     const char *option, *name; /* as the driver knows it, and as it is written */
 } insecure[] = {
@@ -30,15 +31,17 @@ static const struct {
     {MONGOC_URI_TLSDISABLEOCSPENDPOINTCHECK, "tlsDisableOCSPEndpointCheck"},
 };
 
-static int check_file(const mongoc_uri_t *uri, const char *option, const char *name, lh_error *error)
+static int check_file(const mongoc_uri_t *uri, const char *option, const char *name,
+                      lh_error *error)
 {
     const char *path = mongoc_uri_get_option_as_utf8(uri, option, NULL);
     if (!path)
         return LH_OK;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return lh_fail(error, LH_CONFIG, "the file that the connection string names as %s cannot be read: %s: %s", name,
-                       path, strerror(errno));
+        return lh_fail(error, LH_CONFIG,
+                       "the file that the connection string names as %s cannot be read: %s: %s",
+                       name, path, strerror(errno));
     (void)close(fd);
     return LH_OK;
 }
@@ -48,22 +51,28 @@ int lh_store_tls_check(const mongoc_uri_t *uri, bool allow_insecure, lh_error *e
     for (size_t i = 0; !allow_insecure && i < sizeof insecure / sizeof *insecure; i++)
         if (mongoc_uri_get_option_as_bool(uri, insecure[i].option, false))
             return lh_fail(error, LH_CONFIG,
-                           "the connection string has %s=true, with which the server's certificate proves less, or "
-                           "nothing: leave it out (tlsCAFile names the authority to trust), or allow it by name "
+                           "the connection string has %s=true, with which the server's certificate "
+                           "proves less, or "
+                           "nothing: leave it out (tlsCAFile names the authority to trust), or "
+                           "allow it by name "
                            "(allow_insecure_tls; on the command line --insecure-tls)",
                            insecure[i].name);
     int outcome = check_file(uri, MONGOC_URI_TLSCAFILE, "tlsCAFile", error);
-    return outcome == LH_OK ? check_file(uri, MONGOC_URI_TLSCERTIFICATEKEYFILE, "tlsCertificateKeyFile", error)
-                            : outcome;
+    return outcome == LH_OK
+               ? check_file(uri, MONGOC_URI_TLSCERTIFICATEKEYFILE, "tlsCertificateKeyFile", error)
+               : outcome;
 }
 
 static void list_hosts(const mongoc_uri_t *uri, char list[HOSTS_ROOM])
 {
     size_t len = 0;
     *list = '\0';
-    for (const mongoc_host_list_t *host = mongoc_uri_get_hosts(uri); host && len < HOSTS_ROOM; host = host->next)
-        len += (size_t)snprintf(list + len, HOSTS_ROOM - len, "%s%s", len ? ", " : "", host->host_and_port);
-    if (!*list && mongoc_uri_get_srv_hostname(uri)) /* its hosts are not known before they are looked up */
+    for (const mongoc_host_list_t *host = mongoc_uri_get_hosts(uri); host && len < HOSTS_ROOM;
+         host = host->next)
+        len += (size_t)snprintf(list + len, HOSTS_ROOM - len, "%s%s", len ? ", " : "",
+                                host->host_and_port);
+    /* its hosts are not known before they are looked up */
+    if (!*list && mongoc_uri_get_srv_hostname(uri))
         (void)snprintf(list, HOSTS_ROOM, "%s", mongoc_uri_get_srv_hostname(uri));
     lh_cut_utf8(list, HOSTS_ROOM - 1);
 }
@@ -76,7 +85,8 @@ static size_t count(const char *text, const char *part)
     return n;
 }
 
-/* The driver gives each host's reason in brackets. Only if all of them are of this kind it is not a matter of asking again. */
+/* The driver gives each host's reason in brackets. Only if all of them are of this kind it is not a
+ * matter of asking again. */
 static bool all_hosts_say(const char *reasons, const char *what)
 {
     size_t n = count(reasons, ": [") + count(reasons, "] [");
@@ -91,8 +101,10 @@ static const char *certificate_advice(const char *reasons)
     if (strstr(reasons, "not yet valid"))
         return "it is not valid yet: set the clock of this machine or of the one that made it";
     if (strstr(reasons, "mismatch"))
-        return "it is for another host: connect to the name that is in it, or have one made for this name";
-    if (strstr(reasons, "self-signed") || strstr(reasons, "self signed") || strstr(reasons, "issuer certificate"))
+        return "it is for another host: connect to the name that is in it, or have one made for "
+               "this name";
+    if (strstr(reasons, "self-signed") || strstr(reasons, "self signed") ||
+        strstr(reasons, "issuer certificate"))
         return "no authority that is trusted here has signed it: name the right one with tlsCAFile";
     return "check the server's certificate, and which authority tlsCAFile names";
 }
@@ -107,16 +119,20 @@ int lh_store_fail_no_server(const mongoc_uri_t *uri, const bson_error_t *why, lh
         return lh_fail(error, LH_CONFIG, "the certificate of %s is not accepted: %s (%s)", hosts,
                        certificate_advice(reasons), reasons);
     if (all_hosts_say(reasons, "initialize TLS"))
-        return lh_fail(
-            error, LH_CONFIG,
-            "TLS cannot be used: the file that tlsCAFile or tlsCertificateKeyFile names holds no certificate "
-            "(and key) in PEM form that can be read, or its password is wrong");
+        return lh_fail(error, LH_CONFIG,
+                       "TLS cannot be used: the file that tlsCAFile or tlsCertificateKeyFile names "
+                       "holds no certificate "
+                       "(and key) in PEM form that can be read, or its password is wrong");
     if (strstr(reasons, "apiVersion parameter is required"))
         return lh_store_fail_refused(
-            &(lh_refusal){.what = "connect", .code = LH_CODE_NO_API_VERSION, .message = reasons}, error);
+            &(lh_refusal){.what = "connect", .code = LH_CODE_NO_API_VERSION, .message = reasons},
+            error);
     if (uri && mongoc_uri_get_tls(uri) && strstr(reasons, "TLS handshake failed"))
-        hint = "check that it runs, and whether it speaks TLS at all: the connection string says tls=true";
+        hint = "check that it runs, and whether it speaks TLS at all: the connection string says "
+               "tls=true";
     else if (uri && !mongoc_uri_get_tls(uri) && strstr(reasons, "socket error"))
-        hint = "check that it runs, and whether it wants TLS: then the connection string needs tls=true";
-    return lh_fail(error, LH_UNREACHABLE, "no server can be reached at %s: %s; %s", hosts, hint, reasons);
+        hint = "check that it runs, and whether it wants TLS: then the connection string needs "
+               "tls=true";
+    return lh_fail(error, LH_UNREACHABLE, "no server can be reached at %s: %s; %s", hosts, hint,
+                   reasons);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A connection string may hold a password, and the driver's own messages quote what they could not parse: nothing that
- * comes from it is ever put into a message here, but host names that the driver understood. */
+ * A connection string may hold a password, and the driver's own messages quote what they could not
+ * parse: nothing that comes from it is ever put into a message here, but host names that the driver
+ * understood. */
 #include "store/store_uri.h"
 
 #include <mongoc/mongoc.h>
@@ -17,8 +18,9 @@
 
 #define HEARTBEAT_MS 2000
 
-/* What is wrong with the user name and password, or NULL. Looked at before the driver is asked: it takes what follows the
- * first '@' for a host, and would look for a host that is part of a password, and say so. */
+/* What is wrong with the user name and password, or NULL. Looked at before the driver is asked: it
+ * takes what follows the first '@' for a host, and would look for a host that is part of a
+ * password, and say so. */
 static const char *userinfo_fault(const char *uri)
 {
     const char *scheme_end = strstr(uri, "://");
@@ -28,23 +30,27 @@ static const char *userinfo_fault(const char *uri)
     if (!last_at)
         return NULL;
     if (hosts + strcspn(hosts, "/?#[]") < last_at)
-        return "its user name or password has a character that must be percent-encoded (: / ? # [ ] @ %), or an option "
+        return "its user name or password has a character that must be percent-encoded (: / ? # [ "
+               "] @ %), or an option "
                "has an "
                "'@', which is %40 there";
     if (strchr(hosts, '@') != last_at)
         return "it has more than one '@': write '@' in a user name or password as %40";
     for (const char *c = hosts; c < last_at; c++)
         if (*c == '%' && strspn(c + 1, "0123456789abcdefABCDEF") < 2)
-            return "its user name or password has a '%' that begins no percent-code: write it as %25";
+            return "its user name or password has a '%' that begins no percent-code: write it as "
+                   "%25";
     return NULL;
 }
 
-/* What is wrong with it as a text, or NULL: a line feed at its end would be part of the database's name, or of an option's value. */
+/* What is wrong with it as a text, or NULL: a line feed at its end would be part of the database's
+ * name, or of an option's value. */
 static const char *text_fault(const char *uri)
 {
     size_t len;
     if (lh_trim(uri, &len) != uri || uri[len])
-        return "it has white space around it, as a file or a variable may add (a line feed, a blank): take it off "
+        return "it has white space around it, as a file or a variable may add (a line feed, a "
+               "blank): take it off "
                "(lh_trim())";
     if (lh_text_check("connection string", uri, len, 0, SIZE_MAX, NULL) != LH_OK)
         return "it has a control character in it, or is not UTF-8";
@@ -66,8 +72,10 @@ static int check_database(const lh_uri_parts *parts, lh_error *error)
     if (!parts->database.at)
         return LH_OK;
     char *name = lh_uri_decode(parts->database);
-    int outcome = name ? in_uri(lh_database_check("database name in the connection string", name, error), error)
-                       : lh_fail_memory(error);
+    int outcome =
+        name ? in_uri(lh_database_check("database name in the connection string", name, error),
+                      error)
+             : lh_fail_memory(error);
     free(name);
     return outcome;
 }
@@ -91,12 +99,13 @@ static int refuse_weak_write_concern(mongoc_uri_t *uri, lh_error *error)
     int32_t w = mongoc_write_concern_get_w(concern);
     if (w != MONGOC_WRITE_CONCERN_W_DEFAULT && w != MONGOC_WRITE_CONCERN_W_MAJORITY)
         return lh_fail(error, LH_CONFIG,
-                       "the URI asks for a write concern weaker than a majority, which can lose a grant at a failover: "
+                       "the URI asks for a write concern weaker than a majority, which can lose a "
+                       "grant at a failover: "
                        "leave w out of it, or say w=majority");
     if (mongoc_write_concern_journal_is_set(concern) && !mongoc_write_concern_get_journal(concern))
-        return lh_fail(
-            error, LH_CONFIG,
-            "the URI asks for unjournalled writes (journal=false), which can lose a grant in a crash: leave it out");
+        return lh_fail(error, LH_CONFIG,
+                       "the URI asks for unjournalled writes (journal=false), which can lose a "
+                       "grant in a crash: leave it out");
     return LH_OK;
 }
 
@@ -112,8 +121,8 @@ static bool bound(mongoc_uri_t *uri, const char *option, int64_t ms)
     return mongoc_uri_set_option_as_int32(uri, option, (int32_t)ms);
 }
 
-/* Each command carries its own. The URI's would go along with those that take none (listIndexes, connectionStatus), which the
- * server refuses then. */
+/* Each command carries its own. The URI's would go along with those that take none (listIndexes,
+ * connectionStatus), which the server refuses then. */
 static void override_concerns(mongoc_uri_t *uri)
 {
     mongoc_read_concern_t *none = mongoc_read_concern_new();
@@ -126,20 +135,23 @@ static void override_concerns(mongoc_uri_t *uri)
 
 static bool bound_all(mongoc_uri_t *uri, const lh_store_options *options, int64_t socket_timeout_ms)
 {
-    /* Commands are repeated by us, by lease id; the driver's retryable writes would add a write to a table of the server's
-     * for each of ours (measured: src/FIGURES.md). */
-    bool good =
-        mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYWRITES, false) &&
-        mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYREADS, false) &&
-        bound(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, socket_timeout_ms) &&
-        bound(uri, MONGOC_URI_CONNECTTIMEOUTMS, socket_timeout_ms) &&
-        bound(uri, MONGOC_URI_SOCKETTIMEOUTMS, socket_timeout_ms) &&
-        bound(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, socket_timeout_ms) &&
-        mongoc_uri_set_option_as_int32(uri, MONGOC_URI_MAXPOOLSIZE, (int32_t)options->pool_size + OWN_CONNECTIONS);
-    /* Between two looks at a server the driver sends nothing after an election but errors: 10 s is its default. */
+    /* Commands are repeated by us, by lease id; the driver's retryable writes would add a write to
+     * a table of the server's for each of ours (measured: src/FIGURES.md). */
+    bool good = mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYWRITES, false) &&
+                mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYREADS, false) &&
+                bound(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, socket_timeout_ms) &&
+                bound(uri, MONGOC_URI_CONNECTTIMEOUTMS, socket_timeout_ms) &&
+                bound(uri, MONGOC_URI_SOCKETTIMEOUTMS, socket_timeout_ms) &&
+                bound(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, socket_timeout_ms) &&
+                mongoc_uri_set_option_as_int32(uri, MONGOC_URI_MAXPOOLSIZE,
+                                               (int32_t)options->pool_size + OWN_CONNECTIONS);
+    /* Between two looks at a server the driver sends nothing after an election but errors: 10 s is
+     * its default. */
     if (!mongoc_uri_has_option(uri, MONGOC_URI_HEARTBEATFREQUENCYMS))
-        good = good && mongoc_uri_set_option_as_int32(uri, MONGOC_URI_HEARTBEATFREQUENCYMS, HEARTBEAT_MS);
-    if (mongoc_uri_has_option(uri, "minpoolsize")) /* the driver would close connections above it after each use */
+        good = good &&
+               mongoc_uri_set_option_as_int32(uri, MONGOC_URI_HEARTBEATFREQUENCYMS, HEARTBEAT_MS);
+    /* the driver would close connections above it after each use */
+    if (mongoc_uri_has_option(uri, "minpoolsize"))
         good = good && mongoc_uri_set_option_as_int32(uri, "minpoolsize", 0);
     override_concerns(uri);
     mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
@@ -177,14 +189,16 @@ static int check_hosts(const lh_uri_parts *parts, lh_error *error)
         if (!host)
             return lh_fail_memory(error);
         if (*host && !strchr(host, '/'))
-            outcome = in_uri(lh_name_check("host in the connection string", host, 300, error), error);
+            outcome =
+                in_uri(lh_name_check("host in the connection string", host, 300, error), error);
         free(host);
     }
     return outcome;
 }
 
 /* All that is judged before the driver reads it. LH_CONFIG with what is wrong. */
-static int check_text(const char *uri, lh_uri_parts *ret_parts, lh_remarks *remarks, lh_error *error)
+static int check_text(const char *uri, lh_uri_parts *ret_parts, lh_remarks *remarks,
+                      lh_error *error)
 {
     const char *fault = text_fault(uri);
     if (!fault)
@@ -201,11 +215,13 @@ static int check_text(const char *uri, lh_uri_parts *ret_parts, lh_remarks *rema
     return outcome == LH_OK ? lh_uri_auth_check(ret_parts, error) : outcome;
 }
 
-/* Does the driver refuse the option by itself? Those about logins go together, and were judged before. */
+/* Does the driver refuse the option by itself? Those about logins go together, and were judged
+ * before. */
 static bool is_refused(lh_span item, const lh_uri_option *option)
 {
     char *text = NULL;
-    const char *base = strncmp(option->name, "srv", 3) == 0 ? "mongodb+srv://a.b.invalid" : "mongodb://host";
+    const char *base =
+        strncmp(option->name, "srv", 3) == 0 ? "mongodb+srv://a.b.invalid" : "mongodb://host";
     if (strncmp(option->name, "auth", 4) == 0 ||
         asprintf(&text, "%s/?readPreference=secondary&%.*s", base, (int)item.len, item.at) < 0)
         return false;
@@ -220,16 +236,19 @@ static int fail_unparsed(const char *uri, const lh_uri_parts *parts, lh_error *e
 {
     lh_span list = parts->options, item;
     while (lh_uri_next(&list, '&', &item)) {
-        const lh_uri_option *option = lh_uri_option_find((lh_span){item.at, strcspn(item.at, "=&")});
+        const lh_uri_option *option =
+            lh_uri_option_find((lh_span){item.at, strcspn(item.at, "=&")});
         if (option && is_refused(item, option))
-            return lh_fail(error, LH_CONFIG, "the connection string does not parse: the driver refuses the value of %s",
-                           option->name);
+            return lh_fail(
+                error, LH_CONFIG,
+                "the connection string does not parse: the driver refuses the value of %s",
+                option->name);
     }
     return lh_fail(error, LH_CONFIG, "the connection string does not parse: %s", likely_fault(uri));
 }
 
-int lh_store_uri_parse(const lh_store_options *options, int64_t socket_timeout_ms, mongoc_uri_t **ret_uri,
-                       lh_remarks *remarks, lh_error *error)
+int lh_store_uri_parse(const lh_store_options *options, int64_t socket_timeout_ms,
+                       mongoc_uri_t **ret_uri, lh_remarks *remarks, lh_error *error)
 {
     lh_uri_parts parts;
     int outcome = check_text(options->uri, &parts, remarks, error);

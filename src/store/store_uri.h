@@ -13,8 +13,8 @@ struct _mongoc_uri_t;
  * server and each answer. `remarks` (to be freed on any outcome) gets what of it has no effect.
  * LH_CONFIG: it does not parse, or asks for less than majority writes, for TLS that checks less,
  * or for what cannot be; the sentence never quotes a value of it. */
-int lh_store_uri_parse(const lh_store_options *options, int64_t socket_timeout_ms, struct _mongoc_uri_t **ret_uri,
-                       lh_remarks *remarks, lh_error *error);
+int lh_store_uri_parse(const lh_store_options *options, int64_t socket_timeout_ms,
+                       struct _mongoc_uri_t **ret_uri, lh_remarks *remarks, lh_error *error);
 
 /* Does this thread let the driver read a URI just now? What the driver logs meanwhile quotes it. */
 bool lh_store_uri_is_parsing(void);

@@ -18,8 +18,9 @@ static const struct mechanism {
     need user, password;
     bool external; /* authSource can only be $external */
 } mechanisms[] = {
-    {"SCRAM-SHA-1", MUST, MUST, false}, {"SCRAM-SHA-256", MUST, MUST, false}, {"PLAIN", MUST, MUST, false},
-    {"GSSAPI", MUST, MAY, true},        {"MONGODB-X509", MAY, NEVER, true},   {"MONGODB-AWS", MAY, MAY, true},
+    {"SCRAM-SHA-1", MUST, MUST, false}, {"SCRAM-SHA-256", MUST, MUST, false},
+    {"PLAIN", MUST, MUST, false},       {"GSSAPI", MUST, MAY, true},
+    {"MONGODB-X509", MAY, NEVER, true}, {"MONGODB-AWS", MAY, MAY, true},
 };
 
 #define X509 "MONGODB-X509"
@@ -35,20 +36,24 @@ static const struct mechanism *find(const char *name)
 
 static int fail(lh_error *error, const char *mechanism, const char *what)
 {
-    return lh_fail(error, LH_CONFIG, "the connection string says authMechanism=%s, %s", mechanism, what);
+    return lh_fail(error, LH_CONFIG, "the connection string says authMechanism=%s, %s", mechanism,
+                   what);
 }
 
 static int check_credentials(const lh_uri_parts *parts, const struct mechanism *m, lh_error *error)
 {
     bool user = parts->user.at, password = parts->password.at;
     if (m->user == MUST && !user)
-        return fail(error, m->name, "and has no user: write mongodb://user:password@host/, or leave it out");
+        return fail(error, m->name,
+                    "and has no user: write mongodb://user:password@host/, or leave it out");
     if (m->password == MUST && !password)
         return fail(error, m->name, "and has no password: write mongodb://user:password@host/");
     if (m->password == NEVER && password)
         return fail(error, m->name, "with which no password is sent: leave the password out");
     if (strcmp(m->name, AWS) == 0 && user != password)
-        return fail(error, m->name, "which takes an access key as user and its secret as password, or neither of them");
+        return fail(
+            error, m->name,
+            "which takes an access key as user and its secret as password, or neither of them");
     return LH_OK;
 }
 
@@ -56,45 +61,57 @@ static int check_source(const char *source, const struct mechanism *m, lh_error 
 {
     bool external = strcmp(source, "$external") == 0;
     if (m && m->external && !external)
-        return fail(error, m->name, "whose users are not in a database: leave authSource out, or say $external");
+        return fail(error, m->name,
+                    "whose users are not in a database: leave authSource out, or say $external");
     if (external && (!m || strncmp(m->name, "SCRAM", 5) == 0))
-        return lh_fail(error, LH_CONFIG,
-                       "the connection string says authSource=$external, where no passwords are kept: name the "
-                       "database of the user, or an authMechanism (MONGODB-X509, PLAIN, GSSAPI, MONGODB-AWS)");
+        return lh_fail(
+            error, LH_CONFIG,
+            "the connection string says authSource=$external, where no passwords are kept: name "
+            "the "
+            "database of the user, or an authMechanism (MONGODB-X509, PLAIN, GSSAPI, MONGODB-AWS)");
     return LH_OK;
 }
 
 /* One of KEY:VALUE,KEY:VALUE. */
-static int check_property(lh_span item, const lh_uri_parts *parts, const struct mechanism *m, lh_error *error)
+static int check_property(lh_span item, const lh_uri_parts *parts, const struct mechanism *m,
+                          lh_error *error)
 {
     static const struct {
         const char *key, *mechanism;
-    } known[] = {{"SERVICE_NAME", "GSSAPI"}, {"CANONICALIZE_HOST_NAME", "GSSAPI"}, {"AWS_SESSION_TOKEN", AWS}};
+    } known[] = {{"SERVICE_NAME", "GSSAPI"},
+                 {"CANONICALIZE_HOST_NAME", "GSSAPI"},
+                 {"AWS_SESSION_TOKEN", AWS}};
     lh_span key = item;
     const char *colon = memchr(item.at, ':', item.len);
     key.len = colon ? (size_t)(colon - item.at) : 0;
     size_t i = 0, n = sizeof known / sizeof *known;
-    while (i < n && (strlen(known[i].key) != key.len || strncasecmp(known[i].key, key.at, key.len) != 0))
+    while (i < n &&
+           (strlen(known[i].key) != key.len || strncasecmp(known[i].key, key.at, key.len) != 0))
         i++;
     if (i == n || colon + 1 == item.at + item.len)
         return lh_fail(error, LH_CONFIG,
-                       "authMechanismProperties in the connection string has what the driver does not know: it is a "
-                       "list of KEY:VALUE with commas between, of the keys SERVICE_NAME, CANONICALIZE_HOST_NAME and "
+                       "authMechanismProperties in the connection string has what the driver does "
+                       "not know: it is a "
+                       "list of KEY:VALUE with commas between, of the keys SERVICE_NAME, "
+                       "CANONICALIZE_HOST_NAME and "
                        "AWS_SESSION_TOKEN");
     if (!m || strcmp(m->name, known[i].mechanism) != 0)
-        return lh_fail(error, LH_CONFIG,
-                       "the connection string has the property %s, which is for authMechanism=%s alone", known[i].key,
-                       known[i].mechanism);
+        return lh_fail(
+            error, LH_CONFIG,
+            "the connection string has the property %s, which is for authMechanism=%s alone",
+            known[i].key, known[i].mechanism);
     lh_span value = {colon + 1, item.len - key.len - 1};
     bool boolean = (value.len == 4 && strncasecmp(value.at, "true", 4) == 0) ||
                    (value.len == 5 && strncasecmp(value.at, "false", 5) == 0);
     if (strcmp(known[i].key, "CANONICALIZE_HOST_NAME") == 0 && !boolean)
         return lh_fail(error, LH_CONFIG,
-                       "CANONICALIZE_HOST_NAME in the connection string must be true or false: the driver knows no "
+                       "CANONICALIZE_HOST_NAME in the connection string must be true or false: the "
+                       "driver knows no "
                        "other value");
     if (strcmp(m->name, AWS) == 0 && !parts->user.at)
-        return fail(error, m->name,
-                    "with a session token, and without the access key and its secret that belong to it");
+        return fail(
+            error, m->name,
+            "with a session token, and without the access key and its secret that belong to it");
     return LH_OK;
 }
 
@@ -117,7 +134,8 @@ static int check_user(const lh_uri_parts *parts, lh_error *error)
     char *user = lh_uri_decode(parts->user);
     if (!user)
         return lh_fail_memory(error);
-    int outcome = *user ? lh_text_check("user in the connection string", user, strlen(user), 1, SIZE_MAX, error)
+    int outcome = *user ? lh_text_check("user in the connection string", user, strlen(user), 1,
+                                        SIZE_MAX, error)
                         : lh_fail(error, LH_CONFIG,
                                   "the connection string has an '@' and no user before it: write "
                                   "mongodb://user:password@host/, or mongodb://host/");
@@ -127,7 +145,8 @@ static int check_user(const lh_uri_parts *parts, lh_error *error)
     return outcome == LH_INVALID ? LH_CONFIG : outcome;
 }
 
-static int check_together(const lh_uri_parts *parts, const char *name, const char *source, lh_error *error)
+static int check_together(const lh_uri_parts *parts, const char *name, const char *source,
+                          lh_error *error)
 {
     const struct mechanism *m = name ? find(name) : NULL;
     if (name && strcmp(name, "MONGODB-OIDC") == 0)
@@ -136,12 +155,14 @@ static int check_together(const lh_uri_parts *parts, const char *name, const cha
         return fail(error, name, "which servers have not known since 4.0: leave it out");
     if (name && !m)
         return lh_fail(error, LH_CONFIG,
-                       "the connection string names an authMechanism that does not exist: SCRAM-SHA-256, SCRAM-SHA-1, "
+                       "the connection string names an authMechanism that does not exist: "
+                       "SCRAM-SHA-256, SCRAM-SHA-1, "
                        "MONGODB-X509, PLAIN, GSSAPI and MONGODB-AWS do, in capital letters");
     int outcome = m ? check_credentials(parts, m, error) : LH_OK;
     if (outcome == LH_OK && !m && parts->user.at && !parts->password.at)
         outcome = lh_fail(error, LH_CONFIG,
-                          "the connection string has a user and no password: write mongodb://user:password@host/, or "
+                          "the connection string has a user and no password: write "
+                          "mongodb://user:password@host/, or "
                           "an authMechanism that needs none");
     if (outcome == LH_OK && source)
         outcome = check_source(source, m, error);
@@ -150,7 +171,8 @@ static int check_together(const lh_uri_parts *parts, const char *name, const cha
 
 int lh_uri_auth_check(const lh_uri_parts *parts, lh_error *error)
 {
-    char *name = lh_uri_option_value(parts, "authMechanism"), *source = lh_uri_option_value(parts, "authSource");
+    char *name = lh_uri_option_value(parts, "authMechanism"),
+         *source = lh_uri_option_value(parts, "authSource");
     int outcome = check_user(parts, error);
     if (outcome == LH_OK)
         outcome = check_together(parts, name, source, error);

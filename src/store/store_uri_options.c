@@ -27,8 +27,10 @@
  * knows. By name. */
 static const lh_uri_option table[] = {
     {"appName", H, false, NULL, "unless the program gives a name (app_name)"},
-    {"authMechanism", H, true, NULL, "SCRAM-SHA-1, SCRAM-SHA-256, MONGODB-X509, PLAIN, GSSAPI or MONGODB-AWS"},
-    {"authMechanismProperties", H, true, NULL, "SERVICE_NAME, CANONICALIZE_HOST_NAME or AWS_SESSION_TOKEN"},
+    {"authMechanism", H, true, NULL,
+     "SCRAM-SHA-1, SCRAM-SHA-256, MONGODB-X509, PLAIN, GSSAPI or MONGODB-AWS"},
+    {"authMechanismProperties", H, true, NULL,
+     "SERVICE_NAME, CANONICALIZE_HOST_NAME or AWS_SESSION_TOKEN"},
     {"authSource", H, true, NULL, ""},
     {"canonicalizeHostname", H, true, NULL, ""},
     {"compressors", H, false, NULL, "snappy, zlib and zstd, where the driver has them"},
@@ -38,7 +40,8 @@ static const lh_uri_option table[] = {
     {"gssapiServiceName", H, true, NULL, ""},
     {"heartbeatFrequencyMS", H, false, NULL, "2,000 where it is not given"},
     {"journal", H, false, NULL, "true; false is refused: a crash could lose a grant"},
-    {"loadBalanced", R, false, NULL, "true: a load balancer stands before mongos, and leases need one primary"},
+    {"loadBalanced", R, false, NULL,
+     "true: a load balancer stands before mongos, and leases need one primary"},
     {"localThresholdMS", O, false, NULL, PRIMARY},
     {"maxAdaptiveRetries", O, false, NULL, REPEATED},
     {"maxConnecting", O, false, NULL, "no effect: pool_size bounds the connections"},
@@ -164,7 +167,7 @@ char *lh_uri_option_value(const lh_uri_parts *parts, const char *name)
     return value.at ? lh_uri_decode(value) : NULL;
 }
 
-/* ---- Unknown ones ---------------------------------------------------------------------------------------------------*/
+/* ---- Unknown ones -----------------------------------------------------------------------------*/
 
 static size_t least(size_t a, size_t b)
 {
@@ -188,7 +191,8 @@ static size_t slips(const char *a, size_t a_len, const char *b)
             }
             int x = tolower((unsigned char)a[i - 1]), y = tolower((unsigned char)b[j - 1]);
             row[j] = least(least(above[j], row[j - 1]) + 1, above[j - 1] + (x != y));
-            if (i > 1 && j > 1 && x == tolower((unsigned char)b[j - 2]) && y == tolower((unsigned char)a[i - 2]))
+            if (i > 1 && j > 1 && x == tolower((unsigned char)b[j - 2]) &&
+                y == tolower((unsigned char)a[i - 2]))
                 row[j] = least(row[j], over[j - 2] + 1);
         }
     return rows[a_len % 3][b_len];
@@ -217,7 +221,8 @@ static const lh_uri_option *nearest(const char *name)
 
 static bool sounds_secure(const char *name)
 {
-    static const char *const beginnings[] = {"tls", "ssl", "auth", "gssapi", "proxy", "sasl", "x509", "cert"};
+    static const char *const beginnings[] = {"tls",   "ssl",  "auth", "gssapi",
+                                             "proxy", "sasl", "x509", "cert"};
     for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
         if (strncasecmp(name, beginnings[i], strlen(beginnings[i])) == 0)
             return true;
@@ -250,7 +255,8 @@ static bool is_word(lh_span name)
 }
 
 /* `behind_secret`: its name may be a part of one. */
-static int judge_unknown(const written *one, bool behind_secret, lh_remarks *remarks, lh_error *error)
+static int judge_unknown(const written *one, bool behind_secret, lh_remarks *remarks,
+                         lh_error *error)
 {
     char *name = lh_uri_decode(one->name), shown[64] = "an option whose name is not printed here";
     if (!name)
@@ -264,19 +270,21 @@ static int judge_unknown(const written *one, bool behind_secret, lh_remarks *rem
     const char *guess = meant ? ", perhaps instead of " : "", *guessed = meant ? meant->name : "";
     int outcome;
     if (sounds_secure(start) || (meant && meant->about_security))
-        outcome =
-            lh_fail(error, LH_CONFIG,
-                    "the connection string has %s, which does not exist, and may be about security%s%s. Mend it or "
-                    "leave it out: leasehold-connection(7) lists all options",
-                    shown, guess, guessed);
+        outcome = lh_fail(error, LH_CONFIG,
+                          "the connection string has %s, which does not exist, and may be about "
+                          "security%s%s. Mend it or "
+                          "leave it out: leasehold-connection(7) lists all options",
+                          shown, guess, guessed);
     else
-        outcome = lh_remark(remarks, error, "the connection string has %s, which does not exist and has no effect%s%s",
-                            shown, guess, guessed);
+        outcome =
+            lh_remark(remarks, error,
+                      "the connection string has %s, which does not exist and has no effect%s%s",
+                      shown, guess, guessed);
     free(name);
     return outcome;
 }
 
-/* ---- Known ones -----------------------------------------------------------------------------------------------------*/
+/* ---- Known ones -------------------------------------------------------------------------------*/
 
 /* Of which the value is a name. */
 static size_t name_max(const lh_uri_option *option)
@@ -320,14 +328,18 @@ static bool is_true(const char *value)
 static int judge_known(const written *one, const char *value, lh_remarks *remarks, lh_error *error)
 {
     const lh_uri_option *option = one->option;
-    if (strncmp(option->name, "proxy", 5) == 0 || (strcmp(option->name, "loadBalanced") == 0 && is_true(value)))
-        return lh_fail(error, LH_CONFIG, "the connection string has %s, which is refused (%s): leave it out",
+    if (strncmp(option->name, "proxy", 5) == 0 ||
+        (strcmp(option->name, "loadBalanced") == 0 && is_true(value)))
+        return lh_fail(error, LH_CONFIG,
+                       "the connection string has %s, which is refused (%s): leave it out",
                        option->name, option->why);
     if (!*value && option->about_security)
-        return lh_fail(error, LH_CONFIG, "the connection string has %s without a value: give it one, or leave it out",
+        return lh_fail(error, LH_CONFIG,
+                       "the connection string has %s without a value: give it one, or leave it out",
                        option->name);
     if (!*value)
-        return lh_remark(remarks, error, "the connection string has %s without a value, which has no effect",
+        return lh_remark(remarks, error,
+                         "the connection string has %s without a value, which has no effect",
                          option->name);
     return check_name(option, value, error);
 }
@@ -343,8 +355,8 @@ static bool same_meaning(const lh_uri_option *a, const lh_uri_option *b)
 }
 
 /* Is it given before, in the part of the list that ends where it begins? */
-static int judge_again(const lh_uri_parts *parts, const written *one, const char *value, lh_remarks *remarks,
-                       lh_error *error)
+static int judge_again(const lh_uri_parts *parts, const written *one, const char *value,
+                       lh_remarks *remarks, lh_error *error)
 {
     lh_span list = {parts->options.at, (size_t)(one->name.at - parts->options.at)};
     written earlier;
@@ -360,16 +372,19 @@ static int judge_again(const lh_uri_parts *parts, const written *one, const char
         free(other);
     }
     if (differs && one->option->about_security)
-        return lh_fail(error, LH_CONFIG,
-                       "the connection string gives %s twice, with different values: leave one of them out",
-                       one->option->name);
-    if (!twice || strcmp(one->option->name, "readPreferenceTags") == 0) /* a list, by its specification */
+        return lh_fail(
+            error, LH_CONFIG,
+            "the connection string gives %s twice, with different values: leave one of them out",
+            one->option->name);
+    /* a list, by its specification */
+    if (!twice || strcmp(one->option->name, "readPreferenceTags") == 0)
         return LH_OK;
     return lh_remark(remarks, error, "the connection string gives %s twice%s", one->option->name,
                      differs ? ", with different values: only one of them counts" : "");
 }
 
-static int judge(const lh_uri_parts *parts, const written *one, lh_remarks *remarks, lh_error *error)
+static int judge(const lh_uri_parts *parts, const written *one, lh_remarks *remarks,
+                 lh_error *error)
 {
     char *value = lh_uri_decode(one->value);
     int outcome = value ? judge_known(one, value, remarks, error) : lh_fail_memory(error);
@@ -387,23 +402,25 @@ int lh_uri_options_check(const lh_uri_parts *parts, lh_remarks *remarks, lh_erro
     int outcome = LH_OK;
     while (outcome == LH_OK && next_option(&list, &one)) {
         if (!one.value.at)
-            outcome = lh_fail(error, LH_CONFIG, "the connection string has %s without a value: write name=value",
+            outcome = lh_fail(error, LH_CONFIG,
+                              "the connection string has %s without a value: write name=value",
                               one.option ? one.option->name : "an option");
         else if (one.option)
             outcome = judge(parts, &one, remarks, error);
         else
             outcome = judge_unknown(&one, behind_secret, remarks, error);
-        behind_secret = one.option ? is_secret(one.option->name) : behind_secret || has_secret_name(one.name);
+        behind_secret =
+            one.option ? is_secret(one.option->name) : behind_secret || has_secret_name(one.name);
     }
     return outcome;
 }
 
-/* ---- What the driver made of them -----------------------------------------------------------------------------------*/
+/* ---- What the driver made of them -------------------------------------------------------------*/
 
 static bool is_plain(const char *name)
 {
-    return mongoc_uri_option_is_int32(name) || mongoc_uri_option_is_int64(name) || mongoc_uri_option_is_bool(name) ||
-           mongoc_uri_option_is_utf8(name);
+    return mongoc_uri_option_is_int32(name) || mongoc_uri_option_is_int64(name) ||
+           mongoc_uri_option_is_bool(name) || mongoc_uri_option_is_utf8(name);
 }
 
 static bool is_compressed(const bson_t *compressors, lh_span item)
@@ -413,7 +430,8 @@ static bool is_compressed(const bson_t *compressors, lh_span item)
     return bson_has_field(compressors, name);
 }
 
-static int check_compressors(const mongoc_uri_t *uri, const char *value, lh_remarks *remarks, lh_error *error)
+static int check_compressors(const mongoc_uri_t *uri, const char *value, lh_remarks *remarks,
+                             lh_error *error)
 {
     lh_span list = {value, strlen(value)}, item;
     size_t lost = 0;
@@ -421,28 +439,35 @@ static int check_compressors(const mongoc_uri_t *uri, const char *value, lh_rema
         lost += !is_compressed(mongoc_uri_get_compressors(uri), item);
     return lost == 0 ? LH_OK
                      : lh_remark(remarks, error,
-                                 "%zu of the compressors in the connection string are unknown to the driver, and have "
+                                 "%zu of the compressors in the connection string are unknown to "
+                                 "the driver, and have "
                                  "no effect",
                                  lost);
 }
 
-static int check_taken(const written *one, const mongoc_uri_t *uri, lh_remarks *remarks, lh_error *error)
+static int check_taken(const written *one, const mongoc_uri_t *uri, lh_remarks *remarks,
+                       lh_error *error)
 {
     const char *name = meaning(one->option);
     if (strcmp(one->option->why, SHORTER) == 0 && mongoc_uri_get_option_as_int32(uri, name, 0) < 0)
-        return lh_remark(remarks, error, "%s in the connection string is below 0: it has no effect", one->option->name);
-    if (one->value.len == 0 || one->option->treatment == O || !is_plain(name) || mongoc_uri_has_option(uri, name))
+        return lh_remark(remarks, error, "%s in the connection string is below 0: it has no effect",
+                         one->option->name);
+    if (one->value.len == 0 || one->option->treatment == O || !is_plain(name) ||
+        mongoc_uri_has_option(uri, name))
         return LH_OK;
     if (one->option->about_security)
         return lh_fail(error, LH_CONFIG,
-                       "this version of the driver does not know %s, or not that value of it: leave it out, or write "
+                       "this version of the driver does not know %s, or not that value of it: "
+                       "leave it out, or write "
                        "what it knows",
                        one->option->name);
-    return lh_remark(remarks, error, "the driver does not understand %s in the connection string: it has no effect",
+    return lh_remark(remarks, error,
+                     "the driver does not understand %s in the connection string: it has no effect",
                      one->option->name);
 }
 
-int lh_uri_options_taken(const lh_uri_parts *parts, const mongoc_uri_t *uri, lh_remarks *remarks, lh_error *error)
+int lh_uri_options_taken(const lh_uri_parts *parts, const mongoc_uri_t *uri, lh_remarks *remarks,
+                         lh_error *error)
 {
     lh_span list = parts->options;
     written one;

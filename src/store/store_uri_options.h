@@ -17,7 +17,8 @@ typedef struct lh_uri_option {
     lh_uri_treatment treatment;
     bool about_security; /* losing it would let others in, or send a password elsewhere */
     const char *driver;  /* the driver's name for it where that is another one, or NULL */
-    const char *why;     /* what counts instead, why it is refused, or within what it is honoured; "" */
+    /* what counts instead, why it is refused, or within what it is honoured; "" */
+    const char *why;
 } lh_uri_option;
 
 /* The i-th of the table; NULL past the end. */
@@ -33,7 +34,8 @@ typedef struct lh_remarks {
 } lh_remarks;
 void lh_remarks_free(lh_remarks *remarks);
 /* LH_OK or LH_MEMORY. */
-int lh_remark(lh_remarks *remarks, lh_error *error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int lh_remark(lh_remarks *remarks, lh_error *error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Before the driver reads them. LH_OK, LH_MEMORY, or LH_CONFIG: an option that is refused, that is
  * unknown and looks like one about security, or that is given twice with different meanings. Names
@@ -42,8 +44,8 @@ int lh_uri_options_check(const lh_uri_parts *parts, lh_remarks *remarks, lh_erro
 
 /* After the driver has read them: what of them did it not understand? LH_OK, LH_MEMORY, or
  * LH_CONFIG for one about security. */
-int lh_uri_options_taken(const lh_uri_parts *parts, const struct _mongoc_uri_t *uri, lh_remarks *remarks,
-                         lh_error *error);
+int lh_uri_options_taken(const lh_uri_parts *parts, const struct _mongoc_uri_t *uri,
+                         lh_remarks *remarks, lh_error *error);
 
 /* The last value of the option, without percent-codes, to be freed; NULL: it is not given (or out
  * of memory). */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the measuring programs share: clocks, percentiles, processes with memory in common, and looking at the server and at
- * the threads of this process. They print, and assert nothing. */
+ * What the measuring programs share: clocks, percentiles, processes with memory in common, and
+ * looking at the server and at the threads of this process. They print, and assert nothing. */
 #ifndef BENCH_H
 #define BENCH_H
 
@@ -44,7 +44,8 @@ static inline int number(int argc, char **argv, int i, int otherwise, int max)
 {
     int n = argc > i ? atoi(argv[i]) : otherwise;
     if (n < 1 || n > max)
-        die(argv[0], "a number is out of range; the opening comment of the source says how to use it");
+        die(argv[0],
+            "a number is out of range; the opening comment of the source says how to use it");
     return n;
 }
 
@@ -80,8 +81,8 @@ static inline void release(lh_lease *lease)
     lh_error error = LH_ERROR_INIT;
     bool valid = lh_lease_valid(lease);
     if (lh_lease_release(lease, &error) != LH_OK)
-        (void)fprintf(stderr, "release of a lease that was %s: %s\n", valid ? "valid" : "not valid any more",
-                      error.message);
+        (void)fprintf(stderr, "release of a lease that was %s: %s\n",
+                      valid ? "valid" : "not valid any more", error.message);
     lh_lease_free(lease);
 }
 
@@ -98,7 +99,7 @@ static inline void await_queue(lh_store *store, const char *key, size_t n)
     }
 }
 
-/* ---- Figures -------------------------------------------------------------------------------------------------------*/
+/* ---- Figures ----------------------------------------------------------------------------------*/
 static inline int by_size(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -116,7 +117,7 @@ static inline double print(const char *what, double *ms, int n)
     return ms[n / 2];
 }
 
-/* ---- Processes -----------------------------------------------------------------------------------------------------*/
+/* ---- Processes --------------------------------------------------------------------------------*/
 static inline void *shared(size_t size)
 {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -138,7 +139,7 @@ static inline pid_t start(void (*play)(void *arg, int i), void *arg, int i)
     return pid;
 }
 
-/* ---- The server ----------------------------------------------------------------------------------------------------*/
+/* ---- The server -------------------------------------------------------------------------------*/
 static inline mongoc_client_t *observer(const char *uri)
 {
     mongoc_init();
@@ -159,16 +160,19 @@ static inline bool command(mongoc_client_t *client, const char *db, bson_t *what
 
 static inline void drop(mongoc_client_t *client)
 {
-    (void)command(client, DB, BCON_NEW("dropDatabase", BCON_INT32(1), "writeConcern", "{", "w", "majority", "}"), NULL);
+    (void)command(
+        client, DB,
+        BCON_NEW("dropDatabase", BCON_INT32(1), "writeConcern", "{", "w", "majority", "}"), NULL);
 }
 
 /* A raw findAndModify with an upsert: the floor of what any of our writes can cost. */
 static inline bool raw_write(mongoc_client_t *client, int n)
 {
     return command(client, DB,
-                   BCON_NEW("findAndModify", "floor", "query", "{", "_id", BCON_INT32(1), "}", "update", "{", "$set",
-                            "{", "n", BCON_INT32(n), "}", "}", "upsert", BCON_BOOL(true), "writeConcern", "{", "w",
-                            "majority", "j", BCON_BOOL(true), "}"),
+                   BCON_NEW("findAndModify", "floor", "query", "{", "_id", BCON_INT32(1), "}",
+                            "update", "{", "$set", "{", "n", BCON_INT32(n), "}", "}", "upsert",
+                            BCON_BOOL(true), "writeConcern", "{", "w", "majority", "j",
+                            BCON_BOOL(true), "}"),
                    NULL);
 }
 
@@ -185,14 +189,16 @@ static inline double floor_ms(mongoc_client_t *client)
 }
 
 typedef struct {
-    int64_t reads, writes, commands; /* of the collection, on the server that answers; a statement counts as one */
+    /* of the collection, on the server that answers; a statement counts as one */
+    int64_t reads, writes, commands;
 } served;
 
 static inline int64_t number_at(const bson_t *document, const char *path)
 {
     bson_iter_t top, value;
-    return bson_iter_init(&top, document) && bson_iter_find_descendant(&top, path, &value) ? bson_iter_as_int64(&value)
-                                                                                           : 0;
+    return bson_iter_init(&top, document) && bson_iter_find_descendant(&top, path, &value)
+               ? bson_iter_as_int64(&value)
+               : 0;
 }
 
 static inline served served_so_far(mongoc_client_t *client)
@@ -200,8 +206,8 @@ static inline served served_so_far(mongoc_client_t *client)
     served s = {0};
     bson_t reply;
     if (command(client, DB,
-                BCON_NEW("aggregate", LOCKS, "pipeline", "[", "{", "$collStats", "{", "latencyStats", "{", "}", "}",
-                         "}", "]", "cursor", "{", "}"),
+                BCON_NEW("aggregate", LOCKS, "pipeline", "[", "{", "$collStats", "{",
+                         "latencyStats", "{", "}", "}", "}", "]", "cursor", "{", "}"),
                 &reply)) {
         s.reads = number_at(&reply, "cursor.firstBatch.0.latencyStats.reads.ops");
         s.writes = number_at(&reply, "cursor.firstBatch.0.latencyStats.writes.ops");
@@ -211,9 +217,10 @@ static inline served served_so_far(mongoc_client_t *client)
     return s;
 }
 
-/* ---- This process --------------------------------------------------------------------------------------------------*/
+/* ---- This process -----------------------------------------------------------------------------*/
 
-/* Milliseconds on a processor of the threads with this name ("" for all), and how many there are. */
+/* Milliseconds on a processor of the threads with this name ("" for all), and how many there
+ * are. */
 static inline double thread_cpu(const char *name, int *ret_n)
 {
     double ms = 0;

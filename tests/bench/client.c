@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a command costs in this process: CPU of the calling thread, of a plain upsert through the driver and of Leasehold's
- * commands, in turn. Prints the medians; asserts nothing.
+ * What a command costs in this process: CPU of the calling
+ * thread, of a plain upsert through the driver and of Leasehold's commands, in turn. Prints the
+ * medians; asserts nothing.
  *
  *     client URI [rounds]                (default: 3000)
  *     client URI uptime [rounds]         (default: 200000) acquire, renew, release on 1,000 keys: CPU of all of the process's
- *                                        threads and memory, for each tenth of the rounds: neither may grow */
+ *                                        threads and memory, for each tenth of the rounds: neither may
+ * grow */
 #include <leasehold/leasehold.h>
 #include <mongoc/mongoc.h>
 #include <stdio.h>
@@ -40,9 +42,10 @@ static void upsert(mongoc_client_t *client, int round)
     bson_t reply;
     (void)snprintf(id, sizeof id, "%032x", (unsigned)round);
     bson_t *command =
-        BCON_NEW("findAndModify", "workspace_locks", "query", "{", "workspace_id", "floor", "}", "update", "{", "$set",
-                 "{", "id", BCON_UTF8(id), "owner", "bench", "expires_at", BCON_DATE_TIME((int64_t)time(NULL) * 1000),
-                 "}", "}", "upsert", BCON_BOOL(true), "new", BCON_BOOL(true));
+        BCON_NEW("findAndModify", "workspace_locks", "query", "{", "workspace_id", "floor", "}",
+                 "update", "{", "$set", "{", "id", BCON_UTF8(id), "owner", "bench", "expires_at",
+                 BCON_DATE_TIME((int64_t)time(NULL) * 1000), "}", "}", "upsert", BCON_BOOL(true),
+                 "new", BCON_BOOL(true));
     bson_t *options = BCON_NEW("writeConcern", "{", "w", "majority", "j", BCON_BOOL(true), "}");
     if (!mongoc_client_write_command_with_opts(client, DB, command, options, &reply, &error)) {
         (void)fprintf(stderr, "%s\n", error.message);
@@ -53,11 +56,11 @@ static void upsert(mongoc_client_t *client, int round)
     bson_destroy(command);
 }
 
-#define MEASURE(what, call)                                                                                            \
-    do {                                                                                                               \
-        double start = cpu_us();                                                                                       \
-        call;                                                                                                          \
-        us[what][round] = cpu_us() - start;                                                                            \
+#define MEASURE(what, call)                                                                        \
+    do {                                                                                           \
+        double start = cpu_us();                                                                   \
+        call;                                                                                      \
+        us[what][round] = cpu_us() - start;                                                        \
     } while (0)
 
 static void play(lh_store *store, mongoc_client_t *client, int rounds)
@@ -129,7 +132,8 @@ static void last(lh_store *store, int rounds)
         printf("tenth %2d: %6.1f us of CPU a command, %ld KiB\n", tenth + 1, us_each, kib);
         (void)fflush(stdout);
     }
-    printf("last tenth / first: CPU %.2f, memory %.2f\n", us_each / first, (double)kib / (double)kib_first);
+    printf("last tenth / first: CPU %.2f, memory %.2f\n", us_each / first,
+           (double)kib / (double)kib_first);
 }
 
 static int by_size(const void *a, const void *b)
@@ -164,8 +168,9 @@ int main(int argc, char **argv)
     for (int what = 0; what < WHATS; what++)
         qsort(us[what], (size_t)rounds, sizeof(double), by_size);
     for (int what = 0; what < WHATS && !uptime; what++)
-        printf("%-14s p10 %6.1f  p50 %6.1f us of CPU   (%+.1f)\n", names[what], us[what][rounds / 10],
-               us[what][rounds / 2], us[what][rounds / 2] - us[FLOOR][rounds / 2]);
+        printf("%-14s p10 %6.1f  p50 %6.1f us of CPU   (%+.1f)\n", names[what],
+               us[what][rounds / 10], us[what][rounds / 2],
+               us[what][rounds / 2] - us[FLOOR][rounds / 2]);
     mongoc_database_t *db = mongoc_client_get_database(client, DB);
     (void)mongoc_database_drop(db, NULL);
     mongoc_database_destroy(db);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Processes that compete for keys, each with a store of its own.
+ * Processes that compete for keys, each with a store of its
+ * own.
  *
  *     contest URI hot [processes] [seconds]      one key, nothing but acquire and release: grants a second, fewest and most
  *     contest URI mixed [processes] [seconds]    five keys, short shared and exclusive work: how long they wait
@@ -99,10 +100,11 @@ static void report(void)
         most = t->n > most ? t->n : most;
         longest = t->longest > longest ? t->longest : longest;
     }
-    printf("%d processes, %d keys, %d s: %.0f grants/s, %d fewest, %d most of a process (%.2f)\n", n_processes, n_keys,
-           seconds, (double)total / seconds, fewest, most, (double)fewest / most);
-    printf("waits: %.0f ms mean, %.0f ms longest, %.2f %% within 5 s; %d overlaps\n", waited / total, longest,
-           100.0 * (total - slow) / total, atomic_load(&all->doubles));
+    printf("%d processes, %d keys, %d s: %.0f grants/s, %d fewest, %d most of a process (%.2f)\n",
+           n_processes, n_keys, seconds, (double)total / seconds, fewest, most,
+           (double)fewest / most);
+    printf("waits: %.0f ms mean, %.0f ms longest, %.2f %% within 5 s; %d overlaps\n",
+           waited / total, longest, 100.0 * (total - slow) / total, atomic_load(&all->doubles));
 }
 
 static void hot_or_mixed(int keys, double pause_ms)
@@ -118,7 +120,7 @@ static void hot_or_mixed(int keys, double pause_ms)
     report();
 }
 
-/* ---- A crowd: the order, and what a release costs the others -------------------------------------------------------*/
+/* ---- A crowd: the order, and what a release costs the others ----------------------------------*/
 
 /* Each of the process's waiters begins when all before it, of all processes, are queued. */
 static void queue_up(void *arg, int me)
@@ -179,19 +181,20 @@ static void crowd(mongoc_client_t *client)
         wrong += all->order[i] != i;
     for (int i = 0; i < n_processes; i++)
         (void)waitpid(pids[i], NULL, 0);
-    /* A grant is a release and a claim: two writes. What is above that, and above the beats of the quiet time, was woken. */
+    /* A grant is a release and a claim: two writes. What is above that, and above the beats of the
+     * quiet time, was woken. */
     double beats = (double)(still.writes - from.writes) / quiet * took;
     double reads = (double)(still.reads - from.reads) / quiet * took;
     printf("%d waiters of %d processes: %d granted out of order\n", n, n_processes, wrong);
-    printf(
-        "a grant: %.1f writes (release, claim, and a beat's share), %.1f reads and getMores besides the %.1f and %.1f "
-        "of mere waiting\n",
-        ((double)(to.writes - still.writes) - beats) / n, ((double)(to.reads - still.reads) - reads) / n, beats / n,
-        reads / n);
+    printf("a grant: %.1f writes (release, claim, and a beat's share), %.1f reads and getMores "
+           "besides the %.1f and %.1f "
+           "of mere waiting\n",
+           ((double)(to.writes - still.writes) - beats) / n,
+           ((double)(to.reads - still.reads) - reads) / n, beats / n, reads / n);
     lh_store_close(store);
 }
 
-/* ---- Kills ---------------------------------------------------------------------------------------------------------*/
+/* ---- Kills ------------------------------------------------------------------------------------*/
 
 static int kill_cursors(mongoc_client_t *client)
 {
@@ -199,18 +202,21 @@ static int kill_cursors(mongoc_client_t *client)
     bson_t reply;
     bson_iter_t top, batch, one, entry, id;
     if (command(client, "admin",
-                BCON_NEW("aggregate", BCON_INT32(1), "pipeline", "[", "{", "$currentOp", "{", "idleCursors",
-                         BCON_BOOL(true), "allUsers", BCON_BOOL(true), "}", "}", "{", "$match", "{",
-                         "cursor.originatingCommand.aggregate", LOCKS, "cursor.tailable", BCON_BOOL(true), "}", "}",
-                         "]", "cursor", "{", "}"),
+                BCON_NEW("aggregate", BCON_INT32(1), "pipeline", "[", "{", "$currentOp", "{",
+                         "idleCursors", BCON_BOOL(true), "allUsers", BCON_BOOL(true), "}", "}", "{",
+                         "$match", "{", "cursor.originatingCommand.aggregate", LOCKS,
+                         "cursor.tailable", BCON_BOOL(true), "}", "}", "]", "cursor", "{", "}"),
                 &reply) &&
-        bson_iter_init(&top, &reply) && bson_iter_find_descendant(&top, "cursor.firstBatch", &batch) &&
+        bson_iter_init(&top, &reply) &&
+        bson_iter_find_descendant(&top, "cursor.firstBatch", &batch) &&
         bson_iter_recurse(&batch, &one))
         while (bson_iter_next(&one))
-            if (bson_iter_recurse(&one, &entry) && bson_iter_find_descendant(&entry, "cursor.cursorId", &id))
-                killed += command(
-                    client, DB,
-                    BCON_NEW("killCursors", LOCKS, "cursors", "[", BCON_INT64(bson_iter_as_int64(&id)), "]"), NULL);
+            if (bson_iter_recurse(&one, &entry) &&
+                bson_iter_find_descendant(&entry, "cursor.cursorId", &id))
+                killed += command(client, DB,
+                                  BCON_NEW("killCursors", LOCKS, "cursors", "[",
+                                           BCON_INT64(bson_iter_as_int64(&id)), "]"),
+                                  NULL);
     bson_destroy(&reply);
     return killed;
 }
@@ -240,8 +246,8 @@ static void kills(mongoc_client_t *client)
     atomic_store(&all->enough, true);
     for (int i = 0; i < n_processes; i++)
         (void)waitpid(pids[i], NULL, 0);
-    printf("killed %d of %d processes and %d cursors; of the others %d did not go on\n", killed, n_processes, cursors,
-           stuck);
+    printf("killed %d of %d processes and %d cursors; of the others %d did not go on\n", killed,
+           n_processes, cursors, stuck);
 }
 
 int main(int argc, char **argv)

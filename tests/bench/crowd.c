@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Many waiters on one key, in a few processes with a store each: what a busy acquire and a release that grants cost beside the floor,
- * what a grant leaves in the oplog, and what it wakes; once with a tenth of the waiters, once with all, so that it shows what grows
- * with them. Each waiter that is granted writes once to the floor, and releases.
+ * Many waiters on one key, in a few processes with a store
+ * each: what a busy acquire and a release that grants cost beside the floor, what a grant leaves in
+ * the oplog, and what it wakes; once with a tenth of the waiters, once with all, so that it shows
+ * what grows with them. Each waiter that is granted writes once to the floor, and releases.
  *
  *     crowd URI [waiters] [processes] [grants]         (default: 1000, 4, 100) */
 #include "bench.h"
@@ -13,7 +14,8 @@
 enum { PROCESSES_MAX = 64, GRANTS_MAX = 10000, BUSY = 100, PHASES = 2 };
 
 static struct {
-    atomic_int queued, granted, allowed, wanted; /* allowed: how many may be passed on; wanted: how many are to queue */
+    /* allowed: how many may be passed on; wanted: how many are to queue */
+    atomic_int queued, granted, allowed, wanted;
     atomic_bool enough;
     double released[GRANTS_MAX], floors[GRANTS_MAX];
     _Atomic int64_t switches[PROCESSES_MAX]; /* of its threads, as last told */
@@ -56,7 +58,8 @@ static void pass_on(mongoc_client_t *client, lh_lease *lease, int n)
     all->released[n] = now() - begin;
 }
 
-/* Queues its share, one after the other, and passes on what it is granted as soon as that is allowed, in the order in which it queued. */
+/* Queues its share, one after the other, and passes on what it is granted as soon as that is
+ * allowed, in the order in which it queued. */
 static void stand_in_line(void *arg, int me)
 {
     (void)arg;
@@ -81,7 +84,8 @@ static void stand_in_line(void *arg, int me)
             pass_on(client, lease, turn);
             lease = NULL;
         }
-        struct pollfd told = {.fd = !lease && head < n ? lh_waiting_fd(waiting[head]) : -1, .events = POLLIN};
+        struct pollfd told = {.fd = !lease && head < n ? lh_waiting_fd(waiting[head]) : -1,
+                              .events = POLLIN};
         if (poll(&told, 1, 5) <= 0) {
             atomic_store(&all->switches[me], switches());
             continue;
@@ -102,19 +106,23 @@ static int64_t sum_of_switches(void)
     return sum;
 }
 
-/* Of the oplog's entries of the collection since `from`: how many, and their bytes; of those that grant, or of all others. */
-static void oplog(mongoc_client_t *client, const bson_value_t *from, bool grants, double *ret_bytes, int64_t *ret_n)
+/* Of the oplog's entries of the collection since `from`: how many, and their bytes; of those that
+ * grant, or of all others. */
+static void oplog(mongoc_client_t *client, const bson_value_t *from, bool grants, double *ret_bytes,
+                  int64_t *ret_n)
 {
     bson_t reply;
     *ret_bytes = 0;
     *ret_n = 0;
     if (command(client, "local",
-                BCON_NEW("aggregate", "oplog.rs", "pipeline", "[", "{", "$match", "{", "ts", "{", "$gt",
+                BCON_NEW("aggregate", "oplog.rs", "pipeline", "[", "{", "$match", "{", "ts", "{",
+                         "$gt",
                          BCON_TIMESTAMP((int32_t)from->value.v_timestamp.timestamp,
                                         (int32_t)from->value.v_timestamp.increment),
-                         "}", "ns", DB "." LOCKS, "o.diff.u.id", "{", "$exists", BCON_BOOL(grants), "}", "}", "}", "{",
-                         "$group", "{", "_id", BCON_NULL, "n", "{", "$sum", BCON_INT32(1), "}", "bytes", "{", "$sum",
-                         "{", "$bsonSize", "$$ROOT", "}", "}", "}", "}", "]", "cursor", "{", "}"),
+                         "}", "ns", DB "." LOCKS, "o.diff.u.id", "{", "$exists", BCON_BOOL(grants),
+                         "}", "}", "}", "{", "$group", "{", "_id", BCON_NULL, "n", "{", "$sum",
+                         BCON_INT32(1), "}", "bytes", "{", "$sum", "{", "$bsonSize", "$$ROOT", "}",
+                         "}", "}", "}", "]", "cursor", "{", "}"),
                 &reply)) {
         *ret_bytes = (double)number_at(&reply, "cursor.firstBatch.0.bytes");
         *ret_n = number_at(&reply, "cursor.firstBatch.0.n");
@@ -128,10 +136,11 @@ static bool oplog_end(mongoc_client_t *client, bson_value_t *ret_at)
     bson_t reply;
     bson_iter_t top, at;
     bool good = command(client, "local",
-                        BCON_NEW("find", "oplog.rs", "sort", "{", "$natural", BCON_INT32(-1), "}", "limit",
-                                 BCON_INT32(1), "singleBatch", BCON_BOOL(true)),
+                        BCON_NEW("find", "oplog.rs", "sort", "{", "$natural", BCON_INT32(-1), "}",
+                                 "limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true)),
                         &reply) &&
-                bson_iter_init(&top, &reply) && bson_iter_find_descendant(&top, "cursor.firstBatch.0.ts", &at);
+                bson_iter_init(&top, &reply) &&
+                bson_iter_find_descendant(&top, "cursor.firstBatch.0.ts", &at);
     if (good)
         bson_value_copy(bson_iter_value(&at), ret_at);
     bson_destroy(&reply);
@@ -152,7 +161,8 @@ static void measure_busy(mongoc_client_t *client, lh_store *store, int waiters)
             die("busy", "it was granted, past the queue");
         busy[i] = now() - begin;
     }
-    double floor = print("floor beside the busy ones", floors, BUSY), ms = print("acquire, told busy", busy, BUSY);
+    double floor = print("floor beside the busy ones", floors, BUSY),
+           ms = print("acquire, told busy", busy, BUSY);
     printf("%d waiters: busy / floor: %.2f\n", waiters, ms / floor);
 }
 
@@ -172,10 +182,13 @@ static void measure_grants(mongoc_client_t *client, int waiters)
     woken = sum_of_switches() - woken;
     double floor = print("floor beside the releases", &all->floors[first], n_grants);
     double ms = print("release that grants", &all->released[first], n_grants);
-    printf("%d waiters: release with grant / floor: %.2f; %.0f grants/s\n", waiters, ms / floor, n_grants / seconds);
-    printf("%d waiters: wake-ups of the library's threads a grant, in all %d stores: %.1f; writes %.1f, reads %.1f a "
+    printf("%d waiters: release with grant / floor: %.2f; %.0f grants/s\n", waiters, ms / floor,
+           n_grants / seconds);
+    printf("%d waiters: wake-ups of the library's threads a grant, in all %d stores: %.1f; writes "
+           "%.1f, reads %.1f a "
            "grant\n",
-           waiters, n_processes, (double)woken / n_grants, (double)(after.writes - before.writes) / n_grants,
+           waiters, n_processes, (double)woken / n_grants,
+           (double)(after.writes - before.writes) / n_grants,
            (double)(after.reads - before.reads) / n_grants);
     (void)fflush(stdout);
     if (!set)
@@ -184,8 +197,8 @@ static void measure_grants(mongoc_client_t *client, int waiters)
     printf("%d waiters: oplog bytes of a release that grants: %.0f (%lld of them)\n", waiters,
            n ? bytes / (double)n : 0, (long long)n);
     oplog(client, &from, false, &bytes, &n);
-    printf("%d waiters: oplog bytes a second of all else (beats and claims): %.0f (%lld entries)\n", waiters,
-           bytes / seconds, (long long)n);
+    printf("%d waiters: oplog bytes a second of all else (beats and claims): %.0f (%lld entries)\n",
+           waiters, bytes / seconds, (long long)n);
     bson_value_destroy(&from);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What guard and fence cost, beside the same write without: an insert in a transaction, plain and guarded; a findAndModify at majority, plain
- * and fenced. Interleaved, medians. Prints; asserts nothing.
+ * What guard and fence cost, beside the same write without: an
+ * insert in a transaction, plain and guarded; a findAndModify at majority, plain and fenced.
+ * Interleaved, medians. Prints; asserts nothing.
  *
  *     guard URI [rounds]         (a replica set; default: 300) */
 #include <leasehold/mongo.h>
@@ -48,7 +49,8 @@ static bool insert(mongoc_client_session_t *session, void *arg, bson_t **reply, 
 static void plain_insert(bench *b)
 {
     bson_error_t why = {0};
-    must(mongoc_client_session_start_transaction(b->session, NULL, &why) && insert(b->session, b, NULL, &why) &&
+    must(mongoc_client_session_start_transaction(b->session, NULL, &why) &&
+             insert(b->session, b, NULL, &why) &&
              mongoc_client_session_commit_transaction(b->session, NULL, &why),
          why.message);
 }
@@ -58,7 +60,8 @@ static void guarded_insert(bench *b)
     bson_error_t why = {0};
     must(mongoc_client_session_start_transaction(b->session, NULL, &why), why.message);
     must(lh_lease_guard(b->lease, b->session, NULL, &b->error) == LH_OK, b->error.message);
-    must(insert(b->session, b, NULL, &why) && mongoc_client_session_commit_transaction(b->session, NULL, &why),
+    must(insert(b->session, b, NULL, &why) &&
+             mongoc_client_session_commit_transaction(b->session, NULL, &why),
          why.message);
 }
 
@@ -69,20 +72,23 @@ static void with_guard(bench *b)
 
 static void plain_modify(bench *b)
 {
-    bson_t *command =
-        BCON_NEW("findAndModify", "data", "query", "{", "_id", "plain", "}", "update", "{", "$inc", "{", "n",
-                 BCON_INT32(1), "}", "}", "upsert", BCON_BOOL(true), "fields", "{", "_id", BCON_INT32(1), "}");
+    bson_t *command = BCON_NEW("findAndModify", "data", "query", "{", "_id", "plain", "}", "update",
+                               "{", "$inc", "{", "n", BCON_INT32(1), "}", "}", "upsert",
+                               BCON_BOOL(true), "fields", "{", "_id", BCON_INT32(1), "}");
     bson_t *options = BCON_NEW("writeConcern", "{", "w", "majority", "j", BCON_BOOL(true), "}");
     bson_error_t why;
-    must(mongoc_collection_write_command_with_opts(b->data, command, options, NULL, &why), why.message);
+    must(mongoc_collection_write_command_with_opts(b->data, command, options, NULL, &why),
+         why.message);
     bson_destroy(options);
     bson_destroy(command);
 }
 
 static void fenced_modify(bench *b)
 {
-    bson_t *id = BCON_NEW("_id", "fenced"), *update = BCON_NEW("$inc", "{", "n", BCON_INT32(1), "}");
-    must(lh_fenced_write(b->lease, b->data, id, update, NULL, &b->error) == LH_OK, b->error.message);
+    bson_t *id = BCON_NEW("_id", "fenced"),
+           *update = BCON_NEW("$inc", "{", "n", BCON_INT32(1), "}");
+    must(lh_fenced_write(b->lease, b->data, id, update, NULL, &b->error) == LH_OK,
+         b->error.message);
     bson_destroy(id);
     bson_destroy(update);
 }
@@ -121,8 +127,8 @@ static void run(bench *b, int rounds)
         qsort(ms[w], (size_t)rounds, sizeof **ms, by_size);
     for (int w = 0; w < WAYS; w++) {
         double p50 = ms[w][rounds / 2];
-        printf("%-28s p50 %6.2f ms  p95 %6.2f ms  %.2f\n", ways[w].what, p50, ms[w][rounds * 95 / 100],
-               p50 / ms[ways[w].against][rounds / 2]);
+        printf("%-28s p50 %6.2f ms  p95 %6.2f ms  %.2f\n", ways[w].what, p50,
+               ms[w][rounds * 95 / 100], p50 / ms[ways[w].against][rounds / 2]);
     }
     for (int w = 0; w < WAYS; w++)
         free(ms[w]);
@@ -148,7 +154,8 @@ int main(int argc, char **argv)
     b.session = mongoc_client_start_session(b.client, NULL, &why);
     must(b.session != NULL, "no session");
     bson_t *id = BCON_NEW("_id", "fenced");
-    must(lh_fenced_read(b.lease, b.data, id, LH_FENCED_CREATE, NULL, &b.error) == LH_OK, b.error.message);
+    must(lh_fenced_read(b.lease, b.data, id, LH_FENCED_CREATE, NULL, &b.error) == LH_OK,
+         b.error.message);
     bson_destroy(id);
     with_guard(&b); /* the key's first makes its fence */
     run(&b, argc > 2 ? atoi(argv[2]) : 300);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a hand-off costs: from the start of a release to the return of the waiter's acquire, between two processes and within
- * one; beside a plain release, and beside what the server needs to tell of a change at all: from the start of a raw write to its
+ * What a hand-off costs: from the start of a release to the
+ * return of the waiter's acquire, between two processes and within one; beside a plain release, and
+ * beside what the server needs to tell of a change at all: from the start of a raw write to its
  * event in another process.
  *
  *     handoff URI [rounds]         (default: 300) */
@@ -48,7 +49,8 @@ static void between_processes(double *ms, double *plain)
     pid_t child = start(play_waiter, NULL, 0);
     lh_store *store = open_store(uri);
     for (int i = 0; i < rounds; i++) {
-        lh_lease *lease = acquire(store, "two", LH_EXCLUSIVE), *other = acquire(store, "plain", LH_EXCLUSIVE);
+        lh_lease *lease = acquire(store, "two", LH_EXCLUSIVE),
+                 *other = acquire(store, "plain", LH_EXCLUSIVE);
         cue();
         await_queue(store, "two", 1);
         nap(20);
@@ -143,7 +145,8 @@ int main(int argc, char **argv)
         bare_events(ms);
         bare = print("raw write, until its event is in another process", ms, rounds);
     }
-    printf("hand-off / release: %.2f between two processes, %.2f within one\n", two / released, one / released);
+    printf("hand-off / release: %.2f between two processes, %.2f within one\n", two / released,
+           one / released);
     if (set)
         printf("hand-off between two processes / bare event: %.2f\n", two / bare);
     free(ms);

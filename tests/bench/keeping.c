@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What it costs to hold many leases: memory, threads, commands and processor time of the keeper, and how long a round of
- * renewals takes, beside the floor of one raw write.
+ * What it costs to hold many leases: memory, threads, commands
+ * and processor time of the keeper, and how long a round of renewals takes, beside the floor of one
+ * raw write.
  *
- *     keeping URI [leases] [seconds]         (default: 10000 leases, 21 seconds: two rounds at a ttl of 30) */
+ *     keeping URI [leases] [seconds]         (default: 10000 leases, 21 seconds: two rounds at a ttl of
+ * 30) */
 #include "bench.h"
 
 #include <pthread.h>
@@ -49,7 +51,8 @@ int main(int argc, char **argv)
     store = open_store(argv[1]);
     release(acquire(store, "first", LH_EXCLUSIVE));
     (void)thread_cpu("", &threads);
-    printf("an idle store that has acquired: %ld KiB, %d threads in the process\n", resident() - before, threads);
+    printf("an idle store that has acquired: %ld KiB, %d threads in the process\n",
+           resident() - before, threads);
     double begin = now();
     take_all();
     printf("took %d leases in %.0f ms\n", n_leases, now() - begin);
@@ -63,10 +66,11 @@ int main(int argc, char **argv)
     for (int i = 0; i < n_leases; i++)
         valid += lh_lease_valid(leases[i]);
     double rounds = seconds / 10.0;
-    printf("in %d s: %.1f writes a round of renewals, %.1f ms of the keeper's processor time a round (%.2f us a "
+    printf("in %d s: %.1f writes a round of renewals, %.1f ms of the keeper's processor time a "
+           "round (%.2f us a "
            "lease), %d of %d valid\n",
-           seconds, (double)(to.writes - from.writes) / rounds, spent / rounds, spent / rounds * 1000 / n_leases, valid,
-           n_leases);
+           seconds, (double)(to.writes - from.writes) / rounds, spent / rounds,
+           spent / rounds * 1000 / n_leases, valid, n_leases);
     (void)thread_cpu("", &threads);
     printf("%.2f KiB a held lease, %d threads\n", (double)(held - before) / n_leases, threads);
     begin = now();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A large collection: what an acquire costs in it and in a small one, in turn; how much memory listing it takes; and what
- * cleaning it does to acquires beside it. Prints; asserts nothing.
+ * A large collection: what an acquire costs in it and in a
+ * small one, in turn; how much memory listing it takes; and what cleaning it does to acquires
+ * beside it. Prints; asserts nothing.
  *
  *     large URI [documents] [rounds]         (default: 1000000, 1000) */
 #include <inttypes.h>
@@ -62,14 +63,16 @@ static void fill(mongoc_client_t *client, const char *name, int n)
             (void)snprintf(key, sizeof key, "workspace:%08d", from + i);
             (void)snprintf(id, sizeof id, "%032x", (unsigned)(from + i));
             documents[i] =
-                BCON_NEW("_id", BCON_UTF8(key), "workspace_id", BCON_UTF8(key), "id", BCON_UTF8(id), "owner",
-                         "bench@host", "mode", "exclusive", "host", "host", "pid", BCON_INT64(7), "purpose", BCON_NULL,
-                         "ttl_ms", BCON_INT64(30000), "beat", BCON_INT64(0), "v", BCON_INT32(1), "expires_at",
-                         BCON_DATE_TIME(at), "token", BCON_INT64(7), "released", "{", "id", BCON_UTF8(id), "owner",
+                BCON_NEW("_id", BCON_UTF8(key), "workspace_id", BCON_UTF8(key), "id", BCON_UTF8(id),
+                         "owner", "bench@host", "mode", "exclusive", "host", "host", "pid",
+                         BCON_INT64(7), "purpose", BCON_NULL, "ttl_ms", BCON_INT64(30000), "beat",
+                         BCON_INT64(0), "v", BCON_INT32(1), "expires_at", BCON_DATE_TIME(at),
+                         "token", BCON_INT64(7), "released", "{", "id", BCON_UTF8(id), "owner",
                          "bench@host", "how", "release", "at", BCON_DATE_TIME(at), "}");
         }
         bson_error_t error;
-        if (!mongoc_collection_insert_many(collection, documents, (size_t)count, options, NULL, &error)) {
+        if (!mongoc_collection_insert_many(collection, documents, (size_t)count, options, NULL,
+                                           &error)) {
             (void)fprintf(stderr, "%s\n", error.message);
             exit(1);
         }
@@ -201,7 +204,8 @@ int main(int argc, char **argv)
         in_large[i] = cycle(large, n);
     }
     double a = at(in_small, rounds, 0.5), b = at(in_large, rounds, 0.5);
-    printf("acquire among %-8d p50 %7.2f ms\nacquire among %-8d p50 %7.2f ms   %.2f x\n", SMALL, a, n, b, b / a);
+    printf("acquire among %-8d p50 %7.2f ms\nacquire among %-8d p50 %7.2f ms   %.2f x\n", SMALL, a,
+           n, b, b / a);
     long before = most_memory_kib(), listed = 0;
     lh_error error = LH_ERROR_INIT;
     lh_list_options everything = LH_LIST_OPTIONS_INIT;

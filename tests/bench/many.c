@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * How long it takes to get many free keys: one after another, and all at once. Median of some rounds, in turns.
+ * How long it takes to get many free keys: one after another, and all at once. Median of some
+ * rounds, in turns.
  *
  * Usage: bench_many URI */
 #include <stdio.h>
@@ -80,8 +81,8 @@ int main(int argc, char **argv)
                 took[at_once][i] = take(store, keys, sizes[s], at_once);
         for (int at_once = 0; at_once < 2; at_once++)
             qsort(took[at_once], rounds, sizeof(double), compare);
-        printf("%4zu keys: %8.1f ms one after another, %7.1f ms at once\n", sizes[s], took[0][rounds / 2],
-               took[1][rounds / 2]);
+        printf("%4zu keys: %8.1f ms one after another, %7.1f ms at once\n", sizes[s],
+               took[0][rounds / 2], took[1][rounds / 2]);
     }
     lh_store_close(store);
     return 0;

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the wording of a command costs on a server: runs variants in turn, in one run, and compares each to the first. Prints;
- * asserts nothing. The variants that were tried are in pipelines_*.txt beside this file.
+ * What the wording of a command costs on a server: runs
+ * variants in turn, in one run, and compares each to the first. Prints; asserts nothing. The
+ * variants that were tried are in pipelines_*.txt beside this file.
  *
  *     pipelines URI FILE [rounds]         (default: 1000)
  *
- * FILE has a block for each variant; blank lines part them, a line that begins with a blank goes on from the last:
+ * FILE has a block for each variant; blank lines part them, a line that begins with a blank goes on
+ * from the last:
  *
  *     name: what it is
  *     before: {'update': …}          not measured; may be missing
  *     measure: {'findAndModify': …}  with majority and journal, unless it has a writeConcern, or is a read
  *
- * The collection is `c`, with the unique index on workspace_id. ' stands for ", @id for a fresh lease id, @old for the last round's, @round for its number. `define: NAME text` makes @NAME
- * stand for a text in all that follows. */
+ * The collection is `c`, with the unique index on workspace_id. ' stands for ", @id for a fresh
+ * lease id, @old for the last round's, @round for its number. `define: NAME text` makes @NAME stand
+ * for a text in all that follows. */
 #include <mongoc/mongoc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,7 +69,8 @@ static char *replace(char *text, const char *from, const char *to)
 static char *expand(const char *text)
 {
     char *out = strdup(text);
-    for (size_t i = n_defines; i-- > 0;) /* a define may use earlier ones; a longer name comes before its beginning */
+    /* a define may use earlier ones; a longer name comes before its beginning */
+    for (size_t i = n_defines; i-- > 0;)
         out = replace(out, defines[i].name, defines[i].text);
     return replace(out, "'", "\"");
 }
@@ -142,7 +146,8 @@ static double run(mongoc_client_t *client, const bson_t *command, const bson_t *
     bool good = mongoc_client_write_command_with_opts(client, DB, command, options, &reply, &error);
     double ms = now() - start;
     if (!good || bson_has_field(&reply, "writeErrors"))
-        fail("the server refuses a variant", good ? bson_as_canonical_extended_json(&reply, NULL) : error.message);
+        fail("the server refuses a variant",
+             good ? bson_as_canonical_extended_json(&reply, NULL) : error.message);
     bson_destroy(&reply);
     return ms;
 }
@@ -156,12 +161,14 @@ static void play(mongoc_client_t *client, int rounds)
         (void)snprintf(id, sizeof id, "%08x%024x", (unsigned)rand(), (unsigned)round + (1u << 31));
         for (size_t k = 0; k < n_variants; k++) {
             variant *v =
-                &variants[(k + (size_t)(round + rounds)) % n_variants]; /* none is always behind the same one */
+                /* none is always behind the same one */
+                &variants[(k + (size_t)(round + rounds)) % n_variants];
             bson_t *before = v->before ? command_of(v->before, id, old, round) : NULL;
             bson_t *measure = command_of(v->measure, id, old, round);
             if (before)
                 (void)run(client, before, &none);
-            double ms = run(client, measure, bson_has_field(measure, "writeConcern") ? &none : majority);
+            double ms =
+                run(client, measure, bson_has_field(measure, "writeConcern") ? &none : majority);
             if (round >= 0)
                 v->ms[round] = ms;
             bson_destroy(before);
@@ -175,8 +182,9 @@ static void play(mongoc_client_t *client, int rounds)
 
 static void make_index(mongoc_client_t *client)
 {
-    bson_t *command = BCON_NEW("createIndexes", "c", "indexes", "[", "{", "key", "{", "workspace_id", BCON_INT32(1),
-                               "}", "name", "workspace_id_unique", "unique", BCON_BOOL(true), "}", "]");
+    bson_t *command = BCON_NEW("createIndexes", "c", "indexes", "[", "{", "key", "{",
+                               "workspace_id", BCON_INT32(1), "}", "name", "workspace_id_unique",
+                               "unique", BCON_BOOL(true), "}", "]");
     bson_t none = BSON_INITIALIZER;
     (void)run(client, command, &none);
     bson_destroy(command);
@@ -210,8 +218,9 @@ int main(int argc, char **argv)
     for (size_t k = 0; k < n_variants; k++) {
         double *ms = variants[k].ms;
         qsort(ms, (size_t)rounds, sizeof *ms, by_size);
-        printf("%-56s p10 %6.3f  p50 %6.3f  p90 %6.3f ms   %5.2f x\n", variants[k].name, ms[rounds / 10],
-               ms[rounds / 2], ms[rounds * 9 / 10], ms[rounds / 2] / variants[0].ms[rounds / 2]);
+        printf("%-56s p10 %6.3f  p50 %6.3f  p90 %6.3f ms   %5.2f x\n", variants[k].name,
+               ms[rounds / 10], ms[rounds / 2], ms[rounds * 9 / 10],
+               ms[rounds / 2] / variants[0].ms[rounds / 2]);
     }
     (void)mongoc_database_drop(db, NULL);
     mongoc_database_destroy(db);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Renewing many leases: the keeper's commands (a thousand leases each) beside a plain upsert, in the same run. Prints; asserts
- * nothing.
+ * Renewing many leases: the keeper's commands (a thousand
+ * leases each) beside a plain upsert, in the same run. Prints; asserts nothing.
  *
  *     renew URI [leases] [rounds]         (default: 10000, 5) */
 #include <mongoc/mongoc.h>
@@ -32,9 +32,11 @@ static double run(const bson_t *command, int64_t wanted)
     bson_t reply;
     bson_iter_t n;
     double start = now();
-    bool good = mongoc_client_write_command_with_opts(client, DB, command, majority, &reply, &error);
+    bool good =
+        mongoc_client_write_command_with_opts(client, DB, command, majority, &reply, &error);
     double ms = now() - start;
-    if (!good || (wanted >= 0 && (!bson_iter_init_find(&n, &reply, "n") || bson_iter_as_int64(&n) != wanted))) {
+    if (!good || (wanted >= 0 &&
+                  (!bson_iter_init_find(&n, &reply, "n") || bson_iter_as_int64(&n) != wanted))) {
         (void)fprintf(stderr, "not all were renewed: %s\n", error.message);
         exit(1);
     }
@@ -47,7 +49,8 @@ static void fill(char (*texts)[2][ROOM], lh_batch_lease *leases, int n)
     for (int i = 0; i < n; i++) {
         (void)snprintf(texts[i][0], ROOM, "workspace:%08d", i);
         (void)snprintf(texts[i][1], ROOM, "%032x", (unsigned)i);
-        leases[i] = (lh_batch_lease){.key = texts[i][0], .id = texts[i][1], .ttl_ms = 3600000, .token = 7};
+        leases[i] =
+            (lh_batch_lease){.key = texts[i][0], .id = texts[i][1], .ttl_ms = 3600000, .token = 7};
     }
     for (int from = 0; from < n; from += COMMAND) {
         bson_t documents, *command = BCON_NEW("insert", "c");
@@ -57,9 +60,10 @@ static void fill(char (*texts)[2][ROOM], lh_batch_lease *leases, int n)
         for (int i = from; i < n && i < from + COMMAND; i++) {
             bson_uint32_to_string((uint32_t)(i - from), &index, room, sizeof room);
             BCON_APPEND(&documents, index, "{", "_id", BCON_UTF8(leases[i].key), "workspace_id",
-                        BCON_UTF8(leases[i].key), "id", BCON_UTF8(leases[i].id), "owner", "bench@host", "mode",
-                        "exclusive", "host", "host", "pid", BCON_INT64(7), "ttl_ms", BCON_INT64(3600000), "token",
-                        BCON_INT64(7), "expires_at", BCON_DATE_TIME(((int64_t)time(NULL) + 3600) * 1000), "}");
+                        BCON_UTF8(leases[i].key), "id", BCON_UTF8(leases[i].id), "owner",
+                        "bench@host", "mode", "exclusive", "host", "host", "pid", BCON_INT64(7),
+                        "ttl_ms", BCON_INT64(3600000), "token", BCON_INT64(7), "expires_at",
+                        BCON_DATE_TIME(((int64_t)time(NULL) + 3600) * 1000), "}");
         }
         bson_append_array_end(command, &documents);
         (void)run(command, -1);
@@ -77,8 +81,9 @@ static double floor_ms(void)
 {
     double ms[FLOORS];
     for (int i = 0; i < FLOORS; i++) {
-        bson_t *command = BCON_NEW("findAndModify", "c", "query", "{", "workspace_id", "floor", "}", "update", "{",
-                                   "$set", "{", "n", BCON_INT32(rand()), "}", "}", "upsert", BCON_BOOL(true));
+        bson_t *command = BCON_NEW("findAndModify", "c", "query", "{", "workspace_id", "floor", "}",
+                                   "update", "{", "$set", "{", "n", BCON_INT32(rand()), "}", "}",
+                                   "upsert", BCON_BOOL(true));
         ms[i] = run(command, -1);
         bson_destroy(command);
     }
@@ -115,8 +120,9 @@ int main(int argc, char **argv)
         exit(70);
     mongoc_database_t *db = mongoc_client_get_database(client, DB);
     (void)mongoc_database_drop(db, NULL);
-    bson_t *index = BCON_NEW("createIndexes", "c", "indexes", "[", "{", "key", "{", "workspace_id", BCON_INT32(1), "}",
-                             "name", "workspace_id_unique", "unique", BCON_BOOL(true), "}", "]");
+    bson_t *index = BCON_NEW("createIndexes", "c", "indexes", "[", "{", "key", "{", "workspace_id",
+                             BCON_INT32(1), "}", "name", "workspace_id_unique", "unique",
+                             BCON_BOOL(true), "}", "]");
     (void)run(index, -1);
     fill(texts, leases, n);
     for (int round = 0; round < rounds; round++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Leases over HTTP beside the library's own, in the same run: how long an acquire takes, in turn; and how many requests a second are
- * answered on 1, 16 and 64 connections, each with a key of its own. Prints; asserts nothing.
+ * Leases over HTTP beside the library's own, in the same run:
+ * how long an acquire takes, in turn; and how many requests a second are answered on 1, 16 and 64
+ * connections, each with a key of its own. Prints; asserts nothing.
  *
  *     leasehold --uri URI --db leasehold_bench serve --listen 127.0.0.1:8080 --quiet
  *     serve URI [port] [rounds] [seconds]         (default: 8080, 500, 5) */
@@ -58,10 +59,11 @@ static void ask_acquire(answer *a, const char *key)
 {
     char request[REQUEST_SIZE];
     static const char body[] = "{\"owner\":\"bench\"}";
-    (void)snprintf(request, sizeof request,
-                   "POST /v1/leases/%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                   "Content-Length: %zu\r\n\r\n%s",
-                   key, sizeof body - 1, body);
+    (void)snprintf(
+        request, sizeof request,
+        "POST /v1/leases/%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        "Content-Length: %zu\r\n\r\n%s",
+        key, sizeof body - 1, body);
     ask(a, request);
 }
 
@@ -70,14 +72,15 @@ static void ask_release(answer *a, const char *key)
     char request[REQUEST_SIZE];
     const char *lease = strstr(a->body, "\"lease\":\"");
     (void)snprintf(request, sizeof request,
-                   "DELETE /v1/leases/%s HTTP/1.1\r\nHost: localhost\r\nLease-Id: %.32s\r\n\r\n", key,
-                   lease ? lease + 9 : "");
+                   "DELETE /v1/leases/%s HTTP/1.1\r\nHost: localhost\r\nLease-Id: %.32s\r\n\r\n",
+                   key, lease ? lease + 9 : "");
     ask(a, request);
 }
 
 static void in_turn(lh_store *store, int rounds)
 {
-    double *own = calloc((size_t)rounds, sizeof *own), *over_http = calloc((size_t)rounds, sizeof *over_http);
+    double *own = calloc((size_t)rounds, sizeof *own),
+           *over_http = calloc((size_t)rounds, sizeof *over_http);
     answer a = {.fd = dial()};
     for (int i = -20; i < rounds; i++) { /* the first ones connect, and are not counted */
         double start = now();
@@ -141,8 +144,8 @@ static void at_once(int n, int seconds)
             all += callers[i].statuses[status];
         good += callers[i].statuses[200] + callers[i].statuses[201];
     }
-    printf("%2d connections: %6.0f requests a second, %u of %u not 200 or 201\n", n, all / ((now() - start) / 1000),
-           all - good, all);
+    printf("%2d connections: %6.0f requests a second, %u of %u not 200 or 201\n", n,
+           all / ((now() - start) / 1000), all - good, all);
     (void)fflush(stdout);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Waiters of ten processes on ten keys while primaries step down, one after the other: are all served, and is nothing lost? It steps
- * down the set that it is given: a set of your own.
+ * Waiters of ten processes on ten keys while primaries step
+ * down, one after the other: are all served, and is nothing lost? It steps down the set that it is
+ * given: a set of your own.
  *
  *     stepdowns URI [waiters] [stepdowns]         (default: 500 waiters, 20 stepdowns) */
 #include "bench.h"
@@ -107,16 +108,18 @@ int main(int argc, char **argv)
     atomic_store(&all->open, true);
     while (done < stepdowns && atomic_load(&all->served) < each * PROCESSES) {
         done += command(client, "admin",
-                        BCON_NEW("replSetStepDown", BCON_INT32(3), "secondaryCatchUpPeriodSecs", BCON_INT32(2), "force",
-                                 BCON_BOOL(true)),
+                        BCON_NEW("replSetStepDown", BCON_INT32(3), "secondaryCatchUpPeriodSecs",
+                                 BCON_INT32(2), "force", BCON_BOOL(true)),
                         NULL);
         nap(2500);
     }
-    while (atomic_load(&all->served) + atomic_load(&all->failed) < each * PROCESSES && now() - begin < 600000)
+    while (atomic_load(&all->served) + atomic_load(&all->failed) < each * PROCESSES &&
+           now() - begin < 600000)
         nap(100);
-    printf("%d waiters through %d stepdowns in %.0f s: %d served, %d failed, %d lost, %d held no more after %d ms\n",
-           each * PROCESSES, done, (now() - begin) / 1000, atomic_load(&all->served), atomic_load(&all->failed),
-           atomic_load(&all->lost), atomic_load(&all->invalid), HOLD_MS);
+    printf("%d waiters through %d stepdowns in %.0f s: %d served, %d failed, %d lost, %d held no "
+           "more after %d ms\n",
+           each * PROCESSES, done, (now() - begin) / 1000, atomic_load(&all->served),
+           atomic_load(&all->failed), atomic_load(&all->lost), atomic_load(&all->invalid), HOLD_MS);
     bool all_done = atomic_load(&all->served) + atomic_load(&all->failed) == each * PROCESSES;
     for (int i = 0; i < PROCESSES; i++) {
         if (!all_done)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What it costs to wait: many waiters of one process over a number of keys that nobody releases; the processor time of the
- * keeper and the commands that it sends, a second; and then a hand-off of one more key beside them.
+ * What it costs to wait: many waiters of one process over a
+ * number of keys that nobody releases; the processor time of the keeper and the commands that it
+ * sends, a second; and then a hand-off of one more key beside them.
  *
- *     waiting URI [waiters] [keys] [seconds]         (default: 10000 waiters, 100 keys, 10 seconds) */
+ *     waiting URI [waiters] [keys] [seconds]         (default: 10000 waiters, 100 keys, 10
+ * seconds) */
 #include "bench.h"
 
 #include <pthread.h>
@@ -61,7 +63,8 @@ static void hand_off_beside(lh_store *holder)
     }
     cpu = thread_cpu("lh-keeper", &n) - cpu;
     (void)print("hand-off of another key between two stores", ms, HANDOFFS);
-    printf("keepers' processor time meanwhile: %.2f ms a hand-off, %d keepers\n", cpu / HANDOFFS, n);
+    printf("keepers' processor time meanwhile: %.2f ms a hand-off, %d keepers\n", cpu / HANDOFFS,
+           n);
 }
 
 int main(int argc, char **argv)
@@ -90,8 +93,8 @@ int main(int argc, char **argv)
     long before = resident();
     double begin = now();
     begin_all();
-    printf("%d waiters on %d keys queued in %.0f ms, %.2f KiB each\n", n_waiting, n_keys, now() - begin,
-           (double)(resident() - before) / n_waiting);
+    printf("%d waiters on %d keys queued in %.0f ms, %.2f KiB each\n", n_waiting, n_keys,
+           now() - begin, (double)(resident() - before) / n_waiting);
     nap(3000);
     served from = served_so_far(client);
     double cpu = thread_cpu("lh-keeper", &n), watch = thread_cpu("lh-watch", &n);
@@ -99,8 +102,9 @@ int main(int argc, char **argv)
     cpu = thread_cpu("lh-keeper", &n) - cpu;
     watch = thread_cpu("lh-watch", &n) - watch;
     served to = served_so_far(client);
-    printf("a second: %.1f ms of the keeper, %.1f ms of the watcher, %.0f writes, %.0f reads\n", cpu / seconds,
-           watch / seconds, (double)(to.writes - from.writes) / seconds, (double)(to.reads - from.reads) / seconds);
+    printf("a second: %.1f ms of the keeper, %.1f ms of the watcher, %.0f writes, %.0f reads\n",
+           cpu / seconds, watch / seconds, (double)(to.writes - from.writes) / seconds,
+           (double)(to.reads - from.reads) / seconds);
     hand_off_beside(holder);
     begin = now();
     lh_store_close(store);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Prints the commands that the library sends, one JSON object {name: command} a line, with sentinels where the variables are:
- * commands.py makes commands.json of it, and its test holds the file and the library together. */
+ * Prints the commands that the library sends, one JSON object {name: command} a line, with
+ * sentinels where the variables are: commands.py makes commands.json of it, and its test holds the
+ * file and the library together. */
 #include <stdio.h>
 #include <string.h>
 
@@ -17,7 +18,8 @@ static void print(const char *name, bson_t *command)
     bson_destroy(command);
 }
 
-static void print_pipeline(const lh_pipelines *pipelines, const char *name, lh_do what, bool whole, const lh_vars *vars)
+static void print_pipeline(const lh_pipelines *pipelines, const char *name, lh_do what, bool whole,
+                           const lh_vars *vars)
 {
     bson_t command = BSON_INITIALIZER;
     lh_pipeline_command(pipelines, what, whole, "<collection>", vars, &command);
@@ -61,8 +63,9 @@ int main(void)
     print_pipeline(pipelines, "release_short", LH_DO_LEAVE, false, &asks);
     print_pipeline(pipelines, "transfer", LH_DO_TRANSFER, true, &hands);
     lh_vars breaks = asks;
-    bson_value_t seen[3] = {
-        {.value_type = BSON_TYPE_UTF8}, {.value_type = BSON_TYPE_UTF8}, {.value_type = BSON_TYPE_UTF8}};
+    bson_value_t seen[3] = {{.value_type = BSON_TYPE_UTF8},
+                            {.value_type = BSON_TYPE_UTF8},
+                            {.value_type = BSON_TYPE_UTF8}};
     static const char *const names[] = {"<seen_doc_id>", "<seen_id>", "<seen_token>"};
     for (size_t i = 0; i < 3; i++) {
         seen[i].value.v_utf8.str = bson_strdup(names[i]);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Memory runs out, at each allocation of each operation in turn: the call says LH_MEMORY and touches no output, nothing leaks (the
- * sanitizers look), nobody is left holding or waiting, and the store goes on. This program is linked so that what the library
- * and this file allocate comes here first; the driver's own allocations do not: it ends the process by design. */
+ * Memory runs out, at each allocation of each operation in turn: the call says LH_MEMORY and
+ * touches no output, nothing leaks (the sanitizers look), nobody is left holding or waiting, and
+ * the store goes on. This program is linked so that what the library and this file allocate comes
+ * here first; the driver's own allocations do not: it ends the process by design. */
 #include "store/store.h"
 #include "waiting.h"
 
@@ -14,8 +15,10 @@ char *__real_strdup(const char *text);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 char *__wrap_strdup(const char *text);
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *arg);
 
 /* The allocation of this thread that fails: 1 is the next one, 0 none. */
 static _Thread_local int failing_at;
@@ -52,7 +55,8 @@ char *__wrap_strdup(const char *text)
 /* The library's next so many threads cannot be started. */
 static atomic_int failing_threads;
 
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg)
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *arg)
 {
     if (atomic_load(&failing_threads) > 0) {
         atomic_fetch_sub(&failing_threads, 1);
@@ -84,7 +88,8 @@ static const char *untouched(const outputs *out)
                           : NULL;
 }
 
-/* Lets each allocation fail in turn, until there are no more; `after` each failure things must be well. Returns how many. */
+/* Lets each allocation fail in turn, until there are no more; `after` each failure things must be
+ * well. Returns how many. */
 static int fail_each(place *p, int wanted, operation op, void (*after)(place *p), outputs *out)
 {
     for (int n = 1;; n++) {
@@ -99,8 +104,8 @@ static int fail_each(place *p, int wanted, operation op, void (*after)(place *p)
         }
         const char *touched = untouched(out);
         if (outcome != LH_MEMORY || touched) {
-            print_error("allocation %d failed: %s (%s); written: %s\n", n, lh_outcome_word(outcome), p->error.message,
-                        touched ? touched : "nothing");
+            print_error("allocation %d failed: %s (%s); written: %s\n", n, lh_outcome_word(outcome),
+                        p->error.message, touched ? touched : "nothing");
             fail();
         }
         if (after)
@@ -133,7 +138,7 @@ static void nobody_waits_for_k(place *p)
     assert_int_equal(queued(p, "k"), 0);
 }
 
-/* ---- Each operation ------------------------------------------------------------------------------------------------*/
+/* ---- Each operation ---------------------------------------------------------------------------*/
 
 static int do_open(place *p, outputs *out)
 {
@@ -200,7 +205,8 @@ static void acquiring(void **state)
     place *p = *state;
     outputs out;
     for (int shared = 0; shared < 2; shared++) {
-        expect_failures(fail_each(p, LH_OK, shared ? do_acquire_shared : do_acquire, nobody_has_k, &out));
+        expect_failures(
+            fail_each(p, LH_OK, shared ? do_acquire_shared : do_acquire, nobody_has_k, &out));
         give(p, out.lease);
     }
 }
@@ -223,7 +229,8 @@ static int do_wait(place *p, outputs *out)
     o.wait_ms = 30;
     o.purpose = "waiting";
     int outcome = lh_acquire(p->store, "k", &o, &out->lease, &out->record, &p->error);
-    if (outcome == LH_BUSY && failing_at == 0) { /* the newest record got no memory: then an older one says who */
+    /* the newest record got no memory: then an older one says who */
+    if (outcome == LH_BUSY && failing_at == 0) {
         assert_non_null(out->record);
         lh_record_free(out->record);
         out->record = NULL;
@@ -250,7 +257,8 @@ static int do_start(place *p, outputs *out)
     int outcome = lh_acquire_start(p->store, "k", &o, &out->waiting, &p->error);
     if (outcome != LH_OK)
         return outcome;
-    /* What went wrong at once is told by the finish; the rest is the keeper's, whose memory is not out. */
+    /* What went wrong at once is told by the finish; the rest is the keeper's, whose memory is not
+     * out. */
     if (failing_at > 0)
         return outcome;
     lh_waiting *waiting = out->waiting;
@@ -285,7 +293,8 @@ static void granting_to_a_waiter(void **state)
         failing_at = 0;
         expect(p, LH_OK, outcome);
         lh_lease_free(holder);
-        expect(p, LH_OK, lh_waiting_finish(waiting, &lease, NULL, &p->error)); /* by another id, if it must be */
+        /* by another id, if it must be */
+        expect(p, LH_OK, lh_waiting_finish(waiting, &lease, NULL, &p->error));
         assert_true(lh_lease_valid(lease));
         give(p, lease);
         assert_in_range(n, 1, 20);
@@ -295,7 +304,8 @@ static void granting_to_a_waiter(void **state)
 
 static int do_attach(place *p, outputs *out)
 {
-    return lh_lease_attach(p->store, "k", "0123456789abcdef0123456789abcdef", &out->lease, &p->error);
+    return lh_lease_attach(p->store, "k", "0123456789abcdef0123456789abcdef", &out->lease,
+                           &p->error);
 }
 
 static int do_status(place *p, outputs *out)
@@ -385,9 +395,11 @@ static void migrating_duplicates(void **state)
     outputs out;
     assert_true(mongoc_collection_drop(p->locks, NULL)); /* with its index */
     for (int i = 0; i < 13; i++) {
-        bson_t *document = i < 12 ? BCON_NEW("workspace_id", i % 2 ? "even" : "odd", "id", "x", "token", BCON_INT64(i),
-                                             "expires_at", BCON_DATE_TIME(1000 * i))
-                                  : BCON_NEW("workspace_id", BCON_INT32(7)); /* for the quarantine */
+        bson_t *document =
+            i < 12 ? BCON_NEW("workspace_id", i % 2 ? "even" : "odd", "id", "x", "token",
+                              BCON_INT64(i), "expires_at", BCON_DATE_TIME(1000 * i))
+                   /* for the quarantine */
+                   : BCON_NEW("workspace_id", BCON_INT32(7));
         assert_true(mongoc_collection_insert_one(p->locks, document, NULL, NULL, NULL));
         bson_destroy(document);
     }
@@ -396,7 +408,8 @@ static void migrating_duplicates(void **state)
     assert_int_equal(documents_in(p, "workspace_locks"), 2);
 }
 
-/* The keeper and the watcher meet it: what is held stays held, and who waits gets the key or is told. */
+/* The keeper and the watcher meet it: what is held stays held, and who waits gets the key or is
+ * told. */
 static void keeping_goes_on(void **state)
 {
     place *p = *state;
@@ -434,7 +447,8 @@ static void hear_of_loss(void *arg, const char *key, const char *lease_id)
     (void)arg, (void)key, (void)lease_id;
 }
 
-/* Granted by another's release, and no thread is left to tell of its loss: it is not kept, and asked for again. */
+/* Granted by another's release, and no thread is left to tell of its loss: it is not kept, and
+ * asked for again. */
 static void granted_without_a_thread(void **state)
 {
     place *p = *state;
@@ -462,7 +476,8 @@ static void closing(void **state)
     lh_store *observer = another(p);
     for (int n = 1, more = 1; more; n++) {
         lh_store *store = another(p);
-        lh_lease *one = take(p, store, "k", LH_EXCLUSIVE, 30000), *two = take(p, store, "two", LH_SHARED, 30000);
+        lh_lease *one = take(p, store, "k", LH_EXCLUSIVE, 30000),
+                 *two = take(p, store, "two", LH_SHARED, 30000);
         lh_waiting *waiting = await(p, store, "k", LH_EXCLUSIVE, 30000);
         lh_lease *never = NULL;
         failing_at = n;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The document decoder, on bytes of which only the length and the end are right. (The driver checks no more of what a server sends.)
- * The first byte chooses the time. */
+ * The document decoder, on bytes of which only the length and the end are right. (The driver checks
+ * no more of what a server sends.) The first byte chooses the time. */
 #include "protocol/doc.h"
 
 #include "fuzz.h"
@@ -71,7 +71,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 6 || size > 65536)
         return 0;
-    int64_t now_ms = data[0] < 128 ? INT64_C(1767225600000) + data[0] : data[0] == 255 ? INT64_MAX : INT64_MIN;
+    int64_t now_ms = data[0] < 128    ? INT64_C(1767225600000) + data[0]
+                     : data[0] == 255 ? INT64_MAX
+                                      : INT64_MIN;
     size_t len = size - 1;
     uint8_t *copy = malloc(len);
     must(copy);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Change events, one after the other: what the watcher reads of them, and what a watch makes of its documents. Each is two bytes of
- * length (little-endian) and a document of which only the length and the end are right. */
+ * Change events, one after the other: what the watcher reads of them, and what a watch makes of its
+ * documents. Each is two bytes of length (little-endian) and a document of which only the length
+ * and the end are right. */
 #include "acquire/watch_event.h"
 #include "fuzz.h"
 #include "operate/events_change.h"
@@ -45,7 +46,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     int told = 0;
     lh_error error = LH_ERROR_INIT;
-    lh_watching w = {.o = LH_WATCH_OPTIONS_INIT, .each = see_event, .arg = &told, .error = &error, .on_set = true};
+    lh_watching w = {.o = LH_WATCH_OPTIONS_INIT,
+                     .each = see_event,
+                     .arg = &told,
+                     .error = &error,
+                     .on_set = true};
     if (size > 4096)
         return 0;
     while (size > 2) {

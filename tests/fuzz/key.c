@@ -26,8 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     lh_error error = LH_ERROR_INIT;
     bool good = lh_key_check((const char *)data, size, &error) == LH_OK;
-    must(!good ||
-         (bson_utf8_validate((const char *)data, size, false) && size <= LH_KEY_MAX && !memchr(data, 0, size)));
+    must(!good || (bson_utf8_validate((const char *)data, size, false) && size <= LH_KEY_MAX &&
+                   !memchr(data, 0, size)));
     must(good || bson_utf8_validate(error.message, strlen(error.message), false));
 
     char *text = as_string(data, size), *rest = text, *key = NULL;

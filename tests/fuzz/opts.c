@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The command line's parser: each line of the input is a word of it. A connection string that was taken is blackened where `ps`
- * would show it. */
+ * The command line's parser: each line of the input is a word of it. A connection string that was
+ * taken is blackened where `ps` would show it. */
 #include "common/opts.h"
 
 #include <bson/bson.h>
@@ -33,7 +33,8 @@ static void secrets_are_black(const struct args *args, int argc, char **argv)
             value = argv[i] + 6;
         }
     if (words == 1 && args->n_owned == 1 && strlen(args->owned[0]) == strlen(value) &&
-        strstr(args->owned[0], "://")) /* else it may have been another option's value, or the command's word */
+        /* else it may have been another option's value, or the command's word */
+        strstr(args->owned[0], "://"))
         must(value[strspn(value, "x")] == '\0');
 }
 

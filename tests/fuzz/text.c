@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Text from people and for people: what is read can be written and read again; what is printed is safe. */
+ * Text from people and for people: what is read can be written and read again; what is printed is
+ * safe. */
 #include "common/text.h"
 
 #include <bson/bson.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Connection strings: what is refused is never quoted; what is taken has a majority's write concern and bounded patience. */
+ * Connection strings: what is refused is never quoted; what is taken has a majority's write concern
+ * and bounded patience. */
 #include "store/store_uri.h"
 
 #include <mongoc/mongoc.h>

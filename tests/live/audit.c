@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The trail where answers get lost, where there are many, without a thread, and at the end: each acknowledged grant has one line, and
- * what could not get one is not held. */
+ * The trail where answers get lost, where there are many, without a thread, and at the end: each
+ * acknowledged grant has one line, and what could not get one is not held. */
 #include "live.h"
 
 #include <pthread.h>
 
-#define TRAIL       "trail"
-#define NO_MAJORITY "'writeConcernError': {'code': 64, 'errmsg': 'waiting for replication timed out'}"
+#define TRAIL "trail"
+#define NO_MAJORITY                                                                                \
+    "'writeConcernError': {'code': 64, 'errmsg': 'waiting for replication timed out'}"
 
 static lh_store *trail_store(ground *g, int64_t timeout_ms)
 {
@@ -50,7 +51,8 @@ static void test_a_lost_answer_gives_one_line(void **state)
     }
 }
 
-/* Not granted, and free: at once, or (on a machine that is too slow for the release too) when the keeper has settled it. */
+/* Not granted, and free: at once, or (on a machine that is too slow for the release too) when the
+ * keeper has settled it. */
 static void expect_given_back(ground *g, int outcome, const char *key)
 {
     if (outcome != LH_UNREACHABLE)
@@ -63,7 +65,8 @@ static void expect_given_back(ground *g, int outcome, const char *key)
 static void test_what_gets_no_line_in_time_is_given_back(void **state)
 {
     ground *g = *state;
-    static const char *const faults[] = {NO_MAJORITY, "'blockConnection': true, 'blockTimeMS': 1200"};
+    static const char *const faults[] = {NO_MAJORITY,
+                                         "'blockConnection': true, 'blockTimeMS': 1200"};
     lh_lease *lease = NULL, *leases[3] = {NULL};
     lh_waiting *waiting = NULL;
     const char *keys[] = {"a", "k", "c"};
@@ -86,7 +89,8 @@ static void test_what_gets_no_line_in_time_is_given_back(void **state)
     give(g, take(g, "k"));
 }
 
-/* Neither the line nor the release is answered: the lease is in doubt, and named; the keeper settles it. */
+/* Neither the line nor the release is answered: the lease is in doubt, and named; the keeper
+ * settles it. */
 static void test_what_cannot_be_given_back_is_unknown(void **state)
 {
     ground *g = *state;
@@ -96,10 +100,11 @@ static void test_what_cannot_be_given_back_is_unknown(void **state)
     break_commands(g, 0, "'insert','find'", "'errorCode': 91");
     expect(g, LH_UNREACHABLE, lh_acquire(g->store, "k", NULL, &lease, NULL, &g->error));
     /* The grant is the first findAndModify; what fails comes behind it. */
-    do_command(g, "admin",
-               json("{'configureFailPoint': 'failCommand', 'mode': {'skip': 1}, 'data': {'failCommands': "
-                    "['findAndModify', 'insert'], 'appName': '%s', 'errorCode': 91}}",
-                    g->app));
+    do_command(
+        g, "admin",
+        json("{'configureFailPoint': 'failCommand', 'mode': {'skip': 1}, 'data': {'failCommands': "
+             "['findAndModify', 'insert'], 'appName': '%s', 'errorCode': 91}}",
+             g->app));
     expect(g, LH_UNKNOWN, lh_acquire(g->store, "k", NULL, &lease, NULL, &g->error));
     assert_null(lease);
     assert_int_equal(strlen(g->error.lease_id), LH_LEASE_ID_LEN);
@@ -152,7 +157,8 @@ static void test_a_wait_without_a_thread_has_its_line_when_it_is_finished(void *
     expect(g, LH_OK, lh_waiting_finish(waiting, &lease, NULL, &g->error));
     assert_int_equal(lines_of(g, "granted", "k"), 2);
     give(g, lease);
-    expect(g, LH_OK, lh_waiting_cancel(other, &g->error)); /* granted by then, or not: nobody was told */
+    /* granted by then, or not: nobody was told */
+    expect(g, LH_OK, lh_waiting_cancel(other, &g->error));
     assert_int_equal(lines_of(g, "granted", "k"), 2);
     expect(g, LH_OK, lh_acquire_start(g->store, "k", NULL, &waiting, &g->error));
     lh_store_close(g->store);

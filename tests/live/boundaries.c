@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Every operation, cut at every boundary of its messages by a proxy: the request never arrives, or when nobody listens any more; the
- * answer is lost, or comes late; once (then the library's own repetition meets a server that answers), or for a while. Whatever is
- * told, nobody believes in what the server does not have, and the key is free, or its waiter's, in bounded time: long before the
- * ttl. Prints the table. The cases run side by side, each with a store, a proxy and keys of its own. */
+ * Every operation, cut at every boundary of its messages by a proxy: the request never arrives, or
+ * when nobody listens any more; the answer is lost, or comes late; once (then the library's own
+ * repetition meets a server that answers), or for a while. Whatever is told, nobody believes in
+ * what the server does not have, and the key is free, or its waiter's, in bounded time: long before
+ * the ttl. Prints the table. The cases run side by side, each with a store, a proxy and keys of its
+ * own. */
 #include "cutting.h"
 #include "live.h"
 #include "protocol/doc.h"
@@ -79,7 +81,8 @@ static void await_hit(scene *s, int64_t ms)
         usleep(5000);
 }
 
-static int acquire(lh_store *store, const char *key, int64_t ttl_ms, bool by_hand, lh_lease **ret, lh_error *error)
+static int acquire(lh_store *store, const char *key, int64_t ttl_ms, bool by_hand, lh_lease **ret,
+                   lh_error *error)
 {
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
     o.ttl_ms = ttl_ms;
@@ -103,7 +106,8 @@ static lh_waiting *queued(scene *s, lh_store *store, int64_t claim_ms)
     o.ttl_ms = TTL_MS;
     o.wait_ms = 12000;
     o.claim_ms = claim_ms;
-    check_that(s, lh_acquire_start(store, s->key, &o, &waiting, &s->error) == LH_OK, "the wait does not begin");
+    check_that(s, lh_acquire_start(store, s->key, &o, &waiting, &s->error) == LH_OK,
+               "the wait does not begin");
     return waiting;
 }
 
@@ -120,12 +124,13 @@ static bool is_true(scene *s, const lh_lease *lease)
     lh_record *record = NULL;
     if (lh_status(s->witness, lh_lease_key(lease), &record, NULL) != LH_OK)
         return true; /* not known */
-    bool same = lh_record_holder(record, 0) && strcmp(lh_doc_holder_mark(record, 0).id, lh_lease_id(lease)) == 0;
+    bool same = lh_record_holder(record, 0) &&
+                strcmp(lh_doc_holder_mark(record, 0).id, lh_lease_id(lease)) == 0;
     lh_record_free(record);
     return same || !is_valid(lease);
 }
 
-/* ---- The operations ----------------------------------------------------------------------------------------------- */
+/* ---- The operations ---------------------------------------------------------------------------*/
 
 static void do_acquire(scene *s)
 {
@@ -260,7 +265,8 @@ static void do_release_to_a_waiter(scene *s)
     check_that(s, !is_valid(lease), "valid after its release");
     lh_lease_free(lease);
     mend(s);
-    check_that(s, lh_waiting_finish(waiting, &next, NULL, &s->error) == LH_OK, "its waiter was not granted");
+    check_that(s, lh_waiting_finish(waiting, &next, NULL, &s->error) == LH_OK,
+               "its waiter was not granted");
     check_that(s, !next || is_true(s, next), "its waiter believes in what it has not");
     give_up(next);
 }
@@ -332,19 +338,25 @@ static mongoc_collection_t *data_on(scene *s, const char *uri, mongoc_client_t *
 static void do_fenced_write(scene *s)
 {
     mongoc_client_t *client, *cut_client;
-    mongoc_collection_t *direct = data_on(s, s->g->uri, &client), *cut = data_on(s, s->uri, &cut_client);
-    bson_t *id = BCON_NEW("_id", BCON_UTF8(s->key)), *data = BCON_NEW("_id", BCON_UTF8(s->key), "n", BCON_INT32(0)),
-           *update = json("{'$inc': {'n': 1}}"), *majority = json("{'writeConcern': {'w': 'majority'}}");
+    mongoc_collection_t *direct = data_on(s, s->g->uri, &client),
+                        *cut = data_on(s, s->uri, &cut_client);
+    bson_t *id = BCON_NEW("_id", BCON_UTF8(s->key)),
+           *data = BCON_NEW("_id", BCON_UTF8(s->key), "n", BCON_INT32(0)),
+           *update = json("{'$inc': {'n': 1}}"),
+           *majority = json("{'writeConcern': {'w': 'majority'}}");
     check_that(s, mongoc_collection_insert_one(direct, data, majority, NULL, NULL), "not inserted");
     lh_lease *lease = held(s, s->witness, TTL_MS, false);
     arm(s);
     s->outcome = lh_fenced_write(lease, cut, id, update, NULL, &s->error);
     mend(s);
-    usleep(CUT_LATE_MS * 1000 * (s->cut == CUT_REQUEST_LATE)); /* whatever was on its way has come */
+    /* whatever was on its way has come */
+    usleep(CUT_LATE_MS * 1000 * (s->cut == CUT_REQUEST_LATE));
     mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(direct, id, NULL, NULL);
     const bson_t *found;
     bson_iter_t value;
-    int64_t n = mongoc_cursor_next(cursor, &found) && find_at(found, "n", &value) ? bson_iter_as_int64(&value) : -1;
+    int64_t n = mongoc_cursor_next(cursor, &found) && find_at(found, "n", &value)
+                    ? bson_iter_as_int64(&value)
+                    : -1;
     check_that(s, n == 0 || n == 1, "not done once");
     check_that(s, n == 1 || s->outcome != LH_OK, "told done, and it was not");
     check_that(s, n == 0 || s->outcome != LH_UNREACHABLE, "told surely not done, and it was");
@@ -380,32 +392,42 @@ static const struct operation operations[] = {
     {"path, its look", "find", NULL, 0, do_path, false, true},
     {"fenced write", ASK, NULL, 0, do_fenced_write, false, false},
 };
-static const char *const cuts[] = {"", "request lost", "answer lost", "answer late", "request late"};
-enum { OPERATIONS = sizeof operations / sizeof *operations, CUTS = 4, CASES = OPERATIONS * CUTS * 2 };
+static const char *const cuts[] = {"", "request lost", "answer lost", "answer late",
+                                   "request late"};
+enum {
+    OPERATIONS = sizeof operations / sizeof *operations,
+    CUTS = 4,
+    CASES = OPERATIONS * CUTS * 2
+};
 
-/* ---- A case ------------------------------------------------------------------------------------------------------- */
+/* ---- A case -----------------------------------------------------------------------------------*/
 
-/* Nobody else holds it, or may: it can be had at once. What was believed in is not any more by then. */
+/* Nobody else holds it, or may: it can be had at once. What was believed in is not any more by
+ * then. */
 static void expect_settled(scene *s, const char *key)
 {
     int64_t start = now_ms();
     lh_lease *lease = NULL;
     lh_error why = LH_ERROR_INIT;
     int outcome;
-    while ((outcome = acquire(s->witness, key, TTL_MS, true, &lease, &why)) != LH_OK && now_ms() < start + SETTLE_MS)
+    while ((outcome = acquire(s->witness, key, TTL_MS, true, &lease, &why)) != LH_OK &&
+           now_ms() < start + SETTLE_MS)
         usleep(5000);
     if (now_ms() - start > s->settled_ms)
         s->settled_ms = now_ms() - start;
     check_that(s, outcome == LH_OK, "the key is not free long before the ttl is over");
     for (size_t i = 0; i < KEYS_A_CASE; i++)
-        check_that(s, !s->leases[i] || strcmp(lh_lease_key(s->leases[i]), key) != 0 || !is_valid(s->leases[i]),
+        check_that(s,
+                   !s->leases[i] || strcmp(lh_lease_key(s->leases[i]), key) != 0 ||
+                       !is_valid(s->leases[i]),
                    "two believe at once");
     if (lease)
         check_that(s, is_true(s, lease), "the key is freed under its next holder");
     give_up(lease);
 }
 
-/* Connected, and the index seen: what is cut is the operation's own. A machine with other things to do takes longer than the timeout. */
+/* Connected, and the index seen: what is cut is the operation's own. A machine with other things to
+ * do takes longer than the timeout. */
 static bool connect_store(scene *s, const lh_store_options *options)
 {
     int64_t until = now_ms() + 2 * SETTLE_MS;
@@ -426,7 +448,8 @@ static void run_case(scene *s, int port)
         return;
     }
     (void)snprintf(s->uri, sizeof s->uri,
-                   "mongodb://127.0.0.1:%d/?directConnection=true&heartbeatFrequencyMS=500&socketTimeoutMS=750&"
+                   "mongodb://127.0.0.1:%d/"
+                   "?directConnection=true&heartbeatFrequencyMS=500&socketTimeoutMS=750&"
                    "serverSelectionTimeoutMS=750&retryWrites=false",
                    s->proxy.port);
     lh_store_options options = store_options(s->g);
@@ -441,9 +464,12 @@ static void run_case(scene *s, int port)
     s->op->run(s);
     check_that(s, s->hits > 0, "nothing was cut");
     check_that(s,
-               s->outcome == LH_OK || s->outcome == LH_UNKNOWN || s->outcome == LH_UNREACHABLE || s->outcome == LH_LOST,
+               s->outcome == LH_OK || s->outcome == LH_UNKNOWN || s->outcome == LH_UNREACHABLE ||
+                   s->outcome == LH_LOST,
                "not such an outcome");
-    check_that(s, s->outcome == LH_OK || s->op->run == do_renew || s->op->run == do_renew_many || !s->leases[0],
+    check_that(s,
+               s->outcome == LH_OK || s->op->run == do_renew || s->op->run == do_renew_many ||
+                   !s->leases[0],
                "a lease, and no LH_OK");
     for (size_t i = 0; i < KEYS_A_CASE; i++) {
         if (!s->leases[i])
@@ -478,7 +504,8 @@ static int primary_port(ground *g)
 {
     bson_t *hello = run_command(g, "admin", json("{'hello': 1}"));
     assert_non_null(hello);
-    const char *me = text_at(hello, "primary"), *colon = strrchr(*me ? me : strstr(g->uri, "//"), ':');
+    const char *me = text_at(hello, "primary"),
+               *colon = strrchr(*me ? me : strstr(g->uri, "//"), ':');
     int port = colon ? atoi(colon + 1) : 0;
     bson_destroy(hello);
     assert_in_range(port, 1, 65535);
@@ -515,12 +542,13 @@ static void test_every_operation_at_every_boundary(void **state)
     for (size_t i = 0; i < WORKERS; i++)
         (void)pthread_join(threads[i], NULL);
     int wrong = 0;
-    print_message("%-20s %-13s %-8s %-12s %5s %8s\n", "operation", "cut", "how long", "outcome", "cuts", "free ms");
+    print_message("%-20s %-13s %-8s %-12s %5s %8s\n", "operation", "cut", "how long", "outcome",
+                  "cuts", "free ms");
     for (size_t i = 0; i < CASES; i++) {
         const scene *s = &scenes[i];
-        print_message("%-20s %-13s %-8s %-12s %5d %8d%s%s\n", s->op->name, cuts[s->cut], s->all ? "a while" : "once",
-                      lh_outcome_word(s->outcome), s->hits, (int)s->settled_ms, s->wrong ? "  WRONG: " : "",
-                      s->wrong ? s->wrong : "");
+        print_message("%-20s %-13s %-8s %-12s %5d %8d%s%s\n", s->op->name, cuts[s->cut],
+                      s->all ? "a while" : "once", lh_outcome_word(s->outcome), s->hits,
+                      (int)s->settled_ms, s->wrong ? "  WRONG: " : "", s->wrong ? s->wrong : "");
         wrong += s->wrong != NULL;
     }
     lh_store_close(witness);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * lh_break(): an operator takes the key from exactly the holder that was seen, also where nothing can be read. */
+ * lh_break(): an operator takes the key from exactly the holder that was seen, also where nothing
+ * can be read. */
 #include "live.h"
 
 static lh_break_options breaking(int64_t token)
@@ -74,7 +75,8 @@ static void test_there_is_nothing_to_break(void **state)
 static void test_readers_are_broken_together(void **state)
 {
     ground *g = *state;
-    lh_lease *a = take_as(g, "k", LH_SHARED, 30000, "a"), *b = take_as(g, "k", LH_SHARED, 30000, "b");
+    lh_lease *a = take_as(g, "k", LH_SHARED, 30000, "a"),
+             *b = take_as(g, "k", LH_SHARED, 30000, "b");
     lh_break_options options = breaking(-1);
     lh_record *was = NULL;
     expect(g, LH_OK, lh_break(g->store, "k", &options, &was, &g->error));
@@ -111,7 +113,8 @@ static void test_what_cannot_be_read_is_broken(void **state)
         "'token': {'$numberLong': '9223372036854775807'}",
         "'token': {'$date': '2020-01-01T00:00:00Z'}",
         "'token': {'$undefined': true}, 'id': {'$undefined': true}, 'shared': 1",
-        "'token': {'$numberLong': '4611686018427387903'}, 'expires_at': {'$date': '2020-01-01T00:00:00Z'}",
+        "'token': {'$numberLong': '4611686018427387903'}, 'expires_at': {'$date': "
+        "'2020-01-01T00:00:00Z'}",
         "'shared': true",
         "'shared': 0",
         "'shared': []",
@@ -123,8 +126,10 @@ static void test_what_cannot_be_read_is_broken(void **state)
         "'expires_at': false",
         "'expires_at': true",
         "'expires_at': ''",
-        "'owner': {'a': 1}, 'mode': 5, 'released': 'yes', 'wake': 7, 'beat': 'x', 'ttl_ms': '30', 'v': '2', 'host': 1,"
-        " 'pid': 'p', 'purpose': [], 'proc': 1, 'acquired_at': 'a', 'renewed_at': 1, 'id': 42, 'token': 'x'",
+        "'owner': {'a': 1}, 'mode': 5, 'released': 'yes', 'wake': 7, 'beat': 'x', 'ttl_ms': '30', "
+        "'v': '2', 'host': 1,"
+        " 'pid': 'p', 'purpose': [], 'proc': 1, 'acquired_at': 'a', 'renewed_at': 1, 'id': 42, "
+        "'token': 'x'",
     };
     lh_break_options options = breaking(-1);
     for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {

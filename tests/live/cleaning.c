@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * lh_cleanup(): what has been free for long goes, who died is forgotten, and what lives or cannot be read stays. */
+ * lh_cleanup(): what has been free for long goes, who died is forgotten, and what lives or cannot
+ * be read stays. */
 #include "live.h"
 
 #define ID(n) "0000000000000000000000000000000" #n
@@ -42,7 +43,8 @@ static void test_only_what_is_old_enough_goes(void **state)
     assert_int_equal(report.removed, 3);
     assert_int_equal(report.holders_dropped, 1); /* "hours": marked as ended */
     assert_false(is_there(g, "day") || is_there(g, "text") || is_there(g, "seconds"));
-    assert_true(is_there(g, "hours") && is_there(g, "alive") && is_there(g, "endless") && is_there(g, "ours"));
+    assert_true(is_there(g, "hours") && is_there(g, "alive") && is_there(g, "endless") &&
+                is_there(g, "ours"));
     lh_record *record = status_of(g, "hours");
     assert_string_equal(record->released_how, "expire");
     assert_string_equal(record->released_owner, "u");
@@ -75,11 +77,15 @@ static void test_what_cannot_be_read_is_never_touched(void **state)
 {
     ground *g = *state;
     put(g, json("{'workspace_id': 'a', 'id': 'x', 'expires_at': 'long ago'}"));
-    put(g, json("{'workspace_id': 'b', 'id': 'x', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}, 'token': 'x'}"));
-    put(g, json("{'workspace_id': 'c', 'id': 'x', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}, 'shared': 1}"));
+    put(g, json("{'workspace_id': 'b', 'id': 'x', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}, "
+                "'token': 'x'}"));
+    put(g, json("{'workspace_id': 'c', 'id': 'x', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}, "
+                "'shared': 1}"));
+    put(g, json("{'workspace_id': 'd', 'id': 'x', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}, "
+                "'waiters': {'x': 1}}"));
     put(g,
-        json("{'workspace_id': 'd', 'id': 'x', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}, 'waiters': {'x': 1}}"));
-    put(g, json("{'workspace_id': 'e', 'id': 'x', 'expires_at': [{'$date': '2020-01-01T00:00:00Z'}]}"));
+        json(
+            "{'workspace_id': 'e', 'id': 'x', 'expires_at': [{'$date': '2020-01-01T00:00:00Z'}]}"));
     lh_cleanup_report report = clean(g, 1000, false);
     assert_int_equal(report.removed + report.holders_dropped + report.waiters_dropped, 0);
     assert_int_equal(count_documents(g), 5);
@@ -88,16 +94,18 @@ static void test_what_cannot_be_read_is_never_touched(void **state)
 static void test_dead_readers_and_waiters_are_dropped(void **state)
 {
     ground *g = *state;
-    lh_lease *a = take_as(g, "k", LH_SHARED, 30000, "a"), *b = take_as(g, "k", LH_SHARED, 30000, "b");
-    change(
-        g, "k",
-        json(
-            "{'0': {'$set': {'shared.%s.expires_at': {'$subtract': ['$$NOW', 3600000]}, 'waiters': {"
-            "'" ID(1) "': {'mode': 'exclusive', 'owner': 'w', 'beat': 0, 'beat_at': {'$subtract': ['$$NOW', 60000]},"
-                      " 'ttl_ms': 1000, 'claim_ms': 5000},"
-                      "'" ID(2) "': {'mode': 'exclusive', 'owner': 'w', 'beat': 0, 'beat_at': '$$NOW', 'ttl_ms': 60000,"
-                                " 'claim_ms': 60000}}}}}",
-            lh_lease_id(a)));
+    lh_lease *a = take_as(g, "k", LH_SHARED, 30000, "a"),
+             *b = take_as(g, "k", LH_SHARED, 30000, "b");
+    change(g, "k",
+           json("{'0': {'$set': {'shared.%s.expires_at': {'$subtract': ['$$NOW', 3600000]}, "
+                "'waiters': {"
+                "'" ID(1) "': {'mode': 'exclusive', 'owner': 'w', 'beat': 0, 'beat_at': "
+                          "{'$subtract': ['$$NOW', 60000]},"
+                          " 'ttl_ms': 1000, 'claim_ms': 5000},"
+                          "'" ID(2) "': {'mode': 'exclusive', 'owner': 'w', 'beat': 0, 'beat_at': "
+                                    "'$$NOW', 'ttl_ms': 60000,"
+                                    " 'claim_ms': 60000}}}}}",
+                lh_lease_id(a)));
     lh_cleanup_report report = clean(g, 24 * HOUR_MS, false);
     assert_int_equal(report.removed, 0);
     assert_int_equal(report.holders_dropped, 1);
@@ -123,7 +131,8 @@ static void test_a_dead_holder_makes_way_for_the_head(void **state)
     lh_lease *lease = take(g, "k");
     change(g, "k",
            json("{'0': {'$set': {'expires_at': {'$subtract': ['$$NOW', 3600000]}, 'waiters': {"
-                "'" ID(2) "': {'mode': 'exclusive', 'owner': 'w', 'beat': 3, 'beat_at': '$$NOW', 'ttl_ms': 60000,"
+                "'" ID(2) "': {'mode': 'exclusive', 'owner': 'w', 'beat': 3, 'beat_at': '$$NOW', "
+                          "'ttl_ms': 60000,"
                           " 'claim_ms': 60000}}}}}"));
     lh_cleanup_report report = clean(g, 1000, false);
     assert_int_equal(report.removed, 0);
@@ -136,7 +145,8 @@ static void test_a_dead_holder_makes_way_for_the_head(void **state)
     lh_lease_free(lease);
 }
 
-/* On a standalone the next token comes from its clock: a document whose token is ahead of it must stay. */
+/* On a standalone the next token comes from its clock: a document whose token is ahead of it must
+ * stay. */
 static void test_a_token_ahead_of_the_clock_keeps_its_document(void **state)
 {
     ground *g = *state;
@@ -159,10 +169,13 @@ static int stop_at_once(void *arg, uint64_t looked_at, uint64_t removed)
 static void test_many_go_in_batches_and_the_caller_may_stop(void **state)
 {
     ground *g = *state;
-    mongoc_bulk_operation_t *bulk = mongoc_collection_create_bulk_operation_with_opts(g->locks, NULL);
+    mongoc_bulk_operation_t *bulk =
+        mongoc_collection_create_bulk_operation_with_opts(g->locks, NULL);
     bson_error_t error;
     for (int i = 0; i < 2500; i++) {
-        bson_t *d = json("{'workspace_id': 'k%d', 'id': '%d', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}}", i, i);
+        bson_t *d = json(
+            "{'workspace_id': 'k%d', 'id': '%d', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}}",
+            i, i);
         assert_true(mongoc_bulk_operation_insert_with_opts(bulk, d, NULL, &error));
         bson_destroy(d);
     }

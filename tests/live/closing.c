@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Closing a store beside whoever waits, at every point of the wait: each is told, nobody uses what is gone, and nothing stays held. */
+ * Closing a store beside whoever waits, at every point of the wait: each is told, nobody uses what
+ * is gone, and nothing stays held. */
 #include "live.h"
 
 #define WRITES "'findAndModify','update'"
@@ -39,8 +40,8 @@ static bool is_waited_for(ground *g, const char *key)
 {
     bson_t *document = document_of(g, key);
     bson_iter_t waiters, one;
-    bool waited =
-        document && find_at(document, "waiters", &waiters) && bson_iter_recurse(&waiters, &one) && bson_iter_next(&one);
+    bool waited = document && find_at(document, "waiters", &waiters) &&
+                  bson_iter_recurse(&waiters, &one) && bson_iter_next(&one);
     bson_destroy(document);
     return waited;
 }
@@ -75,7 +76,8 @@ static void test_the_first_command_of_a_wait_is_awaited(void **state)
 static void test_the_first_command_in_the_queue_is_awaited(void **state)
 {
     ground *g = *state;
-    put(g, json("{'_id': 'k', 'workspace_id': 'k', 'id': 'theirs', 'owner': 'them', 'expires_at': {'$date': "
+    put(g, json("{'_id': 'k', 'workspace_id': 'k', 'id': 'theirs', 'owner': 'them', 'expires_at': "
+                "{'$date': "
                 "'2090-01-01T00:00:00Z'}}"));
     asker a = {.key = "k", .g = g, .wait_ms = LH_FOREVER, .error = LH_ERROR_INIT};
     pthread_t thread;

@@ -10,7 +10,8 @@ static void profile(ground *g, int level)
     do_command(g, g->db, json("{'profile': %d}", level));
 }
 
-/* What the store sent to the collection since the profiler was started, of all or with this plan. */
+/* What the store sent to the collection since the profiler was started, of all or with this
+ * plan. */
 static int64_t commands_by(ground *g, const char *plan)
 {
     mongoc_collection_t *log = mongoc_client_get_collection(g->client, g->db, "system.profile");
@@ -34,11 +35,13 @@ static int64_t expect_commands(ground *g, int64_t before, int64_t wanted, const 
 {
     int64_t now = commands(g);
     if (now - before != wanted)
-        fail_msg("%s took %lld commands, not %lld", what, (long long)(now - before), (long long)wanted);
+        fail_msg("%s took %lld commands, not %lld", what, (long long)(now - before),
+                 (long long)wanted);
     return now;
 }
 
-/* A renewal in the very millisecond of the grant changes nothing, and is asked again by the whole form. */
+/* A renewal in the very millisecond of the grant changes nothing, and is asked again by the whole
+ * form. */
 static void await_next_ms(void)
 {
     usleep(2000);
@@ -88,7 +91,8 @@ static void test_every_operation_is_one_command(void **state)
 static void test_old_documents_and_readers_take_one_command_too(void **state)
 {
     ground *g = *state;
-    put(g, json("{'workspace_id': 'old', 'id': 'x', 'user_id': 'u', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}}"));
+    put(g, json("{'workspace_id': 'old', 'id': 'x', 'user_id': 'u', 'expires_at': {'$date': "
+                "'2020-01-01T00:00:00Z'}}"));
     profile(g, 2);
     int64_t n = commands(g);
     lh_lease *lease = take(g, "old");
@@ -129,8 +133,10 @@ static bool is_own(const bson_t *document)
 static void test_another_document_has_the_key_by_now(void **state)
 {
     ground *g = *state;
-    static const char old_free[] = "{'workspace_id': 'k', 'id': 'x', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}}",
-                      old_held[] = "{'workspace_id': 'k', 'id': 'x', 'owner': 'old', 'expires_at': null}";
+    static const char old_free[] =
+        "{'workspace_id': 'k', 'id': 'x', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}}",
+                      old_held[] =
+                          "{'workspace_id': 'k', 'id': 'x', 'owner': 'old', 'expires_at': null}";
     give(g, take(g, "k"));
     do_command(g, g->db, json("{'delete': '%s', 'deletes': [{'q': {}, 'limit': 0}]}", LOCKS));
     put(g, json(old_held));
@@ -160,18 +166,19 @@ static void test_a_document_that_was_given_another_key_is_left_alone(void **stat
 {
     ground *g = *state;
     lh_lease *lease = take(g, "k");
-    do_command(
-        g, g->db,
-        json("{'update': '%s', 'updates': [{'q': {'_id': 'k'}, 'u': {'$set': {'workspace_id': 'other'}}}]}", LOCKS));
+    do_command(g, g->db,
+               json("{'update': '%s', 'updates': [{'q': {'_id': 'k'}, 'u': {'$set': "
+                    "{'workspace_id': 'other'}}}]}",
+                    LOCKS));
     bson_t *before = document_of(g, "other");
     expect(g, LH_LOST, lh_lease_renew(lease, 0, NULL, &g->error));
     expect(g, LH_LOST, lh_lease_release(lease, &g->error));
     lh_lease_free(lease);
-    do_command(
-        g, g->db,
-        json("{'update': '%s', 'updates': [{'q': {'_id': 'k'}, 'u': {'$set': {'released': {'id': 'y'}, 'id': 'y', "
-             "'expires_at': {'$date': '2020-01-01T00:00:00Z'}}}}]}",
-             LOCKS));
+    do_command(g, g->db,
+               json("{'update': '%s', 'updates': [{'q': {'_id': 'k'}, 'u': {'$set': {'released': "
+                    "{'id': 'y'}, 'id': 'y', "
+                    "'expires_at': {'$date': '2020-01-01T00:00:00Z'}}}}]}",
+                    LOCKS));
     bson_destroy(before);
     before = document_of(g, "other");
     give(g, take(g, "k"));
@@ -181,7 +188,8 @@ static void test_a_document_that_was_given_another_key_is_left_alone(void **stat
     bson_destroy(after);
 }
 
-/* Its first grant fails by the _id, looks whose that is, inserts, and looks at the index; from then on it is found by its key. */
+/* Its first grant fails by the _id, looks whose that is, inserts, and looks at the index; from then
+ * on it is found by its key. */
 static void test_a_key_whose_name_is_another_documents_id_takes_more_once(void **state)
 {
     ground *g = *state;

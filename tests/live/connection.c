@@ -50,13 +50,15 @@ static void test_a_set_that_is_another_one_is_named_at_once(void **state)
     ground *g = *state;
     char uri[512], first[128], secondary[128];
     find_hosts(g, first, secondary);
-    (void)snprintf(uri, sizeof uri, "%.*s/?replicaSet=nope", (int)strcspn(g->uri + 10, "/?") + 10, g->uri);
+    (void)snprintf(uri, sizeof uri, "%.*s/?replicaSet=nope", (int)strcspn(g->uri + 10, "/?") + 10,
+                   g->uri);
     for (int i = 0; i < 2; i++) {
         int64_t start = now_ms();
         expect(g, LH_CONFIG, ask(g, uri));
         expect_says(g, "replicaSet=nope");
         expect_says(g, g->set ? "write replicaSet=" : "standalone");
-        assert_in_range(now_ms() - start, 0, 1400);                    /* less than half of the timeout */
+        /* less than half of the timeout */
+        assert_in_range(now_ms() - start, 0, 1400);
         (void)snprintf(uri, sizeof uri, "%s/?replicaSet=nope", first); /* one host */
     }
     /* A host that does not answer hides it for as long as it is waited for, and no longer. */
@@ -92,7 +94,8 @@ static int note(void *arg, const lh_finding *finding)
 {
     char *found = arg;
     size_t len = strlen(found);
-    (void)snprintf(found + len, 4096 - len, "%s: %s | %s\n", finding->id, finding->what, finding->what_to_do);
+    (void)snprintf(found + len, 4096 - len, "%s: %s | %s\n", finding->id, finding->what,
+                   finding->what_to_do);
     return 0;
 }
 
@@ -147,7 +150,8 @@ static void test_overridden_options_stop_no_command(void **state)
     };
     char uri[512], found[4096];
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
-        (void)snprintf(uri, sizeof uri, "%s%s%s", g->uri, strchr(g->uri, '?') ? "&" : "?", options[i]);
+        (void)snprintf(uri, sizeof uri, "%s%s%s", g->uri, strchr(g->uri, '?') ? "&" : "?",
+                       options[i]);
         lh_store *store = open_uri(g, uri);
         lh_lease *lease = NULL;
         lh_acquire_options acquire = LH_ACQUIRE_OPTIONS_INIT;
@@ -169,10 +173,11 @@ static void test_overridden_options_stop_no_command(void **state)
 static void test_no_login_crashes_the_driver(void **state)
 {
     ground *g = *state;
-    static const char *const mechanisms[] = {"",       "SCRAM-SHA-1", "SCRAM-SHA-256", "MONGODB-X509",
-                                             "GSSAPI", "PLAIN",       "MONGODB-AWS"};
+    static const char *const mechanisms[] = {
+        "", "SCRAM-SHA-1", "SCRAM-SHA-256", "MONGODB-X509", "GSSAPI", "PLAIN", "MONGODB-AWS"};
     static const char *const users[] = {"", "u@", "u:p@"};
-    static const char *const more[] = {"", "&authSource=$external", "&tlsCertificateKeyFilePassword=x"};
+    static const char *const more[] = {"", "&authSource=$external",
+                                       "&tlsCertificateKeyFilePassword=x"};
     char uri[512], first[128], secondary[128];
     if (g->set) /* is the same there */
         return;
@@ -181,8 +186,9 @@ static void test_no_login_crashes_the_driver(void **state)
     for (size_t m = 0; m < sizeof mechanisms / sizeof *mechanisms; m++)
         for (size_t u = 0; u < sizeof users / sizeof *users; u++)
             for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
-                (void)snprintf(uri, sizeof uri, "mongodb://%s%s/?directConnection=true%s%s%s", users[u], first + 10,
-                               m > 0 ? "&authMechanism=" : "", mechanisms[m], more[i]);
+                (void)snprintf(uri, sizeof uri, "mongodb://%s%s/?directConnection=true%s%s%s",
+                               users[u], first + 10, m > 0 ? "&authMechanism=" : "", mechanisms[m],
+                               more[i]);
                 lh_store_options options = store_options(g);
                 options.uri = uri;
                 options.at_open = LH_AT_OPEN_NOTHING;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Doubts: what ended unknown is released in the background, long before its ttl, without closing the store; and nobody believes
- * in it meanwhile. */
+ * Doubts: what ended unknown is released in the background, long before its ttl, without closing
+ * the store; and nobody believes in it meanwhile. */
 #include "live.h"
 #include "store/store.h"
 
-#define WRITES      "'findAndModify','update'"
-#define NO_MAJORITY "'writeConcernError': {'code': 64, 'errmsg': 'waiting for replication timed out'}"
-#define TTL_MS      120000
-#define SOON_MS     15000 /* much shorter */
+#define WRITES "'findAndModify','update'"
+#define NO_MAJORITY                                                                                \
+    "'writeConcernError': {'code': 64, 'errmsg': 'waiting for replication timed out'}"
+#define TTL_MS  120000
+#define SOON_MS 15000 /* much shorter */
 
 static int64_t now_ms(void)
 {
@@ -24,7 +25,8 @@ static void hasty_store(ground *g)
     reopen_store(g, &options);
 }
 
-static int acquire(ground *g, const char *key, const char *id, int64_t wait_ms, lh_lease **ret_lease)
+static int acquire(ground *g, const char *key, const char *id, int64_t wait_ms,
+                   lh_lease **ret_lease)
 {
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
     o.ttl_ms = TTL_MS;
@@ -59,7 +61,8 @@ static void make_doubt(ground *g, const char *key, const char *id)
     break_commands(g, 0, WRITES, NO_MAJORITY);
     expect(g, LH_UNKNOWN, acquire(g, key, id, 0, &lease));
     assert_null(lease);
-    (void)is_held(g, key); /* there is a document, so it was applied; and it may have been released already */
+    /* there is a document, so it was applied; and it may have been released already */
+    (void)is_held(g, key);
 }
 
 static void test_what_no_majority_acknowledged_is_released_soon(void **state)
@@ -89,7 +92,8 @@ static void test_several_doubts_are_all_released(void **state)
     }
 }
 
-/* The answer comes when nobody listens any more; and so does the grant: after the first release of it. */
+/* The answer comes when nobody listens any more; and so does the grant: after the first release of
+ * it. */
 static void test_a_straggler_is_released_too(void **state)
 {
     ground *g = *state;
@@ -104,7 +108,8 @@ static void test_a_straggler_is_released_too(void **state)
     expect_free_soon(g, "k");
 }
 
-/* Its id is spent: neither a repeated acquire nor a renewal makes anybody believe in it while it is being released. */
+/* Its id is spent: neither a repeated acquire nor a renewal makes anybody believe in it while it is
+ * being released. */
 static void test_nobody_believes_in_what_is_being_released(void **state)
 {
     ground *g = *state;
@@ -145,13 +150,15 @@ static void expect_reachable(ground *g)
     lh_record *record = NULL;
     int outcome;
     for (int64_t until = now_ms() + SOON_MS;
-         (outcome = lh_status(g->store, "k", &record, &g->error)) == LH_UNREACHABLE && now_ms() < until;)
+         (outcome = lh_status(g->store, "k", &record, &g->error)) == LH_UNREACHABLE &&
+         now_ms() < until;)
         usleep(10000);
     expect(g, LH_OK, outcome);
     lh_record_free(record);
 }
 
-/* The keeper is busy with other things: what the caller sent is under way all the same, and may be applied at any time. */
+/* The keeper is busy with other things: what the caller sent is under way all the same, and may be
+ * applied at any time. */
 static void test_nobody_believes_in_what_was_released_by_its_caller(void **state)
 {
     ground *g = *state;
@@ -205,8 +212,8 @@ static lh_waiting *start(ground *g, const char *key, int64_t wait_ms)
     return waiting;
 }
 
-/* The wait is over, and no server hears of it. Who was queued may be granted still, which is told as unknown; who never was, surely
- * has nothing. */
+/* The wait is over, and no server hears of it. Who was queued may be granted still, which is told
+ * as unknown; who never was, surely has nothing. */
 static void test_a_wait_that_ends_in_an_outage_is_unknown(void **state)
 {
     ground *g = *state;
@@ -215,7 +222,8 @@ static void test_a_wait_that_ends_in_an_outage_is_unknown(void **state)
     lh_lease *holder = NULL, *none = NULL;
     expect(g, LH_OK, acquire(g, "k", NULL, 0, &holder));
     lh_waiting *queued = start(g, "k", 1000);
-    break_commands(g, 0, "'findAndModify','update','find'", "'errorCode': 10107"); /* surely not done */
+    /* surely not done */
+    break_commands(g, 0, "'findAndModify','update','find'", "'errorCode': 10107");
     lh_waiting *never = start(g, "k", 500);
     expect(g, LH_UNREACHABLE, lh_waiting_finish(never, &none, NULL, &g->error));
     expect(g, LH_UNKNOWN, lh_waiting_finish(queued, &none, NULL, &g->error));
@@ -240,7 +248,8 @@ static void test_who_is_refused_in_the_queue_leaves_it(void **state)
     lh_lease_free(holder);
 }
 
-/* Cancelled, and the queue does not hear of it: it is told, and no place is left in it long before its claim ends. */
+/* Cancelled, and the queue does not hear of it: it is told, and no place is left in it long before
+ * its claim ends. */
 static void expect_told_and_gone(ground *g, const char *what, int wanted)
 {
     hasty_store(g);
@@ -250,7 +259,8 @@ static void expect_told_and_gone(ground *g, const char *what, int wanted)
     break_commands(g, 0, WRITES, what);
     int outcome = lh_waiting_cancel(waiting, &g->error);
     if (outcome != wanted)
-        print_error("the cancel gave %s: %s\n", lh_outcome_word(outcome), outcome == LH_OK ? "" : g->error.message);
+        print_error("the cancel gave %s: %s\n", lh_outcome_word(outcome),
+                    outcome == LH_OK ? "" : g->error.message);
     assert_int_equal(outcome, wanted);
     assert_true(*g->error.message);
     mend_commands(g);
@@ -309,8 +319,9 @@ static lh_waiting *await(ground *g, lh_store *store)
     return waiting;
 }
 
-/* Who was granted by another's command while a question of its own is on its way, works, and releases. The question comes when another
- * has had the key since: nothing tells the server that this id was used, so it is granted again, to nobody. */
+/* Who was granted by another's command while a question of its own is on its way, works, and
+ * releases. The question comes when another has had the key since: nothing tells the server that
+ * this id was used, so it is granted again, to nobody. */
 static void test_a_question_that_arrives_after_the_release_is_taken_back(void **state)
 {
     ground *g = *state;

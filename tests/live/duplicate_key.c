@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A real E11000 that reaches the client: on the key it is contention, on another field a fault of the configuration. */
+ * A real E11000 that reaches the client: on the key it is contention, on another field a fault of
+ * the configuration. */
 #include "live.h"
 
-#define E11000(pattern, value)                                                                                         \
+#define E11000(pattern, value)                                                                     \
     "'errorCode': 11000, 'errorExtraInfo': {'keyPattern': " pattern ", 'keyValue': " value "}"
 
 static void test_a_lost_race_for_the_key_is_asked_again(void **state)
@@ -42,7 +43,8 @@ static void test_a_foreign_unique_index_is_named_as_the_fault(void **state)
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         lh_lease *lease = take(g, "first"), *none = NULL;
         do_command(g, g->db,
-                   json("{'createIndexes': '%s', 'indexes': [{'name': 'foreign', 'unique': true, 'key': {'%s': 1}}]}",
+                   json("{'createIndexes': '%s', 'indexes': [{'name': 'foreign', 'unique': true, "
+                        "'key': {'%s': 1}}]}",
                         LOCKS, fields[i]));
         expect(g, LH_CONFIG, lh_acquire(g->store, "second", NULL, &none, NULL, &g->error));
         expect_says(g, "unique index");
@@ -57,10 +59,11 @@ static void test_a_foreign_unique_index_is_named_as_the_fault(void **state)
 static void test_unique_indexes_on_id_and_token_do_no_harm(void **state)
 {
     ground *g = *state;
-    do_command(g, g->db,
-               json("{'createIndexes': '%s', 'indexes': [{'name': 'a', 'unique': true, 'key': {'id': 1}},"
-                    " {'name': 'b', 'unique': true, 'key': {'id': 1, 'token': 1}}]}",
-                    LOCKS));
+    do_command(
+        g, g->db,
+        json("{'createIndexes': '%s', 'indexes': [{'name': 'a', 'unique': true, 'key': {'id': 1}},"
+             " {'name': 'b', 'unique': true, 'key': {'id': 1, 'token': 1}}]}",
+             LOCKS));
     lh_lease *a = take(g, "a"), *b = take(g, "b"), *r = take_as(g, "c", LH_SHARED, 30000, NULL);
     give(g, a);
     give(g, b);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The evaluator of tests/support and a real server make the same of every document, by every command of the
- * protocol: so what the model and the simulations run is what servers run. */
+ * The evaluator of tests/support and a real server make the same of every document, by every
+ * command of the protocol: so what the model and the simulations run is what servers run. */
 #include "evaluate.h"
 #include "shapes.h"
 
@@ -42,7 +42,8 @@ static lh_vars vars_of(lh_do what)
     return vars;
 }
 
-/* {_id, before, after, now} of each document: the pipeline as an expression, so that the server says which now it was. */
+/* {_id, before, after, now} of each document: the pipeline as an expression, so that the server
+ * says which now it was. */
 static bson_t *aggregate_of(const bson_t *command)
 {
     bson_t let = BSON_INITIALIZER, expression;
@@ -53,13 +54,16 @@ static bson_t *aggregate_of(const bson_t *command)
         bson_iter_document(&at, &len, &data);
         assert_true(bson_init_static(&let, data, len));
     }
-    assert_true((bson_iter_init(&top, command) && bson_iter_find_descendant(&top, "update.0.$replaceWith", &at)) ||
-                (bson_iter_init(&top, command) && bson_iter_find_descendant(&top, "updates.0.u.0.$replaceWith", &at)));
+    assert_true((bson_iter_init(&top, command) &&
+                 bson_iter_find_descendant(&top, "update.0.$replaceWith", &at)) ||
+                (bson_iter_init(&top, command) &&
+                 bson_iter_find_descendant(&top, "updates.0.u.0.$replaceWith", &at)));
     bson_iter_document(&at, &len, &data);
     assert_true(bson_init_static(&expression, data, len));
-    return BCON_NEW("aggregate", "workspace_locks", "pipeline", "[", "{", "$replaceWith", "{", "before",
-                    BCON_UTF8("$$ROOT"), "after", BCON_DOCUMENT(&expression), "now", BCON_UTF8("$$NOW"), "}", "}", "]",
-                    "cursor", "{", "batchSize", BCON_INT32(100000), "}", "let", BCON_DOCUMENT(&let));
+    return BCON_NEW("aggregate", "workspace_locks", "pipeline", "[", "{", "$replaceWith", "{",
+                    "before", BCON_UTF8("$$ROOT"), "after", BCON_DOCUMENT(&expression), "now",
+                    BCON_UTF8("$$NOW"), "}", "}", "]", "cursor", "{", "batchSize",
+                    BCON_INT32(100000), "}", "let", BCON_DOCUMENT(&let));
 }
 
 static void part_of(const bson_t *object, const char *name, bson_t *ret_part)
@@ -88,7 +92,8 @@ static bool is_same(const bson_t *command, const bson_t *row)
     part_of(row, "after", &after);
     assert_true(bson_iter_init_find(&at, row, "now"));
     evaluate_clock clock = {.now_ms = bson_iter_date_time(&at)};
-    bool good = evaluate_update(command, &before, clock, NULL, &made, problem, sizeof problem) == EVALUATE_DONE &&
+    bool good = evaluate_update(command, &before, clock, NULL, &made, problem, sizeof problem) ==
+                    EVALUATE_DONE &&
                 made && bson_equal(made, &after);
     if (!good) {
         print_error("%s\n", problem);
@@ -108,7 +113,8 @@ static void compare_on_all(ground *g, const bson_t *command)
     bson_iter_t top, batch, in;
     unsigned n = 0, wrong = 0;
     assert_non_null(reply);
-    assert_true(bson_iter_init(&top, reply) && bson_iter_find_descendant(&top, "cursor.firstBatch", &batch) &&
+    assert_true(bson_iter_init(&top, reply) &&
+                bson_iter_find_descendant(&top, "cursor.firstBatch", &batch) &&
                 bson_iter_recurse(&batch, &in));
     while (bson_iter_next(&in) && wrong < 3) {
         bson_t row;
@@ -127,7 +133,8 @@ static void compare_on_all(ground *g, const bson_t *command)
 static void insert_shapes(ground *g)
 {
     shapes s = {.state = 77, .now_ms = server_ms(g)};
-    mongoc_bulk_operation_t *bulk = mongoc_collection_create_bulk_operation_with_opts(g->locks, NULL);
+    mongoc_bulk_operation_t *bulk =
+        mongoc_collection_create_bulk_operation_with_opts(g->locks, NULL);
     bson_error_t error = {0};
     for (unsigned i = 0; i < SHAPES; i++) {
         bson_t *document = shape(&s, i, ME, NULL);

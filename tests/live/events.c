@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * lh_watch(): every kind of event, told once, in order, without lease ids; going on behind an event, over killed cursors and gaps. */
+ * lh_watch(): every kind of event, told once, in order, without lease ids; going on behind an
+ * event, over killed cursors and gaps. */
 #include "store/store.h"
 #include "turn.h"
 #include "waiting.h"
@@ -24,9 +25,10 @@ static int hear(void *arg, const lh_event *e)
     pthread_mutex_lock(&a->lock);
     assert_in_range(a->n, 0, MOST - 1);
     int n = a->n;
-    (void)snprintf(a->line[n], LINE, "%s%s%s%s%s%s%s%s%s%s%s%s%s", lh_event_word(e->kind), *e->key ? " " : "", e->key,
-                   *e->owner ? " " : "", e->owner, *e->how ? " " : "", e->how, *e->by ? " " : "", e->by,
-                   *e->reason ? ": " : "", e->reason, *e->note ? " note " : "", e->note);
+    (void)snprintf(a->line[n], LINE, "%s%s%s%s%s%s%s%s%s%s%s%s%s", lh_event_word(e->kind),
+                   *e->key ? " " : "", e->key, *e->owner ? " " : "", e->owner, *e->how ? " " : "",
+                   e->how, *e->by ? " " : "", e->by, *e->reason ? ": " : "", e->reason,
+                   *e->note ? " note " : "", e->note);
     (void)snprintf(a->all[n], LINE, "%s %s %s", e->id, e->host, e->purpose);
     (void)snprintf(a->id[n], sizeof a->id[n], "%s", e->id);
     int stop = ++a->n == a->stop_at;
@@ -68,7 +70,8 @@ static int heard(audience *a)
     return n;
 }
 
-/* The next one is this. A renewal may always be in between: the keeper claims what was granted directly. */
+/* The next one is this. A renewal may always be in between: the keeper claims what was granted
+ * directly. */
 static void next_at(audience *a, const char *line, int line_number)
 {
     int64_t start = now_ms(), until = start + 10000;
@@ -248,7 +251,8 @@ static void readers_are_told_one_by_one(void **state)
 static void what_other_programs_do_is_told(void **state)
 {
     place *p = *state;
-    insert(p, "{'workspace_id': 'old', 'id': 'a', 'user_id': 'carol', 'expires_at': '2999-01-01T00:00:00Z'}");
+    insert(p, "{'workspace_id': 'old', 'id': 'a', 'user_id': 'carol', 'expires_at': "
+              "'2999-01-01T00:00:00Z'}");
     audience *a = sit(seat(p));
     next(a, "opened");
     change(p, "old", "{'$set': {'expires_at': '2999-01-02T00:00:00Z', 'color': 'red'}}");
@@ -278,7 +282,9 @@ static void only_what_was_asked_for_is_told(void **state)
 {
     place *p = *state;
     static const char *const keys[] = {"one", "two"};
-    insert(p, "{'_id': 'foreign-1', 'workspace_id': 'project:foreign', 'id': 'a', 'user_id': 'carol'}");
+    insert(
+        p,
+        "{'_id': 'foreign-1', 'workspace_id': 'project:foreign', 'id': 'a', 'user_id': 'carol'}");
     audience *a = seat(p);
     a->o.keys = keys;
     a->o.n_keys = 2;
@@ -371,8 +377,9 @@ static void goes_on_behind_an_event(void **state)
         sit(b);
         next(b, "opened");
         assert_string_equal(b->id[0], a->id[from]);
-        static const char *const lines[] = {"granted k tester acquire", "queued k tester", "released k tester release",
-                                            "granted k tester queue", "released k tester release"};
+        static const char *const lines[] = {"granted k tester acquire", "queued k tester",
+                                            "released k tester release", "granted k tester queue",
+                                            "released k tester release"};
         for (int i = from; i < 5; i++)
             next(b, lines[i]);
         for (int i = from + 1; i < 4; i++)
@@ -425,7 +432,8 @@ static void a_killed_cursor_loses_and_doubles_nothing(void **state)
     leave(a, LH_CANCELLED);
 }
 
-/* A standalone is looked at again and again: one look whose cursor is killed is made up for by the next. */
+/* A standalone is looked at again and again: one look whose cursor is killed is made up for by the
+ * next. */
 static void a_look_that_is_refused_is_made_up_for(void **state)
 {
     place *p = *state;
@@ -435,9 +443,9 @@ static void a_look_that_is_refused_is_made_up_for(void **state)
     assert_true(turn >= 0);
     audience *a = sit(seat(p));
     next(a, "opened");
-    bson_t *failing =
-        BCON_NEW("configureFailPoint", "failCommand", "mode", "{", "times", BCON_INT32(2), "}", "data", "{",
-                 "failCommands", "[", "find", "]", "appName", BCON_UTF8(p->app), "errorCode", BCON_INT32(237), "}");
+    bson_t *failing = BCON_NEW("configureFailPoint", "failCommand", "mode", "{", "times",
+                               BCON_INT32(2), "}", "data", "{", "failCommands", "[", "find", "]",
+                               "appName", BCON_UTF8(p->app), "errorCode", BCON_INT32(237), "}");
     assert_true(mongoc_client_command_simple(p->client, "admin", failing, NULL, NULL, NULL));
     bson_destroy(failing);
     usleep(700000); /* three looks */
@@ -492,7 +500,8 @@ static int count(const audience *a, const char *start, const char *end)
     return n;
 }
 
-/* Whatever a crowd does: each grant is told once, and each ends; who queues is granted, or leaves. */
+/* Whatever a crowd does: each grant is told once, and each ends; who queues is granted, or
+ * leaves. */
 static void what_a_crowd_does_adds_up(void **state)
 {
     place *p = *state;
@@ -514,14 +523,19 @@ static void what_a_crowd_does_adds_up(void **state)
     lh_lease *last = take(p, p->store, "last", LH_EXCLUSIVE, 30000);
     within(10000, heard(a) > 0 && strstr(a->line[heard(a) - 1], " last "));
     int told = count(a, "granted ", "") - 1;
-    int ended = count(a, "released ", " release") + count(a, "transferred ", "") + count(a, "expired ", "");
-    print_message("%d grants, %d by the queue, %d events told\n", grants, count(a, "granted ", " queue"), a->n);
+    int ended =
+        count(a, "released ", " release") + count(a, "transferred ", "") + count(a, "expired ", "");
+    print_message("%d grants, %d by the queue, %d events told\n", grants,
+                  count(a, "granted ", " queue"), a->n);
     assert_true(grants > CROWD);
     assert_in_range(told, grants,
-                    grants + count(a, "granted ", " queue") + CROWD); /* some came when the wait was over */
+                    /* some came when the wait was over */
+                    grants + count(a, "granted ", " queue") + CROWD);
     assert_int_equal(told, ended);
-    assert_int_equal(count(a, "queued ", ""), count(a, "left ", "") + count(a, "granted ", " queue"));
-    assert_int_equal(count(a, "released ", " other") + count(a, "gap", "") + count(a, "spoilt ", ""), 0);
+    assert_int_equal(count(a, "queued ", ""),
+                     count(a, "left ", "") + count(a, "granted ", " queue"));
+    assert_int_equal(
+        count(a, "released ", " other") + count(a, "gap", "") + count(a, "spoilt ", ""), 0);
     a->seen = a->n;
     give(p, last);
     next(a, "released last tester release");
@@ -532,7 +546,8 @@ static void wrong_options_are_refused(void **state)
 {
     place *p = *state;
     lh_watch_options o = LH_WATCH_OPTIONS_INIT;
-    static const char *const bad_ids[] = {"x", "1", "1.2", "1.2.", "1.2.3x", "0.1.0", "5.0.0", "-1.1.1"};
+    static const char *const bad_ids[] = {"x",      "1",     "1.2",   "1.2.",
+                                          "1.2.3x", "0.1.0", "5.0.0", "-1.1.1"};
     for (size_t i = 0; i < sizeof bad_ids / sizeof *bad_ids; i++) {
         o.after = bad_ids[i];
         expect(p, LH_INVALID, lh_watch(p->store, &o, hear, NULL, &p->error));

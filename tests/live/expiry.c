@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Expiry: nobody is taken over before its end + grace (clock_skew_ms), whoever asks and however; after it, anybody may. */
+ * Expiry: nobody is taken over before its end + grace (clock_skew_ms), whoever asks and however;
+ * after it, anybody may. */
 #include "live.h"
 
 #include "base/clock.h"
@@ -48,10 +49,11 @@ static void test_the_grace_holds_in_cleanup_and_for_old_documents(void **state)
 {
     ground *g = *state;
     g->store = store_with_grace(g, 60000);
-    static const char *const ends[] = {"{'$subtract': ['$$NOW', 50000]}",
-                                       "{'$dateToString': {'date': {'$subtract': ['$$NOW', 50000]}}}",
-                                       "{'$toLong': {'$subtract': ['$$NOW', 50000]}}",
-                                       "{'$divide': [{'$toLong': {'$subtract': ['$$NOW', 50000]}}, 1000]}"};
+    static const char *const ends[] = {
+        "{'$subtract': ['$$NOW', 50000]}",
+        "{'$dateToString': {'date': {'$subtract': ['$$NOW', 50000]}}}",
+        "{'$toLong': {'$subtract': ['$$NOW', 50000]}}",
+        "{'$divide': [{'$toLong': {'$subtract': ['$$NOW', 50000]}}, 1000]}"};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         char key[16];
         (void)snprintf(key, sizeof key, "old-%zu", i);

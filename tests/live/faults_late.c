@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Answers that come, but late: a grant is not believed past its own end, counted from before its command was sent. */
+ * Answers that come, but late: a grant is not believed past its own end, counted from before its
+ * command was sent. */
 #include "live.h"
 
 #include <poll.h>
@@ -84,13 +85,15 @@ static void test_a_first_grant_that_took_a_second_is_not_believed(void **state)
     lh_lease *lease = take(g, "fresh"); /* 30 s: the deadline has nothing to do with it */
     bson_t *document = document_of(g, "fresh");
     assert_string_equal(text_at(document, "id"), lh_lease_id(lease));
-    assert_string_equal(text_at(document, "released.how"), "release"); /* of the id that was not believed */
+    /* of the id that was not believed */
+    assert_string_equal(text_at(document, "released.how"), "release");
     assert_string_not_equal(text_at(document, "released.id"), lh_lease_id(lease));
     bson_destroy(document);
     give(g, lease);
 }
 
-/* Its age is measured by servers' clocks, which may differ by the grace: 0.7 s may be more than a second. */
+/* Its age is measured by servers' clocks, which may differ by the grace: 0.7 s may be more than a
+ * second. */
 static void test_an_old_first_grant_is_not_believed_when_it_is_asked_for_again(void **state)
 {
     ground *g = *state;
@@ -159,8 +162,9 @@ static void *start_waiting(void *arg)
     return lh_acquire_start(g->store, "k", &o, &waiting, &g->error) == LH_OK ? waiting : NULL;
 }
 
-/* As after the process was stopped: a waiter hears of a grant that it may not believe any more, while a question of its is under way.
- * It leaves the grant at once, and is not forgotten over the answer. (Told from inside: only so it comes in this order.) */
+/* As after the process was stopped: a waiter hears of a grant that it may not believe any more,
+ * while a question of its is under way. It leaves the grant at once, and is not forgotten over the
+ * answer. (Told from inside: only so it comes in this order.) */
 static void test_a_grant_too_old_to_be_believed_is_left_at_once(void **state)
 {
     ground *g = *state;
@@ -169,17 +173,20 @@ static void test_a_grant_too_old_to_be_believed_is_left_at_once(void **state)
     lh_waiting *first = NULL;
     pthread_t thread;
     void *second = NULL;
-    o.wait_ms = LH_FOREVER; /* who is first in its store asks again by a timer: the other is second */
+    /* who is first in its store asks again by a timer: the other is second */
+    o.wait_ms = LH_FOREVER;
     expect(g, LH_OK, lh_acquire_start(g->store, "k", &o, &first, &g->error));
     break_commands(g, 1, "'findAndModify'", "'blockConnection': true, 'blockTimeMS': 1600");
     assert_int_equal(pthread_create(&thread, NULL, start_waiting, g), 0);
     usleep(1300000);
-    lh_wait_granted(g->store, &(lh_grant){.id = LATE_ID, .beat = 0, .token = 1, .expires_at_ms = INT64_MAX});
+    lh_wait_granted(g->store,
+                    &(lh_grant){.id = LATE_ID, .beat = 0, .token = 1, .expires_at_ms = INT64_MAX});
     assert_int_equal(pthread_join(thread, &second), 0);
     assert_non_null(second);
     struct pollfd settled = {.fd = lh_waiting_fd(second), .events = POLLIN};
     assert_int_equal(poll(&settled, 1, 5000), 1);
-    expect(g, LH_LOST, lh_waiting_finish(second, &lease, NULL, &g->error)); /* an id of its own is good for one */
+    /* an id of its own is good for one */
+    expect(g, LH_LOST, lh_waiting_finish(second, &lease, NULL, &g->error));
     expect(g, LH_OK, lh_waiting_cancel(first, &g->error));
     give(g, holder);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Answers that get lost, or that say that the outcome is not known: what was asked is granted exactly once, or reported as
- * unknown by its lease id, and released when the store is closed. */
+ * Answers that get lost, or that say that the outcome is not known: what was asked is granted
+ * exactly once, or reported as unknown by its lease id, and released when the store is closed. */
 #include "live.h"
 
-#define ALL         "'findAndModify','update','find','listIndexes'"
-#define WRITES      "'findAndModify','update'"
-#define NO_MAJORITY "'writeConcernError': {'code': 64, 'errmsg': 'waiting for replication timed out'}"
+#define ALL    "'findAndModify','update','find','listIndexes'"
+#define WRITES "'findAndModify','update'"
+#define NO_MAJORITY                                                                                \
+    "'writeConcernError': {'code': 64, 'errmsg': 'waiting for replication timed out'}"
 
 /* A store that gives up soon; it has seen the index. */
 static lh_store *hasty_store(ground *g, int64_t timeout_ms)
@@ -46,7 +47,8 @@ static void test_an_acquire_survives_one_fault(void **state)
     }
 }
 
-/* The command is applied, but its sender stopped listening: the same id is asked again, and a straggler grants nothing. */
+/* The command is applied, but its sender stopped listening: the same id is asked again, and a
+ * straggler grants nothing. */
 static void test_an_acquire_that_is_answered_too_late_is_granted_once(void **state)
 {
     ground *g = *state;
@@ -75,7 +77,8 @@ static void test_without_a_majority_it_is_unknown_and_released_at_close(void **s
     assert_null(busy);
     assert_int_equal(strlen(g->error.lease_id), LH_LEASE_ID_LEN);
     bson_t *document = document_of(g, "k");
-    assert_string_equal(text_at(document, "id"), g->error.lease_id); /* it was done, and nobody may believe it */
+    /* it was done, and nobody may believe it */
+    assert_string_equal(text_at(document, "id"), g->error.lease_id);
     bson_destroy(document);
     mend_commands(g);
     lh_store_close(g->store);
@@ -112,8 +115,8 @@ static void test_what_surely_did_not_run_is_unreachable(void **state)
 {
     ground *g = *state;
     g->store = hasty_store(g, 400);
-    static const char *const faults[] = {"'errorCode': 10107", "'errorCode': 50", "'errorCode': 112",
-                                         "'errorCode': 365"};
+    static const char *const faults[] = {"'errorCode': 10107", "'errorCode': 50",
+                                         "'errorCode': 112", "'errorCode': 365"};
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
         break_commands(g, 0, WRITES, faults[i]);
         lh_lease *lease = NULL;
@@ -137,7 +140,8 @@ static void test_a_renewal_that_is_not_answered_leaves_the_lease_valid(void **st
         assert_true(lh_lease_valid(lease));
     }
     mend_commands(g);
-    while (lh_lease_renew(lease, 60000, NULL, &g->error) == LH_UNREACHABLE) /* until the driver sees that it is back */
+    /* until the driver sees that it is back */
+    while (lh_lease_renew(lease, 60000, NULL, &g->error) == LH_UNREACHABLE)
         assert_true(lh_lease_valid(lease));
     expect(g, LH_OK, lh_lease_renew(lease, 60000, NULL, &g->error));
     assert_int_equal(lh_lease_token(lease), token);
@@ -161,7 +165,8 @@ static void test_a_release_that_is_not_answered_is_unknown_and_not_valid(void **
 static void test_a_release_survives_one_fault(void **state)
 {
     ground *g = *state;
-    static const char *const faults[] = {NO_MAJORITY, "'errorCode': 11602", "'closeConnection': true"};
+    static const char *const faults[] = {NO_MAJORITY, "'errorCode': 11602",
+                                         "'closeConnection': true"};
     g->store = hasty_store(g, 10000);
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
         lh_lease *lease = take(g, "k");
@@ -184,7 +189,9 @@ static void test_break_and_cleanup_survive_one_fault(void **state)
     assert_int_equal(lh_record_holder(broken, 0)->token, lh_lease_token(lease));
     lh_record_free(broken);
     lh_lease_free(lease);
-    put(g, json("{'workspace_id': 'old', 'id': 'x', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}}"));
+    put(g,
+        json(
+            "{'workspace_id': 'old', 'id': 'x', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}}"));
     break_commands(g, 1, "'delete'", "'errorCode': 91");
     lh_cleanup_report report = LH_CLEANUP_REPORT_INIT;
     expect(g, LH_OK, lh_cleanup(g->store, NULL, &report, &g->error));
@@ -241,13 +248,15 @@ static void test_a_refusal_is_told_as_it_is_by_every_call(void **state)
     ground *g = *state;
     static const struct {
         int code, outcome;
-    } codes[] = {{117, LH_UNREACHABLE}, {12587, LH_UNREACHABLE}, {13, LH_DENIED},    {2, LH_SERVER},
-                 {9, LH_SERVER},        {59, LH_CONFIG},         {72, LH_SERVER},    {115, LH_CONFIG},
-                 {148, LH_CONFIG},      {166, LH_CONFIG},        {238, LH_CONFIG},   {291, LH_SERVER},
-                 {323, LH_CONFIG},      {8000, LH_SERVER},       {10334, LH_SERVER}, {13297, LH_CONFIG},
-                 {14031, LH_SERVER},    {17280, LH_SERVER},      {17419, LH_SERVER}, {40415, LH_SERVER},
-                 {31337, LH_SERVER}};
-    static int (*const calls[])(ground *, lh_lease *) = {ask_acquire, ask_renew, ask_release, ask_status, ask_migrate};
+    } codes[] = {{117, LH_UNREACHABLE}, {12587, LH_UNREACHABLE}, {13, LH_DENIED},
+                 {2, LH_SERVER},        {9, LH_SERVER},          {59, LH_CONFIG},
+                 {72, LH_SERVER},       {115, LH_CONFIG},        {148, LH_CONFIG},
+                 {166, LH_CONFIG},      {238, LH_CONFIG},        {291, LH_SERVER},
+                 {323, LH_CONFIG},      {8000, LH_SERVER},       {10334, LH_SERVER},
+                 {13297, LH_CONFIG},    {14031, LH_SERVER},      {17280, LH_SERVER},
+                 {17419, LH_SERVER},    {40415, LH_SERVER},      {31337, LH_SERVER}};
+    static int (*const calls[])(ground *, lh_lease *) = {ask_acquire, ask_renew, ask_release,
+                                                         ask_status, ask_migrate};
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
         char fault[32];
         lh_lease *lease = take(g, "k");
@@ -258,7 +267,8 @@ static void test_a_refusal_is_told_as_it_is_by_every_call(void **state)
                 continue; /* it waits */
             int outcome = calls[k](g, lease);
             if (outcome != codes[i].outcome || g->error.server_code != codes[i].code)
-                fail_msg("call %zu, code %d: %s, %s", k, codes[i].code, lh_outcome_word(outcome), g->error.message);
+                fail_msg("call %zu, code %d: %s, %s", k, codes[i].code, lh_outcome_word(outcome),
+                         g->error.message);
         }
         mend_commands(g);
         give(g, lease); /* nothing came of the refusals */

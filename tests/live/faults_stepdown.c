@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Primaries step down and die while two stores compete for a key: no grant is lost, none is double, tokens only grow. */
+ * Primaries step down and die while two stores compete for a key: no grant is lost, none is double,
+ * tokens only grow. */
 #include <stdatomic.h>
 
 #include "own.h"
@@ -24,7 +25,8 @@ static void work(competitor *c, lh_lease *lease)
             atomic_fetch_add(&backwards, 1);
         atomic_fetch_add(&grants, 1);
         int renewed = lh_lease_renew(lease, 0, NULL, &error);
-        if (renewed != LH_OK && renewed != LH_UNREACHABLE) { /* its ttl is long: nobody may have taken it */
+        /* its ttl is long: nobody may have taken it */
+        if (renewed != LH_OK && renewed != LH_UNREACHABLE) {
             (void)snprintf(c->why, sizeof c->why, "renew: %s", error.message);
             atomic_fetch_add(&wrong, 1);
         }
@@ -56,7 +58,8 @@ static void *compete(void *arg)
             lh_lease *doubt = NULL;
             if (lh_lease_attach(c->store, "k", error.lease_id, &doubt, &error) == LH_OK) {
                 int released;
-                while ((released = lh_lease_release(doubt, &error)) == LH_UNREACHABLE || released == LH_UNKNOWN)
+                while ((released = lh_lease_release(doubt, &error)) == LH_UNREACHABLE ||
+                       released == LH_UNKNOWN)
                     ;
                 lh_lease_free(doubt);
             }
@@ -122,7 +125,8 @@ static void test_stepdowns_neither_lose_nor_double_a_grant(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_stepdowns_neither_lose_nor_double_a_grant)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stepdowns_neither_lose_nor_double_a_grant)};
     const char *uri = getenv("LEASEHOLD_TEST_URI");
     if (uri && !strstr(uri, "replicaSet="))
         return 0; /* a standalone has nobody to step down for */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The fence in the caller's own document: every form of an update, every answer, and writes that come late (invariant 10). */
+ * The fence in the caller's own document: every form of an update, every answer, and writes that
+ * come late (invariant 10). */
 #include <pthread.h>
 
 #include "deed.h"
@@ -64,7 +65,8 @@ static void test_every_form_of_update_keeps_the_fence(void **state)
         {"{'0': {'$set': {'fence': 1}}, '1': {'$set': {'n': {'$add': ['$n', 1]}}}}", 6, true},
         {"{'0': {'$replaceWith': {'n': 7}}}", 7, false},
         {"{'n': 8, 'old': true}", 8, true},
-        {"{'_id': 'd', 'n': 9, 'fence': 3, 'fence_write': 4}", 9, false}, /* as it was read, long ago */
+        /* as it was read, long ago */
+        {"{'_id': 'd', 'n': 9, 'fence': 3, 'fence_write': 4}", 9, false},
         {"{'n': 10}", 10, false},
     };
     int64_t last = -1;
@@ -87,7 +89,8 @@ static void test_arguments_are_checked(void **state)
 {
     ground *g = *state;
     lh_lease *lease = take(g, "k"), *shared = take_as(g, "s", LH_SHARED, LH_TTL_DEFAULT_MS, NULL);
-    bson_t *id = json(D), *more = json("{'_id': 'd', 'n': 1}"), *other = json("{'n': 1}"), *empty = bson_new();
+    bson_t *id = json(D), *more = json("{'_id': 'd', 'n': 1}"), *other = json("{'n': 1}"),
+           *empty = bson_new();
     bson_t *update = json("{'$set': {'n': 1}}");
     expect(g, LH_INVALID, lh_fenced_write(NULL, us.data, id, update, NULL, &g->error));
     expect(g, LH_INVALID, lh_fenced_write(shared, us.data, id, update, NULL, &g->error));
@@ -115,11 +118,13 @@ static void test_an_id_is_a_value_and_no_condition(void **state)
     ground *g = *state;
     lh_lease *lease = take(g, "k");
     put_data(json("{'_id': 'd', 'n': 1}"));
-    static const char *const ids[] = {"{'_id': {'$gt': ''}}", "{'_id': {'$regex': 'd'}}",
-                                      "{'_id': {'$regularExpression': {'pattern': 'd', 'options': ''}}}",
-                                      "{'_id': {'$in': ['d']}}"};
+    static const char *const ids[] = {
+        "{'_id': {'$gt': ''}}", "{'_id': {'$regex': 'd'}}",
+        "{'_id': {'$regularExpression': {'pattern': 'd', 'options': ''}}}",
+        "{'_id': {'$in': ['d']}}"};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
-        expect(g, LH_ABSENT, fenced_write(g, lease, json("%s", ids[i]), json("{'$set': {'n': 2}}"), NULL));
+        expect(g, LH_ABSENT,
+               fenced_write(g, lease, json("%s", ids[i]), json("{'$set': {'n': 2}}"), NULL));
     assert_int_equal(n_of(g, "data", "d", "n"), 1);
     give(g, lease);
 }
@@ -137,7 +142,8 @@ static void test_what_is_not_there_is_not_made_unless_asked(void **state)
     bson_destroy(&found);
     lh_lease *new = take_over(g, "k");
     expect(g, LH_OK, fenced_read(g, new, json(D), LH_FENCED_CREATE, NULL));
-    expect(g, LH_LOST, fenced_read(g, lease, json(D), LH_FENCED_CREATE, NULL)); /* the insert meets it */
+    /* the insert meets it */
+    expect(g, LH_LOST, fenced_read(g, lease, json(D), LH_FENCED_CREATE, NULL));
     assert_int_equal(n_of(g, "data", "d", LH_FENCE), lh_lease_token(new));
     lh_lease_free(lease);
     give(g, new);
@@ -150,7 +156,8 @@ static void test_whoever_comes_late_changes_nothing(void **state)
     put_data(json("{'_id': 'd', 'n': 1}"));
     expect(g, LH_OK, fenced_write(g, old, json(D), json("{'$set': {'n': 2}}"), NULL));
     lh_lease *new = take_over(g, "k");
-    expect(g, LH_OK, fenced_write(g, old, json(D), json("{'$set': {'n': 3}}"), NULL)); /* nobody newer was there yet */
+    /* nobody newer was there yet */
+    expect(g, LH_OK, fenced_write(g, old, json(D), json("{'$set': {'n': 3}}"), NULL));
     bson_t found;
     expect(g, LH_OK, fenced_read(g, new, json(D), 0, &found)); /* and the newer one sees it */
     assert_int_equal(number_at(&found, "n"), 3);
@@ -190,15 +197,19 @@ static void test_a_field_of_that_name_that_is_somebody_elses_is_left_alone(void 
         bson_t *before = json("{'_id': 'd%zu', 'fence': %s}", i, values[i]);
         char name[8];
         (void)snprintf(name, sizeof name, "d%zu", i);
-        expect(g, LH_DATA, fenced_write(g, lease, json("{'_id': '%s'}", name), json("{'$set': {'n': 1}}"), NULL));
-        expect(g, LH_DATA, fenced_read(g, lease, json("{'_id': '%s'}", name), LH_FENCED_CREATE, NULL));
+        expect(
+            g, LH_DATA,
+            fenced_write(g, lease, json("{'_id': '%s'}", name), json("{'$set': {'n': 1}}"), NULL));
+        expect(g, LH_DATA,
+               fenced_read(g, lease, json("{'_id': '%s'}", name), LH_FENCED_CREATE, NULL));
         bson_t *after = document_in(g, "data", name);
         expect_same(before, after);
         bson_destroy(before);
         bson_destroy(after);
     }
     put_data(json("{'_id': 'float', 'fence': 1.5}")); /* a number, by some other driver */
-    expect(g, LH_OK, fenced_write(g, lease, json("{'_id': 'float'}"), json("{'$set': {'n': 1}}"), NULL));
+    expect(g, LH_OK,
+           fenced_write(g, lease, json("{'_id': 'float'}"), json("{'$set': {'n': 1}}"), NULL));
     put_data(json("{'_id': 'd', 'n': 1}"));
     expect(g, LH_SERVER, fenced_write(g, lease, json(D), json("{'$set': {'fence': 1}}"), NULL));
     expect(g, LH_SERVER, fenced_write(g, lease, json(D), json("{'$unset': {'fence': ''}}"), NULL));
@@ -212,37 +223,44 @@ static void test_what_the_server_refuses_is_told_apart(void **state)
     const struct {
         const char *what;
         int times, outcome;
-    } cases[] = {
-        {"'closeConnection': true", 2, LH_UNKNOWN}, /* the driver tries twice, on a set */
-        {"'errorCode': 11602, 'errorLabels': []", 2, LH_UNKNOWN},
-        {"'errorCode': 50", 1, alone ? LH_UNREACHABLE : LH_UNKNOWN}, /* where the driver may have tried before */
-        {"'errorCode': 13", 1, LH_DENIED},
-        {"'errorCode': 8000", 1, LH_SERVER},
-        {"'errorCode': 11000, 'errorExtraInfo': {'keyPattern': {'mail': 1}, 'keyValue': {'mail': 'x'}}", 1, LH_SERVER},
-        {"'writeConcernError': {'code': 64, 'errmsg': 'too few'}", 1, LH_UNKNOWN}};
+    } cases[] = {{"'closeConnection': true", 2, LH_UNKNOWN}, /* the driver tries twice, on a set */
+                 {"'errorCode': 11602, 'errorLabels': []", 2, LH_UNKNOWN},
+                 /* where the driver may have tried before */
+                 {"'errorCode': 50", 1, alone ? LH_UNREACHABLE : LH_UNKNOWN},
+                 {"'errorCode': 13", 1, LH_DENIED},
+                 {"'errorCode': 8000", 1, LH_SERVER},
+                 {"'errorCode': 11000, 'errorExtraInfo': {'keyPattern': {'mail': 1}, 'keyValue': "
+                  "{'mail': 'x'}}",
+                  1, LH_SERVER},
+                 {"'writeConcernError': {'code': 64, 'errmsg': 'too few'}", 1, LH_UNKNOWN}};
     lh_lease *lease = take(g, "k");
     put_data(json("{'_id': 'd', 'n': 1}"));
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         break_commands(g, cases[i].times, "'findAndModify'", cases[i].what);
-        expect(g, cases[i].outcome, fenced_write(g, lease, json(D), json("{'$inc': {'n': 1}}"), NULL));
+        expect(g, cases[i].outcome,
+               fenced_write(g, lease, json(D), json("{'$inc': {'n': 1}}"), NULL));
         mend_commands(g);
     }
     break_commands(g, 2, "'find'", "'errorCode': 13"); /* only asked for the reason */
-    expect(g, LH_DENIED, fenced_write(g, lease, json("{'_id': 'x'}"), json("{'$inc': {'n': 1}}"), NULL));
+    expect(g, LH_DENIED,
+           fenced_write(g, lease, json("{'_id': 'x'}"), json("{'$inc': {'n': 1}}"), NULL));
     mend_commands(g);
     expect(g, LH_OK, fenced_write(g, lease, json(D), json("{'$inc': {'n': 1}}"), NULL));
     give(g, lease);
 }
 
-/* A driver that writes again tells of its last attempt, which found no server, and not whether the first was done. */
+/* A driver that writes again tells of its last attempt, which found no server, and not whether the
+ * first was done. */
 static void test_where_no_server_is_found_it_was_surely_not_done_only_if_asked_once(void **state)
 {
     ground *g = *state;
-    mongoc_client_t *nowhere = mongoc_client_new("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100");
+    mongoc_client_t *nowhere =
+        mongoc_client_new("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100");
     mongoc_collection_t *data = mongoc_client_get_collection(nowhere, g->db, "data");
     lh_lease *lease = take(g, "k");
     bson_t *id = json(D), *update = json("{'$inc': {'n': 1}}");
-    expect(g, g->set ? LH_UNKNOWN : LH_UNREACHABLE, lh_fenced_write(lease, data, id, update, NULL, &g->error));
+    expect(g, g->set ? LH_UNKNOWN : LH_UNREACHABLE,
+           lh_fenced_write(lease, data, id, update, NULL, &g->error));
     expect_says(g, g->set ? "may have" : "no server can be reached");
     bson_destroy(update);
     bson_destroy(id);
@@ -251,7 +269,7 @@ static void test_where_no_server_is_found_it_was_surely_not_done_only_if_asked_o
     mongoc_client_destroy(nowhere);
 }
 
-/* ---- Races --------------------------------------------------------------------------------------------------------- */
+/* ---- Races ------------------------------------------------------------------------------------*/
 
 typedef struct {
     ground *g;
@@ -280,9 +298,11 @@ static void test_a_write_that_was_long_under_way_is_refused(void **state)
     put_data(json("{'_id': 'd', 'n': 1}"));
     await_turn(g);
     g->failing = true;
-    do_command(g, "admin",
-               json("{'configureFailPoint': 'failCommand', 'mode': {'times': 1}, 'data': {'failCommands': "
-                    "['findAndModify'], 'appName': 'late', 'blockConnection': true, 'blockTimeMS': 2500}}"));
+    do_command(
+        g, "admin",
+        json("{'configureFailPoint': 'failCommand', 'mode': {'times': 1}, 'data': {'failCommands': "
+             "['findAndModify'], 'appName': 'late', 'blockConnection': true, 'blockTimeMS': "
+             "2500}}"));
     late l = {.g = g, .lease = old, .error = LH_ERROR_INIT};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, write_late, &l), 0);
@@ -299,8 +319,9 @@ static void test_a_write_that_was_long_under_way_is_refused(void **state)
     give(g, new);
 }
 
-/* The driver's own retry of a write whose answer was lost: the server tells what came of the first, and does it once. And where the
- * first did not arrive, the condition is the retry's: who came in between is not overwritten. */
+/* The driver's own retry of a write whose answer was lost: the server tells what came of the first,
+ * and does it once. And where the first did not arrive, the condition is the retry's: who came in
+ * between is not overwritten. */
 static void test_a_write_that_the_callers_driver_repeats_is_done_once(void **state)
 {
     ground *g = *state;
@@ -311,9 +332,9 @@ static void test_a_write_that_the_callers_driver_repeats_is_done_once(void **sta
     app other = app_on(uri, g->db, g->app);
     lh_lease *lease = take(g, "k");
     put_data(json("{'_id': 'd', 'n': 0}"));
-    static const char *const faults[] = {
-        "'writeConcernError': {'code': 91, 'errmsg': 'shutting down'}, 'errorLabels': ['RetryableWriteError']",
-        "'closeConnection': true"};
+    static const char *const faults[] = {"'writeConcernError': {'code': 91, 'errmsg': 'shutting "
+                                         "down'}, 'errorLabels': ['RetryableWriteError']",
+                                         "'closeConnection': true"};
     bson_t *id = json(D), *update = json("{'$inc': {'n': 1}}");
     for (int i = 0; i < 2; i++) {
         break_commands(g, 1, "'findAndModify'", faults[i]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A store does not survive fork(): the child is told so by every call, and the parent goes on. And what a process goes on with whose id
- * another one had, that has died. */
+ * A store does not survive fork(): the child is told so by every call, and the parent goes on. And
+ * what a process goes on with whose id another one had, that has died. */
 #include "lease/lease_held.h"
 #include "live.h"
 
@@ -24,7 +24,8 @@ static int try_everything(lh_store *store, lh_lease *lease)
     lh_migrate_report migrated = LH_MIGRATE_REPORT_INIT;
     lh_break_options breaking = LH_BREAK_OPTIONS_INIT;
     breaking.reason = "test";
-    if (lh_acquire(store, "other", NULL, &other, NULL, &error) != LH_FORKED || !strstr(error.message, "fork"))
+    if (lh_acquire(store, "other", NULL, &other, NULL, &error) != LH_FORKED ||
+        !strstr(error.message, "fork"))
         return 1;
     if (lh_lease_renew(lease, 0, NULL, &error) != LH_FORKED)
         return 2;
@@ -77,8 +78,8 @@ static void test_the_child_does_not_wait_for_the_parents_threads(void **state)
     assert_true(child >= 0);
     if (child == 0) {
         (void)alarm(10);
-        bool good = !lh_lease_valid(lease) && lh_lease_remaining_ms(lease) == 0 && lh_lease_token(lease) > 0 &&
-                    lh_lease_ttl_ms(lease) > 0;
+        bool good = !lh_lease_valid(lease) && lh_lease_remaining_ms(lease) == 0 &&
+                    lh_lease_token(lease) > 0 && lh_lease_ttl_ms(lease) > 0;
         (void)lh_lease_lost_fd(lease);
         lh_lease_free(lease);
         lh_store_close(g->store);

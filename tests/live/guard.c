@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The guard: who may commit, and who may not any more (invariant 10). A standalone says that it has no transactions. */
+ * The guard: who may commit, and who may not any more (invariant 10). A standalone says that it has
+ * no transactions. */
 #include <pthread.h>
 
 #include "deed.h"
 
 #define FENCES "workspace_fences"
 
-#define needs_set(g)                                                                                                   \
-    if (!(g)->set)                                                                                                     \
+#define needs_set(g)                                                                               \
+    if (!(g)->set)                                                                                 \
     skip()
 
 static void test_a_standalone_has_no_transactions_and_it_is_said(void **state)
@@ -103,12 +104,13 @@ static void test_after_the_local_deadline_nothing_is_sent(void **state)
     while (lh_lease_valid(lease))
         (void)usleep(20000);
     expect(g, LH_LOST, lh_lease_guard(lease, us.session, NULL, &g->error));
-    assert_int_equal(mongoc_client_session_get_transaction_state(us.session), MONGOC_TRANSACTION_STARTING);
+    assert_int_equal(mongoc_client_session_get_transaction_state(us.session),
+                     MONGOC_TRANSACTION_STARTING);
     rollback(&us);
     lh_lease_free(lease);
 }
 
-/* ---- Who lost the key does not commit, even if it goes on ---------------------------------------------------------- */
+/* ---- Who lost the key does not commit, even if it goes on -------------------------------------*/
 
 /* It believes in its lease still; the server knows better. */
 static void expect_no_way(ground *g, lh_lease *lease, int outcome)
@@ -117,7 +119,8 @@ static void expect_no_way(ground *g, lh_lease *lease, int outcome)
     begin(&us);
     bson_t *reply = NULL;
     expect(g, outcome, lh_lease_guard(lease, us.session, &reply, &g->error));
-    assert_false(mongoc_error_has_label(reply, "TransientTransactionError")); /* not worth another attempt */
+    /* not worth another attempt */
+    assert_false(mongoc_error_has_label(reply, "TransientTransactionError"));
     bson_destroy(reply);
     assert_false(set_n(&us, "d", 99, NULL));
     assert_false(commit(&us));
@@ -181,7 +184,7 @@ static void test_past_its_end_it_commits_as_long_as_nobody_took_over(void **stat
     lh_lease_free(lease);
 }
 
-/* ---- Paused in the middle ------------------------------------------------------------------------------------------ */
+/* ---- Paused in the middle ---------------------------------------------------------------------*/
 
 /* Opens the snapshot, as a transaction's first statement does. */
 static void look_at_data(void)
@@ -198,7 +201,8 @@ static void look_at_data(void)
     bson_destroy(filter);
 }
 
-/* What was read before the guard belongs to the old transaction: it cannot be begun again behind its caller's back. */
+/* What was read before the guard belongs to the old transaction: it cannot be begun again behind
+ * its caller's back. */
 static void test_a_keys_first_guard_after_a_read_begins_again(void **state)
 {
     ground *g = *state;
@@ -228,7 +232,8 @@ static void guard_and_set(ground *g, lh_lease *lease, int n)
     app_end(&other);
 }
 
-/* Its snapshot is from before the takeover: it reads that the lease is its own. The successor's fence stops it. */
+/* Its snapshot is from before the takeover: it reads that the lease is its own. The successor's
+ * fence stops it. */
 static void test_an_old_snapshot_does_not_pass_the_successors_fence(void **state)
 {
     ground *g = *state;
@@ -246,7 +251,9 @@ static void test_an_old_snapshot_does_not_pass_the_successors_fence(void **state
         int outcome = lh_lease_guard(old, us.session, &reply, &g->error);
         if (round == 0 &&
             outcome ==
-                LH_LOST) { /* servers from 7.0 on read a collection of fences that is younger than the snapshot */
+                /* servers from 7.0 on read a collection of fences that is younger than the
+                 * snapshot */
+                LH_LOST) {
             rollback(&us);
         } else {
             expect(g, LH_AGAIN, outcome);
@@ -280,7 +287,10 @@ static void test_a_removed_fence_lets_nobody_pass(void **state)
         lh_lease *new = take_over(g, key);
         guard_and_set(g, new, 7);
         if (round < 2)
-            do_command(g, g->db, json("{'delete': '" FENCES "', 'deletes': [{'q': {'_id': '%s'}, 'limit': 1}]}", key));
+            do_command(g, g->db,
+                       json("{'delete': '" FENCES
+                            "', 'deletes': [{'q': {'_id': '%s'}, 'limit': 1}]}",
+                            key));
         else
             do_command(g, g->db, json("{'drop': '" FENCES "'}"));
         expect(g, LH_AGAIN, lh_lease_guard(old, us.session, NULL, &g->error));
@@ -295,7 +305,8 @@ static void test_a_removed_fence_lets_nobody_pass(void **state)
     }
 }
 
-/* A successor that has not guarded yet has read nothing: what comes before its guard it will see. */
+/* A successor that has not guarded yet has read nothing: what comes before its guard it will
+ * see. */
 static void test_a_paused_holder_commits_before_its_successor_reads(void **state)
 {
     ground *g = *state;
@@ -306,7 +317,8 @@ static void test_a_paused_holder_commits_before_its_successor_reads(void **state
     app successor = app_of(g);
     begin(&successor);
     bson_t *reply = NULL;
-    expect(g, LH_AGAIN, lh_lease_guard(new, successor.session, &reply, &g->error)); /* while it is open */
+    /* while it is open */
+    expect(g, LH_AGAIN, lh_lease_guard(new, successor.session, &reply, &g->error));
     assert_true(mongoc_error_has_label(reply, "TransientTransactionError"));
     bson_destroy(reply);
     rollback(&successor);
@@ -341,7 +353,8 @@ static void test_a_greater_or_unreadable_fence_is_not_passed(void **state)
     ground *g = *state;
     needs_set(g);
     lh_lease *lease = take(g, "k"), *other = take(g, "other");
-    put_fence(g, json("{'_id': 'k', 'token': {'$numberLong': '%lld'}, 'n': 1}", (long long)lh_lease_token(lease) + 1));
+    put_fence(g, json("{'_id': 'k', 'token': {'$numberLong': '%lld'}, 'n': 1}",
+                      (long long)lh_lease_token(lease) + 1));
     expect_shut_out(g, lease);
     expect_says(g, "newer holder");
     put_fence(g, json("{'_id': 'other', 'token': 'seven', 'n': 1}"));
@@ -366,7 +379,7 @@ static void test_other_collections_have_fences_of_their_own(void **state)
     give(g, lease);
 }
 
-/* ---- What goes wrong ------------------------------------------------------------------------------------------------ */
+/* ---- What goes wrong --------------------------------------------------------------------------*/
 
 static void test_what_the_server_refuses_is_told_apart(void **state)
 {
@@ -410,11 +423,12 @@ static void test_a_client_of_another_deployment_finds_no_lease(void **state)
     give(g, lease);
 }
 
-/* ---- From beginning to end ----------------------------------------------------------------------------------------- */
+/* ---- From beginning to end --------------------------------------------------------------------*/
 
 typedef struct {
     app *app;
-    int n, calls, fail, conflicts; /* how often it fails for good, and as one that is worth another attempt */
+    /* how often it fails for good, and as one that is worth another attempt */
+    int n, calls, fail, conflicts;
 } deed;
 
 static bool do_it(mongoc_client_session_t *session, void *arg, bson_t **reply, bson_error_t *why)
@@ -454,7 +468,8 @@ static void test_with_guard_commits(void **state)
     assert_int_equal(n_of(g, FENCES, "k", "n"), 1);
     break_commands(g, 1, "'commitTransaction'", "'closeConnection': true");
     d = (deed){.app = &us, .n = 4};
-    expect(g, LH_OK, lh_with_guard(lease, us.session, do_it, &d, &g->error)); /* the driver asks again */
+    /* the driver asks again */
+    expect(g, LH_OK, lh_with_guard(lease, us.session, do_it, &d, &g->error));
     assert_int_equal(n_of(g, "data", "d", "n"), 4);
     give(g, lease);
 }
@@ -480,20 +495,24 @@ static void test_with_guard_tells_what_was_in_the_way(void **state)
     assert_int_equal(d.calls, 1);
     break_commands(g, 1, "'commitTransaction'", "'errorCode': 50");
     expect(g, LH_UNKNOWN, lh_with_guard(new, us.session, do_it, &d, &g->error));
-    break_commands(g, 1, "'commitTransaction'",
-                   "'writeConcernError': {'code': 100, 'errmsg': 'not enough of them', 'codeName': 'x'}");
+    break_commands(
+        g, 1, "'commitTransaction'",
+        "'writeConcernError': {'code': 100, 'errmsg': 'not enough of them', 'codeName': 'x'}");
     expect(g, LH_UNKNOWN, lh_with_guard(new, us.session, do_it, &d, &g->error));
     break_commands(g, 1, "'commitTransaction'", "'errorCode': 8000");
     expect(g, LH_SERVER, lh_with_guard(new, us.session, do_it, &d, &g->error));
-    expect(g, LH_OK, lh_with_guard(new, us.session, do_it, &d, &g->error)); /* ends what is open on the server still */
+    /* ends what is open on the server still */
+    expect(g, LH_OK, lh_with_guard(new, us.session, do_it, &d, &g->error));
     lh_lease_free(lease);
     give(g, new);
 }
 
-static bool find_no_server(mongoc_client_session_t *session, void *arg, bson_t **reply, bson_error_t *why)
+static bool find_no_server(mongoc_client_session_t *session, void *arg, bson_t **reply,
+                           bson_error_t *why)
 {
     (void)session, (void)arg, (void)reply;
-    bson_set_error(why, MONGOC_ERROR_SERVER_SELECTION, MONGOC_ERROR_SERVER_SELECTION_FAILURE, "none is there");
+    bson_set_error(why, MONGOC_ERROR_SERVER_SELECTION, MONGOC_ERROR_SERVER_SELECTION_FAILURE,
+                   "none is there");
     return false;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What goes on while a guarded transaction is open: renewals of a batch that has its key, queues, takeovers, other keys. The control is a
- * transaction that has written the lease's own document, behind which the same batch gets stuck. */
+ * What goes on while a guarded transaction is open: renewals of a batch that has its key, queues,
+ * takeovers, other keys. The control is a transaction that has written the lease's own document,
+ * behind which the same batch gets stuck. */
 #include "deed.h"
 #include "protocol/pipeline_batch.h"
 
@@ -29,20 +30,22 @@ static int tear_down(void **state)
     return app_gone(state);
 }
 
-/* The keeper's own command for all of them. How long it took in microseconds; -1: not done in `max_ms`. */
+/* The keeper's own command for all of them. How long it took in microseconds; -1: not done in
+ * `max_ms`. */
 static int64_t renew_all(ground *g, int64_t max_ms)
 {
     lh_batch_lease batch[LEASES];
     for (int i = 0; i < LEASES; i++)
-        batch[i] = (lh_batch_lease){lh_lease_key(leases[i]), lh_lease_id(leases[i]), LH_TTL_DEFAULT_MS, false,
-                                    lh_lease_token(leases[i])};
+        batch[i] = (lh_batch_lease){lh_lease_key(leases[i]), lh_lease_id(leases[i]),
+                                    LH_TTL_DEFAULT_MS, false, lh_lease_token(leases[i])};
     bson_t command = BSON_INITIALIZER, reply;
     bson_error_t why;
     lh_batch_renew(LOCKS, batch, LEASES, &command);
     BSON_APPEND_INT64(&command, "maxTimeMS", max_ms);
     bson_t *majority = json("{'writeConcern': {'w': 'majority', 'j': true}}");
     int64_t start = bson_get_monotonic_time();
-    bool good = mongoc_client_write_command_with_opts(g->client, g->db, &command, majority, &reply, &why);
+    bool good =
+        mongoc_client_write_command_with_opts(g->client, g->db, &command, majority, &reply, &why);
     int64_t took = bson_get_monotonic_time() - start;
     if (good)
         assert_int_equal(number_at(&reply, "n"), LEASES);
@@ -76,9 +79,10 @@ static void test_an_open_guard_stalls_no_batch_of_renewals(void **state)
     }
     for (int open = 0; open < 2; open++)
         qsort(times[open], ROUNDS, sizeof times[open][0], ascending);
-    double without = (double)times[0][MIDDLE], with = (double)times[1][MIDDLE], ratio = with / without;
-    print_message("  renewing %d leases: %.1f ms, with an open guard %.1f ms: %.2f times as long\n", LEASES,
-                  without / 1000, with / 1000, ratio);
+    double without = (double)times[0][MIDDLE], with = (double)times[1][MIDDLE],
+           ratio = with / without;
+    print_message("  renewing %d leases: %.1f ms, with an open guard %.1f ms: %.2f times as long\n",
+                  LEASES, without / 1000, with / 1000, ratio);
     assert_true(ratio < 3);
 }
 
@@ -104,14 +108,15 @@ static void test_a_transaction_on_the_leases_document_does(void **state)
     bson_destroy(filter);
 }
 
-/* All while the guard of the first key is open: its release, the waiter's grant; the next one's guard of another key, which is that
- * key's first in a store that never guarded. */
+/* All while the guard of the first key is open: its release, the waiter's grant; the next one's
+ * guard of another key, which is that key's first in a store that never guarded. */
 static void test_an_open_guard_stalls_no_queue_and_no_other_key(void **state)
 {
     ground *g = *state;
     if (!g->set)
         skip();
-    assert_true(set_n(&us, "first", 0, NULL)); /* two that create a collection would be in each other's way */
+    /* two that create a collection would be in each other's way */
+    assert_true(set_n(&us, "first", 0, NULL));
     guard(g, &us, leases[0]);
     assert_true(set_n(&us, "first", 1, NULL));
     lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
@@ -140,9 +145,12 @@ static void test_an_open_guard_stalls_no_queue_and_no_other_key(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_an_open_guard_stalls_no_batch_of_renewals, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_transaction_on_the_leases_document_does, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_an_open_guard_stalls_no_queue_and_no_other_key, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_open_guard_stalls_no_batch_of_renewals, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_transaction_on_the_leases_document_does, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_an_open_guard_stalls_no_queue_and_no_other_key, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Invariant 9: no grant before the unique index was seen; what is wrong with an index or a collection is said by name. */
+ * Invariant 9: no grant before the unique index was seen; what is wrong with an index or a
+ * collection is said by name. */
 #include "live.h"
 
 #include "base/clock.h"
@@ -85,7 +86,8 @@ static void test_documents_without_the_index_keep_everybody_out(void **state)
     create_index(g, "'name': 'workspace_id_unique', " KEY); /* a migration began */
     expect_refused(g, "migrat");
     lh_store_options options = store_options(g);
-    expect(g, LH_CONFIG, lh_store_open(&options, &g->store, &g->error)); /* nor does opening with a look */
+    /* nor does opening with a look */
+    expect(g, LH_CONFIG, lh_store_open(&options, &g->store, &g->error));
     expect_says(g, "migrat");
     assert_null(g->store);
 }
@@ -106,7 +108,8 @@ static void test_wrong_options_are_refused_by_name(void **state)
     static const char *const wrong[][2] = {
         {"'unique': true, 'collation': {'locale': 'en', 'strength': 2}, " KEY, "collation"},
         {"'unique': true, 'sparse': true, " KEY, "sparse"},
-        {"'unique': true, 'partialFilterExpression': {'expires_at': {'$exists': true}}, " KEY, "partial"},
+        {"'unique': true, 'partialFilterExpression': {'expires_at': {'$exists': true}}, " KEY,
+         "partial"},
         {"'unique': true, 'key': {'workspace_id': 1, 'id': 1}", "other fields"},
         {"'unique': true, 'key': {'id': 1}", "other fields"},
         {"'unique': true, 'key': {'workspace_id': -1}", "other fields"},
@@ -166,7 +169,8 @@ static void expect_two_keys(ground *g)
 static void test_a_collation_of_the_collection_makes_no_two_keys_one(void **state)
 {
     ground *g = *state;
-    do_command(g, g->db, json("{'create': '%s', 'collation': {'locale': 'en', 'strength': 2}}", LOCKS));
+    do_command(g, g->db,
+               json("{'create': '%s', 'collation': {'locale': 'en', 'strength': 2}}", LOCKS));
     expect_two_keys(g);
 }
 
@@ -174,8 +178,11 @@ static void test_a_collation_of_the_collection_makes_no_two_keys_one(void **stat
 static void test_nor_does_one_with_the_right_index(void **state)
 {
     ground *g = *state;
-    do_command(g, g->db, json("{'create': '%s', 'collation': {'locale': 'en', 'strength': 2}}", LOCKS));
-    create_index(g, "'name': 'workspace_id_unique', 'unique': true, 'collation': {'locale': 'simple'}, " KEY);
+    do_command(g, g->db,
+               json("{'create': '%s', 'collation': {'locale': 'en', 'strength': 2}}", LOCKS));
+    create_index(
+        g,
+        "'name': 'workspace_id_unique', 'unique': true, 'collation': {'locale': 'simple'}, " KEY);
     put(g, json("{'workspace_id': 'seed', 'id': '1'}"));
     expect_two_keys(g);
 }
@@ -209,7 +216,8 @@ static void test_a_collection_dropped_under_a_running_store_is_served_again(void
     give(g, lease);
 }
 
-/* By an index with expireAfterSeconds the server deletes what is held, or only what has ended: the grace decides, and a second. */
+/* By an index with expireAfterSeconds the server deletes what is held, or only what has ended: the
+ * grace decides, and a second. */
 static void test_an_index_that_deletes_what_is_held_lets_nobody_in(void **state)
 {
     ground *g = *state;
@@ -229,8 +237,9 @@ static void test_an_index_that_deletes_what_is_held_lets_nobody_in(void **state)
         {"'key': {'expires_at': 'hashed'}, 'expireAfterSeconds': 3600", 500, false},
         {"'key': {'acquired_at': 1}, 'expireAfterSeconds': 3600, 'hidden': true", 500, false},
         {"'key': {'acquired_at': 1}, 'expireAfterSeconds': 3600, 'sparse': true", 500, false},
-        {"'key': {'acquired_at': 1}, 'expireAfterSeconds': 3600, 'partialFilterExpression': {'foreign': 1}", 500,
-         false},
+        {"'key': {'acquired_at': 1}, 'expireAfterSeconds': 3600, 'partialFilterExpression': "
+         "{'foreign': 1}",
+         500, false},
         {"'key': {'workspace_id': 1}, 'expireAfterSeconds': 3600", 500, false},
         {"'key': {'expires_at': 1}, 'expireAfterSeconds': 0", 500, false},
         {"'key': {'expires_at': 1}, 'expireAfterSeconds': 0.9", 500, false},
@@ -240,7 +249,8 @@ static void test_an_index_that_deletes_what_is_held_lets_nobody_in(void **state)
         {"'key': {'expires_at': 1}, 'expireAfterSeconds': 1.9", 1001, false},
         {"'key': {'expires_at': 1}, 'expireAfterSeconds': 2", 1001, true},
         {"'key': {'expires_at': -1}, 'expireAfterSeconds': {'$numberLong': '60'}", 60000, true},
-        {"'key': {'expires_at': 1.5}, 'expireAfterSeconds': {'$numberDecimal': '59'}", 60000, false},
+        {"'key': {'expires_at': 1.5}, 'expireAfterSeconds': {'$numberDecimal': '59'}", 60000,
+         false},
         {"'key': {'expires_at': 1}, 'expireAfterSeconds': 2147483647, 'hidden': true", 60000, true},
         {"'key': {'expires_at': 1}, 'expireAfterSeconds': {'$numberDouble': 'NaN'}", 500,
          true}, /* the server makes it 68 years */
@@ -269,7 +279,8 @@ static void test_an_index_that_deletes_what_is_held_lets_nobody_in(void **state)
     }
 }
 
-/* It is met by the first grant that an insert makes, a minute after the last look at the latest: a lease that was deleted is not granted anew. */
+/* It is met by the first grant that an insert makes, a minute after the last look at the latest: a
+ * lease that was deleted is not granted anew. */
 static void test_an_index_that_comes_later_is_met_where_a_deleted_lease_is_inserted(void **state)
 {
     ground *g = *state;
@@ -278,7 +289,8 @@ static void test_an_index_that_comes_later_is_met_where_a_deleted_lease_is_inser
     lh_lease *first = take(g, "k");
     create_index(g, "'key': {'acquired_at': 1}, 'name': 'ttl', 'expireAfterSeconds': 2");
     do_command(g, g->db,
-               json("{'delete': '%s', 'deletes': [{'q': {'_id': 'k'}, 'limit': 1}]}", LOCKS)); /* as the server does */
+               /* as the server does */
+               json("{'delete': '%s', 'deletes': [{'q': {'_id': 'k'}, 'limit': 1}]}", LOCKS));
     atomic_store(&g->store->index_seen, lh_clock_ms() - 60001);
     expect(g, LH_CONFIG, lh_acquire(g->store, "k", NULL, &lease, NULL, &g->error));
     expect_says(g, "acquired_at");

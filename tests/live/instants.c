@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * `expires_at` as an instant: the server's expression and lh_doc_instant() give the same milliseconds, or both none, for
- * every type, every notation, and strings that nearly are one. */
+ * `expires_at` as an instant: the server's expression and lh_doc_instant() give the same
+ * milliseconds, or both none, for every type, every notation, and strings that nearly are one. */
 #include "shapes.h"
 
 #include "protocol/doc.h"
@@ -22,8 +22,8 @@ static void append_mutated(shapes *s, bson_t *to)
     char text[96], mutated[100];
     static const char *const rests[] = {"",      "Z",      "z",  ".5",  ".123Z",   ".999999999Z",
                                         "+0130", "-05:00", " Z", "+14", ".1+09:30"};
-    iso_text(s->now_ms - (int64_t)(dice(&s->state) % 4000) * HOUR_MS * 24, rests[roll(&s->state, 11)], text,
-             sizeof text);
+    iso_text(s->now_ms - (int64_t)(dice(&s->state) % 4000) * HOUR_MS * 24,
+             rests[roll(&s->state, 11)], text, sizeof text);
     size_t len = strlen(text), at = roll(&s->state, (unsigned)len), skip = roll(&s->state, 2),
            put_in = roll(&s->state, 3);
     size_t n = 0;
@@ -65,8 +65,8 @@ static bool agrees(const bson_t *answer)
                          : BSON_ITER_HOLDS_NULL(&server);
     if (!same) {
         char *text = bson_as_canonical_extended_json(answer, NULL);
-        (void)fprintf(stderr, "C reads %s %lld: %s\n", readable ? "an instant" : "none", (long long)ms,
-                      text ? text : "(no UTF-8)");
+        (void)fprintf(stderr, "C reads %s %lld: %s\n", readable ? "an instant" : "none",
+                      (long long)ms, text ? text : "(no UTF-8)");
         bson_free(text);
     }
     return same;
@@ -99,7 +99,8 @@ static void test_both_read_the_same_instant(void **state)
     BSON_APPEND_VALUE(&projection, "end", bson_iter_value(&end));
     bson_append_document_end(&stage, &projection);
     bson_append_document_end(&stages, &stage);
-    mongoc_cursor_t *cursor = mongoc_collection_aggregate(values, MONGOC_QUERY_NONE, &stages, NULL, NULL);
+    mongoc_cursor_t *cursor =
+        mongoc_collection_aggregate(values, MONGOC_QUERY_NONE, &stages, NULL, NULL);
     const bson_t *answer;
     int wrong = 0, seen = 0;
     while (mongoc_cursor_next(cursor, &answer)) {

@@ -31,7 +31,8 @@ static bool readable(int fd)
     return poll(&poller, 1, 0) == 1;
 }
 
-/* What was broken, and granted again under its id to a question of its own that arrived late: others held it in between. */
+/* What was broken, and granted again under its id to a question of its own that arrived late:
+ * others held it in between. */
 static void tells_a_loss_where_the_token_grew(void **state)
 {
     place *p = *state;
@@ -39,11 +40,13 @@ static void tells_a_loss_where_the_token_grew(void **state)
              *shared = take(p, p->store, "shared", LH_SHARED, 1500);
     char later[512];
     change(p, "alone", "{'$inc': {'token': {'$numberLong': '2'}}}");
-    (void)snprintf(later, sizeof later,
-                   "{'$inc': {'token': {'$numberLong': '2'}, 'shared.%s.token': {'$numberLong': '2'}}}",
-                   lh_lease_id(shared));
+    (void)snprintf(
+        later, sizeof later,
+        "{'$inc': {'token': {'$numberLong': '2'}, 'shared.%s.token': {'$numberLong': '2'}}}",
+        lh_lease_id(shared));
     change(p, "shared", later);
-    within(5000, !lh_lease_valid(alone) && !lh_lease_valid(shared)); /* else the keeper renews them, on and on */
+    /* else the keeper renews them, on and on */
+    within(5000, !lh_lease_valid(alone) && !lh_lease_valid(shared));
     lh_lease_free(alone);
     lh_lease_free(shared);
 }
@@ -55,7 +58,8 @@ static void renews_past_the_ttl(void **state)
     lh_lease *leases[N];
     char key[16];
     for (int i = 0; i < N; i++) {
-        (void)snprintf(key, sizeof key, "k%d", i % 5 == 0 ? 1000 : i); /* every fifth is one of many readers */
+        /* every fifth is one of many readers */
+        (void)snprintf(key, sizeof key, "k%d", i % 5 == 0 ? 1000 : i);
         leases[i] = take(p, p->store, key, i % 5 == 0 ? LH_SHARED : LH_EXCLUSIVE, 1500);
     }
     int fd = lh_lease_lost_fd(leases[0]);
@@ -70,7 +74,8 @@ static void renews_past_the_ttl(void **state)
         lh_record *record = NULL;
         expect(p, LH_OK, lh_status(p->store, lh_lease_key(leases[i]), &record, &p->error));
         assert_int_equal(record->state, LH_HELD);
-        int64_t differs = lh_record_holder(record, 0)->expires_at_ms - lh_lease_expires_at_ms(leases[i]);
+        int64_t differs =
+            lh_record_holder(record, 0)->expires_at_ms - lh_lease_expires_at_ms(leases[i]);
         assert_in_range(differs + 3000, 0, 6000); /* as far apart as the commands took */
         lh_record_free(record);
     }
@@ -99,7 +104,8 @@ static void tells_once_what_was_broken(void **state)
     place *p = *state;
     losses l = {0};
     lh_store *store = open_on(p, p->uri, p->app, 10000, lost, &l);
-    lh_lease *lease = take(p, store, "k", LH_EXCLUSIVE, 2000), *kept = take(p, store, "other", LH_EXCLUSIVE, 2000);
+    lh_lease *lease = take(p, store, "k", LH_EXCLUSIVE, 2000),
+             *kept = take(p, store, "other", LH_EXCLUSIVE, 2000);
     int fd = lh_lease_lost_fd(lease), kept_fd = lh_lease_lost_fd(kept);
     lh_break_options o = LH_BREAK_OPTIONS_INIT;
     o.reason = "test";
@@ -160,7 +166,8 @@ static void tells_what_several_threads_find_out_at_once(void **state)
     lh_store_close(store);
 }
 
-/* Renewed for a shorter time by another handle, or by a renewal whose answer was lost: the keeper asks for what it believes in. */
+/* Renewed for a shorter time by another handle, or by a renewal whose answer was lost: the keeper
+ * asks for what it believes in. */
 static void believes_what_it_asked_for(void **state)
 {
     place *p = *state;
@@ -169,7 +176,8 @@ static void believes_what_it_asked_for(void **state)
     for (int mode = LH_EXCLUSIVE; mode <= LH_SHARED; mode++) {
         leases[mode == LH_SHARED] = take(p, p->store, mode == LH_SHARED ? "s" : "x", mode, 3000);
         const lh_lease *lease = leases[mode == LH_SHARED];
-        expect(p, LH_OK, lh_lease_attach(store, lh_lease_key(lease), lh_lease_id(lease), &theirs, &p->error));
+        expect(p, LH_OK,
+               lh_lease_attach(store, lh_lease_key(lease), lh_lease_id(lease), &theirs, &p->error));
         expect(p, LH_OK, lh_lease_renew(theirs, 1000, NULL, &p->error));
         lh_lease_free(theirs);
     }
@@ -194,8 +202,8 @@ static void loses_only_what_the_server_refuses(void **state)
         char key[] = {'o', (char)('0' + i), 0};
         leases[i] = take(p, store, key, i == 0 ? LH_SHARED : LH_EXCLUSIVE, 1500);
     }
-    bson_t *rule =
-        BCON_NEW("collMod", "workspace_locks", "validator", "{", "workspace_id", "{", "$ne", "refused", "}", "}");
+    bson_t *rule = BCON_NEW("collMod", "workspace_locks", "validator", "{", "workspace_id", "{",
+                            "$ne", "refused", "}", "}");
     assert_true(mongoc_client_command_simple(p->client, p->db, rule, NULL, NULL, NULL));
     bson_destroy(rule);
     usleep(2000000);
@@ -220,7 +228,8 @@ static void keeps_what_it_is_given(void **state)
     const char *keys[] = {"kept", "broken", "closed"};
     for (int i = 0; i < 3; i++) {
         expect(p, LH_OK, lh_acquire(p->store, keys[i], &o, &theirs[i], NULL, &p->error));
-        expect(p, LH_OK, lh_lease_attach(store, keys[i], lh_lease_id(theirs[i]), &mine[i], &p->error));
+        expect(p, LH_OK,
+               lh_lease_attach(store, keys[i], lh_lease_id(theirs[i]), &mine[i], &p->error));
         expect(p, LH_INVALID, lh_lease_keep(mine[i], &p->error));
         expect(p, LH_OK, lh_lease_renew(mine[i], 0, NULL, &p->error));
         expect(p, LH_OK, lh_lease_keep(mine[i], &p->error));
@@ -289,7 +298,8 @@ static struct rlimit limit_descriptors(rlim_t more)
     return before;
 }
 
-/* There is no thread for it: then it is what it was, the caller's to renew, and the store's to release. */
+/* There is no thread for it: then it is what it was, the caller's to renew, and the store's to
+ * release. */
 static void what_it_cannot_keep_stays_the_callers(void **state)
 {
     place *p = *state;

@@ -27,8 +27,8 @@ static bool start_own(const char *kind, char *uri, size_t size)
     char command[512];
     if (!script || !*script)
         return false;
-    (void)snprintf(command, sizeof command, "'%s' up %s --name keeper-%s-%d --end-with %d", script, kind, kind,
-                   (int)getpid(), (int)getpid());
+    (void)snprintf(command, sizeof command, "'%s' up %s --name keeper-%s-%d --end-with %d", script,
+                   kind, kind, (int)getpid(), (int)getpid());
     FILE *out = popen(command, "r");
     assert_non_null(out);
     assert_non_null(fgets(uri, (int)size, out));
@@ -40,8 +40,8 @@ static bool start_own(const char *kind, char *uri, size_t size)
 static void stop_own(const char *kind)
 {
     char command[512];
-    (void)snprintf(command, sizeof command, "'%s' down --name keeper-%s-%d", getenv("LEASEHOLD_MONGOD"), kind,
-                   (int)getpid());
+    (void)snprintf(command, sizeof command, "'%s' down --name keeper-%s-%d",
+                   getenv("LEASEHOLD_MONGOD"), kind, (int)getpid());
     assert_int_equal(system(command), 0);
 }
 
@@ -64,8 +64,8 @@ static void keeps_and_waits_through_a_stepdown(void **state)
         kept[i] = take(p, p->store, key, LH_EXCLUSIVE, 20000);
     }
     lh_waiting *waiting = await(p, p->store, "k", LH_EXCLUSIVE, 60000);
-    bson_t *down = BCON_NEW("replSetStepDown", BCON_INT32(20), "secondaryCatchUpPeriodSecs", BCON_INT32(5), "force",
-                            BCON_BOOL(true));
+    bson_t *down = BCON_NEW("replSetStepDown", BCON_INT32(20), "secondaryCatchUpPeriodSecs",
+                            BCON_INT32(5), "force", BCON_BOOL(true));
     (void)mongoc_client_command_simple(p->client, "admin", down, NULL, NULL, NULL);
     bson_destroy(down);
     int64_t start = now_ms();
@@ -95,7 +95,8 @@ static void tells_of_the_loss_in_time_beside_a_hung_server(void **state)
     (void)state;
     char uri[256];
     void *made;
-    if (strstr(getenv("LEASEHOLD_TEST_URI"), "replicaSet=") || !start_own("standalone", uri, sizeof uri))
+    if (strstr(getenv("LEASEHOLD_TEST_URI"), "replicaSet=") ||
+        !start_own("standalone", uri, sizeof uri))
         skip();
     (void)place_on(&made, uri);
     place *p = made;
@@ -125,7 +126,8 @@ static void tells_of_the_loss_in_time_beside_a_hung_server(void **state)
     start = now_ms();
     lh_store_close(p->store);
     print_message("closed beside the hung server in %d ms\n", (int)(now_ms() - start));
-    assert_in_range(now_ms() - start, 0, 30000); /* bounded: timeout_ms, twice, and the driver's farewell */
+    /* bounded: timeout_ms, twice, and the driver's farewell */
+    assert_in_range(now_ms() - start, 0, 30000);
     expect(p, LH_CLOSED, lh_waiting_finish(waiting, &lease, NULL, &p->error));
     assert_int_equal(atomic_load(&l.calls), 1);
     lh_lease_free(lease);

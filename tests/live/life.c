@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A lease's life: acquired, renewed, handed to another process, released; and what others are told meanwhile. */
+ * A lease's life: acquired, renewed, handed to another process, released; and what others are told
+ * meanwhile. */
 #include "base/clock.h"
 #include "live.h"
 
@@ -122,15 +123,16 @@ static void test_a_renewal_extends_and_keeps_the_token(void **state)
     bson_t *document = document_of(g, "k");
     assert_int_equal(number_at(document, "token"), token);
     /* Reckoned: not more exact than commands take different times. */
-    assert_in_range(number_at(document, "expires_at") - lh_lease_expires_at_ms(lease) + 10000, 0, 20000);
+    assert_in_range(number_at(document, "expires_at") - lh_lease_expires_at_ms(lease) + 10000, 0,
+                    20000);
     bson_destroy(document);
     expect(g, LH_OK, lh_lease_renew(lease, 0, NULL, &g->error));
     assert_int_equal(lh_lease_ttl_ms(lease), 60000);
     give(g, lease);
 }
 
-/* What the handle says of its end is what is stored, as exactly as the calls since `since` took; and so is what is left, but for the
- * drift. */
+/* What the handle says of its end is what is stored, as exactly as the calls since `since` took;
+ * and so is what is left, but for the drift. */
 static void expect_end(ground *g, const lh_lease *lease, int64_t since, const char *when)
 {
     lh_record *record = status_of(g, "k");
@@ -142,10 +144,12 @@ static void expect_end(ground *g, const lh_lease *lease, int64_t since, const ch
             left = holder->remaining_ms;
         }
     }
-    int64_t late = lh_lease_expires_at_ms(lease) - stored, more = lh_lease_remaining_ms(lease) - left;
+    int64_t late = lh_lease_expires_at_ms(lease) - stored,
+            more = lh_lease_remaining_ms(lease) - left;
     if (late < -slack || late > slack || more > slack || more < -slack - left / 1000)
-        print_error("%s: it says %lld ms later than is stored, and %lld ms more left; the calls took %lld ms\n", when,
-                    (long long)late, (long long)more, (long long)slack - 20);
+        print_error("%s: it says %lld ms later than is stored, and %lld ms more left; the calls "
+                    "took %lld ms\n",
+                    when, (long long)late, (long long)more, (long long)slack - 20);
     assert_in_range(late + slack, 0, 2 * slack);
     assert_in_range(more + slack + left / 1000, 0, 2 * slack + left / 1000);
     lh_record_free(record);
@@ -178,9 +182,11 @@ static void test_the_end_that_a_handle_tells_is_the_stored_one(void **state)
                 lh_lease *first = take_as(g, "k", mode, cases[i].ttl_ms, NULL), *lease = first;
                 expect_end(g, lease, since, "granted");
                 if (attach)
-                    expect(g, LH_OK, lh_lease_attach(g->store, "k", lh_lease_id(first), &lease, &g->error));
+                    expect(g, LH_OK,
+                           lh_lease_attach(g->store, "k", lh_lease_id(first), &lease, &g->error));
                 for (size_t step = 0; step < 3; step++)
-                    renew_for(g, lease, cases[i].then_ms[step], attach ? "renewed by who attached" : "renewed");
+                    renew_for(g, lease, cases[i].then_ms[step],
+                              attach ? "renewed by who attached" : "renewed");
                 give(g, lease);
                 if (attach)
                     lh_lease_free(first);
@@ -217,7 +223,8 @@ static int64_t renewed_at(ground *g)
     return at_ms;
 }
 
-/* What the keeper renews, which hears no end: after it was attached to, and after a grant out of the queue by an old beat. */
+/* What the keeper renews, which hears no end: after it was attached to, and after a grant out of
+ * the queue by an old beat. */
 static void test_the_end_of_what_the_keeper_renews_is_the_stored_one(void **state)
 {
     ground *g = *state;
@@ -326,7 +333,8 @@ static void test_a_lease_id_asks_again_for_what_it_has_and_never_after_its_relea
 static void test_a_lease_id_asks_again_much_later_for_what_it_has(void **state)
 {
     ground *g = *state;
-    lh_lease *before = take(g, "k"), *first = NULL, *again = NULL; /* the key had a holder: no insert is in doubt */
+    /* the key had a holder: no insert is in doubt */
+    lh_lease *before = take(g, "k"), *first = NULL, *again = NULL;
     give(g, before);
     char id[LH_LEASE_ID_LEN + 1];
     random_id(id);
@@ -357,7 +365,8 @@ static void test_a_key_that_nobody_asked_for_is_free(void **state)
 static void test_unknown_fields_survive_every_operation(void **state)
 {
     ground *g = *state;
-    put(g, json("{'workspace_id': 'k', 'id': 'old', 'user_id': 'u1', 'expires_at': {'$date': '2020-01-01T00:00:00Z'},"
+    put(g, json("{'workspace_id': 'k', 'id': 'old', 'user_id': 'u1', 'expires_at': {'$date': "
+                "'2020-01-01T00:00:00Z'},"
                 " 'tabs': [1, 2, {'x': null}], 'session': {'agent': 'ff'}}"));
     bson_t *before = document_of(g, "k");
     lh_lease *lease = take(g, "k");

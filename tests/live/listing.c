@@ -29,11 +29,13 @@ static void expect_keys(const seen *s, const char *wanted)
 {
     char all[2048] = "";
     for (int i = 0; i < s->n && i < 40; i++)
-        (void)snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? " " : "", s->keys[i]);
+        (void)snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? " " : "",
+                       s->keys[i]);
     assert_string_equal(all, wanted);
 }
 
-/* a/1 held by ann, a/2 free, a/3 expired, b/1 held by ben, b/2 malformed, b/3 shared by ann and ben */
+/* a/1 held by ann, a/2 free, a/3 expired, b/1 held by ben, b/2 malformed, b/3 shared by ann and
+ * ben */
 static void furnish(ground *g)
 {
     lh_lease_free(take_as(g, "b/1", LH_EXCLUSIVE, 30000, "ben"));
@@ -122,10 +124,12 @@ static void test_the_caller_may_stop(void **state)
 
 static void put_many(ground *g, int n)
 {
-    mongoc_bulk_operation_t *bulk = mongoc_collection_create_bulk_operation_with_opts(g->locks, NULL);
+    mongoc_bulk_operation_t *bulk =
+        mongoc_collection_create_bulk_operation_with_opts(g->locks, NULL);
     bson_error_t error;
     for (int i = 0; i < n; i++) {
-        bson_t *d = json("{'workspace_id': 'k%05d', 'id': '%d', 'user_id': 'u', 'expires_at': null}", i, i);
+        bson_t *d =
+            json("{'workspace_id': 'k%05d', 'id': '%d', 'user_id': 'u', 'expires_at': null}", i, i);
         assert_true(mongoc_bulk_operation_insert_with_opts(bulk, d, NULL, &error));
         bson_destroy(d);
     }
@@ -151,8 +155,9 @@ static void test_a_list_that_breaks_off_says_so(void **state)
     static const struct {
         const char *what;
         int outcome;
-    } cases[] = {
-        {"'errorCode': 13", LH_DENIED}, {"'errorCode': 8000", LH_SERVER}, {"'closeConnection': true", LH_UNREACHABLE}};
+    } cases[] = {{"'errorCode': 13", LH_DENIED},
+                 {"'errorCode': 8000", LH_SERVER},
+                 {"'closeConnection': true", LH_UNREACHABLE}};
     ground *g = *state;
     put_many(g, 700);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Many keys at once: all or nothing, in any order that callers give, without waiting in a circle. */
+ * Many keys at once: all or nothing, in any order that callers give, without waiting in a
+ * circle. */
 #include "live.h"
 
 #include <signal.h>
@@ -42,9 +43,11 @@ static int64_t now_ms(void)
 
 static void expect_none_left(ground *g)
 {
-    bson_t *held = json("{'$expr': {'$and': [{'$gt': ['$expires_at', '$$NOW']}, {'$ne': ['$id', '$released.id']}]}}");
+    bson_t *held = json("{'$expr': {'$and': [{'$gt': ['$expires_at', '$$NOW']}, {'$ne': ['$id', "
+                        "'$released.id']}]}}");
     bson_error_t error;
-    assert_int_equal(mongoc_collection_count_documents(g->locks, held, NULL, NULL, NULL, &error), 0);
+    assert_int_equal(mongoc_collection_count_documents(g->locks, held, NULL, NULL, NULL, &error),
+                     0);
     bson_destroy(held);
 }
 
@@ -117,7 +120,8 @@ static void test_one_that_is_held_keeps_all(void **state)
             size_t n = mode == LH_SHARED && i > 0 ? 0 : N; /* the whole form takes its time: once */
             if (n == 0)
                 continue;
-            expect(g, LH_BUSY, lh_acquire_many(g->store, b->keys, n, &o, b->leases, &busy, &g->error));
+            expect(g, LH_BUSY,
+                   lh_acquire_many(g->store, b->keys, n, &o, b->leases, &busy, &g->error));
             assert_non_null(busy);
             assert_string_equal(busy->key, held[i]);
             assert_int_equal(busy->why, LH_WHY_HELD);
@@ -139,9 +143,11 @@ static void test_unusual_documents_among_them(void **state)
     ground *g = *state;
     bunch *b = bunch_of(30);
     lh_acquire_options o = by_hand();
-    put(g, json("{'workspace_id': 'k003', 'id': 'x', 'user_id': 'u', 'expires_at': '2020-01-01T00:00:00'}"));
+    put(g, json("{'workspace_id': 'k003', 'id': 'x', 'user_id': 'u', 'expires_at': "
+                "'2020-01-01T00:00:00'}"));
     put(g, json("{'workspace_id': 'k007', 'id': 'x', 'user_id': 'u', 'expires_at': 1577836800}"));
-    put(g, json("{'workspace_id': 'k008', 'id': 'x', 'token': 7, 'expires_at': {'$date': '2020-01-01T00:00:00Z'}}"));
+    put(g, json("{'workspace_id': 'k008', 'id': 'x', 'token': 7, 'expires_at': {'$date': "
+                "'2020-01-01T00:00:00Z'}}"));
     lh_lease *reader = take_as(g, "k029", LH_SHARED, 30000, "alice");
     lh_record *busy = NULL;
     expect(g, LH_BUSY, lh_acquire_many(g->store, b->keys, 30, &o, b->leases, &busy, &g->error));
@@ -161,7 +167,8 @@ static void test_unusual_documents_among_them(void **state)
     free(b);
 }
 
-static void expect_refused(ground *g, const char *const *keys, size_t n, const lh_acquire_options *o, const char *says)
+static void expect_refused(ground *g, const char *const *keys, size_t n,
+                           const lh_acquire_options *o, const char *says)
 {
     lh_lease *leases[4] = {NULL};
     expect(g, LH_INVALID, lh_acquire_many(g->store, keys, n, o, leases, NULL, &g->error));
@@ -172,7 +179,8 @@ static void expect_refused(ground *g, const char *const *keys, size_t n, const l
 static void test_bad_lists_are_refused(void **state)
 {
     ground *g = *state;
-    const char *twice[] = {"b", "a", "b"}, *bad[] = {"a", "x\ny"}, *empty[] = {"a", ""}, *none[] = {"a", NULL};
+    const char *twice[] = {"b", "a", "b"}, *bad[] = {"a", "x\ny"}, *empty[] = {"a", ""},
+               *none[] = {"a", NULL};
     const char *paths[] = {"a/b", "/a"};
     const char **too_many = calloc(LH_MANY_MAX + 1, sizeof *too_many);
     for (size_t i = 0; i <= LH_MANY_MAX; i++)
@@ -199,7 +207,7 @@ static void test_bad_lists_are_refused(void **state)
     assert_int_equal(count_documents(g), 0);
 }
 
-/* ---- Waiting ------------------------------------------------------------------------------------------------------ */
+/* ---- Waiting ----------------------------------------------------------------------------------*/
 
 typedef struct {
     ground *g;
@@ -223,7 +231,8 @@ static void *run_call(void *arg)
 
 static call start_call(ground *g, size_t n, const char *const *keys, int64_t wait_ms)
 {
-    call c = {.g = g, .n = n, .o = LH_ACQUIRE_OPTIONS_INIT, .store = g->store, .error = LH_ERROR_INIT};
+    call c = {
+        .g = g, .n = n, .o = LH_ACQUIRE_OPTIONS_INIT, .store = g->store, .error = LH_ERROR_INIT};
     memcpy(c.keys, keys, n * sizeof *keys);
     c.o.wait_ms = wait_ms;
     return c;
@@ -246,7 +255,8 @@ static void await_queued(ground *g, const char *key)
 
 static const char *const abc[] = {"c", "a", "b"};
 
-/* What it holds while it waits comes before what it waits for; it is renewed, also when the caller will do that itself later. */
+/* What it holds while it waits comes before what it waits for; it is renewed, also when the caller
+ * will do that itself later. */
 static void test_it_waits_in_order_and_keeps_what_it_has(void **state)
 {
     ground *g = *state;
@@ -271,7 +281,8 @@ static void test_it_waits_in_order_and_keeps_what_it_has(void **state)
         lh_lease_free(c.leases[i]);
 }
 
-/* The last one was granted by its holder's release: the keeper claims it, though the caller renews from then on. */
+/* The last one was granted by its holder's release: the keeper claims it, though the caller renews
+ * from then on. */
 static void test_a_grant_is_claimed_before_it_is_left_to_the_caller(void **state)
 {
     ground *g = *state;
@@ -333,7 +344,8 @@ static void test_closing_the_store_ends_it_and_nothing_is_held(void **state)
     give(g, b);
 }
 
-/* Rings of callers in all orders: no key has two holders. Who waits gets through; of those who ask at once, one does. */
+/* Rings of callers in all orders: no key has two holders. Who waits gets through; of those who ask
+ * at once, one does. */
 #define CALLERS 6
 #define ROUNDS  8
 typedef struct {
@@ -403,7 +415,8 @@ static void run_ring(ground *g, bool waits)
     for (unsigned i = 0; i < CALLERS; i++)
         pthread_join(threads[i], NULL);
     for (unsigned i = 0; i < CALLERS; i++)
-        expect_at(LH_OK, rings[i].outcome, &rings[i].error, "lh_acquire_many in a ring", __FILE__, __LINE__);
+        expect_at(LH_OK, rings[i].outcome, &rings[i].error, "lh_acquire_many in a ring", __FILE__,
+                  __LINE__);
     expect_none_left(g);
     for (int round = 0; round < ROUNDS; round++)
         assert_in_range(granted[round], waits ? CALLERS : 1, CALLERS);
@@ -416,7 +429,8 @@ static void test_rings_of_callers_get_through(void **state)
     run_ring(*state, false);
 }
 
-/* A caller is killed while it holds "a" and waits for "b": what it holds ends with its ttl, and its place is passed over. */
+/* A caller is killed while it holds "a" and waits for "b": what it holds ends with its ttl, and its
+ * place is passed over. */
 static void wait_and_be_killed(int ready, const char *uri, const char *db)
 {
     static const char *const keys[] = {"a", "b"};
@@ -473,7 +487,7 @@ static void test_half_of_a_killed_caller_ends_with_its_ttl(void **state)
     (void)close(ready[1]);
 }
 
-/* ---- Faults ------------------------------------------------------------------------------------------------------- */
+/* ---- Faults -----------------------------------------------------------------------------------*/
 
 static lh_store *hasty_store(ground *g, int64_t timeout_ms)
 {
@@ -487,8 +501,8 @@ static void test_a_lost_answer_changes_nothing(void **state)
 {
     ground *g = *state;
     static const char *const faults[] = {
-        "'writeConcernError': {'code': 64, 'errmsg': 'waiting for replication timed out'}", "'closeConnection': true",
-        "'errorCode': 11602", "'errorCode': 112"};
+        "'writeConcernError': {'code': 64, 'errmsg': 'waiting for replication timed out'}",
+        "'closeConnection': true", "'errorCode': 11602", "'errorCode': 112"};
     static const char *const commands[] = {"'update'", "'find'"};
     g->store = hasty_store(g, 10000);
     lh_acquire_options o = by_hand();
@@ -528,14 +542,16 @@ static void test_without_a_majority_it_is_unknown_and_released_at_close(void **s
     free(b);
 }
 
-/* The update is answered, and then nothing is any more: the first batch is given back, or in doubt. */
+/* The update is answered, and then nothing is any more: the first batch is given back, or in
+ * doubt. */
 static void test_a_read_that_is_not_answered_grants_nothing(void **state)
 {
     ground *g = *state;
     bunch *b = bunch_of(10);
     g->store = hasty_store(g, 500);
     break_commands(g, 0, "'find'", "'errorCode': 50");
-    expect(g, LH_UNREACHABLE, lh_acquire_many(g->store, b->keys, 10, NULL, b->leases, NULL, &g->error));
+    expect(g, LH_UNREACHABLE,
+           lh_acquire_many(g->store, b->keys, 10, NULL, b->leases, NULL, &g->error));
     mend_commands(g);
     expect_none_left(g); /* the release was answered */
     break_commands(g, 0, "'find','update'",
@@ -547,7 +563,8 @@ static void test_a_read_that_is_not_answered_grants_nothing(void **state)
     free(b);
 }
 
-/* A batch that takes longer than a first grant may is not believed; those keys are asked for one by one. */
+/* A batch that takes longer than a first grant may is not believed; those keys are asked for one by
+ * one. */
 static void test_a_slow_first_grant_is_given_back_and_asked_for_again(void **state)
 {
     ground *g = *state;
@@ -562,7 +579,8 @@ static void test_a_slow_first_grant_is_given_back_and_asked_for_again(void **sta
         bson_destroy(document);
     }
     release_all(g, b->leases, 3);
-    break_commands(g, 1, "'update'", "'blockConnection': true, 'blockTimeMS': 600"); /* no first grants any more */
+    /* no first grants any more */
+    break_commands(g, 1, "'update'", "'blockConnection': true, 'blockTimeMS': 600");
     expect(g, LH_OK, lh_acquire_many(g->store, b->keys, 3, &o, b->leases, NULL, &g->error));
     for (size_t i = 0; i < 3; i++) /* believed from before the send */
         assert_true(lh_lease_remaining_ms(b->leases[i]) <= o.ttl_ms - 600);
@@ -570,7 +588,8 @@ static void test_a_slow_first_grant_is_given_back_and_asked_for_again(void **sta
     free(b);
 }
 
-/* One that ends while another is asked for, because nobody renews it, is no success; with a keeper it is. */
+/* One that ends while another is asked for, because nobody renews it, is no success; with a keeper
+ * it is. */
 static void test_one_that_ended_meanwhile_is_told(void **state)
 {
     ground *g = *state;
@@ -582,7 +601,8 @@ static void test_one_that_ended_meanwhile_is_told(void **state)
         put(g, json("{'workspace_id': 'b', 'id': 'x', 'expires_at': '2020-01-01T00:00:00'}"));
         break_commands(g, 1, "'findAndModify'", "'blockConnection': true, 'blockTimeMS': 1300");
         o.by_hand = !kept;
-        expect(g, kept ? LH_OK : LH_LOST, lh_acquire_many(g->store, keys, 2, &o, leases, NULL, &g->error));
+        expect(g, kept ? LH_OK : LH_LOST,
+               lh_acquire_many(g->store, keys, 2, &o, leases, NULL, &g->error));
         if (kept)
             release_all(g, leases, 2);
         else
@@ -606,7 +626,8 @@ static void test_a_batch_that_was_cut_short_leaves_nothing_held(void **state)
     give(g, take(g, "c"));
     bson_error_t error;
     mongoc_client_session_t *session = mongoc_client_start_session(g->client, NULL, NULL);
-    bson_t *options = bson_new(), *filter = BCON_NEW("workspace_id", "c"), *update = json("{'$set': {'mine': 1}}");
+    bson_t *options = bson_new(), *filter = BCON_NEW("workspace_id", "c"),
+           *update = json("{'$set': {'mine': 1}}");
     assert_true(mongoc_client_session_start_transaction(session, NULL, &error));
     assert_true(mongoc_client_session_append(session, options, &error));
     assert_true(mongoc_collection_update_one(g->locks, filter, update, options, NULL, &error));
@@ -644,7 +665,8 @@ static void test_giving_many_back_is_bounded(void **state)
     await_turn(g);
     g->failing = true;
     do_command(g, "admin",
-               json("{'configureFailPoint': 'failCommand', 'mode': {'skip': %d}, 'data': {'failCommands': ['update'], "
+               json("{'configureFailPoint': 'failCommand', 'mode': {'skip': %d}, 'data': "
+                    "{'failCommands': ['update'], "
                     "'appName': '%s', 'closeConnection': true}}",
                     MANY / 100, g->app));
     int64_t start = now_ms();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Our field names with other programs' meanings: what counts as missing, what cannot be read, and what is never read but overwritten. */
+ * Our field names with other programs' meanings: what counts as missing, what cannot be read, and
+ * what is never read but overwritten. */
 #include "live.h"
 
 static const char *const values[] = {
@@ -28,10 +29,12 @@ static const char *const values[] = {
 };
 #define VALUES (sizeof values / sizeof *values)
 
-/* What no command decides by: whatever stands there, a grant puts ours in its place (but for user_id, which is not ours). */
-static const char *const never_read[] = {"owner",       "user_id",    "mode",     "ttl_ms", "beat", "v",
-                                         "acquired_at", "renewed_at", "host",     "pid",    "proc", "purpose",
-                                         "wake",        "id",         "released", "now",    "more", "maps_ok"};
+/* What no command decides by: whatever stands there, a grant puts ours in its place (but for
+ * user_id, which is not ours). */
+static const char *const never_read[] = {"owner", "user_id",     "mode",       "ttl_ms", "beat",
+                                         "v",     "acquired_at", "renewed_at", "host",   "pid",
+                                         "proc",  "purpose",     "wake",       "id",     "released",
+                                         "now",   "more",        "maps_ok"};
 #define NEVER_READ (sizeof never_read / sizeof *never_read)
 
 static void key_of(char key[64], const char *field, size_t value)
@@ -44,7 +47,8 @@ static void put_odd(ground *g, const char *field, size_t value)
     char key[64];
     key_of(key, field, value);
     do_command(g, g->db,
-               json("{'insert': '%s', 'writeConcern': {'w': 1}, 'documents': [{'workspace_id': '%s', 'expires_at': "
+               json("{'insert': '%s', 'writeConcern': {'w': 1}, 'documents': [{'workspace_id': "
+                    "'%s', 'expires_at': "
                     "{'$date': '2020-01-01T00:00:00Z'}, '%s': %s}]}",
                     LOCKS, key, field, values[value]));
 }
@@ -53,16 +57,21 @@ static void put_odd(ground *g, const char *field, size_t value)
 static void expect_ours(ground *g)
 {
     bson_error_t error;
-    bson_t *odd = json(
-        "{'$nor': [{'$jsonSchema': {'required': ['id', 'owner', 'token', 'released', 'purpose', 'proc'], 'properties': "
-        "{"
-        "'id': {'bsonType': 'string'}, 'owner': {'enum': ['tester']}, 'mode': {'enum': ['exclusive', 'shared']},"
-        "'token': {'bsonType': 'long', 'minimum': 1}, 'acquired_at': {'bsonType': 'date'},"
-        "'renewed_at': {'bsonType': 'date'}, 'expires_at': {'bsonType': 'date'}, 'ttl_ms': {'bsonType': 'long'},"
-        "'beat': {'bsonType': 'long'}, 'v': {'enum': [1]}, 'host': {'bsonType': 'string'}, 'pid': {'bsonType': 'long'},"
-        "'purpose': {'bsonType': ['null', 'string']}, 'proc': {'bsonType': 'string'}, 'released': {'bsonType': "
-        "'object'},"
-        "'shared': {'bsonType': 'object'}, 'waiters': {'bsonType': 'object'}}}}]}");
+    bson_t *odd =
+        json("{'$nor': [{'$jsonSchema': {'required': ['id', 'owner', 'token', 'released', "
+             "'purpose', 'proc'], 'properties': "
+             "{"
+             "'id': {'bsonType': 'string'}, 'owner': {'enum': ['tester']}, 'mode': {'enum': "
+             "['exclusive', 'shared']},"
+             "'token': {'bsonType': 'long', 'minimum': 1}, 'acquired_at': {'bsonType': 'date'},"
+             "'renewed_at': {'bsonType': 'date'}, 'expires_at': {'bsonType': 'date'}, 'ttl_ms': "
+             "{'bsonType': 'long'},"
+             "'beat': {'bsonType': 'long'}, 'v': {'enum': [1]}, 'host': {'bsonType': 'string'}, "
+             "'pid': {'bsonType': 'long'},"
+             "'purpose': {'bsonType': ['null', 'string']}, 'proc': {'bsonType': 'string'}, "
+             "'released': {'bsonType': "
+             "'object'},"
+             "'shared': {'bsonType': 'object'}, 'waiters': {'bsonType': 'object'}}}}]}");
     mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(g->locks, odd, NULL, NULL);
     const bson_t *document;
     bool good = true;
@@ -136,7 +145,8 @@ static bool is_readable(const reading *r, size_t value)
     return false;
 }
 
-/* null, false and undefined are missing; a number is a token; an empty object is a map. The rest is held until a break. */
+/* null, false and undefined are missing; a number is a token; an empty object is a map. The rest is
+ * held until a break. */
 static void test_what_is_read_counts_as_missing_or_is_broken(void **state)
 {
     ground *g = *state;
@@ -176,7 +186,8 @@ static void test_an_end_that_is_false_is_none(void **state)
         put(g, json("{'workspace_id': '%s', 'id': 'x', 'expires_at': %s}", key, ends[i]));
         expect_busy(g, key, LH_EXCLUSIVE, LH_WHY_HELD);
         lh_record *record = status_of(g, key);
-        assert_true(record->state == LH_HELD && lh_record_holder(record, 0)->remaining_ms == LH_NEVER);
+        assert_true(record->state == LH_HELD &&
+                    lh_record_holder(record, 0)->remaining_ms == LH_NEVER);
         lh_record_free(record);
         lh_break_options breaking = LH_BREAK_OPTIONS_INIT;
         breaking.reason = "test";

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * lh_migrate() against a real server: what each kind of collection becomes. An observer with a connection of its own sets
- * the collection up and looks at what is left. Needs LEASEHOLD_TEST_URI; each test has its own database, and drops it. */
+ * lh_migrate() against a real server: what each kind of collection becomes. An observer with a
+ * connection of its own sets the collection up and looks at what is left. Needs LEASEHOLD_TEST_URI;
+ * each test has its own database, and drops it. */
 #include <inttypes.h>
 #include <leasehold/leasehold.h>
 #include <mongoc/mongoc.h>
@@ -128,7 +129,8 @@ static bool is_unique(world *w)
     bool found = false;
     while (mongoc_cursor_next(cursor, &index)) {
         bson_iter_t name, unique;
-        found |= bson_iter_init_find(&name, index, "name") && strcmp(bson_iter_utf8(&name, NULL), INDEX) == 0 &&
+        found |= bson_iter_init_find(&name, index, "name") &&
+                 strcmp(bson_iter_utf8(&name, NULL), INDEX) == 0 &&
                  bson_iter_init_find(&unique, index, "unique") && bson_iter_as_bool(&unique);
     }
     mongoc_cursor_destroy(cursor);
@@ -150,7 +152,8 @@ static void migrate(world *w, int wanted)
     w->error.message[0] = '\0';
     int outcome = lh_migrate(w->store, &w->options, &w->report, &w->error);
     if (outcome != wanted)
-        fail_msg("wanted %s, got %s: %s", lh_outcome_word(wanted), lh_outcome_word(outcome), w->error.message);
+        fail_msg("wanted %s, got %s: %s", lh_outcome_word(wanted), lh_outcome_word(outcome),
+                 w->error.message);
 }
 
 static void expect_message(const world *w, const char *part)
@@ -159,13 +162,15 @@ static void expect_message(const world *w, const char *part)
         fail_msg("no \"%s\" in: %s", part, w->error.message);
 }
 
-/* Of two documents of one key, does the one with _id "win" stay? Also with the opposite order of insertion. */
+/* Of two documents of one key, does the one with _id "win" stay? Also with the opposite order of
+ * insertion. */
 static void expect_winner(world *w, const char *win, const char *lose)
 {
     for (int turn = 0; turn < 2; turn++) {
         char text[1024];
         command(w, "{\"dropDatabase\": 1}", true);
-        (void)snprintf(text, sizeof text, "{\"workspace_id\": \"k\", %s}, {\"workspace_id\": \"k\", %s}",
+        (void)snprintf(text, sizeof text,
+                       "{\"workspace_id\": \"k\", %s}, {\"workspace_id\": \"k\", %s}",
                        turn ? win : lose, turn ? lose : win);
         insert(w, text);
         migrate(w, LH_OK);
@@ -200,7 +205,8 @@ static void the_second_run_is_one_look(void **state)
 static void without_duplicates_the_index_is_created_at_once(void **state)
 {
     world *w = *state;
-    insert(w, "{\"workspace_id\": \"a\", \"expires_at\": \"soon\"}, {\"workspace_id\": \"b\"}, {\"n\": 1, "
+    insert(w, "{\"workspace_id\": \"a\", \"expires_at\": \"soon\"}, {\"workspace_id\": \"b\"}, "
+              "{\"n\": 1, "
               "\"expires_at\": 1}");
     migrate(w, LH_OK);
     assert_int_equal(w->report.index, LH_INDEX_CREATED);
@@ -221,7 +227,8 @@ static void ends_of_all_types_are_compared_as_instants(void **state)
                   "\"_id\": 2, \"expires_at\": \"2026-03-01T10:00:00.249Z\"");
     expect_winner(w, "\"_id\": 1, \"expires_at\": 1772000001",
                   "\"_id\": 2, \"expires_at\": {\"$numberLong\": \"1772000000999\"}");
-    expect_winner(w, "\"_id\": 1, \"expires_at\": 1772000000999.0", "\"_id\": 2, \"expires_at\": 1772000000");
+    expect_winner(w, "\"_id\": 1, \"expires_at\": 1772000000999.0",
+                  "\"_id\": 2, \"expires_at\": 1772000000");
 }
 
 static void no_readable_end_is_oldest(void **state)
@@ -239,33 +246,35 @@ static void no_readable_end_is_oldest(void **state)
 static void a_tie_goes_to_the_highest_id_in_the_servers_order(void **state)
 {
     world *w = *state;
-    static const char *const ladder[] = {"null",
-                                         "-1.5",
-                                         "{\"$numberLong\": \"2\"}",
-                                         "2.5",
-                                         "3",
-                                         "{\"$numberLong\": \"9007199254740993\"}",
-                                         "9007199254740994.0",
-                                         "\"\"",
-                                         "\"A\"",
-                                         "\"a\"",
-                                         "\"aa\"",
-                                         "{}",
-                                         "{\"a\": 1}",
-                                         "{\"b\": 1}",
-                                         "{\"a\": \"x\"}",
-                                         "{\"$binary\": {\"base64\": \"AQ==\", \"subType\": \"00\"}}",
-                                         "{\"$binary\": {\"base64\": \"AAA=\", \"subType\": \"00\"}}",
-                                         "{\"$oid\": \"000000000000000000000001\"}",
-                                         "{\"$oid\": \"ff0000000000000000000000\"}",
-                                         "false",
-                                         "true",
-                                         "{\"$date\": \"1960-01-01T00:00:00Z\"}",
-                                         "{\"$date\": \"2026-01-01T00:00:00Z\"}"};
+    static const char *const ladder[] = {
+        "null",
+        "-1.5",
+        "{\"$numberLong\": \"2\"}",
+        "2.5",
+        "3",
+        "{\"$numberLong\": \"9007199254740993\"}",
+        "9007199254740994.0",
+        "\"\"",
+        "\"A\"",
+        "\"a\"",
+        "\"aa\"",
+        "{}",
+        "{\"a\": 1}",
+        "{\"b\": 1}",
+        "{\"a\": \"x\"}",
+        "{\"$binary\": {\"base64\": \"AQ==\", \"subType\": \"00\"}}",
+        "{\"$binary\": {\"base64\": \"AAA=\", \"subType\": \"00\"}}",
+        "{\"$oid\": \"000000000000000000000001\"}",
+        "{\"$oid\": \"ff0000000000000000000000\"}",
+        "false",
+        "true",
+        "{\"$date\": \"1960-01-01T00:00:00Z\"}",
+        "{\"$date\": \"2026-01-01T00:00:00Z\"}"};
     for (size_t i = 0; i + 1 < sizeof ladder / sizeof *ladder; i++) {
         char high[256], low[256];
         (void)snprintf(low, sizeof low, "\"_id\": %s, \"expires_at\": 7", ladder[i]);
-        (void)snprintf(high, sizeof high, "\"_id\": %s, \"expires_at\": \"1970-01-01T00:00:07Z\"", ladder[i + 1]);
+        (void)snprintf(high, sizeof high, "\"_id\": %s, \"expires_at\": \"1970-01-01T00:00:07Z\"",
+                       ladder[i + 1]);
         expect_winner(w, high, low);
     }
 }
@@ -273,9 +282,11 @@ static void a_tie_goes_to_the_highest_id_in_the_servers_order(void **state)
 static void losers_are_archived_whole_and_marked(void **state)
 {
     world *w = *state;
-    insert(w, "{\"_id\": 1, \"workspace_id\": \"k\", \"id\": \"x\", \"expires_at\": 5, \"unknown\": {\"b\": [1, {}], "
+    insert(w, "{\"_id\": 1, \"workspace_id\": \"k\", \"id\": \"x\", \"expires_at\": 5, "
+              "\"unknown\": {\"b\": [1, {}], "
               "\"a\": null}}, "
-              "{\"_id\": 2, \"workspace_id\": \"k\", \"id\": \"y\", \"expires_at\": 6}, {\"_id\": 3, \"workspace_id\": "
+              "{\"_id\": 2, \"workspace_id\": \"k\", \"id\": \"y\", \"expires_at\": 6}, {\"_id\": "
+              "3, \"workspace_id\": "
               "\"l\"}");
     migrate(w, LH_OK);
     assert_int_equal(w->report.index, LH_INDEX_CONVERTED);
@@ -285,14 +296,15 @@ static void losers_are_archived_whole_and_marked(void **state)
     assert_int_equal(w->report.archived, 1);
     assert_true(is_unique(w));
     assert_int_equal(count(w, "locks", "{\"_id\": {\"$in\": [2, 3]}}"), 2);
-    assert_int_equal(
-        count(
-            w, "locks_archive",
-            "{\"_id.id\": 1, \"_id.hash\": {\"$gt\": \"\"}, \"reason\": \"duplicate\", \"survivor\": 2, "
-            "\"at\": {\"$gt\": {\"$date\": \"2020-01-01T00:00:00Z\"}}, \"deleted\": {\"$gt\": {\"$date\": "
-            "\"2020-01-01T00:00:00Z\"}}, \"document\": {\"_id\": 1, "
-            "\"workspace_id\": \"k\", \"id\": \"x\", \"expires_at\": 5, \"unknown\": {\"b\": [1, {}], \"a\": null}}}"),
-        1);
+    assert_int_equal(count(w, "locks_archive",
+                           "{\"_id.id\": 1, \"_id.hash\": {\"$gt\": \"\"}, \"reason\": "
+                           "\"duplicate\", \"survivor\": 2, "
+                           "\"at\": {\"$gt\": {\"$date\": \"2020-01-01T00:00:00Z\"}}, \"deleted\": "
+                           "{\"$gt\": {\"$date\": "
+                           "\"2020-01-01T00:00:00Z\"}}, \"document\": {\"_id\": 1, "
+                           "\"workspace_id\": \"k\", \"id\": \"x\", \"expires_at\": 5, "
+                           "\"unknown\": {\"b\": [1, {}], \"a\": null}}}"),
+                     1);
     assert_string_equal(w->survivor, "2");
     assert_int_equal(w->losers, 1);
     assert_string_equal(w->reason, "expires_at 1970-01-01T00:00:06.000Z is the newest of 2");
@@ -321,24 +333,28 @@ static void the_archive_can_be_named_or_left_out(void **state)
 static void the_survivor_inherits_the_highest_token(void **state)
 {
     world *w = *state;
-    insert(w, "{\"_id\": 1, \"workspace_id\": \"k\", \"expires_at\": 5, \"token\": {\"$numberLong\": "
-              "\"4611686018420000000\"}}, "
-              "{\"_id\": 2, \"workspace_id\": \"k\", \"expires_at\": 9, \"token\": 7}, "
-              "{\"_id\": 3, \"workspace_id\": \"k\", \"expires_at\": 6, \"token\": \"99\"}, "
-              "{\"_id\": 4, \"workspace_id\": \"l\", \"expires_at\": 6, \"token\": 3}, "
-              "{\"_id\": 5, \"workspace_id\": \"l\", \"expires_at\": 7}, "
-              "{\"_id\": 6, \"workspace_id\": \"m\", \"expires_at\": 6, \"token\": 3}, "
-              "{\"_id\": 7, \"workspace_id\": \"m\", \"expires_at\": 7, \"token\": 5}, "
-              /* false counts as none, a double as a number; what could not be read makes nothing unreadable */
-              "{\"_id\": 8, \"workspace_id\": \"n\", \"expires_at\": 6, \"token\": 3}, "
-              "{\"_id\": 9, \"workspace_id\": \"n\", \"expires_at\": 7, \"token\": false}, "
-              "{\"_id\": 10, \"workspace_id\": \"o\", \"expires_at\": 6, \"token\": 8.0}, "
-              "{\"_id\": 11, \"workspace_id\": \"o\", \"expires_at\": 7, \"token\": 5}, "
-              "{\"_id\": 12, \"workspace_id\": \"p\", \"expires_at\": 6, \"token\": {\"$numberLong\": "
-              "\"4611686018427387904\"}}, "
-              "{\"_id\": 13, \"workspace_id\": \"p\", \"expires_at\": 7, \"token\": 5}");
+    insert(w,
+           "{\"_id\": 1, \"workspace_id\": \"k\", \"expires_at\": 5, \"token\": {\"$numberLong\": "
+           "\"4611686018420000000\"}}, "
+           "{\"_id\": 2, \"workspace_id\": \"k\", \"expires_at\": 9, \"token\": 7}, "
+           "{\"_id\": 3, \"workspace_id\": \"k\", \"expires_at\": 6, \"token\": \"99\"}, "
+           "{\"_id\": 4, \"workspace_id\": \"l\", \"expires_at\": 6, \"token\": 3}, "
+           "{\"_id\": 5, \"workspace_id\": \"l\", \"expires_at\": 7}, "
+           "{\"_id\": 6, \"workspace_id\": \"m\", \"expires_at\": 6, \"token\": 3}, "
+           "{\"_id\": 7, \"workspace_id\": \"m\", \"expires_at\": 7, \"token\": 5}, "
+           /* false counts as none, a double as a number; what could not be read makes nothing
+               * unreadable */
+           "{\"_id\": 8, \"workspace_id\": \"n\", \"expires_at\": 6, \"token\": 3}, "
+           "{\"_id\": 9, \"workspace_id\": \"n\", \"expires_at\": 7, \"token\": false}, "
+           "{\"_id\": 10, \"workspace_id\": \"o\", \"expires_at\": 6, \"token\": 8.0}, "
+           "{\"_id\": 11, \"workspace_id\": \"o\", \"expires_at\": 7, \"token\": 5}, "
+           "{\"_id\": 12, \"workspace_id\": \"p\", \"expires_at\": 6, \"token\": {\"$numberLong\": "
+           "\"4611686018427387904\"}}, "
+           "{\"_id\": 13, \"workspace_id\": \"p\", \"expires_at\": 7, \"token\": 5}");
     migrate(w, LH_OK);
-    assert_int_equal(count(w, "locks", "{\"_id\": 2, \"token\": {\"$numberLong\": \"4611686018420000000\"}}"), 1);
+    assert_int_equal(
+        count(w, "locks", "{\"_id\": 2, \"token\": {\"$numberLong\": \"4611686018420000000\"}}"),
+        1);
     assert_int_equal(count(w, "locks", "{\"_id\": 5, \"token\": 3}"), 1);
     assert_int_equal(count(w, "locks", "{\"_id\": 7, \"token\": 5}"), 1);
     assert_int_equal(count(w, "locks", "{\"_id\": 9, \"token\": 3}"), 1);
@@ -350,9 +366,8 @@ static void the_survivor_inherits_the_highest_token(void **state)
 static void without_leave_to_remove_duplicates_are_reported(void **state)
 {
     world *w = *state;
-    insert(
-        w,
-        "{\"workspace_id\": \"k\"}, {\"workspace_id\": \"k\"}, {\"workspace_id\": \"k\"}, {\"workspace_id\": \"l\"}");
+    insert(w, "{\"workspace_id\": \"k\"}, {\"workspace_id\": \"k\"}, {\"workspace_id\": \"k\"}, "
+              "{\"workspace_id\": \"l\"}");
     w->options.remove = false;
     migrate(w, LH_CONFIG);
     expect_message(w, "1 key of");
@@ -369,7 +384,8 @@ static void an_interrupted_conversion_is_finished_without_leave_to_remove(void *
     world *w = *state;
     insert(w, "{\"workspace_id\": \"k\"}");
     command(w,
-            "{\"createIndexes\": \"locks\", \"indexes\": [{\"key\": {\"workspace_id\": 1}, \"name\": \"" INDEX "\"}]}",
+            "{\"createIndexes\": \"locks\", \"indexes\": [{\"key\": {\"workspace_id\": 1}, "
+            "\"name\": \"" INDEX "\"}]}",
             true);
     w->options.remove = false;
     migrate(w, LH_OK);
@@ -384,7 +400,8 @@ static void a_dry_run_changes_nothing(void **state)
     migrate(w, LH_OK);
     assert_int_equal(w->report.index, LH_INDEX_MISSING);
     assert_false(has_collection(w, "locks"));
-    insert(w, "{\"workspace_id\": \"k\", \"expires_at\": 5}, {\"workspace_id\": \"k\", \"expires_at\": {\"soon\": 1}}, "
+    insert(w, "{\"workspace_id\": \"k\", \"expires_at\": 5}, {\"workspace_id\": \"k\", "
+              "\"expires_at\": {\"soon\": 1}}, "
               "{\"workspace_id\": \"k\"}, {\"workspace_id\": 7, \"expires_at\": 1}");
     migrate(w, LH_OK);
     assert_int_equal(w->report.index, LH_INDEX_MISSING);
@@ -393,7 +410,9 @@ static void a_dry_run_changes_nothing(void **state)
     assert_int_equal(w->report.removed, 2);
     assert_int_equal(w->report.malformed, 2);
     assert_int_equal(w->verdicts, 1);
-    assert_string_equal(w->reason, "expires_at 1970-01-01T00:00:05.000Z is the newest of 3 (2 without a readable end)");
+    assert_string_equal(
+        w->reason,
+        "expires_at 1970-01-01T00:00:05.000Z is the newest of 3 (2 without a readable end)");
     assert_int_equal(count(w, "locks", "{}"), 4);
     assert_false(has_collection(w, "locks_archive"));
     assert_false(has_collection(w, "locks_migration"));
@@ -403,8 +422,9 @@ static void a_dry_run_changes_nothing(void **state)
 static void a_single_key_of_each_odd_kind_may_stay(void **state)
 {
     world *w = *state;
-    insert(w, "{\"n\": 1}, {\"workspace_id\": 1}, {\"workspace_id\": {}}, {\"workspace_id\": \"k\"}, "
-              "{\"workspace_id\": \"k\"}");
+    insert(w,
+           "{\"n\": 1}, {\"workspace_id\": 1}, {\"workspace_id\": {}}, {\"workspace_id\": \"k\"}, "
+           "{\"workspace_id\": \"k\"}");
     migrate(w, LH_CONFIG);
     expect_message(w, "(missing 1, int 1, object 1), and 3 of them are live");
     w->options.accept_foreign_keys = true;
@@ -417,7 +437,8 @@ static void a_single_key_of_each_odd_kind_may_stay(void **state)
 static void odd_keys_that_block_end_in_a_clear_error(void **state)
 {
     world *w = *state;
-    insert(w, "{\"_id\": 1}, {\"_id\": 2, \"workspace_id\": null}, {\"_id\": 3, \"workspace_id\": \"k\"}");
+    insert(w, "{\"_id\": 1}, {\"_id\": 2, \"workspace_id\": null}, {\"_id\": 3, \"workspace_id\": "
+              "\"k\"}");
     migrate(w, LH_CONFIG);
     expect_message(w, "2 documents of");
     expect_message(w, "the _id 1");
@@ -433,10 +454,13 @@ static void odd_keys_that_block_end_in_a_clear_error(void **state)
 static void quarantine_moves_every_odd_key(void **state)
 {
     world *w = *state;
-    insert(w, "{\"_id\": 1}, {\"_id\": 2, \"workspace_id\": null}, {\"_id\": 3, \"workspace_id\": \"k\"}, "
-              "{\"_id\": 4, \"workspace_id\": [\"k\", \"z\"]}, {\"_id\": 5, \"workspace_id\": []}, {\"_id\": 6, "
+    insert(w, "{\"_id\": 1}, {\"_id\": 2, \"workspace_id\": null}, {\"_id\": 3, \"workspace_id\": "
+              "\"k\"}, "
+              "{\"_id\": 4, \"workspace_id\": [\"k\", \"z\"]}, {\"_id\": 5, \"workspace_id\": []}, "
+              "{\"_id\": 6, "
               "\"workspace_id\": 3}, "
-              "{\"_id\": 7, \"workspace_id\": {\"a\": 1}}, {\"_id\": 8, \"workspace_id\": \"k\", \"expires_at\": 1}, "
+              "{\"_id\": 7, \"workspace_id\": {\"a\": 1}}, {\"_id\": 8, \"workspace_id\": \"k\", "
+              "\"expires_at\": 1}, "
               "{\"_id\": 9, \"workspace_id\": true}");
     w->options.quarantine = true;
     migrate(w, LH_CONFIG);
@@ -454,10 +478,11 @@ static void quarantine_moves_every_odd_key(void **state)
     assert_int_equal(w->report.archived, 8);
     assert_int_equal(count(w, "locks", "{}"), 1);
     assert_int_equal(count(w, "locks", "{\"_id\": 8}"), 1);
-    assert_int_equal(count(w, "locks_archive",
-                           "{\"reason\": \"quarantine\", \"survivor\": null, \"deleted\": {\"$gt\": {\"$date\": "
-                           "\"2020-01-01T00:00:00Z\"}}}"),
-                     7);
+    assert_int_equal(
+        count(w, "locks_archive",
+              "{\"reason\": \"quarantine\", \"survivor\": null, \"deleted\": {\"$gt\": {\"$date\": "
+              "\"2020-01-01T00:00:00Z\"}}}"),
+        7);
     assert_true(is_unique(w));
 }
 
@@ -475,11 +500,14 @@ static void quarantine_moves_odd_keys_that_do_not_block_too(void **state)
 static void keys_differ_by_bytes(void **state)
 {
     world *w = *state;
-    insert(w, "{\"workspace_id\": \"A\"}, {\"workspace_id\": \"a\"}, {\"workspace_id\": \"a \"}, {\"workspace_id\": "
+    insert(w, "{\"workspace_id\": \"A\"}, {\"workspace_id\": \"a\"}, {\"workspace_id\": \"a \"}, "
+              "{\"workspace_id\": "
               "\"a\\u0000\"}, "
-              "{\"workspace_id\": \"\"}, {\"workspace_id\": \"\\u00e9\"}, {\"workspace_id\": \"e\\u0301\"}");
+              "{\"workspace_id\": \"\"}, {\"workspace_id\": \"\\u00e9\"}, {\"workspace_id\": "
+              "\"e\\u0301\"}");
     command(w,
-            "{\"createIndexes\": \"locks\", \"indexes\": [{\"key\": {\"workspace_id\": 1}, \"name\": \"" INDEX "\"}]}",
+            "{\"createIndexes\": \"locks\", \"indexes\": [{\"key\": {\"workspace_id\": 1}, "
+            "\"name\": \"" INDEX "\"}]}",
             true);
     migrate(w, LH_OK);
     assert_int_equal(w->report.removed, 0);
@@ -502,9 +530,8 @@ static void a_key_with_more_documents_than_fit_in_memory_at_once(void **state)
     assert_true(mongoc_bulk_operation_execute(bulk, NULL, NULL) != 0);
     mongoc_bulk_operation_destroy(bulk);
     mongoc_collection_destroy(c);
-    insert(
-        w,
-        "{\"workspace_id\": \"a\"}, {\"workspace_id\": \"a\"}, {\"workspace_id\": \"z\"}, {\"workspace_id\": \"z\"}");
+    insert(w, "{\"workspace_id\": \"a\"}, {\"workspace_id\": \"a\"}, {\"workspace_id\": \"z\"}, "
+              "{\"workspace_id\": \"z\"}");
     migrate(w, LH_OK);
     assert_int_equal(w->report.scanned, MANY + 4);
     assert_int_equal(w->report.duplicate_keys, 3);
@@ -512,7 +539,8 @@ static void a_key_with_more_documents_than_fit_in_memory_at_once(void **state)
     assert_int_equal(w->report.archived, MANY + 1);
     assert_int_equal(w->verdicts, 3);
     char winner[96];
-    (void)snprintf(winner, sizeof winner, "{\"workspace_id\": \"large\", \"expires_at\": %d, \"token\": %d}", MANY - 1,
+    (void)snprintf(winner, sizeof winner,
+                   "{\"workspace_id\": \"large\", \"expires_at\": %d, \"token\": %d}", MANY - 1,
                    MANY - 1);
     assert_int_equal(count(w, "locks", winner), 1);
     assert_int_equal(count(w, "locks", "{}"), 3);
@@ -528,7 +556,8 @@ static void large_documents_go_in_small_batches(void **state)
     memset(filling, 'x', (1 << 20) - 1);
     filling[(1 << 20) - 1] = '\0';
     for (int i = 0; i < 24; i++) {
-        bson_t *document = BCON_NEW("_id", BCON_INT32(i), "workspace_id", "k", "filling", BCON_UTF8(filling));
+        bson_t *document =
+            BCON_NEW("_id", BCON_INT32(i), "workspace_id", "k", "filling", BCON_UTF8(filling));
         assert_true(mongoc_collection_insert_one(c, document, NULL, NULL, NULL));
         bson_destroy(document);
     }
@@ -536,7 +565,9 @@ static void large_documents_go_in_small_batches(void **state)
     mongoc_collection_destroy(c);
     migrate(w, LH_OK);
     assert_int_equal(w->report.removed, 23);
-    assert_int_equal(count(w, "locks_archive", "{\"deleted\": {\"$gt\": {\"$date\": \"2020-01-01T00:00:00Z\"}}}"), 23);
+    assert_int_equal(count(w, "locks_archive",
+                           "{\"deleted\": {\"$gt\": {\"$date\": \"2020-01-01T00:00:00Z\"}}}"),
+                     23);
     assert_int_equal(count(w, "locks", "{\"_id\": 23}"), 1);
 }
 
@@ -557,7 +588,8 @@ static void a_run_that_is_stopped_anywhere_is_finished_by_the_next(void **state)
         assert_true(is_unique(w));
         assert_int_equal(count(w, "locks", "{\"_id\": {\"$in\": [2, 3]}}"), 2);
         assert_int_equal(count(w, "locks", "{}"), 2);
-        assert_int_equal(count(w, "locks_archive", "{\"deleted\": {\"$gt\": {\"$date\": \"2020-01-01T00:00:00Z\"}}}"),
+        assert_int_equal(count(w, "locks_archive",
+                               "{\"deleted\": {\"$gt\": {\"$date\": \"2020-01-01T00:00:00Z\"}}}"),
                          1);
         assert_int_equal(count(w, "locks_migration", "{}"), 0);
         if (!stopped)
@@ -570,14 +602,17 @@ static void an_entry_that_was_not_marked_is_marked_by_the_next_run(void **state)
 {
     world *w = *state;
     insert(w, "{\"_id\": 2, \"workspace_id\": \"k\"}, {\"_id\": 3, \"workspace_id\": \"k\"}");
-    command(w,
-            "{\"insert\": \"locks_archive\", \"documents\": ["
-            "{\"_id\": {\"id\": 1, \"hash\": \"a\"}, \"document\": {\"_id\": 1}, \"deleted\": null}, "
-            "{\"_id\": {\"id\": 3, \"hash\": \"b\"}, \"document\": {\"_id\": 3}, \"deleted\": null}]}",
-            true);
+    command(
+        w,
+        "{\"insert\": \"locks_archive\", \"documents\": ["
+        "{\"_id\": {\"id\": 1, \"hash\": \"a\"}, \"document\": {\"_id\": 1}, \"deleted\": null}, "
+        "{\"_id\": {\"id\": 3, \"hash\": \"b\"}, \"document\": {\"_id\": 3}, \"deleted\": null}]}",
+        true);
     migrate(w, LH_OK);
     assert_int_equal(
-        count(w, "locks_archive", "{\"_id.id\": 1, \"deleted\": {\"$gt\": {\"$date\": \"2020-01-01T00:00:00Z\"}}}"), 1);
+        count(w, "locks_archive",
+              "{\"_id.id\": 1, \"deleted\": {\"$gt\": {\"$date\": \"2020-01-01T00:00:00Z\"}}}"),
+        1);
     assert_int_equal(count(w, "locks_archive", "{\"_id.id\": 3, \"deleted\": null}"), 1);
 }
 
@@ -586,7 +621,8 @@ static void another_migrator_is_waited_for(void **state)
     world *w = *state;
     insert(w, "{\"workspace_id\": \"k\"}, {\"workspace_id\": \"k\"}");
     command(w,
-            "{\"insert\": \"locks_migration\", \"documents\": [{\"_id\": \"locks:dedupe\", \"holder\": \"another\", "
+            "{\"insert\": \"locks_migration\", \"documents\": [{\"_id\": \"locks:dedupe\", "
+            "\"holder\": \"another\", "
             "\"expires_at\": {\"$date\": \"2199-01-01T00:00:00Z\"}}]}",
             true);
     w->options.timeout_ms = 1500;
@@ -596,7 +632,8 @@ static void another_migrator_is_waited_for(void **state)
     assert_true(w->report.elapsed_ms >= w->report.waited_ms);
     assert_int_equal(count(w, "locks", "{}"), 2);
     command(w,
-            "{\"update\": \"locks_migration\", \"updates\": [{\"q\": {}, \"u\": {\"$set\": {\"expires_at\": "
+            "{\"update\": \"locks_migration\", \"updates\": [{\"q\": {}, \"u\": {\"$set\": "
+            "{\"expires_at\": "
             "{\"$date\": \"2020-01-01T00:00:00Z\"}}}}]}",
             true);
     migrate(w, LH_OK);
@@ -611,7 +648,8 @@ static void what_is_no_ordinary_collection_is_refused(void **state)
         {"{\"create\": \"locks\", \"capped\": true, \"size\": 4096}", "capped"},
         {"{\"create\": \"locks\", \"viewOn\": \"others\", \"pipeline\": []}", "view"},
         {"{\"create\": \"locks\", \"timeseries\": {\"timeField\": \"t\"}}", "time-series"},
-        {"{\"create\": \"locks\", \"collation\": {\"locale\": \"en\", \"strength\": 2}}", "collation"},
+        {"{\"create\": \"locks\", \"collation\": {\"locale\": \"en\", \"strength\": 2}}",
+         "collation"},
     };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         command(w, kinds[i][0], true);
@@ -627,7 +665,8 @@ static void an_index_of_our_name_with_other_options_is_refused(void **state)
     world *w = *state;
     static const char *const indexes[] = {
         "{\"key\": {\"other\": 1}, \"name\": \"" INDEX "\"}",
-        "{\"key\": {\"workspace_id\": 1}, \"name\": \"" INDEX "\", \"unique\": true, \"sparse\": true}",
+        "{\"key\": {\"workspace_id\": 1}, \"name\": \"" INDEX
+        "\", \"unique\": true, \"sparse\": true}",
         "{\"key\": {\"workspace_id\": 1}, \"name\": \"" INDEX
         "\", \"unique\": true, \"collation\": {\"locale\": \"en\"}}",
         "{\"key\": {\"workspace_id\": 1}, \"name\": \"" INDEX
@@ -635,7 +674,8 @@ static void an_index_of_our_name_with_other_options_is_refused(void **state)
     };
     for (size_t i = 0; i < sizeof indexes / sizeof *indexes; i++) {
         char text[512];
-        (void)snprintf(text, sizeof text, "{\"createIndexes\": \"locks\", \"indexes\": [%s]}", indexes[i]);
+        (void)snprintf(text, sizeof text, "{\"createIndexes\": \"locks\", \"indexes\": [%s]}",
+                       indexes[i]);
         command(w, text, true);
         migrate(w, LH_CONFIG);
         expect_message(w, INDEX);
@@ -647,10 +687,10 @@ static void another_plain_index_on_the_key_does_not_hinder(void **state)
 {
     world *w = *state;
     insert(w, "{\"workspace_id\": \"k\"}, {\"workspace_id\": \"k\"}");
-    command(
-        w,
-        "{\"createIndexes\": \"locks\", \"indexes\": [{\"key\": {\"workspace_id\": 1}, \"name\": \"workspace_id_1\"}]}",
-        true);
+    command(w,
+            "{\"createIndexes\": \"locks\", \"indexes\": [{\"key\": {\"workspace_id\": 1}, "
+            "\"name\": \"workspace_id_1\"}]}",
+            true);
     migrate(w, LH_OK);
     assert_int_equal(w->report.index, LH_INDEX_CONVERTED); /* that one: two of a kind cannot be */
     assert_int_equal(w->report.removed, 1);
@@ -659,28 +699,32 @@ static void another_plain_index_on_the_key_does_not_hinder(void **state)
     command(w, "{\"drop\": \"locks\"}", true);
     insert(w, "{\"workspace_id\": \"k\"}, {\"workspace_id\": \"k\"}");
     command(w,
-            "{\"createIndexes\": \"locks\", \"indexes\": [{\"key\": {\"workspace_id\": 1}, \"name\": \"mine\", "
+            "{\"createIndexes\": \"locks\", \"indexes\": [{\"key\": {\"workspace_id\": 1}, "
+            "\"name\": \"mine\", "
             "\"sparse\": true}]}",
             true);
     migrate(w, LH_OK); /* the server lets this one stand beside ours */
     assert_true(is_unique(w));
 }
 
-/* As shells and drivers make it: the direction is any number, what is off is said, and others stand beside it. */
+/* As shells and drivers make it: the direction is any number, what is off is said, and others stand
+ * beside it. */
 static void a_plain_index_on_the_key_may_be_written_otherwise(void **state)
 {
     world *w = *state;
     static const char *const indexes[] = {
         "{\"key\": {\"workspace_id\": 1.0}, \"name\": \"mine\"}",
         "{\"key\": {\"workspace_id\": {\"$numberLong\": \"1\"}}, \"name\": \"mine\"}",
-        "{\"key\": {\"workspace_id\": 1}, \"name\": \"mine\", \"sparse\": false, \"hidden\": false}",
+        "{\"key\": {\"workspace_id\": 1}, \"name\": \"mine\", \"sparse\": false, \"hidden\": "
+        "false}",
         ("{\"key\": {\"workspace_id\": 1}, \"name\": \"beside\", \"sparse\": true}, "
          "{\"key\": {\"workspace_id\": 1}, \"name\": \"mine\"}"),
     };
     for (size_t i = 0; i < sizeof indexes / sizeof *indexes; i++) {
         char text[512];
         insert(w, "{\"workspace_id\": \"k\"}, {\"workspace_id\": \"k\"}");
-        (void)snprintf(text, sizeof text, "{\"createIndexes\": \"locks\", \"indexes\": [%s]}", indexes[i]);
+        (void)snprintf(text, sizeof text, "{\"createIndexes\": \"locks\", \"indexes\": [%s]}",
+                       indexes[i]);
         command(w, text, true);
         migrate(w, LH_OK);
         assert_int_equal(w->report.index, LH_INDEX_CONVERTED);
@@ -694,7 +738,8 @@ static void a_plain_index_on_the_key_may_be_written_otherwise(void **state)
 static void grants_are_possible_afterwards(void **state)
 {
     world *w = *state;
-    insert(w, "{\"workspace_id\": \"k\", \"id\": \"x\", \"expires_at\": 5}, {\"workspace_id\": \"k\", \"id\": \"y\", "
+    insert(w, "{\"workspace_id\": \"k\", \"id\": \"x\", \"expires_at\": 5}, {\"workspace_id\": "
+              "\"k\", \"id\": \"y\", "
               "\"expires_at\": 4}");
     migrate(w, LH_OK);
     lh_lease *lease = NULL;

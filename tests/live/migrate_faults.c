@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * lh_migrate() where the server refuses, is interrupted, or does not answer: it looks again, or says what to do, and nothing is lost. */
+ * lh_migrate() where the server refuses, is interrupted, or does not answer: it looks again, or
+ * says what to do, and nothing is lost. */
 #include "live.h"
 
 #define INDEX "workspace_id_unique"
@@ -27,7 +28,8 @@ static int ground_with_duplicates(void **state)
 static void make_plain_index(ground *g)
 {
     do_command(g, g->db,
-               json("{'createIndexes': '" LOCKS "', 'indexes': [{'key': {'workspace_id': 1}, 'name': '" INDEX "'}]}"));
+               json("{'createIndexes': '" LOCKS
+                    "', 'indexes': [{'key': {'workspace_id': 1}, 'name': '" INDEX "'}]}"));
 }
 
 static int migrate(ground *g, const lh_migrate_options *options)
@@ -57,7 +59,8 @@ typedef struct {
 static void break_with(ground *g, int times, const fault *f)
 {
     char what[256];
-    (void)snprintf(what, sizeof what, strcmp(f->command, "'find'") == 0 ? "%s, 'namespace': '%s." LOCKS "'" : "%s",
+    (void)snprintf(what, sizeof what,
+                   strcmp(f->command, "'find'") == 0 ? "%s, 'namespace': '%s." LOCKS "'" : "%s",
                    f->what, g->db);
     break_commands(g, times, f->command, what);
 }
@@ -79,9 +82,12 @@ static void expect_mended(void **state, const fault *faults, size_t n)
 static void what_somebody_else_did_to_the_index_is_looked_at_again(void **state)
 {
     static const fault faults[] = {
-        {"'createIndexes'", "'errorCode': 85", false},  {"'createIndexes'", "'errorCode': 86", false},
-        {"'createIndexes'", "'errorCode': 276", false}, {"'createIndexes'", "'errorCode': 26", false},
-        {"'collMod'", "'errorCode': 26", false},        {"'collMod'", "'errorCode': 27", false},
+        {"'createIndexes'", "'errorCode': 85", false},
+        {"'createIndexes'", "'errorCode': 86", false},
+        {"'createIndexes'", "'errorCode': 276", false},
+        {"'createIndexes'", "'errorCode': 26", false},
+        {"'collMod'", "'errorCode': 26", false},
+        {"'collMod'", "'errorCode': 27", false},
         {"'find'", "'errorCode': 291", true},
     };
     expect_mended(state, faults, sizeof faults / sizeof *faults);
@@ -94,7 +100,9 @@ static void a_build_of_somebody_else_is_waited_for(void **state)
         {"'createIndexes'", "'errorCode': 12587", false},
         {"'collMod'", "'errorCode': 12587", true},
         {"'findAndModify'", /* another was the first to take the migration's lease */
-         "'errorCode': 11000, 'errorExtraInfo': {'keyPattern': {'_id': 1}, 'keyValue': {'_id': 'x'}}", false},
+         "'errorCode': 11000, 'errorExtraInfo': {'keyPattern': {'_id': 1}, 'keyValue': {'_id': "
+         "'x'}}",
+         false},
     };
     expect_mended(state, faults, sizeof faults / sizeof *faults);
 }
@@ -131,10 +139,12 @@ static int meddle(void *arg, const char *step, uint64_t done, uint64_t total)
 static void what_somebody_else_does_meanwhile_is_looked_at_again(void **state)
 {
     static const char *const kinds[][2] = {
-        {"index", "{'createIndexes': '" LOCKS "', 'indexes': [{'key': {'workspace_id': 1}, 'name': 'other'}]}"},
+        {"index", "{'createIndexes': '" LOCKS
+                  "', 'indexes': [{'key': {'workspace_id': 1}, 'name': 'other'}]}"},
         {"dedupe", "{'dropIndexes': '" LOCKS "', 'index': '" INDEX "'}"},
         {"convert", "{'dropIndexes': '" LOCKS "', 'index': '" INDEX "'}"},
-        {"convert", "{'collMod': '" LOCKS "', 'index': {'name': '" INDEX "', 'prepareUnique': false}}"},
+        {"convert",
+         "{'collMod': '" LOCKS "', 'index': {'name': '" INDEX "', 'prepareUnique': false}}"},
     };
     ground *g = *state;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -157,7 +167,9 @@ static void what_the_server_goes_on_refusing_is_told(void **state)
         int outcome;
         const char *says;
     } refusals[] = {
-        {{"'collMod'", "'errorCode': 59", false}, LH_DENIED, "needs MongoDB's collMod with prepareUnique"},
+        {{"'collMod'", "'errorCode': 59", false},
+         LH_DENIED,
+         "needs MongoDB's collMod with prepareUnique"},
         {{"'collMod'", "'errorCode': 40415", false}, LH_DENIED, "the privilege \"collMod\""},
         {{"'collMod'", "'errorCode': 8000", false}, LH_SERVER, "code 8000"},
         {{"'createIndexes'", "'errorCode': 13", false}, LH_DENIED, "create the index"},
@@ -207,7 +219,8 @@ static void a_server_that_does_not_answer_is_not_waited_for_longer_than_asked(vo
 static void what_cannot_be_archived_stays(void **state)
 {
     ground *g = *state;
-    do_command(g, g->db, json("{'create': '" LOCKS "_archive', 'validator': {'never': {'$exists': true}}}"));
+    do_command(g, g->db,
+               json("{'create': '" LOCKS "_archive', 'validator': {'never': {'$exists': true}}}"));
     expect(g, LH_CONFIG, migrate(g, NULL));
     expect_says(g, "collMod: \"" LOCKS "_archive\"");
     assert_int_equal(count_documents(g), 2);
@@ -217,7 +230,8 @@ static void an_index_in_the_way_that_cannot_be_made_unique_is_named(void **state
 {
     ground *g = *state;
     do_command(g, g->db,
-               json("{'createIndexes': '" LOCKS "', 'indexes': [{'key': {'workspace_id': 1}, 'name': 'older', "
+               json("{'createIndexes': '" LOCKS
+                    "', 'indexes': [{'key': {'workspace_id': 1}, 'name': 'older', "
                     "'hidden': true}]}"));
     expect(g, LH_CONFIG, migrate(g, NULL));
     expect_says(g, "dropIndex(\"older\")");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The note that a holder leaves: who gets it, by whatever way the key is granted; and that it is not there when somebody else held the key since. */
+ * The note that a holder leaves: who gets it, by whatever way the key is granted; and that it is
+ * not there when somebody else held the key since. */
 #include "live.h"
 
 static void leave(ground *g, lh_lease *lease, const char *note)
@@ -15,7 +16,8 @@ static void expect_note_at(ground *g, lh_lease *lease, const char *text, int64_t
     const lh_note *note = NULL;
     int outcome = lh_lease_note(lease, &note, &g->error);
     expect_at(LH_OK, outcome, &g->error, "lh_lease_note", __FILE__, line);
-    if (strcmp(note ? note->text : "", text ? text : "") != 0 || (text && token && note->token != token)) {
+    if (strcmp(note ? note->text : "", text ? text : "") != 0 ||
+        (text && token && note->token != token)) {
         print_error("line %d: the note is %s (%lld)\n", line, note ? note->text : "none",
                     note ? (long long)note->token : 0);
         fail();
@@ -83,9 +85,11 @@ static void test_every_other_end_takes_it_away(void **state)
             expect(g, LH_OK, lh_lease_release(other, &g->error));
         } else if (how == 4) {
             delete_key(g, "id", lh_lease_id(lease)); /* older code */
-        } else if (how == 5) {                       /* older code that takes what has ended, in place, until its end */
+        } else if (how == 5) { /* older code that takes what has ended, in place, until its end */
             expect(g, LH_OK, lh_lease_release(lease, &g->error));
-            change(g, "k", json("{'0': {'$set': {'id': 'old', 'expires_at': {'$subtract': ['$$NOW', 5000]}}}}"));
+            change(g, "k",
+                   json("{'0': {'$set': {'id': 'old', 'expires_at': {'$subtract': ['$$NOW', "
+                        "5000]}}}}"));
         } else { /* many at once: one command that releases them when the store is closed */
             lh_store_options options = store_options(g);
             expect(g, LH_OK, lh_lease_release(lease, &g->error));
@@ -109,7 +113,8 @@ static void test_readers_pass_it_on(void **state)
 {
     ground *g = *state;
     leave(g, take(g, "k"), "v1");
-    lh_lease *a = take_as(g, "k", LH_SHARED, 30000, "a"), *b = take_as(g, "k", LH_SHARED, 30000, "b");
+    lh_lease *a = take_as(g, "k", LH_SHARED, 30000, "a"),
+             *b = take_as(g, "k", LH_SHARED, 30000, "b");
     expect_note(g, a, "v1", 0);
     expect_note(g, b, "v1", 0);
     give(g, a);
@@ -175,7 +180,9 @@ static void test_many_keys_and_another_process_read_it(void **state)
     mend_commands(g);
     expect_note(g, attached, "for many", 0);
     lh_lease_free(attached);
-    expect(g, LH_OK, lh_lease_attach(g->store, "k", "00000000000000000000000000000001", &attached, &g->error));
+    expect(
+        g, LH_OK,
+        lh_lease_attach(g->store, "k", "00000000000000000000000000000001", &attached, &g->error));
     expect(g, LH_LOST, lh_lease_note(attached, &note, &g->error));
     lh_lease_free(attached);
     expect(g, LH_OK, lh_lease_attach(g->store, "k", lh_lease_id(leases[0]), &attached, &g->error));
@@ -189,7 +196,8 @@ static void test_many_keys_and_another_process_read_it(void **state)
 static void test_a_reader_known_by_its_id_alone_leaves_its_own_token(void **state)
 {
     ground *g = *state;
-    lh_lease *a = take_as(g, "k", LH_SHARED, 30000, "a"), *b = take_as(g, "k", LH_SHARED, 30000, "b"), *attached = NULL;
+    lh_lease *a = take_as(g, "k", LH_SHARED, 30000, "a"),
+             *b = take_as(g, "k", LH_SHARED, 30000, "b"), *attached = NULL;
     expect(g, LH_OK, lh_lease_attach(g->store, "k", lh_lease_id(a), &attached, &g->error));
     leave(g, attached, "a's");
     lh_record *record = status_of(g, "k");
@@ -227,7 +235,8 @@ static void test_what_it_may_be(void **state)
                           "\xf0\x9f\x98\x80",
                           " ",
                           "0"};
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) { /* by the short form, and by the whole one */
+    /* by the short form, and by the whole one */
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         leave(g, lease, good[i]);
         lh_lease *reader = take_as(g, "k", LH_SHARED, 30000, "r");
         expect_note(g, reader, good[i], 0);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A document whose _id is another key's name: a workspace was renamed in place, or another program chose its _ids so. The other key is
- * granted all the same, in a document with an _id of its own, and the odd one stays as it is. */
+ * A document whose _id is another key's name: a workspace was renamed in place, or another program
+ * chose its _ids so. The other key is granted all the same, in a document with an _id of its own,
+ * and the odd one stays as it is. */
 #include "live.h"
 
 #define FAR  "{'$date': '2100-01-01T00:00:00Z'}"
 #define PAST "{'$date': '2020-01-01T00:00:00Z'}"
-#define OURS                                                                                                           \
-    "'id': '000000000000000000000000000000aa', 'owner': 'w', 'mode': 'exclusive', 'token': {'$numberLong': '7'}, "     \
+#define OURS                                                                                       \
+    "'id': '000000000000000000000000000000aa', 'owner': 'w', 'mode': 'exclusive', 'token': "       \
+    "{'$numberLong': '7'}, "                                                                       \
     "'v': 1"
 
 /* All have the _id "B", and are not the key B's. */
@@ -37,8 +39,8 @@ static const char *const odd[] = {
 
 static bson_t *by_id(ground *g, const char *id)
 {
-    bson_t *reply =
-        run_command(g, g->db, json("{'find': '%s', 'filter': {'_id': '%s'}, 'singleBatch': true}", LOCKS, id));
+    bson_t *reply = run_command(
+        g, g->db, json("{'find': '%s', 'filter': {'_id': '%s'}, 'singleBatch': true}", LOCKS, id));
     bson_iter_t at;
     const uint8_t *data;
     uint32_t len;
@@ -140,7 +142,8 @@ static void test_a_key_whose_name_is_another_documents_id_is_granted(void **stat
         use_beside(g, odd[0], way);
 }
 
-static void expect_status(ground *g, const char *key, int as, const char *document_id, const char *id_taken_by)
+static void expect_status(ground *g, const char *key, int as, const char *document_id,
+                          const char *id_taken_by)
 {
     lh_record *record = status_of(g, key);
     assert_int_equal(record->state, as);
@@ -257,14 +260,16 @@ static void test_of_many_first_acquires_beside_it_one_is_granted(void **state)
             pthread_join(threads[i], NULL);
             granted += racers[i].outcome == LH_OK;
             if (racers[i].outcome != LH_OK)
-                expect_at(LH_BUSY, racers[i].outcome, &racers[i].error, "lh_acquire", __FILE__, __LINE__);
+                expect_at(LH_BUSY, racers[i].outcome, &racers[i].error, "lh_acquire", __FILE__,
+                          __LINE__);
         }
         assert_int_equal(granted, 1);
         assert_int_equal(count_documents(g), 2);
     }
 }
 
-/* The key as _id keeps a second first insert away even then; here nothing does, so the index is looked at after the insert. */
+/* The key as _id keeps a second first insert away even then; here nothing does, so the index is
+ * looked at after the insert. */
 static void test_none_is_granted_without_the_index(void **state)
 {
     ground *g = *state;
@@ -284,20 +289,23 @@ static void test_none_is_granted_without_the_index(void **state)
     }
 }
 
-/* The answer to the insert was lost: the repeated question is told of the grant, and the index is looked at as well. */
+/* The answer to the insert was lost: the repeated question is told of the grant, and the index is
+ * looked at as well. */
 static void test_none_is_granted_without_the_index_where_the_answer_was_lost(void **state)
 {
     ground *g = *state;
     give(g, take(g, "first"));
     put(g, json("{'_id': 'B', 'workspace_id': 'A', 'expires_at': " FAR "}"));
     break_commands(g, 2, "'findAndModify'",
-                   "'writeConcernError': {'code': 91, 'errmsg': 'test', 'errorLabels': ['RetryableWriteError']}");
+                   "'writeConcernError': {'code': 91, 'errmsg': 'test', 'errorLabels': "
+                   "['RetryableWriteError']}");
     give(g, take(g, "B"));
     mend_commands(g);
     delete_key(g, "workspace_id", "B");
     do_command(g, g->db, json("{'dropIndexes': '%s', 'index': 'workspace_id_unique'}", LOCKS));
     break_commands(g, 2, "'findAndModify'",
-                   "'writeConcernError': {'code': 91, 'errmsg': 'test', 'errorLabels': ['RetryableWriteError']}");
+                   "'writeConcernError': {'code': 91, 'errmsg': 'test', 'errorLabels': "
+                   "['RetryableWriteError']}");
     lh_lease *none = NULL;
     expect(g, LH_CONFIG, lh_acquire(g->store, "B", NULL, &none, NULL, &g->error));
     mend_commands(g);

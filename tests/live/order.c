@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The migration's order of values is the server's: each two of these compare as the server sorts them. */
+ * The migration's order of values is the server's: each two of these compare as the server sorts
+ * them. */
 #include "live.h"
 
 #include "migrate/migrate_order.h"
 #include "migrate/migrate_parts.h"
 
-/* No two are the same to the server. Within the kinds that nobody uses as an _id ours need not be the server's: one of each. */
+/* No two are the same to the server. Within the kinds that nobody uses as an _id ours need not be
+ * the server's: one of each. */
 static const char *const values[] = {
     "{'$minKey': 1}",
     "{'$undefined': true}",
@@ -72,7 +74,8 @@ static const char *const values[] = {
 static void test_values_are_in_the_servers_order(void **state)
 {
     ground *g = *state;
-    for (size_t i = 0; i < N; i++) /* not in their order. In a document: an array's least element would be sorted by */
+    /* not in their order. In a document: an array's least element would be sorted by */
+    for (size_t i = 0; i < N; i++)
         put(g, json("{'_id': %zu, 'in': {'v': %s}}", i, values[i * 7 % N]));
     bson_t *all = bson_new(), *sorted = json("{'sort': {'in': 1}}"), *documents[N];
     mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(g->locks, all, sorted, NULL);
@@ -100,7 +103,8 @@ static void test_values_are_in_the_servers_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_values_are_in_the_servers_order, bare_ground, old_ground),
+        cmocka_unit_test_setup_teardown(test_values_are_in_the_servers_order, bare_ground,
+                                        old_ground),
     };
     return cmocka_run_group_tests_name("order", tests, NULL, NULL);
 }

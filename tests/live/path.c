@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Paths: a lease shuts out those above and below it, whoever asks first, in races of threads and processes too. */
+ * Paths: a lease shuts out those above and below it, whoever asks first, in races of threads and
+ * processes too. */
 #include "live.h"
 
 #include <stdatomic.h>
@@ -51,7 +52,8 @@ static void test_above_and_below_and_beside(void **state)
 {
     ground *g = *state;
     lh_lease *lease = take_path(g, "org/project", LH_EXCLUSIVE);
-    static const char *const shut_out[] = {"org", "org/project/file", "org/project/a/b/c", "org/project/ä"};
+    static const char *const shut_out[] = {"org", "org/project/file", "org/project/a/b/c",
+                                           "org/project/ä"};
     static const char *const beside[] = {
         "or",           "organ",        "org/projec", "org/projects", "org/project0",
         "org/project.", "org/project:", "org/other",  "project",      "other/org/project"};
@@ -83,7 +85,8 @@ static void test_readers_shut_out_writers_only(void **state)
 static void test_what_counts_as_held(void **state)
 {
     ground *g = *state;
-    lh_lease *lease = take(g, "a/b"); /* an ordinary lease shuts out paths, and asks nobody itself */
+    /* an ordinary lease shuts out paths, and asks nobody itself */
+    lh_lease *lease = take(g, "a/b");
     expect_shut_out(g, "a", LH_EXCLUSIVE, "a/b");
     lh_lease *above = take(g, "a");
     give(g, above);
@@ -92,7 +95,8 @@ static void test_what_counts_as_held(void **state)
     end_it(g, "a/b", 60000);
     expect_granted(g, "a", LH_EXCLUSIVE);
     lh_lease_free(lease);
-    put(g, json("{'workspace_id': 'x/old', 'id': 'o', 'user_id': 'u', 'expires_at': null}")); /* no end */
+    /* no end */
+    put(g, json("{'workspace_id': 'x/old', 'id': 'o', 'user_id': 'u', 'expires_at': null}"));
     expect_shut_out(g, "x", LH_EXCLUSIVE, "x/old");
     expect_shut_out(g, "x", LH_SHARED, "x/old");
     expect_granted(g, "x/other", LH_EXCLUSIVE);
@@ -149,7 +153,8 @@ static void test_bad_paths_and_options_are_refused(void **state)
 static void test_many_paths_at_once(void **state)
 {
     ground *g = *state;
-    static const char *const keys[] = {"a/b", "c", "a/d", "a/b/e"}; /* they do not shut out each other */
+    /* they do not shut out each other */
+    static const char *const keys[] = {"a/b", "c", "a/d", "a/b/e"};
     lh_lease *leases[4] = {NULL}, *other = take_path(g, "c/x", LH_EXCLUSIVE);
     lh_acquire_options o = path_options(LH_EXCLUSIVE, "bob");
     lh_record *busy = NULL;
@@ -181,7 +186,7 @@ static void test_many_paths_at_once(void **state)
         lh_lease_free(all[i]);
 }
 
-/* ---- Waiting ------------------------------------------------------------------------------------------------------ */
+/* ---- Waiting ----------------------------------------------------------------------------------*/
 
 typedef struct {
     lh_store *store;
@@ -211,9 +216,11 @@ static void count_feedback(void *arg, const lh_record *record, uint32_t place)
     ((call *)arg)->told++;
 }
 
-static void start_call(call *c, lh_store *store, const char *key, int64_t wait_ms, lh_cancel *cancel)
+static void start_call(call *c, lh_store *store, const char *key, int64_t wait_ms,
+                       lh_cancel *cancel)
 {
-    *c = (call){.store = store, .key = key, .o = path_options(LH_EXCLUSIVE, "bob"), .error = LH_ERROR_INIT};
+    *c = (call){
+        .store = store, .key = key, .o = path_options(LH_EXCLUSIVE, "bob"), .error = LH_ERROR_INIT};
     c->o.by_hand = false;
     c->o.wait_ms = wait_ms;
     c->o.cancel = cancel;
@@ -319,18 +326,23 @@ static void test_a_key_that_is_lost_during_the_wait_is_taken_again(void **state)
     expect(g, LH_OK, lh_break(g->store, "a", &o, &broken, &g->error));
     lh_record_free(broken);
     give(g, below);
-    expect_done(&c, LH_OK); /* it may believe its first grant until its deadline, as whoever is broken */
+    /* it may believe its first grant until its deadline, as whoever is broken */
+    expect_done(&c, LH_OK);
     assert_true(lh_lease_token(c.lease) > 0 && token > 0);
     (void)lh_lease_release(c.lease, &g->error);
     lh_lease_free(c.lease);
 }
 
-/* Its own key was granted by the holder's release: the keeper claims it, though the caller renews from then on. */
+/* Its own key was granted by the holder's release: the keeper claims it, though the caller renews
+ * from then on. */
 static void test_a_grant_is_claimed_before_it_is_left_to_the_caller(void **state)
 {
     ground *g = *state;
     lh_lease *same = take_path(g, "a/b", LH_EXCLUSIVE);
-    call c = {.store = g->store, .key = "a/b", .o = path_options(LH_EXCLUSIVE, "bob"), .error = LH_ERROR_INIT};
+    call c = {.store = g->store,
+              .key = "a/b",
+              .o = path_options(LH_EXCLUSIVE, "bob"),
+              .error = LH_ERROR_INIT};
     c.o.wait_ms = LH_FOREVER;
     assert_int_equal(pthread_create(&c.thread, NULL, run_call, &c), 0);
     for (int waiters = 0; waiters == 0; usleep(5000)) {
@@ -346,7 +358,7 @@ static void test_a_grant_is_claimed_before_it_is_left_to_the_caller(void **state
     give(g, c.lease);
 }
 
-/* ---- Faults ------------------------------------------------------------------------------------------------------- */
+/* ---- Faults -----------------------------------------------------------------------------------*/
 
 static void test_when_the_look_fails_nothing_is_held(void **state)
 {
@@ -361,7 +373,8 @@ static void test_when_the_look_fails_nothing_is_held(void **state)
     expect(g, LH_UNREACHABLE, lh_acquire(g->store, "a/b", &o, &lease, NULL, &g->error));
     mend_commands(g);
     assert_int_equal(state_of(g, "a/b"), LH_FREE);
-    break_commands(g, 0, "'find'", "'errorCode': 91"); /* after it the driver does not send the release in time */
+    /* after it the driver does not send the release in time */
+    break_commands(g, 0, "'find'", "'errorCode': 91");
     int outcome = lh_acquire(g->store, "a/b", &o, &lease, NULL, &g->error);
     assert_true(outcome == LH_UNREACHABLE || outcome == LH_UNKNOWN);
     mend_commands(g);
@@ -370,7 +383,8 @@ static void test_when_the_look_fails_nothing_is_held(void **state)
     g->store = NULL;
     g->store = open_store(g);
     assert_int_equal(state_of(g, "a/b"), LH_FREE);
-    static const char *const once[] = {"'errorCode': 122", "'errorCode': 189", "'closeConnection': true"};
+    static const char *const once[] = {"'errorCode': 122", "'errorCode': 189",
+                                       "'closeConnection': true"};
     for (size_t i = 0; i < sizeof once / sizeof *once; i++) {
         break_commands(g, 1, "'find'", once[i]);
         expect_granted(g, "a/b", LH_EXCLUSIVE);
@@ -389,7 +403,7 @@ static void test_a_look_that_takes_longer_than_the_lease_grants_nothing(void **s
     assert_null(lease);
 }
 
-/* ---- Races -------------------------------------------------------------------------------------------------------- */
+/* ---- Races ------------------------------------------------------------------------------------*/
 
 #define PROCESSES 5
 #define THREADS   2
@@ -452,7 +466,8 @@ static void *race(void *arg)
     int64_t end = now.tv_sec * 1000 + now.tv_nsec / 1000000 + RACE_MS;
     while (now.tv_sec * 1000 + now.tv_nsec / 1000000 < end || !had_everyone(r->f)) {
         size_t at = roll(&r->seed, N_TREE);
-        lh_acquire_options o = path_options(roll(&r->seed, 4) == 0 ? LH_SHARED : LH_EXCLUSIVE, "racer");
+        lh_acquire_options o =
+            path_options(roll(&r->seed, 4) == 0 ? LH_SHARED : LH_EXCLUSIVE, "racer");
         o.wait_ms = roll(&r->seed, 2) ? 2000 : 0;
         lh_lease *lease = NULL;
         lh_error error = LH_ERROR_INIT;
@@ -469,12 +484,16 @@ static void *race(void *arg)
     return NULL;
 }
 
-/* All at once for fresh keys, each process for another in its mode, without waiting; who is granted keeps it until the end. */
+/* All at once for fresh keys, each process for another in its mode, without waiting; who is granted
+ * keeps it until the end. */
 static const struct {
     const char *below;
     int mode;
-} sides[PROCESSES] = {
-    {"", LH_EXCLUSIVE}, {"/x", LH_EXCLUSIVE}, {"/x/y", LH_EXCLUSIVE}, {"/x/y/z", LH_SHARED}, {"/x", LH_SHARED}};
+} sides[PROCESSES] = {{"", LH_EXCLUSIVE},
+                      {"/x", LH_EXCLUSIVE},
+                      {"/x/y", LH_EXCLUSIVE},
+                      {"/x/y/z", LH_SHARED},
+                      {"/x", LH_SHARED}};
 
 static void start_at_once(field *f, lh_store *store, unsigned me)
 {

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Holders that are stopped past the end of their leases and then go on, as in Jepsen's set test: each process adds an element to a set by
- * reading it, and writing it back with one more. Lost is what was acknowledged and is not there in the end.
+ * Holders that are stopped past the end of their leases and then go on, as in Jepsen's set test:
+ * each process adds an element to a set by reading it, and writing it back with one more. Lost is
+ * what was acknowledged and is not there in the end.
  *
- * The control, without guard and fence, loses updates though each holder looks at lh_lease_valid() before it writes. With them, none is.
+ * The control, without guard and fence, loses updates though each holder looks at lh_lease_valid()
+ * before it writes. With them, none is.
  *
- * Each key has a holder, a process of its own that stops itself (SIGSTOP) between its read and its write, and a successor, a
- * thread that takes over: either it writes before the holder goes on, or it reads before and writes after. */
+ * Each key has a holder, a process of its own that stops itself (SIGSTOP) between its read and its
+ * write, and a successor, a thread that takes over: either it writes before the holder goes on, or
+ * it reads before and writes after. */
 #include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -44,7 +47,8 @@ static bson_t *one_more(const bson_t *document, int element)
     const char *index;
     BSON_APPEND_DOCUMENT_BEGIN(update, "$set", &set);
     BSON_APPEND_ARRAY_BEGIN(&set, "elements", &array);
-    if (document && bson_iter_init_find(&at, document, "elements") && bson_iter_recurse(&at, &value)) {
+    if (document && bson_iter_init_find(&at, document, "elements") &&
+        bson_iter_recurse(&at, &value)) {
         for (; bson_iter_next(&value); n++) {
             bson_uint32_to_string(n, &index, room, sizeof room);
             BSON_APPEND_INT32(&array, index, bson_iter_int32(&value));
@@ -58,7 +62,8 @@ static bson_t *one_more(const bson_t *document, int element)
 }
 
 /* Reads, pauses, writes; with the session if there is one. */
-static bool add_plainly(addition *a, mongoc_client_session_t *session, bson_t **ret_reply, bson_error_t *why)
+static bool add_plainly(addition *a, mongoc_client_session_t *session, bson_t **ret_reply,
+                        bson_error_t *why)
 {
     bson_t *id = BCON_NEW("_id", BCON_UTF8(a->name)), *options = bson_new(), reply;
     if (session && !mongoc_client_session_append(session, options, why))
@@ -82,7 +87,8 @@ static bool add_plainly(addition *a, mongoc_client_session_t *session, bson_t **
     return good;
 }
 
-static bool add_in_transaction(mongoc_client_session_t *session, void *arg, bson_t **reply, bson_error_t *why)
+static bool add_in_transaction(mongoc_client_session_t *session, void *arg, bson_t **reply,
+                               bson_error_t *why)
 {
     return add_plainly(arg, session, reply, why);
 }
@@ -105,14 +111,15 @@ static int add_fenced(addition *a)
 static int add(addition *a)
 {
     bson_error_t why = {0};
-    int outcome = a->how == FENCED    ? add_fenced(a)
-                  : a->how == GUARDED ? lh_with_guard(a->lease, a->app->session, add_in_transaction, a, &a->error)
+    int outcome = a->how == FENCED ? add_fenced(a)
+                  : a->how == GUARDED
+                      ? lh_with_guard(a->lease, a->app->session, add_in_transaction, a, &a->error)
                   : add_plainly(a, NULL, NULL, &why) ? LH_OK
                                                      : LH_SERVER;
     return outcome == LH_OK ? ADDED : outcome == LH_LOST ? REFUSED : BROKEN;
 }
 
-/* ---- The holder: this program again -------------------------------------------------------------------------------- */
+/* ---- The holder: this program again -----------------------------------------------------------*/
 
 static void stop_here(void *arg)
 {
@@ -122,8 +129,8 @@ static void stop_here(void *arg)
     *stopped = true;
 }
 
-/* holder WAY EARLY URI DB KEY: acquires, adds, and says by its exit status what came of it. EARLY: it is stopped before it looks at
- * anything but its lease. */
+/* holder WAY EARLY URI DB KEY: acquires, adds, and says by its exit status what came of it. EARLY:
+ * it is stopped before it looks at anything but its lease. */
 static int hold(char **args)
 {
     bool early = atoi(args[1]), stopped = false;
@@ -160,12 +167,13 @@ static int hold(char **args)
     return result;
 }
 
-/* ---- The successor ------------------------------------------------------------------------------------------------- */
+/* ---- The successor ----------------------------------------------------------------------------*/
 
 typedef struct {
     ground *g;
     way how;
-    bool early, after; /* how the holder is stopped; the successor writes after the holder went on */
+    /* how the holder is stopped; the successor writes after the holder went on */
+    bool early, after;
     char name[24];
     pid_t holder;
     int64_t stopped_at; /* on CLOCK_MONOTONIC */
@@ -199,7 +207,8 @@ static void let_go_on(void *arg)
     m->holder = 0;
 }
 
-/* Within an open transaction of the holder's a successor cannot get through: it goes on beside it. */
+/* Within an open transaction of the holder's a successor cannot get through: it goes on beside
+ * it. */
 static void *let_go_on_beside(void *arg)
 {
     let_go_on(arg);
@@ -244,7 +253,7 @@ static void *succeed(void *arg)
     return NULL;
 }
 
-/* ---- The matches --------------------------------------------------------------------------------------------------- */
+/* ---- The matches ------------------------------------------------------------------------------*/
 
 /* Starts the holder, and returns when it has stopped itself. */
 static void start(match *m)
@@ -281,7 +290,8 @@ static int lost_of(ground *g, const match *m)
         while (bson_iter_next(&value))
             is_there[bson_iter_int32(&value)] = true;
     bson_destroy(document);
-    return (m->held == ADDED && !is_there[HOLDERS_MARK]) + (m->succeeded == ADDED && !is_there[SUCCESSORS]);
+    return (m->held == ADDED && !is_there[HOLDERS_MARK]) +
+           (m->succeeded == ADDED && !is_there[SUCCESSORS]);
 }
 
 static void test_stopped_holders_lose_nobodys_updates(void **state)
@@ -293,7 +303,10 @@ static void test_stopped_holders_lose_nobodys_updates(void **state)
     for (int how = UNFENCED; how < (g->set ? WAYS : GUARDED); how++) {
         for (int i = 0; i < 3 * KEYS; i++) {
             match *m = &matches[n++];
-            *m = (match){.g = g, .how = (way)how, .early = i % 3 == 2 && how == GUARDED, .after = i % 3 == 1};
+            *m = (match){.g = g,
+                         .how = (way)how,
+                         .early = i % 3 == 2 && how == GUARDED,
+                         .after = i % 3 == 1};
             (void)snprintf(m->name, sizeof m->name, "%s-%d", way_words[how], i);
             assert_true(set_n(&observer, m->name, 0, NULL));
             start(m);
@@ -313,15 +326,17 @@ static void test_stopped_holders_lose_nobodys_updates(void **state)
         broken += m->held == BROKEN || m->succeeded != ADDED;
     }
     for (int how = UNFENCED; how < (g->set ? WAYS : GUARDED); how++)
-        print_message("  %-8s  lost %d of %d acknowledged updates, %d refused\n", way_words[how], lost[how],
-                      acknowledged[how], refused[how]);
+        print_message("  %-8s  lost %d of %d acknowledged updates, %d refused\n", way_words[how],
+                      lost[how], acknowledged[how], refused[how]);
     app_end(&observer);
     assert_int_equal(broken, 0);
     assert_int_equal(lost[UNFENCED], 3 * KEYS); /* each one: the test is able to see a loss */
     assert_int_equal(lost[FENCED], 0);
     assert_int_equal(lost[GUARDED], 0);
     assert_int_equal(refused[FENCED], 3 * KEYS);
-    if (g->set) /* an open transaction may commit before its successor's; who was stopped before it is refused */
+    /* an open transaction may commit before its successor's; who was stopped before it is
+     * refused */
+    if (g->set)
         assert_true(refused[GUARDED] >= KEYS);
 }
 

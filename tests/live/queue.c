@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The queue, which the document already has room for: waiters written by hand, as a waiting client will write them. A
- * release grants the head in the same write; nobody overtakes who is alive; the dead are passed over. */
+ * The queue, which the document already has room for: waiters written by hand, as a waiting client
+ * will write them. A release grants the head in the same write; nobody overtakes who is alive; the
+ * dead are passed over. */
 #include "live.h"
 
 #define ID(n) "0000000000000000000000000000000" #n
 
 /* A waiter as `$set`s for a pipeline. `beat_age_ms`: how long ago it beat. */
-static void queue(ground *g, const char *id, const char *mode, int64_t beat, int64_t beat_age_ms, int64_t ttl_ms,
-                  int64_t claim_ms)
+static void queue(ground *g, const char *id, const char *mode, int64_t beat, int64_t beat_age_ms,
+                  int64_t ttl_ms, int64_t claim_ms)
 {
     change(g, "k",
-           json("{'0': {'$set': {'waiters.%s': {'mode': '%s', 'owner': 'w-%s', 'host': 'h', 'pid': 7, 'purpose': null,"
+           json("{'0': {'$set': {'waiters.%s': {'mode': '%s', 'owner': 'w-%s', 'host': 'h', 'pid': "
+                "7, 'purpose': null,"
                 " 'since': '$$NOW', 'beat': {'$numberLong': '%lld'},"
-                " 'beat_at': {'$subtract': ['$$NOW', {'$numberLong': '%lld'}]}, 'ttl_ms': {'$numberLong': '%lld'},"
+                " 'beat_at': {'$subtract': ['$$NOW', {'$numberLong': '%lld'}]}, 'ttl_ms': "
+                "{'$numberLong': '%lld'},"
                 " 'claim_ms': {'$numberLong': '%lld'}}}}}",
-                id, mode, id + 31, (long long)beat, (long long)beat_age_ms, (long long)ttl_ms, (long long)claim_ms));
+                id, mode, id + 31, (long long)beat, (long long)beat_age_ms, (long long)ttl_ms,
+                (long long)claim_ms));
 }
 
 static void writer(ground *g, const char *id)
@@ -140,7 +144,8 @@ static void test_a_head_run_of_readers_is_granted_together(void **state)
 static void test_a_reader_that_leaves_lets_the_writer_in_only_as_the_last(void **state)
 {
     ground *g = *state;
-    lh_lease *a = take_as(g, "k", LH_SHARED, 30000, "a"), *b = take_as(g, "k", LH_SHARED, 30000, "b");
+    lh_lease *a = take_as(g, "k", LH_SHARED, 30000, "a"),
+             *b = take_as(g, "k", LH_SHARED, 30000, "b");
     writer(g, ID(1));
     give(g, a);
     bson_t *document = document_of(g, "k");

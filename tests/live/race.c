@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * 24 processes race for a fresh key, many times over: exactly one gets it, and all others are told so. The first round
- * also races for the unique index: the collection is not there yet. */
+ * 24 processes race for a fresh key, many times over: exactly one gets it, and all others are told
+ * so. The first round also races for the unique index: the collection is not there yet. */
 #include "live.h"
 
 #include <sys/mman.h>
@@ -35,9 +35,11 @@ static void race(track *t, const char *uri, const char *db, int me)
         lh_lease *lease = NULL;
         (void)snprintf(key, sizeof key, "fresh-%d", round);
         pthread_barrier_wait(&t->start);
-        t->result[me][round].outcome = opened == LH_OK ? lh_acquire(store, key, NULL, &lease, NULL, &error) : opened;
+        t->result[me][round].outcome =
+            opened == LH_OK ? lh_acquire(store, key, NULL, &lease, NULL, &error) : opened;
         t->result[me][round].token = lease ? lh_lease_token(lease) : 0;
-        (void)snprintf(t->result[me][round].why, sizeof t->result[me][round].why, "%s", error.message);
+        (void)snprintf(t->result[me][round].why, sizeof t->result[me][round].why, "%s",
+                       error.message);
         lh_lease_free(lease);
     }
     _exit(0);
@@ -49,8 +51,8 @@ static void expect_one_winner(const track *t, int round)
     for (int i = 0; i < RACERS; i++) {
         winners += t->result[i][round].outcome == LH_OK;
         if (t->result[i][round].outcome != LH_OK && t->result[i][round].outcome != LH_BUSY)
-            fail_msg("round %d, racer %d: %s: %s", round, i, lh_outcome_word(t->result[i][round].outcome),
-                     t->result[i][round].why);
+            fail_msg("round %d, racer %d: %s: %s", round, i,
+                     lh_outcome_word(t->result[i][round].outcome), t->result[i][round].why);
     }
     if (winners != 1)
         fail_msg("round %d has %d winners", round, winners);
@@ -96,6 +98,7 @@ static void test_exactly_one_of_many_processes_gets_a_fresh_key(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_exactly_one_of_many_processes_gets_a_fresh_key)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_exactly_one_of_many_processes_gets_a_fresh_key)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

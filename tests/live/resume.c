@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A backend that was restarted goes on with what its owner held: under a new id and a higher token, past the queue, and nobody else's. */
+ * A backend that was restarted goes on with what its owner held: under a new id and a higher token,
+ * past the queue, and nobody else's. */
 #include "live.h"
 
 static lh_acquire_options as(const char *owner)
@@ -57,7 +58,8 @@ static void test_the_owner_goes_on_and_the_lease_before_ends(void **state)
     assert_int_equal(record->holders, 1);
     lh_record_free(record);
     char to[LH_LEASE_ID_LEN + 1];
-    expect(g, LH_LOST, lh_lease_transfer(before, "x", to, &g->error)); /* the one before changes nothing any more */
+    /* the one before changes nothing any more */
+    expect(g, LH_LOST, lh_lease_transfer(before, "x", to, &g->error));
     lh_lease *again = NULL;
     expect(g, LH_OK, lh_lease_attach(g->store, "k", lh_lease_id(before), &again, &g->error));
     expect(g, LH_LOST, lh_lease_renew(again, 0, NULL, &g->error));
@@ -110,12 +112,14 @@ static void test_only_exactly_this_owner_who_holds_it_alone(void **state)
 static void test_what_cannot_be_read_is_never_resumed(void **state)
 {
     ground *g = *state;
-    static const char *const odd[] = {"'expires_at': 'soon'", "'expires_at': [1]", "'token': 'x', 'expires_at': null",
-                                      "'waiters': 1, 'expires_at': null", "'shared': {'a': 1}, 'expires_at': null"};
+    static const char *const odd[] = {
+        "'expires_at': 'soon'", "'expires_at': [1]", "'token': 'x', 'expires_at': null",
+        "'waiters': 1, 'expires_at': null", "'shared': {'a': 1}, 'expires_at': null"};
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
         char key[8];
         (void)snprintf(key, sizeof key, "k%zu", i);
-        put(g, json("{'workspace_id': '%s', 'id': 'x', 'owner': 'web-1', 'mode': 'exclusive', %s}", key, odd[i]));
+        put(g, json("{'workspace_id': '%s', 'id': 'x', 'owner': 'web-1', 'mode': 'exclusive', %s}",
+                    key, odd[i]));
         expect_not_resumed(g, key, "web-1", LH_WHY_MALFORMED);
     }
 }
@@ -130,7 +134,8 @@ static void test_past_the_queue(void **state)
     o.wait_ms = 60000;
     lh_waiting *waiting = NULL;
     expect(g, LH_OK, lh_acquire_start(g->store, "k", &o, &waiting, &g->error));
-    lh_lease *lease = resume(g, "k", "web-1"); /* by the same store, on whose table somebody waits */
+    /* by the same store, on whose table somebody waits */
+    lh_lease *lease = resume(g, "k", "web-1");
     lh_record *record = status_of(g, "k");
     assert_int_equal(record->waiters, 1);
     assert_string_equal(lh_record_holder(record, 0)->owner, "web-1");
@@ -165,8 +170,8 @@ static void test_bad_options(void **state)
 static void test_a_lost_answer_resumes_once(void **state)
 {
     ground *g = *state;
-    static const char *const faults[] = {"'writeConcernError': {'code': 64, 'errmsg': 'x'}", "'errorCode': 11602",
-                                         "'errorCode': 112"};
+    static const char *const faults[] = {"'writeConcernError': {'code': 64, 'errmsg': 'x'}",
+                                         "'errorCode': 11602", "'errorCode': 112"};
     lh_lease *lease = take_as(g, "k", LH_EXCLUSIVE, 60000, "web-1");
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
         break_commands(g, 1, "'findAndModify'", faults[i]);
@@ -191,7 +196,8 @@ static void *resume_often(void *arg)
     for (int i = 0; i < 20; i++) {
         lh_lease *lease = NULL;
         lh_error error = LH_ERROR_INIT;
-        if (lh_acquire(g->store, "k", &o, &lease, NULL, &error) != LH_OK || lh_lease_token(lease) <= token)
+        if (lh_acquire(g->store, "k", &o, &lease, NULL, &error) != LH_OK ||
+            lh_lease_token(lease) <= token)
             return g;
         token = lh_lease_token(lease);
         lh_lease_free(lease);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The modes of a roll-out, for every operation: observing does all and refuses nobody, also while no server answers; off sends nothing. */
+ * The modes of a roll-out, for every operation: observing does all and refuses nobody, also while
+ * no server answers; off sends nothing. */
 #include <leasehold/mongo.h>
 
 #include "live.h"
@@ -33,14 +34,17 @@ static void expect_counts_at(ground *g, lh_store *store, const lh_observed *want
 {
     lh_observed got = LH_OBSERVED_INIT;
     expect(g, LH_OK, lh_store_observed(store, &got, &g->error));
-    if (got.granted != wanted->granted || got.contended != wanted->contended || got.failed != wanted->failed ||
-        got.lost != wanted->lost || got.skipped != wanted->skipped) {
-        print_error("line %d: granted %d, contended %d, failed %d, lost %d, skipped %d\n", line, (int)got.granted,
-                    (int)got.contended, (int)got.failed, (int)got.lost, (int)got.skipped);
+    if (got.granted != wanted->granted || got.contended != wanted->contended ||
+        got.failed != wanted->failed || got.lost != wanted->lost ||
+        got.skipped != wanted->skipped) {
+        print_error("line %d: granted %d, contended %d, failed %d, lost %d, skipped %d\n", line,
+                    (int)got.granted, (int)got.contended, (int)got.failed, (int)got.lost,
+                    (int)got.skipped);
         fail();
     }
 }
-#define expect_counts(g, store, ...) expect_counts_at((g), (store), &(lh_observed){__VA_ARGS__}, __LINE__)
+#define expect_counts(g, store, ...)                                                               \
+    expect_counts_at((g), (store), &(lh_observed){__VA_ARGS__}, __LINE__)
 
 static lh_lease *ask(ground *g, lh_store *store, const char *key)
 {
@@ -247,7 +251,8 @@ static void test_a_trail_refuses_nobody(void **state)
     give(g, holder);
 }
 
-/* What enforcing would refuse for its arguments, the other modes refuse too: else the last step of a roll-out fails. */
+/* What enforcing would refuse for its arguments, the other modes refuse too: else the last step of
+ * a roll-out fails. */
 static void test_arguments_are_checked_in_every_mode(void **state)
 {
     ground *g = *state;
@@ -271,7 +276,9 @@ static void test_arguments_are_checked_in_every_mode(void **state)
         assert_true(!lease && !waiting);
         lh_release_options release = LH_RELEASE_OPTIONS_INIT;
         release.note = "a\nb";
-        expect(g, LH_OK, lh_acquire(store, rollout == LH_ENFORCE ? "free" : "held", NULL, &lease, NULL, &g->error));
+        expect(g, LH_OK,
+               lh_acquire(store, rollout == LH_ENFORCE ? "free" : "held", NULL, &lease, NULL,
+                          &g->error));
         expect(g, LH_INVALID, lh_lease_release_with(lease, &release, &g->error));
         assert_true(lh_lease_valid(lease));
         expect(g, LH_OK, lh_lease_release(lease, &g->error));
@@ -309,9 +316,11 @@ static void test_observing_bears_an_outage(void **state)
     int64_t began = server_ms(g);
     static const char *const commands = "'findAndModify', 'update', 'find'";
     for (int kind = 0; kind < 3; kind++) {
-        lh_store *store = kind == 0 ? open_in(g, LH_OBSERVE, NOWHERE) : open_for(g, LH_OBSERVE, g->uri, 400);
+        lh_store *store =
+            kind == 0 ? open_in(g, LH_OBSERVE, NOWHERE) : open_for(g, LH_OBSERVE, g->uri, 400);
         if (kind > 0)
-            break_commands(g, 0, commands, kind == 1 ? "'closeConnection': true" : "'errorCode': 13");
+            break_commands(g, 0, commands,
+                           kind == 1 ? "'closeConnection': true" : "'errorCode': 13");
         lh_lease *lease = ask(g, store, "k");
         assert_non_null(lh_lease_refusal(lease));
         assert_true(lh_lease_refusal(lease)->code != LH_BUSY);
@@ -338,7 +347,8 @@ static void test_without_the_index_observing_opens_and_passes(void **state)
 {
     ground *g = *state;
     do_command(g, g->db,
-               json("{'insert': 'workspace_locks', 'documents': [{'workspace_id': 'd'}, {'workspace_id': 'd'}]}"));
+               json("{'insert': 'workspace_locks', 'documents': [{'workspace_id': 'd'}, "
+                    "{'workspace_id': 'd'}]}"));
     lh_store_options options = store_options(g);
     lh_store *none = NULL;
     expect(g, LH_CONFIG, lh_store_open(&options, &none, &g->error)); /* who enforces does not */
@@ -351,7 +361,8 @@ static void test_without_the_index_observing_opens_and_passes(void **state)
     close_later(store);
 }
 
-static bool do_nothing(mongoc_client_session_t *session, void *arg, bson_t **reply, bson_error_t *why)
+static bool do_nothing(mongoc_client_session_t *session, void *arg, bson_t **reply,
+                       bson_error_t *why)
 {
     (void)session, (void)reply, (void)why;
     *(bool *)arg = true;
@@ -362,7 +373,8 @@ static void test_guard_and_fence_let_it_pass(void **state)
 {
     ground *g = *state;
     mongoc_collection_t *data = mongoc_client_get_collection(g->client, g->db, "data");
-    bson_t *id = json("{'_id': 1}"), *update = json("{'$set': {'x': 2}}"), *fresh = json("{'_id': 2}"), found;
+    bson_t *id = json("{'_id': 1}"), *update = json("{'$set': {'x': 2}}"),
+           *fresh = json("{'_id': 2}"), found;
     bson_error_t why;
     lh_lease *newer = take(g, "k");
     bson_t *document = BCON_NEW("_id", BCON_INT32(1), LH_FENCE, BCON_INT64(INT64_MAX));
@@ -377,7 +389,8 @@ static void test_guard_and_fence_let_it_pass(void **state)
         bson_destroy(&found);
         expect(g, LH_OK, lh_fenced_read(lease, data, id, 0, &found, &g->error));
         bson_destroy(&found);
-        expect(g, i == 0 ? LH_ABSENT : LH_OK, lh_fenced_read(lease, data, fresh, 0, NULL, &g->error));
+        expect(g, i == 0 ? LH_ABSENT : LH_OK,
+               lh_fenced_read(lease, data, fresh, 0, NULL, &g->error));
         expect(g, LH_OK, lh_fenced_read(lease, data, fresh, LH_FENCED_CREATE, NULL, &g->error));
         bool worked = false;
         if (g->set) {
@@ -407,7 +420,8 @@ static void test_the_environment_says_it_only_where_it_is_asked(void **state)
     static const struct {
         const char *word;
         int rollout;
-    } cases[] = {{"", LH_ENFORCE}, {"enforce", LH_ENFORCE}, {"observe", LH_OBSERVE}, {"off", LH_OFF}};
+    } cases[] = {
+        {"", LH_ENFORCE}, {"enforce", LH_ENFORCE}, {"observe", LH_OBSERVE}, {"off", LH_OFF}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_int_equal(setenv("LEASEHOLD_MODE", cases[i].word, 1), 0);
         for (int asked = 0; asked < 2; asked++) {

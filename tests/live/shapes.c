@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Stored documents of any shape: the server's pipelines and the C code read them alike, what cannot be read is held and
- * stays as it is to the byte, and the short forms never do what the whole forms would not. */
+ * Stored documents of any shape: the server's pipelines and the C code read them alike, what cannot
+ * be read is held and stays as it is to the byte, and the short forms never do what the whole forms
+ * would not. */
 #include "shapes.h"
 
 #include "protocol/doc.h"
+#include "protocol/doc_record.h"
 #include "protocol/pipeline.h"
 
 #define GRACE_MS 500
@@ -12,12 +14,13 @@
 #define ME       "00000000000000000000000000000001" /* as the first entry of a random map, too */
 
 /* All of the same key when `key` is not NULL: for a collection without the index. */
-static void insert_shapes(ground *g, mongoc_collection_t *collection, uint64_t seed, unsigned n, const char *me,
-                          const char *key)
+static void insert_shapes(ground *g, mongoc_collection_t *collection, uint64_t seed, unsigned n,
+                          const char *me, const char *key)
 {
     shapes s = {.state = seed, .now_ms = server_ms(g)};
     s.now_ms -= s.now_ms % 1000;
-    mongoc_bulk_operation_t *bulk = mongoc_collection_create_bulk_operation_with_opts(collection, NULL);
+    mongoc_bulk_operation_t *bulk =
+        mongoc_collection_create_bulk_operation_with_opts(collection, NULL);
     bson_error_t error = {0};
     for (unsigned i = 0; i < n; i++) {
         bson_t *document = shape(&s, i, me, key);
@@ -92,8 +95,8 @@ static bool acquires_as_it_reads(ground *g, const bson_t *document, int64_t now_
                 (maps_only && busy->why == LH_WHY_HELD));
     }
     if (!good) {
-        (void)fprintf(stderr, "C reads state %d (%s) with %zu waiters; the acquire was %s: %s\n", record->state,
-                      record->problem, record->waiters, lh_outcome_word(outcome),
+        (void)fprintf(stderr, "C reads state %d (%s) with %zu waiters; the acquire was %s: %s\n",
+                      record->state, record->problem, record->waiters, lh_outcome_word(outcome),
                       outcome == LH_OK ? "" : g->error.message);
         complain("was", document);
         complain("is", after);
@@ -170,8 +173,8 @@ static bool same_fields(const bson_t *a, const bson_t *b)
 }
 
 /* The command's pipeline and variables, on every document of a collection at once. */
-static void run_on_all(ground *g, const lh_pipelines *pipelines, lh_do what, bool whole, const char *collection,
-                       const lh_vars *vars)
+static void run_on_all(ground *g, const lh_pipelines *pipelines, lh_do what, bool whole,
+                       const char *collection, const lh_vars *vars)
 {
     bson_t command = BSON_INITIALIZER, *update = bson_new(), let = BSON_INITIALIZER, pipeline;
     lh_pipeline_command(pipelines, what, whole, "unused", vars, &command);
@@ -183,11 +186,13 @@ static void run_on_all(ground *g, const lh_pipelines *pipelines, lh_do what, boo
         assert_true(bson_init_static(&let, data, len));
     }
     assert_true(bson_iter_init(&top, &command) &&
-                (bson_iter_find_descendant(&top, "updates.0.u", &at) || bson_iter_init_find(&at, &command, "update")));
+                (bson_iter_find_descendant(&top, "updates.0.u", &at) ||
+                 bson_iter_init_find(&at, &command, "update")));
     bson_iter_array(&at, &len, &data);
     assert_true(bson_init_static(&pipeline, data, len));
-    BCON_APPEND(update, "update", BCON_UTF8(collection), "updates", "[", "{", "q", "{", "}", "u", BCON_ARRAY(&pipeline),
-                "multi", BCON_BOOL(true), "}", "]", "let", BCON_DOCUMENT(&let));
+    BCON_APPEND(update, "update", BCON_UTF8(collection), "updates", "[", "{", "q", "{", "}", "u",
+                BCON_ARRAY(&pipeline), "multi", BCON_BOOL(true), "}", "]", "let",
+                BCON_DOCUMENT(&let));
     bson_t *reply = run_command(g, g->db, update);
     assert_non_null(reply);
     if (has(reply, "writeErrors"))
@@ -205,7 +210,8 @@ static void compare_forms(ground *g, lh_do what, bool own, uint64_t seed, unsign
     do_command(g, g->db, json("{'delete': 'ones', 'deletes': [{'q': {}, 'limit': 0}]}"));
     insert_shapes(g, ones, seed, n, ME, "k");
     bson_t **before = read_all(ones, n);
-    do_command(g, g->db, json("{'aggregate': 'ones', 'pipeline': [{'$out': 'twins'}], 'cursor': {}}"));
+    do_command(g, g->db,
+               json("{'aggregate': 'ones', 'pipeline': [{'$out': 'twins'}], 'cursor': {}}"));
     lh_vars vars = {.key = "k",
                     .me = ME,
                     .owner = "o",
@@ -225,7 +231,8 @@ static void compare_forms(ground *g, lh_do what, bool own, uint64_t seed, unsign
         done += !bson_equal(before[i], short_form[i]);
         if (bson_equal(before[i], short_form[i]) || same_fields(short_form[i], whole_form[i]))
             continue;
-        if (what == LH_DO_RENEW && lh_doc_problem(before[i], problem, sizeof problem) && is_about_maps(problem))
+        if (what == LH_DO_RENEW && lh_doc_problem(before[i], problem, sizeof problem) &&
+            is_about_maps(problem))
             continue; /* who holds it renews, though its queue was spoilt */
         wrong++;
         complain("before", before[i]);
@@ -264,7 +271,8 @@ static void test_no_whole_form_fails_on_or_touches_what_cannot_be_read(void **st
     ground *g = *state;
     lh_pipelines *pipelines = lh_pipelines_new();
     mongoc_collection_t *ones = mongoc_client_get_collection(g->client, g->db, "ones");
-    static const lh_do all[] = {LH_DO_ACQUIRE_EXCLUSIVE, LH_DO_ACQUIRE_SHARED, LH_DO_RENEW, LH_DO_LEAVE, LH_DO_SETTLE};
+    static const lh_do all[] = {LH_DO_ACQUIRE_EXCLUSIVE, LH_DO_ACQUIRE_SHARED, LH_DO_RENEW,
+                                LH_DO_LEAVE, LH_DO_SETTLE};
     char problem[128];
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         do_command(g, g->db, json("{'delete': 'ones', 'deletes': [{'q': {}, 'limit': 0}]}"));
@@ -285,7 +293,8 @@ static void test_no_whole_form_fails_on_or_touches_what_cannot_be_read(void **st
         for (int k = 0; k < 3000; k++) {
             if (lh_doc_problem(before[k], problem, sizeof problem))
                 expect_same(before[k], after[k]);
-            else if (lh_doc_problem(after[k], problem, sizeof problem)) { /* none makes such a one */
+            else if (lh_doc_problem(after[k], problem,
+                                    sizeof problem)) { /* none makes such a one */
                 complain(problem, after[k]);
                 fail();
             }

@@ -66,7 +66,8 @@ static void test_who_is_told_of_when_the_newest_reader_left(void **state)
     assert_int_equal(busy->holders, 1);
     assert_string_equal(lh_record_holder(busy, 0)->owner, "a");
     assert_int_equal(lh_record_holder(busy, 0)->mode, LH_SHARED);
-    assert_int_equal(lh_record_holder(busy, 0)->token, lh_lease_token(a)); /* not the highest, which was b's */
+    /* not the highest, which was b's */
+    assert_int_equal(lh_record_holder(busy, 0)->token, lh_lease_token(a));
     lh_record_free(busy);
     bson_t *document = document_of(g, "k");
     assert_string_equal(text_at(document, "owner"), "a"); /* where other programs look */
@@ -108,7 +109,8 @@ static void test_the_end_of_one_reader_leaves_the_others(void **state)
     lh_lease *a = reader(g, "a"), *b = reader(g, "b");
     int64_t end = lh_lease_expires_at_ms(b);
     change(g, "k",
-           json("{'0': {'$set': {'shared.%s.expires_at': {'$subtract': ['$$NOW', 3600000]}}}}", lh_lease_id(a)));
+           json("{'0': {'$set': {'shared.%s.expires_at': {'$subtract': ['$$NOW', 3600000]}}}}",
+                lh_lease_id(a)));
     lh_record *record = status_of(g, "k");
     assert_int_equal(record->holders, 1);
     assert_string_equal(lh_record_holder(record, 0)->owner, "b");
@@ -165,7 +167,8 @@ static void test_a_reader_renews_its_own_end_and_keeps_its_token(void **state)
     char path[80];
     (void)snprintf(path, sizeof path, "shared.%s.expires_at", lh_lease_id(b));
     assert_int_equal(number_at(document, path), end);
-    assert_int_equal(number_at(document, "expires_at"), lh_lease_expires_at_ms(a)); /* the latest of them */
+    /* the latest of them */
+    assert_int_equal(number_at(document, "expires_at"), lh_lease_expires_at_ms(a));
     bson_destroy(document);
     give(g, a);
     document = document_of(g, "k");
@@ -213,7 +216,9 @@ static void test_what_old_code_writes_over_readers_is_the_state(void **state)
 {
     ground *g = *state;
     lh_lease *a = reader(g, "a");
-    change(g, "k", json("{'0': {'$set': {'id': 'old-1', 'owner': 'old', 'expires_at': {'$add': ['$$NOW', 60000]}}}}"));
+    change(g, "k",
+           json("{'0': {'$set': {'id': 'old-1', 'owner': 'old', 'expires_at': {'$add': ['$$NOW', "
+                "60000]}}}}"));
     expect(g, LH_LOST, lh_lease_renew(a, 0, NULL, &g->error));
     expect_busy(g, "k", LH_SHARED, LH_WHY_HELD);
     lh_record *record = status_of(g, "k");

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Invariant 4: a renewal never shortens, never revives, never changes the token; and what comes too late changes not one
- * byte of the successor's document. */
+ * Invariant 4: a renewal never shortens, never revives, never changes the token; and what comes too
+ * late changes not one byte of the successor's document. */
 #include "live.h"
 
-/* A handle of its own on a lease, for what its first handle would refuse without asking the server. */
+/* A handle of its own on a lease, for what its first handle would refuse without asking the
+ * server. */
 static lh_lease *attach(ground *g, const char *key, const char *id)
 {
     lh_lease *lease = NULL;
@@ -85,7 +86,8 @@ static void test_after_readers_took_over(void **state)
     ground *g = *state;
     lh_lease *first = take(g, "k");
     end_it(g, "k", HOUR_MS);
-    lh_lease *a = take_as(g, "k", LH_SHARED, 30000, "a"), *b = take_as(g, "k", LH_SHARED, 30000, "b");
+    lh_lease *a = take_as(g, "k", LH_SHARED, 30000, "a"),
+             *b = take_as(g, "k", LH_SHARED, 30000, "b");
     expect_powerless(g, lh_lease_id(first));
     lh_lease_free(first);
     give(g, a);
@@ -199,7 +201,8 @@ static void test_a_token_that_somebody_changed_is_not_renewed(void **state)
     lh_lease_free(lease);
 }
 
-/* What a server says after its end is worth nothing: the caller is told then, and not when the store's patience is over. */
+/* What a server says after its end is worth nothing: the caller is told then, and not when the
+ * store's patience is over. */
 static void test_a_renewal_is_not_waited_for_beyond_the_end(void **state)
 {
     ground *g = *state;

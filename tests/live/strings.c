@@ -6,9 +6,10 @@
 
 #include "protocol/pipeline.h"
 
-#define RANDOM  3000
-#define KEYS    3200 /* of the corpus: three strings each, and two more where it is broken: 10,400 */
-#define THREADS 16   /* they share the journal's flushes */
+#define RANDOM 3000
+/* of the corpus: three strings each, and two more where it is broken: 10,400 */
+#define KEYS    3200
+#define THREADS 16 /* they share the journal's flushes */
 
 static const char *const nasty[] = {
     "$token",
@@ -46,7 +47,8 @@ static const char *const nasty[] = {
      "bom"),
 };
 
-/* Makes the text one that an owner may be, of the same length: neither a byte order mark in it nor blanks at its ends. */
+/* Makes the text one that an owner may be, of the same length: neither a byte order mark in it nor
+ * blanks at its ends. */
 static char *as_owner(char *text)
 {
     for (char *mark = text; (mark = strstr(mark, "\xef\xbb\xbf"));)
@@ -169,7 +171,8 @@ typedef struct {
 } texts;
 
 /* The command of an acquire, sent by the observer. */
-static void append_acquire(const lh_pipelines *pipelines, const texts *t, bool set, bool whole, bson_t *command)
+static void append_acquire(const lh_pipelines *pipelines, const texts *t, bool set, bool whole,
+                           bson_t *command)
 {
     lh_vars vars = {.key = t->key,
                     .me = "0123456789abcdef0123456789abcdef",
@@ -211,14 +214,15 @@ static void test_random_strings_are_stored_as_given(void **state)
     lh_pipelines_free(pipelines);
 }
 
-/* ---- A corpus of 10,000 strings, through the library -----------------------------------------------------------------*/
+/* ---- A corpus of 10,000 strings, through the library ------------------------------------------*/
 
 typedef struct {
-    char key[LH_KEY_MAX + 1], owner[LH_OWNER_MAX + 1], purpose[LH_TEXT_MAX + 1], by[LH_OWNER_MAX + 1],
-        reason[LH_TEXT_MAX + 1];
+    char key[LH_KEY_MAX + 1], owner[LH_OWNER_MAX + 1], purpose[LH_TEXT_MAX + 1],
+        by[LH_OWNER_MAX + 1], reason[LH_TEXT_MAX + 1];
 } five;
 
-/* Nasty as it is, nasty amid others, random, or random up to the greatest length: the same for the same index. */
+/* Nasty as it is, nasty amid others, random, or random up to the greatest length: the same for the
+ * same index. */
 static void corpus_text(uint64_t *seed, char *ret_text, size_t max)
 {
     unsigned way = roll(seed, 4);
@@ -239,7 +243,8 @@ static void corpus_five(unsigned i, five *ret_five)
     uint64_t seed = 1000003u * (i + 1);
     char text[LH_KEY_MAX - 8 + 1];
     corpus_text(&seed, text, LH_KEY_MAX - 8);
-    (void)snprintf(ret_five->key, sizeof ret_five->key, i % 2 ? "%s %u" : "%s.%u", text, i); /* each key once */
+    /* each key once */
+    (void)snprintf(ret_five->key, sizeof ret_five->key, i % 2 ? "%s %u" : "%s.%u", text, i);
     corpus_text(&seed, ret_five->owner, LH_OWNER_MAX);
     corpus_text(&seed, ret_five->purpose, LH_TEXT_MAX);
     corpus_text(&seed, ret_five->by, LH_OWNER_MAX);
@@ -274,7 +279,8 @@ static void *store_fives(void *arg)
         breaking.by = f.by;
         breaking.reason = f.reason;
         lh_lease *lease = NULL;
-        if (lh_acquire(w->g->store, f.key, &options, &lease, NULL, &w->error) == LH_OK && is_broken(i))
+        if (lh_acquire(w->g->store, f.key, &options, &lease, NULL, &w->error) == LH_OK &&
+            is_broken(i))
             (void)lh_break(w->g->store, f.key, &breaking, NULL, &w->error);
         lh_lease_free(lease);
     }

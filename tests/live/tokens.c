@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Invariant 2: the tokens of a key strictly increase, whatever happened to its document in between. */
+ * Invariant 2: the tokens of a key strictly increase, whatever happened to its document in
+ * between. */
 #include "live.h"
 
 static int64_t expect_higher(ground *g, int64_t than)
@@ -90,8 +91,8 @@ static void test_over_old_code_taking_it_between(void **state)
     bson_t *document = document_of(g, "k");
     delete_key(g, "id", text_at(document, "id"));
     bson_destroy(document);
-    put(g,
-        json("{'workspace_id': 'k', 'id': 'old-1', 'user_id': 'u', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}}"));
+    put(g, json("{'workspace_id': 'k', 'id': 'old-1', 'user_id': 'u', 'expires_at': {'$date': "
+                "'2020-01-01T00:00:00Z'}}"));
     expect_higher(g, token);
 }
 
@@ -99,7 +100,8 @@ static void test_it_goes_on_from_a_stored_token_that_is_ahead_of_the_clock(void 
 {
     ground *g = *state;
     const int64_t ahead = INT64_C(1) << 61;
-    put(g, json("{'workspace_id': 'k', 'id': 'x', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}, 'token': "
+    put(g, json("{'workspace_id': 'k', 'id': 'x', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}, "
+                "'token': "
                 "{'$numberLong': '%lld'}}",
                 (long long)ahead));
     assert_int_equal(take_token(g, "k"), ahead + 1);
@@ -113,7 +115,8 @@ static void test_it_goes_on_from_a_stored_token_that_is_ahead_of_the_clock(void 
 static void put_at(ground *g, int64_t token)
 {
     do_command(g, g->db, json("{'delete': '%s', 'deletes': [{'q': {}, 'limit': 0}]}", LOCKS));
-    put(g, json("{'workspace_id': 'k', 'id': 'x', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}, 'token': "
+    put(g, json("{'workspace_id': 'k', 'id': 'x', 'expires_at': {'$date': '2020-01-01T00:00:00Z'}, "
+                "'token': "
                 "{'$numberLong': '%lld'}}",
                 (long long)token));
 }
@@ -125,7 +128,8 @@ static void break_it(ground *g)
     expect(g, LH_OK, lh_break(g->store, "k", &options, NULL, &g->error));
 }
 
-/* Nothing is granted that could not be read then; and whatever is refused a break frees, with tokens from the clock on. */
+/* Nothing is granted that could not be read then; and whatever is refused a break frees, with
+ * tokens from the clock on. */
 static void test_at_their_end_they_are_refused_with_a_way_out(void **state)
 {
     ground *g = *state;
@@ -232,21 +236,24 @@ static void test_tokens_of_readers_increase_too(void **state)
     }
 }
 
-/* A hundred readers who wait, as they are stored, and one who asks: all are granted in one write. */
+/* A hundred readers who wait, as they are stored, and one who asks: all are granted in one
+ * write. */
 static int64_t grant_a_run(ground *g)
 {
     enum { WAITERS = 100 };
-    bson_t *document =
-               json("{'_id': 'k', 'workspace_id': 'k', 'id': 'x', 'owner': 'x', 'expires_at': {'$date': "
-                    "'2020-01-01T00:00:00Z'}, "
-                    "'token': {'$numberLong': '7'}, 'released': {'id': 'x', 'at': {'$date': '2020-01-01T00:00:00Z'}}}"),
+    bson_t *document = json(
+               "{'_id': 'k', 'workspace_id': 'k', 'id': 'x', 'owner': 'x', 'expires_at': {'$date': "
+               "'2020-01-01T00:00:00Z'}, "
+               "'token': {'$numberLong': '7'}, 'released': {'id': 'x', 'at': {'$date': "
+               "'2020-01-01T00:00:00Z'}}}"),
            waiters;
     int64_t now_ms = server_ms(g);
     BSON_APPEND_DOCUMENT_BEGIN(document, "waiters", &waiters);
     for (int i = 0; i < WAITERS; i++) {
         char id[LH_LEASE_ID_LEN + 1];
         (void)snprintf(id, sizeof id, "%032x", i + 1);
-        bson_t *waiter = json("{'mode': 'shared', 'owner': 'w', 'beat': 0, 'ttl_ms': 30000, 'claim_ms': 60000}");
+        bson_t *waiter =
+            json("{'mode': 'shared', 'owner': 'w', 'beat': 0, 'ttl_ms': 30000, 'claim_ms': 60000}");
         BSON_APPEND_DATE_TIME(waiter, "since", now_ms);
         BSON_APPEND_DATE_TIME(waiter, "beat_at", now_ms);
         BSON_APPEND_DOCUMENT(&waiters, id, waiter);
@@ -257,13 +264,15 @@ static int64_t grant_a_run(ground *g)
     lh_lease *last = take_as(g, "k", LH_SHARED, 30000, NULL);
     int64_t token = lh_lease_token(last);
     document = document_of(g, "k");
-    assert_int_equal(token - number_at(document, "shared.00000000000000000000000000000001.token"), WAITERS);
+    assert_int_equal(token - number_at(document, "shared.00000000000000000000000000000001.token"),
+                     WAITERS);
     bson_destroy(document);
     lh_lease_free(last);
     return token;
 }
 
-/* None of their tokens is ahead of the clock: what is granted next, to a key without a document, is higher. */
+/* None of their tokens is ahead of the clock: what is granted next, to a key without a document, is
+ * higher. */
 static void test_over_deletion_of_a_run_of_readers(void **state)
 {
     ground *g = *state;

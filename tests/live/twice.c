@@ -165,9 +165,11 @@ static const struct {
 static void expect_refused(ground *g, size_t i, lh_lease *held, const bson_t *before)
 {
     int outcome = sent[i].call(g, held);
-    if (outcome != LH_DATA || !strstr(g->error.message, "stored twice") || !strstr(g->error.message, "\"" KEY "\""))
-        fail_msg("%s with %s twice: %s: %s", sent[i].name, sent[i].field ? sent[i].field : "an entry",
-                 lh_outcome_word(outcome), g->error.message);
+    if (outcome != LH_DATA || !strstr(g->error.message, "stored twice") ||
+        !strstr(g->error.message, "\"" KEY "\""))
+        fail_msg("%s with %s twice: %s: %s", sent[i].name,
+                 sent[i].field ? sent[i].field : "an entry", lh_outcome_word(outcome),
+                 g->error.message);
     bson_t *after = document_of(g, KEY);
     expect_same(before, after);
     bson_destroy(after);
@@ -180,7 +182,8 @@ static void test_what_a_server_may_have_died_of_is_not_sent_again(void **state)
     if (!g)
         skip();
     for (size_t i = 0; i < sizeof sent / sizeof *sent; i++) {
-        lh_lease *held = take_as(g, KEY, sent[i].state == READ ? LH_SHARED : LH_EXCLUSIVE, 600000, "tester");
+        lh_lease *held =
+            take_as(g, KEY, sent[i].state == READ ? LH_SHARED : LH_EXCLUSIVE, 600000, "tester");
         if (sent[i].state == ENDED)
             end_it(g, KEY, 60000);
         if (sent[i].field)

@@ -77,8 +77,9 @@ static void busy_at_the_deadline_leaves_no_trace(void **state)
     give(p, holder);
 }
 
-/* A question of its own was granted the key, as a first grant: its answer was lost, and the grant is found by looking. How old it
- * is only an answer tells, so that it is not believed by its beat. */
+/* A question of its own was granted the key, as a first grant: its answer was lost, and the grant
+ * is found by looking. How old it is only an answer tells, so that it is not believed by its
+ * beat. */
 static void asks_about_a_first_grant_that_is_found_by_looking(void **state)
 {
     place *p = *state;
@@ -89,12 +90,14 @@ static void asks_about_a_first_grant_that_is_found_by_looking(void **state)
     lh_waiting *waiting = NULL;
     expect(p, LH_OK, lh_acquire_start(p->store, "k", &o, &waiting, &p->error));
     within(2000, queued(p, "k") == 1);
-    change(
-        p, "k",
-        "{'0': {'$set': {'id': {'$getField': {'field': 'k', 'input': {'$first': {'$objectToArray': '$waiters'}}}},"
-        " 'beat': {'$numberLong': '0'}, 'token': {'$add': ['$token', 1]}, 'renewed_at': {'$subtract': ['$$NOW', 2000]},"
-        " 'acquired_at': {'$subtract': ['$$NOW', 2000]}, 'expires_at': {'$add': ['$$NOW', 28000]}, 'waiters': "
-        "'$$REMOVE'}}}");
+    change(p, "k",
+           "{'0': {'$set': {'id': {'$getField': {'field': 'k', 'input': {'$first': "
+           "{'$objectToArray': '$waiters'}}}},"
+           " 'beat': {'$numberLong': '0'}, 'token': {'$add': ['$token', 1]}, 'renewed_at': "
+           "{'$subtract': ['$$NOW', 2000]},"
+           " 'acquired_at': {'$subtract': ['$$NOW', 2000]}, 'expires_at': {'$add': ['$$NOW', "
+           "28000]}, 'waiters': "
+           "'$$REMOVE'}}}");
     char *granted = stored(p, "k"), *id = strstr(granted, "\"id\" : \"") + strlen("\"id\" : \"");
     id[LH_LEASE_ID_LEN] = '\0';
     expect(p, LH_OK, lh_waiting_finish(waiting, &lease, NULL, &p->error));
@@ -216,7 +219,8 @@ static void the_queue_is_bounded(void **state)
     lh_store *small = NULL;
     expect(p, LH_OK, lh_store_open(&so, &small, &p->error));
     lh_lease *holder = take(p, small, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
-    lh_waiting *a = await(p, small, "k", LH_EXCLUSIVE, 30000), *b = await(p, small, "k", LH_EXCLUSIVE, 30000);
+    lh_waiting *a = await(p, small, "k", LH_EXCLUSIVE, 30000),
+               *b = await(p, small, "k", LH_EXCLUSIVE, 30000);
     char *before = stored(p, "k");
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
     o.wait_ms = 30000;
@@ -275,8 +279,10 @@ static void a_dead_holder_and_dead_waiters_are_passed_over(void **state)
     expect(p, LH_OK, lh_acquire(p->store, "k", &o, &holder, NULL, &p->error));
     /* Somebody who queued and died: no beats come. */
     change(p, "k",
-           "{'$set': {'waiters.00000000000000000000000000000000': {'mode': 'exclusive', 'owner': 'dead', 'since': "
-           "{'$date': 0}, 'beat': {'$numberLong': '0'}, 'beat_at': {'$date': 0}, 'ttl_ms': {'$numberLong': "
+           "{'$set': {'waiters.00000000000000000000000000000000': {'mode': 'exclusive', 'owner': "
+           "'dead', 'since': "
+           "{'$date': 0}, 'beat': {'$numberLong': '0'}, 'beat_at': {'$date': 0}, 'ttl_ms': "
+           "{'$numberLong': "
            "'30000'}, 'claim_ms': {'$numberLong': '1000'}}}}");
     o.ttl_ms = 30000;
     o.wait_ms = 20000;
@@ -292,7 +298,8 @@ static void closing_the_store_ends_the_wait(void **state)
     place *p = *state;
     lh_store *other = another(p);
     lh_lease *holder = take(p, p->store, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
-    lh_waiting *a = await(p, other, "k", LH_EXCLUSIVE, LH_FOREVER), *b = await(p, other, "k", LH_EXCLUSIVE, 30000);
+    lh_waiting *a = await(p, other, "k", LH_EXCLUSIVE, LH_FOREVER),
+               *b = await(p, other, "k", LH_EXCLUSIVE, 30000);
     int64_t start = now_ms();
     lh_store_close(other);
     assert_in_range(now_ms() - start, 0, 20000);
@@ -317,7 +324,8 @@ static void *contend(void *arg)
     for (int i = 0; i < 60; i++) {
         lh_lease *lease = NULL;
         lh_error error = LH_ERROR_INIT;
-        if (lh_acquire(c->store, "k", &o, &lease, NULL, &error) != LH_OK || lh_lease_release(lease, &error) != LH_OK) {
+        if (lh_acquire(c->store, "k", &o, &lease, NULL, &error) != LH_OK ||
+            lh_lease_release(lease, &error) != LH_OK) {
             print_error("%s\n", error.message);
             c->wrong++;
         }
@@ -326,7 +334,8 @@ static void *contend(void *arg)
     return NULL;
 }
 
-/* The claim of a grant may still be on its way when its holder releases it: that is nobody's loss. */
+/* The claim of a grant may still be on its way when its holder releases it: that is nobody's
+ * loss. */
 static void releases_what_was_just_granted(void **state)
 {
     place *p = *state;

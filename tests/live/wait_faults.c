@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Waiting while something is in the way: a transaction on the key's document, a change stream that ends for good, fails again and
- * again, or falls silent. Somebody waits until the end; nobody believes anything wrong meanwhile. */
+ * Waiting while something is in the way: a transaction on the key's document, a change stream that
+ * ends for good, fails again and again, or falls silent. Somebody waits until the end; nobody
+ * believes anything wrong meanwhile. */
 #include <poll.h>
 
 #include "own.h"
@@ -61,7 +62,7 @@ static void expect_served(ground *g, lh_waiting *waiting, int64_t within_ms)
     assert_int_equal(state_of(g, "k"), LH_FREE);
 }
 
-/* ---- A transaction on the document ---------------------------------------------------------------------------------*/
+/* ---- A transaction on the document ------------------------------------------------------------*/
 
 static mongoc_client_session_t *lock_document(ground *g)
 {
@@ -124,7 +125,8 @@ static void test_a_release_behind_a_transaction_grants_after_it(void **state)
     wait_behind_a_transaction(g, 1500);
 }
 
-/* Longer than the claim: the grant names a beat that is too old to be believed, or finds nobody alive. */
+/* Longer than the claim: the grant names a beat that is too old to be believed, or finds nobody
+ * alive. */
 static void test_a_grant_that_comes_too_late_is_asked_for_again(void **state)
 {
     ground *g = *state;
@@ -133,7 +135,7 @@ static void test_a_grant_that_comes_too_late_is_asked_for_again(void **state)
     wait_behind_a_transaction(g, 6500);
 }
 
-/* ---- The stream ----------------------------------------------------------------------------------------------------*/
+/* ---- The stream -------------------------------------------------------------------------------*/
 
 static void wait_with_broken_stream(ground *g, int times, const char *what, int64_t within_ms)
 {
@@ -173,7 +175,7 @@ static void test_a_stream_that_falls_silent_is_made_up_for_by_timers(void **stat
         wait_with_broken_stream(g, 0, "'blockConnection': true, 'blockTimeMS': 4000", 10000);
 }
 
-/* ---- The oplog -----------------------------------------------------------------------------------------------------*/
+/* ---- The oplog --------------------------------------------------------------------------------*/
 
 /* Another process that waits for "k", and ends when it has it. */
 static int be_waiter(char **argv)
@@ -187,7 +189,8 @@ static int be_waiter(char **argv)
     so.db = argv[2];
     o.wait_ms = LH_FOREVER;
     o.claim_ms = 60000;
-    if (lh_store_open(&so, &store, &error) == LH_OK && lh_acquire(store, "k", &o, &lease, NULL, &error) == LH_OK)
+    if (lh_store_open(&so, &store, &error) == LH_OK &&
+        lh_acquire(store, "k", &o, &lease, NULL, &error) == LH_OK)
         return 0;
     (void)fprintf(stderr, "%s\n", error.message);
     return 1;
@@ -213,7 +216,8 @@ static int be_watcher(char **argv)
     bool gap = false;
     so.uri = argv[1];
     so.db = argv[2];
-    bool good = lh_store_open(&so, &store, &error) == LH_OK && lh_watch(store, NULL, tell, &gap, &error) == LH_STOPPED;
+    bool good = lh_store_open(&so, &store, &error) == LH_OK &&
+                lh_watch(store, NULL, tell, &gap, &error) == LH_STOPPED;
     if (!good)
         (void)fprintf(stderr, "%s\n", error.message);
     lh_store_close(store);
@@ -267,7 +271,8 @@ static bool has_waiters(ground *g)
 
 static int64_t oldest_in_oplog(ground *g)
 {
-    bson_t *reply = run_command(g, "local", json("{'find': 'oplog.rs', 'sort': {'$natural': 1}, 'limit': 1}"));
+    bson_t *reply =
+        run_command(g, "local", json("{'find': 'oplog.rs', 'sort': {'$natural': 1}, 'limit': 1}"));
     assert_non_null(reply);
     bson_iter_t value;
     uint32_t seconds, increment;
@@ -286,9 +291,9 @@ static void roll_over(ground *g, int64_t then)
     while (oldest_in_oplog(g) <= then && now_ms() < until) {
         for (int i = 0; i < 10; i++)
             do_command(g, g->db,
-                       BCON_NEW("update", "filling", "updates", "[", "{", "q", "{", "_id", BCON_INT32(i), "}", "u", "{",
-                                "text", BCON_UTF8(filling), "n", BCON_INT64(now_ms()), "}", "upsert", BCON_BOOL(true),
-                                "}", "]"));
+                       BCON_NEW("update", "filling", "updates", "[", "{", "q", "{", "_id",
+                                BCON_INT32(i), "}", "u", "{", "text", BCON_UTF8(filling), "n",
+                                BCON_INT64(now_ms()), "}", "upsert", BCON_BOOL(true), "}", "]"));
         usleep(200000);
     }
     assert_true(oldest_in_oplog(g) > then);
@@ -299,7 +304,8 @@ static void test_a_waiter_and_a_watcher_go_on_where_the_oplog_rolled_over(void *
 {
     (void)state;
     own set;
-    if (!strstr(getenv("LEASEHOLD_TEST_URI"), "replicaSet=") || !own_up_with(&set, "set", "--oplog-mb 1"))
+    if (!strstr(getenv("LEASEHOLD_TEST_URI"), "replicaSet=") ||
+        !own_up_with(&set, "set", "--oplog-mb 1"))
         skip();
     ground *g = own_ground(&set, 10000);
     lh_lease *lease = take_by(g, g->store);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * How waiters hear of grants, and what they believe: killed cursors, killed waiters, grants that name the wrong beat, many at
- * once. */
+ * How waiters hear of grants, and what they believe: killed cursors, killed waiters, grants that
+ * name the wrong beat, many at once. */
 #include "waiting.h"
 
 #include <signal.h>
@@ -49,7 +49,8 @@ static int be_waiter(char **argv)
     o.wait_ms = LH_FOREVER;
     o.claim_ms = atoi(argv[4]);
     lh_error error = LH_ERROR_INIT;
-    if (lh_store_open(&so, &store, &error) != LH_OK || lh_acquire(store, argv[3], &o, &lease, NULL, &error) != LH_OK) {
+    if (lh_store_open(&so, &store, &error) != LH_OK ||
+        lh_acquire(store, argv[3], &o, &lease, NULL, &error) != LH_OK) {
         (void)fprintf(stderr, "%s\n", error.message);
         return 1;
     }
@@ -71,7 +72,8 @@ static void a_killed_waiter_is_passed_over(void **state)
     give(p, holder); /* may grant the dead one, for its claim_ms */
     expect(p, LH_OK, lh_waiting_finish(second, &lease, NULL, &p->error));
     print_message("passed over after %d ms\n", (int)(now_ms() - start));
-    assert_in_range(now_ms() - start, 0, 20000); /* its claim, the grace, a look every two seconds */
+    /* its claim, the grace, a look every two seconds */
+    assert_in_range(now_ms() - start, 0, 20000);
     give(p, lease);
 }
 
@@ -87,13 +89,15 @@ static void stored_waiter(place *p, const char *key, char id[LH_LEASE_ID_LEN + 1
 static void grant(place *p, const char *key, const char *id, int beat)
 {
     char update[1000];
-    (void)snprintf(
-        update, sizeof update,
-        "{'0': {'$set': {'released': {'id': '$id', 'how': 'release', 'at': '$$NOW'}, 'id': '%s', 'owner': 'x', "
-        "'expires_at': {'$add': ['$$NOW', 5000]}, 'token': {'$add': ['$token', 1]}, 'acquired_at': '$$NOW', "
-        "'renewed_at': '$$NOW', 'ttl_ms': {'$numberLong': '30000'}, 'beat': {'$numberLong': '%d'}, 'wake': "
-        "'%s:%d'}}, '1': {'$unset': ['waiters']}}",
-        id, beat, id, beat);
+    (void)snprintf(update, sizeof update,
+                   "{'0': {'$set': {'released': {'id': '$id', 'how': 'release', 'at': '$$NOW'}, "
+                   "'id': '%s', 'owner': 'x', "
+                   "'expires_at': {'$add': ['$$NOW', 5000]}, 'token': {'$add': ['$token', 1]}, "
+                   "'acquired_at': '$$NOW', "
+                   "'renewed_at': '$$NOW', 'ttl_ms': {'$numberLong': '30000'}, 'beat': "
+                   "{'$numberLong': '%d'}, 'wake': "
+                   "'%s:%d'}}, '1': {'$unset': ['waiters']}}",
+                   id, beat, id, beat);
     change(p, key, update);
 }
 
@@ -112,9 +116,11 @@ static void believes_the_named_beat_only(void **state)
         stored_waiter(p, key, id);
         if (late)
             assert_false(is_settled(waiting, 1200));
-        grant(p, key, id, late ? 0 : 999); /* beat 0 was believed for a second; 999 was never sent */
+        /* beat 0 was believed for a second; 999 was never sent */
+        grant(p, key, id, late ? 0 : 999);
         expect(p, LH_OK, lh_waiting_finish(waiting, &lease, NULL, &p->error));
-        assert_string_not_equal(lh_lease_id(lease), id); /* given back, and asked again under another */
+        /* given back, and asked again under another */
+        assert_string_not_equal(lh_lease_id(lease), id);
         assert_true(lh_lease_valid(lease));
         give(p, lease);
         lh_lease_free(holder);

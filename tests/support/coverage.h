@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Put in front of every file by scripts/coverage: the command line ends by _exit(), which would lose what was counted. */
+ * Put in front of every file by scripts/coverage: the command line ends by _exit(), which would
+ * lose what was counted. */
 #ifndef COVERAGE_H
 #define COVERAGE_H
 

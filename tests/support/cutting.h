@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A proxy in front of one server that knows where messages end (each begins with its length), and cuts at their boundaries: the
- * request never arrives, or late, when nobody listens any more; its answer is lost, or comes late. Then the connection is gone. */
+ * A proxy in front of one server that knows where messages end (each begins with its length), and
+ * cuts at their boundaries: the request never arrives, or late, when nobody listens any more; its
+ * answer is lost, or comes late. Then the connection is gone. */
 #ifndef CUTTING_H
 #define CUTTING_H
 
@@ -17,7 +18,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-typedef enum { CUT_NONE, CUT_REQUEST_LOST, CUT_REPLY_LOST, CUT_REPLY_LATE, CUT_REQUEST_LATE } cut_kind;
+typedef enum {
+    CUT_NONE,
+    CUT_REQUEST_LOST,
+    CUT_REPLY_LOST,
+    CUT_REPLY_LATE,
+    CUT_REQUEST_LATE
+} cut_kind;
 
 #define CUT_LATE_MS     1000
 #define CUT_CONNECTIONS 256
@@ -29,9 +36,11 @@ typedef struct cutter {
     atomic_bool closed;
     pthread_mutex_t lock; /* of what follows */
     cut_kind kind;
-    bool all;                                /* each such message, until it is mended; else the first alone */
-    int skip;                                /* so many go through before */
-    const char *command, *has_one, *has_two; /* … of messages with this command and these bytes (has_two may be NULL) */
+    /* each such message, until it is mended; else the first alone */
+    bool all;
+    int skip; /* so many go through before */
+    /* … of messages with this command and these bytes (has_two may be NULL) */
+    const char *command, *has_one, *has_two;
     int hits;
 } cutter;
 
@@ -69,7 +78,8 @@ static inline uint8_t *cut_message(int fd, size_t *ret_size)
     if (!cut_read(fd, head, 4))
         return NULL;
     size_t size =
-        (size_t)head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16 | (size_t)head[3] << 24; /* little-endian */
+        /* little-endian */
+        (size_t)head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16 | (size_t)head[3] << 24;
     uint8_t *message = size >= 16 && size < (1 << 26) ? malloc(size) : NULL;
     if (!message)
         return NULL;
@@ -99,7 +109,8 @@ static inline cut_kind cut_judge(cutter *c, const uint8_t *message, size_t size)
 }
 
 /* A request that met the cut; the connection ends behind it. */
-static inline void cut_through(cut_kind kind, const cut_connection *k, int server, const uint8_t *message, size_t size)
+static inline void cut_through(cut_kind kind, const cut_connection *k, int server,
+                               const uint8_t *message, size_t size)
 {
     if (kind == CUT_REQUEST_LOST)
         return;
@@ -133,7 +144,8 @@ static inline void *cut_serve(void *arg)
     int server = cut_connect(k.c->to_port);
     bool goes_on = server >= 0;
     while (goes_on && !atomic_load(&k.c->closed)) {
-        struct pollfd pollers[] = {{.fd = k.client, .events = POLLIN}, {.fd = server, .events = POLLIN}};
+        struct pollfd pollers[] = {{.fd = k.client, .events = POLLIN},
+                                   {.fd = server, .events = POLLIN}};
         if (poll(pollers, 2, 100) <= 0)
             continue;
         bool asks = pollers[0].revents != 0;
@@ -182,14 +194,15 @@ static inline bool cut_open(cutter *c, int to_port)
     *c = (cutter){.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .to_port = to_port};
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     pthread_mutex_init(&c->lock, NULL);
-    bool good = bind(c->listener, (struct sockaddr *)&at, sizeof at) == 0 && listen(c->listener, 64) == 0 &&
+    bool good = bind(c->listener, (struct sockaddr *)&at, sizeof at) == 0 &&
+                listen(c->listener, 64) == 0 &&
                 getsockname(c->listener, (struct sockaddr *)&at, &len) == 0;
     c->port = ntohs(at.sin_port);
     return good && pthread_create(&c->acceptor, NULL, cut_accept, c) == 0;
 }
 
-static inline void cut_arm(cutter *c, cut_kind kind, bool all, const char *command, const char *has_one,
-                           const char *has_two, int skip)
+static inline void cut_arm(cutter *c, cut_kind kind, bool all, const char *command,
+                           const char *has_one, const char *has_two, int skip)
 {
     pthread_mutex_lock(&c->lock);
     c->kind = kind;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the tests of guard and fence share: an application beside the store, with a client and a collection of its own. */
+ * What the tests of guard and fence share: an application beside the store, with a client and a
+ * collection of its own. */
 #ifndef DEED_H
 #define DEED_H
 
@@ -100,7 +101,8 @@ static inline void guard(ground *g, app *who, lh_lease *lease)
 /* In the transaction, if one is open: document `id` gets `n`. */
 static inline bool set_n(app *a, const char *id, int n, bson_t *ret_reply)
 {
-    bson_t *filter = BCON_NEW("_id", BCON_UTF8(id)), *update = BCON_NEW("$set", "{", "n", BCON_INT32(n), "}");
+    bson_t *filter = BCON_NEW("_id", BCON_UTF8(id)),
+           *update = BCON_NEW("$set", "{", "n", BCON_INT32(n), "}");
     bson_t *options = BCON_NEW("upsert", BCON_BOOL(true)), reply;
     bson_error_t why;
     assert_true(mongoc_client_session_append(a->session, options, &why));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Values are a small tree in an arena that lives for one call. A name of an operator is looked up in a table; each is a
- * function of its arguments, which it evaluates itself. Rules of types, order and arithmetic: MongoDB's manual,
- * "Aggregation Operators" and "Comparison/Sort Order". */
+ * Values are a small tree in an arena that lives for one call. A name of an operator is looked up
+ * in a table; each is a function of its arguments, which it evaluates itself. Rules of types, order
+ * and arithmetic: MongoDB's manual, "Aggregation Operators" and "Comparison/Sort Order". */
 #include "evaluate.h"
 
 #include <math.h>
@@ -89,7 +89,7 @@ static void free_room(run *r)
     }
 }
 
-/* ---- Values ---------------------------------------------------------------------------------------------------- */
+/* ---- Values -----------------------------------------------------------------------------------*/
 
 static const value missing = {.type = BSON_TYPE_EOD}, null = {.type = BSON_TYPE_NULL};
 
@@ -131,8 +131,9 @@ static value an_array(run *r, uint32_t n)
 
 static value an_object(run *r, uint32_t n)
 {
-    return (value){.type = BSON_TYPE_DOCUMENT,
-                   .as.many = {room(r, (n + 1) * sizeof(char *)), room(r, (n + 1) * sizeof(value)), n}};
+    return (value){
+        .type = BSON_TYPE_DOCUMENT,
+        .as.many = {room(r, (n + 1) * sizeof(char *)), room(r, (n + 1) * sizeof(value)), n}};
 }
 
 static bool is_absent(value v)
@@ -392,7 +393,8 @@ static int compare(run *r, value left, value right)
         return compare_many(r, left, right);
     case BSON_TYPE_UTF8:
         if (right.type == BSON_TYPE_UTF8)
-            return compare_bytes(left.as.text.at, left.as.text.len, right.as.text.at, right.as.text.len);
+            return compare_bytes(left.as.text.at, left.as.text.len, right.as.text.at,
+                                 right.as.text.len);
         break;
     case BSON_TYPE_OID:
         return bson_oid_compare(&left.as.other.value.v_oid, &right.as.other.value.v_oid);
@@ -413,7 +415,8 @@ static value field_of(value object, const char *name, size_t len)
 {
     if (object.type == BSON_TYPE_DOCUMENT)
         for (uint32_t i = 0; i < object.as.many.n; i++)
-            if (strncmp(object.as.many.names[i], name, len) == 0 && object.as.many.names[i][len] == '\0')
+            if (strncmp(object.as.many.names[i], name, len) == 0 &&
+                object.as.many.names[i][len] == '\0')
                 return object.as.many.items[i];
     return missing;
 }
@@ -442,20 +445,21 @@ static const char *type_word(bson_type_t type)
     static const struct {
         bson_type_t type;
         const char *word;
-    } words[] = {
-        {BSON_TYPE_EOD, "missing"},        {BSON_TYPE_NULL, "null"},           {BSON_TYPE_DOUBLE, "double"},
-        {BSON_TYPE_UTF8, "string"},        {BSON_TYPE_DOCUMENT, "object"},     {BSON_TYPE_ARRAY, "array"},
-        {BSON_TYPE_BINARY, "binData"},     {BSON_TYPE_UNDEFINED, "undefined"}, {BSON_TYPE_OID, "objectId"},
-        {BSON_TYPE_BOOL, "bool"},          {BSON_TYPE_DATE_TIME, "date"},      {BSON_TYPE_REGEX, "regex"},
-        {BSON_TYPE_INT32, "int"},          {BSON_TYPE_INT64, "long"},          {BSON_TYPE_DECIMAL128, "decimal"},
-        {BSON_TYPE_TIMESTAMP, "timestamp"}};
+    } words[] = {{BSON_TYPE_EOD, "missing"},        {BSON_TYPE_NULL, "null"},
+                 {BSON_TYPE_DOUBLE, "double"},      {BSON_TYPE_UTF8, "string"},
+                 {BSON_TYPE_DOCUMENT, "object"},    {BSON_TYPE_ARRAY, "array"},
+                 {BSON_TYPE_BINARY, "binData"},     {BSON_TYPE_UNDEFINED, "undefined"},
+                 {BSON_TYPE_OID, "objectId"},       {BSON_TYPE_BOOL, "bool"},
+                 {BSON_TYPE_DATE_TIME, "date"},     {BSON_TYPE_REGEX, "regex"},
+                 {BSON_TYPE_INT32, "int"},          {BSON_TYPE_INT64, "long"},
+                 {BSON_TYPE_DECIMAL128, "decimal"}, {BSON_TYPE_TIMESTAMP, "timestamp"}};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (words[i].type == type)
             return words[i].word;
     return "another";
 }
 
-/* ---- Expressions ------------------------------------------------------------------------------------------------- */
+/* ---- Expressions ------------------------------------------------------------------------------*/
 
 typedef value operation(run *r, value argument, const variable *scope);
 
@@ -561,7 +565,8 @@ static value op_let(run *r, value given, const variable *scope)
     variable *bound = room(r, (vars.as.many.n + 1) * sizeof *bound);
     const variable *inner = scope;
     for (uint32_t i = 0; i < vars.as.many.n; i++) {
-        bound[i] = (variable){inner, vars.as.many.names[i], evaluate(r, vars.as.many.items[i], scope)};
+        bound[i] =
+            (variable){inner, vars.as.many.names[i], evaluate(r, vars.as.many.items[i], scope)};
         inner = &bound[i];
     }
     return named(r, given, "in", inner);
@@ -613,7 +618,8 @@ static value sum(run *r, value left, value right, int factor)
     if (factor > 0 ? __builtin_add_overflow(left.as.number, right.as.number, &total)
                    : __builtin_sub_overflow(left.as.number, right.as.number, &total))
         return a_double((double)(number_of(left) + factor * number_of(right)));
-    return left.type == BSON_TYPE_INT32 && right.type == BSON_TYPE_INT32 ? an_int(total) : a_long(total);
+    return left.type == BSON_TYPE_INT32 && right.type == BSON_TYPE_INT32 ? an_int(total)
+                                                                         : a_long(total);
 }
 
 static value op_add(run *r, value given, const variable *scope)
@@ -637,8 +643,10 @@ static value op_multiply(run *r, value given, const variable *scope)
         return null;
     if (!is_number(left) || !is_number(right))
         fail(r, "a product of a %s and a %s", type_word(left.type), type_word(right.type));
-    if (is_whole(left) && is_whole(right) && !__builtin_mul_overflow(left.as.number, right.as.number, &product))
-        return left.type == BSON_TYPE_INT32 && right.type == BSON_TYPE_INT32 ? an_int(product) : a_long(product);
+    if (is_whole(left) && is_whole(right) &&
+        !__builtin_mul_overflow(left.as.number, right.as.number, &product))
+        return left.type == BSON_TYPE_INT32 && right.type == BSON_TYPE_INT32 ? an_int(product)
+                                                                             : a_long(product);
     return a_double((double)(number_of(left) * number_of(right)));
 }
 
@@ -813,7 +821,8 @@ static value op_index(run *r, value given, const variable *scope)
 
 static value op_range(run *r, value given, const variable *scope)
 {
-    int64_t from = argument(r, given, 0, scope).as.number, to = argument(r, given, 1, scope).as.number;
+    int64_t from = argument(r, given, 0, scope).as.number,
+            to = argument(r, given, 1, scope).as.number;
     value all = an_array(r, to > from ? (uint32_t)(to - from) : 0);
     for (uint32_t i = 0; i < all.as.many.n; i++)
         all.as.many.items[i] = an_int(from + i);
@@ -1097,8 +1106,8 @@ static int compare_names(const void *name, const void *entry)
 
 static operation *operation_of(run *r, const char *name)
 {
-    const void *found =
-        bsearch(name, operations, sizeof operations / sizeof *operations, sizeof *operations, compare_names);
+    const void *found = bsearch(name, operations, sizeof operations / sizeof *operations,
+                                sizeof *operations, compare_names);
     if (!found)
         fail(r, "%s is not known here", name);
     return ((const __typeof__(*operations) *)found)->run;
@@ -1152,7 +1161,7 @@ static value evaluate(run *r, value expression, const variable *scope)
     return evaluate_object(r, expression, scope);
 }
 
-/* ---- Commands ---------------------------------------------------------------------------------------------------- */
+/* ---- Commands ---------------------------------------------------------------------------------*/
 
 static const variable *variables_of(run *r, value command)
 {
@@ -1236,7 +1245,8 @@ static void update(run *r, const void *arg)
     finish(r, a->ret);
 }
 
-/* What is named by 1 stands in the document's order, with the _id unless it is 0; then what is computed. */
+/* What is named by 1 stands in the document's order, with the _id unless it is 0; then what is
+ * computed. */
 static void show(run *r, const void *arg)
 {
     const asked *a = arg;
@@ -1250,7 +1260,8 @@ static void show(run *r, const void *arg)
     for (uint32_t i = 0; i < r->root.as.many.n; i++) {
         const char *name = r->root.as.many.names[i];
         value wanted = field_of(fields, name, strlen(name));
-        if (is_number(wanted) ? is_true(wanted) : wanted.type == BSON_TYPE_EOD && strcmp(name, "_id") == 0)
+        if (is_number(wanted) ? is_true(wanted)
+                              : wanted.type == BSON_TYPE_EOD && strcmp(name, "_id") == 0)
             set_field(&shown, name, r->root.as.many.items[i]);
     }
     for (uint32_t i = 0; i < fields.as.many.n; i++)
@@ -1261,14 +1272,16 @@ static void show(run *r, const void *arg)
 }
 
 evaluate_outcome evaluate_update(const bson_t *command, const bson_t *before, evaluate_clock clock,
-                                 const bson_oid_t *fresh_id, bson_t **ret_after, char *problem, size_t size)
+                                 const bson_oid_t *fresh_id, bson_t **ret_after, char *problem,
+                                 size_t size)
 {
     run r = {.clock = clock, .problem = problem, .size = size};
     return guarded(&r, update, &(asked){command, before, fresh_id, ret_after});
 }
 
-evaluate_outcome evaluate_fields(const bson_t *command, const bson_t *document, evaluate_clock clock,
-                                 bson_t **ret_shown, char *problem, size_t size)
+evaluate_outcome evaluate_fields(const bson_t *command, const bson_t *document,
+                                 evaluate_clock clock, bson_t **ret_shown, char *problem,
+                                 size_t size)
 {
     run r = {.clock = clock, .problem = problem, .size = size};
     return guarded(&r, show, &(asked){command, document, NULL, ret_shown});

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the tests on a real server share: a ground of its own for each test (a random database, dropped at the end; a
- * store; an observer's connection that shares nothing with the store), and words to look at it and to break it. */
+ * What the tests on a real server share: a ground of its own for each test (a random database,
+ * dropped at the end; a store; an observer's connection that shares nothing with the store), and
+ * words to look at it and to break it. */
 #ifndef LIVE_H
 #define LIVE_H
 
@@ -41,26 +42,28 @@ typedef struct ground {
 } ground;
 
 /* The library's own sentence is part of every complaint. */
-static inline void expect_at(int wanted, int got, const lh_error *error, const char *call, const char *file, int line)
+static inline void expect_at(int wanted, int got, const lh_error *error, const char *call,
+                             const char *file, int line)
 {
     if (got == wanted)
         return;
-    print_error("%s\n  gave %s, not %s: %s (server code %d)\n", call, lh_outcome_word(got), lh_outcome_word(wanted),
-                got == LH_OK ? "" : error->message, got == LH_OK ? 0 : error->server_code);
+    print_error("%s\n  gave %s, not %s: %s (server code %d)\n", call, lh_outcome_word(got),
+                lh_outcome_word(wanted), got == LH_OK ? "" : error->message,
+                got == LH_OK ? 0 : error->server_code);
     _fail(file, line);
 }
 #define expect(g, wanted, call) expect_at((wanted), (call), &(g)->error, #call, __FILE__, __LINE__)
 
 /* The sentence says `what`. */
-#define expect_says(g, what)                                                                                           \
-    do {                                                                                                               \
-        if (!strstr((g)->error.message, (what))) {                                                                     \
-            print_error("\"%s\" is not in: %s\n", (what), (g)->error.message);                                         \
-            fail();                                                                                                    \
-        }                                                                                                              \
+#define expect_says(g, what)                                                                       \
+    do {                                                                                           \
+        if (!strstr((g)->error.message, (what))) {                                                 \
+            print_error("\"%s\" is not in: %s\n", (what), (g)->error.message);                     \
+            fail();                                                                                \
+        }                                                                                          \
     } while (0)
 
-/* ---- BSON, from JSON with ' for " --------------------------------------------------------------------------------- */
+/* ---- BSON, from JSON with ' for " -------------------------------------------------------------*/
 __attribute__((format(printf, 1, 2))) static inline bson_t *json(const char *format, ...)
 {
     char text[8192];
@@ -96,28 +99,32 @@ static inline int64_t number_at(const bson_t *document, const char *path)
 {
     bson_iter_t value;
     assert_true(find_at(document, path, &value));
-    return BSON_ITER_HOLDS_DATE_TIME(&value) ? bson_iter_date_time(&value) : bson_iter_as_int64(&value);
+    return BSON_ITER_HOLDS_DATE_TIME(&value) ? bson_iter_date_time(&value)
+                                             : bson_iter_as_int64(&value);
 }
 
 /* "" where there is no string. */
 static inline const char *text_at(const bson_t *document, const char *path)
 {
     bson_iter_t value;
-    return find_at(document, path, &value) && BSON_ITER_HOLDS_UTF8(&value) ? bson_iter_utf8(&value, NULL) : "";
+    return find_at(document, path, &value) && BSON_ITER_HOLDS_UTF8(&value)
+               ? bson_iter_utf8(&value, NULL)
+               : "";
 }
 
 static inline void expect_same(const bson_t *before, const bson_t *after)
 {
     if (bson_equal(before, after))
         return;
-    char *a = bson_as_canonical_extended_json(before, NULL), *b = bson_as_canonical_extended_json(after, NULL);
+    char *a = bson_as_canonical_extended_json(before, NULL),
+         *b = bson_as_canonical_extended_json(after, NULL);
     (void)fprintf(stderr, "was %s\n is %s\n", a, b); /* cmocka cuts what is long */
     bson_free(a);
     bson_free(b);
     fail();
 }
 
-/* ---- The observer ------------------------------------------------------------------------------------------------- */
+/* ---- The observer -----------------------------------------------------------------------------*/
 
 /* Runs a command and destroys it. NULL: it failed. */
 static inline bson_t *run_command(ground *g, const char *db, bson_t *command)
@@ -201,7 +208,8 @@ static inline void end_it(ground *g, const char *key, int64_t ago_ms)
 {
     change(
         g, key,
-        json("{'0': {'$set': {'expires_at': {'$subtract': ['$$NOW', {'$numberLong': '%lld'}]}}}}", (long long)ago_ms));
+        json("{'0': {'$set': {'expires_at': {'$subtract': ['$$NOW', {'$numberLong': '%lld'}]}}}}",
+             (long long)ago_ms));
 }
 
 static inline void delete_key(ground *g, const char *field, const char *value)
@@ -214,7 +222,7 @@ static inline void delete_key(ground *g, const char *field, const char *value)
     bson_destroy(filter);
 }
 
-/* ---- Faults, aimed at the ground's own store ---------------------------------------------------------------------- */
+/* ---- Faults, aimed at the ground's own store --------------------------------------------------*/
 
 /* Until the test's end. */
 static inline void await_turn(ground *g)
@@ -224,17 +232,18 @@ static inline void await_turn(ground *g)
     assert_true(g->turn > 0);
 }
 
-/* The next `times` (0: all) of the named commands, like "'findAndModify','find'", meet `what`, like "'errorCode': 91". */
+/* The next `times` (0: all) of the named commands, like "'findAndModify','find'", meet `what`, like
+ * "'errorCode': 91". */
 static inline void break_commands(ground *g, int times, const char *commands, const char *what)
 {
     char mode[32];
     await_turn(g);
     (void)snprintf(mode, sizeof mode, times > 0 ? "{'times': %d}" : "'alwaysOn'", times);
     g->failing = true;
-    do_command(
-        g, "admin",
-        json("{'configureFailPoint': 'failCommand', 'mode': %s, 'data': {'failCommands': [%s], 'appName': '%s', %s}}",
-             mode, commands, g->app, what));
+    do_command(g, "admin",
+               json("{'configureFailPoint': 'failCommand', 'mode': %s, 'data': {'failCommands': "
+                    "[%s], 'appName': '%s', %s}}",
+                    mode, commands, g->app, what));
 }
 
 static inline void mend_commands(ground *g)
@@ -243,9 +252,9 @@ static inline void mend_commands(ground *g)
     g->failing = false;
 }
 
-/* ---- The store ---------------------------------------------------------------------------------------------------- */
-/* Closing takes the driver up to half a second (its monitor wakes up so often): tests that do not look at what closing
- * does leave it to a thread, joined when the program ends. */
+/* ---- The store --------------------------------------------------------------------------------*/
+/* Closing takes the driver up to half a second (its monitor wakes up so often): tests that do not
+ * look at what closing does leave it to a thread, joined when the program ends. */
 static pthread_t closers[256] __attribute__((unused));
 static size_t n_closers __attribute__((unused));
 
@@ -304,7 +313,8 @@ static inline void reopen_store(ground *g, const lh_store_options *options)
     g->store = open_store_with(g, options);
 }
 
-static inline lh_lease *take_as(ground *g, const char *key, int mode, int64_t ttl_ms, const char *owner)
+static inline lh_lease *take_as(ground *g, const char *key, int mode, int64_t ttl_ms,
+                                const char *owner)
 {
     lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
     options.by_hand = true; /* no keeper: the test renews, or lets it end */
@@ -380,7 +390,7 @@ static inline void random_id(char ret_id[LH_LEASE_ID_LEN + 1])
         (void)snprintf(ret_id + 2 * i, 3, "%02x", bytes[i]);
 }
 
-/* ---- The ground --------------------------------------------------------------------------------------------------- */
+/* ---- The ground -------------------------------------------------------------------------------*/
 static inline int ground_on(void **state, const char *uri)
 {
     mongoc_init();
@@ -448,6 +458,6 @@ static inline int old_ground(void **state)
 #define live_test(name) cmocka_unit_test_setup_teardown(name, new_ground, old_ground)
 #define bare_test(name) cmocka_unit_test_setup_teardown(name, bare_ground, old_ground)
 
-/* ---- Random things that are the same in every run ----------------------------------------------------------------- */
+/* ---- Random things that are the same in every run ---------------------------------------------*/
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A deployment of the test's own, to stop, to kill, to depose: by the script that LEASEHOLD_MONGOD names. It ends with
- * this process. */
+ * A deployment of the test's own, to stop, to kill, to depose: by the script that LEASEHOLD_MONGOD
+ * names. It ends with this process. */
 #ifndef OWN_H
 #define OWN_H
 
@@ -16,7 +16,8 @@ typedef struct own {
     pid_t pid; /* of the (primary) mongod, once own_look() was called */
 } own;
 
-/* The kind is "standalone" or "set", `options` the script's; false: there is no script to start it with. */
+/* The kind is "standalone" or "set", `options` the script's; false: there is no script to start it
+ * with. */
 static inline bool own_up_with(own *o, const char *kind, const char *options)
 {
     const char *script = getenv("LEASEHOLD_MONGOD");
@@ -25,8 +26,8 @@ static inline bool own_up_with(own *o, const char *kind, const char *options)
         return false;
     random_id(id);
     (void)snprintf(o->name, sizeof o->name, "own-%s-%.8s", kind, id);
-    (void)snprintf(command, sizeof command, "'%s' up %s %s --name %s --end-with %d", script, kind, options, o->name,
-                   (int)getpid());
+    (void)snprintf(command, sizeof command, "'%s' up %s %s --name %s --end-with %d", script, kind,
+                   options, o->name, (int)getpid());
     FILE *out = popen(command, "r");
     assert_non_null(out);
     bool printed = fgets(o->uri, sizeof o->uri, out) != NULL;
@@ -44,7 +45,8 @@ static inline bool own_up(own *o, const char *kind)
 static inline void own_down(own *o)
 {
     char command[1024];
-    (void)snprintf(command, sizeof command, "'%s' down --name %s", getenv("LEASEHOLD_MONGOD"), o->name);
+    (void)snprintf(command, sizeof command, "'%s' down --name %s", getenv("LEASEHOLD_MONGOD"),
+                   o->name);
     if (system(command) != 0)
         print_error("cannot stop %s\n", o->name);
 }

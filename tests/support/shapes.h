@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Documents of every shape that anybody might have stored: values of all types where a lease has its fields, ends in
- * every notation and near it, maps of readers and waiters that are right, nearly right or garbage. No instant is within
- * a minute of `now`, so that whether something has ended does not depend on when it is looked at. */
+ * Documents of every shape that anybody might have stored: values of all types where a lease has
+ * its fields, ends in every notation and near it, maps of readers and waiters that are right,
+ * nearly right or garbage. No instant is within a minute of `now`, so that whether something has
+ * ended does not depend on when it is looked at. */
 #ifndef SHAPES_H
 #define SHAPES_H
 
@@ -81,9 +82,10 @@ static inline void append_any(shapes *s, bson_t *to, const char *name)
     bson_t child;
     bson_decimal128_t decimal;
     bson_oid_t oid;
-    static const char *const decimals[] = {"0", "-1", "1.5", "NaN", "Infinity", "1767225600", "1E+6000"};
-    static const double doubles[] = {0.0,   -0.0, -1.5, 1e300, -1e300, 5e-324, 1.5, 1767225600.25, 1767225600250.75,
-                                     9.3e18};
+    static const char *const decimals[] = {"0",        "-1",         "1.5",    "NaN",
+                                           "Infinity", "1767225600", "1E+6000"};
+    static const double doubles[] = {
+        0.0, -0.0, -1.5, 1e300, -1e300, 5e-324, 1.5, 1767225600.25, 1767225600250.75, 9.3e18};
     static const int64_t longs[] = {0,
                                     -1,
                                     1,
@@ -97,8 +99,9 @@ static inline void append_any(shapes *s, bson_t *to, const char *name)
                                     (INT64_C(1) << 62) + 1,
                                     INT64_MAX,
                                     INT64_MIN};
-    static const int64_t dates[] = {0,         -1,        1767225600000, 253402300799999, 253402300800000,
-                                    INT64_MAX, INT64_MIN, INT64_MIN + 1};
+    static const int64_t dates[] = {
+        0,         -1,        1767225600000, 253402300799999, 253402300800000,
+        INT64_MAX, INT64_MIN, INT64_MIN + 1};
     switch (roll(&s->state, 24)) {
     case 0:
         BSON_APPEND_NULL(to, name);
@@ -200,8 +203,10 @@ static inline void iso_text(int64_t ms, const char *rest, char *ret_text, size_t
 /* An end that can be read, in one of the notations; well in the past or in the future. */
 static inline void append_end(shapes *s, bson_t *to, const char *name)
 {
-    static const char *const rests[] = {"", "Z", "z", ".5", ".123Z", ".123456789Z", "+00:00", " Z", "+0000", "-00:00"};
-    int64_t far = (1 + roll(&s->state, 3000)) * MINUTE_MS, at = s->now_ms + (roll(&s->state, 2) ? far : -far);
+    static const char *const rests[] = {"",       "Z",  "z",     ".5",    ".123Z", ".123456789Z",
+                                        "+00:00", " Z", "+0000", "-00:00"};
+    int64_t far = (1 + roll(&s->state, 3000)) * MINUTE_MS,
+            at = s->now_ms + (roll(&s->state, 2) ? far : -far);
     char text[64];
     switch (roll(&s->state, 8)) {
     case 0:
@@ -240,10 +245,12 @@ static inline void append_date(shapes *s, bson_t *to, const char *name)
 
 static inline void append_token(shapes *s, bson_t *to, const char *name)
 {
-    static const double doubles[] = {7.0, 7.9, 0.0, 0x1p53 + 2, 0x1p61, 0x1p62 - 0x1p20, 0x1p62 - 0x1p10, 0x1p62};
+    static const double doubles[] = {
+        7.0, 7.9, 0.0, 0x1p53 + 2, 0x1p61, 0x1p62 - 0x1p20, 0x1p62 - 0x1p10, 0x1p62};
     const int64_t top = (INT64_C(1) << 62) - 1,
                   last = top - (INT64_C(1) << 20); /* the last behind which another is granted */
-    const int64_t high[] = {top, top - 1, top - 1000, last + 2, last + 1, last, last - 1, last - 1000, top + 1};
+    const int64_t high[] = {top,  top - 1,  top - 1000,  last + 2, last + 1,
+                            last, last - 1, last - 1000, top + 1};
     switch (roll(&s->state, 18)) {
     case 12:
         BSON_APPEND_INT64(to, name, high[roll(&s->state, 9)]);
@@ -321,18 +328,21 @@ static inline void append_map(shapes *s, bson_t *to, const char *name, bool wait
     bson_append_document_end(to, &map);
 }
 
-/* The i-th document, of key `shape-<i>` unless another is given. `me` is now and then the one who holds, or is in a map. */
+/* The i-th document, of key `shape-<i>` unless another is given. `me` is now and then the one who
+ * holds, or is in a map. */
 static inline bson_t *shape(shapes *s, unsigned i, const char *me, const char *the_key)
 {
-    static const char *const ids[] = {"old-1", "shared:x", "shared:00000000000000000000000000000001",
-                                      "$id",   "shared",   ""};
+    static const char *const ids[] = {
+        "old-1", "shared:x", "shared:00000000000000000000000000000001", "$id", "shared", ""};
     char key[32], id[64];
     (void)snprintf(key, sizeof key, "shape-%06u", i);
     (void)snprintf(id, sizeof id, "%s%u", roll(&s->state, 3) ? "lease-" : "shared:", i);
     bson_t *d = bson_new();
     BSON_APPEND_UTF8(d, "_id", key);
     append_text(d, "workspace_id", the_key ? the_key : key);
-    const char *holder = roll(&s->state, 4) == 0 ? me : roll(&s->state, 8) == 0 ? ids[roll(&s->state, 6)] : id;
+    const char *holder = roll(&s->state, 4) == 0   ? me
+                         : roll(&s->state, 8) == 0 ? ids[roll(&s->state, 6)]
+                                                   : id;
     bool odd_id = roll(&s->state, 15) == 0;
     shapes again = *s;
     if (odd_id)

@@ -18,8 +18,8 @@
 #include "dice.h"
 
 /* The outcome is this, and the sentence says `says`. */
-static inline void expect_failure(int wanted, int got, const lh_error *error, const char *says, const char *file,
-                                  int line)
+static inline void expect_failure(int wanted, int got, const lh_error *error, const char *says,
+                                  const char *file, int line)
 {
     if (got == wanted && error->code == wanted && strstr(error->message, says))
         return;
@@ -27,6 +27,7 @@ static inline void expect_failure(int wanted, int got, const lh_error *error, co
                 got == LH_OK ? "" : error->message);
     _fail(file, line);
 }
-#define expect_fails(wanted, call, error, says) expect_failure((wanted), (call), (error), (says), __FILE__, __LINE__)
+#define expect_fails(wanted, call, error, says)                                                    \
+    expect_failure((wanted), (call), (error), (says), __FILE__, __LINE__)
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the tests of waiting share: a database of their own, stores on it, an observer, and patience for conditions. */
+ * What the tests of waiting share: a database of their own, stores on it, an observer, and patience
+ * for conditions. */
 #ifndef WAITING_H
 #define WAITING_H
 
@@ -48,17 +49,18 @@ static inline void expect_at(int wanted, int got, const lh_error *error, const c
 }
 #define expect(p, wanted, call) expect_at((wanted), (call), &(p)->error, #call, __LINE__)
 
-/* Until `condition` holds, at most `ms`. It may do something: once it held, it is not asked again. */
-#define within(ms, condition)                                                                                          \
-    do {                                                                                                               \
-        int64_t until_ = now_ms() + (ms);                                                                              \
-        bool holds_; /* asked for once: it may do something */                                                         \
-        while (!(holds_ = (condition)) && now_ms() < until_)                                                           \
-            usleep(2000);                                                                                              \
-        if (!holds_) {                                                                                                 \
-            print_error("not within %d ms: %s\n", (int)(ms), #condition);                                              \
-            fail();                                                                                                    \
-        }                                                                                                              \
+/* Until `condition` holds, at most `ms`. It may do something: once it held, it is not asked
+ * again. */
+#define within(ms, condition)                                                                      \
+    do {                                                                                           \
+        int64_t until_ = now_ms() + (ms);                                                          \
+        bool holds_; /* asked for once: it may do something */                                     \
+        while (!(holds_ = (condition)) && now_ms() < until_)                                       \
+            usleep(2000);                                                                          \
+        if (!holds_) {                                                                             \
+            print_error("not within %d ms: %s\n", (int)(ms), #condition);                          \
+            fail();                                                                                \
+        }                                                                                          \
     } while (0)
 
 static inline lh_store *open_on(place *p, const char *uri, const char *app, int64_t timeout_ms,
@@ -133,8 +135,9 @@ static inline char *stored(place *p, const char *key)
     bson_t *filter = BCON_NEW("workspace_id", BCON_UTF8(key));
     mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(p->locks, filter, NULL, NULL);
     const bson_t *document;
-    char *text =
-        mongoc_cursor_next(cursor, &document) ? bson_as_relaxed_extended_json(document, NULL) : bson_strdup("");
+    char *text = mongoc_cursor_next(cursor, &document)
+                     ? bson_as_relaxed_extended_json(document, NULL)
+                     : bson_strdup("");
     mongoc_cursor_destroy(cursor);
     bson_destroy(filter);
     return text;
@@ -200,7 +203,8 @@ static inline void give(place *p, lh_lease *lease)
     lh_lease_free(lease);
 }
 
-static inline lh_waiting *await(place *p, lh_store *store, const char *key, int mode, int64_t wait_ms)
+static inline lh_waiting *await(place *p, lh_store *store, const char *key, int mode,
+                                int64_t wait_ms)
 {
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
     o.mode = mode;
@@ -238,25 +242,31 @@ static inline int threads(void)
 static inline int kill_cursors(place *p)
 {
     char text[512];
-    (void)snprintf(text, sizeof text,
-                   "{\"0\": {\"$currentOp\": {\"idleCursors\": true, \"allUsers\": true}}, \"1\": {\"$match\": "
-                   "{\"appName\": \"%s\", \"cursor.originatingCommand.aggregate\": \"workspace_locks\"}}}",
-                   p->app);
+    (void)snprintf(
+        text, sizeof text,
+        "{\"0\": {\"$currentOp\": {\"idleCursors\": true, \"allUsers\": true}}, \"1\": "
+        "{\"$match\": "
+        "{\"appName\": \"%s\", \"cursor.originatingCommand.aggregate\": \"workspace_locks\"}}}",
+        p->app);
     bson_t *pipeline = bson_new_from_json((uint8_t *)text, -1, NULL);
-    bson_t *command = BCON_NEW("aggregate", BCON_INT32(1), "pipeline", BCON_ARRAY(pipeline), "cursor", "{", "}");
+    bson_t *command =
+        BCON_NEW("aggregate", BCON_INT32(1), "pipeline", BCON_ARRAY(pipeline), "cursor", "{", "}");
     bson_t reply;
     bson_error_t error = {0};
     int killed = 0;
-    if (!mongoc_client_read_command_with_opts(p->client, "admin", command, NULL, NULL, &reply, &error))
+    if (!mongoc_client_read_command_with_opts(p->client, "admin", command, NULL, NULL, &reply,
+                                              &error))
         print_error("%s\n", error.message);
     bson_iter_t top, batch, one, id;
-    assert_true(bson_iter_init(&top, &reply) && bson_iter_find_descendant(&top, "cursor.firstBatch", &batch));
+    assert_true(bson_iter_init(&top, &reply) &&
+                bson_iter_find_descendant(&top, "cursor.firstBatch", &batch));
     for (bson_iter_recurse(&batch, &one); bson_iter_next(&one);) {
         bson_iter_t entry;
-        if (!bson_iter_recurse(&one, &entry) || !bson_iter_find_descendant(&entry, "cursor.cursorId", &id))
+        if (!bson_iter_recurse(&one, &entry) ||
+            !bson_iter_find_descendant(&entry, "cursor.cursorId", &id))
             continue;
-        bson_t *kill =
-            BCON_NEW("killCursors", "workspace_locks", "cursors", "[", BCON_INT64(bson_iter_as_int64(&id)), "]");
+        bson_t *kill = BCON_NEW("killCursors", "workspace_locks", "cursors", "[",
+                                BCON_INT64(bson_iter_as_int64(&id)), "]");
         killed += mongoc_client_write_command_with_opts(p->client, p->db, kill, NULL, NULL, NULL);
         bson_destroy(kill);
     }

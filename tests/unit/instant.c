@@ -132,12 +132,15 @@ static void test_numbers(void **state)
     assert_true(read_value(BCON_NEW("v", BCON_INT32(1767225600))) == 1767225600000);
     assert_true(read_value(BCON_NEW("v", BCON_INT64(1767225600))) == 1767225600000);
     assert_true(read_value(BCON_NEW("v", BCON_INT64(1767225600123))) == 1767225600123);
-    assert_true(read_value(BCON_NEW("v", BCON_INT64(99999999999))) == 99999999999000); /* seconds, the last one */
-    assert_true(read_value(BCON_NEW("v", BCON_INT64(100000000000))) == 100000000000);  /* milliseconds, the first */
+    /* seconds, the last one */
+    assert_true(read_value(BCON_NEW("v", BCON_INT64(99999999999))) == 99999999999000);
+    /* milliseconds, the first */
+    assert_true(read_value(BCON_NEW("v", BCON_INT64(100000000000))) == 100000000000);
     assert_true(read_value(BCON_NEW("v", BCON_DOUBLE(1767225600.5))) == 1767225600500);
     assert_true(read_value(BCON_NEW("v", BCON_DOUBLE(-0.0))) == 0);
     assert_true(read_value(BCON_NEW("v", BCON_INT64(253402300799999))) == 253402300799999);
-    static const double bad[] = {-1, -0.5, 253402300800000.0, 1e300, (double)INFINITY, -(double)INFINITY, (double)NAN};
+    static const double bad[] = {
+        -1, -0.5, 253402300800000.0, 1e300, (double)INFINITY, -(double)INFINITY, (double)NAN};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_true(read_value(BCON_NEW("v", BCON_DOUBLE(bad[i]))) == NONE);
     assert_true(read_value(BCON_NEW("v", BCON_INT64(INT64_MAX))) == NONE);

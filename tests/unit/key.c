@@ -111,18 +111,24 @@ static void test_bad_parts_are_refused(void **state)
     lh_error error = LH_ERROR_INIT;
     char untouched, *key = &untouched;
     expect_fails(LH_INVALID, lh_key_join(NULL, 0, &key, &error), &error, "no part");
-    expect_fails(LH_INVALID, lh_key_join((const char *[]){"a", ""}, 2, &key, &error), &error, "part 2");
-    expect_fails(LH_INVALID, lh_key_join((const char *[]){NULL}, 1, &key, &error), &error, "part 1");
-    expect_fails(LH_INVALID, lh_key_join((const char *[]){"a", "b\n"}, 2, &key, &error), &error, "control");
-    expect_fails(LH_INVALID, lh_key_join((const char *[]){"\xff"}, 1, &key, &error), &error, "UTF-8");
+    expect_fails(LH_INVALID, lh_key_join((const char *[]){"a", ""}, 2, &key, &error), &error,
+                 "part 2");
+    expect_fails(LH_INVALID, lh_key_join((const char *[]){NULL}, 1, &key, &error), &error,
+                 "part 1");
+    expect_fails(LH_INVALID, lh_key_join((const char *[]){"a", "b\n"}, 2, &key, &error), &error,
+                 "control");
+    expect_fails(LH_INVALID, lh_key_join((const char *[]){"\xff"}, 1, &key, &error), &error,
+                 "UTF-8");
     char colons[LH_KEY_MAX / 3 + 2]; /* escaped it is too long */
     memset(colons, ':', sizeof colons - 1);
     colons[sizeof colons - 1] = '\0';
-    expect_fails(LH_INVALID, lh_key_join((const char *[]){colons, "x"}, 2, &key, &error), &error, "bytes");
+    expect_fails(LH_INVALID, lh_key_join((const char *[]){colons, "x"}, 2, &key, &error), &error,
+                 "bytes");
     assert_ptr_equal(key, &untouched);
 }
 
-/* Splits at ':' and takes the escapes out again: what gives the parts back can't have been ambiguous. */
+/* Splits at ':' and takes the escapes out again: what gives the parts back can't have been
+ * ambiguous. */
 static size_t split(char *key, char *ret_parts[8])
 {
     size_t n = 0;
@@ -172,7 +178,8 @@ static void test_different_parts_never_give_the_same_key(void **state)
 static void test_paths(void **state)
 {
     (void)state;
-    static const char *const good[] = {"a", "a/b", "org/project/file.c", "a/ /b", "a:b/c", "a/..", "\xc3\xa4/\xc3\xa4"};
+    static const char *const good[] = {"a",     "a/b",  "org/project/file.c", "a/ /b",
+                                       "a:b/c", "a/..", "\xc3\xa4/\xc3\xa4"};
     static const struct {
         const char *path, *says;
     } bad[] = {{"/", "begins or ends"},

@@ -16,7 +16,8 @@ static const char *const unseen[] = {
     "\xe2\x81\xa0", "\xe3\x80\x80", "\xef\xbb\xbf", " \n\t ",
 };
 /* Control characters that are no white space: never taken off. */
-static const char *const controls[] = {"\x01", "\x07", "\x1b", "\x1f", "\x7f", "\xc2\x80", "\xc2\x9f"};
+static const char *const controls[] = {"\x01", "\x07",     "\x1b",    "\x1f",
+                                       "\x7f", "\xc2\x80", "\xc2\x9f"};
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 
@@ -25,9 +26,9 @@ enum { BEFORE, AFTER, AROUND, INSIDE, ALONE, WAYS };
 /* "name", with something before, after, around or inside of it, or that alone. */
 static const char *decorate(char room[64], int way, const char *with)
 {
-    (void)snprintf(room, 64, "%s%s%s%s%s", way == BEFORE || way == AROUND ? with : "", way == ALONE ? "" : "na",
-                   way == INSIDE || way == ALONE ? with : "", way == ALONE ? "" : "me",
-                   way == AFTER || way == AROUND ? with : "");
+    (void)snprintf(room, 64, "%s%s%s%s%s", way == BEFORE || way == AROUND ? with : "",
+                   way == ALONE ? "" : "na", way == INSIDE || way == ALONE ? with : "",
+                   way == ALONE ? "" : "me", way == AFTER || way == AROUND ? with : "");
     return room;
 }
 
@@ -48,12 +49,12 @@ static int open_with(const lh_store_options *options, lh_error *error)
     return outcome;
 }
 
-#define NAME_OF(field)                                                                                                 \
-    static int name_##field(const char *name, lh_error *error)                                                         \
-    {                                                                                                                  \
-        lh_store_options o = good();                                                                                   \
-        o.field = name;                                                                                                \
-        return open_with(&o, error);                                                                                   \
+#define NAME_OF(field)                                                                             \
+    static int name_##field(const char *name, lh_error *error)                                     \
+    {                                                                                              \
+        lh_store_options o = good();                                                               \
+        o.field = name;                                                                            \
+        return open_with(&o, error);                                                               \
     }
 NAME_OF(db)
 NAME_OF(collection)
@@ -77,7 +78,8 @@ static int name_archive(const char *name, lh_error *error)
     migrate.archive = name;
     int outcome = lh_migrate(store, &migrate, NULL, error);
     lh_store_close(store);
-    return outcome == LH_UNREACHABLE ? LH_OK : outcome; /* the name was taken, and then nobody was there */
+    /* the name was taken, and then nobody was there */
+    return outcome == LH_UNREACHABLE ? LH_OK : outcome;
 }
 
 static const struct {
@@ -103,9 +105,10 @@ static void test_every_kind_of_name_refuses_what_is_not_seen(void **state)
                 const char *with = i < COUNT(unseen) ? unseen[i] : controls[i - COUNT(unseen)];
                 bool fine = kinds[k].words && way == INSIDE && strspn(with, " ") == strlen(with);
                 int outcome = kinds[k].use(decorate(room, way, with), &error);
-                if (outcome != (fine ? LH_OK : LH_INVALID) || (!fine && !strstr(error.message, kinds[k].what)))
-                    fail_msg("%s, way %d, text %zu: %s: %s", kinds[k].what, way, i, lh_outcome_word(outcome),
-                             outcome ? error.message : "");
+                if (outcome != (fine ? LH_OK : LH_INVALID) ||
+                    (!fine && !strstr(error.message, kinds[k].what)))
+                    fail_msg("%s, way %d, text %zu: %s: %s", kinds[k].what, way, i,
+                             lh_outcome_word(outcome), outcome ? error.message : "");
             }
     }
     print_message("%zu names\n", tried);
@@ -126,11 +129,13 @@ static void test_owners_of_calls_are_names_too(void **state)
                 continue;
             lh_acquire_options acquire = LH_ACQUIRE_OPTIONS_INIT;
             acquire.owner = decorate(room, way, unseen[i]);
-            expect_fails(LH_INVALID, lh_acquire(store, "k", &acquire, &lease, NULL, &error), &error, "owner");
+            expect_fails(LH_INVALID, lh_acquire(store, "k", &acquire, &lease, NULL, &error), &error,
+                         "owner");
             lh_break_options breaking = LH_BREAK_OPTIONS_INIT;
             breaking.reason = "why";
             breaking.by = room;
-            expect_fails(LH_INVALID, lh_break(store, "k", &breaking, NULL, &error), &error, "breaks");
+            expect_fails(LH_INVALID, lh_break(store, "k", &breaking, NULL, &error), &error,
+                         "breaks");
             lh_reap_options reap = LH_REAP_OPTIONS_INIT;
             reap.by = room;
             expect_fails(LH_INVALID, lh_reap(store, &reap, NULL, &error), &error, "reaps");
@@ -141,8 +146,9 @@ static void test_owners_of_calls_are_names_too(void **state)
 static void test_a_connection_string_is_not_changed(void **state)
 {
     (void)state;
-    static const char *const uris[] = {"mongodb://127.0.0.1:9", "mongodb://127.0.0.1:9/", "mongodb://127.0.0.1:9/name",
-                                       "mongodb://127.0.0.1:9/name?appName=a", "mongodb://127.0.0.1:9/?replicaSet=rs"};
+    static const char *const uris[] = {
+        "mongodb://127.0.0.1:9", "mongodb://127.0.0.1:9/", "mongodb://127.0.0.1:9/name",
+        "mongodb://127.0.0.1:9/name?appName=a", "mongodb://127.0.0.1:9/?replicaSet=rs"};
     char uri[128];
     lh_error error = LH_ERROR_INIT;
     for (size_t u = 0; u < COUNT(uris); u++)
@@ -154,8 +160,9 @@ static void test_a_connection_string_is_not_changed(void **state)
             (void)snprintf(uri, sizeof uri, "%s%s", unseen[i], uris[u]);
             expect_fails(LH_CONFIG, open_with(&o, &error), &error, "white space around it");
         }
-    static const char *const databases[] = {"name%0A", "name%0a", "name%0D%0A", "name%20", "%20name",      "na%20me",
-                                            "%09name", "%0A",     "name%C2%A0", "%20",     "name%E2%80%8B"};
+    static const char *const databases[] = {"name%0A",    "name%0a", "name%0D%0A",   "name%20",
+                                            "%20name",    "na%20me", "%09name",      "%0A",
+                                            "name%C2%A0", "%20",     "name%E2%80%8B"};
     for (size_t i = 0; i < COUNT(databases); i++) {
         lh_store_options o = good();
         o.uri = uri;
@@ -183,12 +190,14 @@ static void test_what_is_trimmed(void **state)
         expect_trimmed(decorate(room, BEFORE, unseen[i]), "name");
         expect_trimmed(decorate(room, AFTER, unseen[i]), "name");
         expect_trimmed(decorate(room, AROUND, unseen[i]), "name");
-        expect_trimmed(decorate(room, INSIDE, unseen[i]), decorate((char[64]){""}, INSIDE, unseen[i]));
+        expect_trimmed(decorate(room, INSIDE, unseen[i]),
+                       decorate((char[64]){""}, INSIDE, unseen[i]));
         expect_trimmed(unseen[i], "");
     }
     for (size_t i = 0; i < COUNT(controls); i++)
         for (int way = 0; way < WAYS; way++)
-            expect_trimmed(decorate(room, way, controls[i]), decorate((char[64]){""}, way, controls[i]));
+            expect_trimmed(decorate(room, way, controls[i]),
+                           decorate((char[64]){""}, way, controls[i]));
     expect_trimmed("", "");
     expect_trimmed(" a b ", "a b");
     expect_trimmed("\xff \xff ", "\xff \xff");         /* no UTF-8: for others to refuse */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A store's options and its connection string: what is refused, in which words, and that no password is in them. Nothing
- * here contacts a server. */
+ * A store's options and its connection string: what is refused, in which words, and that no
+ * password is in them. Nothing here contacts a server. */
 #include "../support/unit.h"
 
 static lh_store_options good(void)
@@ -23,9 +23,9 @@ static void test_ranges(void **state)
 {
     (void)state;
     lh_store_options o;
-#define REFUSE(field, value)                                                                                           \
-    o = good();                                                                                                        \
-    o.field = (value);                                                                                                 \
+#define REFUSE(field, value)                                                                       \
+    o = good();                                                                                    \
+    o.field = (value);                                                                             \
     expect_refused(&o, LH_INVALID, #field)
     REFUSE(timeout_ms, 99);
     REFUSE(timeout_ms, 600001);
@@ -79,7 +79,8 @@ static void test_names(void **state)
         o.collection = bad_collection[i];
         expect_refused(&o, LH_INVALID, "collection name");
     }
-    const char *const bad_audit[] = {"$x", "locks", "locks_archive", "locks_migration", "locks.fences", long_name};
+    const char *const bad_audit[] = {"$x",           "locks",  "locks_archive", "locks_migration",
+                                     "locks.fences", long_name};
     for (size_t i = 0; i < sizeof bad_audit / sizeof *bad_audit; i++) {
         lh_store_options o = good();
         o.collection = "locks";
@@ -94,7 +95,8 @@ static void test_names(void **state)
 static void test_weak_write_concerns_are_refused(void **state)
 {
     (void)state;
-    static const char *const weak[] = {"w=1", "w=0", "w=2", "w=dc1", "journal=false", "w=majority&journal=false"};
+    static const char *const weak[] = {"w=1",   "w=0",           "w=2",
+                                       "w=dc1", "journal=false", "w=majority&journal=false"};
     for (size_t i = 0; i < sizeof weak / sizeof *weak; i++) {
         char uri[128];
         (void)snprintf(uri, sizeof uri, "mongodb://127.0.0.1:9/?%s", weak[i]);
@@ -147,7 +149,8 @@ static void test_uris_that_do_not_parse_never_show_the_password(void **state)
         "mongodb://u:p@host/?authMechanismProperties=c4n4ry",
         "mongodb://u:p@host/?readPreferenceTags=c4n4ry",
         "mongodb://u:p@host/?tls=c4n4ry",
-        "mongodb://u:p@host/?tls=true&tlsCertificateKeyFile=/nowhere&tlsCertificateKeyFilePassword=c4n4ry",
+        "mongodb://u:p@host/?tls=true&tlsCertificateKeyFile=/"
+        "nowhere&tlsCertificateKeyFilePassword=c4n4ry",
         "mongodb://u:p@host/?c4n4ry",
         "mongodb://u:c4n4ry@h/?tls=true&ssl=false",
         "mongodb://u:c4n4ry@h/?tlsInsecure=true",
@@ -164,9 +167,11 @@ static void test_uris_that_do_not_parse_never_show_the_password(void **state)
         if (outcome == LH_OK) /* some of them the driver takes: nothing is said then */
             continue;
         assert_in_set((unsigned long)outcome,
-                      ((const unsigned long[]){LH_CONFIG, LH_INVALID, LH_UNREACHABLE, LH_SERVER}), 4);
+                      ((const unsigned long[]){LH_CONFIG, LH_INVALID, LH_UNREACHABLE, LH_SERVER}),
+                      4);
         assert_true(*error.message);
-        if (strstr(error.message, "c4n4ry") || strstr(error.message, "4ry") || strstr(error.message, "c4"))
+        if (strstr(error.message, "c4n4ry") || strstr(error.message, "4ry") ||
+            strstr(error.message, "c4"))
             fail_msg("%s gives away: %s", bad[i], error.message);
         if (given_away)
             fail_msg("the driver's log gives away %s", bad[i]);
@@ -178,8 +183,9 @@ static void test_uris_that_do_not_parse_never_show_the_password(void **state)
 static void test_tls_that_checks_less_is_refused(void **state)
 {
     (void)state;
-    static const char *const names[] = {"tlsInsecure", "tlsAllowInvalidCertificates", "tlsAllowInvalidHostnames",
-                                        "tlsDisableOCSPEndpointCheck", "tlsDisableCertificateRevocationCheck"};
+    static const char *const names[] = {"tlsInsecure", "tlsAllowInvalidCertificates",
+                                        "tlsAllowInvalidHostnames", "tlsDisableOCSPEndpointCheck",
+                                        "tlsDisableCertificateRevocationCheck"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char uri[128];
         lh_store *store = NULL;
@@ -240,7 +246,8 @@ static void test_null_is_taken_where_it_is_documented(void **state)
     expect_fails(LH_INVALID, lh_lease_renew(NULL, 0, NULL, &error), &error, "lease");
     expect_fails(LH_INVALID, lh_lease_release(NULL, &error), &error, "lease");
     expect_fails(LH_INVALID, lh_lease_attach(NULL, "k", "x", &lease, &error), &error, "store");
-    assert_int_equal(lh_acquire(NULL, "k", NULL, &lease, NULL, NULL), LH_INVALID); /* error may be NULL */
+    /* error may be NULL */
+    assert_int_equal(lh_acquire(NULL, "k", NULL, &lease, NULL, NULL), LH_INVALID);
     assert_null(lease);
     assert_null(record);
 }
@@ -301,12 +308,13 @@ static void test_bad_arguments_of_calls_are_refused_without_a_server(void **stat
     for (size_t i = 0; i < sizeof ttls / sizeof *ttls; i++) {
         lh_acquire_options a = LH_ACQUIRE_OPTIONS_INIT;
         a.ttl_ms = ttls[i];
-        expect_fails(LH_INVALID, lh_acquire(store, "k", &a, &lease, NULL, &error), &error, "ttl_ms");
+        expect_fails(LH_INVALID, lh_acquire(store, "k", &a, &lease, NULL, &error), &error,
+                     "ttl_ms");
     }
     lh_acquire_options a;
-#define REFUSE(field, value, says)                                                                                     \
-    a = (lh_acquire_options)LH_ACQUIRE_OPTIONS_INIT;                                                                   \
-    a.field = (value);                                                                                                 \
+#define REFUSE(field, value, says)                                                                 \
+    a = (lh_acquire_options)LH_ACQUIRE_OPTIONS_INIT;                                               \
+    a.field = (value);                                                                             \
     expect_fails(LH_INVALID, lh_acquire(store, "k", &a, &lease, NULL, &error), &error, says)
     REFUSE(mode, 2, "mode");
     REFUSE(mode, -1, "mode");
@@ -326,10 +334,13 @@ static void test_bad_arguments_of_calls_are_refused_without_a_server(void **stat
     static const char *const keys[] = {NULL, "", "a\nb", "\xff", "\xc2\x85"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         lh_record *record = NULL;
-        expect_fails(LH_INVALID, lh_acquire(store, keys[i], NULL, &lease, NULL, &error), &error, "key");
+        expect_fails(LH_INVALID, lh_acquire(store, keys[i], NULL, &lease, NULL, &error), &error,
+                     "key");
         expect_fails(LH_INVALID, lh_status(store, keys[i], &record, &error), &error, "key");
-        expect_fails(LH_INVALID, lh_lease_attach(store, keys[i], "0123456789abcdef0123456789abcdef", &lease, &error),
-                     &error, "key");
+        expect_fails(
+            LH_INVALID,
+            lh_lease_attach(store, keys[i], "0123456789abcdef0123456789abcdef", &lease, &error),
+            &error, "key");
     }
     assert_null(lease);
     lh_store_close(store);

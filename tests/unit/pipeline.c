@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The commands: their texts parse, their shape is the documented one, and a caller's string stands only under $literal. */
+ * The commands: their texts parse, their shape is the documented one, and a caller's string stands
+ * only under $literal. */
 #include "../support/unit.h"
 
 #include "protocol/pipeline.h"
@@ -44,7 +45,8 @@ static bool has(const bson_t *command, const char *path)
     return bson_iter_init(&top, command) && bson_iter_find_descendant(&top, path, &value);
 }
 
-/* Wherever the canary stands: directly under $literal (or in an object under it), or as the value of the query's key. */
+/* Wherever the canary stands: directly under $literal (or in an object under it), or as the value
+ * of the query's key. */
 static int count_canaries(const bson_iter_t *object, bool literal, bool query)
 {
     bson_iter_t field;
@@ -55,11 +57,13 @@ static int count_canaries(const bson_iter_t *object, bool literal, bool query)
         assert_null(strstr(name, "canary"));
         bool inside = literal || strcmp(name, "$literal") == 0;
         if (BSON_ITER_HOLDS_UTF8(&field) && strstr(bson_iter_utf8(&field, NULL), "canary")) {
-            if (!inside && !(query && (strcmp(name, "workspace_id") == 0 || strcmp(name, "_id") == 0)))
+            if (!inside &&
+                !(query && (strcmp(name, "workspace_id") == 0 || strcmp(name, "_id") == 0)))
                 fail_msg("a caller's string is an expression at \"%s\"", name);
             n++;
         } else if (BSON_ITER_HOLDS_DOCUMENT(&field) || BSON_ITER_HOLDS_ARRAY(&field)) {
-            n += count_canaries(&field, inside, query || strcmp(name, "query") == 0 || strcmp(name, "q") == 0);
+            n += count_canaries(&field, inside,
+                                query || strcmp(name, "query") == 0 || strcmp(name, "q") == 0);
         }
     }
     return n;
@@ -97,7 +101,8 @@ static void test_strings_stand_only_under_literal(void **state)
     }
     lh_vars vars = vars_with(CANARY);
     vars.judging = true;
-    bson_t ids = BSON_INITIALIZER, judge = BSON_INITIALIZER, removal = BSON_INITIALIZER, settling = BSON_INITIALIZER;
+    bson_t ids = BSON_INITIALIZER, judge = BSON_INITIALIZER, removal = BSON_INITIALIZER,
+           settling = BSON_INITIALIZER;
     lh_pipeline_judge_all(pipelines, "locks", &vars, &judge);
     lh_pipeline_remove_many(pipelines, "locks", &vars, &ids, &removal);
     lh_pipeline_settle_many(pipelines, "locks", &vars, &ids, &settling);
@@ -120,29 +125,37 @@ static void test_the_shape_of_the_commands(void **state)
         lh_pipeline_command(pipelines, (lh_do)what, true, "locks", &vars, &command);
         bson_iter_t first;
         assert_true(bson_iter_init(&first, &command) && bson_iter_next(&first));
-        assert_string_equal(bson_iter_key(&first), "findAndModify"); /* a command's name comes first */
+        /* a command's name comes first */
+        assert_string_equal(bson_iter_key(&first), "findAndModify");
         assert_string_equal(text_at(&command, "findAndModify"), "locks");
         assert_string_equal(text_at(&command, "query.workspace_id"), "k");
-        assert_true(bson_iter_init_find(&query, &command, "query") && bson_iter_recurse(&query, &first));
+        assert_true(bson_iter_init_find(&query, &command, "query") &&
+                    bson_iter_recurse(&query, &first));
         assert_true(bson_iter_next(&first) &&
-                    !bson_iter_next(&first)); /* the key alone: else an upsert could insert another */
-        assert_true(has(&command, "update.0") && has(&command, "let.me.$literal") && has(&command, "new") &&
-                    has(&command, "fields"));
-        assert_false(has(&command, "writeConcern") || has(&command, "maxTimeMS")); /* store_run.c adds them */
-        assert_int_equal(has(&command, "upsert"), what <= LH_DO_WAIT_SHARED);      /* asking, waiting or not */
+                    /* the key alone: else an upsert could insert another */
+                    !bson_iter_next(&first));
+        assert_true(has(&command, "update.0") && has(&command, "let.me.$literal") &&
+                    has(&command, "new") && has(&command, "fields"));
+        /* store_run.c adds them */
+        assert_false(has(&command, "writeConcern") || has(&command, "maxTimeMS"));
+        /* asking, waiting or not */
+        assert_int_equal(has(&command, "upsert"), what <= LH_DO_WAIT_SHARED);
         bson_destroy(&command);
     }
     lh_pipelines_free(pipelines);
 }
 
-/* By the key, where an insert may follow; by the _id, nothing is inserted, and the pipeline looks whose document it is. */
+/* By the key, where an insert may follow; by the _id, nothing is inserted, and the pipeline looks
+ * whose document it is. */
 static void test_the_filters_of_the_short_forms(void **state)
 {
     (void)state;
     static const struct {
         lh_do what;
         const char *filter;
-    } forms[] = {{LH_DO_ACQUIRE_EXCLUSIVE, "query"}, {LH_DO_RENEW, "updates.0.q"}, {LH_DO_LEAVE, "updates.0.q"}};
+    } forms[] = {{LH_DO_ACQUIRE_EXCLUSIVE, "query"},
+                 {LH_DO_RENEW, "updates.0.q"},
+                 {LH_DO_LEAVE, "updates.0.q"}};
     lh_pipelines *pipelines = lh_pipelines_new();
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
         for (int own = 0; own < 2; own++) {
@@ -151,11 +164,14 @@ static void test_the_filters_of_the_short_forms(void **state)
             char path[32];
             bson_t command = BSON_INITIALIZER;
             lh_pipeline_command(pipelines, forms[i].what, false, "locks", &vars, &command);
-            (void)snprintf(path, sizeof path, "%s.%s", forms[i].filter, own ? "_id" : "workspace_id");
+            (void)snprintf(path, sizeof path, "%s.%s", forms[i].filter,
+                           own ? "_id" : "workspace_id");
             assert_string_equal(text_at(&command, path), "k");
-            (void)snprintf(path, sizeof path, "%s.%s", forms[i].filter, own ? "workspace_id" : "_id");
+            (void)snprintf(path, sizeof path, "%s.%s", forms[i].filter,
+                           own ? "workspace_id" : "_id");
             assert_false(has(&command, path));
-            assert_int_equal(has(&command, "upsert"), forms[i].what == LH_DO_ACQUIRE_EXCLUSIVE && !own);
+            assert_int_equal(has(&command, "upsert"),
+                             forms[i].what == LH_DO_ACQUIRE_EXCLUSIVE && !own);
             char *json = bson_as_canonical_extended_json(&command, NULL);
             assert_true(!own || strstr(json, "\"$workspace_id\""));
             bson_free(json);
@@ -164,11 +180,13 @@ static void test_the_filters_of_the_short_forms(void **state)
     lh_pipelines_free(pipelines);
 }
 
-/* A statement for each key, which does what the single command does: its own expression, with its own variables around it. */
+/* A statement for each key, which does what the single command does: its own expression, with its
+ * own variables around it. */
 static void test_many_commands_are_the_single_ones(void **state)
 {
     (void)state;
-    static const lh_do whats[] = {LH_DO_ACQUIRE_EXCLUSIVE, LH_DO_ACQUIRE_SHARED, LH_DO_RESUME, LH_DO_LEAVE};
+    static const lh_do whats[] = {LH_DO_ACQUIRE_EXCLUSIVE, LH_DO_ACQUIRE_SHARED, LH_DO_RESUME,
+                                  LH_DO_LEAVE};
     lh_pipelines *pipelines = lh_pipelines_new();
     for (size_t i = 0; i < sizeof whats / sizeof *whats; i++)
         for (int whole = 0; whole < 2; whole++) {
@@ -187,14 +205,19 @@ static void test_many_commands_are_the_single_ones(void **state)
             assert_int_equal(has(&many, "updates.0.upsert"), acquires);
             assert_false(has(&many, "let"));
             bson_iter_t top, stage;
-            const char *path = acquires || whole ? "update.0.$replaceWith" : "updates.0.u.0.$replaceWith";
-            assert_true(bson_iter_init(&top, &one) && bson_iter_find_descendant(&top, path, &stage));
-            assert_false(has(&one, "update.1") || has(&one, "updates.0.u.1")); /* a second stage would be dropped */
+            const char *path =
+                acquires || whole ? "update.0.$replaceWith" : "updates.0.u.0.$replaceWith";
+            assert_true(bson_iter_init(&top, &one) &&
+                        bson_iter_find_descendant(&top, path, &stage));
+            /* a second stage would be dropped */
+            assert_false(has(&one, "update.1") || has(&one, "updates.0.u.1"));
             if (has(&one, "let"))
                 assert_true(has(&many, "updates.0.u.0.$replaceWith.$let.in"));
             bson_iter_t q;
-            assert_true(bson_iter_init(&top, &many) && bson_iter_find_descendant(&top, "updates.0.u", &q));
-            assert_true(count_canaries(&q, false, false) > (acquires ? 0 : -1)); /* only under $literal */
+            assert_true(bson_iter_init(&top, &many) &&
+                        bson_iter_find_descendant(&top, "updates.0.u", &q));
+            /* only under $literal */
+            assert_true(count_canaries(&q, false, false) > (acquires ? 0 : -1));
             bson_destroy(&one);
             bson_destroy(&many);
         }
@@ -213,7 +236,8 @@ static void test_the_look_for_conflicts(void **state)
         lh_pipeline_conflict(pipelines, "locks", &vars, shared, where, &command);
         assert_string_equal(text_at(&command, "find"), "locks");
         assert_string_equal(text_at(&command, "filter.workspace_id"), "a");
-        assert_true(has(&command, "filter.$expr") && has(&command, "projection.now") && has(&command, "let.grace"));
+        assert_true(has(&command, "filter.$expr") && has(&command, "projection.now") &&
+                    has(&command, "let.grace"));
         char *json = bson_as_relaxed_extended_json(&command, NULL);
         assert_int_equal(strstr(json, "\"$$x\", {") != NULL, !shared);
         bson_free(json);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Documents of any shape become records: nothing crashes, every string is UTF-8, what cannot be read is malformed. */
+ * Documents of any shape become records: nothing crashes, every string is UTF-8, what cannot be
+ * read is malformed. */
 #include <math.h>
 
 #include "../support/unit.h"
@@ -19,9 +20,11 @@ static bool is_text(const char *text)
 static void look_at(const lh_record *record)
 {
     assert_non_null(record);
-    assert_true(record->state == LH_FREE || record->state == LH_HELD || record->state == LH_MALFORMED);
+    assert_true(record->state == LH_FREE || record->state == LH_HELD ||
+                record->state == LH_MALFORMED);
     assert_true(is_text(record->key) && is_text(record->problem) && is_text(record->released_how) &&
-                is_text(record->released_owner) && is_text(record->released_by) && is_text(record->released_reason));
+                is_text(record->released_owner) && is_text(record->released_by) &&
+                is_text(record->released_reason));
     assert_int_equal(record->state == LH_MALFORMED, *record->problem != '\0');
     const lh_holder *holder;
     const lh_waiter *waiter;
@@ -45,9 +48,10 @@ static lh_record *record_of(bson_t *document)
 static void test_a_held_document(void **state)
 {
     (void)state;
-    lh_record *r = record_of(BCON_NEW("workspace_id", "k", "id", "x", "owner", "ann", "host", "h", "pid", BCON_INT64(7),
-                                      "purpose", "why", "token", BCON_INT64(5), "expires_at",
-                                      BCON_DATE_TIME(NOW + 1000), "acquired_at", BCON_DATE_TIME(NOW - 1000)));
+    lh_record *r =
+        record_of(BCON_NEW("workspace_id", "k", "id", "x", "owner", "ann", "host", "h", "pid",
+                           BCON_INT64(7), "purpose", "why", "token", BCON_INT64(5), "expires_at",
+                           BCON_DATE_TIME(NOW + 1000), "acquired_at", BCON_DATE_TIME(NOW - 1000)));
     const lh_holder *h = lh_record_holder(r, 0);
     assert_int_equal(r->state, LH_HELD);
     assert_string_equal(r->key, "k");
@@ -67,10 +71,11 @@ static void test_the_grace_decides_who_is_held(void **state)
     static const struct {
         int64_t end;
         int state;
-    } ends[] = {{NOW - GRACE + 1, LH_HELD}, {NOW - GRACE, LH_FREE}, {NOW, LH_HELD}, {NOW - 10000, LH_FREE}};
+    } ends[] = {
+        {NOW - GRACE + 1, LH_HELD}, {NOW - GRACE, LH_FREE}, {NOW, LH_HELD}, {NOW - 10000, LH_FREE}};
     for (size_t i = 0; i < 4; i++) {
-        lh_record *r = record_of(
-            BCON_NEW("workspace_id", "k", "id", "x", "user_id", "u", "expires_at", BCON_DATE_TIME(ends[i].end)));
+        lh_record *r = record_of(BCON_NEW("workspace_id", "k", "id", "x", "user_id", "u",
+                                          "expires_at", BCON_DATE_TIME(ends[i].end)));
         assert_int_equal(r->state, ends[i].state);
         assert_int_equal(r->expired, ends[i].state == LH_FREE);
         if (r->expired)
@@ -108,21 +113,26 @@ static void test_what_cannot_be_read_is_named(void **state)
     expect_malformed(BCON_NEW("id", "x"), "workspace_id is missing");
     expect_malformed(BCON_NEW("workspace_id", BCON_INT32(5)), "workspace_id is a number");
     expect_malformed(BCON_NEW("workspace_id", "[", "a", "]"), "workspace_id is an array");
-    expect_malformed(BCON_NEW("workspace_id", "k", "expires_at", "[", "]"), "expires_at is an array");
+    expect_malformed(BCON_NEW("workspace_id", "k", "expires_at", "[", "]"),
+                     "expires_at is an array");
     expect_malformed(BCON_NEW("workspace_id", "k", "expires_at", "soon"), "no ISO-8601");
     expect_malformed(BCON_NEW("workspace_id", "k", "token", "5"), "token is a string");
     expect_malformed(BCON_NEW("workspace_id", "k", "token", BCON_INT64(-1)), "token is a number");
     expect_malformed(BCON_NEW("workspace_id", "k", "token", BCON_DOUBLE(NAN)),
                      "token is a number that is out of range");
     expect_malformed(BCON_NEW("workspace_id", "k", "token", BCON_BOOL(true)), "token is a boolean");
-    expect_malformed(BCON_NEW("workspace_id", "k", "shared", BCON_BOOL(true)), "shared is a boolean, not an object");
-    expect_malformed(BCON_NEW("workspace_id", "k", "waiters", BCON_INT32(0)), "waiters is a number, not an object");
+    expect_malformed(BCON_NEW("workspace_id", "k", "shared", BCON_BOOL(true)),
+                     "shared is a boolean, not an object");
+    expect_malformed(BCON_NEW("workspace_id", "k", "waiters", BCON_INT32(0)),
+                     "waiters is a number, not an object");
     expect_malformed(BCON_NEW("workspace_id", BCON_BOOL(false)), "workspace_id is a boolean");
-    expect_malformed(
-        BCON_NEW("workspace_id", "k", "token", BCON_INT64((INT64_C(1) << 62) - 1), "expires_at", BCON_DATE_TIME(0)),
-        "token is at its end");
-    expect_malformed(BCON_NEW("workspace_id", "k", "shared", "{", "x", "{", "}", "}"), "an entry of shared");
-    expect_malformed(BCON_NEW("workspace_id", "k", "waiters", "{", "x", BCON_INT32(1), "}"), "an entry of waiters");
+    expect_malformed(BCON_NEW("workspace_id", "k", "token", BCON_INT64((INT64_C(1) << 62) - 1),
+                              "expires_at", BCON_DATE_TIME(0)),
+                     "token is at its end");
+    expect_malformed(BCON_NEW("workspace_id", "k", "shared", "{", "x", "{", "}", "}"),
+                     "an entry of shared");
+    expect_malformed(BCON_NEW("workspace_id", "k", "waiters", "{", "x", BCON_INT32(1), "}"),
+                     "an entry of waiters");
     bson_t *nul = bson_new();
     assert_true(bson_append_utf8(nul, "workspace_id", -1, "a\0b", 3));
     expect_malformed(nul, "NUL");
@@ -143,7 +153,8 @@ static void test_null_and_false_count_as_missing(void **state)
                 BSON_APPEND_UNDEFINED(d, fields[i]);
             lh_record *r = record_of(d);
             assert_int_equal(r->state, LH_HELD);
-            assert_true(r->token == 0 && r->waiters == 0 && lh_record_holder(r, 0)->expires_at_ms == LH_NEVER);
+            assert_true(r->token == 0 && r->waiters == 0 &&
+                        lh_record_holder(r, 0)->expires_at_ms == LH_NEVER);
             lh_record_free(r);
         }
 }
@@ -153,7 +164,8 @@ static void test_whoever_holds_by_the_last_token_is_shown(void **state)
 {
     (void)state;
     const int64_t last = (INT64_C(1) << 62) - 1;
-    lh_record *r = record_of(BCON_NEW("workspace_id", "k", "id", "x", "owner", "o", "token", BCON_INT64(last)));
+    lh_record *r = record_of(
+        BCON_NEW("workspace_id", "k", "id", "x", "owner", "o", "token", BCON_INT64(last)));
     assert_int_equal(r->state, LH_HELD);
     assert_true(r->token == last);
     lh_record_free(r);
@@ -162,7 +174,8 @@ static void test_whoever_holds_by_the_last_token_is_shown(void **state)
 /* BSON, and a server, keep both. */
 static bson_t *twice(const char *in, const char *field)
 {
-    bson_t *d = BCON_NEW("_id", "k", "workspace_id", "k"), object = BSON_INITIALIZER, whole = BSON_INITIALIZER;
+    bson_t *d = BCON_NEW("_id", "k", "workspace_id", "k"), object = BSON_INITIALIZER,
+           whole = BSON_INITIALIZER;
     bson_t *to = *in ? &object : d;
     for (int64_t i = 0; i < 2; i++)
         BSON_APPEND_INT64(to, field, i);
@@ -186,9 +199,11 @@ static void test_a_field_that_is_stored_twice_is_named(void **state)
     static const struct {
         const char *in, *says, *fields[22];
     } objects[] = {
-        {"", "%s is stored twice", {"_id",   "workspace_id", "id",      "owner",  "user_id", "expires_at", "mode",
-                                    "token", "acquired_at",  "ttl_ms",  "beat",   "host",    "pid",        "proc",
-                                    "wake",  "renewed_at",   "purpose", "shared", "waiters", "released",   "v"}},
+        {"",
+         "%s is stored twice",
+         {"_id",   "workspace_id", "id",      "owner",  "user_id", "expires_at", "mode",
+          "token", "acquired_at",  "ttl_ms",  "beat",   "host",    "pid",        "proc",
+          "wake",  "renewed_at",   "purpose", "shared", "waiters", "released",   "v"}},
         {"entry shared",
          "%s is stored twice in an entry of shared",
          {"owner", "token", "expires_at", "acquired_at", "renewed_at", "ttl_ms", "beat", "proc"}},
@@ -197,19 +212,22 @@ static void test_a_field_that_is_stored_twice_is_named(void **state)
          {"mode", "since", "beat", "beat_at", "claim_ms", "ttl_ms", "owner", "purpose"}},
         {"shared", "a lease id is stored twice in shared", {"00000000000000000000000000000001"}},
         {"waiters", "a lease id is stored twice in waiters", {"00000000000000000000000000000001"}},
-        {"released", "released.%s is stored twice", {"id", "owner", "how", "by", "reason", "at", "note"}},
+        {"released",
+         "released.%s is stored twice",
+         {"id", "owner", "how", "by", "reason", "at", "note"}},
         {"note", "released.note.%s is stored twice", {"text", "token", "at"}},
     };
     for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)
         for (const char *const *field = objects[i].fields; *field; field++) {
             char says[128], *at = strstr(objects[i].says, "%s");
-            (void)snprintf(says, sizeof says, "%.*s%s%s", at ? (int)(at - objects[i].says) : 0, objects[i].says,
-                           at ? *field : "", at ? at + 2 : objects[i].says);
+            (void)snprintf(says, sizeof says, "%.*s%s%s", at ? (int)(at - objects[i].says) : 0,
+                           objects[i].says, at ? *field : "", at ? at + 2 : objects[i].says);
             expect_malformed(twice(objects[i].in, *field), says);
         }
 }
 
-/* What is no field of ours may be there any number of times, and a name may be in several objects. */
+/* What is no field of ours may be there any number of times, and a name may be in several
+ * objects. */
 static void test_only_our_own_fields_count(void **state)
 {
     (void)state;
@@ -218,8 +236,9 @@ static void test_only_our_own_fields_count(void **state)
         twice("", "comment"),
         twice("note", "comment"),
         twice("released", "comment"),
-        BCON_NEW("workspace_id", "k", "id", "a", "token", BCON_INT64(1), "released", "{", "id", "a", "note", "{",
-                 "token", BCON_INT64(1), "}", "}", "Token", BCON_INT64(2), "other", "{", "id", "a", "id", "b", "}"),
+        BCON_NEW("workspace_id", "k", "id", "a", "token", BCON_INT64(1), "released", "{", "id", "a",
+                 "note", "{", "token", BCON_INT64(1), "}", "}", "Token", BCON_INT64(2), "other",
+                 "{", "id", "a", "id", "b", "}"),
     };
     for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) {
         if (lh_doc_problem(documents[i], problem, sizeof problem))
@@ -288,12 +307,13 @@ static void test_damaged_bson_never_crashes(void **state)
     (void)state;
     uint64_t seed = 3;
     bson_t *good =
-        BCON_NEW("workspace_id", "key", "id", "shared:x", "expires_at", BCON_DATE_TIME(NOW + 5), "token", BCON_INT64(7),
-                 "owner", "ann", "user_id", "u", "shared", "{", "x", "{", "owner", "a", "token", BCON_INT32(1),
-                 "expires_at", BCON_DATE_TIME(NOW + 5), "}", "y", "{", "}", "}", "waiters", "{", "w", "{", "mode",
-                 "shared", "beat", BCON_INT64(1), "beat_at", BCON_DATE_TIME(NOW), "claim_ms", BCON_INT64(5), "ttl_ms",
-                 BCON_INT64(5), "}", "}", "released", "{", "id", "x", "owner", "o", "how", "break", "by", "b", "reason",
-                 "r", "at", BCON_DATE_TIME(NOW), "}");
+        BCON_NEW("workspace_id", "key", "id", "shared:x", "expires_at", BCON_DATE_TIME(NOW + 5),
+                 "token", BCON_INT64(7), "owner", "ann", "user_id", "u", "shared", "{", "x", "{",
+                 "owner", "a", "token", BCON_INT32(1), "expires_at", BCON_DATE_TIME(NOW + 5), "}",
+                 "y", "{", "}", "}", "waiters", "{", "w", "{", "mode", "shared", "beat",
+                 BCON_INT64(1), "beat_at", BCON_DATE_TIME(NOW), "claim_ms", BCON_INT64(5), "ttl_ms",
+                 BCON_INT64(5), "}", "}", "released", "{", "id", "x", "owner", "o", "how", "break",
+                 "by", "b", "reason", "r", "at", BCON_DATE_TIME(NOW), "}");
     for (int round = 0; round < 100000; round++) {
         uint8_t *bytes = malloc(good->len);
         assert_non_null(bytes);

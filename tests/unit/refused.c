@@ -11,18 +11,22 @@ static void test_what_may_pass_by_itself_is_no_refusal(void **state)
         uint32_t code;
         lh_code_kind kind;
     } known[] = {
-        {13, LH_CODE_DENIED},     {18, LH_CODE_DENIED},     {24, LH_CODE_NOT_RUN},    {43, LH_CODE_REFUSED},
-        {50, LH_CODE_NOT_RUN},    {112, LH_CODE_NOT_RUN},   {133, LH_CODE_NOT_RUN},   {134, LH_CODE_NOT_RUN},
-        {175, LH_CODE_NOT_RUN},   {187, LH_CODE_NOT_RUN},   {215, LH_CODE_NOT_RUN},   {237, LH_CODE_REFUSED},
-        {246, LH_CODE_REFUSED},   {262, LH_CODE_NOT_RUN},   {365, LH_CODE_NOT_RUN},   {462, LH_CODE_NOT_RUN},
-        {10107, LH_CODE_NOT_RUN}, {13435, LH_CODE_NOT_RUN}, {117, LH_CODE_LATER},     {285, LH_CODE_LATER},
-        {12587, LH_CODE_LATER},   {6, LH_CODE_OPEN},        {91, LH_CODE_OPEN},       {189, LH_CODE_OPEN},
-        {11600, LH_CODE_OPEN},    {11602, LH_CODE_OPEN},    {46841, LH_CODE_OPEN},    {1, LH_CODE_REFUSED},
-        {2, LH_CODE_REFUSED},     {9, LH_CODE_REFUSED},     {26, LH_CODE_REFUSED},    {59, LH_CODE_REFUSED},
-        {72, LH_CODE_REFUSED},    {115, LH_CODE_REFUSED},   {121, LH_CODE_REFUSED},   {238, LH_CODE_REFUSED},
-        {291, LH_CODE_REFUSED},   {8000, LH_CODE_REFUSED},  {10334, LH_CODE_REFUSED}, {11000, LH_CODE_REFUSED},
-        {13297, LH_CODE_REFUSED}, {14031, LH_CODE_REFUSED}, {17280, LH_CODE_REFUSED}, {17419, LH_CODE_REFUSED},
-        {31337, LH_CODE_REFUSED}, {0, LH_CODE_REFUSED},
+        {13, LH_CODE_DENIED},     {18, LH_CODE_DENIED},     {24, LH_CODE_NOT_RUN},
+        {43, LH_CODE_REFUSED},    {50, LH_CODE_NOT_RUN},    {112, LH_CODE_NOT_RUN},
+        {133, LH_CODE_NOT_RUN},   {134, LH_CODE_NOT_RUN},   {175, LH_CODE_NOT_RUN},
+        {187, LH_CODE_NOT_RUN},   {215, LH_CODE_NOT_RUN},   {237, LH_CODE_REFUSED},
+        {246, LH_CODE_REFUSED},   {262, LH_CODE_NOT_RUN},   {365, LH_CODE_NOT_RUN},
+        {462, LH_CODE_NOT_RUN},   {10107, LH_CODE_NOT_RUN}, {13435, LH_CODE_NOT_RUN},
+        {117, LH_CODE_LATER},     {285, LH_CODE_LATER},     {12587, LH_CODE_LATER},
+        {6, LH_CODE_OPEN},        {91, LH_CODE_OPEN},       {189, LH_CODE_OPEN},
+        {11600, LH_CODE_OPEN},    {11602, LH_CODE_OPEN},    {46841, LH_CODE_OPEN},
+        {1, LH_CODE_REFUSED},     {2, LH_CODE_REFUSED},     {9, LH_CODE_REFUSED},
+        {26, LH_CODE_REFUSED},    {59, LH_CODE_REFUSED},    {72, LH_CODE_REFUSED},
+        {115, LH_CODE_REFUSED},   {121, LH_CODE_REFUSED},   {238, LH_CODE_REFUSED},
+        {291, LH_CODE_REFUSED},   {8000, LH_CODE_REFUSED},  {10334, LH_CODE_REFUSED},
+        {11000, LH_CODE_REFUSED}, {13297, LH_CODE_REFUSED}, {14031, LH_CODE_REFUSED},
+        {17280, LH_CODE_REFUSED}, {17419, LH_CODE_REFUSED}, {31337, LH_CODE_REFUSED},
+        {0, LH_CODE_REFUSED},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (lh_store_code_kind(known[i].code) != known[i].kind)
@@ -42,10 +46,12 @@ static bson_t *reply_of(const char *json)
 static int refuse(uint32_t code, const char *message, const char *json, lh_error *error)
 {
     bson_t *reply = json ? reply_of(json) : NULL;
-    int outcome = lh_store_fail_refused(
-        &(lh_refusal){
-            .what = "acquire the lease", .collection = "locks", .reply = reply, .code = code, .message = message},
-        error);
+    int outcome = lh_store_fail_refused(&(lh_refusal){.what = "acquire the lease",
+                                                      .collection = "locks",
+                                                      .reply = reply,
+                                                      .code = code,
+                                                      .message = message},
+                                        error);
     bson_destroy(reply);
     return outcome;
 }
@@ -77,7 +83,8 @@ static void test_the_sentence_names_the_code_and_what_to_do(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char number[16];
         (void)snprintf(number, sizeof number, "code %u", cases[i].code);
-        expect_fails(cases[i].outcome, refuse(cases[i].code, cases[i].message, NULL, &error), &error, cases[i].says);
+        expect_fails(cases[i].outcome, refuse(cases[i].code, cases[i].message, NULL, &error),
+                     &error, cases[i].says);
         assert_non_null(strstr(error.message, number));
         assert_non_null(strstr(error.message, cases[i].message));
         assert_int_equal(error.server_code, cases[i].code);
@@ -96,18 +103,22 @@ static void test_a_validators_sentence_names_the_fields_and_never_a_lease_id(voi
          "'missingProperties': "
          "['user_id', 'team']}]}",
          "(see \"user_id\", \"team\")", "required"},
-        {"{'schemaRulesNotSatisfied': [{'operatorName': 'properties', 'propertiesNotSatisfied': [{'propertyName': "
+        {"{'schemaRulesNotSatisfied': [{'operatorName': 'properties', 'propertiesNotSatisfied': "
+         "[{'propertyName': "
          "'owner', "
          "'details': [{'operatorName': 'maxLength', 'consideredValue': 'secret'}]}]}]}",
          "(see \"owner\")", "secret"},
-        {"{'schemaRulesNotSatisfied': [{'additionalProperties': ['token', '0123456789abcdef0123456789abcdef']}]}",
+        {"{'schemaRulesNotSatisfied': [{'additionalProperties': ['token', "
+         "'0123456789abcdef0123456789abcdef']}]}",
          "(see \"token\")", "0123456789abcdef"},
-        {"{'operatorName': '$and', 'clausesNotSatisfied': [{'index': 0, 'details': {'operatorName': '$exists', "
-         "'specifiedAs': {'user_id': {'$exists': true}}}}, {'index': 1, 'details': {'operatorName': '$expr', "
+        {"{'operatorName': '$and', 'clausesNotSatisfied': [{'index': 0, 'details': "
+         "{'operatorName': '$exists', "
+         "'specifiedAs': {'user_id': {'$exists': true}}}}, {'index': 1, 'details': "
+         "{'operatorName': '$expr', "
          "'specifiedAs': {'$expr': {'$gt': ['$a', '$b']}}}}]}",
          "(see \"user_id\")", "expr"},
-        {"{'operatorName': '$expr', 'specifiedAs': {'$expr': {'$gt': ['$a', '$b']}}}", "the document (code 121)",
-         "see"},
+        {"{'operatorName': '$expr', 'specifiedAs': {'$expr': {'$gt': ['$a', '$b']}}}",
+         "the document (code 121)", "see"},
         {"5", "the document (code 121)", "see"},
     };
     lh_error error = LH_ERROR_INIT;
@@ -116,19 +127,21 @@ static void test_a_validators_sentence_names_the_fields_and_never_a_lease_id(voi
         (void)snprintf(json, sizeof json, "{'errInfo': {'details': %s}}", cases[i].details);
         for (char *c = json; *c; c++)
             *c = *c == '\'' ? '"' : *c;
-        expect_fails(LH_CONFIG, refuse(121, "Document failed validation", json, &error), &error, cases[i].says);
+        expect_fails(LH_CONFIG, refuse(121, "Document failed validation", json, &error), &error,
+                     cases[i].says);
         assert_null(strstr(error.message, cases[i].never));
         assert_non_null(strstr(error.message, "{collMod: \"locks\", validationAction: \"warn\"}"));
     }
-    expect_fails(LH_CONFIG, refuse(121, "Document failed validation", NULL, &error), &error, "validator");
+    expect_fails(LH_CONFIG, refuse(121, "Document failed validation", NULL, &error), &error,
+                 "validator");
 }
 
 static void test_the_first_write_error_that_counts(void **state)
 {
     (void)state;
-    bson_t *reply =
-        reply_of("{\"writeErrors\": [{\"index\": 0, \"code\": 11000, \"errmsg\": \"there\"}, {\"index\": 1, "
-                 "\"code\": 121, \"errmsg\": \"no\"}, {\"index\": 2, \"code\": 2}]}");
+    bson_t *reply = reply_of(
+        "{\"writeErrors\": [{\"index\": 0, \"code\": 11000, \"errmsg\": \"there\"}, {\"index\": 1, "
+        "\"code\": 121, \"errmsg\": \"no\"}, {\"index\": 2, \"code\": 2}]}");
     lh_refusal refusal = {0};
     assert_true(lh_store_write_error(reply, 0, &refusal));
     assert_int_equal(refusal.code, 11000);

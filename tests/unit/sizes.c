@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Structs that a caller allocates, of every size: what is accepted, refused and written. Through the public calls where they check it
- * before they contact a server; byte for byte underneath. That none is missing from the tables: api/test_ages.py. */
+ * Structs that a caller allocates, of every size: what is accepted, refused and written. Through
+ * the public calls where they check it before they contact a server; byte for byte underneath. That
+ * none is missing from the tables: api/test_ages.py. */
 #include "../support/unit.h"
 
 #include <leasehold/mongo.h>
@@ -10,7 +11,7 @@
 
 #define A_SIZE_T sizeof(size_t)
 
-/* ---- The tables --------------------------------------------------------------------------------------------------- */
+/* ---- The tables -------------------------------------------------------------------------------*/
 
 typedef struct {
     const char *name;
@@ -20,27 +21,28 @@ typedef struct {
     int (*take)(void *ret, const void *given, lh_error *error);
 } options_kind;
 
-#define X(type, macro, ...)                                                                                            \
-    static const type type##_by_macro = macro##_INIT;                                                                  \
-    static void type##_init_any(void *ret, size_t size)                                                                \
-    {                                                                                                                  \
-        type##_init(ret, size);                                                                                        \
+#define X(type, macro, ...)                                                                        \
+    static const type type##_by_macro = macro##_INIT;                                              \
+    static void type##_init_any(void *ret, size_t size)                                            \
+    {                                                                                              \
+        type##_init(ret, size);                                                                    \
     }
 LH_OPTIONS(X)
 LH_REPORTS(X)
 X(lh_error, LH_ERROR, message)
 #undef X
 
-#define X(type, macro, last)                                                                                           \
-    static int type##_take_any(void *ret, const void *given, lh_error *error)                                          \
-    {                                                                                                                  \
-        return type##_take(ret, given, error);                                                                         \
+#define X(type, macro, last)                                                                       \
+    static int type##_take_any(void *ret, const void *given, lh_error *error)                      \
+    {                                                                                              \
+        return type##_take(ret, given, error);                                                     \
     }
 LH_OPTIONS(X)
 #undef X
 
 static const options_kind all_options[] = {
-#define X(type, macro, last) {#type, sizeof(type), &type##_by_macro, type##_init_any, type##_take_any},
+#define X(type, macro, last)                                                                       \
+    {#type, sizeof(type), &type##_by_macro, type##_init_any, type##_take_any},
     LH_OPTIONS(X)
 #undef X
 };
@@ -96,48 +98,55 @@ static int no_work(void *arg, lh_lease *lease)
     return LH_OK;
 }
 
-static bool no_transaction(mongoc_client_session_t *session, void *arg, bson_t **reply, bson_error_t *why)
+static bool no_transaction(mongoc_client_session_t *session, void *arg, bson_t **reply,
+                           bson_error_t *why)
 {
     (void)session, (void)arg, (void)reply, (void)why;
     return false;
 }
 
-/* Every public call that takes options or an error, the options with it: NULL where it takes none. */
-#define CALLS(X)                                                                                                       \
-    X(lh_store_open, lh_store_options, lh_store_open(options, (lh_store **)untouched, error))                          \
-    X(lh_roles, lh_store_options, lh_roles(options, (char **)untouched, error))                                        \
-    X(lh_acquire, lh_acquire_options, lh_acquire(w->off, "k", options, (lh_lease **)untouched, NULL, error))           \
-    X(lh_acquire_many, lh_acquire_options,                                                                             \
-      lh_acquire_many(w->off, &a_key, 1, options, (lh_lease **)untouched, NULL, error))                                \
-    X(lh_acquire_start, lh_acquire_options, lh_acquire_start(w->off, "k", options, (lh_waiting **)untouched, error))   \
-    X(lh_with_lease, lh_acquire_options, lh_with_lease(w->off, "k", options, no_work, NULL, error))                    \
-    X(lh_lease_release_with, lh_release_options, lh_lease_release_with(w->lease, options, error))                      \
-    X(lh_list, lh_list_options, lh_list(w->store, options, no_record, NULL, error))                                    \
-    X(lh_stats, lh_stats_options, lh_stats(w->store, options, (lh_stats_report **)untouched, error))                   \
-    X(lh_watch, lh_watch_options, lh_watch(w->store, options, no_event, NULL, error))                                  \
-    X(lh_break, lh_break_options, lh_break(w->store, "k", options, (lh_record **)untouched, error))                    \
-    X(lh_cleanup, lh_cleanup_options, lh_cleanup(w->store, options, NULL, error))                                      \
-    X(lh_reap, lh_reap_options, lh_reap(w->store, options, NULL, error))                                               \
-    X(lh_audit, lh_audit_options, lh_audit(w->store, options, no_entry, NULL, error))                                  \
-    X(lh_migrate, lh_migrate_options, lh_migrate(w->store, options, NULL, error))                                      \
-    X(lh_doctor, lh_doctor_options, lh_doctor(w->store, options, no_finding, NULL, error))                             \
-    X(lh_store_observed, void, lh_store_observed(w->store, NULL, error))                                               \
-    X(lh_key_check, void, lh_key_check("k", 1, error))                                                                 \
-    X(lh_key_join, void, lh_key_join(&a_key, 1, (char **)untouched, error))                                            \
-    X(lh_cancel_new, void, lh_cancel_new((lh_cancel **)untouched, error))                                              \
-    X(lh_waiting_finish, void, finish(w, untouched, error))                                                            \
-    X(lh_waiting_cancel, void, cancel(w, error))                                                                       \
-    X(lh_lease_attach, void, lh_lease_attach(w->off, "k", an_id, (lh_lease **)untouched, error))                       \
-    X(lh_lease_keep, void, lh_lease_keep(w->lease, error))                                                             \
-    X(lh_lease_renew, void, lh_lease_renew(w->lease, 0, NULL, error))                                                  \
-    X(lh_lease_release, void, lh_lease_release(w->lease, error))                                                       \
-    X(lh_lease_note, void, lh_lease_note(w->lease, (const lh_note **)note, error))                                     \
-    X(lh_lease_transfer, void, lh_lease_transfer(w->lease, "bob", (char *)untouched, error))                           \
-    X(lh_status, void, lh_status(w->store, "k", (lh_record **)untouched, error))                                       \
-    X(lh_status_by_id, void, lh_status_by_id(w->store, "1", (lh_record **)untouched, error))                           \
-    X(lh_lease_guard, void, lh_lease_guard(w->lease, NULL, NULL, error))                                               \
-    X(lh_with_guard, void, lh_with_guard(w->lease, NULL, no_transaction, NULL, error))                                 \
-    X(lh_fenced_read, void, lh_fenced_read(w->lease, NULL, NULL, 0, NULL, error))                                      \
+/* Every public call that takes options or an error, the options with it: NULL where it takes
+ * none. */
+#define CALLS(X)                                                                                   \
+    X(lh_store_open, lh_store_options, lh_store_open(options, (lh_store **)untouched, error))      \
+    X(lh_roles, lh_store_options, lh_roles(options, (char **)untouched, error))                    \
+    X(lh_acquire, lh_acquire_options,                                                              \
+      lh_acquire(w->off, "k", options, (lh_lease **)untouched, NULL, error))                       \
+    X(lh_acquire_many, lh_acquire_options,                                                         \
+      lh_acquire_many(w->off, &a_key, 1, options, (lh_lease **)untouched, NULL, error))            \
+    X(lh_acquire_start, lh_acquire_options,                                                        \
+      lh_acquire_start(w->off, "k", options, (lh_waiting **)untouched, error))                     \
+    X(lh_with_lease, lh_acquire_options,                                                           \
+      lh_with_lease(w->off, "k", options, no_work, NULL, error))                                   \
+    X(lh_lease_release_with, lh_release_options, lh_lease_release_with(w->lease, options, error))  \
+    X(lh_list, lh_list_options, lh_list(w->store, options, no_record, NULL, error))                \
+    X(lh_stats, lh_stats_options,                                                                  \
+      lh_stats(w->store, options, (lh_stats_report **)untouched, error))                           \
+    X(lh_watch, lh_watch_options, lh_watch(w->store, options, no_event, NULL, error))              \
+    X(lh_break, lh_break_options,                                                                  \
+      lh_break(w->store, "k", options, (lh_record **)untouched, error))                            \
+    X(lh_cleanup, lh_cleanup_options, lh_cleanup(w->store, options, NULL, error))                  \
+    X(lh_reap, lh_reap_options, lh_reap(w->store, options, NULL, error))                           \
+    X(lh_audit, lh_audit_options, lh_audit(w->store, options, no_entry, NULL, error))              \
+    X(lh_migrate, lh_migrate_options, lh_migrate(w->store, options, NULL, error))                  \
+    X(lh_doctor, lh_doctor_options, lh_doctor(w->store, options, no_finding, NULL, error))         \
+    X(lh_store_observed, void, lh_store_observed(w->store, NULL, error))                           \
+    X(lh_key_check, void, lh_key_check("k", 1, error))                                             \
+    X(lh_key_join, void, lh_key_join(&a_key, 1, (char **)untouched, error))                        \
+    X(lh_cancel_new, void, lh_cancel_new((lh_cancel **)untouched, error))                          \
+    X(lh_waiting_finish, void, finish(w, untouched, error))                                        \
+    X(lh_waiting_cancel, void, cancel(w, error))                                                   \
+    X(lh_lease_attach, void, lh_lease_attach(w->off, "k", an_id, (lh_lease **)untouched, error))   \
+    X(lh_lease_keep, void, lh_lease_keep(w->lease, error))                                         \
+    X(lh_lease_renew, void, lh_lease_renew(w->lease, 0, NULL, error))                              \
+    X(lh_lease_release, void, lh_lease_release(w->lease, error))                                   \
+    X(lh_lease_note, void, lh_lease_note(w->lease, (const lh_note **)note, error))                 \
+    X(lh_lease_transfer, void, lh_lease_transfer(w->lease, "bob", (char *)untouched, error))       \
+    X(lh_status, void, lh_status(w->store, "k", (lh_record **)untouched, error))                   \
+    X(lh_status_by_id, void, lh_status_by_id(w->store, "1", (lh_record **)untouched, error))       \
+    X(lh_lease_guard, void, lh_lease_guard(w->lease, NULL, NULL, error))                           \
+    X(lh_with_guard, void, lh_with_guard(w->lease, NULL, no_transaction, NULL, error))             \
+    X(lh_fenced_read, void, lh_fenced_read(w->lease, NULL, NULL, 0, NULL, error))                  \
     X(lh_fenced_write, void, lh_fenced_write(w->lease, NULL, NULL, NULL, NULL, error))
 
 static const char *const a_key = "k", *const an_id = "0123456789abcdef0123456789abcdef";
@@ -163,16 +172,16 @@ static int cancel(world *w, lh_error *error)
     return outcome;
 }
 
-#define X(name, type, call)                                                                                            \
-    static int call_##name(world *w, const type *options, void *untouched, lh_error *error)                            \
-    {                                                                                                                  \
-        const lh_note *note_room = NULL, **note = &note_room;                                                          \
-        (void)w, (void)options, (void)untouched, (void)note;                                                           \
-        return call;                                                                                                   \
-    }                                                                                                                  \
-    static int any_##name(world *w, const void *options, void *untouched, lh_error *error)                             \
-    {                                                                                                                  \
-        return call_##name(w, options, untouched, error);                                                              \
+#define X(name, type, call)                                                                        \
+    static int call_##name(world *w, const type *options, void *untouched, lh_error *error)        \
+    {                                                                                              \
+        const lh_note *note_room = NULL, **note = &note_room;                                      \
+        (void)w, (void)options, (void)untouched, (void)note;                                       \
+        return call;                                                                               \
+    }                                                                                              \
+    static int any_##name(world *w, const void *options, void *untouched, lh_error *error)         \
+    {                                                                                              \
+        return call_##name(w, options, untouched, error);                                          \
     }
 CALLS(X)
 #undef X
@@ -213,7 +222,7 @@ static int end_world(void **state)
     return 0;
 }
 
-/* ---- Macros and functions ----------------------------------------------------------------------------------------- */
+/* ---- Macros and functions ---------------------------------------------------------------------*/
 
 static bool is_filled(const unsigned char *bytes, size_t n, int with)
 {
@@ -252,16 +261,18 @@ static void test_the_function_writes_nothing_beyond_the_callers_size(void **stat
                 continue;
             }
             assert_memory_equal(room, &size, A_SIZE_T);
-            assert_memory_equal(room + A_SIZE_T, (const char *)s->macro + A_SIZE_T, kept - A_SIZE_T);
+            assert_memory_equal(room + A_SIZE_T, (const char *)s->macro + A_SIZE_T,
+                                kept - A_SIZE_T);
             assert_true(is_filled(room + kept, size - kept, 0));
             assert_true(is_filled(room + size, sizeof room - size, 0xAA));
         }
     }
 }
 
-/* ---- Options ------------------------------------------------------------------------------------------------------ */
+/* ---- Options ----------------------------------------------------------------------------------*/
 
-/* `size` bytes that say so, the rest of them as the macro has it, and 0 beyond: no byte more, so that a sanitizer sees a read. */
+/* `size` bytes that say so, the rest of them as the macro has it, and 0 beyond: no byte more, so
+ * that a sanitizer sees a read. */
 static unsigned char *given_of(const options_kind *kind, size_t size)
 {
     size_t room = size < A_SIZE_T ? A_SIZE_T : size > LH_SIZE_MAX ? kind->known : size;
@@ -283,7 +294,8 @@ static void expect_taken(const options_kind *kind, size_t size)
         fail_msg("%s of %zu bytes is refused: %s", kind->name, size, error.message);
     assert_memory_equal(taken, &kind->known, A_SIZE_T);
     assert_true(is_filled(taken + A_SIZE_T, kept - A_SIZE_T, 0x5A));
-    assert_memory_equal(taken + kept, (const char *)kind->macro + kept, kind->known - kept); /* defaults */
+    /* defaults */
+    assert_memory_equal(taken + kept, (const char *)kind->macro + kept, kind->known - kept);
     assert_true(is_filled(taken + kind->known, sizeof taken - kind->known, 0xAA));
     free(given);
 }
@@ -312,7 +324,8 @@ static const options_kind *kind_of(const char *name)
     return NULL;
 }
 
-/* The call itself refuses them, names the struct, and has done nothing. `at`: a byte that is set; 0: none. */
+/* The call itself refuses them, names the struct, and has done nothing. `at`: a byte that is set;
+ * 0: none. */
 static size_t refuse(world *w, size_t call, size_t size, size_t at)
 {
     const options_kind *kind = kind_of(calls[call].options);
@@ -324,10 +337,10 @@ static size_t refuse(world *w, size_t call, size_t size, size_t at)
     memset(untouched, 0xAA, sizeof untouched);
     lh_error error = LH_ERROR_INIT;
     int outcome = calls[call].call(w, given, untouched, &error);
-    if (outcome != LH_INVALID || !strstr(error.message, kind->name) || !strstr(error.message, known) ||
-        !strstr(error.message, lh_version()))
-        fail_msg("%s with %s of %zu bytes, byte %zu: %s: %s", calls[call].name, kind->name, size, at,
-                 lh_outcome_word(outcome), error.message);
+    if (outcome != LH_INVALID || !strstr(error.message, kind->name) ||
+        !strstr(error.message, known) || !strstr(error.message, lh_version()))
+        fail_msg("%s with %s of %zu bytes, byte %zu: %s: %s", calls[call].name, kind->name, size,
+                 at, lh_outcome_word(outcome), error.message);
     assert_true(is_filled(untouched, sizeof untouched, 0xAA));
     assert_int_equal(calls[call].call(w, given, untouched, NULL), LH_INVALID);
     free(given);
@@ -385,9 +398,11 @@ static void test_nested_options_are_refused_too(void **state)
         lh_error error = LH_ERROR_INIT;
         expect_fails(LH_INVALID, lh_store_open(&o, &store, &error), &error, "lh_migrate_options");
         newer.known.size = 0;
-        expect_fails(LH_INVALID, lh_store_open(&o, &store, &error), &error, "LH_MIGRATE_OPTIONS_INIT");
+        expect_fails(LH_INVALID, lh_store_open(&o, &store, &error), &error,
+                     "LH_MIGRATE_OPTIONS_INIT");
         o.rollout = LH_OFF;
-        expect_fails(LH_INVALID, lh_store_open(&o, &store, &error), &error, "LH_MIGRATE_OPTIONS_INIT");
+        expect_fails(LH_INVALID, lh_store_open(&o, &store, &error), &error,
+                     "LH_MIGRATE_OPTIONS_INIT");
         assert_null(store);
     }
 }
@@ -398,10 +413,11 @@ static void test_options_of_nowhere_are_none(void **state)
     lh_error error = LH_ERROR_INIT;
     lh_doctor_options doctor = LH_DOCTOR_OPTIONS_INIT;
     doctor.trial = 2;
-    expect_fails(LH_INVALID, lh_doctor(w->store, &doctor, no_finding, NULL, &error), &error, "trial");
+    expect_fails(LH_INVALID, lh_doctor(w->store, &doctor, no_finding, NULL, &error), &error,
+                 "trial");
 }
 
-/* ---- Errors ------------------------------------------------------------------------------------------------------- */
+/* ---- Errors -----------------------------------------------------------------------------------*/
 
 /* An lh_error of another size, in room that shows what was written. */
 typedef union {
@@ -419,7 +435,8 @@ static void test_every_call_refuses_an_error_that_was_not_initialised(void **sta
 {
     world *w = *state;
     static const size_t forgotten[] = {0, (size_t)0xAAAAAAAAAAAAAAAA, LH_SIZE_MAX + 1, SIZE_MAX};
-    static const size_t too_small[] = {1, sizeof(size_t) - 1, sizeof(size_t), 20, LH_ERROR_LEAST - 1};
+    static const size_t too_small[] = {1, sizeof(size_t) - 1, sizeof(size_t), 20,
+                                       LH_ERROR_LEAST - 1};
     for (size_t i = 0; i < N_CALLS; i++) {
         const options_kind *kind = kind_of(calls[i].options);
         unsigned char *options = kind ? given_of(kind, kind->known) : NULL, untouched[64];
@@ -428,8 +445,10 @@ static void test_every_call_refuses_an_error_that_was_not_initialised(void **sta
         for (size_t n = 0; n < sizeof forgotten / sizeof *forgotten; n++) {
             spoil(&room, forgotten[n]);
             int outcome = calls[i].call(w, options, untouched, &room.error);
-            if (outcome != LH_INVALID || room.error.code != LH_INVALID || !strstr(room.error.message, "LH_ERROR_INIT"))
-                fail_msg("%s takes an error of %zu bytes: %s", calls[i].name, forgotten[n], lh_outcome_word(outcome));
+            if (outcome != LH_INVALID || room.error.code != LH_INVALID ||
+                !strstr(room.error.message, "LH_ERROR_INIT"))
+                fail_msg("%s takes an error of %zu bytes: %s", calls[i].name, forgotten[n],
+                         lh_outcome_word(outcome));
             assert_true(room.error.size == forgotten[n]);
             assert_true(is_filled(room.bytes + LH_ERROR_LEAST, sizeof room - LH_ERROR_LEAST, 0xAA));
         }
@@ -447,7 +466,8 @@ static void test_every_call_refuses_an_error_that_was_not_initialised(void **sta
 static void test_errors_of_older_and_newer_programs_are_filled(void **state)
 {
     (void)state;
-    const size_t sizes[] = {LH_ERROR_LEAST, sizeof(lh_error), sizeof(lh_error) + 1, sizeof(lh_error) + 64, LH_SIZE_MAX};
+    const size_t sizes[] = {LH_ERROR_LEAST, sizeof(lh_error), sizeof(lh_error) + 1,
+                            sizeof(lh_error) + 64, LH_SIZE_MAX};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         error_room room;
         spoil(&room, sizes[i]);
@@ -472,7 +492,7 @@ static void test_errors_of_older_and_newer_programs_are_filled(void **state)
     lh_error_give(NULL, &(lh_error)LH_ERROR_INIT);
 }
 
-/* ---- Reports ------------------------------------------------------------------------------------------------------ */
+/* ---- Reports ----------------------------------------------------------------------------------*/
 
 /* They fail for their options or their store, and fill the report all the same. */
 static int ask_cleanup(world *w, void *report, lh_error *error)
@@ -540,8 +560,9 @@ static void test_reports_of_no_version_are_refused(void **state)
     world *w = *state;
     for (size_t i = 0; i < N_REPORTS; i++) {
         const size_t known = reports[i].known;
-        const size_t sizes[] = {0,         1,         A_SIZE_T,        known - A_SIZE_T,           known - 1,
-                                known + 1, known + 4, LH_SIZE_MAX + 8, (size_t)0xAAAAAAAAAAAAAAAA, SIZE_MAX};
+        const size_t sizes[] = {
+            0,         1,         A_SIZE_T,        known - A_SIZE_T,           known - 1,
+            known + 1, known + 4, LH_SIZE_MAX + 8, (size_t)0xAAAAAAAAAAAAAAAA, SIZE_MAX};
         for (size_t n = 0; n < sizeof sizes / sizeof *sizes; n++) {
             unsigned char room[1024];
             memset(room, 0xAA, sizeof room);
@@ -554,17 +575,19 @@ static void test_reports_of_no_version_are_refused(void **state)
     }
 }
 
-/* ---- Versions ----------------------------------------------------------------------------------------------------- */
+/* ---- Versions ---------------------------------------------------------------------------------*/
 
 static void test_versions_agree(void **state)
 {
     (void)state;
     char text[64];
-    (void)snprintf(text, sizeof text, "%d.%d.%d", LH_VERSION_MAJOR, LH_VERSION_MINOR, LH_VERSION_PATCH);
+    (void)snprintf(text, sizeof text, "%d.%d.%d", LH_VERSION_MAJOR, LH_VERSION_MINOR,
+                   LH_VERSION_PATCH);
     assert_string_equal(text, LH_VERSION);
     assert_string_equal(text, lh_version());
     assert_int_equal(lh_version_number(), LH_VERSION_NUMBER);
-    assert_int_equal(LH_VERSION_NUMBER, LH_VERSION_MAJOR * 1000000 + LH_VERSION_MINOR * 1000 + LH_VERSION_PATCH);
+    assert_int_equal(LH_VERSION_NUMBER,
+                     LH_VERSION_MAJOR * 1000000 + LH_VERSION_MINOR * 1000 + LH_VERSION_PATCH);
     assert_true(LH_VERSION_MINOR < 1000 && LH_VERSION_PATCH < 1000);
 #if LH_VERSION_NUMBER < 1000
     fail_msg("the number is of use to the preprocessor");

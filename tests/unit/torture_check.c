@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The checker of `leasehold torture`, on histories written by hand: a clean one passes, and each kind of violation is caught as
- * what it is. Times are in ms in the texts below. */
+ * The checker of `leasehold torture`, on histories written by hand: a clean one passes, and each
+ * kind of violation is caught as what it is. Times are in ms in the texts below. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,36 +19,42 @@
 #define MS         "000000"
 
 /* The lines of a process. */
-#define CALL(t, p, n, op, more)                                                                                        \
+#define CALL(t, p, n, op, more)                                                                    \
     "{'e':'call','t':" #t MS ",'p':" #p ",'life':0,'n':" #n ",'op':'" op "','key':'k'" more "}\n"
-#define END(t, p, n, op, outcome, more)                                                                                \
-    "{'e':'end','t':" #t MS ",'p':" #p ",'life':0,'n':" #n ",'op':'" op "','key':'k','outcome':'" outcome "'" more "}" \
+#define END(t, p, n, op, outcome, more)                                                            \
+    "{'e':'end','t':" #t MS ",'p':" #p ",'life':0,'n':" #n ",'op':'" op                            \
+    "','key':'k','outcome':'" outcome "'" more "}"                                                 \
     "\n"
-#define BELIEF(t, p, lease, shared, remaining)                                                                         \
-    "{'e':'belief','t':" #t MS ",'p':" #p ",'life':0,'key':'k','lease':'" lease "','shared':" shared                   \
-    ",'remaining_ms':" #remaining "}\n"
+#define BELIEF(t, p, lease, shared, remaining)                                                     \
+    "{'e':'belief','t':" #t MS ",'p':" #p ",'life':0,'key':'k','lease':'" lease                    \
+    "','shared':" shared ",'remaining_ms':" #remaining "}\n"
 #define GRANTED(lease, token) ",'lease':'" lease "','token':" #token
 
 /* What is committed: instants are dates, in ms. */
 #define DATE(ms) "{'$date':{'$numberLong':'" #ms "'}}"
-#define COMMIT(t, seq, doc)                                                                                            \
-    "{'e':'commit','t':" #t MS ",'seq':" #seq ",'wall':" DATE(t) ",'key':'k','id':'k','doc':" doc "}\n"
-#define HELD(lease, who, token, acquired, renewed, end, more)                                                          \
-    "{'id':'" lease "','purpose':'" who "','token':" #token ",'acquired_at':" DATE(acquired) ",'renewed_at':" DATE(    \
-        renewed) ",'expires_at':" DATE(end) ",'mode':'exclusive'" more "}"
+#define COMMIT(t, seq, doc)                                                                        \
+    "{'e':'commit','t':" #t MS ",'seq':" #seq ",'wall':" DATE(t) ",'key':'k','id':'k','doc':" doc  \
+                                                                 "}\n"
+#define HELD(lease, who, token, acquired, renewed, end, more)                                      \
+    "{'id':'" lease "','purpose':'" who "','token':" #token                                        \
+    ",'acquired_at':" DATE(acquired) ",'renewed_at':" DATE(renewed) ",'expires_at':" DATE(         \
+        end) ",'mode':'exclusive'" more "}"
 #define RELEASED(lease, how, at) ",'released':{'id':'" lease "','how':'" how "','at':" DATE(at) "}"
-#define WAITER(lease, who, since, beat)                                                                                \
-    "'" lease "':{'mode':'exclusive','purpose':'" who                                                                  \
+#define WAITER(lease, who, since, beat)                                                            \
+    "'" lease "':{'mode':'exclusive','purpose':'" who                                              \
     "','since':" DATE(since) ",'beat_at':" DATE(beat) ",'claim_ms':1000}"
-#define READER(lease, who, token, acquired, end)                                                                       \
-    "'" lease "':{'purpose':'" who "','token':" #token                                                                 \
-    ",'acquired_at':" DATE(acquired) ",'renewed_at':" DATE(acquired) ",'expires_at':" DATE(end) "}"
+#define READER(lease, who, token, acquired, end)                                                   \
+    "'" lease "':{'purpose':'" who "','token':" #token ",'acquired_at':" DATE(                     \
+        acquired) ",'renewed_at':" DATE(acquired) ",'expires_at':" DATE(end) "}"
 
 /* Process 0 holds a from 1000 to its release at 1500. */
-#define A_CALLS  CALL(1000, 0, 1, "acquire", ",'ttl_ms':1000") END(1010, 0, 1, "acquire", "ok", GRANTED("a", 5))
-#define A_HOLDS  COMMIT(1002, 1, HELD("a", "0.0.1", 5, 1001, 1001, 2001, ""))
-#define A_LEAVES CALL(1500, 0, 2, "release", ",'lease':'a'") END(1510, 0, 2, "release", "ok", ",'lease':'a'")
-#define A_GONE   COMMIT(1502, 2, HELD("a", "0.0.1", 5, 1001, 1001, 1501, RELEASED("a", "release", 1501)))
+#define A_CALLS                                                                                    \
+    CALL(1000, 0, 1, "acquire", ",'ttl_ms':1000") END(1010, 0, 1, "acquire", "ok", GRANTED("a", 5))
+#define A_HOLDS COMMIT(1002, 1, HELD("a", "0.0.1", 5, 1001, 1001, 2001, ""))
+#define A_LEAVES                                                                                   \
+    CALL(1500, 0, 2, "release", ",'lease':'a'") END(1510, 0, 2, "release", "ok", ",'lease':'a'")
+#define A_GONE                                                                                     \
+    COMMIT(1502, 2, HELD("a", "0.0.1", 5, 1001, 1001, 1501, RELEASED("a", "release", 1501)))
 
 // clang-format on
 
@@ -234,8 +240,8 @@ static void catches_renewals_that_shorten_revive_or_change(void **state)
                      0, "");
 }
 
-/* Of an acquire that ended unknown, an attempt may be granted late, when others have held the key since: nobody believes it. But only
- * where something was in its way. */
+/* Of an acquire that ended unknown, an attempt may be granted late, when others have held the key
+ * since: nobody believes it. But only where something was in its way. */
 static void allows_for_an_attempt_that_comes_late(void **state)
 {
     (void)state;
@@ -374,7 +380,8 @@ static void catches_overtaking(void **state)
     expect_violation(RUN("true") A_HOLDS COMMIT(1302, 2, HELD("a", "0.0.1", 5, 1001, 1001, 2001, QUEUE(400))) COMMIT(
                      1502, 3, HELD("c", "2.0.1", 6, 1501, 1501, 2501, RELEASED("a", "release", 1501) LEFT_B)),
                      0, "");
-    /* To hand on passes the queue, also where the command had begun before the change that it follows. */
+    /* To hand on passes the queue, also where the command had begun before the change that it
+     * follows. */
     expect_violation(RUN("true") A_HOLDS
                      COMMIT(1302, 2, HELD("a", "0.0.1", 5, 1001, 1001, 2001, QUEUE(1300) RELEASED("x", "release", 1400)))
                      COMMIT(1502, 3, HELD("z", "0.0.1", 6, 1399, 1399, 2501, QUEUE(1300) RELEASED("a", "transfer", 1399))),

@@ -28,11 +28,13 @@ static bson_t *json(const char *text)
 
 static void expect_after(const char *before, const char *diff, const char *wanted)
 {
-    bson_t *document = json(before), *change = json(diff), *after = oplog_apply_diff(document, change);
+    bson_t *document = json(before), *change = json(diff),
+           *after = oplog_apply_diff(document, change);
     assert_true(!after == !wanted);
     if (after) {
         bson_t *should = json(wanted);
-        char *is = bson_as_relaxed_extended_json(after, NULL), *want = bson_as_relaxed_extended_json(should, NULL);
+        char *is = bson_as_relaxed_extended_json(after, NULL),
+             *want = bson_as_relaxed_extended_json(should, NULL);
         assert_string_equal(is, want);
         bson_free(is);
         bson_free(want);
@@ -81,7 +83,8 @@ static void follows_one_collection(void **state)
 {
     (void)state;
     static const char *const entries[] = {
-        "{'op':'i','ns':'d.c','o':{'_id':'k','workspace_id':'k','id':'a'},'wall':{'$date':'2026-01-01T00:00:00Z'}}",
+        "{'op':'i','ns':'d.c','o':{'_id':'k','workspace_id':'k','id':'a'},'wall':{'$date':'2026-01-"
+        "01T00:00:00Z'}}",
         "{'op':'i','ns':'d.other','o':{'_id':'k','workspace_id':'other'}}",
         "{'op':'n','ns':'','o':{'msg':'noop'}}",
         "{'op':'c','ns':'d.$cmd','o':{'create':'c'}}",
@@ -98,7 +101,8 @@ static void follows_one_collection(void **state)
         assert_true(oplog_take(oplog, entry));
         bson_destroy(entry);
     }
-    bson_t *unknown = json("{'op':'u','ns':'d.c','o2':{'_id':'never seen'},'o':{'$v':2,'diff':{'u':{'id':'b'}}}}");
+    bson_t *unknown = json(
+        "{'op':'u','ns':'d.c','o2':{'_id':'never seen'},'o':{'$v':2,'diff':{'u':{'id':'b'}}}}");
     assert_false(oplog_take(oplog, unknown));
     bson_destroy(unknown);
     oplog_free(oplog);

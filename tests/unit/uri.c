@@ -36,7 +36,8 @@ static void expect_judged(const char *uri, int outcome, const char *says)
     char sentence[512];
     int got = judge(uri, sentence);
     if (got != outcome || (*says ? !strstr(sentence, says) : *sentence))
-        fail_msg("%s: %s, not %s with \"%s\": %s", uri, lh_outcome_word(got), lh_outcome_word(outcome), says, sentence);
+        fail_msg("%s: %s, not %s with \"%s\": %s", uri, lh_outcome_word(got),
+                 lh_outcome_word(outcome), says, sentence);
 }
 
 /* {what stands before the host, the options, a part of the sentence} */
@@ -48,7 +49,8 @@ static void expect_all(const example *examples, size_t n, int outcome)
 {
     char uri[512];
     for (size_t i = 0; i < n; i++) {
-        (void)snprintf(uri, sizeof uri, "mongodb://%s127.0.0.1:9/%s", examples[i].user, examples[i].options);
+        (void)snprintf(uri, sizeof uri, "mongodb://%s127.0.0.1:9/%s", examples[i].user,
+                       examples[i].options);
         expect_judged(uri, outcome, examples[i].says);
     }
 }
@@ -67,7 +69,8 @@ static void test_what_is_fine_is_taken_without_a_word(void **state)
         {"", "?loadBalanced=false", ""},
         {"", "?compressors=zlib,snappy&zlibCompressionLevel=9", ""},
         {"",
-         "?readPreference=secondary&readPreferenceTags=dc:ny,rack:1&readPreferenceTags=dc:ny&maxStalenessSeconds=120",
+         "?readPreference=secondary&readPreferenceTags=dc:ny,rack:1&readPreferenceTags=dc:ny&"
+         "maxStalenessSeconds=120",
          ""},
         {"", "?readConcernLevel=linearizable", ""},
         {"", "?readConcernLevel=whatever", ""},
@@ -77,7 +80,10 @@ static void test_what_is_fine_is_taken_without_a_word(void **state)
         {"u:p@", "?authSource=admin", ""},
         {"u:p@", "?authMechanism=SCRAM-SHA-256&authSource=users", ""},
         {"u:p@", "?authMechanism=PLAIN&authSource=$external", ""},
-        {"u%40REALM@", "?authMechanism=GSSAPI&authMechanismProperties=SERVICE_NAME:db,CANONICALIZE_HOST_NAME:true", ""},
+        {"u%40REALM@",
+         "?authMechanism=GSSAPI&authMechanismProperties=SERVICE_NAME:db,CANONICALIZE_HOST_NAME:"
+         "true",
+         ""},
         {"u:p@", "?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_SESSION_TOKEN:abc%2C", ""},
         {"", "?authMechanism=MONGODB-AWS", ""},
         {"u:p%20q%0A@", "", ""}, /* a password may be anything */
@@ -110,7 +116,8 @@ static void test_what_has_no_effect_is_said(void **state)
         {"", "?j=false", "the option j,"},
         {"", "?uuidRepresentation=standard", "uuidRepresentation"},
         {"", "?a%20b=c", "not printed"},
-        {"", "?tls=true&tlsCertificateKeyFilePassword=a&c4n4ry=x", "not printed"}, /* the rest of the password */
+        /* the rest of the password */
+        {"", "?tls=true&tlsCertificateKeyFilePassword=a&c4n4ry=x", "not printed"},
         {"", "?=b", "not printed"},
     };
     expect_all(said, COUNT(said), LH_OK);
@@ -170,7 +177,8 @@ static void test_logins_that_cannot_be_are_refused(void **state)
 {
     (void)state;
     static const example refused[] = {
-        {"", "?authMechanism=MONGODB-X509", "no TLS"}, /* the driver reads a NULL for it, in a thread of its own */
+        /* the driver reads a NULL for it, in a thread of its own */
+        {"", "?authMechanism=MONGODB-X509", "no TLS"},
         {"CN=me@", "?authMechanism=MONGODB-X509", "no TLS"},
         {"", "?authMechanism=MONGODB-X509&authSource=$external", "no TLS"},
         {"", "?authMechanism=MONGODB-X509&tls=false", "no TLS"},
@@ -183,7 +191,8 @@ static void test_logins_that_cannot_be_are_refused(void **state)
         {"", "?authMechanism=mongodb-x509", "does not exist"},
         {"", "?authMechanism=X509", "does not exist"},
         {"u:p@", "?authMechanism=MONGODB-CR", "4.0"},
-        {"", "?authMechanism=MONGODB-OIDC&authMechanismProperties=ENVIRONMENT:test", "MONGODB-OIDC"},
+        {"", "?authMechanism=MONGODB-OIDC&authMechanismProperties=ENVIRONMENT:test",
+         "MONGODB-OIDC"},
         {"", "?authMechanism=SCRAM-SHA-1", "no user"},
         {"", "?authMechanism=SCRAM-SHA-256", "no user"},
         {"", "?authMechanism=PLAIN", "no user"},
@@ -194,7 +203,8 @@ static void test_logins_that_cannot_be_are_refused(void **state)
         {"u:p@", "?authSource=$external", "where no passwords are kept"},
         {"u:p@", "?authMechanism=SCRAM-SHA-1&authSource=$external", "where no passwords are kept"},
         {"u@", "?authMechanism=GSSAPI&authSource=users", "$external"},
-        {"u@", "?authMechanism=GSSAPI&authMechanismProperties=CANONICALIZE_HOST_NAME:forward", "true or false"},
+        {"u@", "?authMechanism=GSSAPI&authMechanismProperties=CANONICALIZE_HOST_NAME:forward",
+         "true or false"},
         {"u@", "?authMechanism=GSSAPI&authMechanismProperties=SERVICE_HOST:x", "SERVICE_NAME"},
         {"u@", "?authMechanism=GSSAPI&authMechanismProperties=SERVICE_NAME", "KEY:VALUE"},
         {"u@", "?authMechanism=GSSAPI&authMechanismProperties=SERVICE_NAME:", "KEY:VALUE"},
@@ -202,7 +212,8 @@ static void test_logins_that_cannot_be_are_refused(void **state)
         {"u:p@", "?authMechanismProperties=SERVICE_NAME:x", "GSSAPI alone"},
         {"u@", "?authMechanism=MONGODB-AWS", "neither"},
         {"u:p@", "?authMechanism=MONGODB-AWS&authSource=users", "$external"},
-        {"", "?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_SESSION_TOKEN:c4n4ry", "session token"},
+        {"", "?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_SESSION_TOKEN:c4n4ry",
+         "session token"},
         {"@", "", "no user"},
         {":@", "", "no user"},
         {":p@", "", "no user"},
@@ -216,8 +227,9 @@ static void test_logins_that_cannot_be_are_refused(void **state)
 static void test_all_logins_are_judged(void **state)
 {
     (void)state;
-    static const char *const mechanisms[] = {"",      "SCRAM-SHA-1", "SCRAM-SHA-256", "MONGODB-X509", "GSSAPI",
-                                             "PLAIN", "MONGODB-AWS", "MONGODB-CR",    "MONGODB-OIDC", "c4n4ry"};
+    static const char *const mechanisms[] = {
+        "",      "SCRAM-SHA-1", "SCRAM-SHA-256", "MONGODB-X509", "GSSAPI",
+        "PLAIN", "MONGODB-AWS", "MONGODB-CR",    "MONGODB-OIDC", "c4n4ry"};
     static const char *const users[] = {"", "u@", "u:@", "u:c4n4ry@", "@", ":@", ":c4n4ry@"};
     static const char *const more[] = {"",
                                        "&authSource=",
@@ -232,8 +244,8 @@ static void test_all_logins_are_judged(void **state)
     for (size_t m = 0; m < COUNT(mechanisms); m++)
         for (size_t u = 0; u < COUNT(users); u++)
             for (size_t i = 0; i < COUNT(more); i++) {
-                (void)snprintf(uri, sizeof uri, "mongodb://%s127.0.0.1:9/?w=majority%s%s%s", users[u],
-                               m > 0 ? "&authMechanism=" : "", mechanisms[m], more[i]);
+                (void)snprintf(uri, sizeof uri, "mongodb://%s127.0.0.1:9/?w=majority%s%s%s",
+                               users[u], m > 0 ? "&authMechanism=" : "", mechanisms[m], more[i]);
                 int outcome = judge(uri, sentence);
                 if ((outcome != LH_OK && outcome != LH_CONFIG) || strstr(sentence, "c4n4ry"))
                     fail_msg("%s: %s: %s", uri, lh_outcome_word(outcome), sentence);
@@ -243,15 +255,18 @@ static void test_all_logins_are_judged(void **state)
 static void test_names_in_a_connection_string(void **state)
 {
     (void)state;
-    static const char *const names[] = {"appName", "replicaSet", "authSource", "srvServiceName", "authMechanism"};
+    static const char *const names[] = {"appName", "replicaSet", "authSource", "srvServiceName",
+                                        "authMechanism"};
     static const char *const ends[] = {"%0A",       "%0D%0A",    "%20", "%09", "%C2%A0",
                                        "%E2%80%8B", "%EF%BB%BF", "%07", "%ff", " "};
     char uri[256];
     for (size_t n = 0; n < COUNT(names); n++)
         for (size_t i = 0; i < COUNT(ends); i++) {
-            (void)snprintf(uri, sizeof uri, "mongodb://u:p@127.0.0.1:9/?%s=rs%s&w=majority", names[n], ends[i]);
+            (void)snprintf(uri, sizeof uri, "mongodb://u:p@127.0.0.1:9/?%s=rs%s&w=majority",
+                           names[n], ends[i]);
             expect_judged(uri, LH_CONFIG, names[n]);
-            (void)snprintf(uri, sizeof uri, "mongodb://u:p@127.0.0.1:9/?%s=r%ss", names[n], ends[i]);
+            (void)snprintf(uri, sizeof uri, "mongodb://u:p@127.0.0.1:9/?%s=r%ss", names[n],
+                           ends[i]);
             expect_judged(uri, LH_CONFIG, names[n]);
         }
     for (size_t i = 0; i < COUNT(ends); i++) {
@@ -279,7 +294,8 @@ static void test_the_table_holds(void **state)
             assert_int_equal(outcome, LH_CONFIG);
         else if (!strstr(sentence, option->name) && !strstr(sentence, "write concern") &&
                  !strstr(sentence, "cannot be read") && (outcome != LH_OK || *sentence))
-            fail_msg("%s: %s", uri, sentence); /* else it has its effect, or another counts by design */
+            /* else it has its effect, or another counts by design */
+            fail_msg("%s: %s", uri, sentence);
         assert_true(option->treatment == LH_URI_HONOURED || *option->why);
     }
 }
@@ -300,7 +316,8 @@ static void test_the_manual_page_is_the_table(void **state)
     for (; (option = lh_uri_option_at(n)); n++) {
         char entry[512];
         (void)snprintf(entry, sizeof entry, "\n*%s*\n\t%s%s%s\n", option->name,
-                       lh_uri_treatment_word(option->treatment), *option->why ? ": " : "", option->why);
+                       lh_uri_treatment_word(option->treatment), *option->why ? ": " : "",
+                       option->why);
         const char *found = strstr(at, entry);
         if (!found || found > end)
             fail_msg("not in its place in %s:%s", MANUAL, entry);

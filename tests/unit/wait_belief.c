@@ -18,7 +18,8 @@ static void counts_from_the_beat_that_the_grant_names(void **state)
     for (int64_t n = 0; n < 5; n++)
         assert_int_equal(lh_beats_add(&beats, 1000 + n * 100), n);
     for (int64_t n = 0; n < 5; n++)
-        assert_int_equal(lh_beats_deadline(&beats, n, 30000, 5000), 1000 + n * 100 + 5000 - LH_DRIFT_MS(5000));
+        assert_int_equal(lh_beats_deadline(&beats, n, 30000, 5000),
+                         1000 + n * 100 + 5000 - LH_DRIFT_MS(5000));
 }
 
 static void believes_for_the_lesser_of_ttl_and_claim(void **state)
@@ -49,7 +50,8 @@ static void forgets_what_is_old(void **state)
         (void)lh_beats_add(&beats, 1000 + n);
     for (int64_t n = 0; n < 100; n++) {
         int64_t deadline = lh_beats_deadline(&beats, n, 30000, 5000);
-        assert_int_equal(deadline, n < 100 - LH_BEATS_KEPT ? 0 : 1000 + n + 5000 - LH_DRIFT_MS(5000));
+        assert_int_equal(deadline,
+                         n < 100 - LH_BEATS_KEPT ? 0 : 1000 + n + 5000 - LH_DRIFT_MS(5000));
     }
 }
 
@@ -71,8 +73,9 @@ static void test_the_servers_clock(void **state)
         {0, 0, 0, 0, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_int_equal(lh_clock_ahead(cases[i].ahead, cases[i].server, cases[i].sent, cases[i].received),
-                         cases[i].now_ahead);
+        assert_int_equal(
+            lh_clock_ahead(cases[i].ahead, cases[i].server, cases[i].sent, cases[i].received),
+            cases[i].now_ahead);
 }
 
 int main(void)

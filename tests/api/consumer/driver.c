@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Uses the driver and Leasehold together: driver URI DB. A document is written under a lease's fence. */
+ * Uses the driver and Leasehold together: driver URI DB. A document is written under a lease's
+ * fence. */
 #include <leasehold/mongo.h>
 #include <stdio.h>
 
@@ -21,7 +22,8 @@ int main(int argc, char **argv)
     }
     mongoc_client_t *client = mongoc_client_new(argv[1]);
     mongoc_collection_t *accounts = mongoc_client_get_collection(client, argv[2], "accounts");
-    bson_t *id = BCON_NEW("_id", "ann"), *update = BCON_NEW("$set", "{", "balance", BCON_INT32(7), "}");
+    bson_t *id = BCON_NEW("_id", "ann"),
+           *update = BCON_NEW("$set", "{", "balance", BCON_INT32(7), "}");
     int outcome = lh_fenced_read(lease, accounts, id, LH_FENCED_CREATE, NULL, &error);
     if (outcome == LH_OK)
         outcome = lh_fenced_write(lease, accounts, id, update, NULL, &error);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Opens a store, holds a lease, finds it busy for others: plain URI DB. Includes what it needs, and nothing of the driver. */
+ * Opens a store, holds a lease, finds it busy for others: plain URI DB. Includes what it needs, and
+ * nothing of the driver. */
 #include <leasehold/leasehold.h>
 #include <stdio.h>
 #include <string.h>
