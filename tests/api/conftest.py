@@ -24,13 +24,18 @@ def cached(variable):
     raise KeyError(variable)
 
 
+def install(destdir, *options):
+    """Installs under a DESTDIR, as a package's build does. Returns where the prefix is in it."""
+    env = os.environ | {"DESTDIR": str(destdir)}
+    subprocess.run(["cmake", "--install", BUILD, *options], env=env, check=True, capture_output=True)
+    return destdir / cached("CMAKE_INSTALL_PREFIX").lstrip("/")
+
+
 class Staged:
-    """The software as a package's build would collect it: installed under a DESTDIR."""
+    """The software as a package's build would collect it."""
 
     def __init__(self, destdir):
-        env = os.environ | {"DESTDIR": str(destdir)}
-        subprocess.run(["cmake", "--install", BUILD], env=env, check=True, capture_output=True)
-        self.prefix = destdir / cached("CMAKE_INSTALL_PREFIX").lstrip("/")
+        self.prefix = install(destdir)
         (self.libdir,) = {path.parent for path in self.prefix.rglob("libleasehold.so")}
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("LEASEHOLD_")} | {
             "PKG_CONFIG_PATH": str(self.libdir / "pkgconfig"), "LD_LIBRARY_PATH": str(self.libdir)}

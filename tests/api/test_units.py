@@ -20,7 +20,8 @@ def units(staged, tmp_path_factory):
     for unit in (staged.prefix / cached("LEASEHOLD_UNIT_DIR")).iterdir():
         text = unit.read_text()
         if unit.suffix == ".service":
-            assert f"ExecStart={cached('CMAKE_INSTALL_PREFIX')}/bin/leasehold " in text
+            program = {"leasehold.service": "leasehold-serve", "leasehold-cleanup.service": "leasehold"}[unit.name]
+            assert f"ExecStart={cached('CMAKE_INSTALL_PREFIX')}/bin/{program} " in text
             # Where it is to be is nothing yet.
             text = text.replace(f"{cached('CMAKE_INSTALL_PREFIX')}/bin/leasehold", str(BUILD / "tools" / "leasehold"))
         text = "\n".join(line for line in text.splitlines() if not line.startswith("Documentation=")) # man looks at what is installed

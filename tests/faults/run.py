@@ -48,8 +48,8 @@ class Tally:
 
 
 class Round:
-    def __init__(self, leasehold, own_set, harms, of_torture, seed, seconds, folder):
-        self.leasehold, self.set, self.harms, self.of_torture = leasehold, own_set, harms, of_torture
+    def __init__(self, program, own_set, harms, of_torture, seed, seconds, folder):
+        self.program, self.set, self.harms, self.of_torture = program, own_set, harms, of_torture
         self.seed, self.seconds, self.far = seed, seconds, any(harm.far for harm in harms)
         self.history = Path(folder) / f"history-{seed}"
         self.windows = [] # (word, from, to) in ns
@@ -71,15 +71,15 @@ class Round:
     def start(self, world):
         program = self.history.parent / "torture" # by another name: the processes that it starts have the stepped clocks, it has not
         program.unlink(missing_ok=True)
-        program.symlink_to(self.leasehold)
-        command = [program, "--json", "torture", "--yes", "--seed", str(self.seed), "--seconds", f"{self.seconds}s",
+        program.symlink_to(self.program)
+        command = [program, "--json", "--yes", "--seed", str(self.seed), "--seconds", f"{self.seconds}s",
                    "--faults", ",".join(self.of_torture) or "none", "--processes", "8", "--keys", "4", "--history", self.history]
         if self.set.networks:
             command = ["ip", "netns", "exec", self.set.networks.space("client"), *command]
         environment = os.environ | {"LEASEHOLD_URI": self.set.uri, "MONGOC_DISABLE_SHM": "1"}
         if any(harm.word == "client-clock" for harm in self.harms):
             set_clock(world.client_clock, 0)
-            environment |= clock_environment(world.client_clock) | {"FAKETIME_ONLY_CMDS": "leasehold"}
+            environment |= clock_environment(world.client_clock) | {"FAKETIME_ONLY_CMDS": "leasehold-torture"}
         return subprocess.Popen([str(word) for word in command], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True, start_new_session=True)
 
@@ -236,7 +236,7 @@ def main():
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 2**31))
     parser.add_argument("--seconds", type=int, default=120)
     parser.add_argument("--round", type=int, default=40, dest="round_s")
-    parser.add_argument("--leasehold", required=True)
+    parser.add_argument("--torture", required=True)
     parser.add_argument("--mongod", required=True)
     parser.add_argument("kinds", nargs="*", metavar="KIND")
     options = parser.parse_args()
@@ -254,7 +254,7 @@ def main():
                 near, own = [h for h in harms if h.word in named[number]], [word for word in of_torture if word in named[number]]
             else:
                 near, own = of_round(number, rounds, harms, of_torture, None if options.kinds else random.Random(-seed))
-            one = Round(options.leasehold, own_set, near, own, seed, options.round_s, folder)
+            one = Round(options.torture, own_set, near, own, seed, options.round_s, folder)
             result, found, why = one.run(World(own_set, random.Random(seed)), tally)
             wrong, failed, grants = wrong + found, failed + bool(why), grants + result["grants"]
             idle += [seed] if result["grants"] == 0 else []

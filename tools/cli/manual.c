@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/help.h"
+#include "cli/commands.h"
+#include "common/help.h"
 
 enum { LINE_WIDTH = 72 };
 

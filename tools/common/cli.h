@@ -10,7 +10,8 @@ struct cli;
 
 struct command {
     const char *name;
-    int (*run)(const struct cli *cli); /* returns the exit code */
+    int (*run)(const struct cli *cli); /* returns the exit code; NULL: `program` does it */
+    const char *program;               /* a program of its own, from a package of its own; else NULL */
     const char *words;                 /* "KEY" for usage; NULL: takes none */
     bool or_id;                        /* --id may stand in the word's place */
     bool any_words;                    /* none, or any number of them: "[KEY…]" */

@@ -66,7 +66,8 @@ bool args_init(struct args *args, int argc)
     *args = (struct args){0};
     args->words = calloc((size_t)argc + 1, sizeof *args->words);
     args->owned = calloc(2 * ((size_t)argc + 1) + OPT_IDS, sizeof *args->owned); /* two for each option */
-    return args->words && args->owned;
+    args->hidden = calloc((size_t)argc + 1, sizeof *args->hidden);
+    return args->words && args->owned && args->hidden;
 }
 
 void args_fini(struct args *args)
@@ -74,6 +75,7 @@ void args_fini(struct args *args)
     for (int i = 0; i < args->n_owned; i++)
         free(args->owned[i]);
     free(args->owned);
+    free(args->hidden);
     free(args->words);
 }
 
@@ -212,10 +214,18 @@ static int set(struct args *args, const struct opt_spec *spec, const char *from,
 static char *take_secret(struct args *args, char *on_the_line)
 {
     char *copy = strdup(on_the_line);
-    if (copy)
+    if (copy) {
         args->owned[args->n_owned++] = copy;
+        args->hidden[args->n_hidden++] = (struct hidden){on_the_line, copy};
+    }
     memset(on_the_line, 'x', strlen(on_the_line));
     return copy;
+}
+
+void opts_uncover(const struct args *args)
+{
+    for (int i = 0; i < args->n_hidden; i++)
+        memcpy(args->hidden[i].on_the_line, args->hidden[i].copy, strlen(args->hidden[i].copy));
 }
 
 /* One step of getopt_long: an option goes into args, the index of a word that is none into *ret_word (else 0).
@@ -259,6 +269,7 @@ int opts_parse_globals(int argc, char **argv, struct args *args, int *ret_comman
     while (code == LH_OK && !word)
         code = step(&menu, argc, argv, args, &word, error);
     *ret_command = word ? word : optind;
+    args->dashes = code == LH_STOPPED && optind < argc;
     return code == LH_STOPPED ? LH_OK : code;
 }
 

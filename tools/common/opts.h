@@ -120,6 +120,11 @@ struct args {
     int n_rest;
     char **owned; /* copies of secrets, and of what was trimmed */
     int n_owned;
+    struct hidden {
+        char *on_the_line, *copy;
+    } * hidden; /* the secrets of the command line, which were overwritten there */
+    int n_hidden;
+    bool dashes; /* a `--` stood before the command */
 };
 
 extern const struct opt_spec opts_global[]; /* of every command */
@@ -139,6 +144,9 @@ int opts_parse_globals(int argc, char **argv, struct args *args, int *ret_comman
  * follows `--` is kept apart; else those are words like the others. LH_OK or LH_INVALID. */
 int opts_parse_command(int argc, char **argv, const struct opt_spec *const tables[OPTS_TABLES], bool takes_rest,
                        struct args *args, lh_error *error);
+
+/* Writes the secrets back to where they stood on the command line, for a program that is to get the same line. */
+void opts_uncover(const struct args *args);
 
 /* Fills from the environment what was not given. LH_OK or LH_INVALID. */
 int opts_from_environment(const struct opt_spec *specs, struct args *args, lh_error *error);

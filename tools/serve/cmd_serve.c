@@ -1,29 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold serve: its place in the table of commands. The server itself is in serve/, where libmicrohttpd was found. */
-#include "common/cli.h"
-
-#ifdef LEASEHOLD_SERVE
-
+ * leasehold serve, as the command line and the program itself describe it. */
 #include "serve/serve.h"
-
-static int run(const struct cli *cli)
-{
-    return serve_run(cli);
-}
-
-#else
-
-static int run(const struct cli *cli)
-{
-    lh_error error = LH_ERROR_INIT;
-    out_fail(
-        &error, LH_INVALID,
-        "this leasehold was built without `serve`: install libmicrohttpd (Debian: libmicrohttpd-dev), and build it "
-        "with -DLEASEHOLD_SERVE=ON");
-    return out_error(&cli->out, &error);
-}
-
-#endif
 
 static const struct opt_spec options_table[] = {
     {OPT_LISTEN, OPT_NAME, "listen", 0, "WHERE", "LEASEHOLD_LISTEN", 0, 0,
@@ -46,7 +23,7 @@ static const struct opt_spec options_table[] = {
 
 const struct command cmd_serve = {
     .name = "serve",
-    .run = run,
+    .program = "leasehold-serve",
     .holds = true,
     .options = options_table,
     .summary = "leases over HTTP, for any language",

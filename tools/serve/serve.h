@@ -3,7 +3,9 @@
 #ifndef SERVE_SERVE_H
 #define SERVE_SERVE_H
 
-struct cli;
+#include "common/cli.h"
+
+extern const struct command cmd_serve;
 
 /* Serves until a signal ends it. Returns the exit code. */
 int serve_run(const struct cli *cli);

@@ -59,7 +59,7 @@ static void in_the_child(const struct torture *torture, int p, int life, int uri
     (void)setenv(MEMBER, what, 1);
     (void)dup2(uri_fd, STDIN_FILENO);
     (void)setpgid(0, 0); /* a signal for the parent's group is the parent's affair */
-    char *const argv[] = {(char[]){"leasehold"}, (char[]){"torture"}, NULL};
+    char *const argv[] = {(char[]){"leasehold-torture"}, NULL};
     (void)execv("/proc/self/exe", argv);
     _exit(127);
 }

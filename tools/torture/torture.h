@@ -65,7 +65,4 @@ static inline void torture_nap(int64_t ms)
     (void)nanosleep(&pause, NULL);
 }
 
-/* The process with a store: random operations until the time is over. Returns an exit code. */
-int worker_run(const struct torture *torture, int p, int life);
-
 #endif

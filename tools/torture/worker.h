@@ -45,4 +45,7 @@ void worker_break(struct worker *worker);
 void worker_cleanup(struct worker *worker);
 void worker_write(struct worker *worker);
 
+/* The process with a store: random operations until the time is over. Returns an exit code. */
+int worker_run(const struct torture *torture, int p, int life);
+
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Usage and help, made from the command table. */
-#ifndef CLI_HELP_H
-#define CLI_HELP_H
+ * Usage and help of a command, made from its description. */
+#ifndef COMMON_HELP_H
+#define COMMON_HELP_H
 
 #include <stdio.h>
 
-#include "cli/commands.h"
+#include "common/cli.h"
 
 /* What the exit codes mean; a NULL meaning ends the table. */
 extern const struct help_exit {
@@ -13,9 +13,11 @@ extern const struct help_exit {
     const char *meaning;
 } help_exits[];
 
-void help_program(FILE *to);
 void help_command(const struct command *command);
-/* "leasehold acquire KEY [options]". */
+
+/* Its parts: "leasehold acquire KEY [options]", a table of options, the exit codes. */
 void help_usage(FILE *to, const struct command *command);
+void help_options(FILE *to, const struct opt_spec *specs);
+void help_exit_codes(FILE *to);
 
 #endif

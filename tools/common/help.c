@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Usage and help, made from the command table, so that they can't say anything else than what is parsed. */
-#include "cli/help.h"
+ * Usage and help, made from a command's description, so that they can't say anything else than what is parsed. */
+#include "common/help.h"
 
 #include <string.h>
 
@@ -30,7 +30,7 @@ void help_usage(FILE *to, const struct command *command)
     fputs(command->takes_command ? " -- CMD…\n" : "\n", to);
 }
 
-static void print_options(FILE *to, const struct opt_spec *specs)
+void help_options(FILE *to, const struct opt_spec *specs)
 {
     for (; specs && specs->name; specs++) {
         char left[64], letter[] = {'-', specs->letter, ',', ' ', '\0'};
@@ -43,7 +43,7 @@ static void print_options(FILE *to, const struct opt_spec *specs)
     }
 }
 
-static void print_exits(FILE *to)
+void help_exit_codes(FILE *to)
 {
     int column = (int)strlen("Exit codes:");
     for (const struct help_exit *exit = help_exits; exit->meaning; exit++) {
@@ -56,28 +56,6 @@ static void print_exits(FILE *to)
     fputc('\n', to);
 }
 
-void help_program(FILE *to)
-{
-    fputs("Leases on keys, kept in MongoDB: who holds a key may work on it until the lease ends.\n\n"
-          "Usage: leasehold [global options] COMMAND [options] [KEY] [-- CMD…]\n\nCommands:\n",
-          to);
-    for (const struct command *const *command = commands; *command; command++)
-        fprintf(to, "  %-12s%s\n", (*command)->name, (*command)->summary);
-    fputs("\nGlobal options, before or after the command [and what the environment may say instead]:\n", to);
-    print_options(to, opts_global);
-    fputs("\nExamples:\n"
-          "  $ export LEASEHOLD_URI=mongodb://db0,db1,db2/?replicaSet=rs\n"
-          "  $ leasehold migrate --yes\n"
-          "  $ leasehold run project:42 -- ./rebuild.sh\n\n"
-          "LEASEHOLD_PROTECT=break,cleanup,migrate,reap refuses these; LEASEHOLD_MODE=observe, or off, refuses nobody\n"
-          "a lease (man leasehold-upgrade).\n"
-          "Durations: 250ms, 30s, 5m, 2h, 7d; a bare number is seconds.\n"
-          "Exit codes:",
-          to);
-    print_exits(to);
-    fputs("`leasehold COMMAND --help` explains a command.\n", to);
-}
-
 void help_command(const struct command *command)
 {
     printf("%s\n\nUsage: ", command->summary);
@@ -85,8 +63,8 @@ void help_command(const struct command *command)
     printf("\n%s\n", command->detail);
     if (command->options) {
         puts("\nOptions [and what the environment may say instead]:");
-        print_options(stdout, command->also);
-        print_options(stdout, command->options);
+        help_options(stdout, command->also);
+        help_options(stdout, command->options);
     }
     printf("\nExample:\n%s\nThe global options are explained by `leasehold --help`.\n", command->example);
 }
