@@ -17,66 +17,66 @@
 #define O LH_URI_OVERRIDDEN
 #define R LH_URI_REFUSED
 
-#define SHORTER  "where it is shorter than half of timeout_ms"
-#define PRIMARY  "all commands go to the primary"
-#define REPEATED "no effect: commands are repeated by Leasehold, by lease id"
-#define INSECURE "unless allow_insecure_tls permits it (--insecure-tls)"
-#define NO_PROXY "the driver knows no proxy, and would connect past it"
+#define SHORTER  "if it is shorter than half of timeout_ms"
+#define PRIMARY  "no effect: all commands go to the primary"
+#define REPEATED "no effect: Leasehold repeats commands itself, by lease id"
+#define INSECURE "unless allow_insecure_tls (--insecure-tls) permits it"
+#define NO_PROXY "the driver does not support proxies, and would bypass it"
 
 /* Those of the drivers' specification, of the C driver, and older names that the driver still
  * knows. By name. */
 static const lh_uri_option table[] = {
-    {"appName", H, false, NULL, "unless the program gives a name (app_name)"},
+    {"appName", H, false, NULL, "unless the program sets app_name"},
     {"authMechanism", H, true, NULL,
      "SCRAM-SHA-1, SCRAM-SHA-256, MONGODB-X509, PLAIN, GSSAPI or MONGODB-AWS"},
     {"authMechanismProperties", H, true, NULL,
      "SERVICE_NAME, CANONICALIZE_HOST_NAME or AWS_SESSION_TOKEN"},
     {"authSource", H, true, NULL, ""},
     {"canonicalizeHostname", H, true, NULL, ""},
-    {"compressors", H, false, NULL, "snappy, zlib and zstd, where the driver has them"},
+    {"compressors", H, false, NULL, "snappy, zlib and zstd, if the driver was built with them"},
     {"connectTimeoutMS", H, false, NULL, SHORTER},
-    {"directConnection", H, false, NULL, "true follows no election: doctor warns of it"},
+    {"directConnection", H, false, NULL, "true does not follow elections; doctor warns about it"},
     {"enableOverloadRetargeting", O, false, NULL, REPEATED},
     {"gssapiServiceName", H, true, NULL, ""},
-    {"heartbeatFrequencyMS", H, false, NULL, "2,000 where it is not given"},
-    {"journal", H, false, NULL, "true; false is refused: a crash could lose a grant"},
+    {"heartbeatFrequencyMS", H, false, NULL, "the default is 2,000"},
+    {"journal", H, false, NULL, "true; false is refused, because a crash could lose a grant"},
     {"loadBalanced", R, false, NULL,
-     "true: a load balancer stands before mongos, and leases need one primary"},
+     "true means mongos behind a load balancer, and leases need one primary"},
     {"localThresholdMS", O, false, NULL, PRIMARY},
     {"maxAdaptiveRetries", O, false, NULL, REPEATED},
-    {"maxConnecting", O, false, NULL, "no effect: pool_size bounds the connections"},
-    {"maxIdleTimeMS", O, false, NULL, "no effect: the driver keeps idle connections"},
-    {"maxPoolSize", O, false, NULL, "pool_size counts"},
+    {"maxConnecting", O, false, NULL, "no effect: pool_size limits the connections"},
+    {"maxIdleTimeMS", O, false, NULL, "no effect: the driver keeps idle connections open"},
+    {"maxPoolSize", O, false, NULL, "no effect: use pool_size"},
     {"maxStalenessSeconds", O, false, NULL, PRIMARY},
-    {"minPoolSize", O, false, NULL, "no effect: pool_size bounds the connections"},
+    {"minPoolSize", O, false, NULL, "no effect: pool_size limits the connections"},
     {"proxyHost", R, true, NULL, NO_PROXY},
     {"proxyPassword", R, true, NULL, NO_PROXY},
     {"proxyPort", R, true, NULL, NO_PROXY},
     {"proxyUsername", R, true, NULL, NO_PROXY},
-    {"readConcernLevel", O, false, NULL, "each command carries the level that it needs"},
+    {"readConcernLevel", O, false, NULL, "no effect: each command sets the level that it needs"},
     {"readPreference", O, false, NULL, PRIMARY},
     {"readPreferenceTags", O, false, NULL, PRIMARY},
     {"replicaSet", H, false, NULL, ""},
     {"retryReads", O, false, NULL, REPEATED},
     {"retryWrites", O, false, NULL, REPEATED},
-    {"safe", R, false, NULL, "an older name of w, and weaker than a majority"},
+    {"safe", R, false, NULL, "an old form of w, weaker than majority"},
     {"serverMonitoringMode", O, false, NULL, "no effect: the driver chooses"},
     {"serverSelectionTimeoutMS", H, false, NULL, SHORTER},
-    {"serverSelectionTryOnce", O, false, NULL, "no effect: it is for drivers with one thread"},
+    {"serverSelectionTryOnce", O, false, NULL, "no effect: it is for single-threaded drivers"},
     {"slaveOk", O, false, NULL, PRIMARY},
-    {"socketCheckIntervalMS", O, false, NULL, "no effect: it is for drivers with one thread"},
+    {"socketCheckIntervalMS", O, false, NULL, "no effect: it is for single-threaded drivers"},
     {"socketTimeoutMS", H, false, NULL, SHORTER},
     {"srvMaxHosts", H, false, NULL, ""},
     {"srvServiceName", H, false, NULL, ""},
-    {"ssl", H, true, MONGOC_URI_TLS, "an older name of tls"},
+    {"ssl", H, true, MONGOC_URI_TLS, "an old name of tls"},
     {"sslAllowInvalidCertificates", R, true, MONGOC_URI_TLSALLOWINVALIDCERTIFICATES, INSECURE},
     {"sslAllowInvalidHostnames", R, true, MONGOC_URI_TLSALLOWINVALIDHOSTNAMES, INSECURE},
-    {"sslCertificateAuthorityFile", H, true, MONGOC_URI_TLSCAFILE, "an older name of tlsCAFile"},
+    {"sslCertificateAuthorityFile", H, true, MONGOC_URI_TLSCAFILE, "an old name of tlsCAFile"},
     {"sslClientCertificateKeyFile", H, true, MONGOC_URI_TLSCERTIFICATEKEYFILE,
-     "an older name of tlsCertificateKeyFile"},
+     "an old name of tlsCertificateKeyFile"},
     {"sslClientCertificateKeyPassword", H, true, MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD,
-     "an older name of tlsCertificateKeyFilePassword"},
-    {"timeoutMS", O, false, NULL, "timeout_ms counts"},
+     "an old name of tlsCertificateKeyFilePassword"},
+    {"timeoutMS", O, false, NULL, "no effect: use timeout_ms"},
     {"tls", H, true, NULL, ""},
     {"tlsAllowInvalidCertificates", R, true, NULL, INSECURE},
     {"tlsAllowInvalidHostnames", R, true, NULL, INSECURE},
@@ -86,10 +86,11 @@ static const lh_uri_option table[] = {
     {"tlsDisableCertificateRevocationCheck", R, true, NULL, INSECURE},
     {"tlsDisableOCSPEndpointCheck", R, true, NULL, INSECURE},
     {"tlsInsecure", R, true, NULL, INSECURE},
-    {"w", H, false, NULL, "majority; anything weaker is refused: a failover could lose a grant"},
-    {"waitQueueMultiple", O, false, NULL, "no effect: the driver does not know it any more"},
+    {"w", H, false, NULL,
+     "majority; anything weaker is refused, because a failover could lose a grant"},
+    {"waitQueueMultiple", O, false, NULL, "no effect: the driver no longer supports it"},
     {"waitQueueTimeoutMS", H, false, NULL, SHORTER},
-    {"wTimeoutMS", O, false, NULL, "each command has its own deadline"},
+    {"wTimeoutMS", O, false, NULL, "no effect: each command has its own deadline"},
     {"zlibCompressionLevel", H, false, NULL, ""},
 };
 
