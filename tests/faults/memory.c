@@ -75,7 +75,7 @@ typedef struct {
     char *text;
 } outputs;
 
-typedef int (*operation)(place *p, outputs *out);
+typedef int (*operation)(ground *p, outputs *out);
 
 static const char *untouched(const outputs *out)
 {
@@ -90,7 +90,7 @@ static const char *untouched(const outputs *out)
 
 /* Lets each allocation fail in turn, until there are no more; `after` each failure things must be
  * well. Returns how many. */
-static int fail_each(place *p, int wanted, operation op, void (*after)(place *p), outputs *out)
+static int fail_each(ground *p, int wanted, operation op, void (*after)(ground *p), outputs *out)
 {
     for (int n = 1;; n++) {
         *out = (outputs){0};
@@ -120,7 +120,7 @@ static void expect_failures(int n)
     assert_in_range(n, 1, 100); /* else the wrapping does not work */
 }
 
-static void nobody_has_k(place *p)
+static void nobody_has_k(ground *p)
 {
     lh_record *record = NULL;
     expect(p, LH_OK, lh_status(p->store, "k", &record, &p->error));
@@ -133,14 +133,14 @@ static void nobody_has_k(place *p)
     lh_record_free(record);
 }
 
-static void nobody_waits_for_k(place *p)
+static void nobody_waits_for_k(ground *p)
 {
     assert_int_equal(queued(p, "k"), 0);
 }
 
 /* ---- Each operation ---------------------------------------------------------------------------*/
 
-static int do_open(place *p, outputs *out)
+static int do_open(ground *p, outputs *out)
 {
     lh_store_options o = LH_STORE_OPTIONS_INIT;
     o.uri = p->uri;
@@ -148,7 +148,7 @@ static int do_open(place *p, outputs *out)
     return lh_store_open(&o, &out->store, &p->error);
 }
 
-static int do_open_and_migrate(place *p, outputs *out)
+static int do_open_and_migrate(ground *p, outputs *out)
 {
     lh_store_options o = LH_STORE_OPTIONS_INIT;
     o.uri = p->uri;
@@ -159,7 +159,7 @@ static int do_open_and_migrate(place *p, outputs *out)
 
 static void opening(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     outputs out;
     expect_failures(fail_each(p, LH_OK, do_open, NULL, &out));
     lh_store_close(out.store);
@@ -167,19 +167,19 @@ static void opening(void **state)
     lh_store_close(out.store);
 }
 
-static int do_join(place *p, outputs *out)
+static int do_join(ground *p, outputs *out)
 {
     return lh_key_join((const char *const[]){"a", "b"}, 2, &out->text, &p->error);
 }
 
-static int do_cancel(place *p, outputs *out)
+static int do_cancel(ground *p, outputs *out)
 {
     return lh_cancel_new(&out->cancel, &p->error);
 }
 
 static void what_needs_no_server(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     outputs out;
     expect_failures(fail_each(p, LH_OK, do_join, NULL, &out));
     lh_string_free(out.text);
@@ -187,12 +187,12 @@ static void what_needs_no_server(void **state)
     lh_cancel_free(out.cancel);
 }
 
-static int do_acquire(place *p, outputs *out)
+static int do_acquire(ground *p, outputs *out)
 {
     return lh_acquire(p->store, "k", NULL, &out->lease, &out->record, &p->error);
 }
 
-static int do_acquire_shared(place *p, outputs *out)
+static int do_acquire_shared(ground *p, outputs *out)
 {
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
     o.mode = LH_SHARED;
@@ -202,7 +202,7 @@ static int do_acquire_shared(place *p, outputs *out)
 
 static void acquiring(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     outputs out;
     for (int shared = 0; shared < 2; shared++) {
         expect_failures(
@@ -213,9 +213,9 @@ static void acquiring(void **state)
 
 static void acquiring_what_is_held(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     outputs out;
-    lh_lease *holder = take(p, p->store, "k", LH_EXCLUSIVE, 30000);
+    lh_lease *holder = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000);
     expect_failures(fail_each(p, LH_BUSY, do_acquire, nobody_waits_for_k, &out));
     assert_string_equal(lh_record_holder(out.record, 0)->owner, "tester");
     lh_record_free(out.record);
@@ -223,7 +223,7 @@ static void acquiring_what_is_held(void **state)
 }
 
 /* Queues, and gives up. */
-static int do_wait(place *p, outputs *out)
+static int do_wait(ground *p, outputs *out)
 {
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
     o.wait_ms = 30;
@@ -241,16 +241,16 @@ static int do_wait(place *p, outputs *out)
 
 static void waiting_in_vain(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     outputs out;
-    lh_lease *holder = take(p, p->store, "k", LH_EXCLUSIVE, 30000);
+    lh_lease *holder = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000);
     expect_failures(fail_each(p, LH_BUSY, do_wait, nobody_waits_for_k, &out));
     assert_non_null(out.record);
     lh_record_free(out.record);
     give(p, holder);
 }
 
-static int do_start(place *p, outputs *out)
+static int do_start(ground *p, outputs *out)
 {
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
     o.wait_ms = 30000;
@@ -268,9 +268,9 @@ static int do_start(place *p, outputs *out)
 
 static void waiting_until_granted(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     outputs out;
-    lh_lease *holder = take(p, p->store, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
+    lh_lease *holder = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
     expect_failures(fail_each(p, LH_OK, do_start, nobody_waits_for_k, &out));
     within(5000, queued(p, "k") == 1);
     give(p, holder);
@@ -282,9 +282,9 @@ static void waiting_until_granted(void **state)
 /* The answer of a release tells its own store of the grant: in the releasing thread. */
 static void granting_to_a_waiter(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     for (int n = 1, more = 1; more; n++) {
-        lh_lease *holder = take(p, p->store, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
+        lh_lease *holder = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
         lh_waiting *waiting = await(p, p->store, "k", LH_EXCLUSIVE, 30000);
         within(5000, queued(p, "k") == 1);
         failing_at = n;
@@ -302,18 +302,18 @@ static void granting_to_a_waiter(void **state)
     nobody_has_k(p);
 }
 
-static int do_attach(place *p, outputs *out)
+static int do_attach(ground *p, outputs *out)
 {
     return lh_lease_attach(p->store, "k", "0123456789abcdef0123456789abcdef", &out->lease,
                            &p->error);
 }
 
-static int do_status(place *p, outputs *out)
+static int do_status(ground *p, outputs *out)
 {
     return lh_status(p->store, "k", &out->record, &p->error);
 }
 
-static int do_status_of_nothing(place *p, outputs *out)
+static int do_status_of_nothing(ground *p, outputs *out)
 {
     return lh_status(p->store, "nothing", &out->record, &p->error);
 }
@@ -324,7 +324,7 @@ static int see(void *arg, const lh_record *record)
     return 0;
 }
 
-static int do_list(place *p, outputs *out)
+static int do_list(ground *p, outputs *out)
 {
     int n = 0;
     (void)out;
@@ -333,7 +333,7 @@ static int do_list(place *p, outputs *out)
     return outcome;
 }
 
-static int do_break(place *p, outputs *out)
+static int do_break(ground *p, outputs *out)
 {
     lh_break_options o = LH_BREAK_OPTIONS_INIT;
     o.reason = "test";
@@ -342,9 +342,9 @@ static int do_break(place *p, outputs *out)
 
 static void seeing_and_breaking(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     outputs out;
-    lh_lease *holder = take(p, p->store, "k", LH_EXCLUSIVE, 30000);
+    lh_lease *holder = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000);
     expect_failures(fail_each(p, LH_OK, do_attach, NULL, &out));
     lh_lease_free(out.lease);
     expect_failures(fail_each(p, LH_OK, do_status, NULL, &out));
@@ -359,7 +359,7 @@ static void seeing_and_breaking(void **state)
     nobody_has_k(p);
 }
 
-static int do_migrate(place *p, outputs *out)
+static int do_migrate(ground *p, outputs *out)
 {
     (void)out;
     lh_migrate_options o = LH_MIGRATE_OPTIONS_INIT;
@@ -368,7 +368,7 @@ static int do_migrate(place *p, outputs *out)
     return lh_migrate(p->store, &o, NULL, &p->error);
 }
 
-static int64_t documents_in(place *p, const char *collection)
+static int64_t documents_in(ground *p, const char *collection)
 {
     mongoc_collection_t *c = mongoc_client_get_collection(p->client, p->db, collection);
     bson_t all = BSON_INITIALIZER;
@@ -378,20 +378,20 @@ static int64_t documents_in(place *p, const char *collection)
     return n;
 }
 
-static int64_t documents(place *p)
+static int64_t documents(ground *p)
 {
     return documents_in(p, "workspace_locks") + documents_in(p, "workspace_locks_archive");
 }
 
 /* Nothing is lost on the way. */
-static void all_documents_are_there(place *p)
+static void all_documents_are_there(ground *p)
 {
     assert_int_equal(documents(p), 13);
 }
 
 static void migrating_duplicates(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     outputs out;
     assert_true(mongoc_collection_drop(p->locks, NULL)); /* with its index */
     for (int i = 0; i < 13; i++) {
@@ -412,12 +412,12 @@ static void migrating_duplicates(void **state)
  * told. */
 static void keeping_goes_on(void **state)
 {
-    place *p = *state;
-    lh_lease *kept[5], *holder = take(p, p->store, "k", LH_EXCLUSIVE, 6000), *lease = NULL;
+    ground *p = *state;
+    lh_lease *kept[5], *holder = take_on(p, p->store, "k", LH_EXCLUSIVE, 6000), *lease = NULL;
     char key[16];
     for (int i = 0; i < 5; i++) {
         (void)snprintf(key, sizeof key, "kept%d", i);
-        kept[i] = take(p, p->store, key, i % 2 ? LH_SHARED : LH_EXCLUSIVE, 3000);
+        kept[i] = take_on(p, p->store, key, i % 2 ? LH_SHARED : LH_EXCLUSIVE, 3000);
     }
     lh_waiting *waiting = await(p, p->store, "k", LH_EXCLUSIVE, 60000);
     atomic_store(&others_fail_each, 3);
@@ -451,9 +451,9 @@ static void hear_of_loss(void *arg, const char *key, const char *lease_id)
  * asked for again. */
 static void granted_without_a_thread(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     lh_store *store = open_on(p, p->uri, p->app, 10000, hear_of_loss, NULL);
-    lh_lease *holder = take(p, p->store, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
+    lh_lease *holder = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
     lh_waiting *waiting = await(p, store, "k", LH_EXCLUSIVE, 30000);
     within(5000, queued(p, "k") == 1);
     usleep(1500000); /* the watcher's thread is there */
@@ -472,12 +472,12 @@ static void granted_without_a_thread(void **state)
 /* Closing without memory: what is held is given back all the same. */
 static void closing(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     lh_store *observer = another(p);
     for (int n = 1, more = 1; more; n++) {
         lh_store *store = another(p);
-        lh_lease *one = take(p, store, "k", LH_EXCLUSIVE, 30000),
-                 *two = take(p, store, "two", LH_SHARED, 30000);
+        lh_lease *one = take_on(p, store, "k", LH_EXCLUSIVE, 30000),
+                 *two = take_on(p, store, "two", LH_SHARED, 30000);
         lh_waiting *waiting = await(p, store, "k", LH_EXCLUSIVE, 30000);
         lh_lease *never = NULL;
         failing_at = n;
@@ -491,7 +491,7 @@ static void closing(void **state)
         expect(p, LH_OK, lh_status(observer, "k", &record, &p->error));
         assert_int_equal(record->holders, 0);
         lh_record_free(record);
-        lh_lease *next = take(p, observer, "two", LH_EXCLUSIVE, 30000);
+        lh_lease *next = take_on(p, observer, "two", LH_EXCLUSIVE, 30000);
         give(p, next);
         assert_in_range(n, 1, 20);
         (void)mongoc_collection_drop(p->locks, NULL);
@@ -502,8 +502,8 @@ static void closing(void **state)
 
 static int setup(void **state)
 {
-    int failed = new_place(state);
-    place *p = *state;
+    int failed = new_ground(state);
+    ground *p = *state;
     expect(p, LH_OK, lh_migrate(p->store, NULL, NULL, &p->error));
     return failed;
 }
@@ -511,7 +511,7 @@ static int setup(void **state)
 int main(void)
 {
     is_tester = true;
-#define memory_test(name) cmocka_unit_test_setup_teardown(name, setup, old_place)
+#define memory_test(name) cmocka_unit_test_setup_teardown(name, setup, quiet_ground)
     const struct CMUnitTest tests[] = {
         memory_test(opening),
         memory_test(what_needs_no_server),

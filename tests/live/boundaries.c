@@ -43,13 +43,6 @@ struct operation {
 
 static atomic_size_t next_case;
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static void check_that(scene *s, bool holds, const char *wrong)
 {
     if (!holds && !s->wrong)

@@ -23,13 +23,6 @@ static int ask(ground *g, const char *uri)
     return outcome;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* "mongodb://host:port" of the first host, and of the first that is no primary ("" on a
  * standalone). */
 static void find_hosts(ground *g, char first[128], char secondary[128])

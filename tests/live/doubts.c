@@ -10,13 +10,6 @@
 #define TTL_MS  120000
 #define SOON_MS 15000 /* much shorter */
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static void hasty_store(ground *g)
 {
     lh_store_options options = store_options(g);

@@ -8,7 +8,7 @@
 enum { MOST = 2048, LINE = 400 };
 
 typedef struct audience {
-    place *p;
+    ground *p;
     lh_watch_options o;
     pthread_t thread;
     pthread_mutex_t lock;
@@ -44,7 +44,7 @@ static void *attend(void *arg)
     return NULL;
 }
 
-static audience *seat(place *p)
+static audience *seat(ground *p)
 {
     audience *a = calloc(1, sizeof *a);
     assert_non_null(a);
@@ -97,7 +97,7 @@ static void leave(audience *a, int outcome)
 {
     lh_cancel_now(a->o.cancel);
     pthread_join(a->thread, NULL);
-    expect_at(outcome, a->outcome, &a->error, "lh_watch", __LINE__);
+    expect_at(outcome, a->outcome, &a->error, "lh_watch", __FILE__, __LINE__);
     while (a->seen < a->n && strncmp(a->line[a->seen], "renewed ", 8) == 0)
         a->seen++;
     if (a->seen < a->n)
@@ -108,7 +108,7 @@ static void leave(audience *a, int outcome)
     free(a);
 }
 
-static void break_it(place *p, const char *key)
+static void break_it(ground *p, const char *key)
 {
     lh_break_options o = LH_BREAK_OPTIONS_INIT;
     o.reason = "stuck";
@@ -116,14 +116,14 @@ static void break_it(place *p, const char *key)
     expect(p, LH_OK, lh_break(p->store, key, &o, NULL, &p->error));
 }
 
-static void delete (place *p, const char *key)
+static void delete (ground *p, const char *key)
 {
     bson_t *filter = BCON_NEW("workspace_id", BCON_UTF8(key));
     assert_true(mongoc_collection_delete_many(p->locks, filter, NULL, NULL, NULL));
     bson_destroy(filter);
 }
 
-static void insert(place *p, const char *text)
+static void insert(ground *p, const char *text)
 {
     char quoted[1024];
     (void)snprintf(quoted, sizeof quoted, "%s", text);
@@ -136,7 +136,7 @@ static void insert(place *p, const char *text)
     bson_destroy(document);
 }
 
-static void leave_note(place *p, lh_lease *lease, const char *note)
+static void leave_note(ground *p, lh_lease *lease, const char *note)
 {
     lh_release_options o = LH_RELEASE_OPTIONS_INIT;
     o.note = note;
@@ -146,16 +146,16 @@ static void leave_note(place *p, lh_lease *lease, const char *note)
 
 static void a_note_is_told_with_the_release_that_left_it(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     audience *a = sit(seat(p));
     next(a, "opened");
     for (int i = 0; i < 2; i++) { /* the same again */
-        lh_lease *lease = take(p, p->store, "k", LH_EXCLUSIVE, 30000);
+        lh_lease *lease = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000);
         next(a, "granted k tester acquire");
         leave_note(p, lease, "v7");
         next(a, "released k tester release note v7");
     }
-    lh_lease *reader = take(p, p->store, "k", LH_SHARED, 30000);
+    lh_lease *reader = take_on(p, p->store, "k", LH_SHARED, 30000);
     next(a, "granted k tester acquire");
     expect(p, LH_OK, lh_lease_release(reader, &p->error)); /* passes on what was there before */
     lh_lease_free(reader);
@@ -165,11 +165,11 @@ static void a_note_is_told_with_the_release_that_left_it(void **state)
 
 static void every_kind_is_told(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     audience *a = sit(seat(p));
     char ids[8][LH_LEASE_ID_LEN + 1];
     next(a, "opened");
-    lh_lease *lease = take(p, p->store, "k", LH_EXCLUSIVE, 30000), *second = NULL;
+    lh_lease *lease = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000), *second = NULL;
     memcpy(ids[0], lh_lease_id(lease), sizeof ids[0]);
     next(a, "granted k tester acquire");
     expect(p, LH_OK, lh_lease_renew(lease, 60000, NULL, &p->error));
@@ -195,12 +195,12 @@ static void every_kind_is_told(void **state)
     break_it(p, "k");
     next(a, "broken k heir ops: stuck");
 
-    lh_lease_free(take(p, p->store, "k", LH_EXCLUSIVE, 30000));
+    lh_lease_free(take_on(p, p->store, "k", LH_EXCLUSIVE, 30000));
     next(a, "granted k tester acquire");
-    change(p, "k", "{'$set': {'expires_at': {'$date': '2020-01-01T00:00:00Z'}}}");
+    change(p, "k", json("{'$set': {'expires_at': {'$date': '2020-01-01T00:00:00Z'}}}"));
     within(10000, heard(a) > a->seen);
     assert_string_equal(a->line[a->seen++], "renewed k tester"); /* its end was moved */
-    lease = take(p, p->store, "k", LH_EXCLUSIVE, 30000);
+    lease = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000);
     next(a, "expired k tester");
     next(a, "granted k tester acquire");
     lh_lease_free(lease);
@@ -214,12 +214,12 @@ static void every_kind_is_told(void **state)
 
 static void readers_are_told_one_by_one(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     audience *a = sit(seat(p));
     next(a, "opened");
     lh_lease *readers[3];
     for (int i = 0; i < 3; i++) {
-        readers[i] = take(p, p->store, "k", LH_SHARED, 30000);
+        readers[i] = take_on(p, p->store, "k", LH_SHARED, 30000);
         next(a, "granted k tester acquire");
     }
     lh_waiting *writer = await(p, p->store, "k", LH_EXCLUSIVE, 60000);
@@ -250,24 +250,24 @@ static void readers_are_told_one_by_one(void **state)
 
 static void what_other_programs_do_is_told(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     insert(p, "{'workspace_id': 'old', 'id': 'a', 'user_id': 'carol', 'expires_at': "
               "'2999-01-01T00:00:00Z'}");
     audience *a = sit(seat(p));
     next(a, "opened");
-    change(p, "old", "{'$set': {'expires_at': '2999-01-02T00:00:00Z', 'color': 'red'}}");
+    change(p, "old", json("{'$set': {'expires_at': '2999-01-02T00:00:00Z', 'color': 'red'}}"));
     within(10000, heard(a) > a->seen);
     assert_string_equal(a->line[a->seen++], "renewed old carol");
-    change(p, "old", "{'$set': {'color': 'blue'}}"); /* no business of ours */
-    change(p, "old", "{'$set': {'id': 'b', 'user_id': 'dave'}}");
+    change(p, "old", json("{'$set': {'color': 'blue'}}")); /* no business of ours */
+    change(p, "old", json("{'$set': {'id': 'b', 'user_id': 'dave'}}"));
     next(a, "released old carol other");
     next(a, "granted old dave acquire");
-    change(p, "old", "{'$set': {'expires_at': [1]}}");
+    change(p, "old", json("{'$set': {'expires_at': [1]}}"));
     next(a, "spoilt old: expires_at is an array");
-    change(p, "old", "{'$set': {'expires_at': {'$date': '2020-01-01T00:00:00Z'}}}");
+    change(p, "old", json("{'$set': {'expires_at': {'$date': '2020-01-01T00:00:00Z'}}}"));
     within(10000, heard(a) > a->seen);
     assert_string_equal(a->line[a->seen++], "renewed old dave");
-    change(p, "old", "{'$set': {'id': 'c', 'user_id': 'erin', 'expires_at': null}}");
+    change(p, "old", json("{'$set': {'id': 'c', 'user_id': 'erin', 'expires_at': null}}"));
     next(a, "expired old dave");
     next(a, "granted old erin acquire");
     delete (p, "old");
@@ -280,7 +280,7 @@ static void what_other_programs_do_is_told(void **state)
 
 static void only_what_was_asked_for_is_told(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     static const char *const keys[] = {"one", "two"};
     insert(
         p,
@@ -296,12 +296,12 @@ static void only_what_was_asked_for_is_told(void **state)
     static const char *const lines[] = {"one tester", "", "project:\xF0\x9F\x94\x92 tester", ""};
     char line[LINE];
     for (int i = 0; i < 4; i++) {
-        leases[i] = take(p, p->store, asked[i], LH_EXCLUSIVE, 30000);
+        leases[i] = take_on(p, p->store, asked[i], LH_EXCLUSIVE, 30000);
         (void)snprintf(line, sizeof line, "granted %s acquire", lines[i]);
         if (*lines[i])
             next(a, line);
     }
-    change(p, "project:foreign", "{'$set': {'expires_at': '2999-01-01T00:00:00Z'}}");
+    change(p, "project:foreign", json("{'$set': {'expires_at': '2999-01-01T00:00:00Z'}}"));
     within(10000, heard(a) > a->seen);
     assert_string_equal(a->line[a->seen++], "renewed project:foreign carol");
     insert(p, "{'_id': 'foreign-2', 'workspace_id': 'two', 'id': 'a', 'user_id': 'dave'}");
@@ -320,7 +320,7 @@ static void only_what_was_asked_for_is_told(void **state)
 /* A foreign _id that appears under a filter that knew none. */
 static void an_id_that_is_not_the_key_is_noticed(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     static const char *const keys[] = {"k"};
     audience *a = seat(p);
     a->o.keys = keys;
@@ -336,7 +336,7 @@ static void an_id_that_is_not_the_key_is_noticed(void **state)
 
 static void whoever_listens_may_stop(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     audience *a = seat(p);
     a->stop_at = 1;
     sit(a);
@@ -346,7 +346,7 @@ static void whoever_listens_may_stop(void **state)
     a->stop_at = 2;
     sit(a);
     next(a, "opened");
-    lh_lease *lease = take(p, p->store, "k", LH_EXCLUSIVE, 30000);
+    lh_lease *lease = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000);
     next(a, "granted k tester acquire");
     leave(a, LH_STOPPED);
     give(p, lease);
@@ -354,21 +354,21 @@ static void whoever_listens_may_stop(void **state)
 
 static void goes_on_behind_an_event(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     if (!p->set)
         skip();
     audience *a = seat(p), *b;
     a->stop_at = 4;
     sit(a);
     next(a, "opened");
-    lh_lease *lease = take(p, p->store, "k", LH_EXCLUSIVE, 30000), *second = NULL;
+    lh_lease *lease = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000), *second = NULL;
     lh_waiting *waiting = await(p, p->store, "k", LH_EXCLUSIVE, 60000);
     give(p, lease); /* one change, two events: it ends between them */
     next(a, "granted k tester acquire");
     next(a, "queued k tester");
     next(a, "released k tester release");
     pthread_join(a->thread, NULL);
-    expect_at(LH_STOPPED, a->outcome, &a->error, "lh_watch", __LINE__);
+    expect_at(LH_STOPPED, a->outcome, &a->error, "lh_watch", __FILE__, __LINE__);
     expect(p, LH_OK, lh_waiting_finish(waiting, &second, NULL, &p->error));
     give(p, second);
     for (int from = 0; from < 4; from++) {
@@ -394,12 +394,12 @@ static void goes_on_behind_an_event(void **state)
 
 static void what_is_not_remembered_is_a_gap(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     audience *a = seat(p);
     a->o.after = "1000000.1.0";
     sit(a);
     next(a, "gap");
-    lh_lease *lease = take(p, p->store, "k", LH_EXCLUSIVE, 30000);
+    lh_lease *lease = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000);
     next(a, "granted k tester acquire");
     if (p->set) { /* on a standalone the documents are just gone */
         assert_true(mongoc_collection_drop(p->locks, NULL));
@@ -414,13 +414,13 @@ static void what_is_not_remembered_is_a_gap(void **state)
 
 static void a_killed_cursor_loses_and_doubles_nothing(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     if (!p->set)
         skip();
     audience *a = sit(seat(p));
     next(a, "opened");
     for (int i = 0; i < 30; i++) {
-        lh_lease *lease = take(p, p->store, "k", LH_EXCLUSIVE, 30000);
+        lh_lease *lease = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000);
         if (i % 10 == 5)
             within(10000, kill_cursors(p) > 0);
         give(p, lease);
@@ -436,7 +436,7 @@ static void a_killed_cursor_loses_and_doubles_nothing(void **state)
  * next. */
 static void a_look_that_is_refused_is_made_up_for(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     if (p->set)
         skip();
     int turn = take_turn(p->uri);
@@ -449,7 +449,7 @@ static void a_look_that_is_refused_is_made_up_for(void **state)
     assert_true(mongoc_client_command_simple(p->client, "admin", failing, NULL, NULL, NULL));
     bson_destroy(failing);
     usleep(700000); /* three looks */
-    lh_lease *lease = take(p, p->store, "k", LH_EXCLUSIVE, 30000);
+    lh_lease *lease = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000);
     next(a, "granted k tester acquire");
     give(p, lease);
     leave(a, LH_CANCELLED);
@@ -459,7 +459,7 @@ static void a_look_that_is_refused_is_made_up_for(void **state)
 enum { CROWD = 4, ROUNDS = 25 };
 
 typedef struct {
-    place *p;
+    ground *p;
     unsigned seed;
     int grants;
 } worker;
@@ -504,7 +504,7 @@ static int count(const audience *a, const char *start, const char *end)
  * leaves. */
 static void what_a_crowd_does_adds_up(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     if (!p->set)
         skip(); /* there it is only looked at now and then */
     audience *a = sit(seat(p));
@@ -520,7 +520,7 @@ static void what_a_crowd_does_adds_up(void **state)
         pthread_join(crew[i], NULL);
         grants += workers[i].grants;
     }
-    lh_lease *last = take(p, p->store, "last", LH_EXCLUSIVE, 30000);
+    lh_lease *last = take_on(p, p->store, "last", LH_EXCLUSIVE, 30000);
     within(10000, heard(a) > 0 && strstr(a->line[heard(a) - 1], " last "));
     int told = count(a, "granted ", "") - 1;
     int ended =
@@ -544,7 +544,7 @@ static void what_a_crowd_does_adds_up(void **state)
 
 static void wrong_options_are_refused(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     lh_watch_options o = LH_WATCH_OPTIONS_INIT;
     static const char *const bad_ids[] = {"x",      "1",     "1.2",   "1.2.",
                                           "1.2.3x", "0.1.0", "5.0.0", "-1.1.1"};
@@ -569,7 +569,7 @@ static void wrong_options_are_refused(void **state)
 /* The store has known its set for long, and then there is none. */
 static void an_outage_is_told_as_such(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     lh_store_options o = LH_STORE_OPTIONS_INIT;
     lh_store *store = NULL;
     o.uri = "mongodb://127.0.0.1:1/?replicaSet=none";
@@ -585,20 +585,20 @@ static void an_outage_is_told_as_such(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        place_test(every_kind_is_told),
-        place_test(a_note_is_told_with_the_release_that_left_it),
-        place_test(readers_are_told_one_by_one),
-        place_test(what_other_programs_do_is_told),
-        place_test(only_what_was_asked_for_is_told),
-        place_test(an_id_that_is_not_the_key_is_noticed),
-        place_test(whoever_listens_may_stop),
-        place_test(goes_on_behind_an_event),
-        place_test(what_is_not_remembered_is_a_gap),
-        place_test(a_killed_cursor_loses_and_doubles_nothing),
-        place_test(a_look_that_is_refused_is_made_up_for),
-        place_test(what_a_crowd_does_adds_up),
-        place_test(wrong_options_are_refused),
-        place_test(an_outage_is_told_as_such),
+        wait_test(every_kind_is_told),
+        wait_test(a_note_is_told_with_the_release_that_left_it),
+        wait_test(readers_are_told_one_by_one),
+        wait_test(what_other_programs_do_is_told),
+        wait_test(only_what_was_asked_for_is_told),
+        wait_test(an_id_that_is_not_the_key_is_noticed),
+        wait_test(whoever_listens_may_stop),
+        wait_test(goes_on_behind_an_event),
+        wait_test(what_is_not_remembered_is_a_gap),
+        wait_test(a_killed_cursor_loses_and_doubles_nothing),
+        wait_test(a_look_that_is_refused_is_made_up_for),
+        wait_test(what_a_crowd_does_adds_up),
+        wait_test(wrong_options_are_refused),
+        wait_test(an_outage_is_told_as_such),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

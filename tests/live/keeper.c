@@ -35,16 +35,16 @@ static bool readable(int fd)
  * others held it in between. */
 static void tells_a_loss_where_the_token_grew(void **state)
 {
-    place *p = *state;
-    lh_lease *alone = take(p, p->store, "alone", LH_EXCLUSIVE, 1500),
-             *shared = take(p, p->store, "shared", LH_SHARED, 1500);
+    ground *p = *state;
+    lh_lease *alone = take_on(p, p->store, "alone", LH_EXCLUSIVE, 1500),
+             *shared = take_on(p, p->store, "shared", LH_SHARED, 1500);
     char later[512];
-    change(p, "alone", "{'$inc': {'token': {'$numberLong': '2'}}}");
+    change(p, "alone", json("{'$inc': {'token': {'$numberLong': '2'}}}"));
     (void)snprintf(
         later, sizeof later,
         "{'$inc': {'token': {'$numberLong': '2'}, 'shared.%s.token': {'$numberLong': '2'}}}",
         lh_lease_id(shared));
-    change(p, "shared", later);
+    change(p, "shared", json("%s", later));
     /* else the keeper renews them, on and on */
     within(5000, !lh_lease_valid(alone) && !lh_lease_valid(shared));
     lh_lease_free(alone);
@@ -53,14 +53,14 @@ static void tells_a_loss_where_the_token_grew(void **state)
 
 static void renews_past_the_ttl(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     enum { N = 50 };
     lh_lease *leases[N];
     char key[16];
     for (int i = 0; i < N; i++) {
         /* every fifth is one of many readers */
         (void)snprintf(key, sizeof key, "k%d", i % 5 == 0 ? 1000 : i);
-        leases[i] = take(p, p->store, key, i % 5 == 0 ? LH_SHARED : LH_EXCLUSIVE, 1500);
+        leases[i] = take_on(p, p->store, key, i % 5 == 0 ? LH_SHARED : LH_EXCLUSIVE, 1500);
     }
     int fd = lh_lease_lost_fd(leases[0]);
     int64_t until = now_ms() + 5000;
@@ -85,7 +85,7 @@ static void renews_past_the_ttl(void **state)
 
 static void leaves_alone_what_is_renewed_by_hand(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
     o.ttl_ms = 1000;
     o.by_hand = true;
@@ -101,11 +101,11 @@ static void leaves_alone_what_is_renewed_by_hand(void **state)
 
 static void tells_once_what_was_broken(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     losses l = {0};
     lh_store *store = open_on(p, p->uri, p->app, 10000, lost, &l);
-    lh_lease *lease = take(p, store, "k", LH_EXCLUSIVE, 2000),
-             *kept = take(p, store, "other", LH_EXCLUSIVE, 2000);
+    lh_lease *lease = take_on(p, store, "k", LH_EXCLUSIVE, 2000),
+             *kept = take_on(p, store, "other", LH_EXCLUSIVE, 2000);
     int fd = lh_lease_lost_fd(lease), kept_fd = lh_lease_lost_fd(kept);
     lh_break_options o = LH_BREAK_OPTIONS_INIT;
     o.reason = "test";
@@ -126,7 +126,7 @@ static void tells_once_what_was_broken(void **state)
 }
 
 /* What is believed ends before the server's end. */
-static void expect_sound(place *p, const lh_lease *lease)
+static void expect_sound(ground *p, const lh_lease *lease)
 {
     lh_record *record = NULL;
     expect(p, LH_OK, lh_status(p->store, lh_lease_key(lease), &record, &p->error));
@@ -144,14 +144,14 @@ static void *lose(void *lease)
 /* By the keeper, the thread for losses, and whoever renews by hand, all at its deadline. */
 static void tells_what_several_threads_find_out_at_once(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     enum { N = 60 };
     losses l = {0};
     char key[16];
     lh_store *store = open_on(p, p->uri, p->app, 10000, lost, &l);
     for (int i = 0; i < N; i++) {
         (void)snprintf(key, sizeof key, "k%d", i % 10);
-        lh_lease *lease = take(p, store, key, LH_EXCLUSIVE, 30000);
+        lh_lease *lease = take_on(p, store, key, LH_EXCLUSIVE, 30000);
         pthread_t thread;
         pthread_mutex_lock(&store->lock);
         assert_int_equal(pthread_create(&thread, NULL, lose, lease), 0);
@@ -170,11 +170,11 @@ static void tells_what_several_threads_find_out_at_once(void **state)
  * asks for what it believes in. */
 static void believes_what_it_asked_for(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     lh_store *store = another(p);
     lh_lease *leases[2], *theirs = NULL;
     for (int mode = LH_EXCLUSIVE; mode <= LH_SHARED; mode++) {
-        leases[mode == LH_SHARED] = take(p, p->store, mode == LH_SHARED ? "s" : "x", mode, 3000);
+        leases[mode == LH_SHARED] = take_on(p, p->store, mode == LH_SHARED ? "s" : "x", mode, 3000);
         const lh_lease *lease = leases[mode == LH_SHARED];
         expect(p, LH_OK,
                lh_lease_attach(store, lh_lease_key(lease), lh_lease_id(lease), &theirs, &p->error));
@@ -194,13 +194,13 @@ static void believes_what_it_asked_for(void **state)
 static void loses_only_what_the_server_refuses(void **state)
 {
     enum { OTHERS = 5 };
-    place *p = *state;
+    ground *p = *state;
     losses l = {0};
     lh_store *store = open_on(p, p->uri, p->app, 10000, lost, &l);
-    lh_lease *refused = take(p, store, "refused", LH_EXCLUSIVE, 1500), *leases[OTHERS];
+    lh_lease *refused = take_on(p, store, "refused", LH_EXCLUSIVE, 1500), *leases[OTHERS];
     for (int i = 0; i < OTHERS; i++) {
         char key[] = {'o', (char)('0' + i), 0};
-        leases[i] = take(p, store, key, i == 0 ? LH_SHARED : LH_EXCLUSIVE, 1500);
+        leases[i] = take_on(p, store, key, i == 0 ? LH_SHARED : LH_EXCLUSIVE, 1500);
     }
     bson_t *rule = BCON_NEW("collMod", "workspace_locks", "validator", "{", "workspace_id", "{",
                             "$ne", "refused", "}", "}");
@@ -218,7 +218,7 @@ static void loses_only_what_the_server_refuses(void **state)
 /* Another process's lease, or one that was renewed by hand so far: from now on as one's own. */
 static void keeps_what_it_is_given(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     losses l = {0};
     lh_store *store = open_on(p, p->uri, p->app, 10000, lost, &l);
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
@@ -266,7 +266,7 @@ static void keeps_what_it_is_given(void **state)
 /* Whenever it is asked for, it says what it would have said. */
 static void the_descriptor_may_be_asked_for_late(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
     o.by_hand = true;
     lh_lease *broken = NULL, *released = NULL;
@@ -302,7 +302,7 @@ static struct rlimit limit_descriptors(rlim_t more)
  * release. */
 static void what_it_cannot_keep_stays_the_callers(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     lh_store *store = another(p);
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
     lh_lease *lease = NULL;
@@ -324,7 +324,7 @@ static void what_it_cannot_keep_stays_the_callers(void **state)
 /* The keeper needs two descriptors, and there was only one: it starts whole, or not at all. */
 static void keeps_after_descriptors_were_short(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
     lh_lease *lease = NULL;
     o.by_hand = true;
@@ -342,7 +342,7 @@ static void keeps_after_descriptors_were_short(void **state)
     give(p, lease);
 }
 
-static int owner_of(place *p, const char *key, char *owner, size_t size)
+static int owner_of(ground *p, const char *key, char *owner, size_t size)
 {
     lh_record *record = NULL;
     expect(p, LH_OK, lh_status(p->store, key, &record, &p->error));
@@ -354,12 +354,12 @@ static int owner_of(place *p, const char *key, char *owner, size_t size)
 
 static void hands_a_lease_on(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     char id[LH_LEASE_ID_LEN + 1], owner[64];
     for (int mode = LH_EXCLUSIVE; mode <= LH_SHARED; mode++) {
         const char *key = mode == LH_SHARED ? "s" : "x";
-        lh_lease *lease = take(p, p->store, key, mode, 5000), *next = NULL;
-        lh_lease *beside = mode == LH_SHARED ? take(p, p->store, key, mode, 5000) : NULL;
+        lh_lease *lease = take_on(p, p->store, key, mode, 5000), *next = NULL;
+        lh_lease *beside = mode == LH_SHARED ? take_on(p, p->store, key, mode, 5000) : NULL;
         lh_waiting *waiting = mode == LH_EXCLUSIVE ? await(p, p->store, key, mode, 30000) : NULL;
         int64_t token = lh_lease_token(lease);
         expect(p, LH_OK, lh_lease_transfer(lease, "successor", id, &p->error));
@@ -401,7 +401,7 @@ static int give_away(void *arg, lh_lease *lease)
 
 static void works_under_a_lease(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     char owner[64];
     int result = LH_OK;
     expect(p, LH_OK, lh_with_lease(p->store, "k", NULL, work, &result, &p->error));
@@ -414,14 +414,14 @@ static void works_under_a_lease(void **state)
 
 static void closing_releases_all(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     enum { N = 300 };
     lh_store *store = another(p);
     lh_lease *leases[N];
     char key[16];
     for (int i = 0; i < N; i++) {
         (void)snprintf(key, sizeof key, "k%d", i);
-        leases[i] = take(p, store, key, i % 50 == 0 ? LH_SHARED : LH_EXCLUSIVE, 60000);
+        leases[i] = take_on(p, store, key, i % 50 == 0 ? LH_SHARED : LH_EXCLUSIVE, 60000);
     }
     lh_waiting *waiting = await(p, p->store, "k7", LH_EXCLUSIVE, 30000);
     int64_t start = now_ms();
@@ -442,20 +442,20 @@ static void closing_releases_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        place_test(renews_past_the_ttl),
-        place_test(tells_a_loss_where_the_token_grew),
-        place_test(leaves_alone_what_is_renewed_by_hand),
-        place_test(tells_what_several_threads_find_out_at_once),
-        place_test(believes_what_it_asked_for),
-        place_test(loses_only_what_the_server_refuses),
-        place_test(keeps_what_it_is_given),
-        place_test(tells_once_what_was_broken),
-        place_test(hands_a_lease_on),
-        place_test(works_under_a_lease),
-        place_test(closing_releases_all),
-        place_test(the_descriptor_may_be_asked_for_late),
-        place_test(keeps_after_descriptors_were_short),
-        place_test(what_it_cannot_keep_stays_the_callers),
+        wait_test(renews_past_the_ttl),
+        wait_test(tells_a_loss_where_the_token_grew),
+        wait_test(leaves_alone_what_is_renewed_by_hand),
+        wait_test(tells_what_several_threads_find_out_at_once),
+        wait_test(believes_what_it_asked_for),
+        wait_test(loses_only_what_the_server_refuses),
+        wait_test(keeps_what_it_is_given),
+        wait_test(tells_once_what_was_broken),
+        wait_test(hands_a_lease_on),
+        wait_test(works_under_a_lease),
+        wait_test(closing_releases_all),
+        wait_test(the_descriptor_may_be_asked_for_late),
+        wait_test(keeps_after_descriptors_were_short),
+        wait_test(what_it_cannot_keep_stays_the_callers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,16 +52,16 @@ static void keeps_and_waits_through_a_stepdown(void **state)
     void *made;
     if (!strstr(getenv("LEASEHOLD_TEST_URI"), "replicaSet=") || !start_own("set", uri, sizeof uri))
         skip();
-    (void)place_on(&made, uri);
-    place *p = made;
+    (void)ground_on(&made, uri);
+    ground *p = made;
     losses l = {0};
     p->store = open_on(p, uri, p->app, 10000, lost, &l);
     lh_store *other = another(p);
-    lh_lease *kept[10], *holder = take(p, other, "k", LH_EXCLUSIVE, 20000), *lease = NULL;
+    lh_lease *kept[10], *holder = take_on(p, other, "k", LH_EXCLUSIVE, 20000), *lease = NULL;
     char key[16];
     for (int i = 0; i < 10; i++) {
         (void)snprintf(key, sizeof key, "kept%d", i);
-        kept[i] = take(p, p->store, key, LH_EXCLUSIVE, 20000);
+        kept[i] = take_on(p, p->store, key, LH_EXCLUSIVE, 20000);
     }
     lh_waiting *waiting = await(p, p->store, "k", LH_EXCLUSIVE, 60000);
     bson_t *down = BCON_NEW("replSetStepDown", BCON_INT32(20), "secondaryCatchUpPeriodSecs",
@@ -86,7 +86,7 @@ static void keeps_and_waits_through_a_stepdown(void **state)
     lh_store_close(other);
     lh_store_close(p->store);
     p->store = NULL;
-    (void)old_place(&made);
+    (void)quiet_ground(&made);
     stop_own("set");
 }
 
@@ -98,11 +98,11 @@ static void tells_of_the_loss_in_time_beside_a_hung_server(void **state)
     if (strstr(getenv("LEASEHOLD_TEST_URI"), "replicaSet=") ||
         !start_own("standalone", uri, sizeof uri))
         skip();
-    (void)place_on(&made, uri);
-    place *p = made;
+    (void)ground_on(&made, uri);
+    ground *p = made;
     losses l = {0};
     p->store = open_on(p, uri, p->app, 4000, lost, &l);
-    lh_lease *lease = take(p, p->store, "k", LH_EXCLUSIVE, 3000);
+    lh_lease *lease = take_on(p, p->store, "k", LH_EXCLUSIVE, 3000);
     lh_waiting *waiting = await(p, p->store, "k", LH_EXCLUSIVE, LH_FOREVER);
     usleep(1500000); /* it was renewed by then */
     char folder[480];
@@ -133,7 +133,7 @@ static void tells_of_the_loss_in_time_beside_a_hung_server(void **state)
     lh_lease_free(lease);
     assert_int_equal(kill(server, SIGCONT), 0);
     p->store = NULL;
-    (void)old_place(&made);
+    (void)quiet_ground(&made);
     stop_own("standalone");
 }
 

@@ -34,13 +34,6 @@ static lh_acquire_options by_hand(void)
     return o;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static void expect_none_left(ground *g)
 {
     bson_t *held = json("{'$expr': {'$and': [{'$gt': ['$expires_at', '$$NOW']}, {'$ne': ['$id', "

@@ -13,9 +13,9 @@ static void *release_later(void *lease)
 
 static void waits_until_granted_in_the_same_process(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     pthread_t thread;
-    lh_lease *first = take(p, p->store, "k", LH_EXCLUSIVE, 30000), *second = NULL;
+    lh_lease *first = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000), *second = NULL;
     int64_t token = lh_lease_token(first), start = now_ms();
     assert_int_equal(pthread_create(&thread, NULL, release_later, first), 0);
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
@@ -32,11 +32,11 @@ static void waits_until_granted_in_the_same_process(void **state)
 
 static void waits_until_granted_by_another_store(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     lh_store *other = another(p);
     for (int i = 0; i < 3; i++) {
         pthread_t thread;
-        lh_lease *first = take(p, other, "k", LH_EXCLUSIVE, 30000), *second = NULL;
+        lh_lease *first = take_on(p, other, "k", LH_EXCLUSIVE, 30000), *second = NULL;
         assert_int_equal(pthread_create(&thread, NULL, release_later, first), 0);
         lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
         o.wait_ms = 10000;
@@ -51,8 +51,8 @@ static void waits_until_granted_by_another_store(void **state)
 
 static void busy_at_the_deadline_leaves_no_trace(void **state)
 {
-    place *p = *state;
-    lh_lease *holder = take(p, p->store, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
+    ground *p = *state;
+    lh_lease *holder = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
     char *before = stored(p, "k");
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
     o.wait_ms = 300;
@@ -82,8 +82,8 @@ static void busy_at_the_deadline_leaves_no_trace(void **state)
  * beat. */
 static void asks_about_a_first_grant_that_is_found_by_looking(void **state)
 {
-    place *p = *state;
-    lh_lease *holder = take(p, p->store, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
+    ground *p = *state;
+    lh_lease *holder = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
     o.wait_ms = 20000;
     o.claim_ms = 3000;
@@ -91,13 +91,13 @@ static void asks_about_a_first_grant_that_is_found_by_looking(void **state)
     expect(p, LH_OK, lh_acquire_start(p->store, "k", &o, &waiting, &p->error));
     within(2000, queued(p, "k") == 1);
     change(p, "k",
-           "{'0': {'$set': {'id': {'$getField': {'field': 'k', 'input': {'$first': "
-           "{'$objectToArray': '$waiters'}}}},"
-           " 'beat': {'$numberLong': '0'}, 'token': {'$add': ['$token', 1]}, 'renewed_at': "
-           "{'$subtract': ['$$NOW', 2000]},"
-           " 'acquired_at': {'$subtract': ['$$NOW', 2000]}, 'expires_at': {'$add': ['$$NOW', "
-           "28000]}, 'waiters': "
-           "'$$REMOVE'}}}");
+           json("{'0': {'$set': {'id': {'$getField': {'field': 'k', 'input': {'$first': "
+                "{'$objectToArray': '$waiters'}}}},"
+                " 'beat': {'$numberLong': '0'}, 'token': {'$add': ['$token', 1]}, 'renewed_at': "
+                "{'$subtract': ['$$NOW', 2000]},"
+                " 'acquired_at': {'$subtract': ['$$NOW', 2000]}, 'expires_at': {'$add': ['$$NOW', "
+                "28000]}, 'waiters': "
+                "'$$REMOVE'}}}"));
     char *granted = stored(p, "k"), *id = strstr(granted, "\"id\" : \"") + strlen("\"id\" : \"");
     id[LH_LEASE_ID_LEN] = '\0';
     expect(p, LH_OK, lh_waiting_finish(waiting, &lease, NULL, &p->error));
@@ -111,9 +111,9 @@ enum { CROWD = 20 };
 
 static void is_first_come_first_served(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     lh_store *stores[2] = {p->store, another(p)};
-    lh_lease *holder = take(p, p->store, "k", LH_EXCLUSIVE, 30000);
+    lh_lease *holder = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000);
     lh_waiting *crowd[CROWD];
     int64_t token = lh_lease_token(holder);
     for (int i = 0; i < CROWD; i++)
@@ -141,11 +141,11 @@ static void *cancel_later(void *cancel)
 
 static void is_cancelled_from_another_thread(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     pthread_t thread;
     lh_cancel *cancel = NULL;
     expect(p, LH_OK, lh_cancel_new(&cancel, &p->error));
-    lh_lease *holder = take(p, p->store, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
+    lh_lease *holder = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
     o.wait_ms = LH_FOREVER;
     o.cancel = cancel;
@@ -162,28 +162,28 @@ static void is_cancelled_from_another_thread(void **state)
 
 static void a_cancel_after_the_grant_releases(void **state)
 {
-    place *p = *state;
-    lh_lease *holder = take(p, p->store, "k", LH_EXCLUSIVE, 30000);
+    ground *p = *state;
+    lh_lease *holder = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000);
     lh_waiting *waiting = await(p, p->store, "k", LH_EXCLUSIVE, LH_FOREVER);
     give(p, holder);
     assert_true(is_settled(waiting, 5000));
     expect(p, LH_OK, lh_waiting_cancel(waiting, &p->error));
-    give(p, take(p, p->store, "k", LH_EXCLUSIVE, 30000));
+    give(p, take_on(p, p->store, "k", LH_EXCLUSIVE, 30000));
     /* And of one that has not heard of it: its own store's events are late. */
     lh_store *other = another(p);
-    holder = take(p, p->store, "k", LH_EXCLUSIVE, 30000);
+    holder = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000);
     waiting = await(p, other, "k", LH_EXCLUSIVE, LH_FOREVER);
     give(p, holder);
     expect(p, LH_OK, lh_waiting_cancel(waiting, &p->error));
-    give(p, take(p, p->store, "k", LH_EXCLUSIVE, 30000));
+    give(p, take_on(p, p->store, "k", LH_EXCLUSIVE, 30000));
     lh_store_close(other);
 }
 
 static void readers_run_together_behind_a_writer(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     lh_store *other = another(p);
-    lh_lease *reader = take(p, p->store, "k", LH_SHARED, 30000), *writer, *lease[3];
+    lh_lease *reader = take_on(p, p->store, "k", LH_SHARED, 30000), *writer, *lease[3];
     lh_waiting *first = await(p, p->store, "k", LH_EXCLUSIVE, 30000), *readers[3];
     for (int i = 0; i < 3; i++)
         readers[i] = await(p, i == 1 ? other : p->store, "k", LH_SHARED, 30000);
@@ -211,14 +211,14 @@ static void readers_run_together_behind_a_writer(void **state)
 
 static void the_queue_is_bounded(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     lh_store_options so = LH_STORE_OPTIONS_INIT;
     so.uri = p->uri;
     so.db = p->db;
     so.max_waiters = 2;
     lh_store *small = NULL;
     expect(p, LH_OK, lh_store_open(&so, &small, &p->error));
-    lh_lease *holder = take(p, small, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
+    lh_lease *holder = take_on(p, small, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
     lh_waiting *a = await(p, small, "k", LH_EXCLUSIVE, 30000),
                *b = await(p, small, "k", LH_EXCLUSIVE, 30000);
     char *before = stored(p, "k");
@@ -253,8 +253,8 @@ static void hear(void *arg, const lh_record *record, uint32_t place_in_queue)
 
 static void says_who_holds_it_and_the_place(void **state)
 {
-    place *p = *state;
-    lh_lease *holder = take(p, p->store, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
+    ground *p = *state;
+    lh_lease *holder = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
     lh_waiting *first = await(p, p->store, "k", LH_EXCLUSIVE, 30000);
     heard h = {0};
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
@@ -271,19 +271,20 @@ static void says_who_holds_it_and_the_place(void **state)
 
 static void a_dead_holder_and_dead_waiters_are_passed_over(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
     o.ttl_ms = 1500;
     o.by_hand = true; /* nobody renews it */
     lh_lease *holder = NULL, *lease = NULL;
     expect(p, LH_OK, lh_acquire(p->store, "k", &o, &holder, NULL, &p->error));
     /* Somebody who queued and died: no beats come. */
-    change(p, "k",
-           "{'$set': {'waiters.00000000000000000000000000000000': {'mode': 'exclusive', 'owner': "
-           "'dead', 'since': "
-           "{'$date': 0}, 'beat': {'$numberLong': '0'}, 'beat_at': {'$date': 0}, 'ttl_ms': "
-           "{'$numberLong': "
-           "'30000'}, 'claim_ms': {'$numberLong': '1000'}}}}");
+    change(
+        p, "k",
+        json("{'$set': {'waiters.00000000000000000000000000000000': {'mode': 'exclusive', 'owner': "
+             "'dead', 'since': "
+             "{'$date': 0}, 'beat': {'$numberLong': '0'}, 'beat_at': {'$date': 0}, 'ttl_ms': "
+             "{'$numberLong': "
+             "'30000'}, 'claim_ms': {'$numberLong': '1000'}}}}"));
     o.ttl_ms = 30000;
     o.wait_ms = 20000;
     int64_t start = now_ms();
@@ -295,9 +296,9 @@ static void a_dead_holder_and_dead_waiters_are_passed_over(void **state)
 
 static void closing_the_store_ends_the_wait(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     lh_store *other = another(p);
-    lh_lease *holder = take(p, p->store, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
+    lh_lease *holder = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
     lh_waiting *a = await(p, other, "k", LH_EXCLUSIVE, LH_FOREVER),
                *b = await(p, other, "k", LH_EXCLUSIVE, 30000);
     int64_t start = now_ms();
@@ -338,7 +339,7 @@ static void *contend(void *arg)
  * loss. */
 static void releases_what_was_just_granted(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     contender contenders[4] = {{p->store, 0}};
     pthread_t pthreads[4];
     for (int i = 0; i < 4; i++) {
@@ -357,19 +358,19 @@ static void releases_what_was_just_granted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        place_test(waits_until_granted_in_the_same_process),
-        place_test(waits_until_granted_by_another_store),
-        place_test(busy_at_the_deadline_leaves_no_trace),
-        place_test(is_first_come_first_served),
-        place_test(is_cancelled_from_another_thread),
-        place_test(a_cancel_after_the_grant_releases),
-        place_test(readers_run_together_behind_a_writer),
-        place_test(the_queue_is_bounded),
-        place_test(says_who_holds_it_and_the_place),
-        place_test(a_dead_holder_and_dead_waiters_are_passed_over),
-        place_test(closing_the_store_ends_the_wait),
-        place_test(releases_what_was_just_granted),
-        place_test(asks_about_a_first_grant_that_is_found_by_looking),
+        wait_test(waits_until_granted_in_the_same_process),
+        wait_test(waits_until_granted_by_another_store),
+        wait_test(busy_at_the_deadline_leaves_no_trace),
+        wait_test(is_first_come_first_served),
+        wait_test(is_cancelled_from_another_thread),
+        wait_test(a_cancel_after_the_grant_releases),
+        wait_test(readers_run_together_behind_a_writer),
+        wait_test(the_queue_is_bounded),
+        wait_test(says_who_holds_it_and_the_place),
+        wait_test(a_dead_holder_and_dead_waiters_are_passed_over),
+        wait_test(closing_the_store_ends_the_wait),
+        wait_test(releases_what_was_just_granted),
+        wait_test(asks_about_a_first_grant_that_is_found_by_looking),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,13 +6,6 @@
 
 #include "own.h"
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static bool is_settled(lh_waiting *waiting, int ms)
 {
     struct pollfd poller = {.fd = lh_waiting_fd(waiting), .events = POLLIN};

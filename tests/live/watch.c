@@ -8,12 +8,12 @@
 
 static void a_killed_cursor_still_hands_off(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     if (!p->set)
         skip();
     lh_store *other = open_on(p, p->uri, "another-app", 10000, NULL, NULL);
     for (int round = 0; round < 3; round++) {
-        lh_lease *holder = take(p, other, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
+        lh_lease *holder = take_on(p, other, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
         lh_waiting *waiting = await(p, p->store, "k", LH_EXCLUSIVE, 30000);
         within(25000, kill_cursors(p) > 0);
         if (round == 1)
@@ -28,7 +28,7 @@ static void a_killed_cursor_still_hands_off(void **state)
 }
 
 /* Another process that waits for `key`, for ever. */
-static pid_t waiter_process(place *p, const char *key, const char *claim_ms)
+static pid_t waiter_process(ground *p, const char *key, const char *claim_ms)
 {
     pid_t pid = fork();
     if (pid == 0) {
@@ -60,8 +60,8 @@ static int be_waiter(char **argv)
 
 static void a_killed_waiter_is_passed_over(void **state)
 {
-    place *p = *state;
-    lh_lease *holder = take(p, p->store, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
+    ground *p = *state;
+    lh_lease *holder = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000), *lease = NULL;
     pid_t first = waiter_process(p, "k", "1500");
     within(10000, queued(p, "k") == 1);
     lh_waiting *second = await(p, p->store, "k", LH_EXCLUSIVE, 60000);
@@ -77,7 +77,7 @@ static void a_killed_waiter_is_passed_over(void **state)
     give(p, lease);
 }
 
-static void stored_waiter(place *p, const char *key, char id[LH_LEASE_ID_LEN + 1])
+static void stored_waiter(ground *p, const char *key, char id[LH_LEASE_ID_LEN + 1])
 {
     char *text = stored(p, key), *at = strstr(text, "\"waiters\"");
     assert_non_null(at);
@@ -86,7 +86,7 @@ static void stored_waiter(place *p, const char *key, char id[LH_LEASE_ID_LEN + 1
 }
 
 /* Grants the key to `id` as a release would, naming `beat`. */
-static void grant(place *p, const char *key, const char *id, int beat)
+static void grant(ground *p, const char *key, const char *id, int beat)
 {
     char update[1000];
     (void)snprintf(update, sizeof update,
@@ -98,16 +98,16 @@ static void grant(place *p, const char *key, const char *id, int beat)
                    "{'$numberLong': '%d'}, 'wake': "
                    "'%s:%d'}}, '1': {'$unset': ['waiters']}}",
                    id, beat, id, beat);
-    change(p, key, update);
+    change(p, key, json("%s", update));
 }
 
 static void believes_the_named_beat_only(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     char id[LH_LEASE_ID_LEN + 1];
     for (int late = 0; late < 2; late++) {
         const char *key = late ? "late" : "unknown";
-        lh_lease *holder = take(p, p->store, key, LH_EXCLUSIVE, 30000), *lease = NULL;
+        lh_lease *holder = take_on(p, p->store, key, LH_EXCLUSIVE, 30000), *lease = NULL;
         lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
         o.wait_ms = 30000;
         o.claim_ms = 1000;
@@ -126,7 +126,7 @@ static void believes_the_named_beat_only(void **state)
         lh_lease_free(holder);
     }
     /* And a fresh one is believed. */
-    lh_lease *holder = take(p, p->store, "fresh", LH_EXCLUSIVE, 30000), *lease = NULL;
+    lh_lease *holder = take_on(p, p->store, "fresh", LH_EXCLUSIVE, 30000), *lease = NULL;
     lh_waiting *waiting = await(p, p->store, "fresh", LH_EXCLUSIVE, 30000);
     stored_waiter(p, "fresh", id);
     grant(p, "fresh", id, 0);
@@ -141,7 +141,7 @@ enum { MANY = 2000, KEYS = 100 };
 
 static void many_waiters_cost_two_threads(void **state)
 {
-    place *p = *state;
+    ground *p = *state;
     lh_lease *holders[KEYS];
     static lh_waiting *waiting[MANY];
     char key[16];
@@ -183,10 +183,10 @@ int main(int argc, char **argv)
     if (argc == 5)
         return be_waiter(argv);
     const struct CMUnitTest tests[] = {
-        place_test(a_killed_cursor_still_hands_off),
-        place_test(a_killed_waiter_is_passed_over),
-        place_test(believes_the_named_beat_only),
-        place_test(many_waiters_cost_two_threads),
+        wait_test(a_killed_cursor_still_hands_off),
+        wait_test(a_killed_waiter_is_passed_over),
+        wait_test(believes_the_named_beat_only),
+        wait_test(many_waiters_cost_two_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

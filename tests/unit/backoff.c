@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Delays double up to their cap, lie between half and all of their step, and differ between
  * seeds. */
-#include "../support/unit.h"
+#include "unit.h"
 
 #include "base/backoff.h"
 

@@ -2,7 +2,7 @@
  * The heap of what is due, beside a plain array that is looked through. */
 #include "base/due.h"
 
-#include "../support/unit.h"
+#include "unit.h"
 
 enum { N = 300 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Outcomes and their texts; messages that are too long are cut at a character. */
-#include "../support/unit.h"
+#include "unit.h"
 
 #include "base/error.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * `expires_at` as an instant. (That the server reads the same, live/instants.c shows.) */
-#include "../support/unit.h"
+#include "unit.h"
 
 #include <math.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Keys: what is one, and that joining parts can't be fooled. */
-#include "../support/unit.h"
+#include "unit.h"
 
 #include "base/key.h"
 

@@ -2,7 +2,7 @@
  * Names with white space or control characters around or inside: what a file or a variable adds
  * unseen, and what would make two names of one. Refused by the library in every place, and taken
  * off by lh_trim(). */
-#include "../support/unit.h"
+#include "unit.h"
 
 #include "base/name.h"
 

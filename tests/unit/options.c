@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A store's options and its connection string: what is refused, in which words, and that no
  * password is in them. Nothing here contacts a server. */
-#include "../support/unit.h"
+#include "unit.h"
 
 static lh_store_options good(void)
 {

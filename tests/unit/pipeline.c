@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The commands: their texts parse, their shape is the documented one, and a caller's string stands
  * only under $literal. */
-#include "../support/unit.h"
+#include "unit.h"
 
 #include "protocol/pipeline.h"
 #include "protocol/pipeline_many.h"

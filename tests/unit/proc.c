@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Processes that live, have died, and only look as if. */
-#include "../support/unit.h"
+#include "unit.h"
 
 #include <pthread.h>
 #include <signal.h>

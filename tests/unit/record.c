@@ -3,7 +3,7 @@
  * read is malformed. */
 #include <math.h>
 
-#include "../support/unit.h"
+#include "unit.h"
 
 #include "protocol/doc.h"
 #include "protocol/doc_record.h"

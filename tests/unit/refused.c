@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the server's error codes mean, and the sentences for what it refuses. */
-#include "../support/unit.h"
+#include "unit.h"
 
 #include "store/store_refused.h"
 

@@ -2,7 +2,7 @@
  * Structs that a caller allocates, of every size: what is accepted, refused and written. Through
  * the public calls where they check it before they contact a server; byte for byte underneath. That
  * none is missing from the tables: api/test_ages.py. */
-#include "../support/unit.h"
+#include "unit.h"
 
 #include <leasehold/mongo.h>
 

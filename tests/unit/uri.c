@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Connection strings: what of each option becomes; what is refused before the driver sees it; that
  * nothing is lost in silence. No server is contacted. */
-#include "../support/unit.h"
+#include "unit.h"
 
 #include "store/store_uri_options.h"
 
