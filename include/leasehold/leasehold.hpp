@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Leasehold for C++17: the same leases as values that release themselves. Header only, over leasehold.h, which says what
- * everything means; nothing here adds to it.
+ * Leasehold for C++17: leases as values that release themselves. This header is a thin layer over
+ * leasehold.h, which is the reference.
  *
  *     leasehold::store store{"mongodb://db0,db1,db2/?replicaSet=rs"};
- *     if (auto lease = store.try_acquire("project:42")) {      // empty: somebody else holds it
- *         rebuild(lease->token());                             // check lease->valid() between the steps
- *     }                                                        // released here
+ *     if (auto lease = store.try_acquire("project:42")) { // empty: another holder has it
+ *         rebuild(lease->token());                        // check lease->valid() between the steps
+ *     }                                                   // released here
  *
- * Errors are exceptions: leasehold::error, with the outcome in code(). That a key is busy is none where it is asked for
- * with try_acquire(). A text with a NUL in it is LH_INVALID: C would cut it there. A lease is moved, never copied. What is
- * released in a destructor says nothing of how that went: a lease that could not be released ends with its ttl; call
- * release() to know. A store outlives its leases' use, as in C: after it is closed they can only be destroyed.
+ * Errors are exceptions: leasehold::error, with the outcome in code(). try_acquire() throws no
+ * exception if the key is busy. A text that contains a NUL is LH_INVALID, because C would cut it
+ * there. A lease can be moved but not copied. A destructor does not report the result of its
+ * release (a lease that could not be released ends with its ttl); call release() to see it. After a
+ * store is closed, its leases can only be destroyed.
  */
 #ifndef LEASEHOLD_HPP
 #define LEASEHOLD_HPP
@@ -31,15 +32,16 @@ namespace leasehold
 
 using std::chrono::milliseconds;
 
-/* To wait without end: as `wait`. */
+/* A value of `wait`: without limit. */
 inline constexpr milliseconds forever{LH_FOREVER};
 
-/* Whatever is not LH_OK. what() is the sentence. */
+/* Any outcome but LH_OK. what() is the message. */
 class error : public std::runtime_error
 {
   public:
     explicit error(const lh_error &e)
-        : std::runtime_error(e.message), code_(e.code), server_code_(e.server_code), lease_id_(e.lease_id)
+        : std::runtime_error(e.message), code_(e.code), server_code_(e.server_code),
+          lease_id_(e.lease_id)
     {
     }
     int code() const noexcept /* an lh_outcome */
@@ -50,7 +52,8 @@ class error : public std::runtime_error
     {
         return server_code_;
     }
-    const std::string &lease_id() const noexcept /* with LH_UNKNOWN: the lease in doubt; else empty */
+    const std::string &lease_id()
+        const noexcept /* LH_UNKNOWN: the lease in doubt; otherwise empty */
     {
         return lease_id_;
     }
@@ -74,7 +77,7 @@ inline void check(int outcome, const lh_error &e)
     sentence.copy(e.message, sizeof e.message - 1);
     throw error(e);
 }
-/* For C, which ends a text at its first NUL: none is cut short. Throws LH_INVALID. */
+/* C ends a text at its first NUL. Throws LH_INVALID instead of cutting it. */
 inline const char *text(const char *name, const std::string &value)
 {
     const auto at = value.find('\0');
@@ -94,10 +97,10 @@ template <auto Free> struct freer {
 };
 } // namespace detail
 
-/* What is known of a key; the strings in it belong to it. */
+/* A record; the strings in it belong to it. */
 using record = std::unique_ptr<lh_record, detail::freer<lh_record_free>>;
 
-/* "project", "42" → project:42, whatever is in the parts. */
+/* "project" and "42" give project:42: see lh_key_join(). */
 inline std::string key_join(const std::vector<std::string> &parts)
 {
     std::vector<const char *> texts;
@@ -110,12 +113,12 @@ inline std::string key_join(const std::vector<std::string> &parts)
     return owned.get();
 }
 
-/* As lh_acquire_options; empty texts are the defaults. */
+/* As lh_acquire_options; an empty text is the default. */
 struct acquire_options {
     milliseconds ttl{LH_TTL_DEFAULT_MS};
     milliseconds wait{0};
     bool shared = false;
-    bool by_hand = false; /* true: renew() it yourself; false: the store does */
+    bool by_hand = false; /* true: call renew(); false: the store renews it */
     bool path = false;
     std::string owner{};
     std::string purpose{};
@@ -138,12 +141,14 @@ class lease
         end();
     }
 
-    /* May its holder still work? A passed deadline is final. False after release(), and of a lease that was moved away. */
+    /* Whether the holder may still work. Once false, it stays false. False after release(), and
+     * for a lease that was moved from. */
     bool valid() const noexcept
     {
         return handle_ && lh_lease_valid(handle_.get());
     }
-    /* False where the store observes, or is off: others may be at the same work. And after release(), as valid(). */
+    /* False if the store observes or is off (others may work on the same thing), and after
+     * release(). */
     bool enforced() const noexcept
     {
         return handle_ && lh_lease_enforced(handle_.get());
@@ -152,7 +157,7 @@ class lease
     {
         return milliseconds(handle_ ? lh_lease_remaining_ms(handle_.get()) : 0);
     }
-    /* Of a lease that was not released nor moved away: */
+    /* Only for a lease that was neither released nor moved from: */
     int64_t token() const noexcept
     {
         return lh_lease_token(handle_.get());
@@ -161,18 +166,18 @@ class lease
     {
         return lh_lease_key(handle_.get());
     }
-    std::string id() const /* a capability: whoever knows it may renew and release */
+    std::string id() const /* a capability: with it, any process can renew and release */
     {
         return lh_lease_id(handle_.get());
     }
-    /* Throws LH_LOST when it has ended. 0: the ttl that it has. */
+    /* Throws LH_LOST if the lease has ended. 0: its present ttl. */
     void renew(milliseconds ttl = milliseconds{0})
     {
         lh_error e = LH_ERROR_INIT;
         detail::check(lh_lease_renew(handle_.get(), ttl.count(), nullptr, &e), e);
     }
-    /* Nothing is left of it, also when it throws, but for LH_INVALID: the note is none, and the lease is held as before. `note`: for
-     * whoever holds the key next. */
+    /* `note` is for the next holder. This lease is empty afterwards, also if the call throws; only
+     * after LH_INVALID (the note is wrong) it is held as before. */
     void release(const std::string &note = {})
     {
         lh_error e = LH_ERROR_INIT;
@@ -183,7 +188,7 @@ class lease
             handle_.reset();
         detail::check(outcome, e);
     }
-    /* What the holder before left; empty: nothing, or somebody held the key since: then everything may be different. */
+    /* The note of the previous holder. Empty: there is none, and anything may have changed. */
     std::optional<std::string> note()
     {
         lh_error e = LH_ERROR_INIT;
@@ -191,21 +196,23 @@ class lease
         detail::check(lh_lease_note(handle_.get(), &found, &e), e);
         return found ? std::optional<std::string>(found->text) : std::nullopt;
     }
-    /* Hands it on; the new lease's id, for attach(). Nothing is left of this one when it did not throw. */
+    /* Hands the lease on, and returns the new id, for attach(). Unless it throws, this lease is
+     * empty afterwards. */
     std::string transfer(const std::string &to_owner)
     {
         char id[LH_LEASE_ID_LEN + 1];
         lh_error e = LH_ERROR_INIT;
-        detail::check(lh_lease_transfer(handle_.get(), detail::text("new owner", to_owner), id, &e), e);
+        detail::check(lh_lease_transfer(handle_.get(), detail::text("new owner", to_owner), id, &e),
+                      e);
         handle_.reset();
         return id;
     }
-    /* For the calls of leasehold.h and mongo.h (lh_lease_guard, …). It stays this object's. */
+    /* For calls of leasehold.h and mongo.h, such as lh_lease_guard(). This object still owns it. */
     lh_lease *get() const noexcept
     {
         return handle_.get();
     }
-    /* Takes it out of here: nobody releases it; the caller frees the handle. */
+    /* Gives the handle to the caller, who must free it; this object does not release the lease. */
     lh_lease *detach() noexcept
     {
         return handle_.release();
@@ -239,7 +246,8 @@ class store
     {
     }
 
-    /* Empty: somebody else holds it, or the wait is over; *ret_busy says who. Everything else throws. */
+    /* Empty: another holder has the key, or the wait is over; *ret_busy describes the holder. Any
+     * other failure throws. */
     std::optional<lease> try_acquire(const std::string &key, const acquire_options &options = {},
                                      record *ret_busy = nullptr)
     {
@@ -254,8 +262,8 @@ class store
         lh_lease *granted = nullptr;
         lh_record *busy = nullptr;
         lh_error e = LH_ERROR_INIT;
-        const int outcome =
-            lh_acquire(handle_.get(), detail::text("key", key), &o, &granted, ret_busy ? &busy : nullptr, &e);
+        const int outcome = lh_acquire(handle_.get(), detail::text("key", key), &o, &granted,
+                                       ret_busy ? &busy : nullptr, &e);
         if (outcome == LH_BUSY) {
             if (ret_busy)
                 ret_busy->reset(busy);
@@ -264,24 +272,26 @@ class store
         detail::check(outcome, e);
         return lease(granted);
     }
-    /* The same; busy throws too, with the code LH_BUSY. */
+    /* The same, but a busy key throws too, with LH_BUSY. */
     lease acquire(const std::string &key, const acquire_options &options = {})
     {
         record busy;
         if (auto granted = try_acquire(key, options, &busy))
             return std::move(*granted);
         const lh_holder *holder = busy ? lh_record_holder(busy.get(), 0) : nullptr;
-        detail::fail(LH_BUSY, key + " is busy" +
-                                  (holder && *holder->owner ? std::string(": ") + holder->owner + " holds it" : ""));
+        detail::fail(
+            LH_BUSY,
+            key + " is busy" +
+                (holder && *holder->owner ? std::string(": ") + holder->owner + " holds it" : ""));
     }
-    /* A lease that somebody else acquired: renew() it first. Destroying it releases it, like any. */
+    /* A lease that another process acquired: renew() it first. Destroying it releases it. */
     lease attach(const std::string &key, const std::string &lease_id)
     {
         lh_lease *attached = nullptr;
         lh_error e = LH_ERROR_INIT;
-        detail::check(
-            lh_lease_attach(handle_.get(), detail::text("key", key), detail::text("lease id", lease_id), &attached, &e),
-            e);
+        detail::check(lh_lease_attach(handle_.get(), detail::text("key", key),
+                                      detail::text("lease id", lease_id), &attached, &e),
+                      e);
         return lease(attached);
     }
     record status(const std::string &key)
@@ -291,7 +301,7 @@ class store
         detail::check(lh_status(handle_.get(), detail::text("key", key), &found, &e), e);
         return record(found);
     }
-    /* For the other calls of leasehold.h. It stays this object's. */
+    /* For other calls of leasehold.h. This object still owns it. */
     lh_store *get() const noexcept
     {
         return handle_.get();

@@ -36,12 +36,31 @@ int main(int argc, char **argv)
 """
 
 
+HEADERS = sorted((ROOT / "include/leasehold").glob("*.h"))
+
+
+def header_text():
+    """leasehold.h with what it includes, as one text."""
+    included, found = set(), lambda name: (ROOT / "include/leasehold" / name).read_text()
+
+    def expand(match):
+        if match[1] in included:
+            return ""
+        included.add(match[1])
+        return inclusion.sub(expand, found(match[1]))
+
+    inclusion = re.compile(r"^#include <leasehold/(\w+\.h)>\n", re.M)
+    text = inclusion.sub(expand, found("leasehold.h"))
+    assert included == {path.name for path in HEADERS} - {"leasehold.h", "mongo.h"}
+    return text
+
+
 class Age:
     """A folder with this header as another version might have it, and programs that were compiled with that."""
 
     def __init__(self, staged, database, place):
         self.staged, self.database, self.place, self.n = staged, database, place, 0
-        self.header = (ROOT / "include/leasehold/leasehold.h").read_text()
+        self.header = header_text()
 
     def add(self, struct, field):
         """At the end, where a later version adds."""
@@ -137,7 +156,7 @@ def test_a_program_for_a_later_library_does_not_start(staged, tmp_path):
 
 
 def test_each_function_of_the_headers_is_in_the_map_once():
-    text = "".join((ROOT / "include/leasehold" / name).read_text() for name in ("leasehold.h", "mongo.h"))
+    text = "".join(path.read_text() for path in HEADERS)
     declared = [re.search(r"\b(lh_\w+)\s*\(", declaration)[1] for declaration in re.findall(r"^LH_API\b[^;]*;", text, re.M)]
     listed = re.findall(r"^\s+(lh_\w+);$", (ROOT / "src/leasehold.map").read_text(), re.M)
     assert sorted(listed) == sorted(declared) and len(set(listed)) == len(listed)
@@ -146,7 +165,7 @@ def test_each_function_of_the_headers_is_in_the_map_once():
 
 def test_no_struct_or_call_is_missing_from_the_tables():
     """Of src/base/options.h, by which they are taken, and of tests/unit/sizes.c, which tries each with all sizes."""
-    text = "".join((ROOT / "include/leasehold" / name).read_text() for name in ("leasehold.h", "mongo.h"))
+    text = "".join(path.read_text() for path in HEADERS)
     code = re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.S)
     structs = dict(re.findall(r"^typedef struct (lh_\w+) \{\s*([^;]*);", code, re.M))
     sized = {name for name, first in structs.items() if first == "size_t size"}

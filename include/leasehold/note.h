@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Notes: a text that a holder leaves for the next one, such as a version, an etag, or a summary of
+ * its changes.
+ *
+ * A note exists only while nobody has held the key exclusively since it was left. A holder that
+ * leaves none, dies, is broken, or hands the lease on clears it. So if a note names a state that
+ * the next holder knows, nothing has changed since; if there is no note, anything may have changed.
+ * Readers (LH_SHARED) change nothing: the note stays while they come and go, unless one of them
+ * leaves another; but if the last of them is not released, the note is cleared. Programs without
+ * Leasehold that update the document in place, and do not write its `released`, leave the note
+ * until the end of their lock. */
+#ifndef LEASEHOLD_NOTE_H
+#define LEASEHOLD_NOTE_H
+
+#include <leasehold/lease.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct lh_release_options {
+    size_t size;
+    /* Up to LH_TEXT_MAX bytes of UTF-8 without control characters; NULL or "": no note */
+    const char *note;
+} lh_release_options;
+
+#define LH_RELEASE_OPTIONS_INIT                                                                    \
+    {                                                                                              \
+        sizeof(lh_release_options), NULL                                                           \
+    }
+LH_API void lh_release_options_init(lh_release_options *options, size_t size);
+
+/* Releases the lease as lh_lease_release() does, with one command, and leaves a note. The next
+ * holder can read it with lh_lease_note(), and lh_watch() reports it. A second release leaves no
+ * other note.
+ *
+ * LH_INVALID: the note is too long or not such a text; no command was sent, and the lease is still
+ * held. LH_UNKNOWN: the note may be missing, also if the lease is released in the background.
+ * Otherwise as lh_lease_release(). */
+LH_API int lh_lease_release_with(lh_lease *lease, const lh_release_options *options,
+                                 lh_error *error);
+
+typedef struct lh_note {
+    const char *text;
+    int64_t token; /* of the last lease that was released with a note */
+    int64_t at_ms; /* when that was */
+} lh_note;
+
+/* The note that the previous holder left. If this process acquired the lease without waiting, the
+ * note came with the grant and no command is sent. After a wait, for many keys, and for an attached
+ * lease (once renewed), the first call reads it in one round trip.
+ *
+ * LH_OK: *ret_note is the note, which lives as long as the handle, or NULL if there is none.
+ * LH_LOST: the key's document does not show the lease; the handle is not changed. LH_INVALID,
+ * LH_UNREACHABLE, LH_DENIED, LH_SERVER, LH_FORKED, LH_MEMORY. */
+LH_API int lh_lease_note(lh_lease *lease, const lh_note **ret_note, lh_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
