@@ -10,9 +10,12 @@
  *   look at the documents ── to be refused ──▶ undo what an interrupted run left ──▶ refused
  *    │                                                                                 ▲
  *   take the migration lease, or wait and look again                                   │ undo
- *   store what the index is like ─▶ create a plain one ─▶ prepareUnique ─▶ dedupe ─▶ make it unique ─▶ done
- *                                                                             ▲            │ duplicates left
- *                                                                             └────────────┘
+ *   store what the index is like
+ *    │
+ *   create a plain one ─▶ prepareUnique ─▶ dedupe ─▶ make it unique ── works ─▶ done
+ *                                            ▲              │
+ *                                            └──────────────┘ duplicates are left
+ *
  * Where there are documents the index is never built as unique, but converted: a unique index that
  * is being built, and may yet fail, already looks like a finished one in a standalone's
  * listIndexes. It costs a scan of the index (0.2 s for a million keys), and saves a whole build

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the parts of the migration share. migrate.c walks the
- * steps; the others each know one thing:
+ * What the parts of the migration share. migrate.c walks the steps; the others each know one
+ * thing:
  *
  *   migrate_convert  what is done under the migration lease
- *   migrate_lease    who migrates: one process at a time, so that they do not do the same work. Nothing relies on it
+ *   migrate_lease    one process migrates at a time, to do no work twice. Nothing relies on it
  *   migrate_index    the commands about the collection and its index
  *   migrate_judge    which document of a key stays, and the sentence why
  *   migrate_order    the server's order of values
  *   migrate_survey   walks all documents, to count
- *   migrate_foreign  documents that cannot be read: counts them, and refuses what would harm them or their owners
- *   migrate_undo     what an index was like before; puts it back where the migration is refused after all
+ *   migrate_foreign  counts the documents that cannot be read
+ *   migrate_look     the look before: refuses what would harm documents or their owners
+ *   migrate_undo     what an index was like before; puts it back after a late refusal
  *   migrate_dedupe   walks the index, and has what does not stay moved
- *   migrate_move     moves judged documents: archive, raise the survivor's token, delete if unchanged, mark
+ *   migrate_move     moves documents: archive, raise the survivor's token, delete, mark
  *   migrate_one      moves one document that is named by its _id
  *   migrate_slice    those that are moved together (migrate_slice.h)
  *   migrate_archive  what the archive looks like

@@ -194,7 +194,7 @@ static int read_all(reading *r, lh_error *error)
 int lh_audit(lh_store *store, const lh_audit_options *options,
              int (*each)(void *arg, const lh_audit_entry *entry), void *arg, lh_error *error)
 {
-    lh_audit_options o;
+    lh_audit_options o = LH_AUDIT_OPTIONS_INIT;
     int outcome = lh_store_check(store, error);
     if (outcome == LH_OK)
         outcome = lh_audit_options_take(&o, options, error);

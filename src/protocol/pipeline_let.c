@@ -30,14 +30,15 @@ static void let_value(bson_t *let, const char *name, const bson_value_t *value)
 
 void lh_let_clock(bson_t *let, const char *name, bool set, int64_t ago_ms)
 {
-    bson_t *clock = set           ? BCON_NEW("$add", "[", "{", "$multiply", "[", "{", "$tsSecond",
-                                             "$$CLUSTER_TIME", "}", BCON_INT64(INT64_C(1) << 22), "]", "}",
-                                             "{", "$tsIncrement", "$$CLUSTER_TIME", "}", "]")
-                    : ago_ms == 0 ? BCON_NEW("$toLong", "{", "$multiply", "[", "{", "$toLong",
-                                             "$$NOW", "}", BCON_DOUBLE(4194.304), "]", "}")
-                                  : BCON_NEW("$toLong", "{", "$multiply", "[", "{", "$subtract",
-                                             "[", "{", "$toLong", "$$NOW", "}", BCON_INT64(ago_ms),
-                                             "]", "}", BCON_DOUBLE(4194.304), "]", "}");
+    int64_t scale = INT64_C(1) << 22;
+    bson_t *clock =
+        set ? BCON_NEW("$add", "[", "{", "$multiply", "[", "{", "$tsSecond", "$$CLUSTER_TIME", "}",
+                       BCON_INT64(scale), "]", "}", "{", "$tsIncrement", "$$CLUSTER_TIME", "}", "]")
+        : ago_ms == 0
+            ? BCON_NEW("$toLong", "{", "$multiply", "[", "{", "$toLong", "$$NOW", "}",
+                       BCON_DOUBLE(4194.304), "]", "}")
+            : BCON_NEW("$toLong", "{", "$multiply", "[", "{", "$subtract", "[", "{", "$toLong",
+                       "$$NOW", "}", BCON_INT64(ago_ms), "]", "}", BCON_DOUBLE(4194.304), "]", "}");
     BSON_APPEND_DOCUMENT(let, name, clock);
     bson_destroy(clock);
 }

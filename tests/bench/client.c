@@ -4,8 +4,9 @@
  * medians; asserts nothing.
  *
  *     client URI [rounds]                (default: 3000)
- *     client URI uptime [rounds]         (default: 200000) acquire, renew, release on 1,000 keys: CPU of all of the process's
- *                                        threads and memory, for each tenth of the rounds: neither may
+ *     client URI uptime [rounds]         (default: 200000) acquire, renew, release on 1,000 keys:
+ *                                        processor time and memory of all threads, for each tenth
+ *                                        of the rounds: neither may
  * grow */
 #include <leasehold/leasehold.h>
 #include <mongoc/mongoc.h>

@@ -2,10 +2,10 @@
  * Processes that compete for keys, each with a store of its
  * own.
  *
- *     contest URI hot [processes] [seconds]      one key, nothing but acquire and release: grants a second, fewest and most
- *     contest URI mixed [processes] [seconds]    five keys, short shared and exclusive work: how long they wait
- *     contest URI crowd [processes]              five waiters in each, one key: the order of the grants, and what a release wakes
- *     contest URI kills [processes] [seconds]    three keys; processes are killed as holders and as waiters, and the cursors of
+ *     contest URI hot [processes] [seconds]      one key, acquire and release: grants a second
+ *     contest URI mixed [processes] [seconds]    five keys, shared and exclusive: the waits
+ *     contest URI crowd [processes]              five waiters in each: order of grants, wake-ups
+ *     contest URI kills [processes] [seconds]    three keys; kills holders, waiters, cursors of
  *                                                the watchers; that the others go on
  *
  * Defaults: 16, 20, 20 and 20 processes, 10 seconds. */

@@ -3,7 +3,7 @@
  * and processor time of the keeper, and how long a round of renewals takes, beside the floor of one
  * raw write.
  *
- *     keeping URI [leases] [seconds]         (default: 10000 leases, 21 seconds: two rounds at a ttl of
+ *     keeping URI [leases] [seconds]         (default: 10000, 21 s: two rounds at a ttl of
  * 30) */
 #include "bench.h"
 

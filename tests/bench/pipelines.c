@@ -10,7 +10,7 @@
  *
  *     name: what it is
  *     before: {'update': …}          not measured; may be missing
- *     measure: {'findAndModify': …}  with majority and journal, unless it has a writeConcern, or is a read
+ *     measure: {'findAndModify': …}  with majority and journal, unless it has a concern, or reads
  *
  * The collection is `c`, with the unique index on workspace_id. ' stands for ", @id for a fresh
  * lease id, @old for the last round's, @round for its number. `define: NAME text` makes @NAME stand

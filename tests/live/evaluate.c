@@ -152,7 +152,7 @@ static void test_the_server_and_the_evaluator_make_the_same_of_every_document(vo
     ground *g = *state;
     lh_pipelines *pipelines = lh_pipelines_new();
     insert_shapes(g);
-    for (int what = 0; what < LH_DO_COUNT; what++)
+    for (lh_do what = 0; what < LH_DO_COUNT; what++)
         for (int whole = 0; whole <= 1; whole++) {
             lh_vars vars = vars_of(what);
             if (!whole && !lh_pipeline_has_short(what, &vars))

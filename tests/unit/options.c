@@ -149,8 +149,8 @@ static void test_uris_that_do_not_parse_never_show_the_password(void **state)
         "mongodb://u:p@host/?authMechanismProperties=c4n4ry",
         "mongodb://u:p@host/?readPreferenceTags=c4n4ry",
         "mongodb://u:p@host/?tls=c4n4ry",
-        "mongodb://u:p@host/?tls=true&tlsCertificateKeyFile=/"
-        "nowhere&tlsCertificateKeyFilePassword=c4n4ry",
+        ("mongodb://u:p@host/?tls=true&tlsCertificateKeyFile=/nowhere"
+         "&tlsCertificateKeyFilePassword=c4n4ry"),
         "mongodb://u:p@host/?c4n4ry",
         "mongodb://u:c4n4ry@h/?tls=true&ssl=false",
         "mongodb://u:c4n4ry@h/?tlsInsecure=true",

@@ -83,8 +83,8 @@ static void follows_one_collection(void **state)
 {
     (void)state;
     static const char *const entries[] = {
-        "{'op':'i','ns':'d.c','o':{'_id':'k','workspace_id':'k','id':'a'},'wall':{'$date':'2026-01-"
-        "01T00:00:00Z'}}",
+        ("{'op':'i','ns':'d.c','o':{'_id':'k','workspace_id':'k','id':'a'},"
+         "'wall':{'$date':'2026-01-01T00:00:00Z'}}"),
         "{'op':'i','ns':'d.other','o':{'_id':'k','workspace_id':'other'}}",
         "{'op':'n','ns':'','o':{'msg':'noop'}}",
         "{'op':'c','ns':'d.$cmd','o':{'create':'c'}}",
