@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * leasehold bench: what leases cost on the caller's own deployment, beside what the driver alone needs for a plain write. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "bench/bench.h"
 #include "common/connect.h"
+#include "common/random.h"
 
 enum { COLLECTION_SIZE = 64 };
 
@@ -36,10 +37,10 @@ static int check_only(const char *only, lh_error *error)
 
 static int name_collection(char name[COLLECTION_SIZE], lh_error *error)
 {
-    unsigned long long number;
-    if (getrandom(&number, sizeof number, 0) != sizeof number)
-        return out_fail(error, LH_BUG, "the system gives no random bytes");
-    (void)snprintf(name, COLLECTION_SIZE, "leasehold_bench_%016llx", number);
+    uint64_t number;
+    if (random_number(&number, error) != LH_OK)
+        return error->code;
+    (void)snprintf(name, COLLECTION_SIZE, "leasehold_bench_%016" PRIx64, number);
     return LH_OK;
 }
 

@@ -198,10 +198,7 @@ static void append_loads(const struct bench *bench, bson_t *json)
     BSON_APPEND_ARRAY_BEGIN(json, "threads", &array);
     for (uint32_t i = 0; i < LOADS; i++) {
         const struct bench_load *load = &bench->loads[i];
-        char room[16];
-        const char *index;
-        bson_uint32_to_string(i, &index, room, sizeof room);
-        BSON_APPEND_DOCUMENT_BEGIN(&array, index, &object);
+        json_item_begin(&array, i, &object);
         BSON_APPEND_INT32(&object, "threads", load->threads);
         append_number(&object, "cycles_per_s", load->cycles_per_s);
         append_number(&object, "floor_per_s", load->floor_per_s);

@@ -13,8 +13,6 @@
 #include "common/json.h"
 #include "common/text.h"
 
-#define SINCE_MAX (INT64_C(1000) * 3600 * 24 * 366 * 100)
-
 struct reader {
     const struct out *out;
     struct table table;
@@ -103,10 +101,7 @@ static int read_trail(const struct cli *cli, lh_audit_options *options, struct r
         return code;
     if (!store_options.audit)
         store_options.audit = ""; /* the default name */
-    code = lh_store_open(&store_options, &store, error);
-    explicit_bzero(buffer, sizeof buffer);
-    if (code == LH_OK)
-        connect_warn(cli, store);
+    code = connect_open(cli, &store_options, buffer, &store, error);
     if (code == LH_OK)
         code = interrupt_start(&interrupt, error);
     if (code != LH_OK) {
@@ -143,7 +138,7 @@ static int run(const struct cli *cli)
 }
 
 static const struct opt_spec options_table[] = {
-    {OPT_SINCE, OPT_DURATION, "since", 0, "DURATION", NULL, 0, SINCE_MAX, "only so long ago, and later"},
+    {OPT_SINCE, OPT_DURATION, "since", 0, "DURATION", NULL, 0, OLDER_THAN_MAX, "only so long ago, and later"},
     {OPT_FOLLOW, OPT_FLAG, "follow", 'f', NULL, NULL, 0, 0, "go on with what comes, until a signal ends it"},
     {0},
 };

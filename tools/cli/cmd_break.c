@@ -33,9 +33,7 @@ static void print_not_held(const struct out *out, const char *key, const char *m
         json_text(&json, "message", message);
         json_print(&json);
     } else if (!out->quiet) {
-        out_word(out, OUT_WARN, "not held");
-        fputs("  ", stdout);
-        out_text(key);
+        out_outcome(out, OUT_WARN, "not held", key);
         fputs(": ", stdout);
         out_text(message);
         putchar('\n');

@@ -27,11 +27,8 @@ static int worse_exit(int a, int b)
 
 static void append_finding(visit *v, const lh_finding *finding)
 {
-    char buffer[16];
-    const char *index;
     bson_t one;
-    bson_uint32_to_string(v->n, &index, buffer, sizeof buffer);
-    BSON_APPEND_DOCUMENT_BEGIN(&v->list, index, &one);
+    json_item_begin(&v->list, v->n, &one);
     json_text(&one, "id", finding->id);
     json_text(&one, "severity", lh_severity_word(finding->severity));
     json_number(&one, "count", (int64_t)finding->count);

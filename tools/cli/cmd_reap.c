@@ -20,10 +20,7 @@ struct reap {
 static void append(struct reap *reap, const lh_reaped *what)
 {
     bson_t item;
-    char room[16];
-    const char *index;
-    bson_uint32_to_string(reap->n, &index, room, sizeof room);
-    bson_append_document_begin(&reap->list, index, -1, &item);
+    json_item_begin(&reap->list, reap->n, &item);
     json_text(&item, "key", what->key);
     json_text(&item, "was", what->waited ? "waiter" : "holder");
     json_text(&item, "owner", what->owner);

@@ -20,9 +20,7 @@ static void print_outcome(const struct out *out, const lh_lease *lease, bool rel
             json_text(&json, "message", error->message);
         json_print(&json);
     } else if (!out->quiet) {
-        out_word(out, released ? OUT_GOOD : OUT_BAD, released ? "released" : "not the holder");
-        fputs("  ", stdout);
-        out_text(key);
+        out_outcome(out, released ? OUT_GOOD : OUT_BAD, released ? "released" : "not the holder", key);
         fputs(!released ? ": " : enforced ? "" : "  (LEASEHOLD_MODE: not enforced)", stdout);
         out_text(released ? "" : error->message);
         putchar('\n');

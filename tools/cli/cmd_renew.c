@@ -19,9 +19,7 @@ static void print_renewed(const struct out *out, lh_lease *lease)
     } else if (!out->quiet) {
         char duration[TEXT_DURATION_SIZE];
         text_from_duration(remaining_ms, duration);
-        out_word(out, OUT_GOOD, "renewed");
-        fputs("  ", stdout);
-        out_text(lh_lease_key(lease));
+        out_outcome(out, OUT_GOOD, "renewed", lh_lease_key(lease));
         printf("%s\n  ends in  %s unless renewed\n", lh_lease_enforced(lease) ? "" : "  (LEASEHOLD_MODE: not enforced)",
                duration);
     }
@@ -41,9 +39,7 @@ static void print_lost(const struct out *out, const char *key, const lh_record *
     }
     if (out->quiet)
         return;
-    out_word(out, OUT_BAD, "lost");
-    fputs("  ", stdout);
-    out_text(key);
+    out_outcome(out, OUT_BAD, "lost", key);
     fputs(": ", stdout);
     out_text(error->message);
     putchar('\n');

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/interrupt.h"
+#include "cli/record.h"
 #include "common/cli.h"
 #include "common/connect.h"
 #include "common/json.h"
@@ -79,10 +80,7 @@ static void print_line(struct viewer *viewer, const lh_event *e)
     bool holds = e->kind == LH_EVENT_GRANTED || e->kind == LH_EVENT_RENEWED;
     print_padded(e->key, &viewer->key_width);
     print_part("  ", holds && !*e->owner ? "(no name)" : e->owner);
-    print_part(" (", e->host);
-    if (e->pid)
-        printf("%spid %" PRId64, *e->host ? ", " : " (", e->pid);
-    fputs(*e->host || e->pid ? ")" : "", stdout);
+    record_print_process(e->host, e->pid);
     fputs(e->mode == LH_SHARED ? ", shared" : "", stdout);
     print_part(", ", e->purpose);
     if (strcmp(e->how, "queue") == 0 || strcmp(e->how, "transfer") == 0)

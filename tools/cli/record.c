@@ -29,16 +29,21 @@ static void print_labelled(const char *label, const char *text)
     putchar('\n');
 }
 
+void record_print_process(const char *host, int64_t pid)
+{
+    if (!*host && !pid)
+        return;
+    fputs(" (", stdout);
+    out_text(host);
+    if (pid)
+        printf("%spid %" PRId64, *host ? ", " : "", pid);
+    putchar(')');
+}
+
 static void print_who(const lh_holder *holder)
 {
     out_text(*holder->owner ? holder->owner : "(no name)");
-    if (*holder->host || holder->pid) {
-        fputs(" (", stdout);
-        out_text(holder->host);
-        if (holder->pid)
-            printf("%spid %" PRId64, *holder->host ? ", " : "", holder->pid);
-        putchar(')');
-    }
+    record_print_process(holder->host, holder->pid);
     puts(holder->mode == LH_SHARED ? ", shared" : "");
 }
 
@@ -184,13 +189,11 @@ static void print_ids(const lh_record *record)
 void record_print(const struct out *out, const lh_record *record)
 {
     const lh_holder *holder;
-    out_word(out,
-             record->state == LH_FREE   ? OUT_GOOD
-             : record->state == LH_HELD ? OUT_WARN
-                                        : OUT_BAD,
-             record_state(record));
-    fputs("  ", stdout);
-    out_text(record->key);
+    out_outcome(out,
+                record->state == LH_FREE   ? OUT_GOOD
+                : record->state == LH_HELD ? OUT_WARN
+                                           : OUT_BAD,
+                record_state(record), record->key);
     putchar('\n');
     if (record->state == LH_MALFORMED) {
         out_label("problem");
@@ -246,9 +249,7 @@ void record_print_busy(const struct out *out, const char *key, const lh_record *
         return;
     char duration[TEXT_DURATION_SIZE];
     const lh_holder *holder = record ? lh_record_holder(record, 0) : NULL;
-    out_word(out, OUT_WARN, "busy");
-    fputs("  ", stdout);
-    out_text(key);
+    out_outcome(out, OUT_WARN, "busy", key);
     printf(": %s\n", why_sentence(record));
     if (record && record->why == LH_WHY_PATH) {
         out_label("path");
@@ -323,9 +324,7 @@ static void print_granted(const struct out *out, lh_lease *lease, const char *ow
     } else {
         char duration[TEXT_DURATION_SIZE];
         text_from_duration(lh_lease_ttl_ms(lease), duration);
-        out_word(out, OUT_GOOD, "granted");
-        fputs("  ", stdout);
-        out_text(lh_lease_key(lease));
+        out_outcome(out, OUT_GOOD, "granted", lh_lease_key(lease));
         printf("\n  lease    %s\n  token    %" PRId64 "\n  ends in  %s unless renewed; release it when done\n",
                lh_lease_id(lease), lh_lease_token(lease), duration);
         print_note(out, lease);

@@ -23,6 +23,9 @@ void record_print_busy(const struct out *out, const char *key, const lh_record *
 /* In one line: "project:42 is held by alice (web1, pid 42), \"rebuild\", for 12 s more". To be freed; may be NULL. */
 char *record_sentence(const char *key, const lh_record *record);
 
+/* " (web1, pid 42)"; nothing where neither is known. */
+void record_print_process(const char *host, int64_t pid);
+
 /* The state, or "expired" for a holder past its end, for people. */
 const char *record_state(const lh_record *record);
 

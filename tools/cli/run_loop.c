@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/run.h"
+#include "common/clock.h"
 
 const int run_forwarded[RUN_FORWARDED] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
 
@@ -26,13 +27,6 @@ struct watch {
     bool killed;         /* KILL was sent */
     int64_t kill_at_ms;  /* while ending */
 };
-
-static int64_t run_now_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_BOOTTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* Makes the timer descriptor readable at that time. */
 static void set_alarm(int timer_fd, int64_t at_ms)
@@ -54,7 +48,7 @@ static int64_t clamp(int64_t value, int64_t least, int64_t most)
 static void look_at_lease(struct watch *watch)
 {
     struct run *run = watch->run;
-    int64_t now_ms = run_now_ms(), remaining_ms = lh_lease_remaining_ms(run->lease);
+    int64_t now_ms = clock_boot_ms(), remaining_ms = lh_lease_remaining_ms(run->lease);
     if (remaining_ms > 0)
         watch->deadline_ms = now_ms + remaining_ms;
     int64_t left_ms = watch->deadline_ms - watch->margin_ms - now_ms;
@@ -77,9 +71,9 @@ static int64_t next_look_ms(const struct watch *watch)
 {
     const struct run *run = watch->run;
     if (run->child.ended)
-        return run_now_ms() + LOOK_AGAIN_MS;
+        return clock_boot_ms() + LOOK_AGAIN_MS;
     if (watch->killed)
-        return run_now_ms() + 100 * LOOK_AGAIN_MS;
+        return clock_boot_ms() + 100 * LOOK_AGAIN_MS;
     if (watch->ending)
         return watch->kill_at_ms;
     return watch->deadline_ms - watch->margin_ms - run->grace_ms;

@@ -8,11 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/interrupt.h"
 #include "cli/record.h"
+#include "common/claim.h"
+#include "common/clock.h"
 #include "common/text.h"
 
 enum { SPINNER_STEPS = 4, LINE_SIZE = 1024 };
@@ -29,18 +30,11 @@ struct view {
     int step;
 };
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_BOOTTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void hear(void *arg, const lh_record *record, uint32_t place)
 {
     struct view *view = arg;
     const lh_holder *holder = lh_record_holder(record, 0);
-    int64_t now = now_ms();
+    int64_t now = clock_boot_ms();
     bool first = !view->waits;
     pthread_mutex_lock(&view->lock);
     view->place = place;
@@ -60,7 +54,7 @@ static void hear(void *arg, const lh_record *record, uint32_t place)
 static void compose(const struct view *view, char line[LINE_SIZE])
 {
     char waited[TEXT_DURATION_SIZE], left[TEXT_DURATION_SIZE + 32] = ", without an end", place[32] = "next in line";
-    int64_t now = now_ms();
+    int64_t now = clock_boot_ms();
     text_from_duration(now - view->began_ms, waited);
     if (view->ends_ms != LH_NEVER) {
         char duration[TEXT_DURATION_SIZE];
@@ -109,15 +103,6 @@ static void give_up(void *arg)
     out_note(view->out, "the server was asked and has not answered: a lease that it still grants ends with its ttl");
 }
 
-/* What somebody else's release granted lasts only until it is claimed. The library does so too, but whoever goes on by himself must
- * know that it was done. */
-static int claim(struct wait *wait)
-{
-    if (lh_lease_remaining_ms(wait->lease) > lh_lease_ttl_ms(wait->lease) / 10 * 9)
-        return LH_OK;
-    return lh_lease_renew(wait->lease, 0, NULL, &wait->error);
-}
-
 int wait_acquire(struct wait *wait)
 {
     struct view view = {.out = wait->out, .key = wait->key, .lock = PTHREAD_MUTEX_INITIALIZER};
@@ -132,7 +117,7 @@ int wait_acquire(struct wait *wait)
     wait->options.feedback_arg = &view;
     code = lh_acquire(wait->store, wait->key, &wait->options, &wait->lease, &wait->busy, &wait->error);
     if (code == LH_OK)
-        code = claim(wait);
+        code = claim_lease(wait->lease, &wait->error);
     wait->signal = interrupt_stop(&interrupt);
     erase(&view);
     if (wait->signal || code != LH_OK) {

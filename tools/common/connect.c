@@ -9,8 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "common/clock.h"
 
 enum { CLOSE_MS = 50 };
 
@@ -144,11 +145,15 @@ int connect_options(const struct cli *cli, int64_t timeout_ms, const char *owner
     return LH_OK;
 }
 
-void connect_warn(const struct cli *cli, const lh_store *store)
+int connect_open(const struct cli *cli, const lh_store_options *options, char buffer[CONNECT_URI_SIZE],
+                 lh_store **ret_store, lh_error *error)
 {
+    int code = lh_store_open(options, ret_store, error);
+    explicit_bzero(buffer, CONNECT_URI_SIZE);
     const char *warning;
-    for (size_t i = 0; !cli->out.quiet && (warning = lh_store_warning(store, i)); i++)
+    for (size_t i = 0; code == LH_OK && !cli->out.quiet && (warning = lh_store_warning(*ret_store, i)); i++)
         fprintf(stderr, "leasehold: %s\n", warning);
+    return code;
 }
 
 int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner, lh_store **ret_store, lh_error *error)
@@ -156,13 +161,7 @@ int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner, 
     char buffer[CONNECT_URI_SIZE];
     lh_store_options options;
     int code = connect_options(cli, timeout_ms, owner, buffer, &options, error);
-    if (code != LH_OK)
-        return code;
-    code = lh_store_open(&options, ret_store, error);
-    explicit_bzero(buffer, sizeof buffer);
-    if (code == LH_OK)
-        connect_warn(cli, *ret_store);
-    return code;
+    return code == LH_OK ? connect_open(cli, &options, buffer, ret_store, error) : code;
 }
 
 int connect_lease(const struct cli *cli, lh_store **ret_store, lh_lease **ret_lease, lh_error *error)
@@ -192,10 +191,6 @@ void connect_close(lh_store *store, int code)
         lh_store_close(store);
         return;
     }
-    struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += CLOSE_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
+    const struct timespec until = clock_after(CLOCK_REALTIME, CLOSE_MS);
     (void)pthread_timedjoin_np(thread, NULL, &until);
 }

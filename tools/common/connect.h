@@ -15,10 +15,12 @@ int connect_find_uri(const struct cli *cli, char buffer[CONNECT_URI_SIZE], const
 int connect_options(const struct cli *cli, int64_t timeout_ms, const char *owner, char buffer[CONNECT_URI_SIZE],
                     lh_store_options *ret_options, lh_error *error);
 
-/* Prints what of the connection string has no effect, to stderr; nothing with --quiet. */
-void connect_warn(const struct cli *cli, const lh_store *store);
+/* Opens the store of such options, wipes `buffer`, and prints what of the connection string has no effect, to stderr (nothing with
+ * --quiet). No server is contacted yet. LH_OK, or what to tell. */
+int connect_open(const struct cli *cli, const lh_store_options *options, char buffer[CONNECT_URI_SIZE],
+                 lh_store **ret_store, lh_error *error);
 
-/* Opens the store that the options name; no server is contacted yet. `timeout_ms`: how long a call may take. `owner`: may
+/* Both of these. `timeout_ms`: how long a call may take. `owner`: may
  * be NULL. LH_OK, or what to tell. */
 int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner, lh_store **ret_store, lh_error *error);
 

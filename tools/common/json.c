@@ -49,6 +49,14 @@ void json_time(bson_t *json, const char *name, int64_t at_ms, int64_t none)
     json_text(json, name, at_ms != none && text_time(at_ms, time) ? time : NULL);
 }
 
+void json_item_begin(bson_t *array, uint32_t n, bson_t *ret_item)
+{
+    char room[16];
+    const char *index;
+    bson_uint32_to_string(n, &index, room, sizeof room);
+    bson_append_document_begin(array, index, -1, ret_item);
+}
+
 /* A character as JSON escapes it: beyond U+FFFF as a pair of surrogates. */
 static void write_escaped(FILE *to, uint32_t character)
 {

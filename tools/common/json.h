@@ -17,6 +17,9 @@ void json_number(bson_t *json, const char *name, int64_t number);
 /* An instant as RFC 3339; null where it is `none`, or beyond what can be written. */
 void json_time(bson_t *json, const char *name, int64_t at_ms, int64_t none);
 
+/* Begins the object at index `n` of an array; to be ended with bson_append_document_end(). */
+void json_item_begin(bson_t *array, uint32_t n, bson_t *ret_item);
+
 /* Writes it, without an end of line, and destroys it. */
 void json_write(FILE *to, bson_t *json);
 /* Prints it as a line on stdout and destroys it. */

@@ -26,11 +26,9 @@ void object_append_holders(bson_t *json, const lh_record *record)
 {
     bson_t array, item;
     const lh_holder *holder;
-    char index[16];
     bson_append_array_begin(json, "holders", -1, &array);
     for (size_t i = 0; (holder = lh_record_holder(record, i)); i++) {
-        (void)snprintf(index, sizeof index, "%zu", i);
-        bson_append_document_begin(&array, index, -1, &item);
+        json_item_begin(&array, (uint32_t)i, &item);
         append_holder(&item, holder);
         bson_append_document_end(&array, &item);
     }
@@ -41,11 +39,9 @@ static void append_waiters(bson_t *json, const lh_record *record)
 {
     bson_t array, item;
     const lh_waiter *waiter;
-    char index[16];
     bson_append_array_begin(json, "waiters", -1, &array);
     for (size_t i = 0; (waiter = lh_record_waiter(record, i)); i++) {
-        (void)snprintf(index, sizeof index, "%zu", i);
-        bson_append_document_begin(&array, index, -1, &item);
+        json_item_begin(&array, (uint32_t)i, &item);
         json_text(&item, "owner", waiter->owner);
         json_text(&item, "purpose", waiter->purpose);
         json_text(&item, "mode", mode_words[waiter->mode]);

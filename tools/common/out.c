@@ -131,6 +131,13 @@ void out_text(const char *text)
     free(safe);
 }
 
+void out_outcome(const struct out *out, int tone, const char *word, const char *key)
+{
+    out_word(out, tone, word);
+    fputs("  ", stdout);
+    out_text(key);
+}
+
 void out_label(const char *label)
 {
     printf("  %-9s", label);

@@ -50,6 +50,8 @@ void out_note(const struct out *out, const char *format, ...) __attribute__((for
 
 /* An outcome's word, coloured on a terminal. */
 void out_word(const struct out *out, int tone, const char *word);
+/* "released  project:42": an outcome's word and its key, without an end of line. */
+void out_outcome(const struct out *out, int tone, const char *word, const char *key);
 /* What others stored, safe for terminals. */
 void out_text(const char *text);
 /* "  name     " — the left column of details. */

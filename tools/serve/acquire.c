@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/claim.h"
 #include "common/json.h"
 #include "common/objects.h"
 #include "serve/body.h"
@@ -136,14 +137,6 @@ static void answer_refused(struct request *request, int code, const lh_record *b
         answer_outcome(request, error);
 }
 
-/* What a release by somebody else granted lasts only until it is claimed. */
-static int claim(lh_lease *lease, int64_t ttl_ms, lh_error *error)
-{
-    if (lh_lease_remaining_ms(lease) > ttl_ms / 10 * 9)
-        return LH_OK;
-    return lh_lease_renew(lease, 0, NULL, error);
-}
-
 /* Whoever wants to hear of it; the Idempotency-Key's entry becomes what they are told.
  * *ret_revoked: nothing may be granted to them. */
 static struct request *take_requests(struct ask *ask, int code, const lh_lease *lease, bool *ret_revoked)
@@ -168,7 +161,7 @@ static void settle(struct ask *ask, int code, lh_lease *lease, lh_record *busy, 
 {
     struct server *server = ask->server;
     if (code == LH_OK && ask->wait_ms > 0)
-        code = claim(lease, ask->ttl_ms, error);
+        code = claim_lease(lease, error);
     metrics_acquired(server->metrics, code, ask->wait_ms > 0 ? serve_now_ms() - ask->began_ms : -1);
     if (code == LH_BUSY)
         busy_note(server->busy, ask->key, ask->owner, busy);

@@ -61,17 +61,10 @@ static struct refusal *place_of(struct busy *busy, const char *key, size_t len)
     return oldest;
 }
 
-static int64_t wall_us(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 static void put(struct busy *busy, const char *key, char *owner, const lh_record *record)
 {
     size_t len = strlen(key);
-    int64_t now = wall_us();
+    int64_t now = clock_ns(CLOCK_REALTIME) / 1000;
     struct refusal *refusal = place_of(busy, key, len);
     if (!refusal->number || refusal->key_len != len || memcmp(refusal->key, key, len) != 0) {
         char *copy = strdup(key);
@@ -104,10 +97,8 @@ void busy_note(struct busy *busy, const char *key, const char *owner, const lh_r
 
 static void append(bson_t *array, size_t i, const struct refusal *refusal)
 {
-    char index[16];
     bson_t item;
-    (void)snprintf(index, sizeof index, "%zu", i);
-    bson_append_document_begin(array, index, -1, &item);
+    json_item_begin(array, (uint32_t)i, &item);
     json_text(&item, "key", refusal->key);
     json_text(&item, "owner", refusal->owner);
     json_text(&item, "reason", lh_why_word(refusal->why));

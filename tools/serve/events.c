@@ -121,9 +121,7 @@ static int hear(void *arg, const lh_event *event)
 
 static void pause_a_while(struct events *events)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += RETRY_MS / 1000;
+    const struct timespec until = clock_after(CLOCK_REALTIME, RETRY_MS);
     pthread_mutex_lock(&events->lock);
     if (!events->ends)
         (void)pthread_cond_timedwait(&events->pause, &events->lock, &until);

@@ -123,9 +123,7 @@ static void leave(void *arg)
 /* Takes `text`, as soon as what was given before is taken. False: it won't be. */
 static bool give(struct stream *stream, char *text, size_t len)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += STALL_MS / 1000;
+    const struct timespec until = clock_after(CLOCK_MONOTONIC, STALL_MS);
     pthread_mutex_lock(&stream->lock);
     while (stream->piece && !stream->gone && pthread_cond_timedwait(&stream->taken, &stream->lock, &until) == 0)
         continue;

@@ -34,17 +34,10 @@ struct log {
 
 /* ---- a line ---- */
 
-static int64_t wall_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void begin(bson_t *json, const char *what)
 {
     bson_init(json);
-    json_time(json, "time", wall_ms(), 0);
+    json_time(json, "time", clock_wall_ms(), 0);
     json_text(json, "log", what);
 }
 
@@ -192,11 +185,9 @@ int log_new(struct log **ret_log, lh_error *error)
  * nowhere else. */
 void log_free(struct log *log)
 {
-    struct timespec until;
     if (!log)
         return;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += FLUSH_MS / 1000;
+    const struct timespec until = clock_after(CLOCK_MONOTONIC, FLUSH_MS);
     pthread_mutex_lock(&log->lock);
     log->ends = true;
     pthread_cond_signal(&log->changed);

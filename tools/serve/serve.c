@@ -53,12 +53,7 @@ static int open_store(const struct cli *cli, struct server *server, lh_error *er
     lh_store_options options;
     int code = connect_options(cli, connect_timeout_ms(cli), connect_owner(), buffer, &options, error);
     options.pool_size = WORKERS;
-    if (code == LH_OK)
-        code = lh_store_open(&options, &server->store, error);
-    explicit_bzero(buffer, sizeof buffer);
-    if (code == LH_OK)
-        connect_warn(cli, server->store);
-    return code;
+    return code == LH_OK ? connect_open(cli, &options, buffer, &server->store, error) : code;
 }
 
 static int check_config(struct config *config, lh_error *error)

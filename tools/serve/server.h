@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "common/out.h"
 
 /* libmicrohttpd's, which few call: http.c, request.c, answer.c, and what makes answers that come piece by piece. */
@@ -88,14 +89,12 @@ struct server {
 
 static inline int64_t serve_now_us(void)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_BOOTTIME, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    return clock_ns(CLOCK_BOOTTIME) / 1000;
 }
 
 static inline int64_t serve_now_ms(void)
 {
-    return serve_now_us() / 1000;
+    return clock_boot_ms();
 }
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "torture/check.h"
+#include "torture/field.h"
 
 #define CLOCKS_MS 100 /* where nobody stepped a clock */
 
@@ -17,42 +18,9 @@ static const char *const ops[OP_COUNT] = {
     [OP_ACQUIRE] = "acquire", [OP_RENEW] = "renew",     [OP_RELEASE] = "release", [OP_TRANSFER] = "transfer",
     [OP_BREAK] = "break",     [OP_CLEANUP] = "cleanup", [OP_WRITE] = "write",     [OP_OTHER] = "?"};
 
-static const char *text(const bson_t *from, const char *name)
-{
-    bson_iter_t value;
-    return bson_iter_init_find(&value, from, name) && BSON_ITER_HOLDS_UTF8(&value) ? bson_iter_utf8(&value, NULL) : "";
-}
-
-static int64_t number(const bson_t *from, const char *name, int64_t otherwise)
-{
-    bson_iter_t value;
-    if (!bson_iter_init_find(&value, from, name))
-        return otherwise;
-    if (BSON_ITER_HOLDS_DATE_TIME(&value))
-        return bson_iter_date_time(&value);
-    return BSON_ITER_HOLDS_NUMBER(&value) ? bson_iter_as_int64(&value) : otherwise;
-}
-
-static bool flag(const bson_t *from, const char *name)
-{
-    bson_iter_t value;
-    return bson_iter_init_find(&value, from, name) && bson_iter_as_bool(&value);
-}
-
 static void copy(char *to, size_t size, const char *from)
 {
     (void)snprintf(to, size, "%s", from);
-}
-
-static bool part(const bson_t *from, const char *name, bson_t *ret_part)
-{
-    bson_iter_t value;
-    const uint8_t *data;
-    uint32_t len;
-    if (!bson_iter_init_find(&value, from, name) || !BSON_ITER_HOLDS_DOCUMENT(&value))
-        return false;
-    bson_iter_document(&value, &len, &data);
-    return bson_init_static(ret_part, data, len);
 }
 
 static struct who read_who(const char *purpose)
@@ -68,11 +36,11 @@ static struct who read_who(const char *purpose)
 static void read_holder(struct holder *holder, const char *id, const bson_t *from, bool shared)
 {
     copy(holder->id, sizeof holder->id, id);
-    holder->who = read_who(text(from, "purpose"));
-    holder->token = number(from, "token", 0);
-    holder->expires_at = number(from, "expires_at", CHECK_NEVER);
-    holder->acquired_at = number(from, "acquired_at", 0);
-    holder->renewed_at = number(from, "renewed_at", 0);
+    holder->who = read_who(field_text(from, "purpose"));
+    holder->token = field_number(from, "token", 0);
+    holder->expires_at = field_number(from, "expires_at", CHECK_NEVER);
+    holder->acquired_at = field_number(from, "acquired_at", 0);
+    holder->renewed_at = field_number(from, "renewed_at", 0);
     holder->shared = shared;
 }
 
@@ -85,10 +53,10 @@ static bool read_holders(struct state *state, const bson_t *doc)
 {
     bson_t shared, one;
     bson_iter_t entry;
-    const char *id = text(doc, "id");
-    bool readers = strncmp(id, "shared:", 7) == 0 && part(doc, "shared", &shared);
-    bool freed =
-        *id && strcmp(id, state->released_id) == 0 && number(doc, "expires_at", CHECK_NEVER) <= state->released_at;
+    const char *id = field_text(doc, "id");
+    bool readers = strncmp(id, "shared:", 7) == 0 && field_part(doc, "shared", &shared);
+    bool freed = *id && strcmp(id, state->released_id) == 0 &&
+                 field_number(doc, "expires_at", CHECK_NEVER) <= state->released_at;
     if (!readers && freed)
         return true;
     state->holders = calloc(readers ? count(&shared) + 1 : 1, sizeof *state->holders);
@@ -99,7 +67,7 @@ static bool read_holders(struct state *state, const bson_t *doc)
         return true;
     }
     for (bool good = bson_iter_init(&entry, &shared); good && bson_iter_next(&entry);)
-        if (part(&shared, bson_iter_key(&entry), &one))
+        if (field_part(&shared, bson_iter_key(&entry), &one))
             read_holder(&state->holders[state->n_holders++], bson_iter_key(&entry), &one, true);
     return true;
 }
@@ -108,19 +76,19 @@ static bool read_waiters(struct state *state, const bson_t *doc)
 {
     bson_t waiters, one;
     bson_iter_t entry;
-    if (!part(doc, "waiters", &waiters))
+    if (!field_part(doc, "waiters", &waiters))
         return true;
     state->waiters = calloc(count(&waiters) + 1, sizeof *state->waiters);
     for (bool good = state->waiters && bson_iter_init(&entry, &waiters); good && bson_iter_next(&entry);) {
         struct queued *queued = &state->waiters[state->n_waiters];
-        if (!part(&waiters, bson_iter_key(&entry), &one))
+        if (!field_part(&waiters, bson_iter_key(&entry), &one))
             continue;
         copy(queued->id, sizeof queued->id, bson_iter_key(&entry));
-        queued->who = read_who(text(&one, "purpose"));
-        queued->since = number(&one, "since", 0);
-        queued->beat_at = number(&one, "beat_at", 0);
-        queued->claim_ms = number(&one, "claim_ms", 0);
-        queued->shared = strcmp(text(&one, "mode"), "shared") == 0;
+        queued->who = read_who(field_text(&one, "purpose"));
+        queued->since = field_number(&one, "since", 0);
+        queued->beat_at = field_number(&one, "beat_at", 0);
+        queued->claim_ms = field_number(&one, "claim_ms", 0);
+        queued->shared = strcmp(field_text(&one, "mode"), "shared") == 0;
         state->n_waiters++;
     }
     return state->waiters != NULL;
@@ -133,21 +101,21 @@ static bool read_commit(struct event *event, const bson_t *line)
     struct state *state = event->state = calloc(1, sizeof *state);
     if (!state)
         return false;
-    state->wall = number(line, "wall", 0);
+    state->wall = field_number(line, "wall", 0);
     if (bson_iter_init_find(&value, line, "id"))
         BSON_APPEND_VALUE(&id, "", bson_iter_value(&value));
     char *as_text = bson_as_relaxed_extended_json(&id, NULL);
     copy(state->doc_id, sizeof state->doc_id, as_text ? as_text : "");
     bson_free(as_text);
     bson_destroy(&id);
-    state->removed = !part(line, "doc", &doc);
+    state->removed = !field_part(line, "doc", &doc);
     if (state->removed)
         return true;
-    state->end = number(&doc, "expires_at", CHECK_NEVER);
-    if (part(&doc, "released", &released)) {
-        copy(state->released_id, sizeof state->released_id, text(&released, "id"));
-        copy(state->released_how, sizeof state->released_how, text(&released, "how"));
-        state->released_at = number(&released, "at", 0);
+    state->end = field_number(&doc, "expires_at", CHECK_NEVER);
+    if (field_part(&doc, "released", &released)) {
+        copy(state->released_id, sizeof state->released_id, field_text(&released, "id"));
+        copy(state->released_how, sizeof state->released_how, field_text(&released, "how"));
+        state->released_at = field_number(&released, "at", 0);
     }
     return read_holders(state, &doc) && read_waiters(state, &doc);
 }
@@ -171,37 +139,38 @@ static int index_of(const char *word, const char *const *words, int n)
 
 static bool read_line(struct check *check, struct event *event, const bson_t *line)
 {
-    int kind = index_of(text(line, "e"), kinds, EV_KINDS), op = index_of(text(line, "op"), ops, OP_COUNT);
+    int kind = index_of(field_text(line, "e"), kinds, EV_KINDS), op = index_of(field_text(line, "op"), ops, OP_COUNT);
     if (kind == EV_KINDS)
         return false;
     event->kind = (enum event_kind)kind;
     event->op = op == OP_COUNT ? OP_OTHER : (enum op)op;
-    event->t = number(line, "t", 0);
-    event->who = (struct who){(int)number(line, "p", -1), (int)number(line, "life", 0), number(line, "n", 0)};
-    copy(event->key, sizeof event->key, text(line, "key"));
-    copy(event->outcome, sizeof event->outcome, text(line, "outcome"));
-    copy(event->fault, sizeof event->fault, text(line, "kind"));
-    copy(event->id, sizeof event->id, text(line, "lease"));
-    copy(event->to, sizeof event->to, text(line, "to"));
-    event->token = number(line, "token", 0);
-    event->remaining_ms = number(line, "remaining_ms", 0);
-    event->ttl_ms = number(line, "ttl_ms", 0);
-    event->wait_ms = number(line, "wait_ms", 0);
-    event->ms = number(line, "ms", 0);
-    event->seq = number(line, "seq", 0);
-    event->holder_token = number(line, "holder_token", -1);
-    event->holder = read_who(text(line, event->kind == EV_WROTE ? "who" : "holder"));
-    event->seen = number(line, "seen", -1);
-    event->older = number(line, "older", -1);
-    event->shared = flag(line, "shared");
-    event->by_hand = flag(line, "by_hand");
+    event->t = field_number(line, "t", 0);
+    event->who =
+        (struct who){(int)field_number(line, "p", -1), (int)field_number(line, "life", 0), field_number(line, "n", 0)};
+    copy(event->key, sizeof event->key, field_text(line, "key"));
+    copy(event->outcome, sizeof event->outcome, field_text(line, "outcome"));
+    copy(event->fault, sizeof event->fault, field_text(line, "kind"));
+    copy(event->id, sizeof event->id, field_text(line, "lease"));
+    copy(event->to, sizeof event->to, field_text(line, "to"));
+    event->token = field_number(line, "token", 0);
+    event->remaining_ms = field_number(line, "remaining_ms", 0);
+    event->ttl_ms = field_number(line, "ttl_ms", 0);
+    event->wait_ms = field_number(line, "wait_ms", 0);
+    event->ms = field_number(line, "ms", 0);
+    event->seq = field_number(line, "seq", 0);
+    event->holder_token = field_number(line, "holder_token", -1);
+    event->holder = read_who(field_text(line, event->kind == EV_WROTE ? "who" : "holder"));
+    event->seen = field_number(line, "seen", -1);
+    event->older = field_number(line, "older", -1);
+    event->shared = field_flag(line, "shared");
+    event->by_hand = field_flag(line, "by_hand");
     event->end = SIZE_MAX;
-    int64_t clocks_ms = CLOCKS_MS + number(line, "clocks_ms", 0); /* of a fault: how far it sets them apart */
+    int64_t clocks_ms = CLOCKS_MS + field_number(line, "clocks_ms", 0); /* of a fault: how far it sets them apart */
     check->clocks_ms = clocks_ms > check->clocks_ms ? clocks_ms : check->clocks_ms;
     if (event->kind == EV_RUN) {
-        check->oplog = flag(line, "oplog");
-        check->grace_ms = number(line, "grace_ms", 500);
-        check->seed = number(line, "seed", 0);
+        check->oplog = field_flag(line, "oplog");
+        check->grace_ms = field_number(line, "grace_ms", 500);
+        check->seed = field_number(line, "seed", 0);
         check->start = event->t;
     }
     check->hole = check->hole || event->kind == EV_HOLE;

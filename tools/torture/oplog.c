@@ -8,6 +8,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/clock.h"
+#include "torture/field.h"
+
 struct kept {
     struct kept *next;
     bson_t *id; /* {_id: …} */
@@ -24,13 +27,11 @@ struct oplog {
 struct oplog *oplog_new(const char *ns, const struct history *history)
 {
     struct oplog *oplog = calloc(1, sizeof *oplog);
-    struct timespec wall;
     if (!oplog)
         return NULL;
     oplog->ns = strdup(ns);
     oplog->history = history;
-    (void)clock_gettime(CLOCK_REALTIME, &wall);
-    oplog->wall_to_boot_ns = history_now() - ((int64_t)wall.tv_sec * 1000000000 + wall.tv_nsec);
+    oplog->wall_to_boot_ns = history_now() - clock_ns(CLOCK_REALTIME);
     return oplog;
 }
 
@@ -52,17 +53,6 @@ void oplog_free(struct oplog *oplog)
     }
     free(oplog->ns);
     free(oplog);
-}
-
-static bool part(const bson_t *document, const char *name, bson_t *ret_part)
-{
-    bson_iter_t value;
-    const uint8_t *data;
-    uint32_t len;
-    if (!bson_iter_init_find(&value, document, name) || !BSON_ITER_HOLDS_DOCUMENT(&value))
-        return false;
-    bson_iter_document(&value, &len, &data);
-    return bson_init_static(ret_part, data, len);
 }
 
 static bool append_all(bson_t *to, const bson_t *from)
@@ -89,7 +79,7 @@ static bool apply_to_field(bson_t *to, const bson_iter_t *field, const bson_t *s
     if (bson_iter_init_find(&value, set, name))
         return BSON_APPEND_VALUE(to, name, bson_iter_value(&value));
     (void)snprintf(within, sizeof within, "s%s", name);
-    if (!part(diff, within, &change))
+    if (!field_part(diff, within, &change))
         return BSON_APPEND_VALUE(to, name, bson_iter_value((bson_iter_t *)(uintptr_t)field));
     if (!BSON_ITER_HOLDS_DOCUMENT(field)) /* arrays: no document of ours has one */
         return false;
@@ -104,11 +94,11 @@ static bool apply_to_field(bson_t *to, const bson_iter_t *field, const bson_t *s
 bson_t *oplog_apply_diff(const bson_t *document, const bson_t *diff)
 {
     bson_t set, inserted, deleted, *after = bson_new();
-    if (!part(diff, "u", &set))
+    if (!field_part(diff, "u", &set))
         bson_init(&set);
-    if (!part(diff, "i", &inserted))
+    if (!field_part(diff, "i", &inserted))
         bson_init(&inserted);
-    if (!part(diff, "d", &deleted))
+    if (!field_part(diff, "d", &deleted))
         bson_init(&deleted);
     bson_iter_t field;
     bool good = bson_iter_init(&field, document) && !bson_has_field(diff, "a");
@@ -181,7 +171,7 @@ static bool update(struct oplog *oplog, const bson_t *entry, const bson_t *id, c
     struct kept *kept = *find(oplog, id);
     if (!kept)
         return false;
-    bson_t *after = part(change, "diff", &diff)              ? oplog_apply_diff(kept->document, &diff)
+    bson_t *after = field_part(change, "diff", &diff)        ? oplog_apply_diff(kept->document, &diff)
                     : bson_has_field(change, "workspace_id") ? bson_copy(change)
                                                              : NULL;
     if (!after)
@@ -202,23 +192,17 @@ static bool remove_one(struct oplog *oplog, const bson_t *entry, const bson_t *i
     return good;
 }
 
-static const char *text_of(const bson_t *entry, const char *name)
-{
-    bson_iter_t value;
-    return bson_iter_init_find(&value, entry, name) && BSON_ITER_HOLDS_UTF8(&value) ? bson_iter_utf8(&value, NULL) : "";
-}
-
 /* `times` has the time: an operation within an applyOps has none of its own. */
 static bool take_one(struct oplog *oplog, const bson_t *entry, const bson_t *times)
 {
     bson_t o, o2;
-    const char *op = text_of(entry, "op");
-    if (strcmp(text_of(entry, "ns"), oplog->ns) != 0 || !part(entry, "o", &o))
+    const char *op = field_text(entry, "op");
+    if (strcmp(field_text(entry, "ns"), oplog->ns) != 0 || !field_part(entry, "o", &o))
         return true;
     if (strcmp(op, "i") == 0)
         return insert(oplog, times, &o);
     if (strcmp(op, "u") == 0)
-        return part(entry, "o2", &o2) && update(oplog, times, &o2, &o);
+        return field_part(entry, "o2", &o2) && update(oplog, times, &o2, &o);
     return strcmp(op, "d") == 0 ? remove_one(oplog, times, &o) : true;
 }
 
@@ -228,10 +212,10 @@ bool oplog_take(struct oplog *oplog, const bson_t *entry)
     bson_iter_t ops, one;
     const uint8_t *data;
     uint32_t len;
-    if (strcmp(text_of(entry, "op"), "c") != 0)
+    if (strcmp(field_text(entry, "op"), "c") != 0)
         return take_one(oplog, entry, entry);
     bool good = true;
-    if (!part(entry, "o", &o) || !bson_iter_init_find(&ops, &o, "applyOps") || !bson_iter_recurse(&ops, &one))
+    if (!field_part(entry, "o", &o) || !bson_iter_init_find(&ops, &o, "applyOps") || !bson_iter_recurse(&ops, &one))
         return true;
     while (good && bson_iter_next(&one)) {
         bson_t within;

@@ -10,12 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "common/confirm.h"
 #include "common/connect.h"
 #include "common/json.h"
+#include "common/random.h"
 #include "torture/check.h"
 #include "torture/crowd.h"
 #include "torture/follow.h"
@@ -73,8 +73,9 @@ static int read_faults(const char *text, unsigned *ret_faults, lh_error *error)
 
 static int64_t random_seed(void)
 {
-    uint32_t seed = 1;
-    return getrandom(&seed, sizeof seed, 0) == (ssize_t)sizeof seed ? seed : 1;
+    lh_error none = LH_ERROR_INIT;
+    uint64_t number;
+    return random_number(&number, &none) == LH_OK ? (int64_t)(number & UINT32_MAX) : 1;
 }
 
 static int read_options(struct run *run, lh_error *error)
@@ -234,9 +235,9 @@ static int prepare(struct run *run, lh_error *error)
 {
     struct torture *torture = &run->torture;
     const char *folder = getenv("TMPDIR"), *path = cli_text(run->cli, OPT_HISTORY);
-    uint64_t id = 0;
-    if (getrandom(&id, sizeof id, 0) != (ssize_t)sizeof id)
-        return out_fail(error, LH_BUG, "the system gives no random bytes");
+    uint64_t id;
+    if (random_number(&id, error) != LH_OK)
+        return error->code;
     (void)snprintf(run->db, sizeof run->db, "leasehold_torture_%012" PRIx64, id & 0xffffffffffff);
     (void)snprintf(run->app, sizeof run->app, "leasehold-torture-%012" PRIx64, id & 0xffffffffffff);
     (void)snprintf(run->mail, sizeof run->mail, "%s/leasehold-torture-XXXXXX", folder && *folder ? folder : "/tmp");
