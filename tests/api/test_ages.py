@@ -155,14 +155,6 @@ def test_a_program_for_a_later_library_does_not_start(staged, tmp_path):
         assert (done.returncode == 0) == starts and ("LEASEHOLD_0.2" in done.stderr) != starts, done
 
 
-def test_each_function_of_the_headers_is_in_the_map_once():
-    text = "".join(path.read_text() for path in HEADERS)
-    declared = [re.search(r"\b(lh_\w+)\s*\(", declaration)[1] for declaration in re.findall(r"^LH_API\b[^;]*;", text, re.M)]
-    listed = re.findall(r"^\s+(lh_\w+);$", (ROOT / "src/leasehold.map").read_text(), re.M)
-    assert sorted(listed) == sorted(declared) and len(set(listed)) == len(listed)
-    assert "*" not in re.sub(r"local:\s*\*;|/\*.*?\*/", "", (ROOT / "src/leasehold.map").read_text(), flags=re.S)
-
-
 def test_no_struct_or_call_is_missing_from_the_tables():
     """Of src/base/options.h, by which they are taken, and of tests/unit/sizes.c, which tries each with all sizes."""
     text = "".join(path.read_text() for path in HEADERS)
