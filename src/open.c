@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Opening and closing: where the layers meet. Nothing below includes this. */
-#include "acquire/wait.h"
+#include "acquire/keeper.h"
 #include "acquire/wait_close.h"
+#include "acquire/wait_table.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/options.h"
@@ -25,6 +26,34 @@ static int look_at_index(lh_store *store, const lh_store_options *options, lh_er
     }
 }
 
+static void free_parts(lh_store *store)
+{
+    lh_wait_fini(store);
+    lh_held_free(store);
+    lh_rollout_free(store);
+}
+
+static const lh_hooks hooks = {.granted = lh_wait_granted,
+                               .doubted = lh_keeper_settle_doubts,
+                               .missed = lh_rollout_missed,
+                               .trial = lh_trial,
+                               .last = free_parts};
+
+/* Each room's part of the store, from the bottom up. */
+static int make_parts(lh_store *store, const lh_store_options *options, lh_error *error)
+{
+    store->hooks = &hooks;
+    store->pipelines = lh_pipelines_new();
+    int outcome = store->pipelines ? LH_OK : lh_fail_memory(error);
+    if (outcome == LH_OK)
+        outcome = lh_held_new(store, options, error);
+    if (outcome == LH_OK)
+        outcome = lh_wait_init(store, error);
+    if (outcome == LH_OK)
+        outcome = lh_rollout_new(store, error);
+    return outcome;
+}
+
 int lh_store_open(const lh_store_options *options, lh_store **ret_store, lh_error *error)
 {
     lh_store *store = NULL;
@@ -37,9 +66,7 @@ int lh_store_open(const lh_store_options *options, lh_store **ret_store, lh_erro
         outcome = lh_store_new(&o, &store, error);
     if (outcome != LH_OK)
         return outcome;
-    store->pipelines = lh_pipelines_new();
-    store->trial = lh_trial;
-    outcome = store->pipelines ? lh_wait_init(store, error) : lh_fail_memory(error);
+    outcome = make_parts(store, &o, error);
     if (outcome == LH_OK && store->rollout != LH_OFF)
         outcome = lh_rollout_judge(store, look_at_index(store, &o, error));
     if (outcome == LH_OK)

@@ -24,6 +24,28 @@
 #include "lease/lease_transfer.h"
 #include "store/store.h"
 
+/* What a store that does not enforce has counted: lh_store_observed(). */
+struct lh_counts {
+    _Atomic uint64_t granted, contended, failed, lost, skipped;
+};
+
+int lh_rollout_new(lh_store *store, lh_error *error)
+{
+    store->counts = calloc(1, sizeof *store->counts);
+    return store->counts ? LH_OK : lh_fail_memory(error);
+}
+
+void lh_rollout_free(lh_store *store)
+{
+    free(store->counts);
+    store->counts = NULL;
+}
+
+void lh_rollout_missed(lh_store *store)
+{
+    atomic_fetch_add(&store->counts->lost, 1);
+}
+
 /* Is it about the lease or the deployment, and not about the caller? */
 static bool is_refusal(int outcome)
 {
@@ -47,9 +69,9 @@ int lh_rollout_judge(lh_store *store, int outcome)
     if (store->rollout != LH_OBSERVE || !is_refusal(outcome))
         return outcome;
     if (outcome == LH_BUSY)
-        atomic_fetch_add(&store->observed.contended, 1);
+        atomic_fetch_add(&store->counts->contended, 1);
     else if (outcome != LH_LOST) /* counted where it was lost */
-        atomic_fetch_add(&store->observed.failed, 1);
+        atomic_fetch_add(&store->counts->failed, 1);
     return LH_OK;
 }
 
@@ -65,11 +87,11 @@ int lh_store_observed(lh_store *store, lh_observed *ret_observed, lh_error *erro
         return outcome;
     lh_observed all = {.size = sizeof all,
                        .rollout = store->rollout,
-                       .granted = atomic_load(&store->observed.granted),
-                       .contended = atomic_load(&store->observed.contended),
-                       .failed = atomic_load(&store->observed.failed),
-                       .lost = atomic_load(&store->observed.lost),
-                       .skipped = atomic_load(&store->observed.skipped)};
+                       .granted = atomic_load(&store->counts->granted),
+                       .contended = atomic_load(&store->counts->contended),
+                       .failed = atomic_load(&store->counts->failed),
+                       .lost = atomic_load(&store->counts->lost),
+                       .skipped = atomic_load(&store->counts->skipped)};
     lh_observed_give(ret_observed, &all);
     return LH_OK;
 }
@@ -117,13 +139,13 @@ static int acquire_openly(lh_request *r, const lh_acquire_options *options, lh_l
     if (outcome != LH_OK)
         return outcome;
     if (r->store->rollout == LH_OFF) {
-        atomic_fetch_add(&r->store->observed.skipped, 1);
+        atomic_fetch_add(&r->store->counts->skipped, 1);
         return stand_in(r, NULL, ret_lease);
     }
     lh_acquire_options o = without_wait(r);
     outcome = lh_real_acquire(r->store, r->key, &o, ret_lease, NULL, &why);
     if (outcome == LH_OK)
-        atomic_fetch_add(&r->store->observed.granted, 1);
+        atomic_fetch_add(&r->store->counts->granted, 1);
     else if (lh_rollout_judge(r->store, outcome) == LH_OK)
         return stand_in(r, &why, ret_lease);
     else
@@ -209,13 +231,13 @@ int lh_acquire_many(lh_store *store, const char *const *keys, size_t n,
     if (outcome != LH_OK)
         return outcome;
     if (store->rollout == LH_OFF) {
-        atomic_fetch_add(&store->observed.skipped, n);
+        atomic_fetch_add(&store->counts->skipped, n);
         return stand_in_many(&r, keys, n, NULL, ret_leases);
     }
     lh_acquire_options o = without_wait(&r);
     outcome = lh_real_acquire_many(store, keys, n, &o, ret_leases, NULL, &why);
     if (outcome == LH_OK)
-        atomic_fetch_add(&store->observed.granted, n);
+        atomic_fetch_add(&store->counts->granted, n);
     else if (lh_rollout_judge(store, outcome) == LH_OK)
         return stand_in_many(&r, keys, n, &why, ret_leases);
     else

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Trying leases on a key of our own. What is below calls it through store->trial. */
+ * Trying leases on a key of our own. What is below calls it through store->hooks. */
 #ifndef LH_TRIAL_H
 #define LH_TRIAL_H
 

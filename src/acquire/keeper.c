@@ -109,19 +109,19 @@ static void *keep(void *arg)
 static lh_lease *find_lost(lh_store *store, int64_t *ret_next)
 {
     lh_lease *lost = NULL;
-    pthread_mutex_lock(&store->lock);
+    pthread_mutex_lock(&store->held->lock);
     int64_t now = lh_clock_ms();
-    while (!lost && lh_due_next(store->ends) <= now) {
-        lh_lease *lease = lh_due_of(store->ends, lh_lease, end);
+    while (!lost && lh_due_next(store->held->ends) <= now) {
+        lh_lease *lease = lh_due_of(store->held->ends, lh_lease, end);
         pthread_mutex_lock(&lease->lock);
         int64_t deadline = lease->deadline;
         pthread_mutex_unlock(&lease->lock);
-        lh_due_set(&store->ends, &lease->end, deadline > now ? deadline : INT64_MAX);
+        lh_due_set(&store->held->ends, &lease->end, deadline > now ? deadline : INT64_MAX);
         if (deadline <= now)
             lost = lh_lease_ref(lease);
     }
-    *ret_next = lh_due_next(store->ends);
-    pthread_mutex_unlock(&store->lock);
+    *ret_next = lh_due_next(store->held->ends);
+    pthread_mutex_unlock(&store->held->lock);
     return lost;
 }
 
@@ -199,8 +199,7 @@ void lh_keeper_poke(lh_store *store, int64_t at)
         poke(&store->keeper->keeper, at);
 }
 
-/* There is a first one. */
-static void settle_doubts(lh_store *store)
+void lh_keeper_settle_doubts(lh_store *store)
 {
     if (lh_keeper_start(store, NULL) == LH_OK) /* else closing the store releases it */
         lh_keeper_poke(store, lh_clock_ms());
@@ -214,7 +213,7 @@ int lh_keeper_take(lh_lease *lease, int64_t first_renewal_at, lh_error *error)
         lease->by_hand && first_renewal_at == INT64_MAX ? LH_OK : lh_keeper_start(store, error);
     bool alarmed = true;
     pthread_mutex_lock(&keeper->lock);
-    if (store->on_lost)
+    if (store->held->on_lost)
         alarmed = keeper->alarm.running || start(&keeper->alarm, alarm_losses, store);
     bool stopped = keeper->stopped;
     pthread_mutex_unlock(&keeper->lock);
@@ -228,12 +227,12 @@ int lh_keeper_take(lh_lease *lease, int64_t first_renewal_at, lh_error *error)
     int64_t deadline = lease->deadline;
     pthread_mutex_unlock(&lease->lock);
     lh_keeper_plan(lease, first_renewal_at);
-    pthread_mutex_lock(&store->lock);
-    if (store->on_lost && lease->held)
-        lh_due_set(&store->ends, &lease->end, deadline);
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_lock(&store->held->lock);
+    if (store->held->on_lost && lease->held)
+        lh_due_set(&store->held->ends, &lease->end, deadline);
+    pthread_mutex_unlock(&store->held->lock);
     lh_keeper_poke(store, first_renewal_at);
-    if (store->on_lost)
+    if (store->held->on_lost)
         poke(&keeper->alarm, deadline);
     return LH_OK;
 }
@@ -303,7 +302,6 @@ int lh_keeper_new(lh_store *store, lh_duty duty, lh_error *error)
     keeper->keeper.wake_fd = keeper->keeper.timer_fd = keeper->alarm.wake_fd =
         keeper->alarm.timer_fd = -1;
     store->keeper = keeper;
-    store->on_doubt = settle_doubts;
     return LH_OK;
 }
 

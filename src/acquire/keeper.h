@@ -22,6 +22,9 @@ int lh_keeper_start(lh_store *store, lh_error *error);
 /* Something is due at `at`: it wakes up then, or sooner. */
 void lh_keeper_poke(lh_store *store, int64_t at);
 
+/* There is a doubt (lease_held.h): it is settled in the background. */
+void lh_keeper_settle_doubts(lh_store *store);
+
 /* The lease was acquired: from here on it is renewed unless by_hand, and its loss is told. */
 int lh_keeper_take(lh_lease *lease, int64_t first_renewal_at, lh_error *error);
 

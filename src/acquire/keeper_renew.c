@@ -39,14 +39,14 @@ int64_t lh_keeper_renewal(int64_t sent, int64_t ttl_ms, const void *salt)
            (int64_t)(((uintptr_t)salt >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 33) % spread;
 }
 
-/* With the store's lock; the lease is due no more, until this batch says when. */
+/* With the lock of `held`; the lease is due no more, until this batch says when. */
 static void add_locked(batch *b, lh_lease *lease)
 {
     pthread_mutex_lock(&lease->lock);
     bool over = lease->over;
     int64_t ttl_ms = lease->ttl_ms, token = lease->token;
     pthread_mutex_unlock(&lease->lock);
-    lh_due_set(&lease->store->renewals[lease->hurried], &lease->renewal, INT64_MAX);
+    lh_due_set(&lease->store->held->renewals[lease->hurried], &lease->renewal, INT64_MAX);
     if (over)
         return;
     if (b->n == 0 || ttl_ms < b->shortest_ttl_ms)
@@ -60,10 +60,11 @@ static void add_locked(batch *b, lh_lease *lease)
     b->leases[b->n++] = lh_lease_ref(lease);
 }
 
-/* The kind of ttls that is due first. With the store's lock. */
+/* The kind of ttls that is due first. With the lock of `held`. */
 static lh_due **first_locked(lh_store *store)
 {
-    return &store->renewals[lh_due_next(store->renewals[1]) < lh_due_next(store->renewals[0])];
+    return &store->held->renewals[lh_due_next(store->held->renewals[1]) <
+                                  lh_due_next(store->held->renewals[0])];
 }
 
 /* What is due, and what is nearly so, so that it needs no command of its own. NULL: nothing is, or
@@ -71,7 +72,7 @@ static lh_due **first_locked(lh_store *store)
 static batch *collect(lh_store *store, int64_t now, int64_t *ret_next)
 {
     batch *b = NULL;
-    pthread_mutex_lock(&store->lock);
+    pthread_mutex_lock(&store->held->lock);
     lh_due **heap = first_locked(store);
     bool due = lh_due_next(*heap) <= now;
     if (due && (b = malloc(sizeof *b)))
@@ -79,7 +80,7 @@ static batch *collect(lh_store *store, int64_t now, int64_t *ret_next)
              b->n < BATCH_MAX && lh_due_next(*heap) <= now + b->shortest_ttl_ms / 20;)
             add_locked(b, lh_due_of(*heap, lh_lease, renewal));
     *ret_next = due && !b ? now + RETRY_MS : lh_due_next(*first_locked(store));
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_unlock(&store->held->lock);
     return b;
 }
 
@@ -87,14 +88,14 @@ void lh_keeper_plan(lh_lease *lease, int64_t at)
 {
     lh_store *store = lease->store;
     int64_t ttl_ms = lh_lease_ttl_ms(lease);
-    pthread_mutex_lock(&store->lock);
+    pthread_mutex_lock(&store->held->lock);
     /* while it travels it may have been told that it is due sooner */
     if (lease->held && at < lease->renewal.at) {
-        lh_due_set(&store->renewals[lease->hurried], &lease->renewal, INT64_MAX);
+        lh_due_set(&store->held->renewals[lease->hurried], &lease->renewal, INT64_MAX);
         lease->hurried = ttl_ms < SHORT_TTL_MS;
-        lh_due_set(&store->renewals[lease->hurried], &lease->renewal, at);
+        lh_due_set(&store->held->renewals[lease->hurried], &lease->renewal, at);
     }
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_unlock(&store->held->lock);
 }
 
 static void note_holder(void *arg, const lh_grant *grant, int64_t now_ms)

@@ -3,7 +3,7 @@
  * three at the end.
  *
  * Threads: `lock` guards the table and every waiter in it; nothing is sent while it is held. It may
- * be held while the store's lock or a lease's is taken, never the other way round. Who is being
+ * be held while that of `held` or a lease's is taken, never the other way round. Who is being
  * asked for is `busy`, and is not freed, left, or asked for by another thread meanwhile; but it may
  * be settled: a grant is believed when it is heard of. */
 #ifndef LH_WAIT_H

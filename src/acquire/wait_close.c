@@ -36,7 +36,7 @@ static int64_t do_duty(lh_store *store, struct _mongoc_client_t *client, int64_t
     return next;
 }
 
-static void free_all(lh_store *store)
+void lh_wait_fini(lh_store *store)
 {
     lh_keeper_free(store);
     lh_watch_free(store);
@@ -61,8 +61,6 @@ int lh_wait_init(lh_store *store, lh_error *error)
     pthread_condattr_destroy(&monotonic);
     waits->dice = (uint64_t)lh_clock_ms() ^ (uintptr_t)waits;
     store->waits = waits;
-    store->on_granted = lh_wait_granted;
-    store->on_last = free_all;
     int outcome = lh_keeper_new(store, do_duty, error);
     if (outcome == LH_OK)
         outcome = lh_watch_new(

@@ -5,10 +5,14 @@
 
 #include "acquire/wait.h"
 
-/* For open.c: makes the store's waiters, its keeper and its watcher; ends all waiting and joins the
- * threads; takes what is left in queues out of them; and frees (with the store's last
- * reference). */
+/* Makes the store's part of this room: its waiters, its keeper and its watcher. LH_OK,
+ * LH_MEMORY. */
 int lh_wait_init(lh_store *store, lh_error *error);
+
+/* Ends all waiting, joins the threads, and takes what is left in queues out of them. */
 void lh_wait_stop(lh_store *store, int64_t deadline);
+
+/* Frees it, with the store's last reference. */
+void lh_wait_fini(lh_store *store);
 
 #endif

@@ -8,6 +8,7 @@
 #include "acquire/watch.h"
 
 #include <mongoc/mongoc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>

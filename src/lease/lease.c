@@ -6,7 +6,7 @@
  * deadline is anchored at CLOCK_BOOTTIME before the send of the command that was answered; a passed
  * one is final; once a release was sent, nothing makes the lease valid again.
  *
- * Threads: a lease's own lock guards what changes; the store's guards the list of held leases. */
+ * Threads: a lease's own lock guards what changes; that of `held` the list of held leases. */
 #include "lease/lease.h"
 
 #include <errno.h>
@@ -192,9 +192,9 @@ void lh_lease_lose(lh_lease *lease)
         return;
     bool was_held = lh_held_remove(lease);
     if (!lease->enforced)
-        atomic_fetch_add(&store->observed.lost, 1);
-    else if (was_held && store->on_lost)
-        store->on_lost(store->on_lost_arg, lease->key, lease->id);
+        store->hooks->missed(store);
+    else if (was_held && store->held->on_lost)
+        store->held->on_lost(store->held->on_lost_arg, lease->key, lease->id);
 }
 
 int lh_lease_lost_fd(lh_lease *lease)
@@ -258,7 +258,7 @@ int lh_real_release(lh_lease *lease, const lh_release_options *options, lh_error
 
 int64_t lh_lease_expires_after(const lh_store *store, int64_t ttl_ms, int64_t sent)
 {
-    return sent + ttl_ms + atomic_load(&store->clock_ahead);
+    return sent + ttl_ms + atomic_load(&store->held->clock_ahead);
 }
 
 int64_t lh_lease_lasts(const struct lh_mine *mine, int64_t ttl_ms)

@@ -54,7 +54,7 @@ int lh_release_check(const lh_lease *lease, const lh_release_options *options,
 bool lh_lease_end(lh_lease *lease);
 
 /* It ended, and not by its holder's will: told once, by descriptor and callback. Nothing when it
- * was over before. Not with the store's lock held. */
+ * was over before. Not with the lock of `held`. */
 void lh_lease_lose(lh_lease *lease);
 
 /* Sends the release of a lease id that nobody believes in; if that cannot be done now, it becomes a

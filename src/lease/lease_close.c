@@ -16,7 +16,7 @@
 /* The next of the list, out of it and over; NULL: it is empty. */
 static lh_lease *take_first(lh_store *store)
 {
-    lh_lease *lease = store->held;
+    lh_lease *lease = store->held->leases;
     if (lease)
         (void)lh_lease_end(lease);
     return lease;
@@ -88,7 +88,9 @@ static void release_held(lh_store *store, int64_t deadline)
 void lh_held_release_all(lh_store *store, int64_t deadline)
 {
     lh_doubtful doubt;
-    while (store->held)
+    if (!store->held) /* its opening failed */
+        return;
+    while (store->held->leases)
         release_held(store, deadline);
     while (lh_held_take_doubt(store, &doubt))
         if (lh_clock_ms() < deadline)

@@ -24,7 +24,7 @@ lh_lease *lh_lease_new(lh_store *store, const char *key, const char *lease_id, c
     lease->lost_fd = -1;
     lease->renewal = lease->end = (lh_due)LH_DUE_NEVER;
     lease->store = lh_store_ref(store);
-    lease->enforced = store->rollout == LH_ENFORCE;
+    lease->enforced = store->held->enforced;
     lease->in_trail = !store->audit;
     if (lease->key && lease->owner)
         return lease;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a store holds and what it doubts, in two lists. Threads: the store's lock guards them;
- * nothing is sent while it is held. */
+ * What a store holds and what it doubts, in two lists, with a lock of their own. */
 #include "lease/lease_held.h"
 
 #include <stdlib.h>
@@ -9,6 +8,8 @@
 
 #include "base/clock.h"
 #include "base/due.h"
+#include "base/error.h"
+#include "base/known.h"
 
 /* of more than these the caller alone is told; they end with their ttls */
 #define DOUBTS_MAX     1000
@@ -28,19 +29,45 @@ struct lh_doubt {
     char key[];
 };
 
+int lh_held_new(lh_store *store, const lh_store_options *options, lh_error *error)
+{
+    struct lh_held *held = calloc(1, sizeof *held);
+    if (!held || !(held->known = lh_known_new())) {
+        free(held);
+        return lh_fail_memory(error);
+    }
+    held->on_lost = options->on_lost;
+    held->on_lost_arg = options->on_lost_arg;
+    held->enforced = store->rollout == LH_ENFORCE;
+    atomic_init(&held->clock_ahead, INT64_MIN);
+    pthread_mutex_init(&held->lock, NULL);
+    store->held = held;
+    return LH_OK;
+}
+
+void lh_held_free(lh_store *store)
+{
+    if (!store->held)
+        return;
+    lh_known_free(store->held->known);
+    pthread_mutex_destroy(&store->held->lock);
+    free(store->held);
+    store->held = NULL;
+}
+
 bool lh_held_add(lh_lease *lease)
 {
     lh_store *store = lease->store;
-    pthread_mutex_lock(&store->lock);
+    pthread_mutex_lock(&store->held->lock);
     bool added = !lease->held;
     if (added) {
-        lease->next = store->held;
-        if (store->held)
-            store->held->previous = lease;
-        store->held = lease;
+        lease->next = store->held->leases;
+        if (store->held->leases)
+            store->held->leases->previous = lease;
+        store->held->leases = lease;
         lease->held = true;
     }
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_unlock(&store->held->lock);
     return added;
 }
 
@@ -63,13 +90,13 @@ static bool unlink_locked(lh_lease *lease)
     if (lease->previous)
         lease->previous->next = lease->next;
     else
-        lease->store->held = lease->next;
+        lease->store->held->leases = lease->next;
     if (lease->next)
         lease->next->previous = lease->previous;
     lease->next = lease->previous = NULL;
     lease->held = false;
-    lh_due_set(&lease->store->renewals[lease->hurried], &lease->renewal, INT64_MAX);
-    lh_due_set(&lease->store->ends, &lease->end, INT64_MAX);
+    lh_due_set(&lease->store->held->renewals[lease->hurried], &lease->renewal, INT64_MAX);
+    lh_due_set(&lease->store->held->ends, &lease->end, INT64_MAX);
     return true;
 }
 
@@ -79,27 +106,27 @@ bool lh_held_remove(lh_lease *lease)
         /* a forked child frees it: nobody looks at the list there, or lets go of its lock */
         getpid())
         return false;
-    pthread_mutex_lock(&lease->store->lock);
+    pthread_mutex_lock(&lease->store->held->lock);
     bool was_held = unlink_locked(lease);
-    pthread_mutex_unlock(&lease->store->lock);
+    pthread_mutex_unlock(&lease->store->held->lock);
     return was_held;
 }
 
 void lh_held_by_hand(lh_lease *lease)
 {
     lh_store *store = lease->store;
-    pthread_mutex_lock(&store->lock);
+    pthread_mutex_lock(&store->held->lock);
     lease->by_hand = true;
     if (!atomic_load(&lease->unclaimed))
-        lh_due_set(&store->renewals[lease->hurried], &lease->renewal, INT64_MAX);
-    pthread_mutex_unlock(&store->lock);
+        lh_due_set(&store->held->renewals[lease->hurried], &lease->renewal, INT64_MAX);
+    pthread_mutex_unlock(&store->held->lock);
 }
 
 /* The doubt of `lease_id`, or NULL. Takes out those whose time has passed. */
 static struct lh_doubt *find_doubt_locked(lh_store *store, const char *lease_id, int64_t now)
 {
     struct lh_doubt *found = NULL;
-    for (struct lh_doubt **at = &store->doubts; *at;) {
+    for (struct lh_doubt **at = &store->held->doubts; *at;) {
         struct lh_doubt *doubt = *at;
         if (strcmp(doubt->id, lease_id) == 0)
             found = doubt;
@@ -108,7 +135,7 @@ static struct lh_doubt *find_doubt_locked(lh_store *store, const char *lease_id,
             continue;
         }
         *at = doubt->next;
-        store->n_doubts--;
+        store->held->n_doubts--;
         free(doubt);
     }
     return found;
@@ -117,14 +144,15 @@ static struct lh_doubt *find_doubt_locked(lh_store *store, const char *lease_id,
 static struct lh_doubt *add_doubt_locked(lh_store *store, const char *key, const char *lease_id)
 {
     size_t len = strlen(key) + 1;
-    struct lh_doubt *doubt = store->n_doubts < DOUBTS_MAX ? calloc(1, sizeof *doubt + len) : NULL;
+    struct lh_doubt *doubt =
+        store->held->n_doubts < DOUBTS_MAX ? calloc(1, sizeof *doubt + len) : NULL;
     if (!doubt)
         return NULL;
     memcpy(doubt->id, lease_id, LH_LEASE_ID_ROOM);
     memcpy(doubt->key, key, len);
-    doubt->next = store->doubts;
-    store->doubts = doubt;
-    store->n_doubts++;
+    doubt->next = store->held->doubts;
+    store->held->doubts = doubt;
+    store->held->n_doubts++;
     return doubt;
 }
 
@@ -132,7 +160,7 @@ void lh_held_doubt(lh_store *store, const char *key, const char *lease_id, int64
                    bool sent)
 {
     int64_t now = lh_clock_ms(), sure_at = now + store->socket_timeout_ms, until = sure_at + ttl_ms;
-    pthread_mutex_lock(&store->lock);
+    pthread_mutex_lock(&store->held->lock);
     struct lh_doubt *doubt = find_doubt_locked(store, lease_id, now);
     if (!doubt)
         doubt = add_doubt_locked(store, key, lease_id);
@@ -144,26 +172,26 @@ void lh_held_doubt(lh_store *store, const char *key, const char *lease_id, int64
         doubt->settled = false;
         doubt->sent |= sent;
     }
-    pthread_mutex_unlock(&store->lock);
-    if (doubt && store->on_doubt)
-        store->on_doubt(store);
+    pthread_mutex_unlock(&store->held->lock);
+    if (doubt)
+        store->hooks->doubted(store);
 }
 
 bool lh_held_forget_doubt(lh_store *store, const char *lease_id)
 {
-    pthread_mutex_lock(&store->lock);
+    pthread_mutex_lock(&store->held->lock);
     struct lh_doubt *doubt =
-        store->doubts ? find_doubt_locked(store, lease_id, lh_clock_ms()) : NULL;
+        store->held->doubts ? find_doubt_locked(store, lease_id, lh_clock_ms()) : NULL;
     bool sent = doubt && doubt->sent;
     if (doubt && !sent) {
-        struct lh_doubt **at = &store->doubts;
+        struct lh_doubt **at = &store->held->doubts;
         while (*at != doubt)
             at = &(*at)->next;
         *at = doubt->next;
-        store->n_doubts--;
+        store->held->n_doubts--;
         free(doubt);
     }
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_unlock(&store->held->lock);
     return !sent;
 }
 
@@ -177,8 +205,8 @@ bool lh_held_next_doubt(lh_store *store, int64_t now, lh_doubtful *ret_doubt, in
 {
     struct lh_doubt *found = NULL;
     *ret_next = INT64_MAX;
-    pthread_mutex_lock(&store->lock);
-    for (struct lh_doubt *doubt = store->doubts; doubt; doubt = doubt->next) {
+    pthread_mutex_lock(&store->held->lock);
+    for (struct lh_doubt *doubt = store->held->doubts; doubt; doubt = doubt->next) {
         if (doubt->settled || doubt->until <= now)
             continue;
         if (doubt->try_at <= now && !found)
@@ -190,46 +218,46 @@ bool lh_held_next_doubt(lh_store *store, int64_t now, lh_doubtful *ret_doubt, in
         found->sent = true;
         copy_doubt(found, ret_doubt);
     }
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_unlock(&store->held->lock);
     return found != NULL;
 }
 
 void lh_held_doubt_answered(lh_store *store, const char *lease_id, int64_t sent)
 {
-    pthread_mutex_lock(&store->lock);
+    pthread_mutex_lock(&store->held->lock);
     struct lh_doubt *doubt = find_doubt_locked(store, lease_id, lh_clock_ms());
     if (doubt) {
         doubt->settled = sent >= doubt->sure_at;
         doubt->try_at = doubt->sure_at;
         doubt->pause_ms = PAUSE_FIRST_MS;
     }
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_unlock(&store->held->lock);
 }
 
 /* The others would not be answered either: they wait as long. */
 void lh_held_doubt_unanswered(lh_store *store, const char *lease_id)
 {
     int64_t now = lh_clock_ms();
-    pthread_mutex_lock(&store->lock);
+    pthread_mutex_lock(&store->held->lock);
     struct lh_doubt *doubt = find_doubt_locked(store, lease_id, now);
     int64_t pause_ms = doubt ? doubt->pause_ms : PAUSE_FIRST_MS;
     if (doubt)
         doubt->pause_ms = pause_ms * 2 < PAUSE_CAP_MS ? pause_ms * 2 : PAUSE_CAP_MS;
-    for (struct lh_doubt *other = store->doubts; other; other = other->next)
+    for (struct lh_doubt *other = store->held->doubts; other; other = other->next)
         if (other->try_at < now + pause_ms)
             other->try_at = now + pause_ms;
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_unlock(&store->held->lock);
 }
 
 bool lh_held_take_doubt(lh_store *store, lh_doubtful *ret_doubt)
 {
     bool open = false;
-    while (store->doubts && !open) {
-        struct lh_doubt *doubt = store->doubts;
+    while (store->held->doubts && !open) {
+        struct lh_doubt *doubt = store->held->doubts;
         open = !doubt->settled && lh_clock_ms() < doubt->until;
         copy_doubt(doubt, ret_doubt);
-        store->doubts = doubt->next;
-        store->n_doubts--;
+        store->held->doubts = doubt->next;
+        store->held->n_doubts--;
         free(doubt);
     }
     return open;

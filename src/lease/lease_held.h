@@ -4,6 +4,10 @@
 #ifndef LH_LEASE_HELD_H
 #define LH_LEASE_HELD_H
 
+#include <pthread.h>
+
+#include "base/due.h"
+#include "base/known.h"
 #include "store/store.h"
 
 /* What a local deadline is short of the ttl: for clocks that run at different rates (1 in 1,000),
@@ -11,6 +15,7 @@
 #define LH_DRIFT_MS(ttl_ms) ((ttl_ms) / 1000 + 2)
 
 struct lh_mine;
+struct lh_doubt;
 
 struct lh_lease {
     lh_store *store;
@@ -34,15 +39,36 @@ struct lh_lease {
     int64_t deadline, token, ttl_ms, expires_at_ms;
     bool note_heard;
     lh_note *note; /* NULL: none, or not heard of yet */
-    /* in the store's list, under the store's lock, as all below */
+    /* in the list of `held`, under its lock, as all below */
     struct lh_lease *next, *previous;
     bool held;           /* it is in that list */
     atomic_bool by_hand; /* the caller renews it; else the keeper */
     /* granted by another's command: the keeper's first renewal is to come, also by_hand */
     atomic_bool unclaimed;
     bool hurried;        /* which of the store's renewals: the short ttls are 1 */
-    lh_due renewal, end; /* in the store's renewals and ends, only while it is held */
+    lh_due renewal, end; /* in those of `held`, only while it is in it */
 };
+
+/* A store's part of this room. */
+struct lh_held {
+    /* Whom a loss is told; NULL: nobody. Constant, as `enforced`: do this store's leases bind? */
+    void (*on_lost)(void *arg, const char *key, const char *lease_id);
+    void *on_lost_arg;
+    bool enforced;
+    struct lh_known *known;      /* keys whose document's _id is the key; has a lock of its own */
+    _Atomic int64_t clock_ahead; /* of the server, as last heard: lh_clock_ahead() */
+    pthread_mutex_t lock;        /* of what follows; nothing is sent while it is held */
+    struct lh_lease *leases;     /* with a handle, that this store acquired */
+    lh_due *renewals[2];         /* of those, the ones that the keeper renews: by lease->hurried */
+    lh_due *ends;            /* … and their local deadlines, or sooner; only with an on_lost */
+    struct lh_doubt *doubts; /* lease ids that may hold, and that nobody may believe in */
+    size_t n_doubts;
+};
+
+/* Made with the store, before anybody else has it; freed with its last reference. LH_OK,
+ * LH_MEMORY. */
+int lh_held_new(lh_store *store, const lh_store_options *options, lh_error *error);
+void lh_held_free(lh_store *store);
 
 /* A renewal that was answered. */
 typedef struct lh_renewed {

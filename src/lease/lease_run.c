@@ -100,14 +100,14 @@ static bool is_settled(lh_do what, const lh_vars *vars, lh_answer *answer)
 static int run_short(lh_store *store, lh_do what, lh_vars *vars, lh_way way, lh_answer *answer,
                      lh_error *error)
 {
-    vars->own = lh_known_has(store->known, vars->key);
+    vars->own = lh_known_has(store->held->known, vars->key);
     int outcome = run_form(store, what, false, vars, way, answer, error);
     if (outcome != LH_OK || !vars->own)
         return outcome;
     if (answer->found &&
         (!answer->there || lh_doc_has_text(&answer->document, "workspace_id", vars->key)))
         return outcome;
-    lh_known_note(store->known, vars->key, false);
+    lh_known_note(store->held->known, vars->key, false);
     vars->own = answer->there = false;
     return what == LH_DO_ACQUIRE_EXCLUSIVE ? run_form(store, what, false, vars, way, answer, error)
                                            : outcome;
@@ -122,7 +122,7 @@ static void tell_granted(void *arg, const lh_grant *grant)
 {
     granting *g = arg;
     if (strcmp(grant->id, g->me) != 0) /* the asker's own grant is the caller's matter */
-        g->store->on_granted(g->store, grant);
+        g->store->hooks->granted(g->store, grant);
 }
 
 /* What the answer shows, if it has a document: of its _id, and the server's time. */
@@ -130,7 +130,7 @@ static void note_document(lh_store *store, const char *key, const lh_answer *ans
 {
     if (!answer->there)
         return;
-    lh_known_note(store->known, key, lh_doc_has_text(&answer->document, "_id", key));
+    lh_known_note(store->held->known, key, lh_doc_has_text(&answer->document, "_id", key));
     lh_lease_hear_time(store, &answer->document, answer->sent);
 }
 
@@ -140,8 +140,8 @@ int64_t lh_lease_hear_time(lh_store *store, const bson_t *document, int64_t sent
     if (!bson_iter_init_find(&now, document, "now") || !BSON_ITER_HOLDS_DATE_TIME(&now))
         return 0;
     int64_t now_ms = bson_iter_date_time(&now);
-    atomic_store(&store->clock_ahead,
-                 lh_clock_ahead(atomic_load(&store->clock_ahead), now_ms, sent, lh_clock_ms()));
+    atomic_store(&store->held->clock_ahead, lh_clock_ahead(atomic_load(&store->held->clock_ahead),
+                                                           now_ms, sent, lh_clock_ms()));
     return now_ms;
 }
 
@@ -166,7 +166,7 @@ int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, l
     outcome = run_form(store, what, true, &all, way, answer, error);
     if (!vars->by_id)
         note_document(store, vars->key, answer);
-    if (outcome == LH_OK && answer->there && store->on_granted)
+    if (outcome == LH_OK && answer->there)
         lh_doc_each_grant(&answer->document, tell_granted, &(granting){store, vars->me});
     return outcome;
 }

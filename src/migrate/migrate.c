@@ -315,7 +315,7 @@ static int try_leases(lh_migration *m, lh_error *error)
 {
     lh_tried tried;
     lh_error why = LH_ERROR_INIT;
-    int outcome = m->store->trial(m->store, &tried, &why);
+    int outcome = m->store->hooks->trial(m->store, &tried, &why);
     m->report->tried = tried.tried;
     if (outcome == LH_OK || outcome == LH_DENIED)
         return LH_OK;

@@ -24,7 +24,7 @@ static int try_leases(lh_doctor_state *d)
                             : d->errors  ? "first the errors are to be put right"
                             : d->store->rollout != LH_ENFORCE
                                 ? "a store that does not enforce refuses nobody"
-                            : d->store->trial == NULL ? "the store was not opened"
+                            : d->store->hooks == NULL ? "the store was not opened"
                                                       : NULL;
     if (not_tried) {
         lh_doctor_tell(
@@ -35,7 +35,7 @@ static int try_leases(lh_doctor_state *d)
     }
     lh_tried tried;
     lh_error why = LH_ERROR_INIT;
-    int outcome = d->store->trial(d->store, &tried, &why);
+    int outcome = d->store->hooks->trial(d->store, &tried, &why);
     if (outcome == LH_UNREACHABLE || outcome == LH_MEMORY)
         return lh_doctor_failed(d, &why);
     if (outcome != LH_OK)

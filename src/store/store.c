@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The store's life: its options, its pool, its references. Running commands is in store_run.c.
  *
- * Threads: everything in lh_store is set before lh_store_new() returns and constant from then on,
- * but for the atomics and the two lists, which `lock` guards. The pool is the driver's own,
+ * Threads: everything in lh_store is set before lh_store_open() returns and constant from then on,
+ * but for the atomics; a part that changes has a lock of its own. The pool is the driver's own,
  * thread-safe. */
 #include "store/store.h"
 
 #include <mongoc/mongoc.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,6 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/key.h"
-#include "base/known.h"
 #include "base/name.h"
 #include "base/options.h"
 #include "base/proc.h"
@@ -225,13 +225,8 @@ int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error
     store->max_waiters = o.max_waiters;
     store->max_shared = o.max_shared;
     store->rollout = o.rollout;
-    store->on_lost = o.on_lost;
-    store->on_lost_arg = o.on_lost_arg;
     atomic_init(&store->refs, 1);
-    atomic_init(&store->clock_ahead, INT64_MIN);
-    pthread_mutex_init(&store->lock, NULL);
-    store->known = lh_known_new();
-    outcome = store->known ? name_store(store, &o, uri, error) : lh_fail_memory(error);
+    outcome = name_store(store, &o, uri, error);
     if (outcome != LH_OK)
         goto out;
     bson_error_t why;
@@ -242,7 +237,9 @@ int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error
         goto out;
     }
     mongoc_client_pool_set_error_api(store->pool, MONGOC_ERROR_API_VERSION_2);
-    lh_store_note_sets(store, uri);
+    outcome = lh_store_note_sets(store, uri, error);
+    if (outcome != LH_OK)
+        goto out;
     for (size_t i = 0; i < remarks.n; i++)
         mongoc_log(MONGOC_LOG_LEVEL_WARNING, "leasehold", "%s", remarks.list[i]);
     *ret_store = store;
@@ -272,10 +269,9 @@ void lh_store_unref(lh_store *store)
     if (!store || atomic_fetch_sub(&store->refs, 1) != 1)
         return;
     lh_store_shut(store);
-    if (store->on_last)
-        store->on_last(store);
-    pthread_mutex_destroy(&store->lock);
-    lh_known_free(store->known);
+    if (store->hooks)
+        store->hooks->last(store);
+    lh_store_forget_sets(store);
     free(store->db);
     free(store->collection);
     free(store->owner);

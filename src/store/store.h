@@ -5,11 +5,9 @@
 #define LH_STORE_H
 
 #include <bson/bson.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/types.h>
 
-#include "base/due.h"
 #include "base/error.h"
 #include "base/proc.h"
 #include "store/store_uri_options.h"
@@ -21,12 +19,7 @@ enum { LH_TOPOLOGY_UNKNOWN = 0, LH_TOPOLOGY_STANDALONE = 1, LH_TOPOLOGY_SET = 2 
 struct _mongoc_client_pool_t;
 struct _mongoc_client_t;
 struct _mongoc_client_session_t;
-struct lh_pipelines;
-struct lh_known;
 struct lh_grant;
-struct lh_keeper;
-struct lh_waits;
-struct lh_watch;
 
 /* What a trial did. */
 typedef struct lh_tried {
@@ -35,62 +28,59 @@ typedef struct lh_tried {
     char key[64]; /* on which; "": on none */
 } lh_tried;
 
+/* What one room has to do when another, which is below it and may not call it, comes to a point.
+ * There is one table, in open.c. */
+typedef struct lh_hooks {
+    /* lease → acquire: a command of this store granted the key to others */
+    void (*granted)(lh_store *store, const struct lh_grant *grant);
+    /* lease → acquire: there is a doubt to settle */
+    void (*doubted)(lh_store *store);
+    /* lease → the entry: a lease that is not enforced was lost */
+    void (*missed)(lh_store *store);
+    /* migrate, operate → the entry: trial.h */
+    int (*trial)(lh_store *store, lh_tried *ret_tried, lh_error *error);
+    /* the last reference goes: frees the parts of the rooms above */
+    void (*last)(lh_store *store);
+} lh_hooks;
+
 struct lh_store {
-    struct _mongoc_client_pool_t *pool;
-    pid_t pid;       /* of the process that opened it */
-    atomic_int refs; /* the opener's and one per lease handle */
-    atomic_bool closed;
-    atomic_int topology;         /* LH_TOPOLOGY_…, known after the first contact */
-    _Atomic int64_t index_seen;  /* lh_clock_ms() when the unique index was last seen; 0: never */
-    _Atomic int64_t clock_ahead; /* of the server, as last heard: lh_clock_ahead() */
+    /* What it was opened with: constant. */
     char *db, *collection, *owner, *host;
+    char *audit;             /* the trail's collection; NULL: there is none */
     char proc[LH_PROC_ROOM]; /* lh_proc_self() */
     bool for_others;         /* … which is not recorded with leases */
-    char *audit;             /* the trail's collection; NULL: there is none */
-    lh_remarks remarks;      /* what of the connection string has no effect */
     int64_t timeout_ms, clock_skew_ms;
     int64_t socket_timeout_ms; /* of one attempt; a command's maxTimeMS is below it */
     uint32_t max_waiters, max_shared;
+    int rollout;        /* LH_ENFORCE, LH_OBSERVE or LH_OFF; home of what that means: rollout.c */
+    lh_remarks remarks; /* what of the connection string has no effect */
+
+    /* Its life. */
+    pid_t pid;       /* of the process that opened it */
+    atomic_int refs; /* the opener's and one per lease handle */
+    atomic_bool closed;
+    /* it is being closed: the library's own threads stop what they are doing */
+    atomic_bool stopping;
+
+    /* Its connections: store_run.c. */
+    struct _mongoc_client_pool_t *pool;
+    atomic_int topology;  /* LH_TOPOLOGY_…, known after the first contact */
     atomic_bool answered; /* the last command was: there is a primary, most likely */
     /* Until then (lh_clock_ms()) a write reads its documents first: perhaps the server died of
      * one. */
     _Atomic int64_t wary_until;
-    int rollout; /* LH_ENFORCE, LH_OBSERVE or LH_OFF; home of what that means: rollout.c */
-    struct {
-        _Atomic uint64_t granted, contended, failed, lost, skipped;
-    } observed;
-    struct lh_pipelines *pipelines;
-    struct lh_known *known; /* keys whose document's _id is the key */
-    pthread_mutex_t lock;   /* of what follows, to the blank line */
-    struct {
-        char wanted[129]; /* the set that the URI names; "": none. Constant */
-        char host[280], name[129];
-        bool is_mongos;
-        size_t seen, seeds; /* such servers; hosts of the URI */
-    } other_set;            /* a server that is in another one; store_set.c */
-    struct lh_lease *held;  /* leases with a handle that this store acquired */
-    /* of those, the ones that the keeper renews: with long ttls, with short ones */
-    lh_due *renewals[2];
-    /* … and their local deadlines, or sooner; only where there is an on_lost */
-    lh_due *ends;
-    struct lh_doubt *doubts; /* lease ids that may hold, and that nobody may believe in */
-    size_t n_doubts;
 
-    /* it is being closed: the library's own threads give up what they are at */
-    atomic_bool stopping;
-    struct lh_keeper *keeper;
-    struct lh_waits *waits;
-    struct lh_watch *watch;
-    void (*on_granted)(struct lh_store *store,
-                       /* told what a command of ours granted others */
-                       const struct lh_grant *grant);
-    void (*on_doubt)(struct lh_store *store); /* told that there is one */
-    int (*trial)(struct lh_store *store, lh_tried *ret_tried,
-                 lh_error *error); /* trial.h; NULL: the store was not opened */
-    /* the last reference goes: frees what modules above keep in it */
-    void (*on_last)(struct lh_store *store);
-    void (*on_lost)(void *arg, const char *key, const char *lease_id);
-    void *on_lost_arg;
+    /* Parts that have a struct of their own, each made, known and freed by the file of its name.
+     * Those of the rooms above are NULL in a store that was not opened (lh_roles()'s). */
+    struct lh_other_set *other_set; /* store_set.c; NULL: the connection string names no set */
+    _Atomic int64_t index_seen;     /* index.c: when (lh_clock_ms()) it was last seen; 0: never */
+    const lh_hooks *hooks;          /* open.c */
+    struct lh_pipelines *pipelines; /* protocol/pipeline.c */
+    struct lh_held *held;           /* lease/lease_held.c */
+    struct lh_keeper *keeper;       /* acquire/keeper.c */
+    struct lh_waits *waits;         /* acquire/wait_close.c */
+    struct lh_watch *watch;         /* acquire/watch.c */
+    struct lh_counts *counts;       /* rollout.c */
 };
 
 /* How a command travels: until when, and by whose connection. */

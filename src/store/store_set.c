@@ -3,13 +3,25 @@
 #include "store/store_set.h"
 
 #include <mongoc/mongoc.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/error.h"
 
 #define MOMENT_MS 400
+
+struct lh_other_set {
+    char wanted[129]; /* the set that the URI names. Constant, as `seeds` */
+    size_t seeds;     /* hosts of the URI */
+    pthread_mutex_t lock;
+    /* servers that are in another one: how many, and the last of them */
+    size_t seen;
+    char host[280], name[129];
+    bool is_mongos;
+};
 
 static const char *text_in(const bson_t *document, const char *field)
 {
@@ -21,18 +33,18 @@ static const char *text_in(const bson_t *document, const char *field)
 
 static void note_hello(const mongoc_apm_server_heartbeat_succeeded_t *event)
 {
-    lh_store *store = mongoc_apm_server_heartbeat_succeeded_get_context(event);
+    struct lh_other_set *other = mongoc_apm_server_heartbeat_succeeded_get_context(event);
     const bson_t *hello = mongoc_apm_server_heartbeat_succeeded_get_reply(event);
     const char *set = text_in(hello, "setName"), *kind = text_in(hello, "msg");
-    if ((set && strcmp(set, store->other_set.wanted) == 0) || bson_has_field(hello, "isreplicaset"))
+    if ((set && strcmp(set, other->wanted) == 0) || bson_has_field(hello, "isreplicaset"))
         return; /* the right one, or one that is not initiated yet */
-    pthread_mutex_lock(&store->lock);
-    (void)snprintf(store->other_set.host, sizeof store->other_set.host, "%s",
+    pthread_mutex_lock(&other->lock);
+    (void)snprintf(other->host, sizeof other->host, "%s",
                    mongoc_apm_server_heartbeat_succeeded_get_host(event)->host_and_port);
-    (void)snprintf(store->other_set.name, sizeof store->other_set.name, "%s", set ? set : "");
-    store->other_set.seen++;
-    store->other_set.is_mongos = kind && strcmp(kind, "isdbgrid") == 0;
-    pthread_mutex_unlock(&store->lock);
+    (void)snprintf(other->name, sizeof other->name, "%s", set ? set : "");
+    other->seen++;
+    other->is_mongos = kind && strcmp(kind, "isdbgrid") == 0;
+    pthread_mutex_unlock(&other->lock);
 }
 
 /* 0: they come from a name service. */
@@ -44,25 +56,42 @@ static size_t count_seeds(const mongoc_uri_t *uri)
     return mongoc_uri_get_srv_hostname(uri) ? 0 : n;
 }
 
-void lh_store_note_sets(lh_store *store, const mongoc_uri_t *uri)
+int lh_store_note_sets(lh_store *store, const mongoc_uri_t *uri, lh_error *error)
 {
     const char *wanted = mongoc_uri_get_replica_set(uri);
     if (!wanted)
-        return;
-    (void)snprintf(store->other_set.wanted, sizeof store->other_set.wanted, "%s", wanted);
-    store->other_set.seeds = count_seeds(uri);
+        return LH_OK;
+    struct lh_other_set *other = calloc(1, sizeof *other);
+    if (!other)
+        return lh_fail_memory(error);
+    (void)snprintf(other->wanted, sizeof other->wanted, "%s", wanted);
+    other->seeds = count_seeds(uri);
+    pthread_mutex_init(&other->lock, NULL);
+    store->other_set = other;
     mongoc_apm_callbacks_t *callbacks = mongoc_apm_callbacks_new();
     mongoc_apm_set_server_heartbeat_succeeded_cb(callbacks, note_hello);
-    mongoc_client_pool_set_apm_callbacks(store->pool, callbacks, store);
+    mongoc_client_pool_set_apm_callbacks(store->pool, callbacks, other);
     mongoc_apm_callbacks_destroy(callbacks);
+    return LH_OK;
+}
+
+void lh_store_forget_sets(lh_store *store)
+{
+    if (!store->other_set)
+        return;
+    pthread_mutex_destroy(&store->other_set->lock);
+    free(store->other_set);
+    store->other_set = NULL;
 }
 
 int lh_store_judge_sets(lh_store *store, lh_error *error)
 {
     int outcome = LH_OK;
-    pthread_mutex_lock(&store->lock);
-    const char *wanted = store->other_set.wanted, *host = store->other_set.host,
-               *name = store->other_set.name;
+    struct lh_other_set *other = store->other_set;
+    if (!other)
+        return LH_OK;
+    pthread_mutex_lock(&other->lock);
+    const char *wanted = other->wanted, *host = other->host, *name = other->name;
     if (*host && *name)
         outcome = lh_fail(error, LH_CONFIG,
                           "the connection string says replicaSet=%s, but %s belongs to the set %s: "
@@ -70,11 +99,11 @@ int lh_store_judge_sets(lh_store *store, lh_error *error)
                           "or name the hosts of %s",
                           wanted, host, name, name, wanted);
     else if (*host)
-        outcome = lh_fail(
-            error, LH_CONFIG, "the connection string says replicaSet=%s, but %s is %s: %s", wanted,
-            host, store->other_set.is_mongos ? "a mongos" : "a standalone server, in no set",
-            store->other_set.is_mongos ? "connect to a replica set" : "leave replicaSet out");
-    pthread_mutex_unlock(&store->lock);
+        outcome =
+            lh_fail(error, LH_CONFIG, "the connection string says replicaSet=%s, but %s is %s: %s",
+                    wanted, host, other->is_mongos ? "a mongos" : "a standalone server, in no set",
+                    other->is_mongos ? "connect to a replica set" : "leave replicaSet out");
+    pthread_mutex_unlock(&other->lock);
     return outcome;
 }
 
@@ -89,20 +118,21 @@ static bool has_primary(mongoc_client_t *client)
 }
 
 /* The driver asks a server of another set once, and drops it. */
-static bool all_are_other(lh_store *store)
+static bool all_are_other(struct lh_other_set *other)
 {
-    pthread_mutex_lock(&store->lock);
-    bool all = store->other_set.seeds > 0 && store->other_set.seen >= store->other_set.seeds;
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_lock(&other->lock);
+    bool all = other->seeds > 0 && other->seen >= other->seeds;
+    pthread_mutex_unlock(&other->lock);
     return all;
 }
 
 mongoc_server_description_t *lh_store_choose(lh_store *store, mongoc_client_t *client,
                                              bson_error_t *why)
 {
-    int64_t until = *store->other_set.wanted ? lh_clock_ms() + MOMENT_MS : 0;
+    struct lh_other_set *other = store->other_set;
+    int64_t until = other ? lh_clock_ms() + MOMENT_MS : 0;
     while (lh_clock_ms() < until && !has_primary(client)) {
-        if (all_are_other(store))
+        if (all_are_other(other))
             return NULL;
         lh_clock_sleep(2);
     }

@@ -10,8 +10,9 @@ struct _mongoc_uri_t;
 struct _mongoc_server_description_t;
 
 /* Before the pool is used: where the URI names a set, servers of another one are noted. The driver
- * leaves them out of its view, and says nothing. */
-void lh_store_note_sets(lh_store *store, const struct _mongoc_uri_t *uri);
+ * leaves them out of its view, and says nothing. LH_OK, LH_MEMORY. */
+int lh_store_note_sets(lh_store *store, const struct _mongoc_uri_t *uri, lh_error *error);
+void lh_store_forget_sets(lh_store *store); /* after the pool has gone */
 
 /* The first choice of a server, as the driver makes it; but NULL at once where all hosts are of
  * another set: the driver would wait in vain. */

@@ -3,7 +3,7 @@
  * touches no output, nothing leaks (the sanitizers look), nobody is left holding or waiting, and
  * the store goes on. This program is linked so that what the library and this file allocate comes
  * here first; the driver's own allocations do not: it ends the process by design. */
-#include "store/store.h"
+#include "lease/lease_held.h"
 #include "waiting.h"
 
 #include <errno.h>
@@ -464,7 +464,7 @@ static void granted_without_a_thread(void **state)
     expect(p, LH_OK, outcome); /* by another id */
     assert_true(lh_lease_valid(lease));
     give(p, lease);
-    assert_null(store->held); /* nor the first */
+    assert_null(store->held->leases); /* nor the first */
     lh_store_close(store);
     nobody_has_k(p);
 }

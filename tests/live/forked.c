@@ -72,7 +72,7 @@ static void test_the_child_does_not_wait_for_the_parents_threads(void **state)
 {
     ground *g = *state;
     lh_lease *lease = take(g, "k");
-    pthread_mutex_lock(&g->store->lock);
+    pthread_mutex_lock(&g->store->held->lock);
     pthread_mutex_lock(&lease->lock);
     pid_t child = fork();
     assert_true(child >= 0);
@@ -86,7 +86,7 @@ static void test_the_child_does_not_wait_for_the_parents_threads(void **state)
         _exit(good ? 0 : 1);
     }
     pthread_mutex_unlock(&lease->lock);
-    pthread_mutex_unlock(&g->store->lock);
+    pthread_mutex_unlock(&g->store->held->lock);
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);

@@ -153,10 +153,10 @@ static void tells_what_several_threads_find_out_at_once(void **state)
         (void)snprintf(key, sizeof key, "k%d", i % 10);
         lh_lease *lease = take_on(p, store, key, LH_EXCLUSIVE, 30000);
         pthread_t thread;
-        pthread_mutex_lock(&store->lock);
+        pthread_mutex_lock(&store->held->lock);
         assert_int_equal(pthread_create(&thread, NULL, lose, lease), 0);
         within(2000, !lh_lease_believed(lease)); /* it is about to take it out of the list */
-        pthread_mutex_unlock(&store->lock);
+        pthread_mutex_unlock(&store->held->lock);
         lh_lease_lose(lease);
         pthread_join(thread, NULL);
         assert_int_equal(atomic_load(&l.calls), i + 1);
