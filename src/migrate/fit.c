@@ -14,8 +14,8 @@
 
 #define NAMES_ROOM 200
 
-/* Where the server does not let us ask, or does not know the question, the commands themselves will
- * tell. */
+/* If the server does not permit the check, or does not know the command, the check passes: the real
+ * commands report the problem. */
 static int forgive(int outcome)
 {
     return outcome == LH_DENIED || outcome == LH_SERVER || outcome == LH_CONFIG ? LH_OK : outcome;
@@ -50,7 +50,7 @@ int lh_fit_check_version(lh_store *store, int64_t deadline, lh_error *error)
 typedef struct {
     lh_store *store;
     int64_t deadline;
-    bson_t validator; /* empty: there is none that refuses */
+    bson_t validator; /* empty: no validator that refuses writes */
 } rule;
 
 static bool text_is(const bson_t *entry, const char *path, const char *text)
@@ -81,9 +81,9 @@ static int read_rule(void *arg, const bson_t *entry)
     return 0;
 }
 
-/* Runs {aggregate: 1, pipeline, let} on `document` alone: nothing is read from the collection, and
- * nothing is written. *ret_there: the pipeline let it pass; then *ret_document, which is
- * initialised in any case, is what it made of it. */
+/* Runs {aggregate: 1, pipeline, let} on `document` alone; nothing is read from the collection, and
+ * nothing is written. *ret_there: the pipeline let the document pass. *ret_document is initialised
+ * in any case, and then holds the result. */
 static int pass_through(const rule *r, const bson_t *document, const bson_t *stages,
                         const bson_t *let, bool *ret_there, bson_t *ret_document, lh_error *error)
 {
@@ -98,7 +98,7 @@ static int pass_through(const rule *r, const bson_t *document, const bson_t *sta
     BSON_APPEND_ARRAY_BEGIN(&stage, "$documents", &list);
     bson_t literal;
     BSON_APPEND_DOCUMENT_BEGIN(&list, "0", &literal);
-    BSON_APPEND_DOCUMENT(&literal, "$literal", document); /* what is stored is data */
+    BSON_APPEND_DOCUMENT(&literal, "$literal", document); /* stored values are not expressions */
     bson_append_document_end(&list, &literal);
     bson_append_array_end(&stage, &list);
     bson_append_document_end(&pipeline, &stage);
@@ -134,7 +134,7 @@ static int pass_through(const rule *r, const bson_t *document, const bson_t *sta
     return outcome;
 }
 
-/* What an operation makes of a document, which is replaced by it. */
+/* Replaces the document by what the operation makes of it. */
 static int apply(const rule *r, lh_do what, const lh_vars *vars, bson_t *document, lh_error *error)
 {
     bson_t command = BSON_INITIALIZER, stages, let, made;
@@ -143,7 +143,7 @@ static int apply(const rule *r, lh_do what, const lh_vars *vars, bson_t *documen
     uint32_t len;
     bool there = false;
     lh_pipeline_command(r->store->pipelines, what, true, r->store->collection, vars, &command);
-    int outcome = lh_fail(error, LH_BUG, "a command without a pipeline");
+    int outcome = lh_fail(error, LH_BUG, "an operation's command has no pipeline");
     if (bson_iter_init_find(&update, &command, "update") && BSON_ITER_HOLDS_ARRAY(&update) &&
         bson_iter_init_find(&variables, &command, "let") && BSON_ITER_HOLDS_DOCUMENT(&variables)) {
         bson_iter_array(&update, &len, &data);
@@ -161,7 +161,7 @@ static int apply(const rule *r, lh_do what, const lh_vars *vars, bson_t *documen
     return outcome;
 }
 
-/* The fields that it requires, and leases do not have; "": none, or not on the top level. */
+/* The top-level fields that the validator requires and leases do not have; "" if there is none. */
 static void name_required(const rule *r, const bson_t *document, char names[NAMES_ROOM])
 {
     bson_iter_t top, list, one;
@@ -192,13 +192,12 @@ static int fail_refused(const rule *r, const bson_t *document, const char *when,
         bson_free(json);
     }
     lh_store_validator_advice(r->store->collection, advice);
-    return lh_fail(
-        error, LH_CONFIG,
-        "the validator of %s.%s does not accept the document of a lease that is %s (%s): %s",
-        r->store->db, r->store->collection, when, names, advice);
+    return lh_fail(error, LH_CONFIG,
+                   "the validator of %s.%s refuses the document of a lease that is %s (%s): %s",
+                   r->store->db, r->store->collection, when, names, advice);
 }
 
-/* Does the rule accept the document? */
+/* LH_CONFIG: the validator refuses the document. */
 static int judge(const rule *r, const bson_t *document, const char *when, lh_error *error)
 {
     bson_t stages = BSON_INITIALIZER, stage, passed;
@@ -216,8 +215,8 @@ static int judge(const rule *r, const bson_t *document, const char *when, lh_err
     return outcome;
 }
 
-/* A key's life: one holds it, another waits, the first releases it, which grants it to the second,
- * who releases it; and shared. */
+/* The documents of a key in each state: one process holds it and another waits; the first releases
+ * it, which grants it to the second; the second releases it; a third shares it. */
 static int try_rule(const rule *r, lh_error *error)
 {
     static const char key[] = "leasehold:validator";
@@ -233,11 +232,11 @@ static int try_rule(const rule *r, lh_error *error)
     bson_t document = BSON_INITIALIZER;
     int outcome = LH_OK;
     char ids[3][LH_LEASE_ID_ROOM];
-    /* As an upsert finds it: the server gives it its _id. */
+    /* As an upsert begins; the server adds the _id. */
     BSON_APPEND_UTF8(&document, "workspace_id", key);
     for (size_t i = 0; i < 3; i++)
         if (!lh_lease_id_new(ids[i]))
-            outcome = lh_fail(error, LH_BUG, "the system gives no random bytes");
+            outcome = lh_fail(error, LH_BUG, "cannot read random bytes from the system");
     for (size_t i = 0; i < sizeof steps / sizeof *steps && outcome == LH_OK; i++) {
         lh_vars vars = lh_lease_vars(r->store, key, ids[steps[i].who]);
         vars.owner = r->store->owner;
@@ -248,7 +247,7 @@ static int try_rule(const rule *r, lh_error *error)
             vars.max_waiters = 1;
         }
         outcome = apply(r, steps[i].what, &vars, &document, error);
-        if (outcome != LH_OK) { /* nothing is known of such a document */
+        if (outcome != LH_OK) { /* the document could not be made, so it cannot be checked */
             outcome = forgive(outcome);
             break;
         }

@@ -1,29 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0
- * lh_migrate(): the steps from whatever is there to the unique
- * index. It makes invariant 9 (one document per key) true on collections that older code filled;
- * that grants wait for the index is index.c's.
+ * lh_migrate(): the steps from any collection to one with the unique index. It establishes
+ * invariant 9 (one document per key) on collections that older code filled. Grants wait for the
+ * index, see store/index.c.
  *
  *   look ── there ───────────────────────────────────────────────────────▶ done
  *    │ no
  *   no documents? create the unique index ── works ──────────────────────▶ done
  *    │
- *   look at the documents ── to be refused ──▶ undo what an interrupted run left ──▶ refused
- *    │                                                                                 ▲
- *   take the migration lease, or wait and look again                                   │ undo
- *   store what the index is like
+ *   look at the documents ── a reason to refuse ──▶ undo what an interrupted run left ──▶ refused
+ *    │                                                                                     ▲
+ *   take the migration lease, or wait and look again                                       │ undo
+ *   store the state of the index
  *    │
  *   create a plain one ─▶ prepareUnique ─▶ dedupe ─▶ make it unique ── works ─▶ done
  *                                            ▲              │
  *                                            └──────────────┘ duplicates are left
  *
- * Where there are documents the index is never built as unique, but converted: a unique index that
- * is being built, and may yet fail, already looks like a finished one in a standalone's
- * listIndexes. It costs a scan of the index (0.2 s for a million keys), and saves a whole build
- * where there are duplicates.
+ * If the collection has documents, the index is never built as unique: it is built as a plain one
+ * and converted. A unique index whose build is under way, and may still fail, already looks
+ * finished in a standalone's listIndexes. The conversion costs one scan of the index (0.2 s for a
+ * million keys), and saves a whole build if there are duplicates.
  *
- * Every step may be repeated, and each begins from what the server says is there, never from what
- * we remember: a run that was killed anywhere is resumed by the next one, and one that lost the
- * ground under it (LH_LOST) looks again. */
+ * Every step may be repeated. Each begins from the state that the server reports, never from
+ * memory. So the next run resumes a run that was killed at any point, and a run that finds the
+ * state changed (LH_LOST) looks again. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +46,8 @@
 #include "store/store.h"
 
 #define AUDIT_KEEP_MAX_MS (10 * 366 * 24 * 3600 * INT64_C(1000))
-/* failures in a row that a new look may mend: elections, an index that somebody else drops */
+/* After this many temporary failures in a row the migration gives up, for example after elections,
+ * or if another process keeps dropping the index. */
 #define STRIKES        8
 #define PAUSE_FIRST_MS 20
 #define PAUSE_CAP_MS   1000
@@ -67,7 +68,7 @@ static int fail_duplicates(const lh_migration *m, const lh_walk *walk, lh_error 
                    walk->losers == 1 ? "document" : "documents");
 }
 
-/* Looks and tells, and changes nothing. Duplicates would be removed: they are nothing to refuse. */
+/* Reports, and changes nothing. Duplicates alone are LH_OK here: a migration would remove them. */
 static int dry_run(lh_migration *m, lh_error *error)
 {
     lh_walk walk;
@@ -79,7 +80,7 @@ static int dry_run(lh_migration *m, lh_error *error)
     return outcome;
 }
 
-/* All that decides a refusal is looked at before the first change. LH_OK: nothing is to be
+/* Makes every check that can refuse the migration, before the first change. LH_OK: nothing was
  * refused. */
 static int refuse(lh_migration *m, lh_error *error)
 {
@@ -92,7 +93,8 @@ static int refuse(lh_migration *m, lh_error *error)
     return outcome;
 }
 
-/* A missing or empty collection just gets it. *ret_done: false when something came in between. */
+/* Creates the unique index on a missing or empty collection. *ret_done is false if another process
+ * created something first. */
 static int create_at_once(lh_migration *m, int *ret_index, bool *ret_done, lh_error *error)
 {
     lh_error mine = LH_ERROR_INIT;
@@ -110,7 +112,7 @@ static int create_at_once(lh_migration *m, int *ret_index, bool *ret_done, lh_er
     return outcome;
 }
 
-/* Takes the migration's lease, or LH_BUSY. */
+/* Takes the migration lease. LH_BUSY: another process holds it. */
 static int take_lease(lh_migration *m, lh_error *error)
 {
     int outcome = lh_migrate_lease_ask(m, error);
@@ -118,13 +120,13 @@ static int take_lease(lh_migration *m, lh_error *error)
                                         : outcome;
 }
 
-/* What another run does not mend: the index is put back as it was. */
+/* Outcomes that another run cannot repair: the index is restored. */
 static bool is_refusal(int outcome)
 {
     return outcome == LH_CONFIG || outcome == LH_DENIED || outcome == LH_SERVER;
 }
 
-/* Puts the index back, and says so where it cannot. */
+/* Restores the index after a refusal. If that fails, adds this to the message. */
 static void undo(lh_migration *m, lh_error *error)
 {
     lh_error why = LH_ERROR_INIT, refusal = LH_ERROR_INIT;
@@ -134,18 +136,17 @@ static void undo(lh_migration *m, lh_error *error)
         return;
     lh_error_give(error, &refusal);
     size_t len = strlen(error->message);
-    (void)snprintf(
-        error->message + len, sizeof error->message - len,
-        " (The index is still as the migration left it; the next run puts it back. %.200s)",
-        why.message);
+    (void)snprintf(error->message + len, sizeof error->message - len,
+                   " (The index could not be restored; the next run restores it. %.200s)",
+                   why.message);
     lh_cut_utf8(error->message, sizeof error->message - 1);
 }
 
-/* There are documents, or an index that is not unique yet. */
+/* The collection has documents, or an index that is not unique yet. */
 static int resolve(lh_migration *m, int *ret_index, lh_error *error)
 {
     int outcome = LH_OK;
-    if (!m->counted) { /* once: while waiting it need not be done again */
+    if (!m->counted) { /* once; a wait for the lease does not repeat it */
         outcome = refuse(m, error);
         m->counted = outcome == LH_OK;
     }
@@ -159,22 +160,22 @@ static int resolve(lh_migration *m, int *ret_index, lh_error *error)
     return outcome;
 }
 
-/* The unique index is there. A plain call is done; else what cannot be read is looked at, and moved
- * where that is asked for. */
+/* The unique index exists, so a plain call is done. Some options ask for a check of documents that
+ * cannot be read, or to move them. */
 static int look_further(lh_migration *m, lh_error *error)
 {
-    const lh_migrate_options *o = m->options;
-    bool maybe = o->quarantine, look = o->check_keys || o->dry_run;
+    const lh_migrate_options *options = m->options;
+    bool maybe = options->quarantine, look = options->check_keys || options->dry_run;
     int outcome = LH_OK;
     m->indexed = true;
-    if (look && !maybe && !o->accept_foreign_keys)
+    if (look && !maybe && !options->accept_foreign_keys)
         outcome = lh_migrate_probe(m, &maybe, error);
     if (outcome != LH_OK || !maybe)
         return outcome;
-    if (o->dry_run)
+    if (options->dry_run)
         return dry_run(m, error);
     outcome = refuse(m, error);
-    if (outcome != LH_OK || !o->quarantine || m->report->malformed == 0)
+    if (outcome != LH_OK || !options->quarantine || m->report->malformed == 0)
         return outcome;
     outcome = take_lease(m, error);
     if (outcome == LH_OK)
@@ -183,7 +184,7 @@ static int look_further(lh_migration *m, lh_error *error)
     return outcome;
 }
 
-/* Is the collection one for leases, and the server one that can migrate it? */
+/* Checks that the collection can hold leases, and that the server can migrate it. */
 static int check_fit(lh_migration *m, lh_error *error)
 {
     int outcome = lh_index_check_collection(m->store, lh_migrate_until(m), error);
@@ -193,7 +194,7 @@ static int check_fit(lh_migration *m, lh_error *error)
                             : outcome;
 }
 
-/* One round of the diagram above. LH_LOST and LH_BUSY: another one. */
+/* One pass through the diagram above. After LH_LOST or LH_BUSY, another one is needed. */
 static int run_round(lh_migration *m, int *ret_index, lh_error *error)
 {
     lh_index_state state;
@@ -208,7 +209,7 @@ static int run_round(lh_migration *m, int *ret_index, lh_error *error)
     m->fit = outcome == LH_OK;
     if (outcome == LH_OK && state != LH_INDEX_STATE_NO_COLLECTION)
         outcome = lh_migrate_lease_look(m, error);
-    /* whoever may not read it is told of the documents alone */
+    /* without the privilege to read the lease, report on the documents alone */
     if (outcome == LH_DENIED && m->options->dry_run)
         outcome = LH_OK;
     if (outcome == LH_OK && m->options->dry_run) {
@@ -220,13 +221,13 @@ static int run_round(lh_migration *m, int *ret_index, lh_error *error)
         outcome = lh_index_is_empty(m->store, lh_migrate_until(m), &empty, error);
     if (outcome == LH_OK && empty)
         outcome = create_at_once(m, ret_index, &done, error);
-    /* there is no need to look as well */
+    /* the holder of the migration lease has checked the documents already */
     if (outcome == LH_OK && !done && m->busy && m->options->remove)
         return lh_fail(error, LH_BUSY, "another process is migrating");
     return outcome != LH_OK || done ? outcome : resolve(m, ret_index, error);
 }
 
-/* A deployment that never answered is not waited for beyond the timeout of one call. */
+/* If no server has ever replied, the migration ends after the timeout of one call. */
 static bool was_reached(lh_store *store)
 {
     return atomic_load(&store->topology) != LH_TOPOLOGY_UNKNOWN;
@@ -263,16 +264,17 @@ static int migrate(lh_migration *m, int *ret_index, lh_error *error)
             continue;
         }
         if (outcome == LH_LOST)
-            return lh_fail(error, LH_SERVER, "the migration does not get on: %.400s", why.message);
-        /* the last answers may have been cut off by it */
+            return lh_fail(error, LH_SERVER, "the migration made no progress: %.400s", why.message);
+        /* the deadline may have cut off the last commands */
         bool late = lh_clock_ms() + PAUSE_CAP_MS >= m->deadline;
         if ((outcome == LH_UNREACHABLE || outcome == LH_UNKNOWN) && m->report->waited_ms > 0 &&
             late)
             return lh_fail(
                 error, LH_UNREACHABLE,
-                "out of time during the step \"wait\": another process migrates %s.%s; call again",
+                "out of time during the step \"wait\": another process is migrating %s.%s; "
+                "call again to resume",
                 m->store->db, m->store->collection);
-        if (outcome == LH_UNKNOWN) /* what was done is found by the next run */
+        if (outcome == LH_UNKNOWN) /* the next run finds what was done */
             outcome = why.code = LH_UNREACHABLE;
         if (outcome != LH_OK)
             lh_error_give(error, &why);
@@ -280,24 +282,25 @@ static int migrate(lh_migration *m, int *ret_index, lh_error *error)
     }
 }
 
-static int check_options(const lh_store *store, const lh_migrate_options *o, lh_error *error)
+static int check_options(const lh_store *store, const lh_migrate_options *options, lh_error *error)
 {
-    if (o->timeout_ms < 0 || o->timeout_ms > LH_TTL_MAX_MS)
+    if (options->timeout_ms < 0 || options->timeout_ms > LH_TTL_MAX_MS)
         return lh_fail(error, LH_INVALID,
                        "the migration's timeout_ms is %lld: it must be 0 (the store's) to 7 days",
-                       (long long)o->timeout_ms);
-    if (o->audit_keep_ms < 1000 || o->audit_keep_ms > AUDIT_KEEP_MAX_MS)
+                       (long long)options->timeout_ms);
+    if (options->audit_keep_ms < 1000 || options->audit_keep_ms > AUDIT_KEEP_MAX_MS)
         return lh_fail(error, LH_INVALID,
                        "audit_keep_ms is %lld: it must be 1,000 (a second) to ten years",
-                       (long long)o->audit_keep_ms);
-    if (!o->archive)
+                       (long long)options->audit_keep_ms);
+    if (!options->archive)
         return LH_OK;
-    if (strcmp(o->archive, store->collection) == 0 ||
-        (store->audit && strcmp(o->archive, store->audit) == 0))
+    if (strcmp(options->archive, store->collection) == 0 ||
+        (store->audit && strcmp(options->archive, store->audit) == 0))
         return lh_fail(error, LH_INVALID,
-                       "the archive must be another collection than %s, and not the audit",
-                       store->collection);
-    return lh_collection_check("name of the archive", o->archive, 150, error);
+                       "the archive cannot be %s, which holds the leases or their audit trail: "
+                       "name another collection",
+                       options->archive);
+    return lh_collection_check("name of the archive", options->archive, 150, error);
 }
 
 /* <collection><suffix> */
@@ -310,7 +313,8 @@ static char *name_beside(const lh_store *store, const char *suffix)
     return name;
 }
 
-/* The index was made: do leases work, too? Whoever migrates need not be allowed to hold any. */
+/* After the index is created: tries whether leases work. The user of a migration need not have the
+ * right to hold leases, so LH_DENIED passes. */
 static int try_leases(lh_migration *m, lh_error *error)
 {
     lh_tried tried;
@@ -328,40 +332,40 @@ int lh_migrate(lh_store *store, const lh_migrate_options *options, lh_migrate_re
 {
     int64_t from = lh_clock_ms();
     lh_migrate_report all = LH_MIGRATE_REPORT_INIT;
-    lh_migrate_options o;
-    lh_migration m = {.store = store, .options = &o, .report = &all, .index = LH_INDEX_NAME};
+    lh_migrate_options used;
+    lh_migration m = {.store = store, .options = &used, .report = &all, .index = LH_INDEX_NAME};
     int index = LH_INDEX_MISSING;
     int outcome = lh_migrate_report_check(report, error);
     if (outcome != LH_OK)
         return outcome;
     outcome = lh_store_check(store, error);
     if (outcome == LH_OK)
-        outcome = lh_migrate_options_take(&o, options, error);
+        outcome = lh_migrate_options_take(&used, options, error);
     if (outcome == LH_OK)
-        outcome = check_options(store, &o, error);
+        outcome = check_options(store, &used, error);
     if (outcome != LH_OK)
         goto out;
-    m.archive = o.archive ? strdup(o.archive) : name_beside(store, "_archive");
+    m.archive = used.archive ? strdup(used.archive) : name_beside(store, "_archive");
     m.leases = name_beside(store, "_migration");
     if (!m.archive || !m.leases) {
         outcome = lh_fail_memory(error);
         goto out;
     }
-    m.deadline = lh_store_deadline(store, o.timeout_ms);
+    m.deadline = lh_store_deadline(store, used.timeout_ms);
     lh_migrate_lease_init(&m);
-    if (o.id) {
+    if (used.id) {
         outcome = lh_migrate_one(&m, error);
         goto out;
     }
     outcome = migrate(&m, &index, error);
-    if (outcome == LH_OK && store->audit && !o.dry_run)
-        outcome = lh_audit_prepare(store, o.audit_keep_ms, m.deadline, error);
+    if (outcome == LH_OK && store->audit && !used.dry_run)
+        outcome = lh_audit_prepare(store, used.audit_keep_ms, m.deadline, error);
     if (outcome == LH_OK)
         all.index = index;
     if (outcome == LH_OK && index != LH_INDEX_MISSING)
         atomic_store(&store->index_seen, lh_clock_ms());
     if (outcome == LH_OK && (index == LH_INDEX_CREATED || index == LH_INDEX_CONVERTED) &&
-        !o.no_trial)
+        !used.no_trial)
         outcome = try_leases(&m, error);
 out:
     free(m.archive);

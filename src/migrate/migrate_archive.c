@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The archive: {_id: {id, hash}, document, reason, survivor, at, deleted}. The _id is the
- * document's own and a hash of its content: a repeated insert of the same content is refused by the
- * server and harmless, and another content of the same document is another entry. */
+ * The archive. An entry is {_id: {id, hash}, document, reason, survivor, at, deleted}. Its _id
+ * consists of the document's _id and a hash of its content. So the server refuses a repeated insert
+ * of the same content, which is harmless, and a changed document gets another entry. */
 #include "migrate/migrate_archive.h"
 
 #include <inttypes.h>
@@ -41,7 +41,7 @@ static void append_entry(bson_t *to, const char *key, const lh_migration *m, con
     bson_append_document_end(to, &entry);
 }
 
-/* Step 2. */
+/* Step 2 of migrate_move.c. */
 int lh_archive_insert(lh_migration *m, const lh_slice *s, lh_error *error)
 {
     bson_t documents, *command = BCON_NEW("insert", BCON_UTF8(m->archive));
@@ -60,7 +60,7 @@ int lh_archive_insert(lh_migration *m, const lh_slice *s, lh_error *error)
     return outcome;
 }
 
-/* Step 5. */
+/* Step 5 of migrate_move.c. */
 int lh_archive_mark(lh_migration *m, const lh_slice *s, lh_error *error)
 {
     bson_t updates, statement, query, in, ids, change, now,
@@ -90,8 +90,8 @@ int lh_archive_mark(lh_migration *m, const lh_slice *s, lh_error *error)
     return lh_migrate_write(m, "mark the archived documents", command, 0, NULL, error);
 }
 
-/* On the server, in one command: entries without a date whose document is gone get one. A document
- * that is still there under its _id was not deleted, or came back. */
+/* One command: the server sets `deleted` in entries that lack it, if their document is gone. A
+ * document that still exists under its _id was not deleted, or came back. */
 int lh_migrate_settle(lh_migration *m, lh_error *error)
 {
     bson_t reply,

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Under the migration lease: from a collection with documents, or an index that an interrupted run
- * left, to the unique index. From prepareUnique on the server refuses new duplicates, while those
- * that are there can still be renewed and released; so what is to be removed only gets less, and it
- * ends beside any writers. */
+ * The steps under the migration lease: from a collection with documents, or with the index of an
+ * interrupted run, to the unique index.
+ *
+ * After prepareUnique the server refuses new duplicates. Existing ones can still be renewed and
+ * released. So the number of documents to remove only shrinks, and the migration ends whatever
+ * other processes write. */
 #include "migrate/migrate_convert.h"
 
 #include <stdio.h>
@@ -20,7 +22,7 @@
 #include "migrate/migrate_undo.h"
 #include "store/index.h"
 
-#define IDLE_ROUNDS    5 /* in which the server finds duplicates and we do not */
+#define IDLE_ROUNDS    5 /* rounds in which only the server finds duplicates */
 #define PAUSE_FIRST_MS 20
 #define PAUSE_CAP_MS   1000
 
@@ -31,7 +33,7 @@ static int walk(lh_migration *m, lh_walk *ret_walk, lh_error *error)
     return outcome == LH_OK && !m->options->no_archive ? lh_migrate_settle(m, error) : outcome;
 }
 
-/* A walk, when something may be removed, and one attempt to convert. */
+/* A walk, if documents may be removed, and one attempt to convert the index. */
 static int attempt(lh_migration *m, lh_walk *ret_walk, bool *ret_done, lh_error *error)
 {
     int outcome = LH_OK;
@@ -45,8 +47,9 @@ static int attempt(lh_migration *m, lh_walk *ret_walk, bool *ret_done, lh_error 
     return outcome == LH_OK ? lh_migrate_make_unique(m, ret_done, error) : outcome;
 }
 
-/* Until the server agrees. A walk comes first also where there are no duplicates: an attempt that
- * fails answers with all of them (megabytes), and a walk is what counts the malformed documents. */
+/* Repeats until the index is unique. A walk comes first even if there are no duplicates, for two
+ * reasons: the reply to a failed attempt lists all duplicates (megabytes), and only a walk counts
+ * the malformed documents. */
 static int dedupe_and_convert(lh_migration *m, lh_error *error)
 {
     lh_backoff pause = lh_backoff_from(PAUSE_FIRST_MS, PAUSE_CAP_MS, (uint64_t)lh_clock_ms());
@@ -63,15 +66,15 @@ static int dedupe_and_convert(lh_migration *m, lh_error *error)
         idle += walk.left == 0;
         lh_migrate_pause(m, &pause);
     }
-    return lh_fail(error, LH_LOST, "the server still finds duplicates in %s.%s, and we do not",
+    return lh_fail(error, LH_LOST, "the server reports duplicates in %s.%s, but a walk finds none",
                    m->store->db, m->store->collection);
 }
 
 int lh_migrate_convert(lh_migration *m, int *ret_index, lh_error *error)
 {
     lh_index_state state;
-    int outcome = lh_index_look(m->store, lh_migrate_until(m), &state,
-                                error); /* it may have been done while we waited for the lease */
+    /* Another process may have finished while this one waited for the lease. */
+    int outcome = lh_index_look(m->store, lh_migrate_until(m), &state, error);
     if (outcome != LH_OK)
         return outcome;
     *ret_index = LH_INDEX_PRESENT;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Walking the index key by key and moving what does not stay: in pieces, each read by one command
- * that may be repeated, and the next one begins at the last key of the one before. No cursor stays
- * open while we write.
+ * Walks the index key by key, and moves the documents that do not stay. It reads the index in
+ * pieces. One command, which may be repeated, reads a piece; the next piece begins at the last key
+ * of the one before. No cursor stays open during writes.
  *
- * Constant memory, whatever the number of documents, and of documents of one key: when a piece
- * holds nothing but one key, its survivor is found by a pass over that key alone, and then every
- * other document of it is a loser at sight.
+ * The memory used is constant, however many documents the collection or a single key has. If a
+ * piece holds a single key, another pass over this key finds its survivor. Then every other
+ * document of the key is a loser as soon as it is read.
  *
- * In the index's order stand first the keys below strings (missing, null, numbers), then strings,
- * then the rest. Documents whose key is no string are counted, and moved when `quarantine` is set;
- * they are never judged against each other. */
+ * In the index, the keys that sort below strings come first (missing, null, numbers), then strings,
+ * then the rest. Documents whose key is not a string are counted, and moved with `quarantine`. They
+ * are never compared with each other. */
 #include "migrate/migrate_dedupe.h"
 
 #include <stdlib.h>
@@ -26,13 +26,13 @@
 #include "migrate/migrate_survey.h"
 #include "store/store_run.h"
 
-/* A piece of the index: the answer, and views of the documents in it. */
+/* A piece of the index: the reply, and views of the documents in it. */
 typedef struct {
     bson_t reply;
     const uint8_t *documents[LH_MIGRATE_PIECE];
     size_t n;
     bool full;                                                 /* there may be more */
-    lh_loser doubles[LH_MIGRATE_PIECE], odd[LH_MIGRATE_PIECE]; /* what to move of it */
+    lh_loser doubles[LH_MIGRATE_PIECE], odd[LH_MIGRATE_PIECE]; /* the documents to move */
     size_t n_doubles, n_odd;
 } piece;
 
@@ -41,7 +41,7 @@ typedef struct {
     lh_walk *walk;
     piece *piece;
     lh_group group;  /* the key at hand */
-    lh_group pinned; /* the survivor of a key that is larger than a piece; empty: none */
+    lh_group pinned; /* the survivor of a key larger than a piece; empty: none */
 } walker;
 
 static void append_bound(bson_t *command, const char *name, const bson_t *bound)
@@ -50,13 +50,13 @@ static void append_bound(bson_t *command, const char *name, const bson_t *bound)
         BSON_APPEND_DOCUMENT(command, name, bound);
 }
 
-/* An answer is cut before a document with which it would be too large (16 MiB): then there is a
- * cursor, which is not needed. */
-static bool was_cut(const walker *w, const bson_t *answer)
+/* The server ends a batch before a document that would make the reply too large (16 MiB). Then it
+ * opens a cursor, which is not needed here. */
+static bool was_cut(const walker *w, const bson_t *piece_reply)
 {
     bson_iter_t top, id;
     bson_t reply;
-    if (!bson_iter_init(&top, answer) || !bson_iter_find_descendant(&top, "cursor.id", &id) ||
+    if (!bson_iter_init(&top, piece_reply) || !bson_iter_find_descendant(&top, "cursor.id", &id) ||
         bson_iter_as_int64(&id) == 0)
         return false;
     bson_t *command = BCON_NEW("killCursors", BCON_UTF8(w->m->store->collection), "cursors", "[",
@@ -78,8 +78,8 @@ static int read_piece(walker *w, const bson_t *min, const bson_t *max, uint64_t 
 {
     piece *p = w->piece;
     p->n = p->n_doubles = p->n_odd = 0;
-    /* No sort: the hint already gives the index's order, and an array among the keys would make it
-     * a sort in memory. */
+    /* No sort: the hint gives the order of the index already. With an array among the keys, the
+     * server would sort in memory. */
     bson_t *command =
         BCON_NEW("find", BCON_UTF8(w->m->store->collection), "hint", BCON_UTF8(w->m->index),
                  "limit", BCON_INT32(LH_MIGRATE_PIECE), "batchSize", BCON_INT32(LH_MIGRATE_PIECE),
@@ -94,8 +94,8 @@ static int read_piece(walker *w, const bson_t *min, const bson_t *max, uint64_t 
     lh_error mine = LH_ERROR_INIT;
     int outcome = lh_store_run(w->m->store, &call, &p->reply, NULL, &mine);
     bson_destroy(command);
-    if (outcome == LH_SERVER) /* the index or the collection may be gone: look */
-        return lh_fail(error, LH_LOST, "the index cannot be walked: %.400s", mine.message);
+    if (outcome == LH_SERVER) /* the index or the collection may be gone, so look again */
+        return lh_fail(error, LH_LOST, "cannot read the index: %.400s", mine.message);
     if (outcome != LH_OK)
         lh_error_give(error, &mine);
     bson_iter_t top, batch, entry;
@@ -112,7 +112,7 @@ static int read_piece(walker *w, const bson_t *min, const bson_t *max, uint64_t 
     return LH_OK;
 }
 
-/* Moves what was judged. LH_OK also when some of it had changed. */
+/* Moves the documents of the piece that have to move. LH_OK also if some had changed. */
 static int move_piece(walker *w, lh_error *error)
 {
     piece *p = w->piece;
@@ -128,14 +128,15 @@ static int move_piece(walker *w, lh_error *error)
     return outcome;
 }
 
-/* Of a document that cannot be read. */
+/* Whether a document that cannot be read is moved to quarantine. */
 static bool goes_to_quarantine(const walker *w, const bson_t *document)
 {
-    const lh_migrate_options *o = w->m->options;
-    return o->quarantine && (o->even_live || !lh_migrate_is_live(w->m, document));
+    const lh_migrate_options *options = w->m->options;
+    return options->quarantine && (options->even_live || !lh_migrate_is_live(w->m, document));
 }
 
-/* Counts it when it cannot be read. true: it is not judged, but moved, or left, by itself. */
+/* Counts the document if it cannot be read. true: it is not judged; it is moved to quarantine, or
+ * stays. */
 static bool set_aside(walker *w, const uint8_t *data, const bson_t *document)
 {
     piece *p = w->piece;
@@ -157,7 +158,8 @@ static int between_pieces(walker *w, lh_error *error)
     return outcome;
 }
 
-/* Keys that are no strings: all documents from `min` to `max`. What stays is skipped by number. */
+/* Documents from `min` to `max` whose keys are not strings. Documents that stay are skipped by
+ * number. */
 static int walk_odd(walker *w, const bson_t *min, const bson_t *max, lh_error *error)
 {
     uint64_t skip = 0;
@@ -193,12 +195,12 @@ static bool is_id(const bson_t *document, const bson_t *other)
 static bool is_set_aside(const piece *p, const uint8_t *data)
 {
     for (size_t i = p->n_odd; i-- > 0;)
-        if (p->odd[i].document <= data) /* they are in the order of the piece */
+        if (p->odd[i].document <= data) /* `odd` has the order of the piece */
             return p->odd[i].document == data;
     return false;
 }
 
-/* All documents from..to with a string key are of one key: each that is not `best` is a loser.
+/* All documents from..to that have a string key have the same one. Each but `best` is a loser.
  * `survivor` is borrowed until the piece is moved. */
 static void add_losers(walker *w, size_t from, size_t to, const bson_t *best,
                        const uint8_t *survivor)
@@ -214,13 +216,13 @@ static void add_losers(walker *w, size_t from, size_t to, const bson_t *best,
     }
 }
 
-/* The key at hand is complete: its documents are among from..to. */
+/* The current key is complete; its documents are among from..to. */
 static void close_group(walker *w, size_t from, size_t to)
 {
     lh_group *group = &w->group;
     uint32_t len = 0;
     const char *key = lh_group_key(group, &len);
-    /* the rest of a large one: counted already */
+    /* the end of a key larger than a piece: counted already */
     bool known = key && lh_group_has_key(&w->pinned, key, len);
     if (!known)
         w->m->report->scanned += group->count;
@@ -228,7 +230,7 @@ static void close_group(walker *w, size_t from, size_t to)
         if (!known) {
             w->walk->duplicate_keys++;
             w->walk->losers += group->count - 1;
-            lh_group_tell(group, w->m);
+            lh_group_report(group, w->m);
         }
         for (size_t i = from; i < to; i++) {
             bson_t document;
@@ -240,7 +242,7 @@ static void close_group(walker *w, size_t from, size_t to)
     lh_group_clear(group);
 }
 
-/* Judges the first `end` documents of the piece, which are whole groups. */
+/* Judges the first `end` documents of the piece. No key continues beyond them. */
 static void judge_piece(walker *w, size_t end)
 {
     piece *p = w->piece;
@@ -294,13 +296,13 @@ static int pin_survivor(walker *w, const bson_t *bound, lh_error *error)
     if (w->pinned.count > 1) {
         w->walk->duplicate_keys++;
         w->walk->losers += w->pinned.count - 1;
-        lh_group_tell(&w->pinned, w->m);
+        lh_group_report(&w->pinned, w->m);
     }
     return LH_OK;
 }
 
-/* The last string key of the piece, and where it begins; *ret_only: there is no other one. NULL:
- * there is none at all. */
+/* The last string key of the piece, or NULL if it has none. *ret_start is the index of its first
+ * document; *ret_only: the piece has no other string key. */
 static const char *last_key(const piece *p, uint32_t *ret_len, size_t *ret_start, bool *ret_only)
 {
     const char *last = NULL;
@@ -323,7 +325,7 @@ static const char *last_key(const piece *p, uint32_t *ret_len, size_t *ret_start
     return last;
 }
 
-/* {workspace_id: <key>}, or the first key after it: the same and a NUL. */
+/* {workspace_id: <key>}. With `after`, the next possible key: the same with a NUL appended. */
 static void set_bound(bson_t *bound, const char *key, uint32_t len, bool after)
 {
     bson_reinit(bound);
@@ -333,8 +335,9 @@ static void set_bound(bson_t *bound, const char *key, uint32_t len, bool after)
     bson_free(text);
 }
 
-/* The piece is full and holds one string key: all but the survivor go. *bound moves on when nothing
- * went. Documents without a string key in between are left to the piece that ends the key. */
+/* The piece is full and holds a single string key: moves all its documents but the survivor. If
+ * nothing was removed, *bound advances to the next key. Documents without a string key in between
+ * are left to the piece in which the key ends. */
 static int walk_large_key(walker *w, const char *key, uint32_t len, bson_t *bound, lh_error *error)
 {
     piece *p = w->piece;
@@ -353,8 +356,8 @@ static int walk_large_key(walker *w, const char *key, uint32_t len, bson_t *boun
     return outcome;
 }
 
-/* Judges and moves one piece that begins at *bound, and sets *bound to where the next one
- * begins. */
+/* Judges and moves one piece that begins at *bound, and sets *bound to the begin of the next
+ * one. */
 static int walk_piece(walker *w, bson_t *bound, bool *ret_more, lh_error *error)
 {
     piece *p = w->piece;
@@ -371,7 +374,7 @@ static int walk_piece(walker *w, bson_t *bound, bool *ret_more, lh_error *error)
     if (outcome == LH_OK && key)
         set_bound(bound, key, len, false);
     else if (outcome == LH_OK && p->full &&
-             w->walk->removed == before) /* nothing but arrays, and they stay */
+             w->walk->removed == before) /* the piece holds only arrays, and they stay */
         outcome = lh_migrate_fail_bad_keys(w->m, error);
     return outcome;
 }

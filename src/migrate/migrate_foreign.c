@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Documents that cannot be read, above all those whose workspace_id is no string: counting them. */
+ * Counts documents that cannot be read, in particular those whose workspace_id is not a string. */
 #include "migrate/migrate_foreign.h"
 
 #include <string.h>
@@ -54,7 +54,7 @@ static int type_of_key(const bson_t *document)
     }
 }
 
-/* Its end, unless there is none, or more than one. */
+/* The document's end. false: it is missing, unreadable, or there is more than one. */
 static bool find_end(const bson_t *document, int64_t *ret_ms)
 {
     bson_iter_t in;
@@ -97,8 +97,8 @@ void lh_migrate_count_unreadable(lh_migration *m, const bson_t *document)
     m->report->foreign_live += live ? 1 : 0;
 }
 
-/* Of neighbours in the order of keys: would a unique index refuse the second? (Arrays are not
- * compared by their elements.) */
+/* Of two neighbours in the order of keys: whether a unique index would refuse the second. (The
+ * elements of arrays are not compared.) */
 static bool is_same_key(const bson_t *a, const bson_t *b)
 {
     bson_iter_t x, y;

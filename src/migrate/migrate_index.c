@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The migration's commands about the collection and its index: what kind of collection it is,
- * creating the index, preparing it, making it unique. They wait behind open transactions and block
- * others briefly, so each is bounded by the migration's deadline (`slow`). All of them may be
- * repeated. */
+ * The migration's commands about the collection and its index: create the index, prepare it, make
+ * it unique. They wait for open transactions, and block other operations for a moment. So each may
+ * take until the migration's deadline (`slow`). All of them may be repeated. */
 #include "migrate/migrate_index.h"
 
 #include <stdio.h>
@@ -84,7 +83,7 @@ int lh_migrate_create(lh_migration *m, bool unique, bool *ret_there, lh_error *e
     return outcome;
 }
 
-/* Keeps the name of an index on the key whose options forbid a unique one beside it. */
+/* Keeps the name of an index on the key whose options prevent a unique one beside it. */
 static int find_unfit(void *arg, const bson_t *index)
 {
     char *unfit = arg;
@@ -108,10 +107,10 @@ int lh_migrate_fail_moved(lh_migration *m, lh_error *error)
     if (outcome != LH_OK)
         return outcome == LH_SERVER ? LH_LOST : outcome;
     if (!*unfit)
-        return lh_fail(error, LH_LOST, "another index came in between");
+        return lh_fail(error, LH_LOST, "another process created an index at the same time");
     return lh_fail(
         error, LH_CONFIG,
-        "the index %s on workspace_id of %s.%s has options that forbid the unique one: drop it "
+        "the options of the index %s on workspace_id of %s.%s prevent the unique index: drop it "
         "(db.%s.dropIndex(\"%s\")) and migrate again",
         unfit, m->store->db, m->store->collection, m->store->collection, unfit);
 }
@@ -134,7 +133,8 @@ static int modify(lh_migration *m, const char *option, const char *what, lh_erro
         case CODE_OPERATION_IN_PROGRESS:
         case CODE_BUILD_IN_PROGRESS:
             return fail_busy(&mine, error);
-        case CODE_INVALID_OPTIONS: /* whoever may not read the version is told of it here */
+        /* if the user may not read the version, this is the first sign of it */
+        case CODE_INVALID_OPTIONS:
             if (strstr(mine.message, "does not support converting"))
                 return lh_store_fail_old_compatibility(NULL, error);
             break;
@@ -143,9 +143,8 @@ static int modify(lh_migration *m, const char *option, const char *what, lh_erro
         case CODE_FAILED_TO_PARSE:
         case LH_CODE_BAD_VALUE:
             return lh_fail(error, LH_DENIED,
-                           "the server does not let us %s: it needs MongoDB's collMod with %s, and "
-                           "the privilege \"collMod\" "
-                           "on %s.%s: %.200s",
+                           "the server refused to %s: this needs a MongoDB whose collMod has %s, "
+                           "and the privilege \"collMod\" on %s.%s: %.200s",
                            what, option, m->store->db, m->store->collection, mine.message);
         default:
             break;
@@ -168,7 +167,7 @@ int lh_migrate_make_unique(lh_migration *m, bool *ret_done, lh_error *error)
     *ret_done = outcome == LH_OK;
     if (outcome == LH_SERVER && mine.server_code == CODE_CANNOT_CONVERT_TO_UNIQUE)
         return LH_OK;
-    /* somebody took prepareUnique back */
+    /* another process cleared prepareUnique */
     if (outcome == LH_SERVER && mine.server_code == CODE_INVALID_OPTIONS)
         return fail_moved(&mine, error);
     if (outcome != LH_OK)

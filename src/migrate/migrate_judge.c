@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Which document of a key stays, and the sentence why. Pure.
+ * Chooses the document of a key that stays, and gives the reason. Pure.
  *
- * The rule: the newest expires_at, all its types compared as instants; one that is null, missing or
- * cannot be read is the oldest; of equal ones the highest _id. It does not depend on the order in
- * which documents are seen, so that every run, also after a crash, comes to the same verdict. */
+ * The rule: the newest expires_at stays. Values of all types are compared as instants. One that is
+ * null, missing or unreadable counts as the oldest. Among equal ones, the highest _id stays. The
+ * result does not depend on the order in which documents are read, so every run, also one after a
+ * crash, chooses the same document. */
 #include "migrate/migrate_judge.h"
 
 #include <inttypes.h>
@@ -23,7 +24,7 @@ void lh_document_view(const uint8_t *data, bson_t *ret_document)
     uint32_t len;
     memcpy(&len, data, sizeof len);
     if (!bson_init_static(ret_document, data, BSON_UINT32_FROM_LE(len)))
-        bson_init(ret_document); /* cannot be: it came out of a checked answer */
+        bson_init(ret_document); /* impossible: it is part of a checked reply */
 }
 
 const char *lh_document_key(const bson_t *document, uint32_t *ret_len)
@@ -34,7 +35,7 @@ const char *lh_document_key(const bson_t *document, uint32_t *ret_len)
     return bson_iter_utf8(&value, ret_len);
 }
 
-/* true: *ret_ms is when it ends. */
+/* true: the end can be read; it is *ret_ms. */
 static bool end_of(const bson_t *document, int64_t *ret_ms)
 {
     bson_iter_t value;
@@ -83,7 +84,7 @@ const char *lh_group_key(const lh_group *group, uint32_t *ret_len)
     return group->count > 0 ? lh_document_key(&group->best, ret_len) : NULL;
 }
 
-/* Has the document a higher _id than the best one? */
+/* Whether the document has a higher _id than the best one. */
 static bool is_higher(const bson_t *document, const bson_t *best)
 {
     bson_iter_t a, b;
@@ -114,7 +115,7 @@ void lh_group_add(lh_group *group, const bson_t *document)
     group->best_ms = ms;
 }
 
-/* "2026-03-01T10:00:00.000Z", or the number where the calendar ends. */
+/* "2026-03-01T10:00:00.000Z", or the number if the calendar cannot represent it. */
 static void instant_text(int64_t ms, char *ret_text, size_t size)
 {
     int64_t rest = ms % 1000;
@@ -129,7 +130,7 @@ static void instant_text(int64_t ms, char *ret_text, size_t size)
         (void)snprintf(ret_text, size, "%" PRId64 " ms", ms);
 }
 
-void lh_group_tell(const lh_group *group, const lh_migration *m)
+void lh_group_report(const lh_group *group, const lh_migration *m)
 {
     if (!m->options->verdict || group->count < 2)
         return;
@@ -137,7 +138,8 @@ void lh_group_tell(const lh_group *group, const lh_migration *m)
     lh_document_id_text(&group->best, survivor, sizeof survivor);
     if (!group->best_ends) {
         (void)snprintf(reason, sizeof reason,
-                       "no readable end in %" PRIu64 " documents; highest _id", group->count);
+                       "none of %" PRIu64 " documents has a readable end; it has the highest _id",
+                       group->count);
     } else {
         instant_text(group->best_ms, end, sizeof end);
         int len = snprintf(reason, sizeof reason, "expires_at %s is the newest of %" PRIu64, end,
@@ -148,7 +150,8 @@ void lh_group_tell(const lh_group *group, const lh_migration *m)
                          " (%" PRIu64 " without a readable end)", group->count - group->readable);
         if (group->ties > 1)
             (void)snprintf(reason + len, sizeof reason - (size_t)len,
-                           "; %" PRIu64 " have it: highest _id", group->ties);
+                           "; of the %" PRIu64 " that have it, this one has the highest _id",
+                           group->ties);
     }
     const char *key = lh_group_key(group, NULL);
     lh_verdict verdict = {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The migration's own lease: of many processes that boot at once, one works and the others wait. It
- * saves work and is never relied upon: every step is right also when two do it at the same time.
+ * The migration's own lease: of many processes that start at once, one migrates and the others
+ * wait. It saves work, and nothing relies on it: every step is correct even if two processes do it
+ * at the same time.
  *
- * One document in <collection>_migration, unique by its _id, decided by the server with the
- * server's clock. Not one of the leases of lease.c: those need the index that is being built. It
- * also keeps what the index was like before (lh_undo), for whoever must put it back: a holder that
- * ends without having done so leaves the document there, past its end. */
+ * The lease is one document in <collection>_migration, unique by its _id. The server decides about
+ * it by its own clock. It cannot be one of the leases of lease.c, which need the index that is
+ * being built. The document also keeps the state of the index before the migration (lh_undo), for
+ * the run that has to restore it. A holder that ends without restoring the index leaves the
+ * document there, beyond its end. */
 #include "migrate/migrate_lease.h"
 
 #include <inttypes.h>
@@ -19,12 +21,12 @@
 #include "store/store.h"
 #include "store/store_run.h"
 
-#define TTL_MS 12000 /* how long the others wait for one that died */
+#define TTL_MS 12000 /* how long the others wait for a holder that died */
 
 void lh_migrate_lease_init(lh_migration *m)
 {
     uint64_t bits[2];
-    /* it need only differ from the others' */
+    /* it only has to differ from other processes' */
     if (getrandom(bits, sizeof bits, 0) != (ssize_t)sizeof bits) {
         bits[0] = (uint64_t)lh_clock_ms();
         bits[1] = (uint64_t)m->store->pid << 32 ^ (uintptr_t)m;
@@ -37,8 +39,8 @@ static void make_id(const lh_migration *m, char *ret_id, size_t size)
     (void)snprintf(ret_id, size, "%s:dedupe", m->store->collection);
 }
 
-/* One write when the lease is free or mine, none when it is somebody else's. What is no date counts
- * as past. */
+/* Writes if the lease is free or ours; changes nothing if another process holds it. An end that is
+ * not a date counts as past. */
 static bson_t *new_ask(const lh_migration *m, const char *id)
 {
     return BCON_NEW("findAndModify", BCON_UTF8(m->leases), "query", "{", "_id", BCON_UTF8(id), "}",
@@ -56,7 +58,7 @@ static bson_t *new_ask(const lh_migration *m, const char *id)
                     "undo", "$undo", "}", "$$ROOT", "]", "}", "}", "{", "$unset", "may", "}", "]");
 }
 
-/* What is stored in `document` of how to undo the migration. */
+/* Reads how to undo the migration from `document`. */
 static void read_undo(const bson_iter_t *document, lh_undo *ret_undo)
 {
     bson_iter_t undo, value;
@@ -72,8 +74,8 @@ static void read_undo(const bson_iter_t *document, lh_undo *ret_undo)
                        bson_iter_utf8(&value, NULL));
 }
 
-/* Does the answer say that it is ours? Then it also tells the server's clock. */
-static bool read_answer(lh_migration *m, const bson_t *reply, int64_t sent)
+/* Whether the reply shows that the lease is ours. Then the reply also has the server's clock. */
+static bool read_reply(lh_migration *m, const bson_t *reply, int64_t sent)
 {
     bson_iter_t top, holder, renewed;
     if (!bson_iter_init(&top, reply) || !bson_iter_find_descendant(&top, "value.holder", &holder) ||
@@ -101,8 +103,8 @@ int lh_migrate_lease_ask(lh_migration *m, lh_error *error)
     int64_t sent = 0;
     lh_error mine = LH_ERROR_INIT;
     int outcome = lh_store_run(m->store, &call, &reply, &sent, &mine);
-    m->held = outcome == LH_OK && read_answer(m, &reply, sent);
-    /* Two first inserts of the same document: the other one was faster. */
+    m->held = outcome == LH_OK && read_reply(m, &reply, sent);
+    /* Another process inserted the same document at the same time, and was faster. */
     if (outcome == LH_SERVER && mine.server_code == LH_CODE_DUPLICATE_KEY)
         outcome = LH_OK;
     if (outcome != LH_OK)
@@ -154,7 +156,7 @@ int lh_migrate_lease_note(lh_migration *m, lh_error *error)
     int outcome = lh_store_run(m->store, &call, &reply, NULL, error);
     bson_iter_t n;
     if (outcome == LH_OK && (!bson_iter_init_find(&n, &reply, "n") || bson_iter_as_int64(&n) != 1))
-        outcome = lh_fail(error, LH_LOST, "another process took the migration over");
+        outcome = lh_fail(error, LH_LOST, "another process has taken over the migration");
     bson_destroy(command);
     bson_destroy(&reply);
     return outcome;
@@ -166,7 +168,7 @@ int lh_migrate_lease_keep(lh_migration *m, lh_error *error)
         return LH_OK;
     int outcome = lh_migrate_lease_ask(m, error);
     if (outcome == LH_OK && !m->held)
-        return lh_fail(error, LH_LOST, "another process took the migration over");
+        return lh_fail(error, LH_LOST, "another process has taken over the migration");
     return outcome;
 }
 

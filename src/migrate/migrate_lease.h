@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The migration's own lease: of many processes that boot at once, one works and the others wait. */
+ * The migration's own lease: of many processes that start at once, one migrates and the others
+ * wait. */
 #ifndef LH_MIGRATE_LEASE_H
 #define LH_MIGRATE_LEASE_H
 
@@ -7,23 +8,23 @@
 
 void lh_migrate_lease_init(lh_migration *m);
 
-/* Takes the lease, or renews it: m->held says whether it is ours. LH_OK also when it is not. */
+/* Takes the lease, or renews it. m->held reports whether this process holds it. LH_OK also if it
+ * does not. */
 int lh_migrate_lease_ask(lh_migration *m, lh_error *error);
 
-/* Between two batches: renews the lease when that is due. LH_LOST when it became somebody
- * else's. */
+/* Renews the lease if that is due; called between two batches. LH_LOST: another process took it. */
 int lh_migrate_lease_keep(lh_migration *m, lh_error *error);
 
-/* Reads it, and takes nothing: m->busy, m->undo. */
+/* Reads the lease into m->busy and m->undo, without taking it. */
 int lh_migrate_lease_look(lh_migration *m, lh_error *error);
 
-/* Stores m->undo with it. LH_LOST when it became somebody else's. */
+/* Stores m->undo in the lease. LH_LOST: another process took it. */
 int lh_migrate_lease_note(lh_migration *m, lh_error *error);
 
-/* Gives it back; when that fails it ends by itself. What is to be undone stays stored. */
+/* Releases the lease. If that fails, it ends by itself. An m->undo that is set stays stored. */
 void lh_migrate_lease_release(lh_migration *m);
 
-/* The server's clock now, as far as the last answer tells. */
+/* The server's clock now, extrapolated from its last reply. */
 int64_t lh_migrate_server_ms(const lh_migration *m);
 
 #endif

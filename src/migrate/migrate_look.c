@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The look before the migration: what is there, and whether it is refused, because it would harm
- * documents or their owners. All of it is decided before the migration changes anything. */
+ * The checks before the migration: what the collection contains, and whether to refuse it because a
+ * migration would harm documents or their owners. All of this is decided before the first
+ * change. */
 #include "migrate/migrate_look.h"
 
 #include <inttypes.h>
@@ -16,7 +17,6 @@
 
 /* ---- The look ---------------------------------------------------------------------------------*/
 
-/* The server's clock, which decides what is live. */
 int lh_migrate_read_clock(lh_migration *m, lh_error *error)
 {
     bson_t reply, *command = BCON_NEW("hello", BCON_INT32(1));
@@ -37,8 +37,8 @@ int lh_migrate_read_clock(lh_migration *m, lh_error *error)
     return outcome;
 }
 
-/* {$expr: {<compare>: [{$type: "$workspace_id"}, "string"]}}: a $type in a query's own language
- * would look into arrays. By the index on _id, for servers that refuse to scan a collection
+/* {$expr: {<compare>: [{$type: "$workspace_id"}, "string"]}}. The $type of the query language would
+ * match the elements of arrays too. The hint on _id is for servers that refuse to scan a collection
  * (notablescan). */
 static void append_type_filter(bson_t *command, const char *compare)
 {
@@ -51,7 +51,7 @@ static void append_type_filter(bson_t *command, const char *compare)
     bson_append_document_end(command, &filter);
 }
 
-/* Is there any document with a string key? On a collection of leases the first one has it. */
+/* Whether any document has a string key. In a collection of leases the first one does. */
 static int find_string_key(lh_migration *m, bool *ret_there, lh_error *error)
 {
     bson_t reply, *command = BCON_NEW("find", BCON_UTF8(m->store->collection), "projection", "{",
@@ -90,8 +90,8 @@ static int look_at(void *arg, const bson_t *document)
     return l->outcome == LH_OK ? 0 : 1;
 }
 
-/* Looks at the documents without a string key alone: what decides where duplicates are moved
- * anyway. */
+/* Reads only the documents without a string key. That is enough to decide if duplicates are moved
+ * in any case. */
 static int look_for_foreign(lh_migration *m, lh_error *error)
 {
     lh_walk none;
@@ -140,20 +140,20 @@ static int fail_not_ours(const lh_migration *m, lh_error *error)
 {
     char types[200];
     return lh_fail(error, LH_CONFIG,
-                   "%s.%s is not taken for a collection of leases: no document has a workspace_id "
-                   "that is a string (%s). Name "
-                   "another collection; if it is one of leases, allow it with --adopt (adopt)",
+                   "%s.%s does not look like a collection of leases: no document has a "
+                   "workspace_id that is a string (%s). Name another collection, or, if this is "
+                   "the right one, use --adopt (adopt)",
                    m->store->db, m->store->collection, list_types(m, types, sizeof types));
 }
 
-/* The flags that a run which moves what cannot be read would need besides. */
+/* The other flags that a run with --quarantine would need. */
 static const char *list_flags(const lh_migration *m, char *text, size_t size)
 {
-    const lh_migrate_options *o = m->options;
+    const lh_migrate_options *options = m->options;
     (void)snprintf(text, size, "%s%s%s%s%s%s", m->bad_live > 0 ? " --even-live" : "",
                    m->report->malformed > m->report->scanned / 2 ? " --even-most" : "",
-                   o->adopt ? " --adopt" : "", o->no_archive ? " --no-archive" : "",
-                   o->archive ? " --archive " : "", o->archive ? o->archive : "");
+                   options->adopt ? " --adopt" : "", options->no_archive ? " --no-archive" : "",
+                   options->archive ? " --archive " : "", options->archive ? options->archive : "");
     return text;
 }
 
@@ -161,11 +161,9 @@ int lh_migrate_fail_bad_keys(const lh_migration *m, lh_error *error)
 {
     char types[200], flags[256];
     return lh_fail(error, LH_CONFIG,
-                   "%" PRIu64 " documents of %s.%s have a workspace_id that is no string (%s; one "
-                   "has the _id %s) and stand in "
-                   "the way of the unique index: mend them, or run `leasehold migrate --yes "
-                   "--quarantine%s`, which moves "
-                   "them to %s",
+                   "%" PRIu64 " documents of %s.%s have a workspace_id that is not a string (%s; "
+                   "one has the _id %s) and stand in the way of the unique index: correct them, or "
+                   "run `leasehold migrate --yes --quarantine%s`, which moves them to %s",
                    m->bad_keys, m->store->db, m->store->collection,
                    list_types(m, types, sizeof types), m->bad_example,
                    list_flags(m, flags, sizeof flags),
@@ -177,36 +175,33 @@ static int fail_live(const lh_migration *m, lh_error *error)
     char types[200], flags[256];
     return lh_fail(
         error, LH_CONFIG,
-        "%" PRIu64 " documents of %s.%s have a workspace_id that is no string (%s), and %" PRIu64
-        " of them are live "
-        "(one has the _id %s): the same id as text would be granted beside them. Wait until they "
-        "have ended; or run "
-        "`leasehold migrate --yes --quarantine%s`, which moves them to %s; or `leasehold "
-        "migrate%s%s "
-        "--accept-foreign-keys`, which leaves them",
+        "%" PRIu64 " documents of %s.%s have a workspace_id that is not a string (%s), and %" PRIu64
+        " of them are live (one has the _id %s): the same id as a string would be granted while "
+        "they are live. Wait until they have ended, run `leasehold migrate --yes --quarantine%s`, "
+        "which moves them to %s, or run `leasehold migrate%s%s --accept-foreign-keys`, which "
+        "leaves them",
         m->bad_keys, m->store->db, m->store->collection, list_types(m, types, sizeof types),
         m->report->foreign_live, m->live_example, list_flags(m, flags, sizeof flags),
         m->options->no_archive ? "nowhere" : m->archive, m->options->remove ? " --yes" : "",
         m->options->adopt ? " --adopt" : "");
 }
 
-/* What would be moved must be neither live nor most of all, unless that was said. */
+/* Refuses to move live documents, or most of the collection, unless the caller allowed it. */
 static int judge_quarantine(const lh_migration *m, lh_error *error)
 {
     if (m->bad_live > 0 && !m->options->even_live)
         return lh_fail(error, LH_CONFIG,
                        "%" PRIu64 " of the %" PRIu64
-                       " documents of %s.%s that cannot be read are live: their end is to come, or "
-                       "is not known (one has the _id %s). Wait until they have ended, or move "
-                       "them too, with --even-live "
-                       "(even_live)",
+                       " documents of %s.%s that cannot be read are live: their end is in the "
+                       "future, or not known (one has the _id %s). Wait until they have ended, or "
+                       "move them too with --even-live (even_live)",
                        m->bad_live, m->report->malformed, m->store->db, m->store->collection,
                        m->live_example);
     if (m->report->malformed > m->report->scanned / 2 && !m->options->even_most)
         return lh_fail(error, LH_CONFIG,
                        "%" PRIu64 " of the %" PRIu64
                        " documents of %s.%s cannot be read, and would be moved to %s: that is more "
-                       "than half. If it is meant, say so with --even-most (even_most)",
+                       "than half. To move them all the same, use --even-most (even_most)",
                        m->report->malformed, m->report->scanned, m->store->db, m->store->collection,
                        m->archive);
     return LH_OK;
@@ -224,20 +219,20 @@ static int judge(const lh_migration *m, lh_error *error)
                                                                            : LH_OK;
 }
 
-int lh_migrate_look(lh_migration *m, bool tell, lh_walk *ret_walk, lh_error *error)
+int lh_migrate_look(lh_migration *m, bool verdicts, lh_walk *ret_walk, lh_error *error)
 {
-    bool all = tell || m->indexed || !m->options->remove || m->options->quarantine;
+    bool all = verdicts || m->indexed || !m->options->remove || m->options->quarantine;
     *ret_walk = (lh_walk){0};
     lh_migrate_count(m);
     int outcome = lh_migrate_read_clock(m, error);
     if (outcome == LH_OK && !all)
         outcome = look_for_foreign(m, error);
-    /* then its sentence gives all numbers */
+    /* it is refused: read all documents, so that the message has all numbers */
     if (outcome == LH_OK && !all && judge(m, NULL) != LH_OK)
         all = true;
     if (outcome == LH_OK && all)
-        outcome = lh_migrate_survey(m, tell, ret_walk, error);
-    if (outcome == LH_SERVER) /* the collection may be gone: look */
+        outcome = lh_migrate_survey(m, verdicts, ret_walk, error);
+    if (outcome == LH_SERVER) /* the collection may be gone, so look again */
         return LH_LOST;
     if (outcome == LH_OK)
         outcome = judge(m, error);
@@ -247,7 +242,7 @@ int lh_migrate_look(lh_migration *m, bool tell, lh_walk *ret_walk, lh_error *err
     return outcome;
 }
 
-/* The largest number of that name, wherever it is; -1: none. */
+/* The largest number of that name at any depth; -1: none. */
 static int64_t find_number(bson_iter_t *in, const char *name)
 {
     int64_t most = -1;
@@ -270,16 +265,16 @@ static int64_t number_within(const bson_t *reply, const char *name)
     return bson_iter_init(&in, reply) ? find_number(&in, name) : -1;
 }
 
-/* Where a unique index is there, few of its keys show whether there may be such documents: those
- * before and after all strings, and whether it has ever had an array (whose elements stand among
- * the strings). */
+/* A few keys of the unique index show whether there may be documents without a string key: the keys
+ * before and after all strings, and whether the index has ever had an array (whose elements sort
+ * among the strings). */
 int lh_migrate_probe(lh_migration *m, bool *ret_maybe, lh_error *error)
 {
     bson_t reply,
         *command = BCON_NEW("explain", "{", "find", BCON_UTF8(m->store->collection), "filter", "{",
                             "$nor", "[", "{", "workspace_id", "{", "$gte", "", "}", "}", "]", "}",
                             "limit", BCON_INT32(1), "}", "verbosity", "executionStats");
-    lh_call call = {.what = "look for keys that are no strings",
+    lh_call call = {.what = "look for keys that are not strings",
                     .command = command,
                     .deadline = lh_migrate_until(m),
                     .bare = true};

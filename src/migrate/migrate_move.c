@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Moving judged documents out of the collection, so that nothing is lost whenever we are killed:
+ * Moves judged documents out of the collection, so that nothing is lost if the process is killed:
  *
- *   1. read them whole, and drop those that are not as they were judged
- *   2. insert them into the archive; the _id there is the original one and a hash of the content,
- *      so that a repeated insert of the same content is refused by the server and harmless
- *   3. raise the survivor's token to theirs (invariant 2: tokens never go back, also when the
- *      highest was a loser's)
- *   4. delete them, only if the whole document is still what was archived
- *   5. mark the archive entries of what was deleted. A crash before that is mended by
- *      lh_migrate_settle()
+ * 1. Read them whole, and drop those that have changed since they were judged.
+ * 2. Insert them into the archive. The _id of an entry holds a hash of the content, so the server
+ *    refuses a repeated insert of the same content, which is harmless.
+ * 3. Raise the survivor's token to theirs. This keeps invariant 2: tokens never go back, even if a
+ *    loser had the highest.
+ * 4. Delete each one, only if the whole document is still what was archived.
+ * 5. Mark the archive entries of the deleted documents. After a crash before this step,
+ *    lh_migrate_settle() marks them.
  *
- * What changed in between stays, is counted as `left`, and is judged again by the next walk. The
- * survivor may have gone since it was judged: then it is as if the losers had been moved first, and
- * it had gone after that. */
+ * Documents that changed in between stay. They are counted as `left`, and the next walk judges them
+ * again. If the survivor was deleted after it was judged, the result is the same as if the losers
+ * had been moved first. */
 #include "migrate/migrate_move.h"
 
 #include <pthread.h>
@@ -27,8 +27,9 @@
 #include "protocol/doc.h"
 #include "store/store_refused.h"
 
-#define BOTH_MIN 200 /* documents from which on two move them */
-/* documents per statement: 74,000/s; one each 38,000/s, 200 each 58,000/s (1,000 a command) */
+#define BOTH_MIN 200 /* from this number of documents on, two threads move them */
+/* Documents per statement. With 50 the server deletes 74,000/s; with 1, 38,000/s; with 200,
+ * 58,000/s (1,000 in a command). */
 #define DELETE_GROUP 50
 
 static int64_t token_of(const uint8_t *data)
@@ -38,8 +39,9 @@ static int64_t token_of(const uint8_t *data)
     return lh_doc_token(&document);
 }
 
-/* {q: {_id: <survivor>}, u: [{$set: {token: the higher one}}]} for a loser whose token is above its
- * survivor's. (A plain $max would keep a false, which is above all numbers and counts as none.) */
+/* {q: {_id: <survivor>}, u: [{$set: {token: the higher one}}]}, for a loser whose token is above
+ * its survivor's. The $cond is there for a token of false, which counts as none: $max alone would
+ * keep it, since booleans sort above numbers. */
 static size_t append_raise(bson_t *updates, size_t k, const lh_item *it)
 {
     int64_t token = it->whole && it->loser->survivor ? token_of(it->whole) : 0;
@@ -61,8 +63,8 @@ static size_t append_raise(bson_t *updates, size_t k, const lh_item *it)
     return 1;
 }
 
-/* A document may be so large that nothing can be added to it, nor to its copy. Which one it is, and
- * what to do. */
+/* A document may be so large that neither it nor its copy can take another field. The message names
+ * it. */
 static int fail_too_large(const lh_migration *m, const uint8_t *document, const char *what,
                           lh_error *error)
 {
@@ -71,14 +73,13 @@ static int fail_too_large(const lh_migration *m, const uint8_t *document, const 
     lh_document_view(document, &view);
     lh_document_id_text(&view, id, sizeof id);
     return lh_fail(error, LH_CONFIG,
-                   "cannot %s: the document of %s.%s whose _id is %s is too near to MongoDB's "
-                   "limit of 16 MiB; nothing "
-                   "is lost, and it stays. Save it elsewhere, take large fields out of it "
-                   "($unset), and migrate again",
+                   "cannot %s: the document of %s.%s whose _id is %s is too close to MongoDB's "
+                   "limit of 16 MiB. It stays, and nothing is lost. Save it elsewhere, remove its "
+                   "large fields ($unset), and migrate again",
                    what, m->store->db, m->store->collection, id);
 }
 
-/* A large one is moved alone: then its step's failure is about it. */
+/* A large document is moved alone, so a failure of the step is about it. */
 static int name_large(const lh_migration *m, const lh_slice *s, int outcome, const char *what,
                       lh_error *error)
 {
@@ -107,7 +108,7 @@ static int raise_tokens(lh_migration *m, const lh_slice *s, size_t from, size_t 
         outcome != LH_OK && lh_store_is_too_large((uint32_t)mine.server_code, mine.message);
     if (large && to - from == 1)
         return fail_too_large(m, s->items[from].loser->survivor, what, error);
-    if (large) /* which of them is it? */
+    if (large) /* try them one by one, to find which one it is */
         outcome = LH_OK;
     for (size_t i = from; large && outcome == LH_OK && i < to; i++)
         outcome = raise_tokens(m, s, i, i + 1, &mine);
@@ -116,9 +117,9 @@ static int raise_tokens(lh_migration *m, const lh_slice *s, size_t from, size_t 
     return outcome;
 }
 
-/* {q: {_id: {$in: […]}, $expr: {$in: ["$$ROOT", {$literal: [whole documents]}]}}, limit: 0}:
- * deletes exactly what was archived. Compared whole, so missing, null, arrays and types need no
- * care of their own. */
+/* {q: {_id: {$in: […]}, $expr: {$in: ["$$ROOT", {$literal: [whole documents]}]}}, limit: 0} deletes
+ * exactly what was archived. Whole documents are compared, so missing fields, null, arrays and
+ * types need no special care. */
 static void append_delete(bson_t *deletes, const char *key, const lh_slice *s, size_t from,
                           size_t to)
 {
@@ -221,7 +222,7 @@ static int move_all(lh_migration *m, const lh_loser *losers, size_t n, lh_walk *
     return outcome;
 }
 
-/* One of two movers: a view of the migration with counters of its own. */
+/* One of two movers: a copy of the migration with its own counters. */
 typedef struct {
     lh_migration m;
     lh_migrate_report report;
@@ -239,9 +240,8 @@ static void *run_mover(void *arg)
     return NULL;
 }
 
-/* Two at once, each on its own half: the server has more than one processor, and waits for its disk
- * and its majority. Losers do not depend on each other, and raising a token is the same in any
- * order. */
+/* Two threads, each on one half: the server has more than one processor, and waits for its disk and
+ * its majority. Losers do not depend on each other, and tokens may be raised in any order. */
 int lh_migrate_move(lh_migration *m, const lh_loser *losers, size_t n, lh_walk *walk,
                     lh_error *error)
 {

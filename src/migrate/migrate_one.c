@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One document that cannot be read, named by its _id, goes to the archive; nothing else is
- * touched. */
+ * Moves one unreadable document, named by its _id, to the archive, and changes nothing else. */
 #include "migrate/migrate_one.h"
 
 #include <stdio.h>
@@ -16,8 +15,8 @@
 #include "protocol/doc_record.h"
 #include "store/store_run.h"
 
-/* Is its workspace_id a key that a lease could have, and all else readable? Then there are better
- * ways than moving it away. */
+/* Whether its workspace_id is a valid key, and all its fields can be read. Such a document is not
+ * moved: other commands work on it. */
 static bool is_sound(const bson_t *document)
 {
     uint32_t len = 0;
@@ -29,16 +28,15 @@ static int judge(lh_migration *m, const bson_t *document, lh_error *error)
 {
     if (is_sound(document))
         return lh_fail(error, LH_CONFIG,
-                       "the document with the _id %.200s can be read, and its key is in order: it "
-                       "is not moved. What ends its "
-                       "lease is break, with its key",
+                       "the document with the _id %.200s can be read and has a valid key, so it is "
+                       "not moved: to end its lease, use break with its key",
                        m->options->id);
     lh_migrate_count_unreadable(m, document);
     if (m->bad_live > 0 && !m->options->even_live)
         return lh_fail(error, LH_CONFIG,
-                       "the document with the _id %.200s is live: its end is to come, or is not "
-                       "known. Wait until it has "
-                       "ended, or move it all the same, with --even-live (even_live)",
+                       "the document with the _id %.200s is live: its end is in the future, or not "
+                       "known. Wait until it has ended, or move it all the same with --even-live "
+                       "(even_live)",
                        m->options->id);
     return LH_OK;
 }
@@ -50,7 +48,8 @@ static int move(lh_migration *m, const bson_t *document, lh_error *error)
     int outcome = m->options->dry_run ? LH_OK : lh_migrate_move(m, &loser, 1, &walk, error);
     if (outcome == LH_OK && !m->options->dry_run && walk.removed == 0)
         return lh_fail(error, LH_CONFIG,
-                       "the document with the _id %.200s changed meanwhile: look at it again",
+                       "the document with the _id %.200s changed meanwhile, and was not moved: "
+                       "look at it again",
                        m->options->id);
     if (m->options->dry_run)
         m->report->quarantined = 1;
@@ -61,7 +60,7 @@ int lh_migrate_one(lh_migration *m, lh_error *error)
 {
     bson_t filter, reply, document;
     if (!m->options->quarantine)
-        return lh_fail(error, LH_INVALID, "an id is for quarantine alone");
+        return lh_fail(error, LH_INVALID, "id needs quarantine: set both, or neither");
     int outcome = lh_doc_id_query(m->options->id, &filter, error);
     if (outcome != LH_OK)
         return outcome;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The server's order of BSON values, to break ties by _id as its own sort would: first by kind
- * (numbers are one kind), then within it (docs: "Comparison/Sort Order"; simple collation). Pure.
+ * The server's order of BSON values, used to break ties by _id as the server's own sort would:
+ * first by kind (numbers are one kind), then within the kind (docs: "Comparison/Sort Order"; simple
+ * collation). Pure.
  *
- * Decimals are compared as doubles: two that differ beyond 17 digits count as equal, which only
- * matters for documents with decimal _ids that also end at the same instant. */
+ * Decimals are compared as doubles. Two that differ only beyond 17 digits count as equal, which
+ * matters only for documents with decimal _ids that also end at the same instant. */
 #include "migrate/migrate_order.h"
 
 #include <math.h>
@@ -12,7 +13,7 @@
 
 #include "migrate/migrate_parts.h"
 
-/* The kinds in their order. */
+/* The rank of the value's kind. */
 static int kind_of(const bson_iter_t *value)
 {
     switch (bson_iter_type(value)) {
@@ -69,7 +70,8 @@ static int compare_longs(int64_t a, int64_t b)
     return (a > b) - (a < b);
 }
 
-/* Bytes first, then the longer one is above: the order of strings. */
+/* By bytes; if one is the beginning of the other, the longer one is higher. This is the order of
+ * strings. */
 static int compare_bytes(const void *a, size_t a_len, const void *b, size_t b_len)
 {
     int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
@@ -86,7 +88,7 @@ static double as_double(const bson_iter_t *value)
     return strtod(text, NULL);
 }
 
-/* A whole number with a double, exactly; NaN is below all numbers. */
+/* Compares a whole number with a double exactly. NaN is below all numbers. */
 static int compare_long_double(int64_t a, double b)
 {
     if (isnan(b))
@@ -125,7 +127,7 @@ static const char *text_of(const bson_iter_t *value, uint32_t *ret_len)
                                        : bson_iter_symbol(value, ret_len);
 }
 
-/* Length first, then the subtype, then the bytes. */
+/* By length, then by subtype, then by bytes. */
 static int compare_binaries(const bson_iter_t *a, const bson_iter_t *b)
 {
     bson_subtype_t a_type, b_type;
@@ -139,8 +141,8 @@ static int compare_binaries(const bson_iter_t *a, const bson_iter_t *b)
                             : compare_bytes(x, a_len, y, b_len);
 }
 
-/* Field by field: the kind, then (in documents) the name, then the value. One level of the
- * recursion per level of nesting, which the server bounds (BSON depth 200). */
+/* Field by field: by kind, then (in documents) by name, then by value. It recurses once per level
+ * of nesting, which the server limits (BSON depth 200). */
 static int compare_fields(const bson_iter_t *a, const bson_iter_t *b)
 {
     bson_iter_t x, y;
@@ -195,7 +197,7 @@ int lh_migrate_order(const bson_iter_t *a, const bson_iter_t *b)
         return compare_longs(bson_iter_date_time(a), bson_iter_date_time(b));
     case 47:
         return compare_timestamps(a, b);
-    /* what nobody uses as an _id: the bytes decide, so that it is at least always the same */
+    /* Not used as an _id in practice. The bytes decide, so that the order is at least stable. */
     default:
         return compare_bytes(a->raw + a->off, a->next_off - a->off, b->raw + b->off,
                              b->next_off - b->off);

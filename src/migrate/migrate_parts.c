@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What all parts of the migration do: keep to its time, and tell its caller how far it is. */
+ * Helpers for all files of the migration: deadlines, progress reports and pauses. */
 #include "migrate/migrate_parts.h"
 
 #include "base/backoff.h"
@@ -18,9 +18,9 @@ int lh_migrate_progress(const lh_migration *m, const char *step, uint64_t done, 
 {
     if (lh_clock_ms() >= m->deadline)
         return lh_fail(error, LH_UNREACHABLE,
-                       "out of time during the step \"%s\": call again, it resumes", step);
+                       "out of time during the step \"%s\": call again to resume", step);
     if (m->options->progress && m->options->progress(m->options->arg, step, done, total) != 0)
-        return lh_fail(error, LH_STOPPED, "stopped during the step \"%s\": call again, it resumes",
+        return lh_fail(error, LH_STOPPED, "stopped during the step \"%s\": call again to resume",
                        step);
     return LH_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A slice of the documents to move: reading them again, whole, and comparing them with what was
- * judged; and running a write about them. An answer that is lost is settled by looking at what is
- * there, never by counting. */
+ * A slice of the documents to move: reads them again, whole, compares them with what was judged,
+ * and runs writes about them. If a reply is lost, the documents that still exist decide what was
+ * done, never a count. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -12,9 +12,10 @@
 #include "store/store_refused.h"
 #include "store/store_run.h"
 
-#define SLICE_BYTES (4 << 20) /* documents that are moved at once; a single larger one still goes */
+/* bytes of documents that are moved at once; a larger document is moved alone */
+#define SLICE_BYTES (4 << 20)
 
-/* One field's name, type and value as bytes; 0 when it is missing. */
+/* One field's name, type and value as bytes; 0 if it is missing. */
 static size_t field_bytes(const uint8_t *data, const char *name, const uint8_t **ret_bytes)
 {
     bson_t document;
@@ -41,7 +42,6 @@ static int compare_items(const void *a, const void *b)
     return x->id_len ? memcmp(x->id, y->id, x->id_len) : 0;
 }
 
-/* Appends `data`'s _id under the name `name`. */
 void lh_slice_append_id(bson_t *to, const char *name, const uint8_t *data)
 {
     bson_t document;
@@ -58,7 +58,6 @@ const char *lh_slice_key(size_t i, char *buffer, size_t size)
     return key;
 }
 
-/* <name>: {$in: [the _ids of items from..to]}, of those with a whole document when `whole`. */
 void lh_slice_append_ids(bson_t *query, const lh_slice *s, size_t from, size_t to, bool whole)
 {
     bson_t in, ids;
@@ -74,7 +73,7 @@ void lh_slice_append_ids(bson_t *query, const lh_slice *s, size_t from, size_t t
     bson_append_document_end(query, &in);
 }
 
-/* Finds the documents of the slice that are (still) there; the answer is a single batch. */
+/* Finds the documents of the slice that still exist, in a single batch. */
 static int find_slice(lh_migration *m, const lh_slice *s, bool whole, bool ids_only, bson_t *reply,
                       lh_error *error)
 {
@@ -114,8 +113,8 @@ static lh_item *find_item(lh_slice *s, const uint8_t *document)
     return bsearch(&key, s->items, s->n, sizeof s->items[0], compare_items);
 }
 
-/* Two FNV-1a hashes with different seeds. Not against an adversary: who can write here can delete
- * here. */
+/* Two FNV-1a hashes with different seeds. They need not resist an attacker: a user who can write
+ * here can also delete. */
 static void hash_content(const uint8_t *data, size_t len, uint64_t ret_hash[2])
 {
     uint64_t a = UINT64_C(0xCBF29CE484222325), b = UINT64_C(0x9AE16A3B2F90404F) ^ len;
@@ -127,7 +126,7 @@ static void hash_content(const uint8_t *data, size_t len, uint64_t ret_hash[2])
     ret_hash[1] = b;
 }
 
-/* Step 1. The slice shrinks when its documents are large. */
+/* Step 1 of migrate_move.c. The slice shrinks if its documents are large. */
 int lh_slice_read(lh_migration *m, lh_slice *s, lh_error *error)
 {
     for (;;) {
@@ -141,7 +140,7 @@ int lh_slice_read(lh_migration *m, lh_slice *s, lh_error *error)
     }
     bson_iter_t entry;
     if (!open_batch(&s->reply, &entry))
-        return lh_fail(error, LH_SERVER, "the server's answer to find has no documents in it");
+        return lh_fail(error, LH_SERVER, "the server's reply to find has no batch of documents");
     while (bson_iter_next(&entry)) {
         const uint8_t *data;
         uint32_t len;
@@ -169,8 +168,6 @@ void lh_slice_fill(lh_slice *s, const lh_loser *losers, size_t n)
     qsort(s->items, n, sizeof s->items[0], compare_items);
 }
 
-/* Some had changed, or an answer was lost: those that are still there are left for the next walk,
- * and not marked. */
 int lh_slice_drop_remaining(lh_migration *m, lh_slice *s, lh_walk *walk, lh_error *error)
 {
     bson_t reply;
@@ -199,8 +196,8 @@ static int64_t number_of(const bson_t *reply, const char *field)
     return bson_iter_init_find(&value, reply, field) ? bson_iter_as_int64(&value) : 0;
 }
 
-/* The first write error that is not `harmless` (a code) becomes the error. What passes by itself is
- * met by a new look. */
+/* Returns the first write error whose code is not `harmless`. For errors that pass by themselves
+ * (LH_UNREACHABLE), the migration looks again. */
 static int judge_write_errors(const bson_t *reply, const lh_call *call, uint32_t harmless,
                               lh_error *error)
 {
@@ -216,7 +213,6 @@ static int judge_write_errors(const bson_t *reply, const lh_call *call, uint32_t
     return outcome;
 }
 
-/* Runs a write whose statements are in `command` (destroyed); *ret_n is the answer's n. */
 int lh_migrate_write(lh_migration *m, const char *what, bson_t *command, uint32_t harmless,
                      int64_t *ret_n, lh_error *error)
 {
@@ -225,8 +221,8 @@ int lh_migrate_write(lh_migration *m, const char *what, bson_t *command, uint32_
     BSON_APPEND_BOOL(command, "ordered", false);
     lh_call call = {.what = what, .command = command, .deadline = lh_migrate_until(m)};
     int outcome = lh_store_run(m->store, &call, &reply, NULL, &mine);
-    /* The driver may or may not count a statement's failure as the command's: the answer itself
-     * tells. */
+    /* The driver may or may not report a statement's failure as the command's, so the reply is
+     * checked. */
     if (outcome == LH_OK || (outcome == LH_SERVER && harmless && mine.server_code == (int)harmless))
         outcome = judge_write_errors(&reply, &call, harmless, &mine);
     if (ret_n)

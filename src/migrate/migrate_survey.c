@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Counting what a migration would find, without changing anything: one cursor over everything,
- * sorted by the key, one group in memory at a time. And what this walk and the one in
- * migrate_dedupe.c have in common. */
+ * Counts what a migration would find, and changes nothing. One cursor reads all documents, sorted
+ * by the key; one group at a time is in memory. Also has what this walk and the one in
+ * migrate_dedupe.c share. */
 #include "migrate/migrate_survey.h"
 
 #include <string.h>
@@ -33,9 +33,9 @@ typedef struct {
     lh_migration *m;
     lh_walk *walk;
     lh_group group;
-    bson_t last; /* without a string key */
+    bson_t last; /* the last document without a string key */
     lh_tally tally;
-    bool tell;
+    bool verdicts;
     int outcome;
     lh_error *error;
 } survey;
@@ -45,8 +45,8 @@ static void end_group(survey *s)
     if (s->group.count > 1) {
         s->walk->duplicate_keys++;
         s->walk->losers += s->group.count - 1;
-        if (s->tell)
-            lh_group_tell(&s->group, s->m);
+        if (s->verdicts)
+            lh_group_report(&s->group, s->m);
     }
     lh_group_clear(&s->group);
 }
@@ -72,11 +72,11 @@ static int survey_document(void *arg, const bson_t *document)
     return s->outcome == LH_OK ? 0 : 1;
 }
 
-int lh_migrate_survey(lh_migration *m, bool tell, lh_walk *ret_walk, lh_error *error)
+int lh_migrate_survey(lh_migration *m, bool verdicts, lh_walk *ret_walk, lh_error *error)
 {
     lh_walk_begin(m, ret_walk);
     m->has_string_keys = false;
-    survey s = {.m = m, .walk = ret_walk, .tell = tell, .outcome = LH_OK, .error = error};
+    survey s = {.m = m, .walk = ret_walk, .verdicts = verdicts, .outcome = LH_OK, .error = error};
     lh_group_init(&s.group);
     bson_init(&s.last);
     bson_t *command = BCON_NEW("find", BCON_UTF8(m->store->collection), "sort", "{", "workspace_id",
@@ -92,7 +92,7 @@ int lh_migrate_survey(lh_migration *m, bool tell, lh_walk *ret_walk, lh_error *e
     bson_destroy(command);
     if (outcome == LH_OK)
         end_group(&s);
-    else if (s.outcome != LH_OK) /* our own reason to stop; `error` has it */
+    else if (s.outcome != LH_OK) /* we stopped it; `error` has the reason */
         outcome = s.outcome;
     else
         lh_error_give(error, &mine);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the index was like before the migration, and putting it back. A refusal leaves everything as
- * it was: nearly all of them are decided before the first change; the rest, and the run after one
- * that was killed, undo what the migration's lease remembers.
+ * Records the state of the index before the migration, and restores it. A refusal leaves everything
+ * as it was. Nearly all refusals are decided before the first change. For the others, and for a run
+ * that was killed, the migration lease stores what to undo.
  *
- * Only the holder of that lease undoes anything. Another migrator that lost the lease while it
- * slept finds the index gone, or not prepared, and begins again. */
+ * Only the holder of that lease undoes anything. A process that lost the lease while it was paused
+ * finds the index gone, or not prepared, and begins again. */
 #include "migrate/migrate_undo.h"
 
 #include <stdio.h>
@@ -18,7 +18,7 @@
 #include "store/store_run.h"
 
 typedef struct {
-    char ours[128], other[128], unique[128]; /* names of indexes that are on the key; "": none */
+    char ours[128], other[128], unique[128]; /* names of the indexes on the key; "": none */
     bool ours_prepared, other_prepared;
 } survey;
 
@@ -78,7 +78,7 @@ int lh_migrate_choose(lh_migration *m, bool *ret_there, lh_error *error)
     return m->undo.drop || *m->undo.unprepare ? lh_migrate_lease_note(m, error) : LH_OK;
 }
 
-/* Runs it; an index, or a collection, that is not there is all right. */
+/* Runs the command. An index or a collection that does not exist is not an error. */
 static int put_back(lh_migration *m, const char *what, bson_t *command, lh_error *error)
 {
     bson_t reply;

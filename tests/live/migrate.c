@@ -239,7 +239,8 @@ static void no_readable_end_is_oldest(void **state)
     expect_winner(w, "\"_id\": 1, \"expires_at\": 5", "\"_id\": 2, \"expires_at\": \"soon\"");
     expect_winner(w, "\"_id\": 1, \"expires_at\": 5", "\"_id\": 2, \"expires_at\": [9]");
     expect_winner(w, "\"_id\": 2, \"expires_at\": null", "\"_id\": 1, \"expires_at\": \"soon\"");
-    assert_string_equal(w->reason, "no readable end in 2 documents; highest _id");
+    assert_string_equal(w->reason,
+                        "none of 2 documents has a readable end; it has the highest _id");
 }
 
 /* The ladder is in the server's order; each rung must win against the one below. */
