@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/bench.h" /* of tools/: the floor */
+
 #define DB    "leasehold_bench"
 #define LOCKS "workspace_locks"
 
@@ -165,15 +167,12 @@ static inline void drop(mongoc_client_t *client)
         BCON_NEW("dropDatabase", BCON_INT32(1), "writeConcern", "{", "w", "majority", "}"), NULL);
 }
 
-/* A raw findAndModify with an upsert: the floor of what any of our writes can cost. */
+/* The floor of what any of our writes can cost, as `leasehold bench` has it. */
 static inline bool raw_write(mongoc_client_t *client, int n)
 {
-    return command(client, DB,
-                   BCON_NEW("findAndModify", "floor", "query", "{", "_id", BCON_INT32(1), "}",
-                            "update", "{", "$set", "{", "n", BCON_INT32(n), "}", "}", "upsert",
-                            BCON_BOOL(true), "writeConcern", "{", "w", "majority", "j",
-                            BCON_BOOL(true), "}"),
-                   NULL);
+    bson_t *write = bench_floor_command("floor", "floor", (unsigned)n);
+    BCON_APPEND(write, "writeConcern", "{", "w", "majority", "j", BCON_BOOL(true), "}");
+    return command(client, DB, write, NULL);
 }
 
 static inline double floor_ms(mongoc_client_t *client)

@@ -15,6 +15,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "bench/bench.h" /* of tools/: the floor */
+
 #define DB "client_bench"
 
 enum { FLOOR, ACQUIRE, RENEW, BUSY, RELEASE, WHATS };
@@ -38,15 +40,8 @@ static void check(int outcome, int wanted, const lh_error *error)
 
 static void upsert(mongoc_client_t *client, int round)
 {
-    char id[33];
     bson_error_t error;
-    bson_t reply;
-    (void)snprintf(id, sizeof id, "%032x", (unsigned)round);
-    bson_t *command =
-        BCON_NEW("findAndModify", "workspace_locks", "query", "{", "workspace_id", "floor", "}",
-                 "update", "{", "$set", "{", "id", BCON_UTF8(id), "owner", "bench", "expires_at",
-                 BCON_DATE_TIME((int64_t)time(NULL) * 1000), "}", "}", "upsert", BCON_BOOL(true),
-                 "new", BCON_BOOL(true));
+    bson_t reply, *command = bench_floor_command("workspace_locks", "floor", (unsigned)round);
     bson_t *options = BCON_NEW("writeConcern", "{", "w", "majority", "j", BCON_BOOL(true), "}");
     if (!mongoc_client_write_command_with_opts(client, DB, command, options, &reply, &error)) {
         (void)fprintf(stderr, "%s\n", error.message);

@@ -3,29 +3,12 @@
  * rounds, in turns.
  *
  * Usage: bench_many URI */
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-
-#include <leasehold/leasehold.h>
+#include "bench.h"
 
 #define MOST   1000
 #define ROUNDS 9
 
-static double now_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static void release(lh_lease **leases, size_t n)
+static void release_all(lh_lease **leases, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         (void)lh_lease_release(leases[i], NULL);
@@ -39,18 +22,18 @@ static double take(lh_store *store, const char *const *keys, size_t n, bool at_o
     lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
     lh_error error = LH_ERROR_INIT;
     o.by_hand = true;
-    double start = now_ms();
+    double start = now();
     int outcome = LH_OK;
     if (at_once)
         outcome = lh_acquire_many(store, keys, n, &o, leases, NULL, &error);
     for (size_t i = 0; !at_once && outcome == LH_OK && i < n; i++)
         outcome = lh_acquire(store, keys[i], &o, &leases[i], NULL, &error);
-    double took = now_ms() - start;
+    double took = now() - start;
     if (outcome != LH_OK) {
         (void)fprintf(stderr, "%s\n", error.message);
         exit(1);
     }
-    release(leases, n);
+    release_all(leases, n);
     return took;
 }
 
@@ -80,7 +63,7 @@ int main(int argc, char **argv)
             for (int at_once = 0; at_once < 2; at_once++)
                 took[at_once][i] = take(store, keys, sizes[s], at_once);
         for (int at_once = 0; at_once < 2; at_once++)
-            qsort(took[at_once], rounds, sizeof(double), compare);
+            qsort(took[at_once], rounds, sizeof(double), by_size);
         printf("%4zu keys: %8.1f ms one after another, %7.1f ms at once\n", sizes[s],
                took[0][rounds / 2], took[1][rounds / 2]);
     }

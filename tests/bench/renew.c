@@ -3,14 +3,10 @@
  * leases each) beside a plain upsert, in the same run. Prints; asserts nothing.
  *
  *     renew URI [leases] [rounds]         (default: 10000, 5) */
-#include <mongoc/mongoc.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
+#include "bench.h"
 
 #include "protocol/pipeline_batch.h"
 
-#define DB         "renew_bench"
 #define COMMAND    1000 /* as in keeper_renew.c */
 #define ROOM       40
 #define FLOORS     100
@@ -18,13 +14,6 @@
 
 static mongoc_client_t *client;
 static bson_t *majority;
-
-static double now(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1000 + (double)t.tv_nsec / 1e6;
-}
 
 static double run(const bson_t *command, int64_t wanted)
 {
@@ -71,19 +60,11 @@ static void fill(char (*texts)[2][ROOM], lh_batch_lease *leases, int n)
     }
 }
 
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double floor_ms(void)
+static double floor_of_batches(void)
 {
     double ms[FLOORS];
     for (int i = 0; i < FLOORS; i++) {
-        bson_t *command = BCON_NEW("findAndModify", "c", "query", "{", "workspace_id", "floor", "}",
-                                   "update", "{", "$set", "{", "n", BCON_INT32(rand()), "}", "}",
-                                   "upsert", BCON_BOOL(true));
+        bson_t *command = bench_floor_command("c", "floor", (unsigned)rand());
         ms[i] = run(command, -1);
         bson_destroy(command);
     }
@@ -126,7 +107,7 @@ int main(int argc, char **argv)
     (void)run(index, -1);
     fill(texts, leases, n);
     for (int round = 0; round < rounds; round++) {
-        double one = floor_ms(), all = renew_all(leases, n);
+        double one = floor_of_batches(), all = renew_all(leases, n);
         printf("plain upsert %6.2f ms   %d leases in %d commands %8.1f ms   %5.0f x\n", one, n,
                (n + COMMAND - 1) / COMMAND, all, all / one);
     }

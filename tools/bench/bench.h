@@ -96,6 +96,8 @@ void bench_floor_close(struct bench_floor *floor);
 /* One command each; LH_OK, or LH_UNREACHABLE. */
 int bench_floor_ping(struct bench_floor *floor, lh_error *error);
 int bench_floor_write(struct bench_floor *floor, const char *key, lh_error *error);
+/* The command of bench_floor_write(), for programs that send it otherwise. To be destroyed. */
+bson_t *bench_floor_command(const char *collection, const char *key, unsigned round);
 int bench_floor_drop(struct bench_floor *floor, lh_error *error);
 
 /* ---- Telling (bench_print.c) ---- */

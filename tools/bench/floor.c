@@ -67,16 +67,19 @@ int bench_floor_ping(struct bench_floor *floor, lh_error *error)
 }
 
 /* The upsert that the simplest lock is: a plain $set, its end from this process's clock. */
-int bench_floor_write(struct bench_floor *floor, const char *key, lh_error *error)
+bson_t *bench_floor_command(const char *collection, const char *key, unsigned round)
 {
     char id[LH_LEASE_ID_LEN + 1];
-    (void)snprintf(id, sizeof id, "%032x", floor->round++);
+    (void)snprintf(id, sizeof id, "%032x", round);
     int64_t now_ms = (int64_t)time(NULL) * 1000;
-    return run(floor,
-               BCON_NEW("findAndModify", BCON_UTF8(floor->collection), "query", "{", "workspace_id", BCON_UTF8(key),
-                        "}", "update", "{", "$set", "{", "id", BCON_UTF8(id), "owner", "bench", "expires_at",
-                        BCON_DATE_TIME(now_ms + 30000), "}", "}", "upsert", BCON_BOOL(true), "new", BCON_BOOL(true)),
-               true, error);
+    return BCON_NEW("findAndModify", BCON_UTF8(collection), "query", "{", "workspace_id", BCON_UTF8(key), "}", "update",
+                    "{", "$set", "{", "id", BCON_UTF8(id), "owner", "bench", "expires_at",
+                    BCON_DATE_TIME(now_ms + 30000), "}", "}", "upsert", BCON_BOOL(true), "new", BCON_BOOL(true));
+}
+
+int bench_floor_write(struct bench_floor *floor, const char *key, lh_error *error)
+{
+    return run(floor, bench_floor_command(floor->collection, key, floor->round++), true, error);
 }
 
 int bench_floor_drop(struct bench_floor *floor, lh_error *error)
