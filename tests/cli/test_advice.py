@@ -175,7 +175,7 @@ FOLLOWED = {
     "src/operate/doctor_data.c": {"migrate --dry-run", "migrate", "list --malformed", "migrate --quarantine --even-live", "break", "cleanup"},
     "src/store/index.c": {"migrate"},
     "src/migrate/migrate.c": {"migrate --yes"},
-    "src/migrate/migrate_foreign.c": {"migrate --yes --quarantine", "migrate"},
+    "src/migrate/migrate_look.c": {"migrate --yes --quarantine", "migrate"},
     "tools/cli/record.c": {"break", "migrate --quarantine --even-live", "list --malformed"},
     "tools/cli/cmd_migrate.c": {"list --malformed"},
     # Followed elsewhere, or by a person: the roles are given to a user by an administrator (test_roles.py does it); what a status shows
