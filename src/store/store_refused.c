@@ -129,6 +129,9 @@ static const meaning meanings[] = {
      "it is a limit of MongoDB Atlas, such as its space or number of names: raise it"},
     {14031, LH_CODE_REFUSED, LH_SERVER, "the server's disk is full: free some space"},
     {CODE_TOO_LARGE, LH_CODE_REFUSED, LH_SERVER, too_large},
+    /* MongoDB 7.0; 6.0 dies of it (protocol/twice.h) */
+    {7693400, LH_CODE_REFUSED, LH_DATA,
+     "a field of the document is stored twice: leasehold status names it"},
     {17280, LH_CODE_REFUSED, LH_SERVER, "the key is too long for an index of this server"},
 };
 

@@ -40,8 +40,8 @@ int lh_store_fail_old_compatibility(const char *version, lh_error *error);
 /* The collection that a command is about: the text of its first field. NULL: it names none. */
 const char *lh_store_collection_of(const bson_t *command);
 
-/* Fills `error` with what was refused, why, and, where we know, what to do; returns LH_CONFIG or
- * LH_SERVER. */
+/* Fills `error` with what was refused, why, and, where we know, what to do; returns LH_CONFIG,
+ * LH_DATA or LH_SERVER. */
 int lh_store_fail_refused(const lh_refusal *refusal, lh_error *error);
 
 /* A document would be larger than the server allows: a code of its own at each place, and BadValue

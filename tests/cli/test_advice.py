@@ -184,7 +184,7 @@ FOLLOWED = {
     "src/trial.c": {"doctor --trial"}, # by this name the next trial knows what one left
     "src/operate/doctor_rights.c": {"doctor --roles", "doctor"}, "src/store/store_denied.c": {"doctor --roles"},
     # A server that refuses to scan a collection (notablescan) is a setting of all its databases: tried by hand.
-    "src/store/store_refused.c": {"migrate"},
+    "src/store/store_refused.c": {"migrate", "status"}, # test_twice.py
     "src/lease/lease.c": {"status"}, "src/lease/lease_transfer.c": {"status"},
     "src/protocol/twice.c": {"status"}, # test_twice.py
 }

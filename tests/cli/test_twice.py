@@ -50,7 +50,7 @@ def test_one_member_dies_at_most(uri):
         assert broken.exit == 65 and "expires_at is stored twice" in broken.err and "leasehold status" in broken.err, broken
         assert all(map(answers, hosts))
         acquired = cli("acquire", "k", "--timeout", "30s")
-        assert acquired.exit == 65 and "expires_at is stored twice" in acquired.err, acquired
+        assert acquired.exit == 65 and "is stored twice" in acquired.err, acquired  # 7.0 refuses, and lives
         assert sum(map(answers, hosts)) >= 2
         follow(cli, cli("status", "k").out, "migrate --quarantine")
         assert client.twice.workspace_locks_archive.count_documents({}) == 1
