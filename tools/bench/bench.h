@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold bench: between its files. All that is measured happens in one collection of its own, which is dropped. */
+ * leasehold bench: between its files. All that is measured happens in one collection of its own,
+ * which is dropped. */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
@@ -22,7 +23,8 @@ struct samples {
 double bench_now_ms(void);
 void samples_add(struct samples *samples, double ms); /* out of memory: it is not kept */
 void samples_sort(struct samples *samples);
-double samples_at(const struct samples *samples, double part); /* of sorted ones: 0.5 is the median */
+double samples_at(const struct samples *samples,
+                  double part); /* of sorted ones: 0.5 is the median */
 void samples_free(struct samples *samples);
 
 /* ---- What is measured ---- */
@@ -79,12 +81,14 @@ bool bench_goes_on(double until_ms);
 lh_acquire_options bench_by_hand(void);
 
 /* Each part: LH_OK, or bench->error is filled. `ms`: how long it may take, about. */
-int bench_single(struct bench *bench, double ms);  /* bench_single.c: one command at a time, in turn with the floor */
+int bench_single(struct bench *bench,
+                 double ms); /* bench_single.c: one command at a time, in turn with the floor */
 int bench_handoff(struct bench *bench, double ms); /* bench_handoff.c */
 int bench_hot_key(struct bench *bench, double ms);
 int bench_threads(struct bench *bench, double ms); /* bench_load.c */
 
-/* The other process of a hand-off: before any thread or connection is there. Does not return in the child. */
+/* The other process of a hand-off: before any thread or connection is there. Does not return in the
+ * child. */
 int bench_partner_start(struct bench *bench);
 void bench_partner_stop(struct bench *bench);
 

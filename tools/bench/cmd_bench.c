@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold bench: what leases cost on the caller's own deployment, beside what the driver alone needs for a plain write. */
+ * leasehold bench: what leases cost on the caller's own deployment, beside what the driver alone
+ * needs for a plain write. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -81,8 +82,10 @@ static int clean_up(struct bench *bench, int code)
     lh_error unsaid = LH_ERROR_INIT;
     bench_partner_stop(bench);
     connect_close(bench->store, code);
-    if (bench->floor && bench_floor_drop(bench->floor, code == LH_OK ? &bench->error : &unsaid) != LH_OK) {
-        out_note(bench->out, "the collection %s could not be dropped: drop it by hand", bench->options.collection);
+    if (bench->floor &&
+        bench_floor_drop(bench->floor, code == LH_OK ? &bench->error : &unsaid) != LH_OK) {
+        out_note(bench->out, "the collection %s could not be dropped: drop it by hand",
+                 bench->options.collection);
         code = code == LH_OK ? bench->error.code : code;
     }
     bench_floor_close(bench->floor);
@@ -96,7 +99,8 @@ static int run(const struct cli *cli)
     const char *only = cli_text(cli, OPT_ONLY);
     int code = check_only(only, &bench.error);
     if (code == LH_OK)
-        code = connect_options(cli, connect_timeout_ms(cli), connect_owner(), buffer, &bench.options, &bench.error);
+        code = connect_options(cli, connect_timeout_ms(cli), connect_owner(), buffer,
+                               &bench.options, &bench.error);
     if (code == LH_OK)
         code = name_collection(collection, &bench.error);
     if (code != LH_OK)
@@ -122,8 +126,10 @@ static int run(const struct cli *cli)
 }
 
 static const struct opt_spec options_table[] = {
-    {OPT_SECONDS, OPT_NUMBER, "seconds", 0, "N", NULL, 1, 3600, "how long to measure, about (default: 20)"},
-    {OPT_ONLY, OPT_NAME, "only", 0, "NAME", NULL, 0, 0, "one part: commands, handoff, threads or hot"},
+    {OPT_SECONDS, OPT_NUMBER, "seconds", 0, "N", NULL, 1, 3600,
+     "how long to measure, about (default: 20)"},
+    {OPT_ONLY, OPT_NAME, "only", 0, "NAME", NULL, 0, 0,
+     "one part: commands, handoff, threads or hot"},
     {0},
 };
 
@@ -132,12 +138,10 @@ const struct command cmd_bench = {
     .run = run,
     .options = options_table,
     .summary = "measure what leases cost on this deployment",
-    .detail = "Beside each other, in one run: the floor, which is a plain upsert through the same driver with the same "
-              "write\n"
-              "concern, and what Leasehold does. Trust the ratios more than the milliseconds. It works in a collection "
-              "of its\n"
-              "own, leasehold_bench_ and a random number in the same database, which it drops at the end, and touches "
-              "nothing\n"
+    .detail = "Beside each other, in one run: the floor, which is a plain upsert through the same\n"
+              "driver with the same write concern, and what Leasehold does. Trust the ratios more\n"
+              "than the milliseconds. It works in a collection of its own, leasehold_bench_ and a\n"
+              "random number in the same database, which it drops at the end, and touches nothing\n"
               "else. The deployment is busy meanwhile.",
     .example = "  $ leasehold bench --seconds 60\n"
                "  $ leasehold bench --only handoff --json\n",

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The floor of leasehold bench: what the driver alone needs for a ping, and for the one write that a lock of any kind costs.
+ * The floor of leasehold bench: what the driver alone needs for a ping, and for the one write that
+ * a lock of any kind costs.
  *
- * The one file of the command line that includes the driver: what is compared with Leasehold must not go through it. */
+ * The one file of the command line that includes the driver: what is compared with Leasehold must
+ * not go through it. */
 #include <mongoc/mongoc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +25,10 @@ struct bench_floor *bench_floor_open(const lh_store_options *options, lh_error *
     if (uri && !db)
         db = mongoc_uri_get_database(uri);
     if (uri && floor) {
-        (void)mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYWRITES, false); /* as Leasehold: one record less */
-        (void)mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, (int32_t)options->timeout_ms);
+        (void)mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYWRITES,
+                                            false); /* as Leasehold: one record less */
+        (void)mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS,
+                                             (int32_t)options->timeout_ms);
         floor->client = mongoc_client_new_from_uri(uri);
         floor->db = strdup(db && *db ? db : "leasehold");
         floor->collection = strdup(options->collection);
@@ -51,14 +55,19 @@ void bench_floor_close(struct bench_floor *floor)
 static int run(struct bench_floor *floor, bson_t *command, bool write, lh_error *error)
 {
     bson_t reply,
-        *options = write ? BCON_NEW("writeConcern", "{", "w", "majority", "j", BCON_BOOL(true), "}") : bson_new();
+        *options = write ? BCON_NEW("writeConcern", "{", "w", "majority", "j", BCON_BOOL(true), "}")
+                         : bson_new();
     bson_error_t why = {0};
-    bool good = write ? mongoc_client_write_command_with_opts(floor->client, floor->db, command, options, &reply, &why)
-                      : mongoc_client_command_with_opts(floor->client, floor->db, command, NULL, options, &reply, &why);
+    bool good = write ? mongoc_client_write_command_with_opts(floor->client, floor->db, command,
+                                                              options, &reply, &why)
+                      : mongoc_client_command_with_opts(floor->client, floor->db, command, NULL,
+                                                        options, &reply, &why);
     bson_destroy(&reply);
     bson_destroy(options);
     bson_destroy(command);
-    return good ? LH_OK : out_fail(error, LH_UNREACHABLE, "a command of the driver alone failed: %s", why.message);
+    return good ? LH_OK
+                : out_fail(error, LH_UNREACHABLE, "a command of the driver alone failed: %s",
+                           why.message);
 }
 
 int bench_floor_ping(struct bench_floor *floor, lh_error *error)
@@ -72,9 +81,10 @@ bson_t *bench_floor_command(const char *collection, const char *key, unsigned ro
     char id[LH_LEASE_ID_LEN + 1];
     (void)snprintf(id, sizeof id, "%032x", round);
     int64_t now_ms = (int64_t)time(NULL) * 1000;
-    return BCON_NEW("findAndModify", BCON_UTF8(collection), "query", "{", "workspace_id", BCON_UTF8(key), "}", "update",
-                    "{", "$set", "{", "id", BCON_UTF8(id), "owner", "bench", "expires_at",
-                    BCON_DATE_TIME(now_ms + 30000), "}", "}", "upsert", BCON_BOOL(true), "new", BCON_BOOL(true));
+    return BCON_NEW("findAndModify", BCON_UTF8(collection), "query", "{", "workspace_id",
+                    BCON_UTF8(key), "}", "update", "{", "$set", "{", "id", BCON_UTF8(id), "owner",
+                    "bench", "expires_at", BCON_DATE_TIME(now_ms + 30000), "}", "}", "upsert",
+                    BCON_BOOL(true), "new", BCON_BOOL(true));
 }
 
 int bench_floor_write(struct bench_floor *floor, const char *key, lh_error *error)

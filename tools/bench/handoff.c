@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold bench: from hand to hand. From the start of a release to the return of the acquire that waited for it, between
- * two processes and within one; and many clients who want the same key.
+ * leasehold bench: from hand to hand. From the start of a release to the return of the acquire that
+ * waited for it, between two processes and within one; and many clients who want the same key.
  *
- * The other process is forked before there is any thread, opens a store of its own, and ends when its pipe does. */
+ * The other process is forked before there is any thread, opens a store of its own, and ends when
+ * its pipe does. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -13,8 +14,10 @@
 
 #include "bench/bench.h"
 
-#define KEY      "hand-off"
-#define PAUSE_MS 3 /* between the waiter's place in the queue and the release: nothing else is on its way then */
+#define KEY "hand-off"
+#define PAUSE_MS                                                                                   \
+    3 /* between the waiter's place in the queue and the release: nothing else is on its way then  \
+       */
 
 static void nap(long ms)
 {
@@ -69,7 +72,9 @@ int bench_partner_start(struct bench *bench)
     (void)close(told[1]);
     bench->go = go[1];
     bench->told = told[0];
-    return bench->partner > 0 ? LH_OK : out_fail(&bench->error, LH_BUG, "the other process cannot be started");
+    return bench->partner > 0
+               ? LH_OK
+               : out_fail(&bench->error, LH_BUG, "the other process cannot be started");
 }
 
 void bench_partner_stop(struct bench *bench)
@@ -91,7 +96,8 @@ static int wait_queued(struct bench *bench)
         if (code != LH_OK || waiters > 0)
             return code;
     }
-    return out_fail(&bench->error, LH_UNREACHABLE, "the other process did not queue within ten seconds");
+    return out_fail(&bench->error, LH_UNREACHABLE,
+                    "the other process did not queue within ten seconds");
 }
 
 static int between_processes(struct bench *bench)
@@ -194,7 +200,8 @@ static void tell_hot(struct bench *bench, const client *clients, int n, double m
         fewest = clients[i].grants < fewest ? clients[i].grants : fewest;
         most = clients[i].grants > most ? clients[i].grants : most;
     }
-    bench->hot = (struct bench_hot){.clients = n, .grants_per_s = all * 1000 / ms, .fewest = fewest, .most = most};
+    bench->hot = (struct bench_hot){
+        .clients = n, .grants_per_s = all * 1000 / ms, .fewest = fewest, .most = most};
 }
 
 int bench_hot_key(struct bench *bench, double ms)
@@ -225,7 +232,8 @@ int bench_hot_key(struct bench *bench, double ms)
         tell_hot(bench, clients, n, end_ms - start_ms);
     for (int i = 0; i < n; i++) {
         if (code == LH_OK && clients[i].code != LH_OK)
-            code = out_fail(&bench->error, clients[i].code, "a client that wanted the hot key failed: %s",
+            code = out_fail(&bench->error, clients[i].code,
+                            "a client that wanted the hot key failed: %s",
                             lh_outcome_sentence(clients[i].code));
         lh_store_close(clients[i].store);
     }

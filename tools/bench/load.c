@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold bench: many at once. Threads that acquire and release keys of their own, in turn with threads that send as many
- * plain writes as they can. */
+ * leasehold bench: many at once. Threads that acquire and release keys of their own, in turn with
+ * threads that send as many plain writes as they can. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,10 +68,12 @@ static double run_slice(struct bench *bench, worker *workers, int threads, bool 
     return code == LH_OK ? done * 1000 / (bench_now_ms() - start_ms) : -1;
 }
 
-static int run_load(struct bench *bench, struct bench_load *load, int threads, worker *workers, double ms)
+static int run_load(struct bench *bench, struct bench_load *load, int threads, worker *workers,
+                    double ms)
 {
     *load = (struct bench_load){.threads = threads};
-    for (int slice = -2; slice < SLICES; slice++) { /* the first two warm up: connections, first grants */
+    for (int slice = -2; slice < SLICES;
+         slice++) { /* the first two warm up: connections, first grants */
         bool leases = slice & 1;
         double per_s = run_slice(bench, workers, threads, leases, slice < 0 ? ms / 8 : ms / SLICES);
         if (per_s < 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold bench: samples, and how they are told: a table with a histogram for people, an object for programs. */
+ * leasehold bench: samples, and how they are told: a table with a histogram for people, an object
+ * for programs. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,7 +120,8 @@ static void print_rows(const struct bench *bench)
         const struct samples *s = &bench->rows[row];
         if (s->n == 0)
             continue;
-        printf("%-26s%9.3f%9.3f%9.3f", rows[row].words, samples_at(s, 0.5), samples_at(s, 0.9), samples_at(s, 0.99));
+        printf("%-26s%9.3f%9.3f%9.3f", rows[row].words, samples_at(s, 0.5), samples_at(s, 0.9),
+               samples_at(s, 0.99));
         if (unit->n > 0)
             printf("%9.2f", samples_at(s, 0.5) / samples_at(unit, 0.5));
         else
@@ -152,17 +154,19 @@ static void print_text(const struct bench *bench)
         if (load->threads == 0)
             continue;
         if (!any_load)
-            printf("%s%-26s%18s%18s%9s\n", any_row ? "\n" : "", "threads, a key each", "acquire+release/s",
-                   "plain upserts/s", "ratio");
+            printf("%s%-26s%18s%18s%9s\n", any_row ? "\n" : "", "threads, a key each",
+                   "acquire+release/s", "plain upserts/s", "ratio");
         any_load = true;
-        printf("%-26d%18.0f%18.0f%9.2f\n", load->threads, load->cycles_per_s, load->floor_per_s, load_ratio(load));
+        printf("%-26d%18.0f%18.0f%9.2f\n", load->threads, load->cycles_per_s, load->floor_per_s,
+               load_ratio(load));
     }
     if (any_load)
         puts("ratio: cycles of two writes to half as many upserts; 1 is the floor");
     if (bench->hot.clients > 0)
-        printf("%s%d clients on one key: %.0f grants a second; the one with fewest had %u, with most %u (%.2f)\n",
-               any_row || any_load ? "\n" : "", bench->hot.clients, bench->hot.grants_per_s, bench->hot.fewest,
-               bench->hot.most, hot_fairness(&bench->hot));
+        printf("%s%d clients on one key: %.0f grants a second; the one with fewest had %u, with "
+               "most %u (%.2f)\n",
+               any_row || any_load ? "\n" : "", bench->hot.clients, bench->hot.grants_per_s,
+               bench->hot.fewest, bench->hot.most, hot_fairness(&bench->hot));
 }
 
 /* ---- For programs ---- */
@@ -185,7 +189,8 @@ static void append_rows(const struct bench *bench, bson_t *json)
         append_number(&object, "p99_ms", samples_at(s, 0.99));
         BSON_APPEND_INT64(&object, "n", (int64_t)s->n);
         if (bench->rows[ROW_FLOOR].n > 0)
-            append_number(&object, "floor_ratio", samples_at(s, 0.5) / samples_at(&bench->rows[ROW_FLOOR], 0.5));
+            append_number(&object, "floor_ratio",
+                          samples_at(s, 0.5) / samples_at(&bench->rows[ROW_FLOOR], 0.5));
         bson_append_document_end(json, &object);
     }
 }

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold bench: one command at a time. Each round runs all of them, so that what disturbs one disturbs the others. */
+ * leasehold bench: one command at a time. Each round runs all of them, so that what disturbs one
+ * disturbs the others. */
 #include <stdio.h>
 
 #include "bench/bench.h"
 
 /* Runs it and keeps how long it took; LH_BUSY is what an acquire of a held key should say. */
-#define MEASURE(row, wanted, call)                                                                                     \
-    do {                                                                                                               \
-        double start_ms = bench_now_ms();                                                                              \
-        int code_ = (call);                                                                                            \
-        samples_add(&bench->rows[row], bench_now_ms() - start_ms);                                                     \
-        if (code_ != (wanted))                                                                                         \
-            return code_;                                                                                              \
+#define MEASURE(row, wanted, call)                                                                 \
+    do {                                                                                           \
+        double start_ms = bench_now_ms();                                                          \
+        int code_ = (call);                                                                        \
+        samples_add(&bench->rows[row], bench_now_ms() - start_ms);                                 \
+        if (code_ != (wanted))                                                                     \
+            return code_;                                                                          \
     } while (0)
 
 static int count_one(void *arg, const lh_record *record)

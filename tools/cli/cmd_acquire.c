@@ -15,7 +15,8 @@ static int run(const struct cli *cli)
     static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     for (size_t i = 0; i < sizeof ending / sizeof ending[0]; i++)
         (void)sigaddset(&signals, ending[i]);
-    (void)sigprocmask(SIG_BLOCK, &signals, NULL); /* before the store's threads exist: they inherit it */
+    (void)sigprocmask(SIG_BLOCK, &signals,
+                      NULL); /* before the store's threads exist: they inherit it */
 
     struct wait wait = {.out = &cli->out,
                         .key = cli_key(cli),
@@ -62,11 +63,13 @@ const struct command cmd_acquire = {
     .options = options_table,
     .also = opts_lease,
     .summary = "take the lease on a key, or say who holds it",
-    .detail = "Prints the lease id: whoever knows it may renew and release the lease. It ends by itself after --ttl.\n"
-              "Send the token along with what you write under the lease; whoever stores it refuses a smaller one.\n"
-              "With --wait it stands in the key's queue: first come, first served; whoever gives up leaves no trace.\n"
-              "Exit codes: 0 granted, 75 busy (also when the wait is over). With --quiet it prints only the lease\n"
-              "id. To hold a lease while a program runs, `leasehold run` is simpler and safer.",
+    .detail = "Prints the lease id: whoever knows it may renew and release the lease. It ends by\n"
+              "itself after --ttl. Send the token along with what you write under the lease;\n"
+              "whoever stores it refuses a smaller one. With --wait it stands in the key's queue:\n"
+              "first come, first served; whoever gives up leaves no trace.\n"
+              "Exit codes: 0 granted, 75 busy (also when the wait is over). With --quiet it\n"
+              "prints only the lease id. To hold a lease while a program runs, `leasehold run` is\n"
+              "simpler and safer.",
     .example = "  $ leasehold acquire project:42 --ttl 5m --purpose rebuild\n"
                "  granted  project:42\n"
                "    lease    6a1f0c3e5b7d48219fd6e0a4c2b81357\n"

@@ -32,7 +32,10 @@ static void print_json(const lh_audit_entry *e)
     json_number_or_null(&json, "pid", e->pid, 0);
     json_text(&json, "purpose", e->purpose);
     bool grant = strcmp(e->event, "granted") == 0 || strcmp(e->event, "taken_over") == 0;
-    json_text(&json, "mode", !grant ? NULL : e->mode == LH_SHARED ? "shared" : "exclusive"); /* ends do not tell */
+    json_text(&json, "mode",
+              !grant                 ? NULL
+              : e->mode == LH_SHARED ? "shared"
+                                     : "exclusive"); /* ends do not tell */
     json_number_or_null(&json, "token", e->token, 0);
     json_text(&json, "by", e->by);
     json_text(&json, "reason", e->reason);
@@ -56,20 +59,23 @@ static char *details(const lh_audit_entry *e)
         n = asprintf(&text, "%s%safter %s, %s", e->purpose, *e->purpose ? ", " : "",
                      *e->previous_owner ? e->previous_owner : "(no name)", e->previous_how);
     else
-        n = asprintf(&text, "%s%s", *e->purpose ? e->purpose : e->reason, e->mode == LH_SHARED ? " (shared)" : "");
+        n = asprintf(&text, "%s%s", *e->purpose ? e->purpose : e->reason,
+                     e->mode == LH_SHARED ? " (shared)" : "");
     return n < 0 ? NULL : text;
 }
 
 static bool print_row(struct reader *reader, const lh_audit_entry *e)
 {
-    static const char *const heading[] = {"AT", "EVENT", "KEY", "OWNER", "TOKEN", "HOST", "PID", "DETAILS"};
+    static const char *const heading[] = {"AT",    "EVENT", "KEY", "OWNER",
+                                          "TOKEN", "HOST",  "PID", "DETAILS"};
     char at[TEXT_TIME_SIZE] = "?", token[24] = "", pid[24], *more = details(e);
     (void)text_time(e->at_ms, at);
     (void)snprintf(pid, sizeof pid, "%" PRId64, e->pid);
     if (e->token)
         (void)snprintf(token, sizeof token, "%" PRId64, e->token);
     const char *cells[] = {at, e->event, e->key, e->owner, token, e->host, pid, more ? more : ""};
-    bool good = (reader->began || table_row(&reader->table, heading)) && table_row(&reader->table, cells);
+    bool good =
+        (reader->began || table_row(&reader->table, heading)) && table_row(&reader->table, cells);
     reader->began = true;
     if (reader->follow)
         table_flush(&reader->table);
@@ -87,8 +93,8 @@ static int each(void *arg, const lh_audit_entry *entry)
     return reader->follow ? !out_flush() : ferror(stdout) != 0;
 }
 
-static int read_trail(const struct cli *cli, lh_audit_options *options, struct reader *reader, int *ret_signal,
-                      lh_error *error)
+static int read_trail(const struct cli *cli, lh_audit_options *options, struct reader *reader,
+                      int *ret_signal, lh_error *error)
 {
     lh_store *store = NULL;
     sigset_t signals;
@@ -96,7 +102,8 @@ static int read_trail(const struct cli *cli, lh_audit_options *options, struct r
     interrupt_init_reader(&interrupt, &signals);
     char buffer[CONNECT_URI_SIZE];
     lh_store_options store_options;
-    int code = connect_options(cli, connect_timeout_ms(cli), connect_owner(), buffer, &store_options, error);
+    int code = connect_options(cli, connect_timeout_ms(cli), connect_owner(), buffer,
+                               &store_options, error);
     if (code != LH_OK)
         return code;
     if (!store_options.audit)
@@ -133,13 +140,17 @@ static int run(const struct cli *cli)
     if (code != LH_OK)
         return out_stopped(&cli->out, &error);
     if (!reader.began && !cli->out.json)
-        out_note(&cli->out, "nothing to show: the trail is kept by those who run with LEASEHOLD_AUDIT, or --audit");
+        out_note(
+            &cli->out,
+            "nothing to show: the trail is kept by those who run with LEASEHOLD_AUDIT, or --audit");
     return EXIT_DONE;
 }
 
 static const struct opt_spec options_table[] = {
-    {OPT_SINCE, OPT_DURATION, "since", 0, "DURATION", NULL, 0, OLDER_THAN_MAX, "only so long ago, and later"},
-    {OPT_FOLLOW, OPT_FLAG, "follow", 'f', NULL, NULL, 0, 0, "go on with what comes, until a signal ends it"},
+    {OPT_SINCE, OPT_DURATION, "since", 0, "DURATION", NULL, 0, OLDER_THAN_MAX,
+     "only so long ago, and later"},
+    {OPT_FOLLOW, OPT_FLAG, "follow", 'f', NULL, NULL, 0, 0,
+     "go on with what comes, until a signal ends it"},
     {0},
 };
 
@@ -150,16 +161,19 @@ const struct command cmd_audit = {
     .any_words = true,
     .options = options_table,
     .summary = "show who was granted what, and how it ended",
-    .detail =
-        "The trail is kept by programs that run with LEASEHOLD_AUDIT=NAME (the collection; `on`: the leases'\n"
-        "collection and _audit), or --audit NAME, or the library's option, and read with the same. Events:\n"
-        "granted, taken_over (the one before had ended and was not released), released, transferred, broken,\n"
-        "reaped. No lease is granted without its line; renewals have none. `leasehold --audit NAME migrate`\n"
-        "makes the indexes, of which one removes lines after 30 days (--audit-keep). Times are the server's. With\n"
-        "--json an object a line.",
-    .example =
-        "  $ leasehold audit project:42 --since 1h\n"
-        "  AT                        EVENT     KEY         OWNER       TOKEN                HOST  PID   DETAILS\n"
-        "  2026-03-01T10:00:00.000Z  granted   project:42  alice@web1  7427466391552000000  web1  4242  rebuild\n"
-        "  2026-03-01T10:00:09.120Z  released  project:42  alice@web1  7427466391552000000  web1  4242\n",
+    .detail = "The trail is kept by programs that run with LEASEHOLD_AUDIT=NAME (the collection;\n"
+              "`on`: the leases' collection and _audit), or --audit NAME, or the library's\n"
+              "option, and read with the same. Events: granted, taken_over (the one before had\n"
+              "ended and was not released), released, transferred, broken, reaped. No lease is\n"
+              "granted without its line; renewals have none. `leasehold --audit NAME migrate`\n"
+              "makes the indexes, of which one removes lines after 30 days (--audit-keep). Times\n"
+              "are the server's.\n"
+              "With --json an object a line.",
+    .example = "  $ leasehold audit project:42 --since 1h\n"
+               "  AT                        EVENT     KEY         OWNER       TOKEN                "
+               "HOST  PID   DETAILS\n"
+               "  2026-03-01T10:00:00.000Z  granted   project:42  alice@web1  7427466391552000000  "
+               "web1  4242  rebuild\n"
+               "  2026-03-01T10:00:09.120Z  released  project:42  alice@web1  7427466391552000000  "
+               "web1  4242\n",
 };

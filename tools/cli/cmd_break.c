@@ -41,7 +41,8 @@ static void print_not_held(const struct out *out, const char *key, const char *m
 }
 
 /* Shows who it is and asks. What is then broken is that grant and no later one. LH_OK: go on. */
-static int show_and_ask(const struct cli *cli, lh_store *store, lh_break_options *options, lh_error *error)
+static int show_and_ask(const struct cli *cli, lh_store *store, lh_break_options *options,
+                        lh_error *error)
 {
     lh_record *record = NULL;
     int code = options->id ? lh_status_by_id(store, options->id, &record, error)
@@ -56,7 +57,8 @@ static int show_and_ask(const struct cli *cli, lh_store *store, lh_break_options
             record_print(&cli->out, record);
         if (options->token < 0 && holder && record->holders == 1)
             options->token = holder->token;
-        code = confirm_ask("leasehold break: take it from its holder, who may still be working?", error);
+        code = confirm_ask("leasehold break: take it from its holder, who may still be working?",
+                           error);
     }
     lh_record_free(record);
     return code;
@@ -76,9 +78,11 @@ static int run(const struct cli *cli)
 
     int code = confirm_allowed(cli->command->name, &error);
     if (code == LH_OK && (!options.reason || !*options.reason))
-        code = out_fail(&error, LH_INVALID, "why? --reason TEXT is stored with the key, for whoever is hit by it");
+        code = out_fail(&error, LH_INVALID,
+                        "why? --reason TEXT is stored with the key, for whoever is hit by it");
     if (code == LH_OK && ask && !confirm_can_ask())
-        code = out_fail(&error, LH_INVALID, "break takes a lease from its holder, who may still be working: add --yes");
+        code = out_fail(&error, LH_INVALID,
+                        "break takes a lease from its holder, who may still be working: add --yes");
     if (code == LH_OK)
         code = connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error);
     if (code == LH_OK && ask)
@@ -101,9 +105,12 @@ static int run(const struct cli *cli)
 }
 
 static const struct opt_spec options_table[] = {
-    {OPT_REASON, OPT_TEXT, "reason", 0, "TEXT", NULL, 0, 0, "why; required, and stored with the key"},
-    {OPT_TOKEN, OPT_NUMBER, "token", 0, "N", NULL, 0, INT64_MAX, "only if it is still the grant with this token"},
-    {OPT_ID, OPT_TEXT, "id", 0, "JSON", NULL, 0, 0, "instead of KEY: the document with this _id, in extended JSON"},
+    {OPT_REASON, OPT_TEXT, "reason", 0, "TEXT", NULL, 0, 0,
+     "why; required, and stored with the key"},
+    {OPT_TOKEN, OPT_NUMBER, "token", 0, "N", NULL, 0, INT64_MAX,
+     "only if it is still the grant with this token"},
+    {OPT_ID, OPT_TEXT, "id", 0, "JSON", NULL, 0, 0,
+     "instead of KEY: the document with this _id, in extended JSON"},
     {OPT_YES, OPT_FLAG, "yes", 0, NULL, NULL, 0, 0, "do not ask"},
     {0},
 };
@@ -115,13 +122,15 @@ const struct command cmd_break = {
     .or_id = true,
     .options = options_table,
     .summary = "take a key from whoever holds it (operators)",
-    .detail =
-        "Shows who it was. The holder is not asked: it learns of it at its next renewal, and until then two may work\n"
-        "at once; whoever checks tokens is still safe. Also frees a key whose document cannot be read; --id\n"
-        "finds one that has no key that a lease could have. On a terminal it asks first; elsewhere it needs --yes.\n"
-        "Exit code 76: nobody held it, or not that grant.",
-    .example = "  $ leasehold break project:42 --reason 'web1 is gone' --token 7427466391552000000 --yes\n"
-               "  broken; it was:\n"
-               "  held  project:42\n"
-               "    holder   alice@web1 (web1, pid 4242)\n",
+    .detail = "Shows who it was. The holder is not asked: it learns of it at its next renewal,\n"
+              "and until then two may work at once; whoever checks tokens is still safe. Also\n"
+              "frees a key whose document cannot be read; --id finds one that has no key that a\n"
+              "lease could have.\n"
+              "On a terminal it asks first; elsewhere it needs --yes. Exit code 76: nobody held\n"
+              "it, or not that grant.",
+    .example =
+        "  $ leasehold break project:42 --reason 'web1 is gone' --token 7427466391552000000 --yes\n"
+        "  broken; it was:\n"
+        "  held  project:42\n"
+        "    holder   alice@web1 (web1, pid 4242)\n",
 };

@@ -12,7 +12,8 @@ static int show_progress(void *arg, uint64_t looked_at, uint64_t removed)
 {
     const struct out *out = arg;
     char line[128];
-    (void)snprintf(line, sizeof line, "looked at %" PRIu64 ", removed %" PRIu64, looked_at, removed);
+    (void)snprintf(line, sizeof line, "looked at %" PRIu64 ", removed %" PRIu64, looked_at,
+                   removed);
     out_progress(out, line);
     return 0;
 }
@@ -28,16 +29,18 @@ static void print_report(const struct out *out, bool dry_run, const lh_cleanup_r
         json_print(&json);
     } else if (!out->quiet) {
         out_word(out, dry_run ? OUT_WARN : OUT_GOOD, dry_run ? "dry run" : "ok");
-        printf("  %s %" PRIu64 " %s that were free that long, and dropped %" PRIu64 " dead %s and %" PRIu64
-               " dead %s\n",
-               dry_run ? "would have removed" : "removed", report->removed, report->removed == 1 ? "key" : "keys",
-               report->holders_dropped, report->holders_dropped == 1 ? "holder" : "holders", report->waiters_dropped,
+        printf("  %s %" PRIu64 " %s that were free that long, and dropped %" PRIu64
+               " dead %s and %" PRIu64 " dead %s\n",
+               dry_run ? "would have removed" : "removed", report->removed,
+               report->removed == 1 ? "key" : "keys", report->holders_dropped,
+               report->holders_dropped == 1 ? "holder" : "holders", report->waiters_dropped,
                report->waiters_dropped == 1 ? "waiter" : "waiters");
     }
 }
 
 /* Looks first, then asks. LH_OK: go on. */
-static int look_and_ask(const struct cli *cli, lh_store *store, lh_cleanup_options options, lh_error *error)
+static int look_and_ask(const struct cli *cli, lh_store *store, lh_cleanup_options options,
+                        lh_error *error)
 {
     lh_cleanup_report report = LH_CLEANUP_REPORT_INIT;
     options.dry_run = true;
@@ -47,8 +50,9 @@ static int look_and_ask(const struct cli *cli, lh_store *store, lh_cleanup_optio
         return code;
     char question[160];
     (void)snprintf(question, sizeof question,
-                   "leasehold cleanup: remove %" PRIu64 " %s, drop %" PRIu64 " %s and %" PRIu64 " %s?", report.removed,
-                   report.removed == 1 ? "key" : "keys", report.holders_dropped,
+                   "leasehold cleanup: remove %" PRIu64 " %s, drop %" PRIu64 " %s and %" PRIu64
+                   " %s?",
+                   report.removed, report.removed == 1 ? "key" : "keys", report.holders_dropped,
                    report.holders_dropped == 1 ? "holder" : "holders", report.waiters_dropped,
                    report.waiters_dropped == 1 ? "waiter" : "waiters");
     return confirm_ask(question, error);
@@ -69,7 +73,8 @@ static int run(const struct cli *cli)
 
     int code = options.dry_run ? LH_OK : confirm_allowed(cli->command->name, &error);
     if (code == LH_OK && ask && !confirm_can_ask())
-        code = out_fail(&error, LH_INVALID, "cleanup removes documents: add --yes, or look first with --dry-run");
+        code = out_fail(&error, LH_INVALID,
+                        "cleanup removes documents: add --yes, or look first with --dry-run");
     if (code == LH_OK)
         code = connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error);
     if (code == LH_OK && ask)
@@ -97,9 +102,10 @@ const struct command cmd_cleanup = {
     .run = run,
     .options = options_table,
     .summary = "remove what has been free for long, and dead holders and waiters",
-    .detail =
-        "What cannot be read is never touched. Tokens go on growing: a key that was removed starts above all that it\n"
-        "ever had. On a terminal it looks and asks first; elsewhere it needs --yes.",
+    .detail = "What cannot be read is never touched. Tokens go on growing: a key that was removed\n"
+              "starts above all that it ever had.\n"
+              "On a terminal it looks and asks first; elsewhere it needs --yes.",
     .example = "  $ leasehold cleanup --older-than 7d --yes\n"
-               "  ok  removed 310 keys that were free that long, and dropped 2 dead holders and 0 dead waiters\n",
+               "  ok  removed 310 keys that were free that long, and dropped 2 dead holders and 0 "
+               "dead waiters\n",
 };

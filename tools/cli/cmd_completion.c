@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold completion: what a shell needs to complete our command lines, made from the command table. Keys are not completed: it
- * would ask the server at each press of a key. */
+ * leasehold completion: what a shell needs to complete our command lines, made from the command
+ * table. Keys are not completed: it would ask the server at each press of a key. */
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/commands.h"
 
-/* Calls `each` for every option that there is, of all commands; those of several come several times. */
+/* Calls `each` for every option that there is, of all commands; those of several come several
+ * times. */
 static void each_option(void (*each)(const struct opt_spec *spec))
 {
     const struct opt_spec *tables[] = {opts_global, opts_lease};
@@ -35,7 +36,8 @@ static void put_commands(void)
         printf(" %s", (*command)->name);
 }
 
-/* As text between single quotes: what would end them, or mean something to zsh's specifications, is escaped. */
+/* As text between single quotes: what would end them, or mean something to zsh's specifications, is
+ * escaped. */
 static void put_quoted(const char *text, const char *escaped, const char *quote)
 {
     for (const char *c = text; *c; c++) {
@@ -69,32 +71,34 @@ static void bash(void)
 {
     fputs("# bash completion for leasehold\n_leasehold()\n{\n"
           "    local word command='' words i current=${COMP_WORDS[COMP_CWORD]}\n    COMPREPLY=()\n"
-          "    for ((i = 1; i < COMP_CWORD; i++)); do\n        word=${COMP_WORDS[i]}\n        case $word in\n        "
-          "--)\n"
+          "    for ((i = 1; i < COMP_CWORD; i++)); do\n        word=${COMP_WORDS[i]}\n        case "
+          "$word in\n        --)\n"
           "            if [[ ' ",
           stdout);
     for (const struct command *const *command = commands; *command; command++)
         if ((*command)->takes_command)
             printf("%s ", (*command)->name);
-    fputs("' == *\" $command \"* ]] && declare -F _command_offset >/dev/null; then _command_offset $((i + 1)); fi\n"
+    fputs("' == *\" $command \"* ]] && declare -F _command_offset >/dev/null; then _command_offset "
+          "$((i + 1)); fi\n"
           "            return ;;\n        --:",
           stdout);
     each_option(bash_case_of_valued);
     each_option(bash_case_of_file);
-    fputs(") ((i++)) ;;\n        -*) ;;\n        *) if [ -z \"$command\" ]; then command=$word; fi ;;\n        esac\n  "
-          "  done\n"
+    fputs(") ((i++)) ;;\n        -*) ;;\n        *) if [ -z \"$command\" ]; then command=$word; fi "
+          ";;\n        esac\n    done\n"
           "    case ${COMP_WORDS[COMP_CWORD - 1]} in\n    --:",
           stdout);
     each_option(bash_case_of_file);
-    fputs(
-        ") compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- \"$current\"); return ;;\n    --:",
-        stdout);
+    fputs(") compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "
+          "\"$current\"); return ;;\n    --:",
+          stdout);
     each_option(bash_case_of_valued);
     fputs(") return ;;\n    esac\n    case $command in\n    '') words='help", stdout);
     put_commands();
     fputs("' ;;\n    help) words='", stdout);
     put_commands();
-    fputs("' ;;\n    completion) words='bash zsh fish' ;;\n    *) words='' ;;\n    esac\n    case $command in\n",
+    fputs("' ;;\n    completion) words='bash zsh fish' ;;\n    *) words='' ;;\n    esac\n    case "
+          "$command in\n",
           stdout);
     for (const struct command *const *command = commands; *command; command++) {
         printf("    %s) words+='", (*command)->name);
@@ -104,8 +108,8 @@ static void bash(void)
     }
     fputs("    esac\n    if [[ -z $command || $current == -* ]]; then words+='", stdout);
     put_names(opts_global);
-    fputs("'; fi\n    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")\n}\ncomplete -F _leasehold "
-          "leasehold\n",
+    fputs("'; fi\n    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")\n}\ncomplete "
+          "-F _leasehold leasehold\n",
           stdout);
 }
 
@@ -118,8 +122,9 @@ static void zsh_options(const struct opt_spec *spec)
         for (int i = spec->letter ? 0 : 1; i < 2; i++) {
             printf("    '%s%s[", i ? "--" : letter, i ? spec->name : "");
             put_quoted(spec->help, "[]:\\", "'\\''");
-            printf("]%s%s%s%s'\n", spec->kind == OPT_FLAG ? "" : ":", spec->kind == OPT_FLAG ? "" : spec->value,
-                   spec->kind == OPT_FLAG ? "" : ":", is_file(spec) ? "_files" : "");
+            printf("]%s%s%s%s'\n", spec->kind == OPT_FLAG ? "" : ":",
+                   spec->kind == OPT_FLAG ? "" : spec->value, spec->kind == OPT_FLAG ? "" : ":",
+                   is_file(spec) ? "_files" : "");
         }
     }
 }
@@ -136,21 +141,26 @@ static void zsh(void)
     }
     fputs("  )\n  globals=(\n", stdout);
     zsh_options(opts_global);
-    fputs("  )\n  _arguments -C $globals '1: :->command' '*:: :->rest' && return\n  case $state in\n"
-          "  command) _describe -t commands command commands; return ;;\n  esac\n  options=()\n  case $words[1] in\n"
-          "  help) _describe -t commands command commands; return ;;\n"
-          "  completion) options=('1:shell:(bash zsh fish)') ;;\n",
-          stdout);
+    fputs(
+        "  )\n  _arguments -C $globals '1: :->command' '*:: :->rest' && return\n  case $state in\n"
+        "  command) _describe -t commands command commands; return ;;\n  esac\n  options=()\n  "
+        "case $words[1] in\n"
+        "  help) _describe -t commands command commands; return ;;\n"
+        "  completion) options=('1:shell:(bash zsh fish)') ;;\n",
+        stdout);
     for (const struct command *const *command = commands; *command; command++) {
         if (!(*command)->options)
             continue;
         printf("  %s) options=(\n", (*command)->name);
         zsh_options((*command)->also);
         zsh_options((*command)->options);
-        fputs((*command)->takes_command ? "    '1:KEY:' '*:::command:_normal') ;;\n" : "    '*:KEY:') ;;\n", stdout);
+        fputs((*command)->takes_command ? "    '1:KEY:' '*:::command:_normal') ;;\n"
+                                        : "    '*:KEY:') ;;\n",
+              stdout);
     }
     fputs("  esac\n  _arguments $globals $options\n}\n"
-          "if [ \"$funcstack[1]\" = _leasehold ]; then _leasehold \"$@\"; else compdef _leasehold leasehold; fi\n",
+          "if [ \"$funcstack[1]\" = _leasehold ]; then _leasehold \"$@\"; else compdef _leasehold "
+          "leasehold; fi\n",
           stdout);
 }
 
@@ -171,12 +181,15 @@ static void fish_options(const char *condition, const char *of, const struct opt
 
 static void fish(void)
 {
-    fputs("# fish completion for leasehold\ncomplete -c leasehold -f\nset -l commands help", stdout);
+    fputs("# fish completion for leasehold\ncomplete -c leasehold -f\nset -l commands help",
+          stdout);
     put_commands();
-    fputs("\ncomplete -c leasehold -n \"not __fish_seen_subcommand_from $commands\" -a help -d 'explain a command'\n",
+    fputs("\ncomplete -c leasehold -n \"not __fish_seen_subcommand_from $commands\" -a help -d "
+          "'explain a command'\n",
           stdout);
     for (const struct command *const *command = commands; *command; command++) {
-        printf("complete -c leasehold -n \"not __fish_seen_subcommand_from $commands\" -a %s -d '", (*command)->name);
+        printf("complete -c leasehold -n \"not __fish_seen_subcommand_from $commands\" -a %s -d '",
+               (*command)->name);
         put_quoted((*command)->summary, "\\'", "'");
         fputs("'\n", stdout);
     }
@@ -188,8 +201,9 @@ static void fish(void)
         fish_options(" -n '__fish_seen_subcommand_from ", (*command)->name, (*command)->also);
         fish_options(" -n '__fish_seen_subcommand_from ", (*command)->name, (*command)->options);
         if ((*command)->takes_command)
-            printf("complete -c leasehold -n '__fish_seen_subcommand_from %s; and contains -- -- (commandline -opc)' "
-                   "-a '(__fish_complete_subcommand --fcs-skip=(contains -i -- -- (commandline -opc)))'\n",
+            printf("complete -c leasehold -n '__fish_seen_subcommand_from %s; and contains -- -- "
+                   "(commandline -opc)' -a '(__fish_complete_subcommand --fcs-skip=(contains -i -- "
+                   "-- (commandline -opc)))'\n",
                    (*command)->name);
     }
 }
@@ -217,7 +231,8 @@ const struct command cmd_completion = {
     .words = "bash|zsh|fish",
     .any_words = true,
     .summary = "print a script by which a shell completes commands and options",
-    .detail = "Packages install it where the shell looks. By hand, for bash: source <(leasehold completion bash), in\n"
-              "~/.bashrc. For zsh write it to a file named _leasehold, in a folder of $fpath.",
+    .detail = "Packages install it where the shell looks. By hand, for bash: source <(leasehold\n"
+              "completion bash), in ~/.bashrc. For zsh write it to a file named _leasehold, in a\n"
+              "folder of $fpath.",
     .example = "  $ leasehold completion fish > ~/.config/fish/completions/leasehold.fish\n",
 };

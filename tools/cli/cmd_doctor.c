@@ -104,7 +104,8 @@ static int examine(const struct cli *cli)
         bson_concat(&json, &v.json);
         json_print(&json);
     } else if (code == LH_OK && !cli->out.quiet) {
-        out_word(&cli->out, v.errors > 0 ? OUT_BAD : OUT_GOOD, v.errors > 0 ? "not fit for leases" : "ok");
+        out_word(&cli->out, v.errors > 0 ? OUT_BAD : OUT_GOOD,
+                 v.errors > 0 ? "not fit for leases" : "ok");
         printf("  %u %s, %u %s\n", v.errors, v.errors == 1 ? "error" : "errors", v.warnings,
                v.warnings == 1 ? "warning" : "warnings");
     }
@@ -174,7 +175,8 @@ static const struct opt_spec options_table[] = {
      "what the URI's user is to be able to do: runtime (default), setup or ops"},
     {OPT_TRIAL, OPT_FLAG, "trial", 0, NULL, NULL, 0, 0,
      "if no error is found, try leases on a key of its own, whose document is removed again"},
-    {OPT_ROLES, OPT_FLAG, "roles", 0, NULL, NULL, 0, 0, "print the roles, as createRole commands, and ask no server"},
+    {OPT_ROLES, OPT_FLAG, "roles", 0, NULL, NULL, 0, 0,
+     "print the roles, as createRole commands, and ask no server"},
     {0},
 };
 
@@ -185,20 +187,22 @@ const struct command cmd_doctor = {
     .options = options_table,
     .summary = "look whether all is as leases need it, and print the roles that users need",
     .detail =
-        "Looks at privileges, topology, each member's clock and version, the collection and its index, and every\n"
-        "document; says what to do about each finding. Exit codes: 0 without errors (there may be warnings), else "
-        "that\n"
-        "of the worst one: 78 configuration, 77 a privilege is missing, 65 stored data that cannot be read. With\n"
-        "--quiet notes are left out. Changes nothing without --trial.\n"
-        "--trial acquires, is refused, renews, waits and releases, so that \"ok\" means that leases work.\n"
-        "--roles prints three roles with the fewest actions that do: leaseholdRuntime for backends (acquire, renew,\n"
-        "release, wait, guard, status), leaseholdSetup for migrate, leaseholdOps for list, break, cleanup and doctor.\n"
-        "Run each line on the leases' database: db.runCommand(…). An archive of another name (migrate --archive) must "
-        "be\n"
-        "put into leaseholdSetup by hand.",
-    .example =
-        "  $ leasehold doctor\n"
-        "  error  index: leasehold.workspace_locks has no unique index on workspace_id, so nothing is granted\n"
-        "    do       put it right, then run the migration (leasehold migrate --dry-run tells what it would do)\n"
-        "  not fit for leases  1 error, 0 warnings\n",
+        "Looks at privileges, topology, each member's clock and version, the collection and\n"
+        "its index, and every document; says what to do about each finding.\n"
+        "Exit codes: 0 without errors (there may be warnings), else that of the worst one:\n"
+        "78 configuration, 77 a privilege is missing, 65 stored data that cannot be read.\n"
+        "With --quiet notes are left out. Changes nothing without --trial.\n"
+        "--trial acquires, is refused, renews, waits and releases, so that \"ok\" means that\n"
+        "leases work.\n"
+        "--roles prints three roles with the fewest actions that do: leaseholdRuntime for\n"
+        "backends (acquire, renew, release, wait, guard, status), leaseholdSetup for\n"
+        "migrate, leaseholdOps for list, break, cleanup and doctor. Run each line on the\n"
+        "leases' database: db.runCommand(…). An archive of another name (migrate --archive)\n"
+        "must be put into leaseholdSetup by hand.",
+    .example = "  $ leasehold doctor\n"
+               "  error  index: leasehold.workspace_locks has no unique index on workspace_id, so "
+               "nothing is granted\n"
+               "    do       put it right, then run the migration (leasehold migrate --dry-run "
+               "tells what it would do)\n"
+               "  not fit for leases  1 error, 0 warnings\n",
 };

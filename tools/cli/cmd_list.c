@@ -28,15 +28,20 @@ static void ends_cell(const lh_holder *holder, char buffer[2 * TEXT_DURATION_SIZ
     text_from_duration(holder->remaining_ms, duration);
     if (holder->remaining_ms == LH_NEVER)
         (void)snprintf(duration, sizeof duration, "never");
-    (void)snprintf(buffer, 2 * TEXT_DURATION_SIZE, "%s%s", duration, holder->remaining_ms > 0 ? "" : " ago");
+    (void)snprintf(buffer, 2 * TEXT_DURATION_SIZE, "%s%s", duration,
+                   holder->remaining_ms > 0 ? "" : " ago");
 }
 
 /* "granted 12 s ago", "released 5 min ago": what happened last, but for renewals. */
-static void last_cell(const lh_record *record, const lh_holder *holder, char buffer[2 * TEXT_DURATION_SIZE])
+static void last_cell(const lh_record *record, const lh_holder *holder,
+                      char buffer[2 * TEXT_DURATION_SIZE])
 {
     static const struct {
         const char *how, *word;
-    } words[] = {{"release", "released"}, {"expire", "expired"}, {"transfer", "handed on"}, {"break", "broken"}};
+    } words[] = {{"release", "released"},
+                 {"expire", "expired"},
+                 {"transfer", "handed on"},
+                 {"break", "broken"}};
     char ago[TEXT_DURATION_SIZE];
     const char *word = holder ? "granted" : "";
     int64_t at_ms = holder ? holder->acquired_at_ms : record->released_at_ms;
@@ -47,21 +52,24 @@ static void last_cell(const lh_record *record, const lh_holder *holder, char buf
     if (!*word || at_ms == 0)
         return;
     text_from_duration(record->now_ms - at_ms, ago);
-    (void)snprintf(buffer, 2 * TEXT_DURATION_SIZE, "%s %s %s", word, ago, record->now_ms < at_ms ? "from now" : "ago");
+    (void)snprintf(buffer, 2 * TEXT_DURATION_SIZE, "%s %s %s", word, ago,
+                   record->now_ms < at_ms ? "from now" : "ago");
 }
 
 static bool add_row(struct list *list, const lh_record *record)
 {
     const lh_holder *holder = lh_record_holder(record, 0);
-    char ends[2 * TEXT_DURATION_SIZE], last[2 * TEXT_DURATION_SIZE], token[24], waiting[24], *owner = NULL, *odd = NULL;
+    char ends[2 * TEXT_DURATION_SIZE], last[2 * TEXT_DURATION_SIZE], token[24], waiting[24],
+        *owner = NULL, *odd = NULL;
     ends_cell(holder, ends);
     last_cell(record, holder, last);
     (void)snprintf(token, sizeof token, "%" PRId64, record->token);
     (void)snprintf(waiting, sizeof waiting, "%zu", record->waiters);
-    if (*record->id_json &&
-        asprintf(&odd, "%s%s_id %s", record->problem, *record->problem ? "; " : "", record->id_json) < 0)
+    if (*record->id_json && asprintf(&odd, "%s%s_id %s", record->problem,
+                                     *record->problem ? "; " : "", record->id_json) < 0)
         return false;
-    if (holder && record->holders > 1 && asprintf(&owner, "%s +%zu", holder->owner, record->holders - 1) < 0)
+    if (holder && record->holders > 1 &&
+        asprintf(&owner, "%s +%zu", holder->owner, record->holders - 1) < 0)
         return false;
     const char *cells[] = {
         record->key,
@@ -92,7 +100,8 @@ static int each(void *arg, const lh_record *record)
         out_text(record->key);
         putchar('\n');
     } else {
-        static const char *const heading[] = {"KEY", "STATE", "OWNER", "ENDS", "LAST", "WAITING", "TOKEN", "PURPOSE"};
+        static const char *const heading[] = {"KEY",  "STATE",   "OWNER", "ENDS",
+                                              "LAST", "WAITING", "TOKEN", "PURPOSE"};
         if (list->n == 0 && !table_row(&list->table, heading))
             return 1;
         if (!add_row(list, record))
@@ -132,8 +141,10 @@ static int run(const struct cli *cli)
 
 static const struct opt_spec options_table[] = {
     {OPT_PREFIX, OPT_TEXT, "prefix", 0, "TEXT", NULL, 0, 0, "only keys that begin with this"},
-    {OPT_OWNER, OPT_NAME, "owner", 0, "NAME", NULL, 0, 0, "only keys that this owner holds or waits for"},
-    {OPT_EXPIRED, OPT_FLAG, "expired", 0, NULL, NULL, 0, 0, "only holders past their end that nobody took over"},
+    {OPT_OWNER, OPT_NAME, "owner", 0, "NAME", NULL, 0, 0,
+     "only keys that this owner holds or waits for"},
+    {OPT_EXPIRED, OPT_FLAG, "expired", 0, NULL, NULL, 0, 0,
+     "only holders past their end that nobody took over"},
     {OPT_MALFORMED, OPT_FLAG, "malformed", 0, NULL, NULL, 0, 0, "only what cannot be read"},
     {OPT_ALL, OPT_FLAG, "all", 0, NULL, NULL, 0, 0, "also keys that are free"},
     {OPT_LIMIT, OPT_NUMBER, "limit", 0, "N", NULL, 1, INT64_MAX, "at most so many"},
@@ -145,9 +156,11 @@ const struct command cmd_list = {
     .run = run,
     .options = options_table,
     .summary = "list the keys that are held",
-    .detail = "In the order of the keys, streamed: any number of them. With --json one status object a line; with\n"
-              "--quiet only the keys.",
+    .detail = "In the order of the keys, streamed: any number of them.\n"
+              "With --json one status object a line; with --quiet only the keys.",
     .example = "  $ leasehold list --prefix project:\n"
-               "  KEY         STATE  OWNER       ENDS  LAST              WAITING  TOKEN                PURPOSE\n"
-               "  project:42  held   alice@web1  18 s  granted 12 s ago           7427466391552000000  rebuild\n",
+               "  KEY         STATE  OWNER       ENDS  LAST              WAITING  TOKEN            "
+               "    PURPOSE\n"
+               "  project:42  held   alice@web1  18 s  granted 12 s ago           "
+               "7427466391552000000  rebuild\n",
 };

@@ -111,7 +111,8 @@ static void print_foreign(const lh_migrate_report *report)
         before = ", ";
     }
     if (*before)
-        printf(" (documents whose workspace_id is no string), %" PRIu64 " of them live\n", report->foreign_live);
+        printf(" (documents whose workspace_id is no string), %" PRIu64 " of them live\n",
+               report->foreign_live);
 }
 
 static void print_report(const struct migration *migration, int code)
@@ -129,11 +130,15 @@ static void print_report(const struct migration *migration, int code)
                report->tried ? "; leases were tried, and work" : "");
     putchar('\n');
     print_line("scanned", report->scanned, "document", "documents");
-    print_line("keys", report->duplicate_keys, "with more than one document", "with more than one document");
-    print_line("removed", report->removed, dry ? "would be" : "document that was older than the one that stays",
+    print_line("keys", report->duplicate_keys, "with more than one document",
+               "with more than one document");
+    print_line("removed", report->removed,
+               dry ? "would be" : "document that was older than the one that stays",
                dry ? "would be" : "documents that were older than the one that stays");
-    print_line("archived", report->archived, "copy of what was removed", "copies of what was removed");
-    print_line("moved", report->quarantined, dry ? "would be, to the archive" : "document that could not be read",
+    print_line("archived", report->archived, "copy of what was removed",
+               "copies of what was removed");
+    print_line("moved", report->quarantined,
+               dry ? "would be, to the archive" : "document that could not be read",
                dry ? "would be, to the archive" : "documents that could not be read");
     print_foreign(report);
     print_line("odd", report->malformed,
@@ -146,7 +151,8 @@ static void print_report(const struct migration *migration, int code)
     }
     if (report->interrupted) {
         out_label("index");
-        puts("left by a migration that was interrupted: the next run goes on, or puts it back as it was");
+        puts("left by a migration that was interrupted: the next run goes on, or puts it back as "
+             "it was");
     }
     print_line("waited", report->waited_ms, "ms for another migration", "ms for another migration");
     print_line("took", report->elapsed_ms, "ms", "ms");
@@ -170,11 +176,13 @@ static int look_and_ask(struct migration *migration, lh_store *store, lh_error *
     char question[160];
     (void)snprintf(question, sizeof question, "leasehold migrate: remove %" PRIu64 " documents%s?",
                    look.report.removed + look.report.quarantined,
-                   migration->options.no_archive ? " without keeping a copy" : ", keeping copies in the archive");
+                   migration->options.no_archive ? " without keeping a copy"
+                                                 : ", keeping copies in the archive");
     return confirm_ask(question, error);
 }
 
-/* What may be removed: all with --yes, or when somebody says so; without either, duplicates are only reported. */
+/* What may be removed: all with --yes, or when somebody says so; without either, duplicates are
+ * only reported. */
 static int settle(struct migration *migration, lh_store *store, lh_error *error)
 {
     const struct cli *cli = migration->cli;
@@ -189,7 +197,8 @@ static int settle(struct migration *migration, lh_store *store, lh_error *error)
     if (migration->options.quarantine)
         return code != LH_OK
                    ? code
-                   : out_fail(error, LH_INVALID, "--quarantine moves documents away: add --yes, or --dry-run");
+                   : out_fail(error, LH_INVALID,
+                              "--quarantine moves documents away: add --yes, or --dry-run");
     migration->options.remove = false;
     return LH_OK;
 }
@@ -212,7 +221,8 @@ static int run(const struct cli *cli)
 {
     lh_store *store = NULL;
     lh_error error = LH_ERROR_INIT;
-    struct migration migration = {.cli = cli, .options = LH_MIGRATE_OPTIONS_INIT, .report = LH_MIGRATE_REPORT_INIT};
+    struct migration migration = {
+        .cli = cli, .options = LH_MIGRATE_OPTIONS_INIT, .report = LH_MIGRATE_REPORT_INIT};
     lh_migrate_options *options = &migration.options;
     options->dry_run = cli_flag(cli, OPT_DRY_RUN);
     options->no_archive = cli_flag(cli, OPT_NO_ARCHIVE);
@@ -256,7 +266,8 @@ static int run(const struct cli *cli)
 static const struct opt_spec options_table[] = {
     {OPT_DRY_RUN, OPT_FLAG, "dry-run", 0, NULL, NULL, 0, 0,
      "look and report; with --verbose say why each survivor stays"},
-    {OPT_YES, OPT_FLAG, "yes", 0, NULL, NULL, 0, 0, "remove duplicates without asking: for a migration at boot"},
+    {OPT_YES, OPT_FLAG, "yes", 0, NULL, NULL, 0, 0,
+     "remove duplicates without asking: for a migration at boot"},
     {OPT_ARCHIVE, OPT_NAME, "archive", 0, "NAME", NULL, 0, 0,
      "the collection that keeps what is removed (default: <collection>_archive)"},
     {OPT_NO_ARCHIVE, OPT_FLAG, "no-archive", 0, NULL, NULL, 0, 0, "keep no copies"},
@@ -265,14 +276,16 @@ static const struct opt_spec options_table[] = {
     {OPT_ID, OPT_TEXT, "id", 0, "JSON", NULL, 0, 0,
      "with --quarantine: move only the document with this _id, in extended JSON"},
     {OPT_EVEN_LIVE, OPT_FLAG, "even-live", 0, NULL, NULL, 0, 0,
-     "with --quarantine: also those that are live: their end is to come, is missing, or cannot be read"},
+     "with --quarantine: also those that are live: their end is to come, is missing, or cannot be "
+     "read"},
     {OPT_EVEN_MOST, OPT_FLAG, "even-most", 0, NULL, NULL, 0, 0,
      "with --quarantine: also more than half of the collection"},
     {OPT_ACCEPT_FOREIGN_KEYS, OPT_FLAG, "accept-foreign-keys", 0, NULL, NULL, 0, 0,
      "leave documents whose workspace_id is no string, also live ones"},
     {OPT_ADOPT, OPT_FLAG, "adopt", 0, NULL, NULL, 0, 0,
      "the collection is one of leases, though no workspace_id in it is a string"},
-    {OPT_NO_TRIAL, OPT_FLAG, "no-trial", 0, NULL, NULL, 0, 0, "do not try leases when the index was made"},
+    {OPT_NO_TRIAL, OPT_FLAG, "no-trial", 0, NULL, NULL, 0, 0,
+     "do not try leases when the index was made"},
     {OPT_AUDIT_KEEP, OPT_DURATION, "audit-keep", 0, "DURATION", NULL, 1000, AUDIT_KEEP_MAX,
      "with --audit: after what time the server removes lines of the trail (default: 30d)"},
     {0},
@@ -283,17 +296,21 @@ const struct command cmd_migrate = {
     .run = run,
     .options = options_table,
     .summary = "make the collection ready: the unique index, and no duplicates",
-    .detail =
-        "Nothing is granted before the unique index is there. Where a key has several documents, the one that ends\n"
-        "last stays and the others are moved to the archive. Safe at every boot, by any number of processes at\n"
-        "once, beside live writers; interrupted, it goes on where it was. When there is nothing to do it is two\n"
-        "round trips. On a terminal it asks before it removes anything; elsewhere it needs --yes: without that,\n"
-        "duplicates are reported and the exit code is 78. It also ends with 78, and changes nothing: where documents\n"
-        "whose workspace_id is no string are live or stand in the way of the index, where no workspace_id is a\n"
-        "string (another program's collection?), and where --quarantine would move live documents or more than\n"
-        "half of all. A flag allows each. A run that was killed is resumed, or undone, by the next one.\n"
-        "When the index was made, leases are tried on a key of its own, as by doctor --trial: where they do not work\n"
-        "it ends as they do, and the index stays. A user who may not hold leases tries nothing.",
+    .detail = "Nothing is granted before the unique index is there. Where a key has several\n"
+              "documents, the one that ends last stays and the others are moved to the archive.\n"
+              "Safe at every boot, by any number of processes at once, beside live writers;\n"
+              "interrupted, it goes on where it was. When there is nothing to do it is two round\n"
+              "trips.\n"
+              "On a terminal it asks before it removes anything; elsewhere it needs --yes:\n"
+              "without that, duplicates are reported and the exit code is 78.\n"
+              "It also ends with 78, and changes nothing: where documents whose workspace_id is\n"
+              "no string are live or stand in the way of the index, where no workspace_id is a\n"
+              "string (another program's collection?), and where --quarantine would move live\n"
+              "documents or more than half of all. A flag allows each. A run that was killed is\n"
+              "resumed, or undone, by the next one.\n"
+              "When the index was made, leases are tried on a key of its own, as by doctor\n"
+              "--trial: where they do not work it ends as they do, and the index stays. A user\n"
+              "who may not hold leases tries nothing.",
     .example = "  $ leasehold migrate --yes\n"
                "  ok  the unique index is converted; leases were tried, and work\n"
                "    scanned  4127 documents\n"

@@ -43,7 +43,8 @@ static int each(void *arg, const lh_reaped *what)
         (void)snprintf(pid, sizeof pid, "%" PRId64, what->pid);
         if (what->since_ms)
             (void)text_time(what->since_ms, since);
-        const char *cells[] = {what->key, what->waited ? "waiter" : "holder", what->owner, pid, since, what->purpose};
+        const char *cells[] = {
+            what->key, what->waited ? "waiter" : "holder", what->owner, pid, since, what->purpose};
         if (reap->n == 0 && !table_row(&reap->table, heading))
             return 1;
         if (!table_row(&reap->table, cells))
@@ -65,7 +66,8 @@ static void print_report(const struct reap *reap, bool dry_run, const lh_reap_re
         json_print(&json);
     } else if (!reap->out->quiet) {
         out_word(reap->out, dry_run ? OUT_WARN : OUT_GOOD, dry_run ? "dry run" : "ok");
-        printf("  %s %" PRIu64 " %s and %" PRIu64 " %s of dead processes of this host; %" PRIu64 " of living ones\n",
+        printf("  %s %" PRIu64 " %s and %" PRIu64 " %s of dead processes of this host; %" PRIu64
+               " of living ones\n",
                dry_run ? "would have let go of" : "let go of", report->holders,
                report->holders == 1 ? "lease" : "leases", report->waiters,
                report->waiters == 1 ? "place in a queue" : "places in queues", report->alive);
@@ -106,14 +108,16 @@ const struct command cmd_reap = {
     .run = run,
     .options = options_table,
     .summary = "let go of what processes of this host held that have died",
-    .detail =
-        "For the start of a service that was killed: nobody needs to wait for the ends of its leases. Safe at any\n"
-        "time: boot, host name, pid namespace, pid and start time are recorded with a lease, and all must match a\n"
-        "process that is surely gone. Not touched: who is stopped, other containers (run it inside, or in the next\n"
-        "container that shares the namespace), what was held before a reboot, what `leasehold acquire` and\n"
-        "`leasehold serve` acquired for others, and leases that were handed on.",
+    .detail = "For the start of a service that was killed: nobody needs to wait for the ends of\n"
+              "its leases. Safe at any time: boot, host name, pid namespace, pid and start time\n"
+              "are recorded with a lease, and all must match a process that is surely gone. Not\n"
+              "touched: who is stopped, other containers (run it inside, or in the next container\n"
+              "that shares the namespace), what was held before a reboot, what `leasehold\n"
+              "acquire` and `leasehold serve` acquired for others, and leases that were handed\n"
+              "on.",
     .example = "  $ leasehold reap\n"
                "  KEY         WAS     OWNER       PID   SINCE                     PURPOSE\n"
                "  project:42  holder  alice@web1  4242  2026-03-01T10:00:00.000Z  rebuild\n"
-               "  ok  let go of 1 lease and 0 places in queues of dead processes of this host; 0 of living ones\n",
+               "  ok  let go of 1 lease and 0 places in queues of dead processes of this host; 0 "
+               "of living ones\n",
 };

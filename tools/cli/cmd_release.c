@@ -6,7 +6,8 @@
 #include "common/connect.h"
 #include "common/json.h"
 
-static void print_outcome(const struct out *out, const lh_lease *lease, bool released, const lh_error *error)
+static void print_outcome(const struct out *out, const lh_lease *lease, bool released,
+                          const lh_error *error)
 {
     const char *key = lh_lease_key(lease);
     bool enforced = lh_lease_enforced(lease);
@@ -20,7 +21,8 @@ static void print_outcome(const struct out *out, const lh_lease *lease, bool rel
             json_text(&json, "message", error->message);
         json_print(&json);
     } else if (!out->quiet) {
-        out_outcome(out, released ? OUT_GOOD : OUT_BAD, released ? "released" : "not the holder", key);
+        out_outcome(out, released ? OUT_GOOD : OUT_BAD, released ? "released" : "not the holder",
+                    key);
         fputs(!released ? ": " : enforced ? "" : "  (LEASEHOLD_MODE: not enforced)", stdout);
         out_text(released ? "" : error->message);
         putchar('\n');
@@ -51,7 +53,8 @@ static int run(const struct cli *cli)
 }
 
 static const struct opt_spec options_table[] = {
-    {OPT_LEASE, OPT_SECRET, "lease", 0, "ID", "LEASEHOLD_LEASE", 0, 0, "the lease, as acquire printed it"},
+    {OPT_LEASE, OPT_SECRET, "lease", 0, "ID", "LEASEHOLD_LEASE", 0, 0,
+     "the lease, as acquire printed it"},
     {OPT_NOTE, OPT_TEXT, "note", 0, "TEXT", NULL, 0, 0,
      "for whoever holds the key next: a version, an etag, what was changed; up to 1,024 bytes"},
     {0},
@@ -64,11 +67,11 @@ const struct command cmd_release = {
     .words = "KEY",
     .options = options_table,
     .summary = "give a lease back",
-    .detail =
-        "Who waits for the key gets it at once, and the note with it; status and watch show it. It is gone once\n"
-        "somebody held the key and left none: who finds a note knows that nothing was done since.\n"
-        "Releasing again what was released is no error. Releasing what somebody else holds by now changes nothing\n"
-        "and has the exit code 76.",
+    .detail = "Who waits for the key gets it at once, and the note with it; status and watch show\n"
+              "it. It is gone once somebody held the key and left none: who finds a note knows\n"
+              "that nothing was done since.\n"
+              "Releasing again what was released is no error. Releasing what somebody else holds\n"
+              "by now changes nothing and has the exit code 76.",
     .example = "  $ leasehold release project:42 --lease 6a1f0c3e5b7d48219fd6e0a4c2b81357\n"
                "  released  project:42\n",
 };

@@ -20,12 +20,13 @@ static void print_renewed(const struct out *out, lh_lease *lease)
         char duration[TEXT_DURATION_SIZE];
         text_from_duration(remaining_ms, duration);
         out_outcome(out, OUT_GOOD, "renewed", lh_lease_key(lease));
-        printf("%s\n  ends in  %s unless renewed\n", lh_lease_enforced(lease) ? "" : "  (LEASEHOLD_MODE: not enforced)",
-               duration);
+        printf("%s\n  ends in  %s unless renewed\n",
+               lh_lease_enforced(lease) ? "" : "  (LEASEHOLD_MODE: not enforced)", duration);
     }
 }
 
-static void print_lost(const struct out *out, const char *key, const lh_record *record, const lh_error *error)
+static void print_lost(const struct out *out, const char *key, const lh_record *record,
+                       const lh_error *error)
 {
     if (out->json) {
         bson_t json;
@@ -72,7 +73,8 @@ static int run(const struct cli *cli)
 }
 
 static const struct opt_spec options_table[] = {
-    {OPT_LEASE, OPT_SECRET, "lease", 0, "ID", "LEASEHOLD_LEASE", 0, 0, "the lease, as acquire printed it"},
+    {OPT_LEASE, OPT_SECRET, "lease", 0, "ID", "LEASEHOLD_LEASE", 0, 0,
+     "the lease, as acquire printed it"},
     {OPT_TTL, OPT_DURATION, "ttl", 0, "DURATION", "LEASEHOLD_TTL", LH_TTL_MIN_MS, LH_TTL_MAX_MS,
      "from now on this long (default: the ttl that it was acquired or last renewed with)"},
     {0},
@@ -85,9 +87,9 @@ const struct command cmd_renew = {
     .words = "KEY",
     .options = options_table,
     .summary = "extend a lease",
-    .detail =
-        "Never shortens a lease, and never revives one that has ended: then it says lost (exit code 76), and the\n"
-        "work under it must stop. Renew at a third of the time to live, so that two failures do no harm.",
+    .detail = "Never shortens a lease, and never revives one that has ended: then it says lost\n"
+              "(exit code 76), and the work under it must stop. Renew at a third of the time to\n"
+              "live, so that two failures do no harm.",
     .example = "  $ leasehold renew project:42 --lease 6a1f0c3e5b7d48219fd6e0a4c2b81357 --ttl 5m\n"
                "  renewed  project:42\n"
                "    ends in  4 min 59 s unless renewed\n",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold run: holds a lease while a command runs. This file ties the parts together: acquire (wait.c), start
- * (run_child.c), watch (run_loop.c), release. The library renews meanwhile. */
+ * leasehold run: holds a lease while a command runs. This file ties the parts together: acquire
+ * (wait.c), start (run_child.c), watch (run_loop.c), release. The library renews meanwhile. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,8 +23,8 @@ struct ties {
     char **environment;
 };
 
-/* Is it one of the variables with a connection string, and does that have a secret in it? What looks so counts: whatever stands
- * before the last @, and options that are named so. */
+/* Is it one of the variables with a connection string, and does that have a secret in it? What
+ * looks so counts: whatever stands before the last @, and options that are named so. */
 static bool is_secret(const char *variable)
 {
     static const char *const names[] = {"LEASEHOLD_URI=", "MONGODB_URI="};
@@ -38,21 +38,24 @@ static bool is_secret(const char *variable)
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
         if (strcasestr(uri, options[i]))
             return true;
-    const char *scheme = strstr(uri, "://"), *user = scheme ? scheme + 3 : uri, *at = strrchr(user, '@');
+    const char *scheme = strstr(uri, "://"), *user = scheme ? scheme + 3 : uri,
+               *at = strrchr(user, '@');
     return at && memchr(user, ':', (size_t)(at - user));
 }
 
 static bool ties_init(struct ties *ties, lh_lease *lease, bool pass_uri)
 {
     static const char *const names[TIES] = {
-        "LEASEHOLD_KEY=", "LEASEHOLD_LEASE=", "LEASEHOLD_TOKEN=", "LEASEHOLD_OWNER=", "LEASEHOLD_NOTE="};
+        "LEASEHOLD_KEY=", "LEASEHOLD_LEASE=", "LEASEHOLD_TOKEN=", "LEASEHOLD_OWNER=",
+        "LEASEHOLD_NOTE="};
     const lh_note *note = NULL;
-    if (lh_lease_note(lease, &note, NULL) != LH_OK) /* as if there were none: then all may be different */
+    if (lh_lease_note(lease, &note, NULL) !=
+        LH_OK) /* as if there were none: then all may be different */
         note = NULL;
     char token[24];
     (void)snprintf(token, sizeof token, "%" PRId64, lh_lease_token(lease));
-    const char *const values[TIES] = {lh_lease_key(lease), lh_lease_id(lease), token, lh_lease_owner(lease),
-                                      note ? note->text : NULL};
+    const char *const values[TIES] = {lh_lease_key(lease), lh_lease_id(lease), token,
+                                      lh_lease_owner(lease), note ? note->text : NULL};
     size_t n = 0, kept = 0;
     while (environ[n])
         n++;
@@ -75,8 +78,9 @@ static bool ties_init(struct ties *ties, lh_lease *lease, bool pass_uri)
     return true;
 }
 
-/* Gives the lease back after the command has ended. Returns the exit code: the command's, unless somebody else had the
- * lease by then — then the command did not run alone, and nobody may think it did. */
+/* Gives the lease back after the command has ended. Returns the exit code: the command's, unless
+ * somebody else had the lease by then — then the command did not run alone, and nobody may think it
+ * did. */
 static int give_back(const struct out *out, lh_lease *lease, const char *note, int status)
 {
     lh_error error = LH_ERROR_INIT;
@@ -97,12 +101,14 @@ static int give_back(const struct out *out, lh_lease *lease, const char *note, i
 static int cannot_start(const struct out *out, const char *command, int why)
 {
     char message[256];
-    (void)snprintf(message, sizeof message, "%.150s: %s", command, why == ENOENT ? "command not found" : strerror(why));
-    return out_failure(out, "command", why == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE, message);
+    (void)snprintf(message, sizeof message, "%.150s: %s", command,
+                   why == ENOENT ? "command not found" : strerror(why));
+    return out_failure(out, "command", why == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE,
+                       message);
 }
 
-/* Waits no longer for signals: whoever is impatient from now on may end us; the lease then ends with its ttl. What came
- * while the child was ending is forgotten. */
+/* Waits no longer for signals: whoever is impatient from now on may end us; the lease then ends
+ * with its ttl. What came while the child was ending is forgotten. */
 static void stop_listening(struct run *run, const sigset_t *mask)
 {
     struct signalfd_siginfo info;
@@ -118,7 +124,8 @@ static char *how_it_ended(const lh_record *record)
 {
     char *text = NULL;
     int n = strcmp(record->released_how, "break") == 0
-                ? asprintf(&text, "it was broken by %s: %s", record->released_by, record->released_reason)
+                ? asprintf(&text, "it was broken by %s: %s", record->released_by,
+                           record->released_reason)
                 : asprintf(&text, "the key is free by now");
     return n < 0 ? NULL : text;
 }
@@ -131,7 +138,8 @@ static int tell_lost(const struct cli *cli, bool lost, lh_store *store, lh_lease
     char *sentence = NULL;
     (void)lh_lease_release(lease, NULL); /* it may be ours still: it was about to end */
     if (lost && lh_status(store, cli_key(cli), &record, NULL) == LH_OK)
-        sentence = record->state == LH_FREE ? how_it_ended(record) : record_sentence(cli_key(cli), record);
+        sentence =
+            record->state == LH_FREE ? how_it_ended(record) : record_sentence(cli_key(cli), record);
     out_fail(&error, LH_LOST, "the lease was lost and the command was ended: %.400s",
              sentence ? sentence : "it was not renewed in time");
     free(sentence);
@@ -140,8 +148,8 @@ static int tell_lost(const struct cli *cli, bool lost, lh_store *store, lh_lease
 }
 
 /* With the lease in hand: start, watch, release. */
-static int run_holding(const struct cli *cli, struct guard *guard, const struct wait *wait, const sigset_t *signals,
-                       const sigset_t *mask)
+static int run_holding(const struct cli *cli, struct guard *guard, const struct wait *wait,
+                       const sigset_t *signals, const sigset_t *mask)
 {
     lh_lease *lease = wait->lease;
     struct run run = {.out = &cli->out, .lease = lease};
@@ -151,7 +159,8 @@ static int run_holding(const struct cli *cli, struct guard *guard, const struct 
     if (run.grace_ms > ttl_ms / 3)
         run.grace_ms = ttl_ms / 3;
     run.signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (!ties_init(&ties, lease, cli_flag(cli, OPT_PASS_URI)) || run.signal_fd < 0 || lh_lease_lost_fd(lease) < 0) {
+    if (!ties_init(&ties, lease, cli_flag(cli, OPT_PASS_URI)) || run.signal_fd < 0 ||
+        lh_lease_lost_fd(lease) < 0) {
         lh_error error = LH_ERROR_INIT;
         (void)lh_lease_release(lease, &error);
         out_fail(&error, LH_MEMORY, "the system has no memory or file descriptor left");
@@ -175,8 +184,8 @@ static int run_holding(const struct cli *cli, struct guard *guard, const struct 
 }
 
 /* Returns the exit code; *ret_code is what the acquire returned. */
-static int acquire_and_run(const struct cli *cli, struct guard *guard, struct wait *wait, const sigset_t *signals,
-                           const sigset_t *mask, int *ret_code)
+static int acquire_and_run(const struct cli *cli, struct guard *guard, struct wait *wait,
+                           const sigset_t *signals, const sigset_t *mask, int *ret_code)
 {
     *ret_code = wait_acquire(wait);
     switch (*ret_code) {
@@ -223,8 +232,10 @@ static int run(const struct cli *cli)
         timeout_ms = wait.options.ttl_ms / 3;
 
     const char *note = cli_text(cli, OPT_NOTE);
-    if (note && *note && lh_key_check(note, strlen(note), NULL) != LH_OK) { /* a note is as much as a key */
-        out_fail(&wait.error, LH_INVALID, "--note must be up to 1,024 bytes of UTF-8 without control characters");
+    if (note && *note &&
+        lh_key_check(note, strlen(note), NULL) != LH_OK) { /* a note is as much as a key */
+        out_fail(&wait.error, LH_INVALID,
+                 "--note must be up to 1,024 bytes of UTF-8 without control characters");
         return out_error(&cli->out, &wait.error);
     }
     block_signals(&ending, &signals, &mask);
@@ -256,7 +267,8 @@ static const struct opt_spec options_table[] = {
      "left for whoever holds the key next, if CMD ends with 0; up to 1,024 bytes"},
     {OPT_PASS_URI, OPT_FLAG, "pass-uri", 0, NULL, NULL, 0, 0,
      "CMD inherits LEASEHOLD_URI and MONGODB_URI, also where a password is in them"},
-    {OPT_BUSY_EXIT, OPT_NUMBER, "busy-exit", 'E', "N", NULL, 0, 255, "the exit code for busy (default: 75)"},
+    {OPT_BUSY_EXIT, OPT_NUMBER, "busy-exit", 'E', "N", NULL, 0, 255,
+     "the exit code for busy (default: 75)"},
     {0},
 };
 
@@ -269,15 +281,18 @@ const struct command cmd_run = {
     .options = options_table,
     .also = opts_lease,
     .summary = "hold a lease while a command runs",
-    .detail =
-        "Waits for the lease in the key's queue, runs CMD, renews the lease all the while, releases it at the\n"
-        "end, and ends with CMD's own exit code (128 + N when signal N ended it; 126 and 127 as in a shell).\n"
-        "TERM, INT, HUP, QUIT, USR1 and USR2 are passed on. When the lease is lost or can't be renewed, CMD and\n"
-        "all of its process group get TERM, and KILL before the lease can end; the exit code is 76 then. CMD does\n"
-        "not survive leasehold. What CMD leaves running in the background when it ends is not covered by the lease.\n"
-        "CMD finds LEASEHOLD_KEY, LEASEHOLD_LEASE, LEASEHOLD_TOKEN and LEASEHOLD_OWNER in its environment, and\n"
-        "LEASEHOLD_NOTE where the holder before left a note. LEASEHOLD_URI and MONGODB_URI are kept from it where a\n"
-        "password is in them, unless --pass-uri says otherwise; the file of LEASEHOLD_URI_FILE it may read as you may.",
+    .detail = "Waits for the lease in the key's queue, runs CMD, renews the lease all the while,\n"
+              "releases it at the end, and ends with CMD's own exit code (128 + N when signal N\n"
+              "ended it; 126 and 127 as in a shell). TERM, INT, HUP, QUIT, USR1 and USR2 are\n"
+              "passed on. When the lease is lost or can't be renewed, CMD and all of its process\n"
+              "group get TERM, and KILL before the lease can end; the exit code is 76 then. CMD\n"
+              "does not survive leasehold. What CMD leaves running in the background when it ends\n"
+              "is not covered by the lease. CMD finds LEASEHOLD_KEY, LEASEHOLD_LEASE,\n"
+              "LEASEHOLD_TOKEN and LEASEHOLD_OWNER in its environment, and LEASEHOLD_NOTE where\n"
+              "the holder before left a note. LEASEHOLD_URI and MONGODB_URI are kept from it\n"
+              "where a password is in them, unless --pass-uri says otherwise; the file of\n"
+              "LEASEHOLD_URI_FILE it may read as you may.",
     .example = "  $ leasehold run project:42 --wait 10s --purpose rebuild -- make all\n"
-               "  $ leasehold run nightly --wait 0 -E 0 -- ./report.sh     # somebody does it already: fine\n",
+               "  $ leasehold run nightly --wait 0 -E 0 -- ./report.sh     # somebody does it "
+               "already: fine\n",
 };

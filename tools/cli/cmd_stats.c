@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold stats: how many keys are held, free, waited for; for people, scripts, and Prometheus. */
+ * leasehold stats: how many keys are held, free, waited for; for people, scripts, and
+ * Prometheus. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -8,7 +9,8 @@
 #include "common/json.h"
 #include "common/text.h"
 
-/* Everything that is a plain number, once: its names, and what it is. Those with a state are one metric. */
+/* Everything that is a plain number, once: its names, and what it is. Those with a state are one
+ * metric. */
 static const struct number {
     const char *json, *state, *metric, *words;
     size_t at;
@@ -36,7 +38,8 @@ static int64_t age_ms(const lh_stats_report *report, const lh_since *since)
     return since->key && report->now_ms > since->at_ms ? report->now_ms - since->at_ms : 0;
 }
 
-static void append_since(bson_t *json, const char *name, const lh_stats_report *report, const lh_since *since)
+static void append_since(bson_t *json, const char *name, const lh_stats_report *report,
+                         const lh_since *since)
 {
     bson_t item;
     if (!since->key) {
@@ -75,17 +78,20 @@ static void print_prometheus(const lh_stats_report *report)
     print_gauge("keys", "Keys by state; malformed ones count as held.");
     for (size_t i = 0; i < NUMBERS; i++)
         if (numbers[i].state)
-            printf("leasehold_keys{state=\"%s\"} %" PRIu64 "\n", numbers[i].state, value_of(report, &numbers[i]));
+            printf("leasehold_keys{state=\"%s\"} %" PRIu64 "\n", numbers[i].state,
+                   value_of(report, &numbers[i]));
     print_gauge("shared_holders", "Leases on shared keys.");
     printf("leasehold_shared_holders %" PRIu64 "\n", report->shared_holders);
     print_gauge("queues", "Keys that somebody waits for.");
     printf("leasehold_queues %" PRIu64 "\n", report->queues);
     print_gauge("waiters", "Who waits for a key, everywhere.");
     printf("leasehold_waiters %" PRIu64 "\n", report->waiters);
-    print_gauge("oldest_lease_seconds", "Age of the lease that has been held for the longest time.");
+    print_gauge("oldest_lease_seconds",
+                "Age of the lease that has been held for the longest time.");
     printf("leasehold_oldest_lease_seconds %.3f\n", (double)age_ms(report, &report->oldest) / 1000);
     print_gauge("longest_wait_seconds", "How long the one who has waited longest has waited.");
-    printf("leasehold_longest_wait_seconds %.3f\n", (double)age_ms(report, &report->longest_wait) / 1000);
+    printf("leasehold_longest_wait_seconds %.3f\n",
+           (double)age_ms(report, &report->longest_wait) / 1000);
 }
 
 static void print_since(const char *label, const lh_stats_report *report, const lh_since *since)
@@ -149,9 +155,9 @@ const struct command cmd_stats = {
     .run = run,
     .options = options_table,
     .summary = "count what is held, free, expired, and waited for",
-    .detail =
-        "The server reads every document once: some seconds for a million. It is given up after a minute, or what\n"
-        "--timeout says. With --prometheus for a textfile collector: write it to a file of another name, and rename.",
+    .detail = "The server reads every document once: some seconds for a million. It is given up\n"
+              "after a minute, or what --timeout says. With --prometheus for a textfile\n"
+              "collector: write it to a file of another name, and rename.",
     .example = "  $ leasehold stats\n"
                "          3  keys\n"
                "          1  held exclusively\n"

@@ -33,7 +33,8 @@ static int run(const struct cli *cli)
 }
 
 static const struct opt_spec options_table[] = {
-    {OPT_ID, OPT_TEXT, "id", 0, "JSON", NULL, 0, 0, "instead of KEY: the document with this _id, in extended JSON"},
+    {OPT_ID, OPT_TEXT, "id", 0, "JSON", NULL, 0, 0,
+     "instead of KEY: the document with this _id, in extended JSON"},
     {0},
 };
 
@@ -44,10 +45,12 @@ const struct command cmd_status = {
     .or_id = true,
     .options = options_table,
     .summary = "show who holds a key, who waits, and how the last holder ended",
-    .detail = "Reads what a majority of the servers has. Lease ids are not shown: they are their holders' secret.\n"
-              "Exit codes: 0, or 65 when what is stored cannot be read (it counts as held). With --quiet it prints\n"
-              "one word: free, held, expired or malformed. --id finds a document by its _id (extended JSON), also\n"
-              "one without a key that a lease could have; 76: no document has that _id.",
+    .detail = "Reads what a majority of the servers has. Lease ids are not shown: they are their\n"
+              "holders' secret.\n"
+              "Exit codes: 0, or 65 when what is stored cannot be read (it counts as held). With\n"
+              "--quiet it prints one word: free, held, expired or malformed. --id finds a\n"
+              "document by its _id (extended JSON), also one without a key that a lease could\n"
+              "have; 76: no document has that _id.",
     .example = "  $ leasehold status project:42\n"
                "  held  project:42\n"
                "    holder   alice@web1 (web1, pid 4242)\n"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold transfer: hands a lease on. It is renewed before, because only who surely holds it may hand it on, and after, because
- * the new lease is nobody's until then. */
+ * leasehold transfer: hands a lease on. It is renewed before, because only who surely holds it may
+ * hand it on, and after, because the new lease is nobody's until then. */
 #include <stdio.h>
 #include <string.h>
 
@@ -8,7 +8,8 @@
 #include "common/cli.h"
 #include "common/connect.h"
 
-static int hand_on(lh_store *store, lh_lease *old, const char *to, lh_lease **ret_new, lh_error *error)
+static int hand_on(lh_store *store, lh_lease *old, const char *to, lh_lease **ret_new,
+                   lh_error *error)
 {
     char new_id[LH_LEASE_ID_LEN + 1];
     int code = lh_lease_renew(old, 0, NULL, error);
@@ -23,7 +24,8 @@ static int hand_on(lh_store *store, lh_lease *old, const char *to, lh_lease **re
         return code;
     char why[256];
     (void)snprintf(why, sizeof why, "%.250s", error->message);
-    code = out_fail(error, LH_UNKNOWN, "handed on, but the new lease was not heard of again: %s", why);
+    code =
+        out_fail(error, LH_UNKNOWN, "handed on, but the new lease was not heard of again: %s", why);
     memcpy(error->lease_id, new_id, sizeof new_id);
     return code;
 }
@@ -34,8 +36,8 @@ static int run(const struct cli *cli)
     lh_lease *old = NULL, *lease = NULL;
     lh_error error = LH_ERROR_INIT;
     const char *to = cli_text(cli, OPT_TO);
-    int exit = EXIT_DONE,
-        code = to ? connect_lease(cli, &store, &old, &error) : out_fail(&error, LH_INVALID, "to whom? --to OWNER");
+    int exit = EXIT_DONE, code = to ? connect_lease(cli, &store, &old, &error)
+                                    : out_fail(&error, LH_INVALID, "to whom? --to OWNER");
     if (code == LH_OK)
         code = hand_on(store, old, to, &lease, &error);
     if (code == LH_OK)
@@ -51,7 +53,8 @@ static int run(const struct cli *cli)
 }
 
 static const struct opt_spec options_table[] = {
-    {OPT_LEASE, OPT_SECRET, "lease", 0, "ID", "LEASEHOLD_LEASE", 0, 0, "the lease, as acquire printed it"},
+    {OPT_LEASE, OPT_SECRET, "lease", 0, "ID", "LEASEHOLD_LEASE", 0, 0,
+     "the lease, as acquire printed it"},
     {OPT_TO, OPT_NAME, "to", 0, "OWNER", NULL, 0, 0, "who is to hold it, for people to read"},
     {0},
 };
@@ -63,14 +66,15 @@ const struct command cmd_transfer = {
     .words = "KEY",
     .options = options_table,
     .summary = "hand a lease on to another owner",
-    .detail =
-        "Ends the lease and grants the key anew, past the queue, in one step: nobody gets in between. Prints the\n"
-        "new lease, as acquire does: give its id to whoever goes on, and forget the old one, which is worth\n"
-        "nothing from then on. The token grows, so that what is written under the old lease can be refused.\n"
-        "Exit code 76: the lease had ended, or was not the key's; nothing was changed.",
-    .example = "  $ leasehold transfer project:42 --lease 6a1f0c3e5b7d48219fd6e0a4c2b81357 --to bob\n"
-               "  granted  project:42\n"
-               "    lease    0b9d4c7a61e2483fa5d07c96be13f824\n"
-               "    token    7427466391552000001\n"
-               "    ends in  5 min 0 s unless renewed; release it when done\n",
+    .detail = "Ends the lease and grants the key anew, past the queue, in one step: nobody gets\n"
+              "in between. Prints the new lease, as acquire does: give its id to whoever goes on,\n"
+              "and forget the old one, which is worth nothing from then on. The token grows, so\n"
+              "that what is written under the old lease can be refused. Exit code 76: the lease\n"
+              "had ended, or was not the key's; nothing was changed.",
+    .example =
+        "  $ leasehold transfer project:42 --lease 6a1f0c3e5b7d48219fd6e0a4c2b81357 --to bob\n"
+        "  granted  project:42\n"
+        "    lease    0b9d4c7a61e2483fa5d07c96be13f824\n"
+        "    token    7427466391552000001\n"
+        "    ends in  5 min 0 s unless renewed; release it when done\n",
 };

@@ -52,7 +52,8 @@ static void print_part(const char *before, const char *text)
     out_text(text);
 }
 
-/* ", ends in 30 s": what is to come, for those who hold it. Another program may write a lock whose end has passed. */
+/* ", ends in 30 s": what is to come, for those who hold it. Another program may write a lock whose
+ * end has passed. */
 static void print_end(const lh_event *e)
 {
     char duration[TEXT_DURATION_SIZE];
@@ -60,12 +61,14 @@ static void print_end(const lh_event *e)
         fputs(", without an end", stdout);
         return;
     }
-    int64_t remaining_ms = e->expires_at_ms - e->at_ms + 500; /* rounded: the two clocks differ a little */
+    int64_t remaining_ms =
+        e->expires_at_ms - e->at_ms + 500; /* rounded: the two clocks differ a little */
     text_from_duration(remaining_ms, duration);
     printf(remaining_ms > 0 ? ", ends in %s" : ", ended %s ago", duration);
 }
 
-/* "2026-03-01T10:00:00.000Z  granted      project:42  alice (web1, pid 42), rebuild, ends in 30 s" */
+/* "2026-03-01T10:00:00.000Z  granted      project:42  alice (web1, pid 42), rebuild, ends in 30
+ * s" */
 static void print_line(struct viewer *viewer, const lh_event *e)
 {
     char time[TEXT_TIME_SIZE];
@@ -138,7 +141,8 @@ static int run(const struct cli *cli)
 
 static const struct opt_spec options_table[] = {
     {OPT_PREFIX, OPT_TEXT, "prefix", 0, "TEXT", NULL, 0, 0, "also the keys that begin with this"},
-    {OPT_AFTER, OPT_NAME, "after", 0, "ID", NULL, 0, 0, "go on behind the event with this id, as --json prints it"},
+    {OPT_AFTER, OPT_NAME, "after", 0, "ID", NULL, 0, 0,
+     "go on behind the event with this id, as --json prints it"},
     {0},
 };
 
@@ -149,17 +153,18 @@ const struct command cmd_watch = {
     .any_words = true,
     .options = options_table,
     .summary = "tell what happens to keys, as it happens",
-    .detail =
-        "A line for each event, of the keys given, or of all; until it is ended by a signal. Events: granted, "
-        "renewed,\n"
-        "released, transferred, broken, expired, queued, left (the queue), removed (the document), spoilt (it\n"
-        "can't be read any more), opened (watching has begun) and gap (events may have been missed). An end by time\n"
-        "is seen when somebody takes the key over: expired. With --json an object a line.\n"
-        "On a replica set each event is told once, also over elections. On a standalone the documents are looked\n"
-        "at five times a second: what comes and goes in between is missed, and there is no --after.",
-    .example =
-        "  $ leasehold watch --prefix project:\n"
-        "  2026-03-01T10:00:00.412Z  opened       watching\n"
-        "  2026-03-01T10:00:07.120Z  granted      project:42    alice@web1 (web1, pid 4711), rebuild, ends in 30 s\n"
-        "  2026-03-01T10:00:09.871Z  queued       project:42    bob@web2\n",
+    .detail = "A line for each event, of the keys given, or of all; until it is ended by a\n"
+              "signal. Events: granted, renewed, released, transferred, broken, expired, queued,\n"
+              "left (the queue), removed (the document), spoilt (it can't be read any more),\n"
+              "opened (watching has begun) and gap (events may have been missed). An end by time\n"
+              "is seen when somebody takes the key over: expired.\n"
+              "With --json an object a line.\n"
+              "On a replica set each event is told once, also over elections. On a standalone the\n"
+              "documents are looked at five times a second: what comes and goes in between is\n"
+              "missed, and there is no --after.",
+    .example = "  $ leasehold watch --prefix project:\n"
+               "  2026-03-01T10:00:00.412Z  opened       watching\n"
+               "  2026-03-01T10:00:07.120Z  granted      project:42    alice@web1 (web1, pid "
+               "4711), rebuild, ends in 30 s\n"
+               "  2026-03-01T10:00:09.871Z  queued       project:42    bob@web2\n",
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Commands that are programs of their own, in packages of their own: `leasehold serve` runs leasehold-serve, as git does it. The
- * program is looked for beside this one, then in PATH. */
+ * Commands that are programs of their own, in packages of their own: `leasehold serve` runs
+ * leasehold-serve, as git does it. The program is looked for beside this one, then in PATH. */
 #include "cli/elsewhere.h"
 
 #include <errno.h>
@@ -55,8 +55,10 @@ int elsewhere_run(const struct cli *cli, int argc, char **argv, int at)
     int why = errno;
     free(line);
     if (why == ENOENT)
-        out_fail(&error, LH_INVALID,
-                 "it is a program of its own, %s, in a package of that name, which is not installed", program);
+        out_fail(
+            &error, LH_INVALID,
+            "it is a program of its own, %s, in a package of that name, which is not installed",
+            program);
     else
         out_fail(&error, LH_CONFIG, "the program %s cannot be run: %s", program, strerror(why));
     return out_error(&cli->out, &error);

@@ -5,8 +5,8 @@
 
 #include "common/cli.h"
 
-/* Replaces this process by the program of cli->command, with the same options. argv[at] is the command's name. Returns an exit
- * code when there is no such program. */
+/* Replaces this process by the program of cli->command, with the same options. argv[at] is the
+ * command's name. Returns an exit code when there is no such program. */
 int elsewhere_run(const struct cli *cli, int argc, char **argv, int at);
 
 #endif

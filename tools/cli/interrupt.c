@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A thread listens for signals by a descriptor: no signal handler, nothing that must be safe in one. It never talks to the
- * server, so a signal is answered even while that keeps silent. */
+ * A thread listens for signals by a descriptor: no signal handler, nothing that must be safe in
+ * one. It never talks to the server, so a signal is answered even while that keeps silent. */
 #include "cli/interrupt.h"
 
 #include <poll.h>
@@ -23,7 +23,8 @@ static void *listen_for_signals(void *arg)
     while ((n = poll(pollers, 2, interrupt->tick ? TICK_MS : -1)) <= 0)
         if (n == 0 && interrupt->tick)
             interrupt->tick(interrupt->arg);
-    if (!(pollers[1].revents & POLLIN) || read(interrupt->signal_fd, &info, sizeof info) != sizeof info)
+    if (!(pollers[1].revents & POLLIN) ||
+        read(interrupt->signal_fd, &info, sizeof info) != sizeof info)
         return NULL;
     interrupt->signal = (int)info.ssi_signo;
     lh_cancel_now(interrupt->cancel);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What goes on beside a call that waits: a signal ends it, and a line on the terminal may be kept up to date. */
+ * What goes on beside a call that waits: a signal ends it, and a line on the terminal may be kept
+ * up to date. */
 #ifndef CLI_INTERRUPT_H
 #define CLI_INTERRUPT_H
 
@@ -8,10 +9,12 @@
 #include <signal.h>
 
 struct interrupt {
-    const sigset_t *signals;    /* those that end it; blocked by the caller, before other threads exist */
-    lh_cancel *cancel;          /* is told then */
+    const sigset_t
+        *signals;      /* those that end it; blocked by the caller, before other threads exist */
+    lh_cancel *cancel; /* is told then */
     void (*tick)(void *arg);    /* ten times a second; NULL: nothing is to be done */
-    void (*give_up)(void *arg); /* a second after the signal, where the call has not ended: the process ends then */
+    void (*give_up)(void *arg); /* a second after the signal, where the call has not ended: the
+                                   process ends then */
     void *arg;                  /* of both */
     /* its own */
     pthread_t thread;
@@ -19,8 +22,9 @@ struct interrupt {
     int signal; /* that came; 0: none */
 };
 
-/* For a command that only reads, before the store's threads exist: SIGINT, SIGTERM and SIGHUP end it, with nothing to undo; and a pipe
- * that nobody reads any more, as with other programs. `signals` must outlive it. */
+/* For a command that only reads, before the store's threads exist: SIGINT, SIGTERM and SIGHUP end
+ * it, with nothing to undo; and a pipe that nobody reads any more, as with other programs.
+ * `signals` must outlive it. */
 void interrupt_init_reader(struct interrupt *interrupt, sigset_t *signals);
 
 /* Begins to listen. LH_OK, or LH_MEMORY: the system has no thread or descriptor left. */

@@ -36,8 +36,8 @@ static int unknown_command(const char *word, lh_error *error)
     const char *nearest = text_nearest(word, names);
     char quoted[64];
     if (nearest)
-        return out_fail(error, LH_INVALID, "there is no command \"%s\"; did you mean %s?", opts_quotable(word, quoted),
-                        nearest);
+        return out_fail(error, LH_INVALID, "there is no command \"%s\"; did you mean %s?",
+                        opts_quotable(word, quoted), nearest);
     return out_fail(error, LH_INVALID, "there is no command \"%s\"; leasehold --help lists them",
                     opts_quotable(word, quoted));
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The manual pages' source, made from the command table: what `leasehold help --scdoc [COMMAND]` prints, for tools/man/make.
- * It is in the program because the table is; it is not in the help because it is for building only. */
+ * The manual pages' source, made from the command table: what `leasehold help --scdoc [COMMAND]`
+ * prints, for tools/man/make. It is in the program because the table is; it is not in the help
+ * because it is for building only. */
 #include "cli/manual.h"
 
 #include <ctype.h>
@@ -12,8 +13,8 @@
 
 enum { LINE_WIDTH = 72 };
 
-/* Text as text: what scdoc would take for markup is escaped, and the lines are cut anew, never before what would be markup at the
- * beginning of a line. */
+/* Text as text: what scdoc would take for markup is escaped, and the lines are cut anew, never
+ * before what would be markup at the beginning of a line. */
 static void put_at(const char *text, const char *indent)
 {
     size_t column = 0;
@@ -88,13 +89,16 @@ static void put_see_also(const char *but)
         if (!but || strcmp((*command)->name, but) != 0)
             printf("*leasehold-%s*(1),\n", (*command)->name);
     }
-    fputs("*libleasehold*(3), *leasehold-schema*(5), *leasehold-connection*(7), *leasehold-upgrade*(7)\n", stdout);
+    fputs("*libleasehold*(3), *leasehold-schema*(5), *leasehold-connection*(7), "
+          "*leasehold-upgrade*(7)\n",
+          stdout);
 }
 
 void manual_program(void)
 {
     fputs("leasehold(1)\n\n# NAME\n\nleasehold - leases on keys, kept in MongoDB\n\n# SYNOPSIS\n\n"
-          "*leasehold* [_global options_] _COMMAND_ [_options_] [_KEY_] [-- _CMD_...]\n\n# DESCRIPTION\n\n"
+          "*leasehold* [_global options_] _COMMAND_ [_options_] [_KEY_] [-- _CMD_...]\n\n# "
+          "DESCRIPTION\n\n"
           "A lease is a lock with an end. Who holds the lease on a key may work on\n"
           "it until the lease ends, is released, or is broken by an operator.\n"
           "Results go to the standard output, everything else to standard error.\n"
@@ -112,16 +116,17 @@ void manual_program(void)
     fputs("# OPTIONS\n\nBefore or after the command.\n\n", stdout);
     put_options(opts_global);
     fputs("Durations are 250ms, 30s, 5m, 2h, 7d; a bare number is seconds.\n\n# ENVIRONMENT\n\n"
-          "*LEASEHOLD\\_PROTECT*\n\tcommands that are refused with the exit status 77, with a comma between: "
-          "break,cleanup\n\n"
-          "*LEASEHOLD\\_MODE*\n\t_enforce_, _observe_ or _off_: how acquire, renew, release, transfer and run take "
-          "part in a "
-          "roll-out. See *leasehold-upgrade*(7)\n\n"
+          "*LEASEHOLD\\_PROTECT*\n\tcommands that are refused with the exit status 77, with a "
+          "comma between: break,cleanup\n\n"
+          "*LEASEHOLD\\_MODE*\n\t_enforce_, _observe_ or _off_: how acquire, renew, release, "
+          "transfer and run take part in a roll-out. See *leasehold-upgrade*(7)\n\n"
           "*MONGODB\\_URI*\n\tthe deployment, where LEASEHOLD\\_URI does not say\n\n"
-          "*NO\\_COLOR*\n\tany value: no colours\n\nOthers are named beside the option that they stand for.\n\n",
+          "*NO\\_COLOR*\n\tany value: no colours\n\nOthers are named beside the option that they "
+          "stand for.\n\n",
           stdout);
     put_exits();
-    fputs("# EXAMPLES\n\n```\n$ export LEASEHOLD_URI=mongodb://db0,db1,db2/?replicaSet=rs\n$ leasehold migrate --yes\n"
+    fputs("# EXAMPLES\n\n```\n$ export LEASEHOLD_URI=mongodb://db0,db1,db2/?replicaSet=rs\n$ "
+          "leasehold migrate --yes\n"
           "$ leasehold run project:42 -- ./rebuild.sh\n```\n\n",
           stdout);
     put_see_also(NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What is known of a key, for people. Strings in a record come from whoever wrote the document: they pass
- * through text_safe() before a terminal sees them. */
+ * What is known of a key, for people. Strings in a record come from whoever wrote the document:
+ * they pass through text_safe() before a terminal sees them. */
 #include "cli/record.h"
 
 #include <inttypes.h>
@@ -12,7 +12,8 @@
 #include "common/objects.h"
 #include "common/text.h"
 
-static const char *const state_words[] = {[LH_FREE] = "free", [LH_HELD] = "held", [LH_MALFORMED] = "malformed"};
+static const char *const state_words[] = {
+    [LH_FREE] = "free", [LH_HELD] = "held", [LH_MALFORMED] = "malformed"};
 
 const char *record_state(const lh_record *record)
 {
@@ -52,7 +53,8 @@ static void print_instant(int64_t at_ms, int64_t now_ms)
 {
     char time[TEXT_TIME_SIZE], ago[TEXT_DURATION_SIZE];
     text_from_duration(now_ms - at_ms, ago);
-    printf("%s, %s %s\n", text_time(at_ms, time) ? time : "?", ago, now_ms < at_ms ? "from now" : "ago");
+    printf("%s, %s %s\n", text_time(at_ms, time) ? time : "?", ago,
+           now_ms < at_ms ? "from now" : "ago");
 }
 
 /* With a backslash before each quote and backslash. To be freed. */
@@ -89,7 +91,8 @@ static void print_word(const char *word)
     printf("%s'", word);
 }
 
-/* What names it on a command line: its key, or its _id where it has none that a lease could have. */
+/* What names it on a command line: its key, or its _id where it has none that a lease could
+ * have. */
 static void print_name(const lh_record *record)
 {
     if (*record->id_json)
@@ -117,7 +120,8 @@ static void print_holder(const lh_record *record, const lh_holder *holder)
     }
     text_from_duration(holder->remaining_ms, duration);
     out_label(holder->remaining_ms > 0 ? "ends in" : "ended");
-    printf("%s%s\n", duration, holder->remaining_ms > 0 ? " unless renewed" : " ago; the next to ask gets it");
+    printf("%s%s\n", duration,
+           holder->remaining_ms > 0 ? " unless renewed" : " ago; the next to ask gets it");
 }
 
 static void print_waiters(const lh_record *record)
@@ -143,7 +147,10 @@ static void print_released(const lh_record *record)
 {
     static const struct {
         const char *how, *text;
-    } hows[] = {{"release", "released"}, {"expire", "expired"}, {"transfer", "handed on"}, {"break", "broken"}};
+    } hows[] = {{"release", "released"},
+                {"expire", "expired"},
+                {"transfer", "handed on"},
+                {"break", "broken"}};
     const char *text = record->released_how;
     for (size_t i = 0; i < sizeof hows / sizeof hows[0]; i++) {
         if (strcmp(hows[i].how, text) == 0)
@@ -200,7 +207,8 @@ void record_print(const struct out *out, const lh_record *record)
         out_text(record->problem);
         puts("; it counts as held");
         out_label("to do");
-        fputs("mend it, or move it to the archive: leasehold migrate --quarantine --even-live ", stdout);
+        fputs("mend it, or move it to the archive: leasehold migrate --quarantine --even-live ",
+              stdout);
         print_name(record);
         putchar('\n');
     }
@@ -222,7 +230,8 @@ static const char *why_sentence(const lh_record *record)
     case LH_WHY_QUEUE:
         return "others wait in front";
     case LH_WHY_MALFORMED:
-        return "its document cannot be read, so it counts as held: `leasehold list --malformed` names it";
+        return "its document cannot be read, so it counts as held: `leasehold list --malformed` "
+               "names it";
     case LH_WHY_FULL:
         return "as many share it as may";
     case LH_WHY_FULL_QUEUE:
@@ -289,7 +298,8 @@ char *record_sentence(const char *key, const lh_record *record)
         n = asprintf(&text, "%s is held by %s, without an end", key, holder->owner);
     } else {
         text_from_duration(holder->remaining_ms > 0 ? holder->remaining_ms : 0, duration);
-        n = asprintf(&text, "%s is held by %s, for %s more unless renewed", key, holder->owner, duration);
+        n = asprintf(&text, "%s is held by %s, for %s more unless renewed", key, holder->owner,
+                     duration);
     }
     return n < 0 ? NULL : text;
 }
@@ -309,8 +319,8 @@ void record_note_rollout(const struct out *out, const lh_lease *lease)
 {
     const lh_error *refusal = lh_lease_refusal(lease);
     if (!lh_lease_enforced(lease))
-        out_note(out, "LEASEHOLD_MODE: the lease is not enforced%s%s", refusal ? ", and would have been refused: " : "",
-                 refusal ? refusal->message : "");
+        out_note(out, "LEASEHOLD_MODE: the lease is not enforced%s%s",
+                 refusal ? ", and would have been refused: " : "", refusal ? refusal->message : "");
 }
 
 static void print_granted(const struct out *out, lh_lease *lease, const char *owner)
@@ -325,7 +335,8 @@ static void print_granted(const struct out *out, lh_lease *lease, const char *ow
         char duration[TEXT_DURATION_SIZE];
         text_from_duration(lh_lease_ttl_ms(lease), duration);
         out_outcome(out, OUT_GOOD, "granted", lh_lease_key(lease));
-        printf("\n  lease    %s\n  token    %" PRId64 "\n  ends in  %s unless renewed; release it when done\n",
+        printf("\n  lease    %s\n  token    %" PRId64
+               "\n  ends in  %s unless renewed; release it when done\n",
                lh_lease_id(lease), lh_lease_token(lease), duration);
         print_note(out, lease);
         record_note_rollout(out, lease);
@@ -341,6 +352,7 @@ int record_hand_over(const struct out *out, lh_lease *lease, const char *owner)
     if (lh_lease_release(lease, &error) == LH_OK)
         out_note(out, "the lease was released again, because it could not be told");
     else
-        out_note(out, "the lease could not be released again; it ends with its ttl: %s", error.message);
+        out_note(out, "the lease could not be released again; it ends with its ttl: %s",
+                 error.message);
     return EXIT_UNKNOWN;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The parts of `leasehold run`: a child in a process group of its own, and the loop that watches it and its lease. */
+ * The parts of `leasehold run`: a child in a process group of its own, and the loop that watches it
+ * and its lease. */
 #ifndef CLI_RUN_H
 #define CLI_RUN_H
 
@@ -16,7 +17,8 @@ struct guard {
     int fd; /* what it listens to */
 };
 
-/* Starts it; to be called while there is one thread only. False when the system has no process left. */
+/* Starts it; to be called while there is one thread only. False when the system has no process
+ * left. */
 bool guard_start(struct guard *guard);
 /* From now on it guards that group. */
 void guard_watch(const struct guard *guard, pid_t group);
@@ -31,15 +33,18 @@ struct child {
     int status; /* once ended: as a shell would say it */
 };
 
-/* Starts argv with the environment and signal mask given. 0, or the errno that says why it could not. */
-int child_start(struct child *child, char *const *argv, char *const *environment, const sigset_t *mask);
+/* Starts argv with the environment and signal mask given. 0, or the errno that says why it could
+ * not. */
+int child_start(struct child *child, char *const *argv, char *const *environment,
+                const sigset_t *mask);
 /* To the whole group; a stopped one is woken for it. */
 void child_signal(const struct child *child, int signal);
 /* Is anything of the group still there? */
 bool child_group_exists(const struct child *child);
 /* Looks whether it ended or stopped. Returns true when it was stopped from the terminal. */
 bool child_look(struct child *child);
-/* Stops this process as the child was stopped, and wakes the child when a shell has woken this one. */
+/* Stops this process as the child was stopped, and wakes the child when a shell has woken this
+ * one. */
 void child_stop_with(const struct child *child);
 /* Takes the terminal back. */
 void child_leave_terminal(struct child *child);
@@ -58,7 +63,8 @@ struct run {
 extern const int run_forwarded[];
 enum { RUN_FORWARDED = 6 };
 
-/* Until the child has ended. False when it was ended because the lease was lost, or was about to end. */
+/* Until the child has ended. False when it was ended because the lease was lost, or was about to
+ * end. */
 bool run_watch(struct run *run);
 
 #endif

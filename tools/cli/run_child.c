@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The child of `leasehold run`: a process group of its own, which has the terminal if we had it, and which ends when we
- * are killed. After fork() only async-signal-safe calls are made, because other threads exist by then. */
+ * The child of `leasehold run`: a process group of its own, which has the terminal if we had it,
+ * and which ends when we are killed. After fork() only async-signal-safe calls are made, because
+ * other threads exist by then. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -70,7 +71,8 @@ void guard_stop(struct guard *guard)
 /* ---- starting ---- */
 
 /* In the child. Returns only when it could not be done. */
-static void become(char *const *argv, char *const *environment, const sigset_t *mask, pid_t parent, bool on_terminal)
+static void become(char *const *argv, char *const *environment, const sigset_t *mask, pid_t parent,
+                   bool on_terminal)
 {
     (void)setpgid(0, 0);
     if (on_terminal)
@@ -83,7 +85,8 @@ static void become(char *const *argv, char *const *environment, const sigset_t *
     (void)execvpe(argv[0], argv, environment);
 }
 
-int child_start(struct child *child, char *const *argv, char *const *environment, const sigset_t *mask)
+int child_start(struct child *child, char *const *argv, char *const *environment,
+                const sigset_t *mask)
 {
     int report[2], why = 0;
     pid_t parent = getpid();
@@ -132,7 +135,8 @@ bool child_group_exists(const struct child *child)
 bool child_look(struct child *child)
 {
     siginfo_t info = {0};
-    if (child->ended || waitid(P_PID, (id_t)child->pid, &info, WEXITED | WSTOPPED | WNOHANG) < 0 || info.si_pid == 0)
+    if (child->ended || waitid(P_PID, (id_t)child->pid, &info, WEXITED | WSTOPPED | WNOHANG) < 0 ||
+        info.si_pid == 0)
         return false;
     if (info.si_code == CLD_STOPPED)
         return child->on_terminal;
@@ -145,7 +149,8 @@ void child_stop_with(const struct child *child)
 {
     (void)tcsetpgrp(STDIN_FILENO, getpgrp());
     (void)kill(getpid(), SIGSTOP);
-    /* A shell has woken us: with `fg` the terminal is ours, and the child's again; with `bg` it is not. */
+    /* A shell has woken us: with `fg` the terminal is ours, and the child's again; with `bg` it is
+     * not. */
     if (tcgetpgrp(STDIN_FILENO) == getpgrp())
         (void)tcsetpgrp(STDIN_FILENO, child->pid);
 }

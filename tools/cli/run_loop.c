@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The loop of `leasehold run`: it never talks to the server and never blocks on anything but its own events, so the
- * child is gone before the lease can end, whatever the server does.
+ * The loop of `leasehold run`: it never talks to the server and never blocks on anything but its
+ * own events, so the child is gone before the lease can end, whatever the server does.
  *
  * The time line of an end:   … TERM … grace … KILL … margin … the lease's deadline */
 #include <errno.h>
@@ -33,7 +33,8 @@ static void set_alarm(int timer_fd, int64_t at_ms)
 {
     if (at_ms < 1)
         at_ms = 1; /* 0 would switch it off */
-    struct itimerspec spec = {.it_value = {.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000}};
+    struct itimerspec spec = {
+        .it_value = {.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000}};
     (void)timerfd_settime(timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
@@ -42,9 +43,10 @@ static int64_t clamp(int64_t value, int64_t least, int64_t most)
     return value < least ? least : value > most ? most : value;
 }
 
-/* TERM, when the lease is lost or the grace would no longer fit in; then KILL. Called first thing whenever we wake: we may
- * have been stopped, or the machine asleep, for any time. A lease that is lost has no time left, but its holder has: nobody
- * was told anything else by the deadline seen last. */
+/* TERM, when the lease is lost or the grace would no longer fit in; then KILL. Called first thing
+ * whenever we wake: we may have been stopped, or the machine asleep, for any time. A lease that is
+ * lost has no time left, but its holder has: nobody was told anything else by the deadline seen
+ * last. */
 static void look_at_lease(struct watch *watch)
 {
     struct run *run = watch->run;
@@ -112,7 +114,8 @@ static bool is_over(const struct watch *watch)
 
 bool run_watch(struct run *run)
 {
-    struct watch watch = {.run = run, .margin_ms = clamp(lh_lease_ttl_ms(run->lease) / 20, 50, 500)};
+    struct watch watch = {.run = run,
+                          .margin_ms = clamp(lh_lease_ttl_ms(run->lease) / 20, 50, 500)};
     watch.timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC);
     struct pollfd pollers[] = {{.fd = run->signal_fd, .events = POLLIN},
                                {.fd = watch.timer_fd, .events = POLLIN},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A table whose rows arrive one by one. The first 256 rows decide how wide the columns are; later batches can only make
- * them wider. So a short table is lined up exactly, and an endless one is printed as it comes. */
+ * A table whose rows arrive one by one. The first 256 rows decide how wide the columns are; later
+ * batches can only make them wider. So a short table is lined up exactly, and an endless one is
+ * printed as it comes. */
 #include "cli/table.h"
 
 #include <stdio.h>

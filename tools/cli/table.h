@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A table on a terminal whose rows arrive one by one: lined up by width on the screen, in constant memory. */
+ * A table on a terminal whose rows arrive one by one: lined up by width on the screen, in constant
+ * memory. */
 #ifndef CLI_TABLE_H
 #define CLI_TABLE_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The waiting is the library's. This file shows it, and lets a signal end it: granted in the moment of the signal means
- * released again. */
+ * The waiting is the library's. This file shows it, and lets a signal end it: granted in the moment
+ * of the signal means released again. */
 #include "cli/wait.h"
 
 #include <pthread.h>
@@ -39,12 +39,15 @@ static void hear(void *arg, const lh_record *record, uint32_t place)
     pthread_mutex_lock(&view->lock);
     view->place = place;
     (void)snprintf(view->owner, sizeof view->owner, "%s", holder ? holder->owner : "");
-    view->ends_ms = !holder || holder->remaining_ms == LH_NEVER ? LH_NEVER : now + holder->remaining_ms;
+    view->ends_ms =
+        !holder || holder->remaining_ms == LH_NEVER ? LH_NEVER : now + holder->remaining_ms;
     if (first)
         view->began_ms = now;
     view->waits = true;
     pthread_mutex_unlock(&view->lock);
-    char *sentence = first && view->out->verbose && !view->out->progress ? record_sentence(view->key, record) : NULL;
+    char *sentence = first && view->out->verbose && !view->out->progress
+                         ? record_sentence(view->key, record)
+                         : NULL;
     if (sentence)
         out_note(view->out, "waiting: %s", sentence);
     free(sentence);
@@ -53,7 +56,8 @@ static void hear(void *arg, const lh_record *record, uint32_t place)
 /* "| waiting 12 s for project:42: held by alice, 28 s left unless renewed; next in line" */
 static void compose(const struct view *view, char line[LINE_SIZE])
 {
-    char waited[TEXT_DURATION_SIZE], left[TEXT_DURATION_SIZE + 32] = ", without an end", place[32] = "next in line";
+    char waited[TEXT_DURATION_SIZE], left[TEXT_DURATION_SIZE + 32] = ", without an end",
+                                                               place[32] = "next in line";
     int64_t now = clock_boot_ms();
     text_from_duration(now - view->began_ms, waited);
     if (view->ends_ms != LH_NEVER) {
@@ -64,8 +68,9 @@ static void compose(const struct view *view, char line[LINE_SIZE])
     if (view->place > 0)
         (void)snprintf(place, sizeof place, "%u in front", view->place);
     bool held = *view->owner;
-    (void)snprintf(line, LINE_SIZE, "%c %s: waiting for %s, %s; %s%s%s", "|/-\\"[view->step % SPINNER_STEPS], waited,
-                   view -> key, place, held ? "held by " : "free soon", view->owner, held ? left : "");
+    (void)snprintf(line, LINE_SIZE, "%c %s: waiting for %s, %s; %s%s%s",
+                   "|/-\\"[view->step % SPINNER_STEPS], waited, view -> key, place,
+                   held ? "held by " : "free soon", view->owner, held ? left : "");
 }
 
 static void draw(void *arg)
@@ -78,7 +83,8 @@ static void draw(void *arg)
     view->step++;
     pthread_mutex_unlock(&view->lock);
     struct winsize size = {0};
-    size_t columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1U : 79;
+    size_t columns =
+        ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1U : 79;
     char *safe = *line ? text_safe(line, NULL) : NULL;
     if (safe) {
         text_cut(safe, columns);
@@ -100,7 +106,8 @@ static void give_up(void *arg)
 {
     struct view *view = arg;
     erase(view);
-    out_note(view->out, "the server was asked and has not answered: a lease that it still grants ends with its ttl");
+    out_note(view->out, "the server was asked and has not answered: a lease that it still grants "
+                        "ends with its ttl");
 }
 
 int wait_acquire(struct wait *wait)
@@ -115,7 +122,8 @@ int wait_acquire(struct wait *wait)
     wait->options.cancel = interrupt.cancel;
     wait->options.feedback = hear;
     wait->options.feedback_arg = &view;
-    code = lh_acquire(wait->store, wait->key, &wait->options, &wait->lease, &wait->busy, &wait->error);
+    code =
+        lh_acquire(wait->store, wait->key, &wait->options, &wait->lease, &wait->busy, &wait->error);
     if (code == LH_OK)
         code = claim_lease(wait->lease, &wait->error);
     wait->signal = interrupt_stop(&interrupt);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Acquiring with patience: in the key's queue, until granted, until the time is over, or until a signal. On a terminal a line
- * says meanwhile who holds it, how long still, and how many are in front. */
+ * Acquiring with patience: in the key's queue, until granted, until the time is over, or until a
+ * signal. On a terminal a line says meanwhile who holds it, how long still, and how many are in
+ * front. */
 #ifndef CLI_WAIT_H
 #define CLI_WAIT_H
 
@@ -23,9 +24,10 @@ struct wait {
     lh_error error;  /* all others */
 };
 
-/* LH_OK: the lease has its full ttl, also after a wait. LH_BUSY, LH_CANCELLED (a signal came; nothing is held), or what lh_acquire()
- * returned. Does not return when a signal came and the server does not answer within a second: the process ends, and the
- * lease, if it was granted, with its ttl; its place in the queue sooner. */
+/* LH_OK: the lease has its full ttl, also after a wait. LH_BUSY, LH_CANCELLED (a signal came;
+ * nothing is held), or what lh_acquire() returned. Does not return when a signal came and the
+ * server does not answer within a second: the process ends, and the lease, if it was granted, with
+ * its ttl; its place in the queue sooner. */
 int wait_acquire(struct wait *wait);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a command is: an entry of a table. Usage, help, completions and man pages are made from it. */
+ * What a command is: an entry of a table. Usage, help, completions and man pages are made from
+ * it. */
 #ifndef COMMON_CLI_H
 #define COMMON_CLI_H
 
@@ -11,17 +12,17 @@ struct cli;
 struct command {
     const char *name;
     int (*run)(const struct cli *cli); /* returns the exit code; NULL: `program` does it */
-    const char *program;               /* a program of its own, from a package of its own; else NULL */
-    const char *words;                 /* "KEY" for usage; NULL: takes none */
-    bool or_id;                        /* --id may stand in the word's place */
-    bool any_words;                    /* none, or any number of them: "[KEY…]" */
-    bool takes_command;                /* also takes `-- CMD…` */
-    bool holds;                        /* it is about leases, which LEASEHOLD_MODE may not enforce */
-    const struct opt_spec *options;    /* its own; NULL: none */
-    const struct opt_spec *also;       /* those that it has in common with others; NULL: none */
-    const char *summary;               /* one line */
-    const char *detail;                /* what one must know to use it; lines of up to 100 columns */
-    const char *example;               /* commands and what they print */
+    const char *program;            /* a program of its own, from a package of its own; else NULL */
+    const char *words;              /* "KEY" for usage; NULL: takes none */
+    bool or_id;                     /* --id may stand in the word's place */
+    bool any_words;                 /* none, or any number of them: "[KEY…]" */
+    bool takes_command;             /* also takes `-- CMD…` */
+    bool holds;                     /* it is about leases, which LEASEHOLD_MODE may not enforce */
+    const struct opt_spec *options; /* its own; NULL: none */
+    const struct opt_spec *also;    /* those that it has in common with others; NULL: none */
+    const char *summary;            /* one line */
+    const char *detail;             /* what one must know to use it; lines of up to 100 columns */
+    const char *example;            /* commands and what they print */
 };
 
 struct cli {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What destroys something is asked about on a terminal, needs --yes off it, and can be forbidden by
- * LEASEHOLD_PROTECT=break,cleanup,migrate in a production shell. What only lets go of what is dead (reap) is not asked about. */
+ * LEASEHOLD_PROTECT=break,cleanup,migrate in a production shell. What only lets go of what is dead
+ * (reap) is not asked about. */
 #include "common/confirm.h"
 
 #include <stdio.h>
@@ -28,12 +29,13 @@ int confirm_allowed(const char *name, lh_error *error)
         size_t len = strcspn(at, separators);
         /* A slip of the pen must not leave unprotected what was meant. */
         if (!can_be_named(at, len))
-            return out_fail(
-                error, LH_CONFIG,
-                "LEASEHOLD_PROTECT names \"%.*s\": it can protect from break, cleanup, migrate, reap, torture",
-                len > 60 ? 60 : (int)len, at);
+            return out_fail(error, LH_CONFIG,
+                            "LEASEHOLD_PROTECT names \"%.*s\": it can protect from break, cleanup, "
+                            "migrate, reap, torture",
+                            len > 60 ? 60 : (int)len, at);
         if (strlen(name) == len && strncmp(name, at, len) == 0)
-            return out_fail(error, LH_DENIED, "LEASEHOLD_PROTECT forbids %s in this environment", name);
+            return out_fail(error, LH_DENIED, "LEASEHOLD_PROTECT forbids %s in this environment",
+                            name);
         at += len;
     }
     return LH_OK;
@@ -49,7 +51,8 @@ int confirm_ask(const char *question, lh_error *error)
     (void)fflush(stdout);
     fprintf(stderr, "%s [y/N] ", question);
     char answer[16] = "";
-    bool yes = fgets(answer, sizeof answer, stdin) && (strcmp(answer, "y\n") == 0 || strcmp(answer, "yes\n") == 0);
+    bool yes = fgets(answer, sizeof answer, stdin) &&
+               (strcmp(answer, "y\n") == 0 || strcmp(answer, "yes\n") == 0);
     if (yes)
         return LH_OK;
     return out_fail(error, LH_DENIED, "nothing was changed: the answer was not yes");

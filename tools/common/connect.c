@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * From options and environment to an open store. The connection string passes through here and is never printed: not
- * in an error, not in a note, not with --verbose. */
+ * From options and environment to an open store. The connection string passes through here and is
+ * never printed: not in an error, not in a note, not with --verbose. */
 #include "common/connect.h"
 
 #include <errno.h>
@@ -30,8 +30,9 @@ static ssize_t read_all(int fd, char *buffer, size_t size)
     return (ssize_t)len;
 }
 
-/* What the environment says, without the white space around it, in `buffer`; NULL where it says nothing. What does not fit is cut
- * to one byte more than any text of the kind may have: refused for that, then. */
+/* What the environment says, without the white space around it, in `buffer`; NULL where it says
+ * nothing. What does not fit is cut to one byte more than any text of the kind may have: refused
+ * for that, then. */
 static const char *from_environment(const char *name, char *buffer, size_t size)
 {
     const char *text = getenv(name);
@@ -53,19 +54,22 @@ static int uri_from_file(const char *path, char *buffer, lh_error *error)
     if (fd >= 0 && !is_stdin)
         (void)close(fd);
     if (len < 0)
-        return out_fail(error, LH_CONFIG, "the URI file %s cannot be read: %s", path, strerror(why));
+        return out_fail(error, LH_CONFIG, "the URI file %s cannot be read: %s", path,
+                        strerror(why));
     buffer[len] = '\0';
     size_t trimmed, all = strlen(buffer);
     const char *start = lh_trim(buffer, &trimmed);
     memmove(buffer, start, trimmed);
     buffer[trimmed] = '\0';
     if (all < (size_t)len || len == CONNECT_URI_SIZE - 1 || !*buffer || strpbrk(buffer, "\r\n"))
-        return out_fail(error, LH_CONFIG, "the URI file %s must hold one line of text: the connection string", path);
+        return out_fail(error, LH_CONFIG,
+                        "the URI file %s must hold one line of text: the connection string", path);
     return LH_OK;
 }
 
 /* Flags first, then the environment, the more particular before the more general. */
-int connect_find_uri(const struct cli *cli, char buffer[CONNECT_URI_SIZE], const char **ret_uri, lh_error *error)
+int connect_find_uri(const struct cli *cli, char buffer[CONNECT_URI_SIZE], const char **ret_uri,
+                     lh_error *error)
 {
     const struct opt_value *uri = &cli->args.opt[OPT_URI], *file = &cli->args.opt[OPT_URI_FILE];
     bool file_is_flag = file->given && !file->from_env;
@@ -82,14 +86,13 @@ int connect_find_uri(const struct cli *cli, char buffer[CONNECT_URI_SIZE], const
     *ret_uri = from_environment("MONGODB_URI", buffer, CONNECT_URI_SIZE);
     if (*ret_uri)
         return LH_OK;
-    return out_fail(
-        error, LH_INVALID,
-        "which MongoDB? Set LEASEHOLD_URI=mongodb://host/ in the environment, or use --uri-file FILE or --uri "
-        "URI");
+    return out_fail(error, LH_INVALID,
+                    "which MongoDB? Set LEASEHOLD_URI=mongodb://host/ in the environment, or use "
+                    "--uri-file FILE or --uri URI");
 }
 
-/* What LEASEHOLD_MODE says, of every command: neither enforce nor ignore in silence what this version does not know. Those that
- * operators ask for by name are done in every mode. */
+/* What LEASEHOLD_MODE says, of every command: neither enforce nor ignore in silence what this
+ * version does not know. Those that operators ask for by name are done in every mode. */
 static int find_rollout(const struct cli *cli, int *ret_rollout, lh_error *error)
 {
     char buffer[16];
@@ -120,8 +123,8 @@ const char *connect_owner(void)
     return from_environment("LEASEHOLD_OWNER", owner, sizeof owner);
 }
 
-int connect_options(const struct cli *cli, int64_t timeout_ms, const char *owner, char buffer[CONNECT_URI_SIZE],
-                    lh_store_options *ret_options, lh_error *error)
+int connect_options(const struct cli *cli, int64_t timeout_ms, const char *owner,
+                    char buffer[CONNECT_URI_SIZE], lh_store_options *ret_options, lh_error *error)
 {
     lh_store_options options = LH_STORE_OPTIONS_INIT;
     int code = find_rollout(cli, &options.rollout, error);
@@ -135,28 +138,32 @@ int connect_options(const struct cli *cli, int64_t timeout_ms, const char *owner
     options.owner = owner;
     options.timeout_ms = timeout_ms;
     options.pool_size = 2;
-    options.for_others = !cli->command->takes_command; /* only `run` lives as long as what it acquires */
-    options.at_open = LH_AT_OPEN_NOTHING;              /* whoever needs the index looks at it */
+    options.for_others =
+        !cli->command->takes_command;     /* only `run` lives as long as what it acquires */
+    options.at_open = LH_AT_OPEN_NOTHING; /* whoever needs the index looks at it */
     options.allow_insecure_tls = cli_flag(cli, OPT_INSECURE_TLS);
     if (options.allow_insecure_tls) /* also with --quiet */
-        fprintf(stderr, "leasehold: --insecure-tls: whatever the connection string switches off of TLS is NOT checked: "
-                        "somebody else may pose as the server, and be told the password\n");
+        fprintf(stderr,
+                "leasehold: --insecure-tls: whatever the connection string switches off of TLS is "
+                "NOT checked: somebody else may pose as the server, and be told the password\n");
     *ret_options = options;
     return LH_OK;
 }
 
-int connect_open(const struct cli *cli, const lh_store_options *options, char buffer[CONNECT_URI_SIZE],
-                 lh_store **ret_store, lh_error *error)
+int connect_open(const struct cli *cli, const lh_store_options *options,
+                 char buffer[CONNECT_URI_SIZE], lh_store **ret_store, lh_error *error)
 {
     int code = lh_store_open(options, ret_store, error);
     explicit_bzero(buffer, CONNECT_URI_SIZE);
     const char *warning;
-    for (size_t i = 0; code == LH_OK && !cli->out.quiet && (warning = lh_store_warning(*ret_store, i)); i++)
+    for (size_t i = 0;
+         code == LH_OK && !cli->out.quiet && (warning = lh_store_warning(*ret_store, i)); i++)
         fprintf(stderr, "leasehold: %s\n", warning);
     return code;
 }
 
-int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner, lh_store **ret_store, lh_error *error)
+int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner,
+                  lh_store **ret_store, lh_error *error)
 {
     char buffer[CONNECT_URI_SIZE];
     lh_store_options options;
@@ -164,11 +171,13 @@ int connect_store(const struct cli *cli, int64_t timeout_ms, const char *owner, 
     return code == LH_OK ? connect_open(cli, &options, buffer, ret_store, error) : code;
 }
 
-int connect_lease(const struct cli *cli, lh_store **ret_store, lh_lease **ret_lease, lh_error *error)
+int connect_lease(const struct cli *cli, lh_store **ret_store, lh_lease **ret_lease,
+                  lh_error *error)
 {
     const char *id = cli_text(cli, OPT_LEASE);
     if (!id)
-        return out_fail(error, LH_INVALID, "which lease? --lease ID, as acquire printed it, or LEASEHOLD_LEASE=ID");
+        return out_fail(error, LH_INVALID,
+                        "which lease? --lease ID, as acquire printed it, or LEASEHOLD_LEASE=ID");
     int code = connect_store(cli, connect_timeout_ms(cli), connect_owner(), ret_store, error);
     return code == LH_OK ? lh_lease_attach(*ret_store, cli_key(cli), id, ret_lease, error) : code;
 }
@@ -179,8 +188,9 @@ static void *close_store(void *store)
     return NULL;
 }
 
-/* The driver waits up to half a second for a thread of its own that watches the server. Nobody at a prompt should: the
- * goodbye to the server comes before that, so it gets its time, and then the process just ends (see main). */
+/* The driver waits up to half a second for a thread of its own that watches the server. Nobody at a
+ * prompt should: the goodbye to the server comes before that, so it gets its time, and then the
+ * process just ends (see main). */
 void connect_close(lh_store *store, int code)
 {
     bool patient = code == LH_UNKNOWN;

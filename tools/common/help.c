@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Usage and help, made from a command's description, so that they can't say anything else than what is parsed. */
+ * Usage and help, made from a command's description, so that they can't say anything else than what
+ * is parsed. */
 #include "common/help.h"
 
 #include <string.h>
@@ -34,9 +35,11 @@ void help_options(FILE *to, const struct opt_spec *specs)
 {
     for (; specs && specs->name; specs++) {
         char left[64], letter[] = {'-', specs->letter, ',', ' ', '\0'};
-        int width = snprintf(left, sizeof left, "  %s--%s%s%s", specs->letter ? letter : "", specs->name,
-                             specs->value ? " " : "", specs->value ? specs->value : "");
-        fprintf(to, "%s%*s%s", left, width < OPTION_COLUMN ? OPTION_COLUMN - width : 1, "", specs->help);
+        int width =
+            snprintf(left, sizeof left, "  %s--%s%s%s", specs->letter ? letter : "", specs->name,
+                     specs->value ? " " : "", specs->value ? specs->value : "");
+        fprintf(to, "%s%*s%s", left, width < OPTION_COLUMN ? OPTION_COLUMN - width : 1, "",
+                specs->help);
         if (specs->env)
             fprintf(to, " [%s]", specs->env);
         fputc('\n', to);
@@ -48,7 +51,8 @@ void help_exit_codes(FILE *to)
     int column = (int)strlen("Exit codes:");
     for (const struct help_exit *exit = help_exits; exit->meaning; exit++) {
         char text[64];
-        int width = snprintf(text, sizeof text, "%d %s%c", exit->code, exit->meaning, exit[1].meaning ? ',' : '.');
+        int width = snprintf(text, sizeof text, "%d %s%c", exit->code, exit->meaning,
+                             exit[1].meaning ? ',' : '.');
         bool breaks = column + 1 + width > LINE_WIDTH;
         fprintf(to, "%c%s", breaks ? '\n' : ' ', text);
         column = breaks ? width : column + 1 + width;
@@ -66,5 +70,6 @@ void help_command(const struct command *command)
         help_options(stdout, command->also);
         help_options(stdout, command->options);
     }
-    printf("\nExample:\n%s\nThe global options are explained by `leasehold --help`.\n", command->example);
+    printf("\nExample:\n%s\nThe global options are explained by `leasehold --help`.\n",
+           command->example);
 }

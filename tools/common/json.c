@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * JSON by libbson, which knows the escapes and the numbers. Here is only what the contract adds: null for what is not
- * known, RFC 3339 instants, and one compact line (libbson puts spaces between everything). */
+ * JSON by libbson, which knows the escapes and the numbers. Here is only what the contract adds:
+ * null for what is not known, RFC 3339 instants, and one compact line (libbson puts spaces between
+ * everything). */
 #include "common/json.h"
 
 #include <stdio.h>
@@ -67,8 +68,8 @@ static void write_escaped(FILE *to, uint32_t character)
     fprintf(to, "\\u%04x", character);
 }
 
-/* Writes libbson's text without its spaces between tokens, and with what misleads escaped: a string may come from anybody,
- * and JSON too is read on terminals, in logs, and by people. */
+/* Writes libbson's text without its spaces between tokens, and with what misleads escaped: a string
+ * may come from anybody, and JSON too is read on terminals, in logs, and by people. */
 static void write_compact(FILE *to, const char *text)
 {
     bool inside = false;

@@ -6,7 +6,8 @@
 #include <bson/bson.h>
 #include <stdio.h>
 
-/* {"v":1,"outcome":outcome …; without an outcome when that is NULL. To be printed, or destroyed with bson_destroy(). */
+/* {"v":1,"outcome":outcome …; without an outcome when that is NULL. To be printed, or destroyed
+ * with bson_destroy(). */
 void json_init(bson_t *json, const char *outcome);
 
 /* A string; null for NULL and "". */

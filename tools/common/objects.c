@@ -6,7 +6,8 @@
 
 #include "common/json.h"
 
-static const char *const state_words[] = {[LH_FREE] = "free", [LH_HELD] = "held", [LH_MALFORMED] = "malformed"};
+static const char *const state_words[] = {
+    [LH_FREE] = "free", [LH_HELD] = "held", [LH_MALFORMED] = "malformed"};
 static const char *const mode_words[] = {[LH_EXCLUSIVE] = "exclusive", [LH_SHARED] = "shared"};
 
 static void append_holder(bson_t *json, const lh_holder *holder)

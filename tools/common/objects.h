@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The JSON objects of the contract. Those that are begun here are printed, written or destroyed by the caller. */
+ * The JSON objects of the contract. Those that are begun here are printed, written or destroyed by
+ * the caller. */
 #ifndef COMMON_OBJECTS_H
 #define COMMON_OBJECTS_H
 
@@ -8,8 +9,8 @@
 
 /* Begins the status object. */
 void object_status(bson_t *json, const lh_record *record);
-/* Begins {"v":1,"outcome":outcome, …} of a lease that its holder is told of. `owner` NULL: without owner, mode and note (which
- * may have to be read first; it is null where that cannot be done). */
+/* Begins {"v":1,"outcome":outcome, …} of a lease that its holder is told of. `owner` NULL: without
+ * owner, mode and note (which may have to be read first; it is null where that cannot be done). */
 void object_lease(bson_t *json, const char *outcome, lh_lease *lease, const char *owner);
 /* Begins an event's object. */
 void object_event(bson_t *json, const lh_event *event);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Options by specification, on top of getopt_long. Stricter than it is by itself: abbreviations are refused, because
- * they would break scripts on the day that a new option begins with the same letters. */
+ * Options by specification, on top of getopt_long. Stricter than it is by itself: abbreviations are
+ * refused, because they would break scripts on the day that a new option begins with the same
+ * letters. */
 #include "common/opts.h"
 
 #include <getopt.h>
@@ -21,7 +22,8 @@ const struct opt_spec opts_global[] = {
      "the deployment: mongodb://host1,host2/?replicaSet=name. Then MONGODB_URI is looked at"},
     {OPT_URI_FILE, OPT_NAME, "uri-file", 0, "FILE", "LEASEHOLD_URI_FILE", 0, 0,
      "a file with the URI in it, or - for stdin: keeps passwords off the command line"},
-    {OPT_DB, OPT_NAME, "db", 0, "NAME", "LEASEHOLD_DB", 0, 0, "the database (default: the URI's, else leasehold)"},
+    {OPT_DB, OPT_NAME, "db", 0, "NAME", "LEASEHOLD_DB", 0, 0,
+     "the database (default: the URI's, else leasehold)"},
     {OPT_COLLECTION, OPT_NAME, "collection", 0, "NAME", "LEASEHOLD_COLLECTION", 0, 0,
      "the collection (default: workspace_locks)"},
     {OPT_AUDIT, OPT_NAME, "audit", 0, "NAME", "LEASEHOLD_AUDIT", 0, 0,
@@ -30,10 +32,12 @@ const struct opt_spec opts_global[] = {
      "when to give up on a server that does not answer (default: 10s)"},
     {OPT_INSECURE_TLS, OPT_FLAG, "insecure-tls", 0, NULL, NULL, 0, 0,
      "allow a URI that switches off a check of TLS (tlsInsecure, tlsAllowInvalid…): for tests"},
-    {OPT_JSON, OPT_FLAG, "json", 0, NULL, NULL, 0, 0, "print results, and errors too, as JSON objects on stdout"},
+    {OPT_JSON, OPT_FLAG, "json", 0, NULL, NULL, 0, 0,
+     "print results, and errors too, as JSON objects on stdout"},
     {OPT_QUIET, OPT_FLAG, "quiet", 'q', NULL, NULL, 0, 0, "print only what a script needs"},
     {OPT_VERBOSE, OPT_FLAG, "verbose", 'v', NULL, NULL, 0, 0, "print more"},
-    {OPT_NO_COLOR, OPT_FLAG, "no-color", 0, NULL, NULL, 0, 0, "no colours (as the environment's NO_COLOR)"},
+    {OPT_NO_COLOR, OPT_FLAG, "no-color", 0, NULL, NULL, 0, 0,
+     "no colours (as the environment's NO_COLOR)"},
     {OPT_HELP, OPT_FLAG, "help", 'h', NULL, NULL, 0, 0, "explain the command"},
     {OPT_VERSION, OPT_FLAG, "version", 0, NULL, NULL, 0, 0, "print the version"},
     {0},
@@ -42,7 +46,8 @@ const struct opt_spec opts_global[] = {
 const struct opt_spec opts_lease[] = {
     {OPT_TTL, OPT_DURATION, "ttl", 0, "DURATION", "LEASEHOLD_TTL", LH_TTL_MIN_MS, LH_TTL_MAX_MS,
      "how long the lease lasts unless it is renewed (default: 30s)"},
-    {OPT_SHARED, OPT_FLAG, "shared", 0, NULL, NULL, 0, 0, "share the key with others that share it: readers"},
+    {OPT_SHARED, OPT_FLAG, "shared", 0, NULL, NULL, 0, 0,
+     "share the key with others that share it: readers"},
     {OPT_OWNER, OPT_NAME, "owner", 0, "NAME", "LEASEHOLD_OWNER", 0, 0,
      "who holds it, for people to read (default: user@host)"},
     {OPT_PURPOSE, OPT_TEXT, "purpose", 0, "TEXT", NULL, 0, 0, "why, for people to read"},
@@ -65,7 +70,8 @@ bool args_init(struct args *args, int argc)
 {
     *args = (struct args){0};
     args->words = calloc((size_t)argc + 1, sizeof *args->words);
-    args->owned = calloc(2 * ((size_t)argc + 1) + OPT_IDS, sizeof *args->owned); /* two for each option */
+    args->owned =
+        calloc(2 * ((size_t)argc + 1) + OPT_IDS, sizeof *args->owned); /* two for each option */
     args->hidden = calloc((size_t)argc + 1, sizeof *args->hidden);
     return args->words && args->owned && args->hidden;
 }
@@ -83,7 +89,8 @@ const char *opts_quotable(const char *word, char buffer[64])
 {
     if (strstr(word, "://"))
         return "(a connection string)";
-    (void)snprintf(buffer, 64, "%s%s", strlen(word) > 60 ? "" : word, strlen(word) > 60 ? "(something long)" : "");
+    (void)snprintf(buffer, 64, "%s%s", strlen(word) > 60 ? "" : word,
+                   strlen(word) > 60 ? "(something long)" : "");
     return buffer;
 }
 
@@ -109,7 +116,8 @@ static void menu_add(struct menu *menu, const struct opt_spec *specs)
     }
 }
 
-/* A word that is no option is handed over where it stands (`-`), and a missing value is told from an unknown option (`:`). */
+/* A word that is no option is handed over where it stands (`-`), and a missing value is told from
+ * an unknown option (`:`). */
 static void menu_init(struct menu *menu, const struct opt_spec *const tables[OPTS_TABLES])
 {
     *menu = (struct menu){.letters = "-:"};
@@ -127,7 +135,8 @@ static const struct opt_spec *menu_find(const struct menu *menu, int value)
     return NULL;
 }
 
-/* "--uri=secret" → "--uri", "--urimongodb://secret" → "--urimongodb": an error must not repeat the value. */
+/* "--uri=secret" → "--uri", "--urimongodb://secret" → "--urimongodb": an error must not repeat the
+ * value. */
 static void option_name(const char *word, char buffer[64])
 {
     (void)snprintf(buffer, 64, "%.*s", (int)strcspn(word, "=:"), word);
@@ -139,18 +148,21 @@ static int unknown_option(const struct menu *menu, const char *word, lh_error *e
     option_name(word, name);
     if (strncmp(word, "--", 2) != 0)
         return out_fail(error, LH_INVALID,
-                        "there is no option %.2s (see --help); what begins with - and is no option stands after --",
+                        "there is no option %.2s (see --help); what begins with - and is no option "
+                        "stands after --",
                         word);
     const char *names[MOST_OPTIONS + 1] = {0};
     for (int i = 0; i < menu->n; i++)
         names[i] = menu->specs[i]->name;
     const char *nearest = text_nearest(name + 2, names);
     if (nearest)
-        return out_fail(error, LH_INVALID, "there is no option %s here; did you mean --%s?", name, nearest);
+        return out_fail(error, LH_INVALID, "there is no option %s here; did you mean --%s?", name,
+                        nearest);
     return out_fail(error, LH_INVALID, "there is no option %s here (see --help)", name);
 }
 
-static int out_of_range(const struct opt_spec *spec, const char *from, const char *text, lh_error *error)
+static int out_of_range(const struct opt_spec *spec, const char *from, const char *text,
+                        lh_error *error)
 {
     char least[TEXT_DURATION_SIZE], most[TEXT_DURATION_SIZE], quoted[64];
     if (spec->kind == OPT_NUMBER)
@@ -158,11 +170,12 @@ static int out_of_range(const struct opt_spec *spec, const char *from, const cha
                         opts_quotable(text, quoted), (long long)spec->min, (long long)spec->max);
     text_as_option(spec->min, least);
     text_as_option(spec->max, most);
-    return out_fail(error, LH_INVALID, "%s: %s is not between %s and %s", from, opts_quotable(text, quoted), least,
-                    most);
+    return out_fail(error, LH_INVALID, "%s: %s is not between %s and %s", from,
+                    opts_quotable(text, quoted), least, most);
 }
 
-/* The text without the white space that a file, a variable or a shell put around it. NULL: out of memory. */
+/* The text without the white space that a file, a variable or a shell put around it. NULL: out of
+ * memory. */
 static const char *trim(struct args *args, const char *text)
 {
     size_t len;
@@ -176,7 +189,8 @@ static const char *trim(struct args *args, const char *text)
 }
 
 /* Puts `text` under its option; `from` is "--ttl" or "LEASEHOLD_TTL". */
-static int set(struct args *args, const struct opt_spec *spec, const char *from, const char *text, lh_error *error)
+static int set(struct args *args, const struct opt_spec *spec, const char *from, const char *text,
+               lh_error *error)
 {
     struct opt_value value = {.given = true, .text = text, .number = 1};
     char quoted[64];
@@ -189,7 +203,8 @@ static int set(struct args *args, const struct opt_spec *spec, const char *from,
     case OPT_SECRET:
         break;
     case OPT_NUMBER:
-        if (!text_number(text, &value.number) || value.number < spec->min || value.number > spec->max)
+        if (!text_number(text, &value.number) || value.number < spec->min ||
+            value.number > spec->max)
             return out_of_range(spec, from, text, error);
         break;
     case OPT_PATIENCE:
@@ -200,8 +215,10 @@ static int set(struct args *args, const struct opt_spec *spec, const char *from,
         /* fall through */
     case OPT_DURATION:
         if (!text_duration(text, &value.number))
-            return out_fail(error, LH_INVALID, "%s: \"%s\" is not a duration: write 250ms, 30s, 5m, 2h or 7d%s", from,
-                            opts_quotable(text, quoted), spec->kind == OPT_PATIENCE ? ", or forever" : "");
+            return out_fail(error, LH_INVALID,
+                            "%s: \"%s\" is not a duration: write 250ms, 30s, 5m, 2h or 7d%s", from,
+                            opts_quotable(text, quoted),
+                            spec->kind == OPT_PATIENCE ? ", or forever" : "");
         if (value.number < spec->min || value.number > spec->max)
             return out_of_range(spec, from, text, error);
         break;
@@ -228,9 +245,10 @@ void opts_uncover(const struct args *args)
         memcpy(args->hidden[i].on_the_line, args->hidden[i].copy, strlen(args->hidden[i].copy));
 }
 
-/* One step of getopt_long: an option goes into args, the index of a word that is none into *ret_word (else 0).
- * LH_OK, LH_INVALID; LH_STOPPED at the end of the options. */
-static int step(const struct menu *menu, int argc, char **argv, struct args *args, int *ret_word, lh_error *error)
+/* One step of getopt_long: an option goes into args, the index of a word that is none into
+ * *ret_word (else 0). LH_OK, LH_INVALID; LH_STOPPED at the end of the options. */
+static int step(const struct menu *menu, int argc, char **argv, struct args *args, int *ret_word,
+                lh_error *error)
 {
     int at = optind ? optind : 1;
     int value = getopt_long(argc, argv, menu->letters, menu->longs, NULL);
@@ -273,8 +291,8 @@ int opts_parse_globals(int argc, char **argv, struct args *args, int *ret_comman
     return code == LH_STOPPED ? LH_OK : code;
 }
 
-int opts_parse_command(int argc, char **argv, const struct opt_spec *const tables[OPTS_TABLES], bool takes_rest,
-                       struct args *args, lh_error *error)
+int opts_parse_command(int argc, char **argv, const struct opt_spec *const tables[OPTS_TABLES],
+                       bool takes_rest, struct args *args, lh_error *error)
 {
     struct menu menu;
     menu_init(&menu, tables);

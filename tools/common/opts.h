@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Options by specification: what a command takes is a table, and parsing, environment, ranges and help all read it. */
+ * Options by specification: what a command takes is a table, and parsing, environment, ranges and
+ * help all read it. */
 #ifndef COMMON_OPTS_H
 #define COMMON_OPTS_H
 
@@ -83,9 +84,10 @@ enum opt_id {
 
 enum opt_kind {
     OPT_FLAG,
-    OPT_TEXT,     /* as it is given */
-    OPT_NAME,     /* text without the white space around it, as the kinds below */
-    OPT_SECRET,   /* text; its place on the command line is overwritten, so that `ps` does not show it */
+    OPT_TEXT,   /* as it is given */
+    OPT_NAME,   /* text without the white space around it, as the kinds below */
+    OPT_SECRET, /* text; its place on the command line is overwritten, so that `ps` does not show it
+                 */
     OPT_DURATION, /* min to max milliseconds */
     OPT_PATIENCE, /* the same, and `forever` (INT64_MAX) */
     OPT_NUMBER,   /* min to max */
@@ -136,25 +138,29 @@ enum { OPTS_TABLES = 2 }; /* of a command: its own and those in common; either m
 bool args_init(struct args *args, int argc);
 void args_fini(struct args *args);
 
-/* Reads global options from argv[1] on, up to the first word that is none: *ret_command is its index, argc when there is
- * none. LH_OK or LH_INVALID. */
+/* Reads global options from argv[1] on, up to the first word that is none: *ret_command is its
+ * index, argc when there is none. LH_OK or LH_INVALID. */
 int opts_parse_globals(int argc, char **argv, struct args *args, int *ret_command, lh_error *error);
 
-/* Reads the options of `tables` and the global ones after argv[0], which is the command's name. With `takes_rest` what
- * follows `--` is kept apart; else those are words like the others. LH_OK or LH_INVALID. */
-int opts_parse_command(int argc, char **argv, const struct opt_spec *const tables[OPTS_TABLES], bool takes_rest,
-                       struct args *args, lh_error *error);
+/* Reads the options of `tables` and the global ones after argv[0], which is the command's name.
+ * With `takes_rest` what follows `--` is kept apart; else those are words like the others. LH_OK or
+ * LH_INVALID. */
+int opts_parse_command(int argc, char **argv, const struct opt_spec *const tables[OPTS_TABLES],
+                       bool takes_rest, struct args *args, lh_error *error);
 
-/* Writes the secrets back to where they stood on the command line, for a program that is to get the same line. */
+/* Writes the secrets back to where they stood on the command line, for a program that is to get the
+ * same line. */
 void opts_uncover(const struct args *args);
 
 /* Fills from the environment what was not given. LH_OK or LH_INVALID. */
 int opts_from_environment(const struct opt_spec *specs, struct args *args, lh_error *error);
 
-/* Is --json on the line, before any `--`? For errors that come before the options are understood. */
+/* Is --json on the line, before any `--`? For errors that come before the options are
+ * understood. */
 bool opts_wants_json(int argc, char **argv);
 
-/* A word of the command line as an error may quote it: cut, and hidden when it looks like a connection string. */
+/* A word of the command line as an error may quote it: cut, and hidden when it looks like a
+ * connection string. */
 const char *opts_quotable(const char *word, char buffer[64]);
 
 #endif

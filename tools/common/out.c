@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What leaves the program. Every command speaks through this file, so that errors, colours and exit codes are the same
- * everywhere. */
+ * What leaves the program. Every command speaks through this file, so that errors, colours and exit
+ * codes are the same everywhere. */
 #include "common/out.h"
 
 #include <errno.h>
@@ -65,11 +65,13 @@ static void say(const struct out *out, const char *sentence)
     free(safe);
 }
 
-static int fail_with(const struct out *out, const char *word, int exit, const char *message, const char *lease_id)
+static int fail_with(const struct out *out, const char *word, int exit, const char *message,
+                     const char *lease_id)
 {
     say(out, message);
     if (*lease_id)
-        fprintf(stderr, "  the lease in doubt is %s: release it, or wait until it has ended\n", lease_id);
+        fprintf(stderr, "  the lease in doubt is %s: release it, or wait until it has ended\n",
+                lease_id);
     if (out->json) {
         bson_t json;
         json_init(&json, "error");
@@ -86,7 +88,8 @@ static int fail_with(const struct out *out, const char *word, int exit, const ch
 int out_error(const struct out *out, const lh_error *error)
 {
     return fail_with(out, lh_outcome_word(error->code), out_exit_code(error->code),
-                     *error->message ? error->message : lh_outcome_sentence(error->code), error->lease_id);
+                     *error->message ? error->message : lh_outcome_sentence(error->code),
+                     error->lease_id);
 }
 
 int out_stopped(const struct out *out, lh_error *error)
@@ -117,7 +120,8 @@ void out_note(const struct out *out, const char *format, ...)
 
 void out_word(const struct out *out, int tone, const char *word)
 {
-    static const char *const colors[] = {[OUT_GOOD] = "\033[32m", [OUT_WARN] = "\033[33m", [OUT_BAD] = "\033[31m"};
+    static const char *const colors[] = {
+        [OUT_GOOD] = "\033[32m", [OUT_WARN] = "\033[33m", [OUT_BAD] = "\033[31m"};
     if (out->color)
         printf("%s%s\033[0m", colors[tone], word);
     else

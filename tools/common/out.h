@@ -35,12 +35,13 @@ enum { OUT_GOOD, OUT_WARN, OUT_BAD };
 int out_exit_code(int outcome);
 
 /* Fills `error` and returns `code`: how every function of the command line fails. */
-int out_fail(lh_error *error, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int out_fail(lh_error *error, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Says it on stderr, and as an object on stdout with --json. Returns the exit code. */
 int out_error(const struct out *out, const lh_error *error);
-/* The same for a call whose callback prints what it is given, and stops it when stdout cannot be written, of which out_finish() tells, or
- * memory is out. */
+/* The same for a call whose callback prints what it is given, and stops it when stdout cannot be
+ * written, of which out_finish() tells, or memory is out. */
 int out_stopped(const struct out *out, lh_error *error);
 /* The same for what is no lh_outcome: `word` is the "code" of the object. Returns `exit`. */
 int out_failure(const struct out *out, const char *word, int exit, const char *message);
@@ -57,13 +58,15 @@ void out_text(const char *text);
 /* "  name     " — the left column of details. */
 void out_label(const char *label);
 
-/* A line on the terminal that the next one overwrites; NULL clears it. Nothing where stderr is no terminal. */
+/* A line on the terminal that the next one overwrites; NULL clears it. Nothing where stderr is no
+ * terminal. */
 void out_progress(const struct out *out, const char *line);
 
-/* False when something printed so far could not be written; the caller still can undo what it did. */
+/* False when something printed so far could not be written; the caller still can undo what it
+ * did. */
 bool out_flush(void);
-/* Closes stdout at the very end. Returns `exit`, or EXIT_UNKNOWN when that was 0 and the result could not be written:
- * what was done was done, but whoever reads the result does not know it. */
+/* Closes stdout at the very end. Returns `exit`, or EXIT_UNKNOWN when that was 0 and the result
+ * could not be written: what was done was done, but whoever reads the result does not know it. */
 int out_finish(const struct out *out, int exit);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What every program does around its commands: its start and its end, and the options of a command. */
+ * What every program does around its commands: its start and its end, and the options of a
+ * command. */
 #include "common/program.h"
 
 #include <fcntl.h>
@@ -25,14 +26,18 @@ static int check_words(const struct cli *cli, lh_error *error)
     int wanted = command->any_words ? args->n_words : command->words && !by_id ? 1 : 0;
     char quoted[64];
     if (args->n_words > wanted && command->takes_command)
-        return out_fail(error, LH_INVALID, "\"%s\" is one word too many: the command to run stands after --",
+        return out_fail(error, LH_INVALID,
+                        "\"%s\" is one word too many: the command to run stands after --",
                         opts_quotable(args->words[wanted], quoted));
     if (args->n_words > wanted)
-        return out_fail(error, LH_INVALID, "\"%s\" is one word too many", opts_quotable(args->words[wanted], quoted));
+        return out_fail(error, LH_INVALID, "\"%s\" is one word too many",
+                        opts_quotable(args->words[wanted], quoted));
     if (args->n_words < wanted)
-        return out_fail(error, LH_INVALID, "which key? usage: leasehold %s %s …", command->name, command->words);
+        return out_fail(error, LH_INVALID, "which key? usage: leasehold %s %s …", command->name,
+                        command->words);
     if (command->takes_command && args->n_rest == 0)
-        return out_fail(error, LH_INVALID, "which command is to run? usage: leasehold %s %s -- CMD…", command->name,
+        return out_fail(error, LH_INVALID,
+                        "which command is to run? usage: leasehold %s %s -- CMD…", command->name,
                         command->words);
     /* Here, so that a bad key is told without asking a server. */
     for (int i = 0; i < wanted; i++) {
@@ -65,7 +70,8 @@ bool program_begin(struct cli *cli, int argc, char **argv, int *ret_exit)
     const struct opt_spec *const tables[OPTS_TABLES] = {command->also, command->options};
     *ret_exit = EXIT_DONE;
     cli->out.command = command->name;
-    if (opts_parse_command(argc, argv, tables, command->takes_command, &cli->args, &error) != LH_OK) {
+    if (opts_parse_command(argc, argv, tables, command->takes_command, &cli->args, &error) !=
+        LH_OK) {
         *ret_exit = out_error(&cli->out, &error);
         return false;
     }
@@ -80,15 +86,16 @@ bool program_begin(struct cli *cli, int argc, char **argv, int *ret_exit)
     choose_voice(cli);
     if (opts_from_environment(opts_global, &cli->args, &error) != LH_OK ||
         opts_from_environment(command->also, &cli->args, &error) != LH_OK ||
-        opts_from_environment(command->options, &cli->args, &error) != LH_OK || check_words(cli, &error) != LH_OK) {
+        opts_from_environment(command->options, &cli->args, &error) != LH_OK ||
+        check_words(cli, &error) != LH_OK) {
         *ret_exit = out_error(&cli->out, &error);
         return false;
     }
     return true;
 }
 
-/* The driver, loaded, has made a file of counters in shared memory, which it removes when the process ends in good order.
- * Nobody reads ours, and we may be killed: away with it at once. */
+/* The driver, loaded, has made a file of counters in shared memory, which it removes when the
+ * process ends in good order. Nobody reads ours, and we may be killed: away with it at once. */
 static void drop_driver_counters(void)
 {
     char name[32];
@@ -96,8 +103,9 @@ static void drop_driver_counters(void)
     (void)shm_unlink(name);
 }
 
-/* A standard stream that is closed would be the number of what is opened next: results would go to the server's socket. So its
- * place is taken, the wrong way round, so that reading and writing fail as before, and what `run` runs finds it closed. */
+/* A standard stream that is closed would be the number of what is opened next: results would go to
+ * the server's socket. So its place is taken, the wrong way round, so that reading and writing fail
+ * as before, and what `run` runs finds it closed. */
 static void fill_streams(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
@@ -106,7 +114,8 @@ static void fill_streams(void)
     }
 }
 
-_Noreturn void program_main(int argc, char **argv, int (*run)(struct cli *cli, int argc, char **argv))
+_Noreturn void program_main(int argc, char **argv,
+                            int (*run)(struct cli *cli, int argc, char **argv))
 {
     fill_streams();
     drop_driver_counters();
@@ -116,14 +125,17 @@ _Noreturn void program_main(int argc, char **argv, int (*run)(struct cli *cli, i
     /* Text is UTF-8 whatever the environment says, because that is what is stored. */
     if (!setlocale(LC_CTYPE, "C.UTF-8"))
         (void)setlocale(LC_CTYPE, "");
-    /* A result that nobody reads must not end us before we have undone what it would have told of. */
+    /* A result that nobody reads must not end us before we have undone what it would have told
+     * of. */
     (void)signal(SIGPIPE, SIG_IGN);
-    lh_driver_log(NULL, NULL); /* it may quote connection strings; what matters comes back as errors */
+    lh_driver_log(NULL,
+                  NULL); /* it may quote connection strings; what matters comes back as errors */
     cli.out.json = opts_wants_json(argc, argv);
     int exit = out_finish(&cli.out, run(&cli, argc, argv));
     args_fini(&cli.args);
 #ifdef __SANITIZE_ADDRESS__
     __lsan_do_leak_check(); /* else done at a return */
 #endif
-    _exit(exit); /* the driver's threads may still be there (connect_close): nothing may be torn down under them */
+    _exit(exit); /* the driver's threads may still be there (connect_close): nothing may be torn
+                    down under them */
 }

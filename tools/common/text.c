@@ -28,7 +28,8 @@ static const char *read_digits(const char *text, int64_t *ret_number)
     int64_t number = 0;
     const char *at = text;
     for (; *at >= '0' && *at <= '9'; at++) {
-        if (__builtin_mul_overflow(number, 10, &number) || __builtin_add_overflow(number, *at - '0', &number))
+        if (__builtin_mul_overflow(number, 10, &number) ||
+            __builtin_add_overflow(number, *at - '0', &number))
             return NULL;
     }
     *ret_number = number;
@@ -75,11 +76,14 @@ void text_from_duration(int64_t ms, char buffer[TEXT_DURATION_SIZE])
     else if (ms < MINUTE)
         (void)snprintf(buffer, TEXT_DURATION_SIZE, "%d s", (int)(ms / SECOND));
     else if (ms < HOUR)
-        (void)snprintf(buffer, TEXT_DURATION_SIZE, "%d min %d s", (int)(ms / MINUTE), (int)(ms % MINUTE / SECOND));
+        (void)snprintf(buffer, TEXT_DURATION_SIZE, "%d min %d s", (int)(ms / MINUTE),
+                       (int)(ms % MINUTE / SECOND));
     else if (ms < DAY)
-        (void)snprintf(buffer, TEXT_DURATION_SIZE, "%d h %d min", (int)(ms / HOUR), (int)(ms % HOUR / MINUTE));
+        (void)snprintf(buffer, TEXT_DURATION_SIZE, "%d h %d min", (int)(ms / HOUR),
+                       (int)(ms % HOUR / MINUTE));
     else
-        (void)snprintf(buffer, TEXT_DURATION_SIZE, "%" PRId64 " d %d h", ms / DAY, (int)(ms % DAY / HOUR));
+        (void)snprintf(buffer, TEXT_DURATION_SIZE, "%" PRId64 " d %d h", ms / DAY,
+                       (int)(ms % DAY / HOUR));
 }
 
 bool text_time(int64_t at_ms, char buffer[TEXT_TIME_SIZE])
@@ -93,23 +97,24 @@ bool text_time(int64_t at_ms, char buffer[TEXT_TIME_SIZE])
     struct tm tm;
     if (!gmtime_r(&seconds, &tm) || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900)
         return false;
-    (void)snprintf(buffer, TEXT_TIME_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900, tm.tm_mon + 1,
-                   tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, ms);
+    (void)snprintf(buffer, TEXT_TIME_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900,
+                   tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, ms);
     return true;
 }
 
-/* What no reader sees, or what turns around what he sees: the categories Cc, Cf, Cs, Zl and Zp of Unicode 15, and its
- * Default_Ignorable_Code_Points (variation selectors and fillers among them). In order. The dashboard has the same
- * (serve/dashboard/dom.js); a test compares the two. */
+/* What no reader sees, or what turns around what he sees: the categories Cc, Cf, Cs, Zl and Zp of
+ * Unicode 15, and its Default_Ignorable_Code_Points (variation selectors and fillers among them).
+ * In order. The dashboard has the same (serve/dashboard/dom.js); a test compares the two. */
 static const struct {
     uint32_t first, last;
 } misleading[] = {
-    {0x0000, 0x001F},   {0x007F, 0x009F},   {0x00AD, 0x00AD},   {0x034F, 0x034F},   {0x0600, 0x0605},
-    {0x061C, 0x061C},   {0x06DD, 0x06DD},   {0x070F, 0x070F},   {0x0890, 0x0891},   {0x08E2, 0x08E2},
-    {0x115F, 0x1160},   {0x17B4, 0x17B5},   {0x180B, 0x180F},   {0x200B, 0x200F},   {0x2028, 0x202E},
-    {0x2060, 0x206F},   {0x3164, 0x3164},   {0xD800, 0xDFFF},   {0xFE00, 0xFE0F},   {0xFEFF, 0xFEFF},
-    {0xFFA0, 0xFFA0},   {0xFFF0, 0xFFFB},   {0x110BD, 0x110BD}, {0x110CD, 0x110CD}, {0x13430, 0x1343F},
-    {0x1BCA0, 0x1BCA3}, {0x1D173, 0x1D17A}, {0xE0000, 0xE0FFF},
+    {0x0000, 0x001F},   {0x007F, 0x009F},   {0x00AD, 0x00AD},   {0x034F, 0x034F},
+    {0x0600, 0x0605},   {0x061C, 0x061C},   {0x06DD, 0x06DD},   {0x070F, 0x070F},
+    {0x0890, 0x0891},   {0x08E2, 0x08E2},   {0x115F, 0x1160},   {0x17B4, 0x17B5},
+    {0x180B, 0x180F},   {0x200B, 0x200F},   {0x2028, 0x202E},   {0x2060, 0x206F},
+    {0x3164, 0x3164},   {0xD800, 0xDFFF},   {0xFE00, 0xFE0F},   {0xFEFF, 0xFEFF},
+    {0xFFA0, 0xFFA0},   {0xFFF0, 0xFFFB},   {0x110BD, 0x110BD}, {0x110CD, 0x110CD},
+    {0x13430, 0x1343F}, {0x1BCA0, 0x1BCA3}, {0x1D173, 0x1D17A}, {0xE0000, 0xE0FFF},
 };
 
 bool text_misleads(uint32_t character)
@@ -131,13 +136,18 @@ static size_t safe_character(char *to, const char *from, size_t len, wchar_t c)
     }
     if (c == L'\n' || c == L'\t' || c == L'\r')
         return (size_t)sprintf(to, "\\%c", c == L'\n' ? 'n' : c == L'\t' ? 't' : 'r');
-    return (size_t)sprintf(to, c < 0x80 ? "\\x%02x" : c <= 0xFFFF ? "\\u%04x" : "\\U%08x", (unsigned)c);
+    return (size_t)sprintf(to,
+                           c < 0x80      ? "\\x%02x"
+                           : c <= 0xFFFF ? "\\u%04x"
+                                         : "\\U%08x",
+                           (unsigned)c);
 }
 
 char *text_safe(const char *text, size_t *ret_width)
 {
     size_t len = strlen(text), width = 0;
-    char *safe = malloc(len * 6 + 11); /* a byte becomes at most \u0085; the rest is for the last one's NUL */
+    char *safe = malloc(len * 6 +
+                        11); /* a byte becomes at most \u0085; the rest is for the last one's NUL */
     if (!safe)
         return NULL;
     char *to = safe;
@@ -203,7 +213,9 @@ const char *text_nearest(const char *word, const char *const *names)
     const char *nearest = NULL;
     size_t least = strlen(word) / 3 + 1; /* one slip for every three letters */
     for (; *names; names++) {
-        size_t d = strlen(word) >= 2 && strncmp(word, *names, strlen(word)) == 0 ? 0 : distance(word, *names);
+        size_t d = strlen(word) >= 2 && strncmp(word, *names, strlen(word)) == 0
+                       ? 0
+                       : distance(word, *names);
         if (d < least || (d == least && !nearest)) {
             least = d;
             nearest = *names;

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A worker whose jobs need a project to themselves. A project that is busy is no failure: the job goes back into the queue, keeps its
-attempts, and says who was in its way; an attempt is used up only by work that was begun.
+"""A worker whose jobs need a project to themselves. A project that is busy is no failure: the job
+goes back into the queue, keeps its attempts, and says who was in its way; an attempt is used up
+only by work that was begun.
 
     LEASEHOLD_URI='mongodb://db0,db1,db2/?replicaSet=rs' ./deferral.py DATABASE        works until nothing is due
 
-Jobs are documents of the collection `jobs`: {_id, project, command: [...], state: "queued", attempts: 0, due: a date}. Prints a line
-for each that it took. Exit status 0."""
+Jobs are documents of the collection `jobs`: {_id, project, command: [...], state: "queued",
+attempts: 0, due: a date}. Prints a line for each that it took. Exit status 0."""
 import datetime
 import os
 import subprocess

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Moves money between two accounts while it holds the lease on them, so that it is right even when this process is stopped in the middle,
- * and goes on after somebody else took over.
+ * Moves money between two accounts while it holds the lease on them, so that it is right even when
+ * this process is stopped in the middle, and goes on after somebody else took over.
  *
  *     cc -std=c17 guarded.c -o guarded $(pkg-config --cflags --libs libmongoc-1.0) -lleasehold
  *     LEASEHOLD_URI='mongodb://db0,db1,db2/?replicaSet=rs' ./guarded [DATABASE]
  *
- * Prints what it did. Exit status: 0 done, 75 somebody else holds the lease, 76 it was lost, 1 anything else. */
+ * Prints what it did. Exit status: 0 done, 75 somebody else holds the lease, 76 it was lost, 1
+ * anything else. */
 #include <leasehold/mongo.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,15 +17,16 @@ typedef struct {
 } transfer;
 
 /* Adds to one account within the transaction. */
-static bool add(mongoc_collection_t *accounts, mongoc_client_session_t *session, const char *name, int amount,
-                bson_t **reply, bson_error_t *why)
+static bool add(mongoc_collection_t *accounts, mongoc_client_session_t *session, const char *name,
+                int amount, bson_t **reply, bson_error_t *why)
 {
     bson_t *id = BCON_NEW("_id", BCON_UTF8(name)), *options = BCON_NEW("upsert", BCON_BOOL(true));
     bson_t *update = BCON_NEW("$inc", "{", "balance", BCON_INT32(amount), "}"), said;
     mongoc_client_session_append(session, options, NULL);
     bool good = mongoc_collection_update_one(accounts, id, update, options, &said, why);
     if (!good)
-        *reply = bson_copy(&said); /* its labels say whether the transaction is worth another attempt */
+        *reply =
+            bson_copy(&said); /* its labels say whether the transaction is worth another attempt */
     bson_destroy(&said);
     bson_destroy(update);
     bson_destroy(options);
@@ -32,8 +34,10 @@ static bool add(mongoc_collection_t *accounts, mongoc_client_session_t *session,
     return good;
 }
 
-/* May be called several times, each in a transaction of its own: nothing in it may be done outside of the database. */
-static bool move_money(mongoc_client_session_t *session, void *arg, bson_t **reply, bson_error_t *why)
+/* May be called several times, each in a transaction of its own: nothing in it may be done outside
+ * of the database. */
+static bool move_money(mongoc_client_session_t *session, void *arg, bson_t **reply,
+                       bson_error_t *why)
 {
     transfer *t = arg;
     return add(t->accounts, session, "savings", -t->amount, reply, why) &&

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Asking for a lease. What is granted is told, or given back: a lease that nobody heard of would shut others out until its end.
+ * Asking for a lease. What is granted is told, or given back: a lease that nobody heard of would
+ * shut others out until its end.
  *
- * A lease belongs to whoever knows its id; this server keeps no handle on it and renews nothing. Only with an Idempotency-Key the id is
- * remembered, to answer the same request again, and the database is asked then whether it still holds. */
+ * A lease belongs to whoever knows its id; this server keeps no handle on it and renews nothing.
+ * Only with an Idempotency-Key the id is remembered, to answer the same request again, and the
+ * database is asked then whether it still holds. */
 #include "serve/acquire.h"
 
 #include <microhttpd.h>
@@ -87,7 +89,8 @@ static bool is_name(struct request *request, const char *name)
         good = good && name[i] >= ' ' && name[i] <= '~';
     if (!good)
         answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
-                       "Idempotency-Key must be 1 to %d printable ASCII characters", IDEMPOTENCY_KEY_MAX);
+                       "Idempotency-Key must be 1 to %d printable ASCII characters",
+                       IDEMPOTENCY_KEY_MAX);
     return good;
 }
 
@@ -97,7 +100,8 @@ bool acquire_admit(struct request *request)
     struct ask *ask = !name || is_name(request, name) ? read_ask(request) : NULL;
     if (!ask)
         return false;
-    int result = ask->wait_ms > 0 ? clients_take(ask->server->clients, request->client, SHARE_WAITS) : SHARE_TAKEN;
+    int result = ask->wait_ms > 0 ? clients_take(ask->server->clients, request->client, SHARE_WAITS)
+                                  : SHARE_TAKEN;
     if (result != SHARE_TAKEN) {
         free(ask);
         request_refuse(request, SHARE_WAITS, result);
@@ -127,11 +131,13 @@ static void answer_busy(struct request *request, const lh_record *record, const 
     answer_problem(request, MHD_HTTP_LOCKED, &json, retry_ms > 0 ? retry_ms : 1000);
 }
 
-static void answer_refused(struct request *request, int code, const lh_record *busy, const lh_error *error)
+static void answer_refused(struct request *request, int code, const lh_record *busy,
+                           const lh_error *error)
 {
     if (code == LH_BUSY)
         answer_busy(request, busy, error);
-    else if (code == LH_LOST) /* the grant's own answer came too late to be believed: it may be asked again */
+    else if (code == LH_LOST) /* the grant's own answer came too late to be believed: it may be
+                                 asked again */
         answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "lost", "%s", error->message);
     else
         answer_outcome(request, error);
@@ -139,13 +145,15 @@ static void answer_refused(struct request *request, int code, const lh_record *b
 
 /* Whoever wants to hear of it; the Idempotency-Key's entry becomes what they are told.
  * *ret_revoked: nothing may be granted to them. */
-static struct request *take_requests(struct ask *ask, int code, const lh_lease *lease, bool *ret_revoked)
+static struct request *take_requests(struct ask *ask, int code, const lh_lease *lease,
+                                     bool *ret_revoked)
 {
     waits_lock(ask->server->waits);
     struct request *requests = ask->requests;
     struct repeat *repeat = ask->repeat;
     ask->requests = NULL;
-    *ret_revoked = atomic_load(&ask->client->revoked); /* under the lock: waits_revoke() is before or behind this */
+    *ret_revoked = atomic_load(
+        &ask->client->revoked); /* under the lock: waits_revoke() is before or behind this */
     if (repeat && code == LH_OK && lease && requests && !*ret_revoked) {
         repeat->ttl_ms = ask->ttl_ms;
         strcpy(repeat->owner, ask->owner);
@@ -212,7 +220,8 @@ static void be_settled(struct ask *ask)
 static void do_leave(struct job *job)
 {
     struct ask *ask = JOB_OWNER(job, struct ask);
-    (void)lh_waiting_cancel(ask->waiting, NULL); /* what could not be sent is sent again in the background */
+    (void)lh_waiting_cancel(ask->waiting,
+                            NULL); /* what could not be sent is sent again in the background */
     metrics_acquired(ask->server->metrics, LH_CANCELLED, serve_now_ms() - ask->began_ms);
     free_ask(ask);
 }
@@ -225,7 +234,8 @@ static void be_deserted(struct ask *ask)
     work_push(ask->server->work, &ask->client->waits, &ask->job);
 }
 
-const struct waits_ends acquire_ends = {.settled = be_settled, .deserted = be_deserted, .release = free_ask};
+const struct waits_ends acquire_ends = {
+    .settled = be_settled, .deserted = be_deserted, .release = free_ask};
 
 /* ---- asking ---- */
 
@@ -258,23 +268,28 @@ static void run(struct ask *ask)
     } else if (!waits_add(ask->server->waits, ask)) {
         (void)lh_waiting_cancel(ask->waiting, NULL);
         settle(ask, LH_CLOSED, NULL, NULL,
-               &(lh_error){.size = sizeof(lh_error), .code = LH_CLOSED, .message = "the server has no room to wait"});
+               &(lh_error){.size = sizeof(lh_error),
+                           .code = LH_CLOSED,
+                           .message = "the server has no room to wait"});
     }
 }
 
-/* The grant that this Idempotency-Key got, if it still holds: asked of the database, which also makes it last its ttl again. */
+/* The grant that this Idempotency-Key got, if it still holds: asked of the database, which also
+ * makes it last its ttl again. */
 static void answer_again(struct request *request, const struct repeat *repeat)
 {
     lh_lease *lease = NULL;
     lh_error error = LH_ERROR_INIT;
-    int code = lh_lease_attach(request->server->store, request->key, repeat->lease_id, &lease, &error);
+    int code =
+        lh_lease_attach(request->server->store, request->key, repeat->lease_id, &lease, &error);
     if (code == LH_OK)
         code = lh_lease_renew(lease, repeat->ttl_ms, NULL, &error);
     if (code == LH_OK)
         answer_granted(request, lease, repeat->owner);
     else if (code == LH_LOST)
-        answer_failure(request, MHD_HTTP_GONE, "lost",
-                       "the lease that this Idempotency-Key was granted has ended: ask with a new one");
+        answer_failure(
+            request, MHD_HTTP_GONE, "lost",
+            "the lease that this Idempotency-Key was granted has ended: ask with a new one");
     else
         answer_outcome(request, &error);
     lh_lease_free(lease);
@@ -290,8 +305,10 @@ static unsigned count_twins(const struct ask *ask)
 
 enum { ASK_FIRST, ASK_JOINED, ASK_AGAIN, ASK_REFUSED };
 
-/* What an earlier request with the same Idempotency-Key means for this one. *ret_repeat: a copy, for ASK_AGAIN. */
-static int look_back(struct ask *ask, struct request *request, const char *name, struct repeat *ret_repeat)
+/* What an earlier request with the same Idempotency-Key means for this one. *ret_repeat: a copy,
+ * for ASK_AGAIN. */
+static int look_back(struct ask *ask, struct request *request, const char *name,
+                     struct repeat *ret_repeat)
 {
     struct server *server = ask->server;
     int what = ASK_FIRST;

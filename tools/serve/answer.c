@@ -10,7 +10,8 @@
 #include "common/json.h"
 #include "serve/request.h"
 
-/* Nothing of ours is to be framed, guessed at, or run from elsewhere; the dashboard makes no markup out of strings. */
+/* Nothing of ours is to be framed, guessed at, or run from elsewhere; the dashboard makes no markup
+ * out of strings. */
 static const struct {
     const char *name, *value;
 } common[] = {
@@ -19,18 +20,21 @@ static const struct {
     {"Referrer-Policy", "no-referrer"},
     {"Cross-Origin-Resource-Policy", "same-origin"},
     {"Cross-Origin-Opener-Policy", "same-origin"},
-    {"Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-                                "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-                                "require-trusted-types-for 'script'; trusted-types 'none'"},
+    {"Content-Security-Policy",
+     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for "
+     "'script'; trusted-types 'none'"},
 };
 
-static void give(struct request *request, unsigned status, const char *type, struct MHD_Response *response)
+static void give(struct request *request, unsigned status, const char *type,
+                 struct MHD_Response *response)
 {
     if (response && type)
         (void)MHD_add_response_header(response, "Content-Type", type);
     if (response) /* what has an ETag may be kept, and is asked for again */
         (void)MHD_add_response_header(response, "Cache-Control",
-                                      MHD_get_response_header(response, "ETag") ? "no-cache" : "no-store");
+                                      MHD_get_response_header(response, "ETag") ? "no-cache"
+                                                                                : "no-store");
     for (size_t i = 0; response && i < sizeof common / sizeof common[0]; i++)
         (void)MHD_add_response_header(response, common[i].name, common[i].value);
     request->status = status;
@@ -43,13 +47,15 @@ static void give(struct request *request, unsigned status, const char *type, str
 
 void answer_text(struct request *request, unsigned status, const char *type, char *text, size_t len)
 {
-    struct MHD_Response *response = text ? MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE) : NULL;
+    struct MHD_Response *response =
+        text ? MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE) : NULL;
     if (!response)
         free(text);
     give(request, status, type, response);
 }
 
-void answer_static(struct request *request, const char *type, const void *bytes, size_t len, const char *etag)
+void answer_static(struct request *request, const char *type, const void *bytes, size_t len,
+                   const char *etag)
 {
     /* Persistent memory is only read: the interface has no const. */
     union {
@@ -58,7 +64,8 @@ void answer_static(struct request *request, const char *type, const void *bytes,
     } memory = {.in = bytes};
     const char *known = request_header(request, "If-None-Match");
     bool same = known && strstr(known, etag);
-    struct MHD_Response *response = MHD_create_response_from_buffer(same ? 0 : len, memory.out, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(same ? 0 : len, memory.out, MHD_RESPMEM_PERSISTENT);
     if (response)
         (void)MHD_add_response_header(response, "ETag", etag);
     give(request, same ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, same ? NULL : type, response);
@@ -113,7 +120,8 @@ static const char *title_of(unsigned status)
     }
 }
 
-void problem_init(bson_t *json, unsigned status, const char *code, const char *outcome, const char *detail)
+void problem_init(bson_t *json, unsigned status, const char *code, const char *outcome,
+                  const char *detail)
 {
     char type[64];
     (void)snprintf(type, sizeof type, "urn:leasehold:problem:%s", code);
@@ -148,7 +156,8 @@ static int64_t retry_of(unsigned status)
     return soon ? 1000 : 0;
 }
 
-void answer_failure(struct request *request, unsigned status, const char *code, const char *format, ...)
+void answer_failure(struct request *request, unsigned status, const char *code, const char *format,
+                    ...)
 {
     char detail[512];
     bson_t json;
@@ -185,7 +194,8 @@ unsigned problem_status(int outcome)
         return MHD_HTTP_CONFLICT;
     case LH_UNKNOWN:
         return MHD_HTTP_GATEWAY_TIMEOUT;
-    case LH_SERVER: /* the database refuses, and would again: a person must change something there */
+    case LH_SERVER: /* the database refuses, and would again: a person must change something there
+                     */
     case LH_CONFIG:
     case LH_DENIED: /* this server's own user, not the client's */
         return MHD_HTTP_BAD_GATEWAY;

@@ -11,25 +11,25 @@
 #define SVG  "image/svg+xml"
 
 /* name in the path, name of the array, type */
-#define FILES(X)                                                                                                       \
-    X("api.js", api_js, JS)                                                                                            \
-    X("app.js", app_js, JS)                                                                                            \
-    X("clock.js", clock_js, JS)                                                                                        \
-    X("detail.js", detail_js, JS)                                                                                      \
-    X("dialogs.js", dialogs_js, JS)                                                                                    \
-    X("dom.js", dom_js, JS)                                                                                            \
-    X("feed.js", feed_js, JS)                                                                                          \
-    X("icon.svg", icon_svg, SVG)                                                                                       \
-    X("index.html", index_html, HTML)                                                                                  \
-    X("leases.js", leases_js, JS)                                                                                      \
-    X("link.js", link_js, JS)                                                                                          \
-    X("order.js", order_js, JS)                                                                                        \
-    X("style.css", style_css, CSS)                                                                                     \
+#define FILES(X)                                                                                   \
+    X("api.js", api_js, JS)                                                                        \
+    X("app.js", app_js, JS)                                                                        \
+    X("clock.js", clock_js, JS)                                                                    \
+    X("detail.js", detail_js, JS)                                                                  \
+    X("dialogs.js", dialogs_js, JS)                                                                \
+    X("dom.js", dom_js, JS)                                                                        \
+    X("feed.js", feed_js, JS)                                                                      \
+    X("icon.svg", icon_svg, SVG)                                                                   \
+    X("index.html", index_html, HTML)                                                              \
+    X("leases.js", leases_js, JS)                                                                  \
+    X("link.js", link_js, JS)                                                                      \
+    X("order.js", order_js, JS)                                                                    \
+    X("style.css", style_css, CSS)                                                                 \
     X("table.js", table_js, JS)
 
-#define DECLARE(file, array, type)                                                                                     \
-    extern const unsigned char asset_dashboard_##array[];                                                              \
-    extern const size_t asset_dashboard_##array##_len;                                                                 \
+#define DECLARE(file, array, type)                                                                 \
+    extern const unsigned char asset_dashboard_##array[];                                          \
+    extern const size_t asset_dashboard_##array##_len;                                             \
     extern const char asset_dashboard_##array##_etag[];
 FILES(DECLARE)
 
@@ -43,8 +43,9 @@ static const struct {
     const size_t *len;
     const char *etag;
 } files[] = {
-#define ENTRY(file, array, type)                                                                                       \
-    {file, type, asset_dashboard_##array, &asset_dashboard_##array##_len, asset_dashboard_##array##_etag},
+#define ENTRY(file, array, type)                                                                   \
+    {file, type, asset_dashboard_##array, &asset_dashboard_##array##_len,                          \
+     asset_dashboard_##array##_etag},
     FILES(ENTRY)
 #undef ENTRY
 };
@@ -62,7 +63,8 @@ static void answer_file(struct request *request, const char *name)
 
 void assets_openapi(struct request *request)
 {
-    answer_static(request, "application/json", asset_openapi_json, asset_openapi_json_len, asset_openapi_json_etag);
+    answer_static(request, "application/json", asset_openapi_json, asset_openapi_json_len,
+                  asset_openapi_json_etag);
 }
 
 void assets_page(struct request *request)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A lease id comes in the header Lease-Id and goes out in the answer to who was granted it; nowhere else. */
+ * A lease id comes in the header Lease-Id and goes out in the answer to who was granted it; nowhere
+ * else. */
 #include "serve/attach.h"
 
 #include <microhttpd.h>
@@ -14,12 +15,13 @@ lh_lease *attach_lease(struct request *request)
     lh_error error = LH_ERROR_INIT;
     const char *id = request_header(request, "Lease-Id");
     if (!id) {
-        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "which lease? Send its id in the header Lease-Id");
+        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
+                       "which lease? Send its id in the header Lease-Id");
         return NULL;
     }
     if (strlen(id) != LH_LEASE_ID_LEN || strspn(id, "0123456789abcdef") != LH_LEASE_ID_LEN) {
-        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "Lease-Id must be %d digits of lower-case hexadecimal",
-                       LH_LEASE_ID_LEN);
+        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
+                       "Lease-Id must be %d digits of lower-case hexadecimal", LH_LEASE_ID_LEN);
         return NULL;
     }
     if (lh_lease_attach(request->server->store, request->key, id, &lease, &error) == LH_OK)
@@ -28,8 +30,8 @@ lh_lease *attach_lease(struct request *request)
     return NULL;
 }
 
-void attach_lost(struct request *request, unsigned status, const char *outcome, const lh_record *record,
-                 const lh_error *error)
+void attach_lost(struct request *request, unsigned status, const char *outcome,
+                 const lh_record *record, const lh_error *error)
 {
     bson_t json;
     problem_init(&json, status, outcome, outcome, error->message);
@@ -39,7 +41,8 @@ void attach_lost(struct request *request, unsigned status, const char *outcome, 
     answer_problem(request, status, &json, 0);
 }
 
-void attach_not_renewed(struct request *request, int code, const lh_record *record, const lh_error *error)
+void attach_not_renewed(struct request *request, int code, const lh_record *record,
+                        const lh_error *error)
 {
     if (code == LH_LOST)
         attach_lost(request, MHD_HTTP_GONE, "lost", record, error);

@@ -52,19 +52,22 @@ struct reader {
 
 static int fail(const struct reader *reader, const char *what)
 {
-    return out_fail(reader->error, LH_CONFIG, "%s, line %d: %s", reader->path[reader->file], reader->line, what);
+    return out_fail(reader->error, LH_CONFIG, "%s, line %d: %s", reader->path[reader->file],
+                    reader->line, what);
 }
 
 /* The token on this line; what comes before it is its name. NULL: that is none. */
 static const char *split(char *text, const char **ret_name)
 {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._@-";
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._@-";
     char *colon = strchr(text, ':');
     *ret_name = colon ? text : "";
     if (!colon)
         return text;
     *colon = '\0';
-    return strlen(text) <= CLIENT_NAME_MAX && strspn(text, letters) == strlen(text) ? colon + 1 : NULL;
+    return strlen(text) <= CLIENT_NAME_MAX && strspn(text, letters) == strlen(text) ? colon + 1
+                                                                                    : NULL;
 }
 
 static const char *wrong_with(const char *token)
@@ -75,7 +78,8 @@ static const char *wrong_with(const char *token)
         if (*at < ' ' || *at > '~')
             return "a token is printable ASCII";
     }
-    return strlen(token) < SHORTEST || strlen(token) > LONGEST ? "a token has 16 to 256 characters" : NULL;
+    return strlen(token) < SHORTEST || strlen(token) > LONGEST ? "a token has 16 to 256 characters"
+                                                               : NULL;
 }
 
 static int add_token(struct reader *reader, const char *name, const char *text)
@@ -116,9 +120,8 @@ static int add_line(struct reader *reader, char *line, size_t len)
         return LH_OK;
     const char *name, *token = split(text, &name), *wrong = token ? wrong_with(token) : NULL;
     if (!token)
-        return fail(reader,
-                    "the name before the first ':' has 1 to 64 of A-Z a-z 0-9 . _ @ -; a token that has a ':' itself, "
-                    "and no name, is written :TOKEN");
+        return fail(reader, "the name before the first ':' has 1 to 64 of A-Z a-z 0-9 . _ @ -; a "
+                            "token that has a ':' itself, and no name, is written :TOKEN");
     return wrong ? fail(reader, wrong) : add_token(reader, name, token);
 }
 
@@ -126,7 +129,8 @@ static int add_lines(struct reader *reader, char *text, size_t len)
 {
     int code = LH_OK;
     reader->line = 1;
-    if (strncmp(text, "\xef\xbb\xbf", 3) == 0 || strncmp(text, "\xff\xfe", 2) == 0 || strncmp(text, "\xfe\xff", 2) == 0)
+    if (strncmp(text, "\xef\xbb\xbf", 3) == 0 || strncmp(text, "\xff\xfe", 2) == 0 ||
+        strncmp(text, "\xfe\xff", 2) == 0)
         return fail(reader, "it begins with a byte order mark: save it as plain ASCII");
     for (char *at = text, *next; code == LH_OK && at < text + len; at = next, reader->line++) {
         char *end = memchr(at, '\n', (size_t)(text + len - at));
@@ -163,11 +167,13 @@ static int open_file(const char *path, bool *ret_open, int *ret_fd, lh_error *er
         int why = errno;
         if (fd >= 0)
             (void)close(fd);
-        return out_fail(error, LH_CONFIG, "the token file %s cannot be read: %s", path, strerror(why));
+        return out_fail(error, LH_CONFIG, "the token file %s cannot be read: %s", path,
+                        strerror(why));
     }
     if (!S_ISREG(info.st_mode)) {
         (void)close(fd);
-        return out_fail(error, LH_CONFIG, "the token file %s is no regular file: it must be one, to be read again",
+        return out_fail(error, LH_CONFIG,
+                        "the token file %s is no regular file: it must be one, to be read again",
                         path);
     }
     *ret_open = info.st_mode & (S_IROTH | S_IWOTH);
@@ -186,7 +192,8 @@ static int read_file(struct reader *reader, bool *ret_open)
     if (!text)
         code = out_fail(reader->error, LH_MEMORY, "out of memory");
     else if (len < 0)
-        code = out_fail(reader->error, LH_CONFIG, "the token file %s cannot be read: %s", path, strerror(errno));
+        code = out_fail(reader->error, LH_CONFIG, "the token file %s cannot be read: %s", path,
+                        strerror(errno));
     else if (len > MOST_BYTES)
         code = out_fail(reader->error, LH_CONFIG, "the token file %s has more than 1 MiB", path);
     else
@@ -226,7 +233,8 @@ static bool give_clients(struct auth *auth, struct tokens *fresh)
 {
     for (size_t i = 0; i < fresh->n; i++) {
         const struct token *old = find_same(auth->tokens, &fresh->token[i]);
-        fresh->token[i].client = old ? clients_ref(auth->clients, old->client) : clients_new_token(auth->clients);
+        fresh->token[i].client =
+            old ? clients_ref(auth->clients, old->client) : clients_new_token(auth->clients);
         if (!fresh->token[i].client)
             return false;
     }
@@ -285,8 +293,8 @@ int auth_reload(struct auth *auth, unsigned *ret_revoked, lh_error *error)
     return LH_OK;
 }
 
-int auth_new(struct clients *clients, const char *token_file, const char *admin_token_file, struct auth **ret_auth,
-             lh_error *error)
+int auth_new(struct clients *clients, const char *token_file, const char *admin_token_file,
+             struct auth **ret_auth, lh_error *error)
 {
     unsigned none;
     struct auth *auth = calloc(1, sizeof *auth);
@@ -331,7 +339,8 @@ static size_t find(const struct tokens *tokens, const char given[LONGEST])
         unsigned char differs = 0;
         for (size_t k = 0; k < LONGEST; k++)
             differs = (unsigned char)(differs | (tokens->token[i].text[k] ^ given[k]));
-        unsigned same = ((unsigned)differs - 1U) >> 8 & 1U; /* 1 for no difference, without a branch */
+        unsigned same =
+            ((unsigned)differs - 1U) >> 8 & 1U; /* 1 for no difference, without a branch */
         found |= (i + 1) * same;
     }
     return found;
@@ -349,7 +358,8 @@ struct client *auth_client(struct auth *auth, const char *authorization)
     memcpy(given, token, len);
     pthread_mutex_lock(&auth->lock);
     size_t found = find(auth->tokens, given);
-    struct client *client = found ? clients_ref(auth->clients, auth->tokens->token[found - 1].client) : NULL;
+    struct client *client =
+        found ? clients_ref(auth->clients, auth->tokens->token[found - 1].client) : NULL;
     pthread_mutex_unlock(&auth->lock);
     explicit_bzero(given, sizeof given);
     return client;

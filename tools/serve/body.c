@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * JSON is parsed by libbson. What that is generous about (a field twice, something behind the object, NULs) is not. */
+ * JSON is parsed by libbson. What that is generous about (a field twice, something behind the
+ * object, NULs) is not. */
 #include "serve/body.h"
 
 #include <microhttpd.h>
@@ -20,7 +21,8 @@ static bool take_text(struct request *request, const struct field *field, const 
         return fail(request, field->name, "must be a string");
     const char *text = bson_iter_utf8(at, &len);
     if (len >= field->size)
-        return fail(request, field->name, "is too long: see maxLength in /openapi.json (bytes of UTF-8)");
+        return fail(request, field->name,
+                    "is too long: see maxLength in /openapi.json (bytes of UTF-8)");
     if (strlen(text) != len || !bson_utf8_validate(text, len, false))
         return fail(request, field->name, "must be UTF-8 without a NUL");
     memcpy(field->text, text, len + 1);
@@ -41,7 +43,8 @@ static bool take_number(struct request *request, const struct field *field, cons
     return true;
 }
 
-static bool take(struct request *request, const struct field *fields, size_t n, bool *given, const bson_iter_t *at)
+static bool take(struct request *request, const struct field *fields, size_t n, bool *given,
+                 const bson_iter_t *at)
 {
     const char *name = bson_iter_key(at);
     for (size_t i = 0; i < n; i++) {
@@ -50,9 +53,11 @@ static bool take(struct request *request, const struct field *fields, size_t n, 
         if (given[i])
             return fail(request, name, "is there twice");
         given[i] = true;
-        return fields[i].text ? take_text(request, &fields[i], at) : take_number(request, &fields[i], at);
+        return fields[i].text ? take_text(request, &fields[i], at)
+                              : take_number(request, &fields[i], at);
     }
-    return fail(request, bson_utf8_validate(name, strlen(name), false) ? name : "?", "is no field of this body");
+    return fail(request, bson_utf8_validate(name, strlen(name), false) ? name : "?",
+                "is no field of this body");
 }
 
 /* NULL: it is no JSON object, and nothing else behind it. */
@@ -87,7 +92,8 @@ bool body_read(struct request *request, const struct field *fields, size_t n_fie
         return true;
     bson_t *json = parse(request);
     if (!json) {
-        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "the body must be one JSON object");
+        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
+                       "the body must be one JSON object");
         return false;
     }
     (void)bson_iter_init(&at, json);

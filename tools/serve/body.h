@@ -5,7 +5,8 @@
 
 #include "serve/request.h"
 
-/* A field that a body may have. Whatever else is in it is refused: a typing error must not mean a default. */
+/* A field that a body may have. Whatever else is in it is refused: a typing error must not mean a
+ * default. */
 struct field {
     const char *name;
     char *text; /* a string: room for `size` bytes, NUL too; "" where it is not given */

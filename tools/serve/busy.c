@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A table without order: the key that was refused longest ago makes room. It is read by those who ask for what is newer than they
- * have, by a number that only grows, over restarts too: microseconds since 1970, unless two fall into one. */
+ * A table without order: the key that was refused longest ago makes room. It is read by those who
+ * ask for what is newer than they have, by a number that only grows, over restarts too:
+ * microseconds since 1970, unless two fall into one. */
 #include "serve/busy.h"
 
 #include <microhttpd.h>
@@ -115,7 +116,8 @@ void busy_get(struct request *request)
     if (!request_decode(request, "after", text, sizeof text, &given))
         return;
     if (given && !text_number(text, &after)) {
-        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "after must be the \"next\" of an answer before");
+        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
+                       "after must be the \"next\" of an answer before");
         return;
     }
     bson_t json, array;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Several servers may clean at once: each document is judged again by the write that removes it. So that they seldom do, the first time is
- * anywhere in the interval, and each interval is a tenth longer or shorter. */
+ * Several servers may clean at once: each document is judged again by the write that removes it. So
+ * that they seldom do, the first time is anywhere in the interval, and each interval is a tenth
+ * longer or shorter. */
 #include "serve/cleaning.h"
 
 #include <inttypes.h>
@@ -68,11 +69,12 @@ static void clean(struct job *job)
     atomic_fetch_add(code == LH_OK ? &cleaning->done : &cleaning->failed, 1);
     if (code == LH_OK)
         log_note(server,
-                 "cleanup removed %" PRIu64 " keys, and dropped %" PRIu64 " dead holders and %" PRIu64 " dead waiters",
+                 "cleanup removed %" PRIu64 " keys, and dropped %" PRIu64
+                 " dead holders and %" PRIu64 " dead waiters",
                  report.removed, report.holders_dropped, report.waiters_dropped);
     else
-        log_note(server, "cleanup ended early, having removed %" PRIu64 " keys: %s: %s", report.removed,
-                 lh_outcome_word(code), error.message);
+        log_note(server, "cleanup ended early, having removed %" PRIu64 " keys: %s: %s",
+                 report.removed, lh_outcome_word(code), error.message);
     atomic_store(&cleaning->runs, false);
 }
 
@@ -92,7 +94,8 @@ void cleaning_stop(struct cleaning *cleaning)
     atomic_store(&cleaning->stops, true);
 }
 
-void cleaning_counts(struct cleaning *cleaning, uint64_t *ret_done, uint64_t *ret_failed, uint64_t *ret_removed)
+void cleaning_counts(struct cleaning *cleaning, uint64_t *ret_done, uint64_t *ret_failed,
+                     uint64_t *ret_removed)
 {
     *ret_done = atomic_load(&cleaning->done);
     *ret_failed = atomic_load(&cleaning->failed);

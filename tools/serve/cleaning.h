@@ -13,7 +13,8 @@ void cleaning_tick(struct cleaning *cleaning);
 /* One that runs ends at its next batch. */
 void cleaning_stop(struct cleaning *cleaning);
 /* How many ended well, and not; how many keys they removed. */
-void cleaning_counts(struct cleaning *cleaning, uint64_t *ret_done, uint64_t *ret_failed, uint64_t *ret_removed);
+void cleaning_counts(struct cleaning *cleaning, uint64_t *ret_done, uint64_t *ret_failed,
+                     uint64_t *ret_removed);
 void cleaning_free(struct cleaning *cleaning);
 
 #endif

@@ -139,7 +139,8 @@ void clients_rename(struct clients *clients, struct client *client, const char *
     pthread_mutex_unlock(&clients->lock);
 }
 
-void clients_name(struct clients *clients, const struct client *client, char name[CLIENT_NAME_MAX + 1])
+void clients_name(struct clients *clients, const struct client *client,
+                  char name[CLIENT_NAME_MAX + 1])
 {
     *name = '\0';
     if (!client)

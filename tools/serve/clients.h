@@ -53,7 +53,8 @@ void clients_unref(struct clients *clients, struct client *client);
  * for as long as the client is there. */
 void clients_rename(struct clients *clients, struct client *client, const char *name);
 /* "" for an address. `client` may be NULL. */
-void clients_name(struct clients *clients, const struct client *client, char name[CLIENT_NAME_MAX + 1]);
+void clients_name(struct clients *clients, const struct client *client,
+                  char name[CLIENT_NAME_MAX + 1]);
 
 /* One more of `share`. SHARE_FULL: there are no more of it; SHARE_OVER: the client has what one
  * may have. */

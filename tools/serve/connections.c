@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * libmicrohttpd closes a connection that says nothing for IDLE_SECONDS. One that says a byte now and then would stay: a request has a time in
- * which it must be there, and an answer one in which it must be taken. Whoever is slower is told (408), where nothing was answered yet, and
- * the connection is shut; libmicrohttpd notices, and closes it. */
+ * libmicrohttpd closes a connection that says nothing for IDLE_SECONDS. One that says a byte now
+ * and then would stay: a request has a time in which it must be there, and an answer one in which
+ * it must be taken. Whoever is slower is told (408), where nothing was answered yet, and the
+ * connection is shut; libmicrohttpd notices, and closes it. */
 #include "serve/connections.h"
 
 #include <netinet/in.h>
@@ -12,7 +13,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* A peer that vanished (its machine, the network) answers no probes: closed after about half a minute, also while it only listens. */
+/* A peer that vanished (its machine, the network) answers no probes: closed after about half a
+ * minute, also while it only listens. */
 enum { PROBE_AFTER_S = 15, PROBE_EVERY_S = 5, PROBES = 3, UNHEARD_MS = 30000 };
 
 struct connection {
@@ -63,7 +65,8 @@ static void probe(int fd)
         {IPPROTO_TCP, TCP_USER_TIMEOUT, UNHEARD_MS},
     };
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
-        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
+        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+                         sizeof options[i].value);
 }
 
 struct connection *connections_open(struct connections *connections, int fd)
@@ -94,7 +97,8 @@ static void disown(struct connections *connections, struct connection *connectio
     connection->client = NULL;
 }
 
-int connections_belong(struct connections *connections, struct connection *connection, struct client *client)
+int connections_belong(struct connections *connections, struct connection *connection,
+                       struct client *client)
 {
     if (!connection || connection->client == client)
         return SHARE_TAKEN;
@@ -119,7 +123,8 @@ void connections_close(struct connections *connections, struct connection *conne
     free(connection);
 }
 
-void connections_allow(struct connections *connections, struct connection *connection, int64_t ms, bool answering)
+void connections_allow(struct connections *connections, struct connection *connection, int64_t ms,
+                       bool answering)
 {
     if (!connection)
         return;
@@ -133,11 +138,13 @@ void connections_refuse(struct connection *connection, const char *detail)
 {
     char body[256], text[512];
     int len = snprintf(body, sizeof body,
-                       "{\"type\":\"urn:leasehold:problem:invalid\",\"title\":\"Bad Request\",\"status\":400,"
-                       "\"detail\":\"%s\",\"v\":1,\"outcome\":\"error\",\"code\":\"invalid\"}\n",
+                       "{\"type\":\"urn:leasehold:problem:invalid\",\"title\":\"Bad "
+                       "Request\",\"status\":400,\"detail\":\"%s\",\"v\":1,\"outcome\":\"error\","
+                       "\"code\":\"invalid\"}\n",
                        detail);
     len = snprintf(text, sizeof text,
-                   "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
+                   "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: "
+                   "application/problem+json\r\n"
                    "Content-Length: %d\r\n\r\n%s",
                    len, body);
     (void)send(connection->fd, text, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -146,7 +153,8 @@ void connections_refuse(struct connection *connection, const char *detail)
 
 static void end_connection(const struct connection *connection)
 {
-    static const char text[] = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    static const char text[] =
+        "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     if (!connection->answering)
         (void)send(connection->fd, text, sizeof text - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     (void)shutdown(connection->fd, SHUT_RDWR);
@@ -156,7 +164,8 @@ void connections_tick(struct connections *connections)
 {
     int64_t now = serve_now_ms();
     pthread_mutex_lock(&connections->lock);
-    for (struct connection *connection = connections->first; connection; connection = connection->next) {
+    for (struct connection *connection = connections->first; connection;
+         connection = connection->next) {
         if (connection->until_ms == 0 || connection->until_ms > now)
             continue;
         connection->until_ms = 0;

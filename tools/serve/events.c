@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One lh_watch() in one thread writes events into a ring; each subscriber reads from it at its own pace, from libmicrohttpd's
- * thread, and is suspended while there is nothing. Who is slower than the ring is long is told of a gap, and loses what was in it:
- * no subscriber costs more than its place, nor holds up the others.
+ * One lh_watch() in one thread writes events into a ring; each subscriber reads from it at its own
+ * pace, from libmicrohttpd's thread, and is suspended while there is nothing. Who is slower than
+ * the ring is long is told of a gap, and loses what was in it: no subscriber costs more than its
+ * place, nor holds up the others.
  *
- * Last-Event-ID: what is still in the ring is told again; else a gap, after which the client reads /v1/leases anew. */
+ * Last-Event-ID: what is still in the ring is told again; else a gap, after which the client reads
+ * /v1/leases anew. */
 #include "serve/events.h"
 
 #include <microhttpd.h>
@@ -90,7 +92,8 @@ static void wake(struct subscriber *subscriber)
 
 static void wake_all(struct events *events)
 {
-    for (struct subscriber *subscriber = events->subscribers; subscriber; subscriber = subscriber->next)
+    for (struct subscriber *subscriber = events->subscribers; subscriber;
+         subscriber = subscriber->next)
         wake(subscriber);
 }
 
@@ -105,7 +108,8 @@ static void append(struct events *events, const lh_event *event)
         frame_free(&events->ring[events->first++ % RING]);
     if (made)
         events->ring[events->end++ % RING] = frame;
-    for (struct subscriber *subscriber = events->subscribers; subscriber && !made; subscriber = subscriber->next)
+    for (struct subscriber *subscriber = events->subscribers; subscriber && !made;
+         subscriber = subscriber->next)
         subscriber->gap = true; /* memory is out: what cannot be told is missed, by all */
     wake_all(events);
     pthread_mutex_unlock(&events->lock);
@@ -152,7 +156,8 @@ static void *keep_watching(void *arg)
         pthread_mutex_unlock(&events->lock);
         if (ends)
             return NULL;
-        log_note(events->server, "watching has ended and is tried again: %s: %s", lh_outcome_word(code), error.message);
+        log_note(events->server, "watching has ended and is tried again: %s: %s",
+                 lh_outcome_word(code), error.message);
         if (was_open)
             append(events, &gap);
         pause_a_while(events);
@@ -219,7 +224,8 @@ static ssize_t read_some(void *arg, uint64_t position, char *buffer, size_t size
     pthread_mutex_lock(&events->lock);
     bool ends = events->ends || atomic_load(&subscriber->client->revoked);
     while (n < size && !ends && (subscriber->pending || fetch(subscriber))) {
-        size_t left = subscriber->pending_len - subscriber->pending_at, part = left < size - n ? left : size - n;
+        size_t left = subscriber->pending_len - subscriber->pending_at,
+               part = left < size - n ? left : size - n;
         memcpy(buffer + n, subscriber->pending + subscriber->pending_at, part);
         n += part;
         subscriber->pending_at += part;
@@ -264,10 +270,12 @@ static void go_on_behind(struct subscriber *subscriber, const char *id)
     subscriber->gap = true;
 }
 
-/* A first word, so that the client knows it is heard: a comment, and "opened" when it is so already. */
+/* A first word, so that the client knows it is heard: a comment, and "opened" when it is so
+ * already. */
 static bool greet(struct subscriber *subscriber)
 {
-    static const char waits[] = ": hello\n\n", open[] = "event: opened\ndata: {\"v\":1,\"event\":\"opened\"}\n\n";
+    static const char waits[] = ": hello\n\n",
+                      open[] = "event: opened\ndata: {\"v\":1,\"event\":\"opened\"}\n\n";
     subscriber->pending = strdup(subscriber->events->open ? open : waits);
     subscriber->pending_len = subscriber->pending ? strlen(subscriber->pending) : 0;
     return subscriber->pending;
@@ -284,8 +292,8 @@ static bool begin_watching(struct events *events)
 static bool enter(struct events *events, struct subscriber *subscriber, const char *last_id)
 {
     pthread_mutex_lock(&events->lock);
-    bool entered =
-        !events->ends && !atomic_load(&subscriber->client->revoked) && begin_watching(events) && greet(subscriber);
+    bool entered = !events->ends && !atomic_load(&subscriber->client->revoked) &&
+                   begin_watching(events) && greet(subscriber);
     if (entered) {
         subscriber->at = events->end;
         subscriber->beat = events->beat;
@@ -309,7 +317,8 @@ void events_get(struct request *request)
     if (!request_take(request, SHARE_EVENTS))
         return;
     struct subscriber *subscriber = calloc(1, sizeof *subscriber);
-    if (subscriber && !request_decode(request, "prefix", subscriber->prefix, sizeof subscriber->prefix, &given)) {
+    if (subscriber &&
+        !request_decode(request, "prefix", subscriber->prefix, sizeof subscriber->prefix, &given)) {
         free(subscriber);
         return;
     }
@@ -322,7 +331,8 @@ void events_get(struct request *request)
         if (subscriber)
             clients_unref(request->server->clients, subscriber->client);
         free(subscriber);
-        answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded", "the server ends, or has no room left");
+        answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded",
+                       "the server ends, or has no room left");
         return;
     }
     struct MHD_Response *response =
@@ -361,7 +371,8 @@ void events_beat(struct events *events)
 void events_revoke(struct events *events)
 {
     pthread_mutex_lock(&events->lock);
-    for (struct subscriber *subscriber = events->subscribers; subscriber; subscriber = subscriber->next) {
+    for (struct subscriber *subscriber = events->subscribers; subscriber;
+         subscriber = subscriber->next) {
         if (atomic_load(&subscriber->client->revoked))
             wake(subscriber);
     }

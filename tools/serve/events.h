@@ -12,7 +12,8 @@ int events_new(struct server *server, struct events **ret_events, lh_error *erro
 void events_get(struct request *request);
 /* Ends the streams of clients whose token was taken away. */
 void events_revoke(struct events *events);
-/* A comment for those that have heard nothing for long: it shows both ends that the other is there. */
+/* A comment for those that have heard nothing for long: it shows both ends that the other is
+ * there. */
 void events_beat(struct events *events);
 unsigned events_subscribers(struct events *events);
 /* Ends all streams, and watching. */

@@ -14,8 +14,9 @@
 #include <strings.h>
 
 /* Headers that we, or libmicrohttpd, take one value of. */
-static const char *const single[] = {"Authorization",   "Content-Length", "Content-Type", "Expect",           "Host",
-                                     "Idempotency-Key", "Last-Event-ID",  "Lease-Id",     "Transfer-Encoding"};
+static const char *const single[] = {"Authorization", "Content-Length", "Content-Type",
+                                     "Expect",        "Host",           "Idempotency-Key",
+                                     "Last-Event-ID", "Lease-Id",       "Transfer-Encoding"};
 
 struct head {
     const char *at;   /* where the next part begins; NULL: that is not looked at */
@@ -44,7 +45,8 @@ static bool follows(struct head *head, const char *part, size_t len, size_t sepa
 
 static bool is_name(const char *name)
 {
-    static const char letters[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    static const char letters[] =
+        "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
     return *name && strspn(name, letters) == strlen(name);
 }
 
@@ -94,7 +96,8 @@ static bool check(struct head *head, const char *name, const char *value)
     return true;
 }
 
-static enum MHD_Result check_next(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+static enum MHD_Result check_next(void *arg, enum MHD_ValueKind kind, const char *name,
+                                  const char *value)
 {
     (void)kind;
     return check(arg, name, value ? value : "") ? MHD_YES : MHD_NO;
@@ -113,13 +116,14 @@ static size_t head_size(const struct request *request)
     return info ? info->header_size : 0;
 }
 
-static bool is_clear(struct request *request, struct head *head, const char *method, const char *path,
-                     const char *version)
+static bool is_clear(struct request *request, struct head *head, const char *method,
+                     const char *path, const char *version)
 {
     enum { BLANK = 1, LINE_END = 2 };
     size_t size = head_size(request);
     head->at = cuts_in_place() ? method : NULL;
-    if (!follows(head, method, strlen(method), BLANK) || !follows(head, path, request->uri_len, BLANK) ||
+    if (!follows(head, method, strlen(method), BLANK) ||
+        !follows(head, path, request->uri_len, BLANK) ||
         !follows(head, version, strlen(version), LINE_END))
         return false;
     (void)MHD_get_connection_values(request->connection, MHD_HEADER_KIND, check_next, head);
@@ -134,16 +138,19 @@ static bool is_clear(struct request *request, struct head *head, const char *met
     return true;
 }
 
-bool framing_is_clear(struct request *request, const char *method, const char *path, const char *version)
+bool framing_is_clear(struct request *request, const char *method, const char *path,
+                      const char *version)
 {
     struct head head = {0};
     if (is_clear(request, &head, method, path, version)) {
-        request->closes = head.chunked; /* where a chunk ends is a matter of taste, too: nothing is read behind them */
+        request->closes = head.chunked; /* where a chunk ends is a matter of taste, too: nothing is
+                                           read behind them */
         return true;
     }
     request->closes = true;
-    answer_failure(request, MHD_HTTP_BAD_REQUEST, "framing", "the head can be read in more than one way: %s%s%s",
-                   head.name, *head.name ? ": " : "", head.wrong);
+    answer_failure(request, MHD_HTTP_BAD_REQUEST, "framing",
+                   "the head can be read in more than one way: %s%s%s", head.name,
+                   *head.name ? ": " : "", head.wrong);
     return false;
 }
 

@@ -8,7 +8,8 @@
 
 /* Can the head be read in one way only? The first three are libmicrohttpd's, as they stand in
  * its memory. False: it was answered (400), and the connection is to be closed. */
-bool framing_is_clear(struct request *request, const char *method, const char *path, const char *version);
+bool framing_is_clear(struct request *request, const char *method, const char *path,
+                      const char *version);
 
 /* How many arguments there may be behind the `?`. */
 size_t framing_arguments(const char *uri);

@@ -8,14 +8,16 @@
 #include "serve/uri.h"
 #include "serve/waits.h"
 
-bool request_decode(struct request *request, const char *name, char *out, size_t size, bool *ret_given)
+bool request_decode(struct request *request, const char *name, char *out, size_t size,
+                    bool *ret_given)
 {
     const char *raw = request_argument(request, name);
     *ret_given = raw != NULL;
-    if (!raw || (uri_decode(raw, strlen(raw), out, size) && bson_utf8_validate(out, strlen(out), false)))
+    if (!raw ||
+        (uri_decode(raw, strlen(raw), out, size) && bson_utf8_validate(out, strlen(out), false)))
         return true;
-    answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "%s must be percent-encoded UTF-8 of at most %zu bytes",
-                   name, size - 1);
+    answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
+                   "%s must be percent-encoded UTF-8 of at most %zu bytes", name, size - 1);
     return false;
 }
 
@@ -36,8 +38,8 @@ void request_refuse(struct request *request, enum share share, int why)
                        "your client has %u %s open, which is all that one may have",
                        clients_most(request->server->clients, share), words[share].what);
     else
-        answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded", "this server has too many %s open",
-                       words[share].what);
+        answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded",
+                       "this server has too many %s open", words[share].what);
 }
 
 bool request_take(struct request *request, enum share share)
@@ -75,8 +77,9 @@ bool request_may(struct request *request)
     if (request->may == MAY_LOOK_IN)
         request_revoke(request);
     else
-        answer_failure(request, MHD_HTTP_FORBIDDEN, "forbidden",
-                       "only an admin's token may do this: the server reads them from its --admin-token-file");
+        answer_failure(
+            request, MHD_HTTP_FORBIDDEN, "forbidden",
+            "only an admin's token may do this: the server reads them from its --admin-token-file");
     return false;
 }
 
@@ -87,6 +90,7 @@ bool request_work(struct request *request, void (*run)(struct job *job))
     request->job.run = run;
     request_suspend(request);
     bool waits = request->wanted && request->wanted->wait_ms > 0;
-    work_push(request->server->work, waits ? &request->client->waits : &request->client->calls, &request->job);
+    work_push(request->server->work, waits ? &request->client->waits : &request->client->calls,
+              &request->job);
     return true;
 }

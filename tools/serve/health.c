@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * /healthz says that the server answers; /readyz that the database does, too: it was read from a second ago at most. */
+ * /healthz says that the server answers; /readyz that the database does, too: it was read from a
+ * second ago at most. */
 #include "serve/health.h"
 
 #include <microhttpd.h>
@@ -80,13 +81,15 @@ static void ask_database(struct job *job)
     answer_ready(request, code, error.message);
 }
 
-/* Anybody may ask, as often as he likes: the database is asked once in READY_MS, and by one request at a time. */
+/* Anybody may ask, as often as he likes: the database is asked once in READY_MS, and by one request
+ * at a time. */
 void health_ready(struct request *request)
 {
     struct ready *ready = request->server->ready;
     char message[sizeof ready->message];
     lh_observed observed = LH_OBSERVED_INIT;
-    if (lh_store_observed(request->server->store, &observed, NULL) == LH_OK && observed.rollout != LH_ENFORCE) {
+    if (lh_store_observed(request->server->store, &observed, NULL) == LH_OK &&
+        observed.rollout != LH_ENFORCE) {
         answer_ok(request, "ready"); /* it refuses nobody, whatever the database does */
         return;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * libmicrohttpd, wrapped: one thread with epoll reads requests, hands them to routes.c, and sends what came of them. */
+ * libmicrohttpd, wrapped: one thread with epoll reads requests, hands them to routes.c, and sends
+ * what came of them. */
 #include "serve/http.h"
 
 #include <microhttpd.h>
@@ -31,7 +32,8 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **c
                           enum MHD_ConnectionNotificationCode what)
 {
     struct http *http = arg;
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     if (what == MHD_CONNECTION_NOTIFY_CLOSED)
         connections_close(http->server->connections, *context);
     else if (info)
@@ -40,7 +42,8 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **c
 
 static struct connection *held_by(struct MHD_Connection *connection)
 {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     return info ? info->socket_context : NULL;
 }
 
@@ -48,7 +51,8 @@ static struct connection *held_by(struct MHD_Connection *connection)
 static void *on_line(void *arg, const char *uri, struct MHD_Connection *connection)
 {
     struct http *http = arg;
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct request *request = calloc(1, sizeof *request);
     if (!request)
         return NULL;
@@ -76,28 +80,33 @@ static size_t keep_encoded(void *arg, struct MHD_Connection *connection, char *t
 static enum MHD_Result send_answer(struct request *request)
 {
     if (*request->lease_id &&
-        request_gone(request)) { /* nobody would hear of the grant: http.c's on_completed() releases it */
+        request_gone(
+            request)) { /* nobody would hear of the grant: http.c's on_completed() releases it */
         MHD_destroy_response(request->response);
         request->response = NULL;
         request->status = 0;
     }
     if (!request->response)
         return MHD_NO;
-    connections_allow(request->server->connections, request->held_by, request->streams ? 0 : ANSWER_MS, true);
+    connections_allow(request->server->connections, request->held_by,
+                      request->streams ? 0 : ANSWER_MS, true);
     if (request->closes)
         (void)MHD_add_response_header(request->response, "Connection", "close");
-    enum MHD_Result queued = MHD_queue_response(request->connection, request->status, request->response);
+    enum MHD_Result queued =
+        MHD_queue_response(request->connection, request->status, request->response);
     MHD_destroy_response(request->response); /* libmicrohttpd has its own reference */
     request->response = NULL;
     return queued;
 }
 
-/* A request that was answered by its head: its body is read nevertheless, if it is not too long, because who is still sending
- * may find the connection closed, and not look for an answer. Who expects to be told does not send it. */
+/* A request that was answered by its head: its body is read nevertheless, if it is not too long,
+ * because who is still sending may find the connection closed, and not look for an answer. Who
+ * expects to be told does not send it. */
 static bool reads_on(const struct request *request)
 {
     const char *length = request_header(request, "Content-Length");
-    return !request_header(request, "Expect") && (!length || strtoull(length, NULL, 10) <= MOST_SWALLOWED);
+    return !request_header(request, "Expect") &&
+           (!length || strtoull(length, NULL, 10) <= MOST_SWALLOWED);
 }
 
 /* A part of the body. What is too much is read up to a bound, so that the answer arrives. */
@@ -117,8 +126,9 @@ static enum MHD_Result take(struct request *request, const char *data, size_t le
     return MHD_YES;
 }
 
-static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
-                                 const char *version, const char *data, size_t *data_len, void **context)
+static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, const char *url,
+                                 const char *method, const char *version, const char *data,
+                                 size_t *data_len, void **context)
 {
     struct request *request = *context;
     (void)arg, (void)connection;
@@ -143,7 +153,8 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
         if (request->status)
             return send_answer(request); /* by its head */
         if (request->too_large)
-            answer_failure(request, MHD_HTTP_CONTENT_TOO_LARGE, "body", "the body has more than %d bytes", MOST_BODY);
+            answer_failure(request, MHD_HTTP_CONTENT_TOO_LARGE, "body",
+                           "the body has more than %d bytes", MOST_BODY);
         else
             routes_run(request);
         if (request->handed)
@@ -164,7 +175,8 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
     if (*request->lease_id && !sent)
         leases_give_back(http->server, request->client, request->key, request->lease_id);
     if (request->presented) {
-        metrics_request(http->server->metrics, request->route ? (size_t)(request->route - routes) : METRICS_ROUTES,
+        metrics_request(http->server->metrics,
+                        request->route ? (size_t)(request->route - routes) : METRICS_ROUTES,
                         request->status);
         log_request(request, sent);
     }
@@ -212,17 +224,19 @@ int http_start(struct server *server, struct http **ret_http, lh_error *error)
     http->server = server;
     allow_descriptors();
     http->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-        on_access, http, MHD_OPTION_EXTERNAL_LOGGER, on_message, http, MHD_OPTION_LISTEN_SOCKET,
-        listen_fd(server->listener), MHD_OPTION_URI_LOG_CALLBACK, on_line, http, MHD_OPTION_NOTIFY_COMPLETED,
-        on_completed, http, MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, http, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, http, MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)MOST_OF_AN_ADDRESS,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MOST_CONNECTIONS,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_PER_CONNECTION, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_END);
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG,
+        0, NULL, NULL, on_access, http, MHD_OPTION_EXTERNAL_LOGGER, on_message, http,
+        MHD_OPTION_LISTEN_SOCKET, listen_fd(server->listener), MHD_OPTION_URI_LOG_CALLBACK, on_line,
+        http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_UNESCAPE_CALLBACK,
+        keep_encoded, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)MOST_OF_AN_ADDRESS,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)MOST_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)MEMORY_PER_CONNECTION, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     if (!http->daemon) {
         free(http);
-        return out_fail(error, LH_CONFIG, "the HTTP server could not be started on %s", server->config.listen);
+        return out_fail(error, LH_CONFIG, "the HTTP server could not be started on %s",
+                        server->config.listen);
     }
     *ret_http = http;
     return LH_OK;

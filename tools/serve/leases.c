@@ -83,7 +83,8 @@ void leases_status(struct request *request)
 }
 
 /* Who broke it: what the caller says, and the name of the token, which is no claim. */
-static void sign(const struct request *request, char by[LH_OWNER_MAX + CLIENT_NAME_MAX + sizeof " ()"])
+static void sign(const struct request *request,
+                 char by[LH_OWNER_MAX + CLIENT_NAME_MAX + sizeof " ()"])
 {
     char name[CLIENT_NAME_MAX + 1];
     clients_name(request->server->clients, request->client, name);
@@ -100,15 +101,17 @@ void leases_break(struct request *request)
                                    {"by", by, LH_OWNER_MAX + 1, NULL},
                                    {"token", NULL, 0, &options.token}};
     if (!request->server->config.may_break) {
-        answer_failure(request, MHD_HTTP_FORBIDDEN, "protected", "LEASEHOLD_PROTECT forbids break on this server");
+        answer_failure(request, MHD_HTTP_FORBIDDEN, "protected",
+                       "LEASEHOLD_PROTECT forbids break on this server");
         return;
     }
     reason[0] = by[0] = '\0';
     if (!body_read(request, fields, sizeof fields / sizeof fields[0]))
         return;
     if (!*reason) {
-        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
-                       "\"reason\" is missing: it is stored with the key, for whoever is hit by it");
+        answer_failure(
+            request, MHD_HTTP_BAD_REQUEST, "invalid",
+            "\"reason\" is missing: it is stored with the key, for whoever is hit by it");
         return;
     }
     lh_record *record = NULL;
@@ -151,7 +154,8 @@ static void give_back(struct job *job)
     free(gift);
 }
 
-void leases_give_back(struct server *server, struct client *client, const char *key, const char *lease_id)
+void leases_give_back(struct server *server, struct client *client, const char *key,
+                      const char *lease_id)
 {
     struct gift *gift = calloc(1, sizeof *gift);
     if (!gift)

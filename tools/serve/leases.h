@@ -11,6 +11,7 @@ void leases_release(struct request *request);
 void leases_break(struct request *request);
 
 /* Releases a lease whose grant could not be told, as soon as a worker can. */
-void leases_give_back(struct server *server, struct client *client, const char *key, const char *lease_id);
+void leases_give_back(struct server *server, struct client *client, const char *key,
+                      const char *lease_id);
 
 #endif

@@ -20,7 +20,8 @@
 
 enum { PIECE = 256 * 1024, BLOCK = 32 * 1024, STALL_MS = 10000 };
 
-/* What the worker and libmicrohttpd share of a list that goes out in pieces. Each has a reference. */
+/* What the worker and libmicrohttpd share of a list that goes out in pieces. Each has a
+ * reference. */
 struct stream {
     pthread_mutex_t lock;
     pthread_cond_t taken;
@@ -101,7 +102,8 @@ static ssize_t read_some(void *arg, uint64_t position, char *buffer, size_t size
     }
     ssize_t result = (ssize_t)n;
     if (n == 0 && stream->ended) {
-        result = stream->failed ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
+        result =
+            stream->failed ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
     } else if (n == 0) {
         stream->suspended = true;
         MHD_suspend_connection(stream->connection);
@@ -125,7 +127,8 @@ static bool give(struct stream *stream, char *text, size_t len)
 {
     const struct timespec until = clock_after(CLOCK_MONOTONIC, STALL_MS);
     pthread_mutex_lock(&stream->lock);
-    while (stream->piece && !stream->gone && pthread_cond_timedwait(&stream->taken, &stream->lock, &until) == 0)
+    while (stream->piece && !stream->gone &&
+           pthread_cond_timedwait(&stream->taken, &stream->lock, &until) == 0)
         continue;
     bool taken = !stream->piece && !stream->gone;
     if (taken) {
@@ -179,7 +182,9 @@ static bool begin_stream(struct list *list)
         return false;
     struct stream *stream = stream_new(request->connection);
     struct MHD_Response *response =
-        stream ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, read_some, stream, leave) : NULL;
+        stream
+            ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, read_some, stream, leave)
+            : NULL;
     if (!response) {
         if (stream) {
             stream->refs = 1; /* nobody else has seen it */
@@ -242,7 +247,8 @@ static bool read_limit(struct request *request, uint64_t *ret_limit)
     if (!request_decode(request, "limit", text, sizeof text, &given))
         return false;
     if (given && (!text_number(text, &limit) || limit < 1 || limit > MOST_LISTED)) {
-        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "limit must be 1 to %d", MOST_LISTED);
+        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "limit must be 1 to %d",
+                       MOST_LISTED);
         return false;
     }
     *ret_limit = (uint64_t)limit;
@@ -295,7 +301,8 @@ static void answer_list(struct request *request, const lh_list_options *options,
 bool list_admit(struct request *request)
 {
     uint64_t limit;
-    return read_limit(request, &limit) && (limit <= LISTED_DEFAULT || request_take(request, SHARE_LISTS));
+    return read_limit(request, &limit) &&
+           (limit <= LISTED_DEFAULT || request_take(request, SHARE_LISTS));
 }
 
 void list_get(struct request *request)
@@ -305,8 +312,9 @@ void list_get(struct request *request)
     uint64_t limit;
     lh_list_options options = LH_LIST_OPTIONS_INIT;
     if (!request_decode(request, "prefix", prefix, sizeof prefix, &has_prefix) ||
-        !request_decode(request, "owner", owner, sizeof owner, &has_owner) || !read_limit(request, &limit) ||
-        !read_flag(request, "expired", &options.expired) || !read_flag(request, "malformed", &options.malformed) ||
+        !request_decode(request, "owner", owner, sizeof owner, &has_owner) ||
+        !read_limit(request, &limit) || !read_flag(request, "expired", &options.expired) ||
+        !read_flag(request, "malformed", &options.malformed) ||
         !read_flag(request, "all", &options.free_too))
         return;
     options.prefix = has_prefix ? prefix : NULL;

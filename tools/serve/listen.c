@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A Unix socket belongs to the user who serves (mode 0600): its folder and mode say who may call. An address other than
- * loopback is not listened on without tokens: whoever reaches the port could take every lease. */
+ * A Unix socket belongs to the user who serves (mode 0600): its folder and mode say who may call.
+ * An address other than loopback is not listened on without tokens: whoever reaches the port could
+ * take every lease. */
 #include "serve/listen.h"
 
 #include <arpa/inet.h>
@@ -37,7 +38,8 @@ static int make_room(const struct sockaddr_un *address, lh_error *error)
     if (lstat(address->sun_path, &there) != 0)
         return LH_OK;
     if (!S_ISSOCK(there.st_mode))
-        return out_fail(error, LH_CONFIG, "%s is there already, and is no socket", address->sun_path);
+        return out_fail(error, LH_CONFIG, "%s is there already, and is no socket",
+                        address->sun_path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int why = connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ? 0 : errno;
     if (fd >= 0)
@@ -45,10 +47,10 @@ static int make_room(const struct sockaddr_un *address, lh_error *error)
     if (why == 0 || why == EAGAIN)
         return out_fail(error, LH_CONFIG, "another server listens on %s", address->sun_path);
     if (why != ECONNREFUSED)
-        return out_fail(
-            error, LH_CONFIG,
-            "%s is in use, or not known to be unused: %s. Listen elsewhere, or remove it if nobody needs it",
-            address->sun_path, strerror(why));
+        return out_fail(error, LH_CONFIG,
+                        "%s is in use, or not known to be unused: %s. Listen elsewhere, or remove "
+                        "it if nobody needs it",
+                        address->sun_path, strerror(why));
     (void)unlink(address->sun_path);
     return LH_OK;
 }
@@ -57,18 +59,21 @@ static int open_unix(struct listener *listener, const char *path, lh_error *erro
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (!*path || strlen(path) >= sizeof address.sun_path)
-        return out_fail(error, LH_INVALID, "--listen unix:PATH: a path of 1 to %zu bytes", sizeof address.sun_path - 1);
+        return out_fail(error, LH_INVALID, "--listen unix:PATH: a path of 1 to %zu bytes",
+                        sizeof address.sun_path - 1);
     strcpy(address.sun_path, path);
     int code = make_room(&address, error);
     if (code != LH_OK)
         return code;
     mode_t before = umask(0177);
     listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool bound = listener->fd >= 0 && bind(listener->fd, (struct sockaddr *)&address, sizeof address) == 0;
+    bool bound =
+        listener->fd >= 0 && bind(listener->fd, (struct sockaddr *)&address, sizeof address) == 0;
     int why = errno;
     (void)umask(before);
     if (!bound || listen(listener->fd, BACKLOG) != 0)
-        return out_fail(error, LH_CONFIG, "cannot listen on unix:%s: %s", path, strerror(bound ? errno : why));
+        return out_fail(error, LH_CONFIG, "cannot listen on unix:%s: %s", path,
+                        strerror(bound ? errno : why));
     if (lstat(path, &listener->there) == 0)
         strcpy(listener->path, path);
     (void)snprintf(listener->name, sizeof listener->name, "unix:%s", path);
@@ -97,17 +102,19 @@ static int name_it(struct listener *listener, lh_error *error)
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return out_fail(error, LH_CONFIG, "the address listened on cannot be told");
     bool v6 = address.ss_family == AF_INET6;
-    (void)snprintf(listener->name, sizeof listener->name, "http://%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "", port);
+    (void)snprintf(listener->name, sizeof listener->name, "http://%s%s%s:%s", v6 ? "[" : "", host,
+                   v6 ? "]" : "", port);
     return LH_OK;
 }
 
-static int open_address(struct listener *listener, const char *text, const struct addrinfo *address, bool with_tokens,
-                        lh_error *error)
+static int open_address(struct listener *listener, const char *text, const struct addrinfo *address,
+                        bool with_tokens, lh_error *error)
 {
     int yes = 1;
     if (!with_tokens && !is_loopback(address->ai_addr))
-        return out_fail(error, LH_CONFIG, "%s can be reached from elsewhere: give --token-file, or listen on 127.0.0.1",
-                        text);
+        return out_fail(
+            error, LH_CONFIG,
+            "%s can be reached from elsewhere: give --token-file, or listen on 127.0.0.1", text);
     listener->by_address = true;
     listener->fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (listener->fd >= 0)
@@ -123,9 +130,12 @@ static int resolve(struct listener *listener, const char *text, bool with_tokens
     char host[NAME_SIZE];
     const char *colon = strrchr(text, ':');
     size_t len = colon ? (size_t)(colon - text) : 0;
-    if (!colon || len == 0 || len >= sizeof host || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1))
-        return out_fail(error, LH_INVALID, "--listen takes unix:PATH or HOST:PORT, like 127.0.0.1:8080");
-    if (strtoul(colon + 1, NULL, 10) > MOST_PORT) /* getaddrinfo() would take what is left of it in 16 bits */
+    if (!colon || len == 0 || len >= sizeof host || !colon[1] ||
+        strspn(colon + 1, "0123456789") != strlen(colon + 1))
+        return out_fail(error, LH_INVALID,
+                        "--listen takes unix:PATH or HOST:PORT, like 127.0.0.1:8080");
+    if (strtoul(colon + 1, NULL, 10) >
+        MOST_PORT) /* getaddrinfo() would take what is left of it in 16 bits */
         return out_fail(error, LH_INVALID, "--listen %s: a port is at most %d", text, MOST_PORT);
     memcpy(host, text, len);
     host[len] = '\0';
@@ -134,7 +144,8 @@ static int resolve(struct listener *listener, const char *text, bool with_tokens
         host[len - 1] = '\0';
         bare++;
     }
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
+                    *found;
     int wrong = getaddrinfo(bare, colon + 1, &hints, &found);
     if (wrong != 0)
         return out_fail(error, LH_CONFIG, "--listen %s: %s", text, gai_strerror(wrong));
@@ -143,7 +154,8 @@ static int resolve(struct listener *listener, const char *text, bool with_tokens
     return code;
 }
 
-int listen_open(const char *address, bool with_tokens, struct listener **ret_listener, lh_error *error)
+int listen_open(const char *address, bool with_tokens, struct listener **ret_listener,
+                lh_error *error)
 {
     const char *folder = getenv("XDG_RUNTIME_DIR");
     char path[NAME_SIZE];
@@ -156,12 +168,13 @@ int listen_open(const char *address, bool with_tokens, struct listener **ret_lis
         code = open_unix(listener, address + 5, error);
     } else if (address) {
         code = resolve(listener, address, with_tokens, error);
-    } else if (folder && *folder && snprintf(path, sizeof path, "%s/leasehold.sock", folder) < NAME_SIZE) {
+    } else if (folder && *folder &&
+               snprintf(path, sizeof path, "%s/leasehold.sock", folder) < NAME_SIZE) {
         code = open_unix(listener, path, error);
     } else {
         code = out_fail(error, LH_INVALID,
-                        "where to listen? --listen unix:PATH or HOST:PORT (XDG_RUNTIME_DIR, where the default would "
-                        "be, is not set)");
+                        "where to listen? --listen unix:PATH or HOST:PORT (XDG_RUNTIME_DIR, where "
+                        "the default would be, is not set)");
     }
     if (code == LH_OK)
         *ret_listener = listener;
@@ -191,8 +204,8 @@ void listen_close(struct listener *listener)
         return;
     struct stat now;
     /* Before it is closed: until then nothing else has its inode. */
-    if (*listener->path && lstat(listener->path, &now) == 0 && now.st_dev == listener->there.st_dev &&
-        now.st_ino == listener->there.st_ino)
+    if (*listener->path && lstat(listener->path, &now) == 0 &&
+        now.st_dev == listener->there.st_dev && now.st_ino == listener->there.st_ino)
         (void)unlink(listener->path);
     if (listener->fd >= 0)
         (void)close(listener->fd);

@@ -8,9 +8,11 @@
 
 struct listener;
 
-/* `address`: unix:PATH or HOST:PORT; NULL: unix:$XDG_RUNTIME_DIR/leasehold.sock. `with_tokens`: also others than this host may
- * come. LH_OK; LH_INVALID: that is no address; LH_CONFIG: it cannot be listened on, or not without tokens. */
-int listen_open(const char *address, bool with_tokens, struct listener **ret_listener, lh_error *error);
+/* `address`: unix:PATH or HOST:PORT; NULL: unix:$XDG_RUNTIME_DIR/leasehold.sock. `with_tokens`:
+ * also others than this host may come. LH_OK; LH_INVALID: that is no address; LH_CONFIG: it cannot
+ * be listened on, or not without tokens. */
+int listen_open(const char *address, bool with_tokens, struct listener **ret_listener,
+                lh_error *error);
 int listen_fd(const struct listener *listener);
 /* Where it is: "unix:/run/leasehold.sock", "http://127.0.0.1:8080". */
 const char *listen_name(const struct listener *listener);

@@ -89,7 +89,8 @@ static bool put_gap(struct log *log)
         return true;
     if (log->len > RING / 2)
         return false;
-    (void)snprintf(message, sizeof message, "lines dropped here, because stderr could not be written: %" PRIu64,
+    (void)snprintf(message, sizeof message,
+                   "lines dropped here, because stderr could not be written: %" PRIu64,
                    log->dropped - log->told);
     char *text = line_of_note(message, &len);
     bool there = text && put(log, text, len);

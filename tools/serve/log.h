@@ -16,7 +16,8 @@ void log_free(struct log *log);
 /* A request that has ended; not with --quiet. `sent`: its answer was. */
 void log_request(const struct request *request, bool sent);
 /* Anything else that an operator should know; not with --quiet. */
-void log_note(const struct server *server, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void log_note(const struct server *server, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Lines that could not be written. */
 uint64_t log_dropped(struct log *log);

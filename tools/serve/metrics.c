@@ -28,7 +28,8 @@ void metrics_request(struct metrics *metrics, size_t route, unsigned status)
 
 void metrics_outcome(struct metrics *metrics, int call, int outcome)
 {
-    atomic_fetch_add(&metrics->calls[call][outcome >= 0 && outcome < METRICS_OUTCOMES ? outcome : LH_BUG], 1);
+    atomic_fetch_add(
+        &metrics->calls[call][outcome >= 0 && outcome < METRICS_OUTCOMES ? outcome : LH_BUG], 1);
 }
 
 void metrics_acquired(struct metrics *metrics, int outcome, int64_t waited_ms)

@@ -8,7 +8,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { METRICS_ACQUIRE, METRICS_RENEW, METRICS_RELEASE, METRICS_BREAK, METRICS_LOOK, METRICS_CALLS };
+enum {
+    METRICS_ACQUIRE,
+    METRICS_RENEW,
+    METRICS_RELEASE,
+    METRICS_BREAK,
+    METRICS_LOOK,
+    METRICS_CALLS
+};
 
 enum {
     METRICS_ROUTES = 32, /* at most; one more for those that found none */

@@ -42,7 +42,8 @@ static char *name_of(const struct request *request, const char *idempotency_key)
     return name;
 }
 
-static struct repeat **place_of(struct repeats *repeats, const struct client *client, const char *name)
+static struct repeat **place_of(struct repeats *repeats, const struct client *client,
+                                const char *name)
 {
     struct repeat **at = &repeats->bucket[hash_of(repeats->seed, name, strlen(name)) % BUCKETS];
     while (*at && ((*at)->client != client || strcmp((*at)->name, name) != 0))
@@ -135,7 +136,8 @@ void repeats_revoke(struct repeats *repeats)
 
 /* ---- looking up ---- */
 
-struct repeat *repeats_enter(struct repeats *repeats, const struct request *request, const char *idempotency_key)
+struct repeat *repeats_enter(struct repeats *repeats, const struct request *request,
+                             const char *idempotency_key)
 {
     char *name = name_of(request, idempotency_key);
     struct repeat **at = name ? place_of(repeats, request->client, name) : NULL;

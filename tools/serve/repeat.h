@@ -9,8 +9,8 @@
 
 struct repeats;
 
-/* While it is asked for, `ask` is set; after a grant the lease; anything else is not remembered: nothing came of it, so
- * it may be asked again. */
+/* While it is asked for, `ask` is set; after a grant the lease; anything else is not remembered:
+ * nothing came of it, so it may be asked again. */
 struct repeat {
     struct repeat *next;          /* with the same hash */
     struct repeat *older, *newer; /* grants of this client, in their order */
@@ -27,7 +27,8 @@ void repeats_free(struct repeats *repeats);
 
 /* The entry of this request, a new one (neither ask nor lease) if there is none. NULL: memory is
  * out. */
-struct repeat *repeats_enter(struct repeats *repeats, const struct request *request, const char *idempotency_key);
+struct repeat *repeats_enter(struct repeats *repeats, const struct request *request,
+                             const char *idempotency_key);
 /* Does this request say the same as the one before? */
 bool repeats_same(const struct repeat *repeat, const struct request *request);
 /* It was granted to its ask, and is remembered. Where there are too many, the client that has

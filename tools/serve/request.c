@@ -17,7 +17,8 @@ const char *request_argument(const struct request *request, const char *name)
     return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
-static enum MHD_Result add_size(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+static enum MHD_Result add_size(void *arg, enum MHD_ValueKind kind, const char *name,
+                                const char *value)
 {
     size_t *size = arg;
     (void)kind;
@@ -39,7 +40,8 @@ struct search {
     bool good;
 };
 
-static enum MHD_Result is_known(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+static enum MHD_Result is_known(void *arg, enum MHD_ValueKind kind, const char *name,
+                                const char *value)
 {
     struct search *search = arg;
     (void)kind, (void)value;
@@ -55,7 +57,8 @@ static enum MHD_Result is_known(void *arg, enum MHD_ValueKind kind, const char *
     return MHD_NO;
 }
 
-bool request_knows_arguments(const struct request *request, const char *const *known, char unknown[64])
+bool request_knows_arguments(const struct request *request, const char *const *known,
+                             char unknown[64])
 {
     struct search search = {.known = known, .unknown = unknown, .good = true};
     (void)MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, is_known, &search);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The table of routes, and the checks that a request passes before anything is done for it, cheapest first. */
+ * The table of routes, and the checks that a request passes before anything is done for it,
+ * cheapest first. */
 #include "serve/routes.h"
 
 #include <microhttpd.h>
@@ -22,17 +23,21 @@
 #include "serve/uri.h"
 #include "serve/whoami.h"
 
-static const char *const list_arguments[] = {"prefix", "owner", "limit", "expired", "malformed", "all", NULL};
+static const char *const list_arguments[] = {"prefix",    "owner", "limit", "expired",
+                                             "malformed", "all",   NULL};
 static const char *const events_arguments[] = {"prefix", NULL};
 static const char *const busy_arguments[] = {"after", NULL};
 
 const struct route routes[] = {
-    {"GET", "/v1/leases", MAY_CALL, BY_WORKER_IF_HEARD, false, list_get, list_arguments, list_admit},
+    {"GET", "/v1/leases", MAY_CALL, BY_WORKER_IF_HEARD, false, list_get, list_arguments,
+     list_admit},
     {"GET", "/v1/leases/{key}", MAY_CALL, BY_WORKER_IF_HEARD, false, leases_status, NULL, NULL},
-    {"POST", "/v1/leases/{key}", MAY_CALL, BY_WORKER_IF_HEARD, true, acquire_post, NULL, acquire_admit},
+    {"POST", "/v1/leases/{key}", MAY_CALL, BY_WORKER_IF_HEARD, true, acquire_post, NULL,
+     acquire_admit},
     {"PATCH", "/v1/leases/{key}", MAY_CALL, BY_WORKER, true, leases_renew, NULL, NULL},
     {"DELETE", "/v1/leases/{key}", MAY_CALL, BY_WORKER, true, leases_release, NULL, NULL},
-    {"GET", "/v1/leases/{key}/session", MAY_CALL, BY_WORKER_IF_HEARD, false, sessions_get, NULL, sessions_admit},
+    {"GET", "/v1/leases/{key}/session", MAY_CALL, BY_WORKER_IF_HEARD, false, sessions_get, NULL,
+     sessions_admit},
     {"POST", "/v1/leases/{key}/break", MAY_BREAK, BY_WORKER, true, leases_break, NULL, NULL},
     {"GET", "/v1/events", MAY_CALL, BY_SERVER, false, events_get, events_arguments, NULL},
     {"GET", "/v1/busy", MAY_CALL, BY_SERVER, false, busy_get, busy_arguments, NULL},
@@ -68,14 +73,16 @@ static void list_methods(const char *path, char allow[64])
     allow[0] = '\0';
     for (const struct route *route = routes; route->method; route++) {
         if (matches(route->path, path, &key, &len) && used < 64)
-            used += (size_t)snprintf(allow + used, 64 - used, "%s%s", used ? ", " : "", route->method);
+            used +=
+                (size_t)snprintf(allow + used, 64 - used, "%s%s", used ? ", " : "", route->method);
     }
 }
 
 /* HEAD is GET without the body, which libmicrohttpd leaves out. */
 static bool method_is(const struct request *request, const char *method)
 {
-    return strcmp(request->method, method) == 0 || (strcmp(request->method, "HEAD") == 0 && strcmp(method, "GET") == 0);
+    return strcmp(request->method, method) == 0 ||
+           (strcmp(request->method, "HEAD") == 0 && strcmp(method, "GET") == 0);
 }
 
 static bool find(struct request *request, const char *path)
@@ -91,9 +98,9 @@ static bool find(struct request *request, const char *path)
             request->route = route;
     }
     if (!known) {
-        answer_failure(
-            request, MHD_HTTP_NOT_FOUND, "not_found",
-            "there is nothing at this path; /openapi.json lists what there is. A '/' in a key is written %%2F");
+        answer_failure(request, MHD_HTTP_NOT_FOUND, "not_found",
+                       "there is nothing at this path; /openapi.json lists what there is. A '/' in "
+                       "a key is written %%2F");
         return false;
     }
     if (!request->route) {
@@ -105,7 +112,8 @@ static bool find(struct request *request, const char *path)
     lh_error error = LH_ERROR_INIT;
     if (key && !uri_decode(key, len, request->key, sizeof request->key)) {
         answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
-                       "the key in the path has a %% without two hexadecimal digits, a NUL, or more than %d bytes",
+                       "the key in the path has a %% without two hexadecimal digits, a NUL, or "
+                       "more than %d bytes",
                        LH_KEY_MAX);
         return false;
     }
@@ -116,7 +124,8 @@ static bool find(struct request *request, const char *path)
     return true;
 }
 
-/* A page of another site that the browser was told has our address could else speak to us in the user's name. */
+/* A page of another site that the browser was told has our address could else speak to us in the
+ * user's name. */
 static bool is_for_us(struct request *request)
 {
     if (auth_needs_token(request->server->auth) || !listen_by_address(request->server->listener))
@@ -125,8 +134,8 @@ static bool is_for_us(struct request *request)
     if (host && listen_is_loopback_name(host))
         return true;
     answer_failure(request, MHD_HTTP_MISDIRECTED_REQUEST, "host",
-                   "without --token-file only requests for localhost, 127.0.0.1 or [::1] are answered, as the Host "
-                   "header names it");
+                   "without --token-file only requests for localhost, 127.0.0.1 or [::1] are "
+                   "answered, as the Host header names it");
     return false;
 }
 
@@ -153,8 +162,8 @@ static bool is_small(struct request *request)
 {
     const char *length = request_header(request, "Content-Length");
     if (request->uri_len > MOST_URI) {
-        answer_failure(request, MHD_HTTP_URI_TOO_LONG, "uri", "the path and what follows it have more than %d bytes",
-                       MOST_URI);
+        answer_failure(request, MHD_HTTP_URI_TOO_LONG, "uri",
+                       "the path and what follows it have more than %d bytes", MOST_URI);
         return false;
     }
     if (request_head_size(request) > MOST_HEADERS) {
@@ -163,7 +172,8 @@ static bool is_small(struct request *request)
         return false;
     }
     if (length && strtoull(length, NULL, 10) > MOST_BODY) {
-        answer_failure(request, MHD_HTTP_CONTENT_TOO_LARGE, "body", "the body has more than %d bytes", MOST_BODY);
+        answer_failure(request, MHD_HTTP_CONTENT_TOO_LARGE, "body",
+                       "the body has more than %d bytes", MOST_BODY);
         return false;
     }
     return true;
@@ -172,7 +182,8 @@ static bool is_small(struct request *request)
 static bool has_body(const struct request *request)
 {
     const char *length = request_header(request, "Content-Length");
-    return (length && strtoull(length, NULL, 10) > 0) || request_header(request, "Transfer-Encoding");
+    return (length && strtoull(length, NULL, 10) > 0) ||
+           request_header(request, "Transfer-Encoding");
 }
 
 static bool is_json(struct request *request)
@@ -182,10 +193,12 @@ static bool is_json(struct request *request)
     if (!has_body(request))
         return true;
     if (!request->route->body) {
-        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "%s takes no body here", request->method);
+        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "%s takes no body here",
+                       request->method);
         return false;
     }
-    if (type && strncasecmp(type, json, sizeof json - 1) == 0 && strchr("; \t", type[sizeof json - 1]))
+    if (type && strncasecmp(type, json, sizeof json - 1) == 0 &&
+        strchr("; \t", type[sizeof json - 1]))
         return true;
     answer_failure(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "media_type",
                    "the body must be Content-Type: application/json");
@@ -212,7 +225,7 @@ static void work(struct job *job)
     if (request->route->by == BY_WORKER_IF_HEARD && request_gone(request))
         answer_failure(request, MHD_HTTP_REQUEST_TIMEOUT, "gone",
                        "the client has closed its connection"); /* for the log */
-    else if (request_may(request))                              /* the tokens may have been read again meanwhile */
+    else if (request_may(request)) /* the tokens may have been read again meanwhile */
         request->route->handle(request);
 }
 

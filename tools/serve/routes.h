@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Which request goes where, and who may send it. openapi.json says the same; a test holds the two together. */
+ * Which request goes where, and who may send it. openapi.json says the same; a test holds the two
+ * together. */
 #ifndef SERVE_ROUTES_H
 #define SERVE_ROUTES_H
 

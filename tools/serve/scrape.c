@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * /metrics: what was counted, and what there is now, in Prometheus' text format. Keys and owners are no labels: their number has no bound. */
+ * /metrics: what was counted, and what there is now, in Prometheus' text format. Keys and owners
+ * are no labels: their number has no bound. */
 #include "serve/scrape.h"
 
 #include <inttypes.h>
@@ -15,7 +16,8 @@
 #include "serve/sessions.h"
 #include "serve/waits.h"
 
-static const char *const call_words[METRICS_CALLS] = {"acquire", "renew", "release", "break", "look"};
+static const char *const call_words[METRICS_CALLS] = {"acquire", "renew", "release", "break",
+                                                      "look"};
 
 static void head(FILE *to, const char *name, const char *type, const char *help)
 {
@@ -35,7 +37,9 @@ static void print_requests(FILE *to, struct metrics *metrics)
         for (int class = 0; class < METRICS_CLASSES; class ++) {
             uint64_t n = atomic_load(&metrics->requests[i][class]);
             if (n > 0 || class == 2)
-                fprintf(to, "leasehold_http_requests_total{method=\"%s\",route=\"%s\",status=\"%dxx\"} %" PRIu64 "\n",
+                fprintf(to,
+                        "leasehold_http_requests_total{method=\"%s\",route=\"%s\",status=\"%dxx\"} "
+                        "%" PRIu64 "\n",
                         none ? "" : routes[i].method, none ? "" : routes[i].path, class, n);
         }
     }
@@ -48,8 +52,8 @@ static void print_calls(FILE *to, struct metrics *metrics)
         for (int outcome = 0; outcome < METRICS_OUTCOMES; outcome++) {
             uint64_t n = atomic_load(&metrics->calls[call][outcome]);
             if (n > 0 || outcome == LH_OK)
-                fprintf(to, "leasehold_calls_total{call=\"%s\",outcome=\"%s\"} %" PRIu64 "\n", call_words[call],
-                        lh_outcome_word(outcome), n);
+                fprintf(to, "leasehold_calls_total{call=\"%s\",outcome=\"%s\"} %" PRIu64 "\n",
+                        call_words[call], lh_outcome_word(outcome), n);
         }
     }
 }
@@ -57,14 +61,18 @@ static void print_calls(FILE *to, struct metrics *metrics)
 static void print_waits(FILE *to, struct metrics *metrics)
 {
     uint64_t sum = 0;
-    head(to, "wait_seconds", "histogram", "How long requests with wait_ms waited, however it ended.");
+    head(to, "wait_seconds", "histogram",
+         "How long requests with wait_ms waited, however it ended.");
     for (size_t i = 0; i < METRICS_BOUNDS; i++) {
         sum += atomic_load(&metrics->waited[i]);
-        fprintf(to, "leasehold_wait_seconds_bucket{le=\"%g\"} %" PRIu64 "\n", (double)metrics_bounds_ms[i] / 1000, sum);
+        fprintf(to, "leasehold_wait_seconds_bucket{le=\"%g\"} %" PRIu64 "\n",
+                (double)metrics_bounds_ms[i] / 1000, sum);
     }
     sum += atomic_load(&metrics->waited[METRICS_BOUNDS]);
-    fprintf(to, "leasehold_wait_seconds_bucket{le=\"+Inf\"} %" PRIu64 "\nleasehold_wait_seconds_sum %.3f\n", sum,
-            (double)atomic_load(&metrics->waits_ms) / 1000);
+    fprintf(to,
+            "leasehold_wait_seconds_bucket{le=\"+Inf\"} %" PRIu64
+            "\nleasehold_wait_seconds_sum %.3f\n",
+            sum, (double)atomic_load(&metrics->waits_ms) / 1000);
     fprintf(to, "leasehold_wait_seconds_count %" PRIu64 "\n", sum);
 }
 
@@ -80,7 +88,8 @@ static void print_rollout(FILE *to, lh_store *store)
     lh_observed observed = LH_OBSERVED_INIT;
     if (lh_store_observed(store, &observed, NULL) != LH_OK)
         return;
-    print_gauge(to, "enforced", "1: who is refused is refused. 0: LEASEHOLD_MODE is observe or off.",
+    print_gauge(to, "enforced",
+                "1: who is refused is refused. 0: LEASEHOLD_MODE is observe or off.",
                 observed.rollout == LH_ENFORCE);
     const struct {
         const char *word;
@@ -93,7 +102,8 @@ static void print_rollout(FILE *to, lh_store *store)
     head(to, "observed_total", "counter",
          "What was let pass while leases are not enforced, by what it would have been.");
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
-        fprintf(to, "leasehold_observed_total{what=\"%s\"} %" PRIu64 "\n", counts[i].word, counts[i].n);
+        fprintf(to, "leasehold_observed_total{what=\"%s\"} %" PRIu64 "\n", counts[i].word,
+                counts[i].n);
 }
 
 static void print_counter(FILE *to, const char *name, const char *help, uint64_t value)
@@ -114,18 +124,23 @@ static void print_cleanups(FILE *to, struct cleaning *cleaning)
 
 static void print_open(FILE *to, struct server *server)
 {
-    print_gauge(to, "waiting", "Requests that wait for a key.", clients_taken(server->clients, SHARE_WAITS));
+    print_gauge(to, "waiting", "Requests that wait for a key.",
+                clients_taken(server->clients, SHARE_WAITS));
     print_gauge(to, "jobs_queued", "Requests that wait for a worker.", work_queued(server->work));
-    print_gauge(to, "event_subscribers", "Open streams of events.", events_subscribers(server->events));
+    print_gauge(to, "event_subscribers", "Open streams of events.",
+                events_subscribers(server->events));
     print_gauge(to, "sessions", "Open sessions: leases that are renewed for their clients.",
                 sessions_count(server->sessions));
-    print_counter(to, "sessions_lost_total", "Sessions whose lease was lost while the client was there.",
+    print_counter(to, "sessions_lost_total",
+                  "Sessions whose lease was lost while the client was there.",
                   sessions_lost(server->sessions));
-    print_gauge(to, "http_connections", "Open connections.", connections_count(server->connections));
+    print_gauge(to, "http_connections", "Open connections.",
+                connections_count(server->connections));
     print_counter(to, "log_lines_dropped_total", "Lines of the log that could not be written.",
                   log_dropped(server->log));
     print_counter(to, "http_timeouts_total",
-                  "Connections that were shut because a request was not sent, or an answer not taken, in time.",
+                  "Connections that were shut because a request was not sent, or an answer not "
+                  "taken, in time.",
                   connections_ended(server->connections));
 }
 
@@ -141,7 +156,8 @@ void scrape_get(struct request *request)
     }
     head(to, "build_info", "gauge", "The version that runs.");
     fprintf(to, "leasehold_build_info{version=\"%s\"} 1\n", lh_version());
-    print_gauge(to, "uptime_seconds", "Since the server began.", (uint64_t)(serve_now_ms() - server->began_ms) / 1000);
+    print_gauge(to, "uptime_seconds", "Since the server began.",
+                (uint64_t)(serve_now_ms() - server->began_ms) / 1000);
     print_requests(to, server->metrics);
     print_calls(to, server->metrics);
     print_waits(to, server->metrics);
@@ -150,7 +166,8 @@ void scrape_get(struct request *request)
     print_cleanups(to, server->cleaning);
     print_counter(to, "handoffs_total", "Grants to requests that had waited in the key's queue.",
                   atomic_load(&server->metrics->handoffs));
-    print_counter(to, "events_total", "Events heard from the database.", atomic_load(&server->metrics->events));
+    print_counter(to, "events_total", "Events heard from the database.",
+                  atomic_load(&server->metrics->events));
     if (fclose(to) != 0) {
         free(text);
         text = NULL;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * leasehold serve, from its beginning to its end.
  *
- * The end: nobody is accepted any more; who waits is told to ask again, streams end; what the workers have is done; the store is closed, which
- * leaves all queues and releases what was granted in the meantime. What clients hold stays theirs, sessions' leases too: another server, or this
+ * The end: nobody is accepted any more; who waits is told to ask again, streams end; what the
+ * workers have is done; the store is closed, which leaves all queues and releases what was granted
+ * in the meantime. What clients hold stays theirs, sessions' leases too: another server, or this
  * one when it is back, renews it for them. */
 #include "serve/serve.h"
 
@@ -51,7 +52,8 @@ static int open_store(const struct cli *cli, struct server *server, lh_error *er
 {
     char buffer[CONNECT_URI_SIZE];
     lh_store_options options;
-    int code = connect_options(cli, connect_timeout_ms(cli), connect_owner(), buffer, &options, error);
+    int code =
+        connect_options(cli, connect_timeout_ms(cli), connect_owner(), buffer, &options, error);
     options.pool_size = WORKERS;
     return code == LH_OK ? connect_open(cli, &options, buffer, &server->store, error) : code;
 }
@@ -59,7 +61,8 @@ static int open_store(const struct cli *cli, struct server *server, lh_error *er
 static int check_config(struct config *config, lh_error *error)
 {
     if (config->admin_token_file && !config->token_file)
-        return out_fail(error, LH_INVALID, "--admin-token-file needs --token-file: without it anybody may call");
+        return out_fail(error, LH_INVALID,
+                        "--admin-token-file needs --token-file: without it anybody may call");
     int code = confirm_allowed("break", error);
     config->may_break = code == LH_OK;
     if (code == LH_DENIED)
@@ -101,7 +104,8 @@ static int start(const struct cli *cli, struct server *server, lh_error *error)
     if (code == LH_OK)
         code = clients_new(config, &server->clients, error);
     if (code == LH_OK)
-        code = auth_new(server->clients, config->token_file, config->admin_token_file, &server->auth, error);
+        code = auth_new(server->clients, config->token_file, config->admin_token_file,
+                        &server->auth, error);
     if (code == LH_OK)
         code = open_store(cli, server, error);
     if (code == LH_OK)
@@ -128,7 +132,9 @@ static void note_open_tokens(struct server *server)
 {
     const char *path = auth_open_file(server->auth);
     if (path)
-        log_note(server, "everybody on this machine may read or write the token file %s: chmod o= it", path);
+        log_note(server,
+                 "everybody on this machine may read or write the token file %s: chmod o= it",
+                 path);
 }
 
 /* What a client has open whose token is gone ends now. */
@@ -146,7 +152,8 @@ static void reload(struct server *server)
     if (auth_reload(server->auth, &revoked, &error) == LH_OK) {
         end_revoked(server);
         log_note(server,
-                 "the tokens were read again; %u of those before are gone, and what their clients had open has ended",
+                 "the tokens were read again; %u of those before are gone, and what their clients "
+                 "had open has ended",
                  revoked);
     } else {
         log_note(server, "the tokens stay as they were: %s", error.message);
@@ -177,7 +184,8 @@ static void stop(struct server *server)
     waits_stop(server->waits);
     sessions_stop(server->sessions);
     events_stop(server->events);
-    /* What the workers have takes as long as the database lets them; each call is bounded by --timeout. */
+    /* What the workers have takes as long as the database lets them; each call is bounded by
+     * --timeout. */
     while (!http_drain(server->http, FLUSH_MS) && work_queued(server->work) > 0)
         continue;
 }
@@ -215,7 +223,8 @@ int serve_run(const struct cli *cli)
     (void)sigemptyset(&signals);
     for (size_t i = 0; i < sizeof heard / sizeof heard[0]; i++)
         (void)sigaddset(&signals, heard[i]);
-    (void)sigprocmask(SIG_BLOCK, &signals, NULL); /* before there are other threads: they inherit it */
+    (void)sigprocmask(SIG_BLOCK, &signals,
+                      NULL); /* before there are other threads: they inherit it */
 
     struct server server = {.out = &cli->out, .began_ms = serve_now_ms()};
     int code = start(cli, &server, &error);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * leasehold serve: what its parts share.
  *
- * Threads: libmicrohttpd's one reads, writes and answers what needs no database; WORKERS call the library, each a request at a
- * time; one looks after who waits (waits.c), one after sessions (sessions.c); one watches (events.c); the main thread listens for signals, and
- * once a second does what is due. While a worker or
- * the wait has a request, its connection is suspended: libmicrohttpd does not touch it, so that no request is slowed by another's.
- * Lock order: waits, work, clients; the others by themselves. */
+ * Threads: libmicrohttpd's one reads, writes and answers what needs no database; WORKERS call the
+ * library, each a request at a time; one looks after who waits (waits.c), one after sessions
+ * (sessions.c); one watches (events.c); the main thread listens for signals, and once a second does
+ * what is due. While a worker or the wait has a request, its connection is suspended: libmicrohttpd
+ * does not touch it, so that no request is slowed by another's. Lock order: waits, work, clients;
+ * the others by themselves. */
 #ifndef SERVE_SERVER_H
 #define SERVE_SERVER_H
 
@@ -17,7 +18,8 @@
 #include "common/clock.h"
 #include "common/out.h"
 
-/* libmicrohttpd's, which few call: http.c, request.c, answer.c, and what makes answers that come piece by piece. */
+/* libmicrohttpd's, which few call: http.c, request.c, answer.c, and what makes answers that come
+ * piece by piece. */
 struct MHD_Connection;
 struct MHD_Daemon;
 struct MHD_Response;
@@ -25,14 +27,15 @@ struct MHD_Response;
 enum {
     WORKERS = 20,      /* also the connections of the store's pool. One client may have at once: */
     MOST_CALLERS = 12, /* … for its calls */
-    MOST_QUEUERS = 4,  /* … for its waits, which often are for one key: more would contend for its document */
-    MOST_REQUESTS =
-        4000,            /* that need a worker, or wait for one; those that wait for a key are counted by --max-waits */
-    MOST_ARGUMENTS = 64, /* behind the `?` */
-    MOST_BODY = 16 * 1024,      /* bytes: owner and purpose, each character escaped, fit */
-    MOST_URI = 8 * 1024,        /* bytes: a key, percent-encoded, fits twice */
-    MOST_HEADERS = 8 * 1024,    /* bytes, names and values */
-    MOST_CONNECTIONS = 20000,   /* with 10,000 that wait, as many may ask */
+    MOST_QUEUERS =
+        4, /* … for its waits, which often are for one key: more would contend for its document */
+    MOST_REQUESTS = 4000,     /* that need a worker, or wait for one; those that wait for a key are
+                                 counted by --max-waits */
+    MOST_ARGUMENTS = 64,      /* behind the `?` */
+    MOST_BODY = 16 * 1024,    /* bytes: owner and purpose, each character escaped, fit */
+    MOST_URI = 8 * 1024,      /* bytes: a key, percent-encoded, fits twice */
+    MOST_HEADERS = 8 * 1024,  /* bytes, names and values */
+    MOST_CONNECTIONS = 20000, /* with 10,000 that wait, as many may ask */
     MOST_OF_AN_ADDRESS = 15000, /* connections; of a proxy's too */
     IDLE_SECONDS = 30,          /* until a connection that says nothing is closed */
     HEAD_MS = 10000,            /* for a request's head, from when the connection was made */
@@ -46,11 +49,11 @@ enum {
     LISTED_DEFAULT = 1000,      /* … without a limit */
     MOST_SUBSCRIBERS = 1000,    /* of events */
     MOST_SESSIONS = 10000,
-    MOST_REPEATS = 10000,        /* grants that are remembered by their Idempotency-Keys */
-    MOST_REFUSALS = 256,         /* keys of which is remembered who was told busy last */
-    BEAT_MS = 15000,             /* between two comments on a silent stream of events */
-    CLAIM_MS = 15000,            /* how long who waits may seem dead: with thousands of them beats come late */
-    GRACE_MS = 5000,             /* how long a wait with an Idempotency-Key goes on without a client */
+    MOST_REPEATS = 10000, /* grants that are remembered by their Idempotency-Keys */
+    MOST_REFUSALS = 256,  /* keys of which is remembered who was told busy last */
+    BEAT_MS = 15000,      /* between two comments on a silent stream of events */
+    CLAIM_MS = 15000, /* how long who waits may seem dead: with thousands of them beats come late */
+    GRACE_MS = 5000,  /* how long a wait with an Idempotency-Key goes on without a client */
     REPEAT_MS = 24 * 3600 * 1000 /* how long a grant is remembered by its Idempotency-Key */
 };
 

@@ -26,7 +26,8 @@
 enum { BUCKETS = 1024, BLOCK = 1024, TEXT_SIZE = 3 * LH_KEY_MAX };
 
 enum why { GOES_ON, CLIENT_GONE, LOST, RELEASED, STOPPING, REVOKED };
-static const char *const why_words[] = {"renewed", "gone", "lost", "released", "stopping", "revoked"};
+static const char *const why_words[] = {"renewed",  "gone",     "lost",
+                                        "released", "stopping", "revoked"};
 
 struct session {
     struct sessions *all;
@@ -82,7 +83,9 @@ static void write_event(struct session *session)
 {
     bson_t json;
     const char *word = why_words[session->why];
-    int64_t remaining_ms = session->why == LOST || session->why == RELEASED ? 0 : lh_lease_remaining_ms(session->lease);
+    int64_t remaining_ms = session->why == LOST || session->why == RELEASED
+                               ? 0
+                               : lh_lease_remaining_ms(session->lease);
     session->expires_at_ms = lh_lease_expires_at_ms(session->lease);
     FILE *to = fmemopen(session->pending, sizeof session->pending, "w");
     if (!to)
@@ -128,7 +131,8 @@ static ssize_t read_some(void *arg, uint64_t position, char *buffer, size_t size
     (void)position;
     pthread_mutex_lock(&all->lock);
     while (n < size && (session->pending_at < session->pending_len || fetch(session))) {
-        size_t left = session->pending_len - session->pending_at, part = left < size - n ? left : size - n;
+        size_t left = session->pending_len - session->pending_at,
+               part = left < size - n ? left : size - n;
         memcpy(buffer + n, session->pending + session->pending_at, part);
         n += part;
         session->pending_at += part;
@@ -150,9 +154,11 @@ static struct session **bucket_of(struct sessions *sessions, const char *lease_i
     return &sessions->bucket[strtoul(head, NULL, 16) % BUCKETS];
 }
 
-static bool watch(const struct sessions *sessions, int fd, uint32_t events, struct session *session, bool is_client)
+static bool watch(const struct sessions *sessions, int fd, uint32_t events, struct session *session,
+                  bool is_client)
 {
-    struct epoll_event event = {.events = events, .data.u64 = (uint64_t)(uintptr_t)session | is_client};
+    struct epoll_event event = {.events = events,
+                                .data.u64 = (uint64_t)(uintptr_t)session | is_client};
     return fd >= 0 && epoll_ctl(sessions->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
@@ -249,8 +255,8 @@ static void look_after(struct sessions *sessions, uint64_t word)
     }
     if (!(word & 1) && !data.session->lease)
         return; /* the event is older than end_if_revoked() */
-    (void)epoll_ctl(sessions->epoll, EPOLL_CTL_DEL, word & 1 ? data.session->fd : lh_lease_lost_fd(data.session->lease),
-                    NULL);
+    (void)epoll_ctl(sessions->epoll, EPOLL_CTL_DEL,
+                    word & 1 ? data.session->fd : lh_lease_lost_fd(data.session->lease), NULL);
     end_session(data.session, word & 1 ? CLIENT_GONE : LOST);
 }
 
@@ -314,7 +320,8 @@ static void begin(struct request *request, lh_lease *lease)
         if (atomic_load(&request->client->revoked))
             request_revoke(request);
         else
-            answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded", "the server ends, or has no room left");
+            answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded",
+                           "the server ends, or has no room left");
         return;
     }
     struct MHD_Response *response =
@@ -352,7 +359,8 @@ void sessions_get(struct request *request)
 void sessions_released(struct sessions *sessions, const char *lease_id)
 {
     pthread_mutex_lock(&sessions->lock);
-    for (struct session *session = *bucket_of(sessions, lease_id); session; session = session->next) {
+    for (struct session *session = *bucket_of(sessions, lease_id); session;
+         session = session->next) {
         if (session->lease && strcmp(lh_lease_id(session->lease), lease_id) == 0)
             end_session(session, RELEASED);
     }
@@ -412,7 +420,8 @@ int sessions_new(struct server *server, struct sessions **ret_sessions, lh_error
     (void)pthread_mutex_init(&sessions->lock, NULL);
     sessions->epoll = epoll_create1(EPOLL_CLOEXEC);
     sessions->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    sessions->runs = sessions->epoll >= 0 && watch(sessions, sessions->wake, EPOLLIN, NULL, false) &&
+    sessions->runs = sessions->epoll >= 0 &&
+                     watch(sessions, sessions->wake, EPOLLIN, NULL, false) &&
                      pthread_create(&sessions->thread, NULL, keep_watch, sessions) == 0;
     if (!sessions->runs) {
         sessions_free(sessions);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * GET /v1/leases/{key}/session: as long as the client keeps this stream open, the server renews the lease. */
+ * GET /v1/leases/{key}/session: as long as the client keeps this stream open, the server renews the
+ * lease. */
 #ifndef SERVE_SESSIONS_H
 #define SERVE_SESSIONS_H
 
@@ -17,11 +18,13 @@ void sessions_released(struct sessions *sessions, const char *lease_id);
 /* Those of clients whose token was taken away: the renewals end at once, the streams with an
  * event that says so. */
 void sessions_revoke(struct sessions *sessions);
-/* Once a second or so: tells of renewals, and shows both ends of a silent stream that the other is there. */
+/* Once a second or so: tells of renewals, and shows both ends of a silent stream that the other is
+ * there. */
 void sessions_tick(struct sessions *sessions);
 unsigned sessions_count(struct sessions *sessions);
 uint64_t sessions_lost(struct sessions *sessions);
-/* Ends all streams. The leases stay with the store until sessions_forget(), after which it renews, and releases, none of them. */
+/* Ends all streams. The leases stay with the store until sessions_forget(), after which it renews,
+ * and releases, none of them. */
 void sessions_stop(struct sessions *sessions);
 void sessions_forget(struct sessions *sessions);
 void sessions_free(struct sessions *sessions);

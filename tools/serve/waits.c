@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * For each wait two descriptors are watched: the library's, which is readable when the wait is settled, and the client's
- * connection, which libmicrohttpd leaves alone meanwhile: it would not notice that the client has gone.
+ * For each wait two descriptors are watched: the library's, which is readable when the wait is
+ * settled, and the client's connection, which libmicrohttpd leaves alone meanwhile: it would not
+ * notice that the client has gone.
  *
- * Events are taken one at a time, and each is looked after under the lock, under which alone descriptors come and go: so what an event
- * points to is there. */
+ * Events are taken one at a time, and each is looked after under the lock, under which alone
+ * descriptors come and go: so what an event points to is there. */
 #include "serve/waits.h"
 
 #include <microhttpd.h>
@@ -63,7 +64,8 @@ static void forget_client(struct waits *waits, struct request *gone)
         at = &(*at)->next;
     *at = gone->next;
     unwatch(waits, gone->fd);
-    answer_failure(gone, MHD_HTTP_REQUEST_TIMEOUT, "gone", "the client has closed its connection"); /* for the log */
+    answer_failure(gone, MHD_HTTP_REQUEST_TIMEOUT, "gone",
+                   "the client has closed its connection"); /* for the log */
     if (ask->requests)
         return;
     ask->deserted_ms = serve_now_ms();
@@ -123,7 +125,8 @@ static void *keep_watch(void *arg)
     }
 }
 
-int waits_new(struct server *server, const struct waits_ends *ends, struct waits **ret_waits, lh_error *error)
+int waits_new(struct server *server, const struct waits_ends *ends, struct waits **ret_waits,
+              lh_error *error)
 {
     struct waits *waits = calloc(1, sizeof *waits);
     if (!waits)
@@ -133,7 +136,8 @@ int waits_new(struct server *server, const struct waits_ends *ends, struct waits
     (void)pthread_mutex_init(&waits->lock, NULL);
     waits->epoll = epoll_create1(EPOLL_CLOEXEC);
     waits->wake = eventfd(0, EFD_CLOEXEC);
-    if (waits->epoll < 0 || waits->wake < 0 || !watch(waits, waits->wake, EPOLLIN, word_of(NULL, false)) ||
+    if (waits->epoll < 0 || waits->wake < 0 ||
+        !watch(waits, waits->wake, EPOLLIN, word_of(NULL, false)) ||
         pthread_create(&waits->thread, NULL, keep_watch, waits) != 0) {
         waits->stops = true;
         waits_free(waits);

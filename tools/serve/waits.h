@@ -7,8 +7,9 @@
 
 struct waits;
 
-/* What was asked for, and by which requests: one, or several with the same Idempotency-Key. It outlives its requests: where
- * a client goes away, the place in the queue has still to be given back. */
+/* What was asked for, and by which requests: one, or several with the same Idempotency-Key. It
+ * outlives its requests: where a client goes away, the place in the queue has still to be given
+ * back. */
 struct ask {
     struct server *server;
     struct job job;
@@ -25,15 +26,16 @@ struct ask {
     struct ask *next, *before;
 };
 
-/* What becomes of an ask that was let go of: with the waits locked there is an outcome, or nobody wants to hear of it; at the server's
- * end it is freed, its `waiting` was ended. */
+/* What becomes of an ask that was let go of: with the waits locked there is an outcome, or nobody
+ * wants to hear of it; at the server's end it is freed, its `waiting` was ended. */
 struct waits_ends {
     void (*settled)(struct ask *ask);
     void (*deserted)(struct ask *ask);
     void (*release)(struct ask *ask);
 };
 
-int waits_new(struct server *server, const struct waits_ends *ends, struct waits **ret_waits, lh_error *error);
+int waits_new(struct server *server, const struct waits_ends *ends, struct waits **ret_waits,
+              lh_error *error);
 
 /* Looks after an ask from here on: it ends as waits_ends says. False: the system has no
  * descriptor left, the server ends, or the client's token was taken away; nothing was done. */
@@ -47,8 +49,8 @@ void waits_join(struct waits *waits, struct ask *ask, struct request *request);
 
 /* Those of clients whose token was taken away are answered (401), and leave the queues. */
 void waits_revoke(struct waits *waits);
-/* Answers all that wait (503). What they waited for stays with the table, and is ended by waits_free() after the store was closed, which
- * makes them leave the queue. */
+/* Answers all that wait (503). What they waited for stays with the table, and is ended by
+ * waits_free() after the store was closed, which makes them leave the queue. */
 void waits_stop(struct waits *waits);
 void waits_free(struct waits *waits);
 

@@ -7,7 +7,8 @@
 
 void whoami_get(struct request *request)
 {
-    static const char *const words[] = {[MAY_LOOK_IN] = "look_in", [MAY_CALL] = "call", [MAY_BREAK] = "break"};
+    static const char *const words[] = {
+        [MAY_LOOK_IN] = "look_in", [MAY_CALL] = "call", [MAY_BREAK] = "break"};
     const struct config *config = &request->server->config;
     char name[CLIENT_NAME_MAX + 1];
     bson_t json;

@@ -10,7 +10,8 @@
 struct client;
 struct clients;
 
-/* Part of what is to be done; the worker gives it back to `run`, and does not touch it afterwards. */
+/* Part of what is to be done; the worker gives it back to `run`, and does not touch it
+ * afterwards. */
 struct job {
     struct job *next;
     struct lane *lane;

@@ -5,7 +5,8 @@
 #include <stdarg.h>
 #include <string.h>
 
-void check_violation(struct check *check, int invariant, size_t at, size_t other, const char *format, ...)
+void check_violation(struct check *check, int invariant, size_t at, size_t other,
+                     const char *format, ...)
 {
     check->of[invariant]++;
     if (check->n_violations == CHECK_VIOLATIONS)
@@ -71,7 +72,8 @@ bool check_disturbed(const struct check *check, int p, int64_t from, int64_t to)
     for (size_t i = 0; i < check->n; i++) {
         const struct event *event = &check->events[i];
         bool ours = event->who.p < 0 ? strcmp(event->fault, "old") != 0 : event->who.p == p;
-        if (event->kind == EV_FAULT && ours && event->t <= to && event->t + event->ms * 1000000 >= from)
+        if (event->kind == EV_FAULT && ours && event->t <= to &&
+            event->t + event->ms * 1000000 >= from)
             return true;
     }
     return false;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The checker: a history (history.h) against the invariants. Pure: it knows neither a server nor the library.
+ * The checker: a history (history.h) against the invariants. Pure: it knows neither a server nor
+ * the library.
  *
- * What it says is proven by the history: a belief is only what a process was seen to believe (between the first and the last
- * sample that said "valid"), an order only that of the oplog, or that of calls that did not overlap. */
+ * What it says is proven by the history: a belief is only what a process was seen to believe
+ * (between the first and the last sample that said "valid"), an order only that of the oplog, or
+ * that of calls that did not overlap. */
 #ifndef TORTURE_CHECK_H
 #define TORTURE_CHECK_H
 
@@ -59,7 +61,17 @@ enum event_kind {
     EV_DONE,
     EV_KINDS
 };
-enum op { OP_ACQUIRE, OP_RENEW, OP_RELEASE, OP_TRANSFER, OP_BREAK, OP_CLEANUP, OP_WRITE, OP_OTHER, OP_COUNT };
+enum op {
+    OP_ACQUIRE,
+    OP_RENEW,
+    OP_RELEASE,
+    OP_TRANSFER,
+    OP_BREAK,
+    OP_CLEANUP,
+    OP_WRITE,
+    OP_OTHER,
+    OP_COUNT
+};
 
 struct event {
     enum event_kind kind;
@@ -74,11 +86,11 @@ struct event {
     int64_t token, remaining_ms, ttl_ms, wait_ms, ms, seq;
     int64_t holder_token; /* busy: whom it named; -1: nobody */
     struct who holder;    /* … or whose write landed */
-    int64_t seen,
-        older; /* of a write: how many it had read, how many of older tokens (of a guarded one); -1: it did not look */
+    int64_t seen, older; /* of a write: how many it had read, how many of older tokens (of a guarded
+                            one); -1: it did not look */
     bool shared, by_hand;
     struct state *state; /* of a commit */
-    size_t end;          /* of a call: the index of its end; of an end: of its call. SIZE_MAX: none */
+    size_t end; /* of a call: the index of its end; of an end: of its call. SIZE_MAX: none */
 };
 
 struct violation {
@@ -93,8 +105,8 @@ struct check {
     bool oplog, hole; /* what was committed is known; it would be, had the oplog not been cut off */
     bool done;        /* the end of the run is there */
     int64_t grace_ms, seed, start;
-    /* How far apart the time in a command and that of its entry in the oplog may be: more where clocks were
-     * stepped. */
+    /* How far apart the time in a command and that of its entry in the oplog may be: more where
+     * clocks were stepped. */
     int64_t clocks_ms;
     struct violation *violations; /* room for CHECK_VIOLATIONS; the first is the earliest */
     size_t n_violations, of[CHECK_INVARIANTS + 1];
@@ -111,15 +123,16 @@ bool check_all(struct check *check);
 /* The earliest violation, as a story. */
 void check_tell(const struct check *check, FILE *to);
 
-/* ---- The parts --------------------------------------------------------------------------------------------------- */
-void check_violation(struct check *check, int invariant, size_t at, size_t other, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+/* ---- The parts ------------------------------------------------------------------------------- */
+void check_violation(struct check *check, int invariant, size_t at, size_t other,
+                     const char *format, ...) __attribute__((format(printf, 5, 6)));
 bool check_same_who(const struct who *a, const struct who *b);
 /* The call of a purpose; SIZE_MAX: none is known. */
 size_t check_call_of(const struct check *check, const struct who *who);
 const struct holder *check_holder(const struct state *state, const char *id);
 const struct queued *check_queued(const struct state *state, const char *id);
-/* The server's time at which a commit was decided: that of its grant or release; else when it was written, which is not before. */
+/* The server's time at which a commit was decided: that of its grant or release; else when it was
+ * written, which is not before. */
 int64_t check_now(const struct state *before, const struct state *after);
 /* The time of the grants in it; 0: nobody was granted. */
 int64_t check_granted_at(const struct state *before, const struct state *after);

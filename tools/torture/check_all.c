@@ -18,7 +18,8 @@ bool check_all(struct check *check)
         check->calls += event->kind == EV_CALL;
         check->beliefs += event->kind == EV_BELIEF;
         check->commits += event->kind == EV_COMMIT;
-        check->grants += event->kind == EV_END && event->op == OP_ACQUIRE && strcmp(event->outcome, "ok") == 0;
+        check->grants +=
+            event->kind == EV_END && event->op == OP_ACQUIRE && strcmp(event->outcome, "ok") == 0;
     }
     check_beliefs(check);
     check_calls(check);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Invariant 1 in real time: no two processes were seen to believe in one key at once, unless both shared it. */
+ * Invariant 1 in real time: no two processes were seen to believe in one key at once, unless both
+ * shared it. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "torture/check.h"
 
-/* From the first to the last sample that said "valid": between them it was, because a lease that is over stays so. */
+/* From the first to the last sample that said "valid": between them it was, because a lease that is
+ * over stays so. */
 struct belief {
     size_t first, last; /* events */
     int64_t from, to;
@@ -41,13 +43,15 @@ static size_t collect(const struct check *check, struct belief *beliefs)
         } else if (belief) {
             belief->open = false;
         } else if (believes) {
-            beliefs[n++] = (struct belief){.first = i, .last = i, .from = event->t, .to = event->t, .open = true};
+            beliefs[n++] = (struct belief){
+                .first = i, .last = i, .from = event->t, .to = event->t, .open = true};
         }
     }
     return n;
 }
 
-/* When the lease was asked for, as far as is known: a waiter may be broken before it hears that it was granted. */
+/* When the lease was asked for, as far as is known: a waiter may be broken before it hears that it
+ * was granted. */
 static int64_t asked_at(const struct check *check, const struct belief *belief)
 {
     const struct event *first = &check->events[belief->first];
@@ -59,8 +63,8 @@ static int64_t asked_at(const struct check *check, const struct belief *belief)
     return belief->from;
 }
 
-/* A broken holder may believe until its deadline: from the break on it does not count until its ttl has passed, which is
- * 2.5 s at most in a run. */
+/* A broken holder may believe until its deadline: from the break on it does not count until its ttl
+ * has passed, which is 2.5 s at most in a run. */
 static void waive_broken(const struct check *check, struct belief *beliefs, size_t n)
 {
     for (size_t i = 0; i < check->n; i++) {
@@ -70,7 +74,8 @@ static void waive_broken(const struct check *check, struct belief *beliefs, size
         const struct event *end = call->end != SIZE_MAX ? &check->events[call->end] : NULL;
         if (end && strcmp(end->outcome, "ok") != 0 && strcmp(end->outcome, "unknown") != 0)
             continue;
-        int64_t done = end ? end->t : call->t + INT64_C(6000000000), until = done + INT64_C(3500000000);
+        int64_t done = end ? end->t : call->t + INT64_C(6000000000),
+                until = done + INT64_C(3500000000);
         for (size_t b = 0; b < n; b++) {
             struct belief *belief = &beliefs[b];
             if (strcmp(check->events[belief->first].key, call->key) != 0 || belief->to < call->t ||
@@ -110,7 +115,8 @@ static void judge_end(struct check *check, const struct belief *belief)
     int64_t end = committed_end(check, last), late_ms = (last->t - end) / 1000000 - check->grace_ms;
     if (end && late_ms > 0)
         check_violation(check, 1, belief->last, belief->first,
-                        "process %d still believed that it held \"%s\" %lld ms after anybody else could have taken it",
+                        "process %d still believed that it held \"%s\" %lld ms after anybody else "
+                        "could have taken it",
                         last->who.p, last->key, (long long)late_ms);
 }
 
@@ -122,8 +128,10 @@ static void judge_given(struct check *check, const struct belief *belief)
         const struct event *end = &check->events[i];
         if (end->kind == EV_END && (end->op == OP_RELEASE || end->op == OP_TRANSFER) &&
             strcmp(end->outcome, "ok") == 0 && strcmp(end->id, last->id) == 0) {
-            check_violation(check, 1, belief->last, i, "process %d still believed that it held \"%s\", which it had %s",
-                            last->who.p, last->key, end->op == OP_RELEASE ? "released" : "handed on");
+            check_violation(check, 1, belief->last, i,
+                            "process %d still believed that it held \"%s\", which it had %s",
+                            last->who.p, last->key,
+                            end->op == OP_RELEASE ? "released" : "handed on");
             return;
         }
     }
@@ -139,7 +147,8 @@ static void judge_pair(struct check *check, const struct belief *a, const struct
         return;
     const struct belief *later = a->from > b->from ? a : b, *sooner = later == a ? b : a;
     check_violation(check, 1, later->first, sooner->last,
-                    "process %d and process %d believed at the same time that they held \"%s\", for at least %.1f ms",
+                    "process %d and process %d believed at the same time that they held \"%s\", "
+                    "for at least %.1f ms",
                     check->events[sooner->first].who.p, check->events[later->first].who.p, one->key,
                     (double)(to - from) / 1e6);
 }

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the callers were told, against what was committed: invariants 3 and 6; and 2 by the callers' own order, which needs no
- * oplog. */
+ * What the callers were told, against what was committed: invariants 3 and 6; and 2 by the callers'
+ * own order, which needs no oplog. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "torture/check.h"
 
-#define SLACK_NS (INT64_C(200) * 1000000)   /* a commit's time is a clock's, in milliseconds, before it is written */
-#define STALE_NS (INT64_C(15000) * 1000000) /* for so long, at most, a deposed primary says `busy` of what has passed */
+#define SLACK_NS                                                                                   \
+    (INT64_C(200) *                                                                                \
+     1000000) /* a commit's time is a clock's, in milliseconds, before it is written */
+#define STALE_NS                                                                                   \
+    (INT64_C(15000) *                                                                              \
+     1000000) /* for so long, at most, a deposed primary says `busy` of what has passed */
 
 /* From here on what is stored is later than `t` for sure. */
 static int64_t surely_after(const struct check *check, int64_t t)
@@ -32,15 +36,18 @@ static void check_tokens(struct check *check)
             if (!is_grant(before) || strcmp(before->key, later->key) != 0)
                 continue;
             if (before->token >= later->token)
-                check_violation(check, 2, i, j, "\"%s\" was granted to process %d with token %lld, after token %lld",
-                                later->key, later->who.p, (long long)later->token, (long long)before->token);
+                check_violation(
+                    check, 2, i, j,
+                    "\"%s\" was granted to process %d with token %lld, after token %lld",
+                    later->key, later->who.p, (long long)later->token, (long long)before->token);
             break; /* those before were held to be lower than this one */
         }
     }
 }
 
 /* The last commit by which a lease came to be held, and how often that was. */
-static size_t find_grant(const struct check *check, const char *key, const char *id, size_t *ret_times)
+static size_t find_grant(const struct check *check, const char *key, const char *id,
+                         size_t *ret_times)
 {
     size_t found = SIZE_MAX;
     bool held = false;
@@ -59,18 +66,20 @@ static size_t find_grant(const struct check *check, const char *key, const char 
     return found;
 }
 
-/* More than one may be: granted, not answered before that had ended, and asked for again under the same id. Whether all came of
- * that one call, check_commits looks at. */
+/* More than one may be: granted, not answered before that had ended, and asked for again under the
+ * same id. Whether all came of that one call, check_commits looks at. */
 static void check_acknowledged(struct check *check, size_t at)
 {
     const struct event *end = &check->events[at];
     size_t times, grant = find_grant(check, end->key, end->id, &times);
     if (times == 0)
         check_violation(check, 3, at, SIZE_MAX,
-                        "process %d was told that it was granted \"%s\" (lease %.8s…), but that was not committed",
+                        "process %d was told that it was granted \"%s\" (lease %.8s…), but that "
+                        "was not committed",
                         end->who.p, end->key, end->id);
     else if (check_holder(check->events[grant].state, end->id)->token != end->token)
-        check_violation(check, 3, at, grant, "process %d was told another token of \"%s\" than was committed",
+        check_violation(check, 3, at, grant,
+                        "process %d was told another token of \"%s\" than was committed",
                         end->who.p, end->key);
 }
 
@@ -88,7 +97,8 @@ static void check_released(struct check *check, size_t at)
     const struct event *end = &check->events[at];
     if (check_holder(last_state(check, end->key), end->id))
         check_violation(check, 3, at, SIZE_MAX,
-                        "process %d was told that \"%s\" (lease %.8s…) was released, but it still held it at the end",
+                        "process %d was told that \"%s\" (lease %.8s…) was released, but it still "
+                        "held it at the end",
                         end->who.p, end->key, end->id);
 }
 
@@ -98,20 +108,24 @@ static void check_nothing_held(struct check *check, size_t at)
     const struct event *end = &check->events[at];
     for (size_t i = at + 1; i < check->n; i++) {
         const struct event *commit = &check->events[i];
-        if (commit->kind != EV_COMMIT || commit->t < surely_after(check, end->t) || strcmp(commit->key, end->key) != 0)
+        if (commit->kind != EV_COMMIT || commit->t < surely_after(check, end->t) ||
+            strcmp(commit->key, end->key) != 0)
             continue;
         for (size_t h = 0; h < commit->state->n_holders; h++)
             if (check_same_who(&commit->state->holders[h].who, &end->who)) {
                 check_violation(check, 3, i, at,
-                                "process %d was told \"%s\" of \"%s\", but holds it %.0f ms later, and does not know",
-                                end->who.p, end->outcome, end->key, (double)(commit->t - end->t) / 1e6);
+                                "process %d was told \"%s\" of \"%s\", but holds it %.0f ms later, "
+                                "and does not know",
+                                end->who.p, end->outcome, end->key,
+                                (double)(commit->t - end->t) / 1e6);
                 return;
             }
         for (size_t w = 0; w < commit->state->n_waiters; w++)
             if (check_same_who(&commit->state->waiters[w].who, &end->who)) {
-                check_violation(check, 7, i, at,
-                                "process %d was told \"%s\" of \"%s\", but is still in its queue %.0f ms later",
-                                end->who.p, end->outcome, end->key, (double)(commit->t - end->t) / 1e6);
+                check_violation(
+                    check, 7, i, at,
+                    "process %d was told \"%s\" of \"%s\", but is still in its queue %.0f ms later",
+                    end->who.p, end->outcome, end->key, (double)(commit->t - end->t) / 1e6);
                 return;
             }
         return; /* what is stored at the next commit was stored until then */
@@ -119,7 +133,8 @@ static void check_nothing_held(struct check *check, size_t at)
 }
 
 /* When the token was somebody's on this key; false: never. */
-static bool find_token(const struct check *check, const char *key, int64_t token, int64_t *ret_from, int64_t *ret_to)
+static bool find_token(const struct check *check, const char *key, int64_t token, int64_t *ret_from,
+                       int64_t *ret_to)
 {
     bool held = false, ever = false;
     for (size_t i = 0; i < check->n; i++) {
@@ -141,8 +156,9 @@ static bool find_token(const struct check *check, const char *key, int64_t token
     return ever;
 }
 
-/* A question of after `begin` was answered by what was over at `to`. The primary's own answer is no older than the question; only where
- * the deployment was disturbed since may another have given it, who does not know yet that it is deposed. */
+/* A question of after `begin` was answered by what was over at `to`. The primary's own answer is no
+ * older than the question; only where the deployment was disturbed since may another have given it,
+ * who does not know yet that it is deposed. */
 static bool is_stale(const struct check *check, int64_t to, int64_t begin, int64_t end)
 {
     if (to == INT64_MAX || surely_after(check, to) >= begin)
@@ -159,20 +175,21 @@ static void check_busy(struct check *check, size_t at)
     bool ever = find_token(check, end->key, end->holder_token, &from, &to);
     if (ever && to > surely_after(check, end->t) && check_same_who(&end->holder, &end->who)) {
         check_violation(check, 3, at, SIZE_MAX,
-                        "process %d was told that \"%s\" is busy, and it holds it itself: the grant was committed, and "
-                        "asked for again under another lease id",
+                        "process %d was told that \"%s\" is busy, and it holds it itself: the "
+                        "grant was committed, and asked for again under another lease id",
                         end->who.p, end->key);
         return;
     }
     int64_t begin = end->end == SIZE_MAX ? end->t : check->events[end->end].t;
     if (!ever)
         check_violation(check, 6, at, SIZE_MAX,
-                        "process %d was told that \"%s\" is held with token %lld, which nobody had", end->who.p,
-                        end->key, (long long)end->holder_token);
+                        "process %d was told that \"%s\" is held with token %lld, which nobody had",
+                        end->who.p, end->key, (long long)end->holder_token);
     else if (from > surely_after(check, end->t) || is_stale(check, to, begin, end->t))
-        check_violation(check, 6, at, SIZE_MAX,
-                        "process %d was told that \"%s\" is held with token %lld, whose time was another", end->who.p,
-                        end->key, (long long)end->holder_token);
+        check_violation(
+            check, 6, at, SIZE_MAX,
+            "process %d was told that \"%s\" is held with token %lld, whose time was another",
+            end->who.p, end->key, (long long)end->holder_token);
 }
 
 void check_calls(struct check *check)

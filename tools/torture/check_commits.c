@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The committed order: each change of a key's document against the one before it. Invariants 1 (nobody is taken over before
- * the end + grace), 2, 4 and 9. */
+ * The committed order: each change of a key's document against the one before it. Invariants 1
+ * (nobody is taken over before the end + grace), 2, 4 and 9. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "torture/check.h"
 
-#define RETENTION_MIN_MS 1000                      /* what cleanup removes was free at least that long */
-#define RENEW_SLACK_NS   (INT64_C(4000) * 1000000) /* a renewal that was given up may still arrive: maxTimeMS */
-#define LATE_NS                                                                                                        \
-    (INT64_C(15000) * 1000000) /* so long a disturbed network may keep one: maxTimeMS counts from its arrival */
+#define RETENTION_MIN_MS 1000 /* what cleanup removes was free at least that long */
+#define RENEW_SLACK_NS                                                                             \
+    (INT64_C(4000) * 1000000) /* a renewal that was given up may still arrive: maxTimeMS */
+#define LATE_NS                                                                                    \
+    (INT64_C(15000) *                                                                              \
+     1000000) /* so long a disturbed network may keep one: maxTimeMS counts from its arrival */
 
 struct ended {
     char id[CHECK_ID];
@@ -52,14 +54,16 @@ static bool has_ended(const struct walk *walk, const char *id)
     return false;
 }
 
-/* Its acquire goes on: what was granted before has ended, unanswered, and it was asked for again. Nobody believed it. Or it ended
- * unknown, and an attempt arrives late; but what stands there as released never acquires again. */
+/* Its acquire goes on: what was granted before has ended, unanswered, and it was asked for again.
+ * Nobody believed it. Or it ended unknown, and an attempt arrives late; but what stands there as
+ * released never acquires again. */
 static bool is_asked_for(const struct walk *walk, const struct holder *holder)
 {
     size_t at = check_call_of(walk->check, &holder->who);
     const struct event *call = at == SIZE_MAX ? NULL : &walk->check->events[at];
     int64_t t = walk->check->events[walk->at].t;
-    const struct event *end = call && call->end != SIZE_MAX ? &walk->check->events[call->end] : NULL;
+    const struct event *end =
+        call && call->end != SIZE_MAX ? &walk->check->events[call->end] : NULL;
     bool late = end && strcmp(end->outcome, "unknown") == 0 && t <= end->t + LATE_NS &&
                 strcmp(walk->before->released_id, holder->id) != 0 &&
                 check_disturbed(walk->check, holder->who.p, call->t, t);
@@ -73,34 +77,38 @@ static void judge_granted(struct walk *walk, const struct holder *holder)
         return;
     if (has_ended(walk, holder->id) && !is_asked_for(walk, holder))
         check_violation(walk->check, 4, walk->at, SIZE_MAX,
-                        "the lease %.8s… of \"%s\" had ended, and was made to live again", holder->id, walk->key);
+                        "the lease %.8s… of \"%s\" had ended, and was made to live again",
+                        holder->id, walk->key);
     else if (holder->token <= walk->highest)
         check_violation(walk->check, 2, walk->at, SIZE_MAX,
-                        "\"%s\" was granted with token %" PRId64 ", after token %" PRId64, walk->key, holder->token,
-                        walk->highest);
-    walk->highest = holder->token > walk->highest ? holder->token : walk->highest; /* of a run the next one */
+                        "\"%s\" was granted with token %" PRId64 ", after token %" PRId64,
+                        walk->key, holder->token, walk->highest);
+    walk->highest =
+        holder->token > walk->highest ? holder->token : walk->highest; /* of a run the next one */
 }
 
 static void judge_kept(struct walk *walk, const struct holder *was, const struct holder *is)
 {
     if (is->token != was->token)
-        check_violation(walk->check, 4, walk->at, SIZE_MAX, "the lease %.8s… of \"%s\" got another token", is->id,
-                        walk->key);
+        check_violation(walk->check, 4, walk->at, SIZE_MAX,
+                        "the lease %.8s… of \"%s\" got another token", is->id, walk->key);
     else if (is->expires_at < was->expires_at)
-        check_violation(walk->check, 4, walk->at, SIZE_MAX, "the lease %.8s… of \"%s\" was shortened by %" PRId64 " ms",
-                        is->id, walk->key, was->expires_at - is->expires_at);
+        check_violation(walk->check, 4, walk->at, SIZE_MAX,
+                        "the lease %.8s… of \"%s\" was shortened by %" PRId64 " ms", is->id,
+                        walk->key, was->expires_at - is->expires_at);
     else if (is->renewed_at > was->renewed_at && is->renewed_at >= was->expires_at)
         check_violation(walk->check, 4, walk->at, SIZE_MAX,
-                        "the lease %.8s… of \"%s\" was renewed %" PRId64 " ms after it had ended", is->id, walk->key,
-                        is->renewed_at - was->expires_at);
+                        "the lease %.8s… of \"%s\" was renewed %" PRId64 " ms after it had ended",
+                        is->id, walk->key, is->renewed_at - was->expires_at);
 }
 
 static void judge_gone(struct walk *walk, const struct holder *holder, const struct state *after)
 {
     note_ended(walk, holder->id);
-    bool news =
-        after->released_at > walk->before->released_at || strcmp(after->released_id, walk->before->released_id) != 0;
-    bool released = news && strcmp(after->released_id, holder->id) == 0 && strcmp(after->released_how, "expire") != 0;
+    bool news = after->released_at > walk->before->released_at ||
+                strcmp(after->released_id, walk->before->released_id) != 0;
+    bool released = news && strcmp(after->released_id, holder->id) == 0 &&
+                    strcmp(after->released_how, "expire") != 0;
     bool broken = news && strcmp(after->released_how, "break") == 0;
     int64_t now = check_now(walk->before, after);
     if (released || broken)
@@ -110,9 +118,10 @@ static void judge_gone(struct walk *walk, const struct holder *holder, const str
                         "\"%s\" was held without an end, and was taken from its holder", walk->key);
     else if (now < holder->expires_at + walk->check->grace_ms)
         check_violation(walk->check, 1, walk->at, SIZE_MAX,
-                        "\"%s\" was taken from the lease %.8s… %" PRId64 " ms before it could be (its end + %" PRId64
-                        " ms of grace)",
-                        walk->key, holder->id, holder->expires_at + walk->check->grace_ms - now, walk->check->grace_ms);
+                        "\"%s\" was taken from the lease %.8s… %" PRId64
+                        " ms before it could be (its end + %" PRId64 " ms of grace)",
+                        walk->key, holder->id, holder->expires_at + walk->check->grace_ms - now,
+                        walk->check->grace_ms);
 }
 
 static void judge_removed(struct walk *walk, const struct state *removal)
@@ -129,13 +138,14 @@ static void judge_removed(struct walk *walk, const struct state *removal)
         const struct queued *queued = &walk->before->waiters[i];
         if (queued->beat_at + queued->claim_ms > removal->wall + walk->check->clocks_ms)
             check_violation(walk->check, 7, walk->at, SIZE_MAX,
-                            "the document of \"%s\" was removed while process %d waited", walk->key, queued->who.p);
+                            "the document of \"%s\" was removed while process %d waited", walk->key,
+                            queued->who.p);
     }
     if (latest == CHECK_NEVER || latest + RETENTION_MIN_MS > removal->wall + walk->check->clocks_ms)
-        check_violation(
-            walk->check, 2, walk->at, SIZE_MAX,
-            "the document of \"%s\" was removed though it was in use less than a second ago: its token is forgotten",
-            walk->key);
+        check_violation(walk->check, 2, walk->at, SIZE_MAX,
+                        "the document of \"%s\" was removed though it was in use less than a "
+                        "second ago: its token is forgotten",
+                        walk->key);
 }
 
 static void judge_step(struct walk *walk, const struct state *after)
@@ -146,7 +156,8 @@ static void judge_step(struct walk *walk, const struct state *after)
         return;
     }
     if (before->doc_id[0] && !before->removed && strcmp(before->doc_id, after->doc_id) != 0)
-        check_violation(walk->check, 9, walk->at, SIZE_MAX, "there are two documents of \"%s\"", walk->key);
+        check_violation(walk->check, 9, walk->at, SIZE_MAX, "there are two documents of \"%s\"",
+                        walk->key);
     for (size_t i = 0; i < after->n_holders; i++) {
         const struct holder *is = &after->holders[i], *was = check_holder(before, is->id);
         if (was)
@@ -177,7 +188,8 @@ static void walk_key(struct check *check, size_t first)
 static bool seen_before(const struct check *check, size_t at)
 {
     for (size_t i = 0; i < at; i++)
-        if (check->events[i].kind == EV_COMMIT && strcmp(check->events[i].key, check->events[at].key) == 0)
+        if (check->events[i].kind == EV_COMMIT &&
+            strcmp(check->events[i].key, check->events[at].key) == 0)
             return true;
     return false;
 }
@@ -189,7 +201,7 @@ void check_commits(struct check *check)
             walk_key(check, i);
 }
 
-/* ---- Renewals: a lease that its holder renews by hand is renewed by nobody else -------------------------------------- */
+/* ---- Renewals: a lease that its holder renews by hand is renewed by nobody else -------------- */
 
 static bool has_renewal(const struct check *check, const char *id, int64_t t)
 {
@@ -217,9 +229,11 @@ static void follow_renewals(struct check *check, const struct event *grant)
         /* An acquire whose answer was lost is repeated, and extends what it was granted. */
         bool repeated = event->t <= grant->t + check->clocks_ms * INT64_C(1000000) ||
                         check_disturbed(check, grant->who.p, check->events[grant->end].t, event->t);
-        if (was && is && is->expires_at > was->expires_at && !repeated && !has_renewal(check, grant->id, event->t)) {
+        if (was && is && is->expires_at > was->expires_at && !repeated &&
+            !has_renewal(check, grant->id, event->t)) {
             check_violation(check, 4, i, SIZE_MAX,
-                            "the lease %.8s… of \"%s\" was renewed, but process %d, who holds it, did not ask for that",
+                            "the lease %.8s… of \"%s\" was renewed, but process %d, who holds it, "
+                            "did not ask for that",
                             grant->id, grant->key, grant->who.p);
             return;
         }
@@ -231,10 +245,12 @@ void check_renewals(struct check *check)
 {
     for (size_t i = 0; i < check->n; i++) {
         const struct event *end = &check->events[i];
-        if (end->kind != EV_END || end->op != OP_ACQUIRE || strcmp(end->outcome, "ok") != 0 || end->end == SIZE_MAX)
+        if (end->kind != EV_END || end->op != OP_ACQUIRE || strcmp(end->outcome, "ok") != 0 ||
+            end->end == SIZE_MAX)
             continue;
         const struct event *call = &check->events[end->end];
-        if (call->by_hand && call->wait_ms == 0) /* who waited has his grant claimed by the library: a renewal */
+        if (call->by_hand &&
+            call->wait_ms == 0) /* who waited has his grant claimed by the library: a renewal */
             follow_renewals(check, end);
     }
 }

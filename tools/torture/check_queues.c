@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Invariant 7 in the committed order: nobody is overtaken, and a free key is granted to a living head in time. */
+ * Invariant 7 in the committed order: nobody is overtaken, and a free key is granted to a living
+ * head in time. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -13,23 +14,27 @@ static bool is_alive(const struct queued *queued, int64_t now)
 }
 
 /* Those who stood before `holder` in the queue, and live: all were granted too, or have left. */
-static void judge_order(struct check *check, size_t at, const struct state *before, const struct state *after,
-                        const struct holder *holder, int64_t now)
+static void judge_order(struct check *check, size_t at, const struct state *before,
+                        const struct state *after, const struct holder *holder, int64_t now)
 {
     for (size_t i = 0; i < before->n_waiters; i++) {
         const struct queued *queued = &before->waiters[i];
         if (strcmp(queued->id, holder->id) == 0)
             return;
-        if (!is_alive(queued, now) || check_holder(after, queued->id) || !check_queued(after, queued->id))
+        if (!is_alive(queued, now) || check_holder(after, queued->id) ||
+            !check_queued(after, queued->id))
             continue;
-        check_violation(check, 7, at, SIZE_MAX,
-                        "\"%s\" was granted to process %d, past process %d, who had waited for it for %" PRId64 " ms",
-                        check->events[at].key, holder->who.p, queued->who.p, now - queued->since);
+        check_violation(
+            check, 7, at, SIZE_MAX,
+            "\"%s\" was granted to process %d, past process %d, who had waited for it for %" PRId64
+            " ms",
+            check->events[at].key, holder->who.p, queued->who.p, now - queued->since);
         return;
     }
 }
 
-/* From when on this waiter could have been granted: nobody held, and nobody alive stood before it. CHECK_NEVER: never. */
+/* From when on this waiter could have been granted: nobody held, and nobody alive stood before it.
+ * CHECK_NEVER: never. */
 static int64_t could_from(const struct check *check, const struct state *before, const char *id)
 {
     int64_t from = before->released_at;
@@ -49,11 +54,12 @@ static int64_t could_from(const struct check *check, const struct state *before,
     return CHECK_NEVER; /* it was not in the queue */
 }
 
-static void judge_patience(struct check *check, size_t at, const struct state *before, const char *id, int p,
-                           int64_t now)
+static void judge_patience(struct check *check, size_t at, const struct state *before,
+                           const char *id, int p, int64_t now)
 {
     int64_t from = could_from(check, before, id), t = check->events[at].t;
-    if (from == CHECK_NEVER || now - from <= BOUND_MS || check_disturbed(check, p, t - (now - from) * 1000000, t))
+    if (from == CHECK_NEVER || now - from <= BOUND_MS ||
+        check_disturbed(check, p, t - (now - from) * 1000000, t))
         return;
     check_violation(check, 7, at, SIZE_MAX,
                     "\"%s\" was free for %" PRId64 " ms while process %d stood first in its queue",
@@ -65,9 +71,10 @@ static void judge_step(struct check *check, size_t at, const struct state *befor
     const struct state *after = check->events[at].state;
     if (after->removed)
         return;
-    /* By its id: its time is when the command began, which may be before the change that it follows. */
-    bool transfer =
-        strcmp(after->released_how, "transfer") == 0 && strcmp(after->released_id, before->released_id) != 0;
+    /* By its id: its time is when the command began, which may be before the change that it
+     * follows. */
+    bool transfer = strcmp(after->released_how, "transfer") == 0 &&
+                    strcmp(after->released_id, before->released_id) != 0;
     int64_t now = check_granted_at(before, after);
     if (now && !transfer)
         for (size_t i = 0; i < after->n_holders; i++) {
@@ -80,7 +87,8 @@ static void judge_step(struct check *check, size_t at, const struct state *befor
     now = check_now(before, after);
     for (size_t i = 0; i < before->n_waiters; i++) {
         const struct queued *queued = &before->waiters[i];
-        if (!check_queued(after, queued->id) && !check_holder(after, queued->id) && is_alive(queued, now))
+        if (!check_queued(after, queued->id) && !check_holder(after, queued->id) &&
+            is_alive(queued, now))
             judge_patience(check, at, before, queued->id, queued->who.p, now);
     }
 }
@@ -94,7 +102,8 @@ void check_queues(struct check *check)
         if (event->kind != EV_COMMIT)
             continue;
         for (size_t j = i; j-- > 0;)
-            if (check->events[j].kind == EV_COMMIT && strcmp(check->events[j].key, event->key) == 0) {
+            if (check->events[j].kind == EV_COMMIT &&
+                strcmp(check->events[j].key, event->key) == 0) {
                 before = check->events[j].state->removed ? &none : check->events[j].state;
                 break;
             }

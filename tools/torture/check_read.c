@@ -15,8 +15,9 @@ static const char *const kinds[EV_KINDS] = {
     [EV_BELIEF] = "belief", [EV_LOST] = "lost",   [EV_FAULT] = "fault", [EV_COMMIT] = "commit",
     [EV_WROTE] = "wrote",   [EV_HOLE] = "hole",   [EV_DONE] = "done"};
 static const char *const ops[OP_COUNT] = {
-    [OP_ACQUIRE] = "acquire", [OP_RENEW] = "renew",     [OP_RELEASE] = "release", [OP_TRANSFER] = "transfer",
-    [OP_BREAK] = "break",     [OP_CLEANUP] = "cleanup", [OP_WRITE] = "write",     [OP_OTHER] = "?"};
+    [OP_ACQUIRE] = "acquire",   [OP_RENEW] = "renew", [OP_RELEASE] = "release",
+    [OP_TRANSFER] = "transfer", [OP_BREAK] = "break", [OP_CLEANUP] = "cleanup",
+    [OP_WRITE] = "write",       [OP_OTHER] = "?"};
 
 static void copy(char *to, size_t size, const char *from)
 {
@@ -79,7 +80,8 @@ static bool read_waiters(struct state *state, const bson_t *doc)
     if (!field_part(doc, "waiters", &waiters))
         return true;
     state->waiters = calloc(count(&waiters) + 1, sizeof *state->waiters);
-    for (bool good = state->waiters && bson_iter_init(&entry, &waiters); good && bson_iter_next(&entry);) {
+    for (bool good = state->waiters && bson_iter_init(&entry, &waiters);
+         good && bson_iter_next(&entry);) {
         struct queued *queued = &state->waiters[state->n_waiters];
         if (!field_part(&waiters, bson_iter_key(&entry), &one))
             continue;
@@ -139,14 +141,15 @@ static int index_of(const char *word, const char *const *words, int n)
 
 static bool read_line(struct check *check, struct event *event, const bson_t *line)
 {
-    int kind = index_of(field_text(line, "e"), kinds, EV_KINDS), op = index_of(field_text(line, "op"), ops, OP_COUNT);
+    int kind = index_of(field_text(line, "e"), kinds, EV_KINDS),
+        op = index_of(field_text(line, "op"), ops, OP_COUNT);
     if (kind == EV_KINDS)
         return false;
     event->kind = (enum event_kind)kind;
     event->op = op == OP_COUNT ? OP_OTHER : (enum op)op;
     event->t = field_number(line, "t", 0);
-    event->who =
-        (struct who){(int)field_number(line, "p", -1), (int)field_number(line, "life", 0), field_number(line, "n", 0)};
+    event->who = (struct who){(int)field_number(line, "p", -1), (int)field_number(line, "life", 0),
+                              field_number(line, "n", 0)};
     copy(event->key, sizeof event->key, field_text(line, "key"));
     copy(event->outcome, sizeof event->outcome, field_text(line, "outcome"));
     copy(event->fault, sizeof event->fault, field_text(line, "kind"));
@@ -165,7 +168,8 @@ static bool read_line(struct check *check, struct event *event, const bson_t *li
     event->shared = field_flag(line, "shared");
     event->by_hand = field_flag(line, "by_hand");
     event->end = SIZE_MAX;
-    int64_t clocks_ms = CLOCKS_MS + field_number(line, "clocks_ms", 0); /* of a fault: how far it sets them apart */
+    int64_t clocks_ms =
+        CLOCKS_MS + field_number(line, "clocks_ms", 0); /* of a fault: how far it sets them apart */
     check->clocks_ms = clocks_ms > check->clocks_ms ? clocks_ms : check->clocks_ms;
     if (event->kind == EV_RUN) {
         check->oplog = field_flag(line, "oplog");
@@ -219,7 +223,8 @@ static void order(struct check *check)
         if (event->kind != EV_END)
             continue;
         for (size_t j = i; j-- > 0;) /* a process makes one call at a time: its last one */
-            if (check->events[j].kind == EV_CALL && check_same_who(&check->events[j].who, &event->who)) {
+            if (check->events[j].kind == EV_CALL &&
+                check_same_who(&check->events[j].who, &event->who)) {
                 check->events[j].end = i;
                 event->end = j;
                 break;
@@ -258,14 +263,16 @@ bool check_read(struct check *check, FILE *file, char message[200])
     }
     free(text_line);
     if (ferror(file)) /* what is behind it, nobody knows */
-        (void)snprintf(message, 200, "it cannot be read behind line %zu: %s", n_line, strerror(errno));
+        (void)snprintf(message, 200, "it cannot be read behind line %zu: %s", n_line,
+                       strerror(errno));
     else if (!good || !check->violations)
         (void)snprintf(message, 200, "line %zu is no line of a history", n_line);
     else if (check->n == 0 || !check->start)
         (void)snprintf(message, 200, "this is no history: no line tells of the run");
     else if (!check->done)
         (void)snprintf(message, 200,
-                       "it ends before its run does: it was cut off behind line %zu, or its torture was killed",
+                       "it ends before its run does: it was cut off behind line %zu, or its "
+                       "torture was killed",
                        n_line);
     else {
         if (check->hole)

@@ -52,13 +52,13 @@ static void tell_end(const struct event *event, FILE *to)
 {
     tell_who(&event->who, to);
     if (event->op == OP_ACQUIRE && strcmp(event->outcome, "ok") == 0)
-        fprintf(to, " was granted it%s (lease %.8s, token …%" PRId64 ")", event->shared ? ", shared" : "", event->id,
-                event->token % 100000000);
+        fprintf(to, " was granted it%s (lease %.8s, token …%" PRId64 ")",
+                event->shared ? ", shared" : "", event->id, event->token % 100000000);
     else if (event->op == OP_TRANSFER && strcmp(event->outcome, "ok") == 0)
         fprintf(to, " handed it on (lease %.8s, now %.8s)", event->id, event->to);
     else
-        fprintf(to, ": %s%s%.8s ended: %s", words[event->op], *event->id ? " of lease " : "", event->id,
-                event->outcome);
+        fprintf(to, ": %s%s%.8s ended: %s", words[event->op], *event->id ? " of lease " : "",
+                event->id, event->outcome);
     if (event->holder_token > 0) {
         fputs(", it is held by ", to);
         tell_who(&event->holder, to);
@@ -71,10 +71,11 @@ static void tell_event(const struct check *check, const struct event *event, FIL
     switch (event->kind) {
     case EV_CALL:
         tell_who(&event->who, to);
-        fprintf(to, " begins %s%s%.8s", words[event->op], *event->id ? " of lease " : "", event->id);
+        fprintf(to, " begins %s%s%.8s", words[event->op], *event->id ? " of lease " : "",
+                event->id);
         if (event->op == OP_ACQUIRE)
-            fprintf(to, "%s, ttl %" PRId64 " ms, wait %" PRId64 " ms", event->shared ? ", shared" : "", event->ttl_ms,
-                    event->wait_ms);
+            fprintf(to, "%s, ttl %" PRId64 " ms, wait %" PRId64 " ms",
+                    event->shared ? ", shared" : "", event->ttl_ms, event->wait_ms);
         break;
     case EV_END:
         tell_end(event, to);
@@ -84,8 +85,8 @@ static void tell_event(const struct check *check, const struct event *event, FIL
     case EV_BELIEF:
         tell_who(&event->who, to);
         if (event->remaining_ms > 0)
-            fprintf(to, " believes that it holds it, for %" PRId64 " ms more (lease %.8s)", event->remaining_ms,
-                    event->id);
+            fprintf(to, " believes that it holds it, for %" PRId64 " ms more (lease %.8s)",
+                    event->remaining_ms, event->id);
         else
             fprintf(to, " knows that it is over (lease %.8s)", event->id);
         break;
@@ -122,7 +123,8 @@ static void tell_event(const struct check *check, const struct event *event, FIL
     }
 }
 
-static bool is_involved(const struct check *check, const struct violation *violation, const struct event *event)
+static bool is_involved(const struct check *check, const struct violation *violation,
+                        const struct event *event)
 {
     const struct event *at = &check->events[violation->at];
     if (event->kind == EV_FAULT || event->kind == EV_START)
@@ -139,7 +141,8 @@ static bool is_dull(const struct check *check, const struct violation *violation
     bool same_before = false;
     for (size_t i = at; i-- > 0;) {
         const struct event *other = &check->events[i];
-        if (other->kind == EV_BELIEF && other->who.p == event->who.p && strcmp(other->id, event->id) == 0) {
+        if (other->kind == EV_BELIEF && other->who.p == event->who.p &&
+            strcmp(other->id, event->id) == 0) {
             same_before = (other->remaining_ms > 0) == (event->remaining_ms > 0);
             break;
         }
@@ -158,7 +161,8 @@ void check_tell(const struct check *check, FILE *to)
         from = check->events[violation->other].t;
     from -= BEFORE_NS;
     size_t shown[LINES_MAX], n = 0;
-    for (size_t i = violation->at + 1; i < check->n && check->events[i].t <= until && n < LINES_MAX / 4; i++)
+    for (size_t i = violation->at + 1;
+         i < check->n && check->events[i].t <= until && n < LINES_MAX / 4; i++)
         if (is_involved(check, violation, &check->events[i]) && !is_dull(check, violation, i))
             shown[n++] = i;
     size_t after = n;
@@ -167,7 +171,8 @@ void check_tell(const struct check *check, FILE *to)
             shown[n++] = i;
     fprintf(to, "Invariant %d: %s.\n", violation->invariant, violation->text);
     fprintf(to,
-            "%.3f s after the beginning, seed %" PRId64 ". Times in ms, 0 is where it shows; what concerns \"%s\":\n",
+            "%.3f s after the beginning, seed %" PRId64
+            ". Times in ms, 0 is where it shows; what concerns \"%s\":\n",
             (double)(at->t - check->start) / 1e9, check->seed, at->key);
     for (size_t k = n; k-- > 0;) {
         size_t i = k >= after ? shown[k] : shown[after - 1 - k];

@@ -1,24 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the callers wrote under their leases: invariant 10. Each document says what landed in it, in order; a guarded write says how
- * many of older tokens it found. */
+ * What the callers wrote under their leases: invariant 10. Each document says what landed in it, in
+ * order; a guarded write says how many of older tokens it found. */
 #include <string.h>
 
 #include "torture/check.h"
 
 static bool is_same_place(const struct event *one, const struct event *two)
 {
-    return two->kind == EV_WROTE && (one->older < 0) == (two->older < 0) && strcmp(one->key, two->key) == 0;
+    return two->kind == EV_WROTE && (one->older < 0) == (two->older < 0) &&
+           strcmp(one->key, two->key) == 0;
 }
 
 static void check_once(struct check *check, size_t at)
 {
     const struct event *wrote = &check->events[at];
     for (size_t i = at; i-- > 0;)
-        if (is_same_place(wrote, &check->events[i]) && check_same_who(&check->events[i].holder, &wrote->holder))
-            check_violation(check, 10, at, i, "a write of process %d landed twice", wrote->holder.p);
+        if (is_same_place(wrote, &check->events[i]) &&
+            check_same_who(&check->events[i].holder, &wrote->holder))
+            check_violation(check, 10, at, i, "a write of process %d landed twice",
+                            wrote->holder.p);
 }
 
-/* In the order of the tokens. And between a fenced read and the write that follows from it nothing of an older token. */
+/* In the order of the tokens. And between a fenced read and the write that follows from it nothing
+ * of an older token. */
 static void check_order(struct check *check, size_t at)
 {
     const struct event *wrote = &check->events[at];
@@ -32,12 +36,15 @@ static void check_order(struct check *check, size_t at)
             continue;
         place--;
         if (last && before->token > wrote->token)
-            check_violation(check, 10, at, i, "a write of process %d with token %lld landed after one with token %lld",
-                            wrote->holder.p, (long long)wrote->token, (long long)before->token);
+            check_violation(
+                check, 10, at, i,
+                "a write of process %d with token %lld landed after one with token %lld",
+                wrote->holder.p, (long long)wrote->token, (long long)before->token);
         if (wrote->seen >= 0 && place >= wrote->seen && before->token < wrote->token)
-            check_violation(check, 10, at, i,
-                            "a write of process %d with token %lld landed after one with token %lld had read",
-                            before->holder.p, (long long)before->token, (long long)wrote->token);
+            check_violation(
+                check, 10, at, i,
+                "a write of process %d with token %lld landed after one with token %lld had read",
+                before->holder.p, (long long)before->token, (long long)wrote->token);
         last = false;
     }
 }
@@ -51,8 +58,10 @@ static void check_guarded(struct check *check, size_t at)
         older += is_same_place(wrote, &check->events[i]) && check->events[i].token < wrote->token;
     if (older != wrote->older)
         check_violation(check, 10, at, SIZE_MAX,
-                        "process %d with token %lld found %lld guarded writes of older tokens, and there are %lld",
-                        wrote->holder.p, (long long)wrote->token, (long long)wrote->older, (long long)older);
+                        "process %d with token %lld found %lld guarded writes of older tokens, and "
+                        "there are %lld",
+                        wrote->holder.p, (long long)wrote->token, (long long)wrote->older,
+                        (long long)older);
 }
 
 /* What was told of it is so. */
@@ -61,17 +70,19 @@ static void check_told(struct check *check, size_t at)
     const struct event *end = &check->events[at];
     size_t found = SIZE_MAX;
     for (size_t i = check->n; i-- > 0 && found == SIZE_MAX;)
-        if (check->events[i].kind == EV_WROTE && check_same_who(&check->events[i].holder, &end->who))
+        if (check->events[i].kind == EV_WROTE &&
+            check_same_who(&check->events[i].holder, &end->who))
             found = i;
     static const char *const refusals[] = {"lost", "unreachable", "again", "stopped"};
     bool ok = strcmp(end->outcome, "ok") == 0, refused = false;
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
         refused = refused || strcmp(end->outcome, refusals[i]) == 0;
     if (ok && found == SIZE_MAX)
-        check_violation(check, 10, at, SIZE_MAX, "process %d was told that it wrote, and that is not there",
-                        end->who.p);
+        check_violation(check, 10, at, SIZE_MAX,
+                        "process %d was told that it wrote, and that is not there", end->who.p);
     if (refused && found != SIZE_MAX)
-        check_violation(check, 10, at, found, "process %d was told \"%s\" of a write, and it landed", end->who.p,
+        check_violation(check, 10, at, found,
+                        "process %d was told \"%s\" of a write, and it landed", end->who.p,
                         end->outcome);
 }
 

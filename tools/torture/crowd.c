@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A store does not survive fork(), so each process is this program again, started anew. What it is to do stands in its
- * environment, and the connection string, which may hold a password, comes through a pipe. */
+ * A store does not survive fork(), so each process is this program again, started anew. What it is
+ * to do stands in its environment, and the connection string, which may hold a password, comes
+ * through a pipe. */
 #include "torture/crowd.h"
 
 #include <errno.h>
@@ -41,21 +42,23 @@ struct crowd {
     struct crowd_report *report;
     struct member member[CROWD_MAX];
     uint64_t dice;
-    int64_t next[CROWD_FAULTS], mend_at, calm_at; /* calm_at: no other fault of the deployment before */
+    int64_t next[CROWD_FAULTS], mend_at,
+        calm_at; /* calm_at: no other fault of the deployment before */
     char old_id[40];
     int64_t old_until;
     bool stopped; /* the processes are being killed, because somebody stopped the run */
 };
 
-/* ---- Starting -------------------------------------------------------------------------------------------------- */
+/* ---- Starting -------------------------------------------------------------------------------- */
 
 static void in_the_child(const struct torture *torture, int p, int life, int uri_fd)
 {
     char what[PATH_MAX + 1024];
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody is left behind */
-    (void)snprintf(what, sizeof what, "%d %d %" PRIu64 " %d %" PRId64 " %u %d %d %s %s %s\n%s", p, life, torture->seed,
-                   torture->keys, torture->until, torture->faults, torture->is_set, torture->insecure_tls, torture->db,
-                   torture->app, torture->history, torture->mail);
+    (void)snprintf(what, sizeof what, "%d %d %" PRIu64 " %d %" PRId64 " %u %d %d %s %s %s\n%s", p,
+                   life, torture->seed, torture->keys, torture->until, torture->faults,
+                   torture->is_set, torture->insecure_tls, torture->db, torture->app,
+                   torture->history, torture->mail);
     (void)setenv(MEMBER, what, 1);
     (void)dup2(uri_fd, STDIN_FILENO);
     (void)setpgid(0, 0); /* a signal for the parent's group is the parent's affair */
@@ -88,11 +91,13 @@ bool crowd_is_member(struct torture *torture, int *ret_p, int *ret_life)
     int insecure_tls = 0, is_set = 0;
     if (!what)
         return false;
-    int n = sscanf(what, "%d %d %" SCNu64 " %d %" SCNd64 " %u %d %d %127s %127s %4095[^\n] %511[^\n]", ret_p, ret_life,
-                   &torture->seed, &torture->keys, &torture->until, &torture->faults, &is_set, &insecure_tls, db, app,
-                   history, mail);
+    int n =
+        sscanf(what, "%d %d %" SCNu64 " %d %" SCNd64 " %u %d %d %127s %127s %4095[^\n] %511[^\n]",
+               ret_p, ret_life, &torture->seed, &torture->keys, &torture->until, &torture->faults,
+               &is_set, &insecure_tls, db, app, history, mail);
     size_t len = 0;
-    for (ssize_t got; len < sizeof uri - 1 && (got = read(STDIN_FILENO, uri + len, sizeof uri - 1 - len)) > 0;)
+    for (ssize_t got;
+         len < sizeof uri - 1 && (got = read(STDIN_FILENO, uri + len, sizeof uri - 1 - len)) > 0;)
         len += (size_t)got;
     torture->uri = uri;
     torture->is_set = is_set != 0;
@@ -104,7 +109,7 @@ bool crowd_is_member(struct torture *torture, int *ret_p, int *ret_life)
     return n == 12 && len > 0;
 }
 
-/* ---- Faults ---------------------------------------------------------------------------------------------------- */
+/* ---- Faults ---------------------------------------------------------------------------------- */
 
 static void note_fault(struct crowd *crowd, int fault, int p, int64_t ms)
 {
@@ -140,7 +145,8 @@ static void pause_one(struct crowd *crowd, int64_t now)
 /* It has stopped itself, and said so in the history. */
 static void note_stopped(struct crowd *crowd, struct member *member)
 {
-    uint32_t ms = TORTURE_STOP_MIN_MS + torture_dice(&crowd->dice, TORTURE_STOP_MAX_MS - TORTURE_STOP_MIN_MS);
+    uint32_t ms =
+        TORTURE_STOP_MIN_MS + torture_dice(&crowd->dice, TORTURE_STOP_MAX_MS - TORTURE_STOP_MIN_MS);
     member->awake = history_now() + ms * INT64_C(1000000);
     crowd->report->faults[0]++;
 }
@@ -167,7 +173,8 @@ static void plant_old(struct crowd *crowd, int64_t now)
     (void)snprintf(crowd->old_id, sizeof crowd->old_id, "old%" PRId64, now);
     bool planted = false;
     for (int i = 0; i < 8 && !planted; i++) { /* the key has to be free just then */
-        (void)snprintf(key, sizeof key, "k%u", torture_dice(&crowd->dice, (uint32_t)crowd->torture->keys));
+        (void)snprintf(key, sizeof key, "k%u",
+                       torture_dice(&crowd->dice, (uint32_t)crowd->torture->keys));
         planted = deployment_put_old(crowd->deployment, key, crowd->old_id);
     }
     if (planted) {
@@ -187,7 +194,8 @@ static void do_fault(struct crowd *crowd, int fault, int64_t now)
         kill_one(crowd);
     } else if (fault == 2) {
         plant_old(crowd, now);
-    } else if (now >= crowd->calm_at && deployment_fault(crowd->deployment, 1U << fault, &crowd->dice, &ms)) {
+    } else if (now >= crowd->calm_at &&
+               deployment_fault(crowd->deployment, 1U << fault, &crowd->dice, &ms)) {
         int64_t took_ms = (history_now() - now) / 1000000;
         note_fault(crowd, fault, -1, ms + took_ms + 2000);
         crowd->mend_at = now + ms * 1000000;
@@ -200,7 +208,8 @@ static void set_next(struct crowd *crowd, int fault)
     uint32_t ms = every_ms[fault];
     if (fault < 2) /* of each process as often, however many they are */
         ms = ms * 8 / (uint32_t)crowd->torture->processes;
-    crowd->next[fault] = history_now() + (int64_t)(ms / 2 + torture_dice(&crowd->dice, ms)) * 1000000;
+    crowd->next[fault] =
+        history_now() + (int64_t)(ms / 2 + torture_dice(&crowd->dice, ms)) * 1000000;
 }
 
 static void wake(struct crowd *crowd, int64_t now)
@@ -222,10 +231,10 @@ static void wake(struct crowd *crowd, int64_t now)
     }
 }
 
-/* ---- The run --------------------------------------------------------------------------------------------------- */
+/* ---- The run --------------------------------------------------------------------------------- */
 
-/* Looks who has ended. Returns how many are still there. Whether it was time is asked after the end is seen: a fault may have taken
- * the last seconds of the run. */
+/* Looks who has ended. Returns how many are still there. Whether it was time is asked after the end
+ * is seen: a fault may have taken the last seconds of the run. */
 static int reap(struct crowd *crowd)
 {
     int there = 0, status;
@@ -236,14 +245,17 @@ static int reap(struct crowd *crowd)
         pid_t changed = waitpid(member->pid, &status, WNOHANG | WUNTRACED);
         if (changed == member->pid && WIFSTOPPED(status) && WSTOPSIG(status) == TORTURE_STOP_SIGNAL)
             note_stopped(crowd, member);
-        if (changed == 0 || (changed == member->pid && WIFSTOPPED(status))) { /* running, or stopped by whomever */
+        if (changed == 0 ||
+            (changed == member->pid && WIFSTOPPED(status))) { /* running, or stopped by whomever */
             there++;
             continue;
         }
         member->pid = 0;
-        bool well = history_now() >= crowd->torture->until && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_DONE;
+        bool well = history_now() >= crowd->torture->until && WIFEXITED(status) &&
+                    WEXITSTATUS(status) == EXIT_DONE;
         if (!well && !crowd->stopped && !*crowd->report->failed)
-            (void)snprintf(crowd->report->failed, sizeof crowd->report->failed, "process %d ended with %s %d", p,
+            (void)snprintf(crowd->report->failed, sizeof crowd->report->failed,
+                           "process %d ended with %s %d", p,
                            WIFSIGNALED(status) ? "signal" : "status",
                            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     }
@@ -283,10 +295,11 @@ static void end_all(struct crowd *crowd)
     }
 }
 
-void crowd_run(const struct torture *torture, struct deployment *deployment, const struct history *history,
-               const volatile int *stop, struct crowd_report *report)
+void crowd_run(const struct torture *torture, struct deployment *deployment,
+               const struct history *history, const volatile int *stop, struct crowd_report *report)
 {
-    struct crowd crowd = {.torture = torture, .deployment = deployment, .history = history, .report = report};
+    struct crowd crowd = {
+        .torture = torture, .deployment = deployment, .history = history, .report = report};
     crowd.dice = torture_seed(torture->seed, 1000, 0);
     for (int p = 0; p < torture->processes; p++)
         start(&crowd, p);

@@ -16,10 +16,11 @@ struct crowd_report {
 
 extern const char *const crowd_fault_words[CROWD_FAULTS];
 
-/* Starts the processes, does to them and to the deployment what the run's faults say until its time is over, and ends them.
- * `stop` (a signal's flag) ends it sooner. */
-void crowd_run(const struct torture *torture, struct deployment *deployment, const struct history *history,
-               const volatile int *stop, struct crowd_report *report);
+/* Starts the processes, does to them and to the deployment what the run's faults say until its time
+ * is over, and ends them. `stop` (a signal's flag) ends it sooner. */
+void crowd_run(const struct torture *torture, struct deployment *deployment,
+               const struct history *history, const volatile int *stop,
+               struct crowd_report *report);
 
 /* In a process that was started by crowd_run(): reads what it has to do. False: it was not. */
 bool crowd_is_member(struct torture *ret_torture, int *ret_p, int *ret_life);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Stepping a primary down and failpoints are no business of the library's. One connection, used by one thread. */
+ * Stepping a primary down and failpoints are no business of the library's. One connection, used by
+ * one thread. */
 #include "torture/deployment.h"
 
 #include <stdio.h>
@@ -21,13 +22,15 @@ struct deployment {
 };
 
 /* Runs a command on the primary (server 0), or on one server, and destroys it. */
-static bool run_on(struct deployment *d, uint32_t server, const char *db, bson_t *command, bson_t *reply)
+static bool run_on(struct deployment *d, uint32_t server, const char *db, bson_t *command,
+                   bson_t *reply)
 {
     bson_t options = BSON_INITIALIZER, unread;
     bson_error_t why;
     if (server)
         BSON_APPEND_INT32(&options, "serverId", (int32_t)server);
-    bool good = mongoc_client_command_with_opts(d->client, db, command, NULL, &options, reply ? reply : &unread, &why);
+    bool good = mongoc_client_command_with_opts(d->client, db, command, NULL, &options,
+                                                reply ? reply : &unread, &why);
     bson_destroy(&options);
     bson_destroy(command);
     if (!reply)
@@ -61,7 +64,8 @@ static size_t find_secondaries(struct deployment *d, uint32_t ids[8])
     return found;
 }
 
-struct deployment *deployment_open(const char *uri, const char *db, const char *app, lh_error *error)
+struct deployment *deployment_open(const char *uri, const char *db, const char *app,
+                                   lh_error *error)
 {
     struct deployment *d = calloc(1, sizeof *d);
     if (d) {
@@ -99,9 +103,11 @@ bool deployment_is_set(const struct deployment *d)
 unsigned deployment_allows(struct deployment *d)
 {
     unsigned faults = FAULT_PAUSE | FAULT_KILL | FAULT_OLD | FAULT_KILLOPS;
-    /* To read its state changes nothing (it may be on: somebody else's), and is refused where there are no failpoints. */
+    /* To read its state changes nothing (it may be on: somebody else's), and is refused where there
+     * are no failpoints. */
     bool test_commands =
-        run(d, "admin", BCON_NEW("getParameter", BCON_INT32(1), "failpoint.failCommand", BCON_INT32(1)));
+        run(d, "admin",
+            BCON_NEW("getParameter", BCON_INT32(1), "failpoint.failCommand", BCON_INT32(1)));
     bool privileged = d->is_set && run(d, "admin", BCON_NEW("replSetGetStatus", BCON_INT32(1)));
     if (test_commands)
         faults |= FAULT_ERRORS;
@@ -112,7 +118,7 @@ unsigned deployment_allows(struct deployment *d)
     return faults;
 }
 
-/* ---- Faults ------------------------------------------------------------------------------------------------------ */
+/* ---- Faults ---------------------------------------------------------------------------------- */
 
 static bool stall_secondaries(struct deployment *d, bool stall)
 {
@@ -121,7 +127,9 @@ static bool stall_secondaries(struct deployment *d, bool stall)
     bool good = n > 0;
     for (size_t i = 0; i < n; i++)
         good = run_on(d, ids[i], "admin",
-                      BCON_NEW("configureFailPoint", "stopReplProducer", "mode", stall ? "alwaysOn" : "off"), NULL) &&
+                      BCON_NEW("configureFailPoint", "stopReplProducer", "mode",
+                               stall ? "alwaysOn" : "off"),
+                      NULL) &&
                good;
     d->stalled = stall;
     return good;
@@ -131,12 +139,13 @@ static bool step_down(struct deployment *d, int seconds)
 {
     /* The server may close the connection instead of answering. */
     (void)run(d, "admin",
-              BCON_NEW("replSetStepDown", BCON_INT32(seconds), "secondaryCatchUpPeriodSecs", BCON_INT32(0), "force",
-                       BCON_BOOL(true)));
+              BCON_NEW("replSetStepDown", BCON_INT32(seconds), "secondaryCatchUpPeriodSecs",
+                       BCON_INT32(0), "force", BCON_BOOL(true)));
     return true;
 }
 
-/* What the primary has acknowledged by itself alone is lost; what a majority acknowledged must not be. */
+/* What the primary has acknowledged by itself alone is lost; what a majority acknowledged must not
+ * be. */
 static bool roll_back(struct deployment *d, uint64_t *dice)
 {
     uint32_t ids[8], primary = find_primary(d);
@@ -149,14 +158,17 @@ static bool roll_back(struct deployment *d, uint64_t *dice)
     for (int round = 0; round < 8 && !up; round++) {
         uint32_t heir = ids[(size_t)round % n];
         up = run_on(d, heir, "admin", BCON_NEW("replSetStepUp", BCON_INT32(1)), NULL);
-        for (int again = 0; up && again < 5; again++) { /* it must not fetch from the old primary what it lacks */
-            if (run_on(d, heir, "admin", BCON_NEW("replSetAbortPrimaryCatchUp", BCON_INT32(1)), NULL))
+        for (int again = 0; up && again < 5;
+             again++) { /* it must not fetch from the old primary what it lacks */
+            if (run_on(d, heir, "admin", BCON_NEW("replSetAbortPrimaryCatchUp", BCON_INT32(1)),
+                       NULL))
                 break;
             torture_nap(50);
         }
     }
     for (size_t i = 0; i < n; i++)
-        (void)run_on(d, ids[i], "admin", BCON_NEW("configureFailPoint", "stopReplProducer", "mode", "off"), NULL);
+        (void)run_on(d, ids[i], "admin",
+                     BCON_NEW("configureFailPoint", "stopReplProducer", "mode", "off"), NULL);
     d->stalled = false;
     return find_primary(d) != 0;
 }
@@ -174,9 +186,11 @@ static bool fail_commands(struct deployment *d, uint64_t *dice)
     char text[512];
     const char *whose = torture_dice(dice, 4) == 0 ? TORTURE_DATA : ""; /* mostly the library's */
     (void)snprintf(text, sizeof text,
-                   "{\"configureFailPoint\":\"failCommand\",\"mode\":{\"times\":%u},\"data\":{\"failCommands\":"
-                   "[\"findAndModify\",\"update\",\"insert\",\"commitTransaction\"],\"appName\":\"%s%s\",%s}}",
-                   1 + torture_dice(dice, 8), d->app, whose, whats[torture_dice(dice, sizeof whats / sizeof *whats)]);
+                   "{\"configureFailPoint\":\"failCommand\",\"mode\":{\"times\":%u},\"data\":{"
+                   "\"failCommands\":[\"findAndModify\",\"update\",\"insert\","
+                   "\"commitTransaction\"],\"appName\":\"%s%s\",%s}}",
+                   1 + torture_dice(dice, 8), d->app, whose,
+                   whats[torture_dice(dice, sizeof whats / sizeof *whats)]);
     bson_error_t why;
     bson_t *command = bson_new_from_json((const uint8_t *)text, -1, &why);
     d->failing = true;
@@ -187,18 +201,23 @@ static bool kill_operations(struct deployment *d)
 {
     char data[128];
     (void)snprintf(data, sizeof data, "%s" TORTURE_DATA, d->app);
-    bson_t *pipeline =
-        BCON_NEW("0", "{", "$currentOp", "{", "idleCursors", BCON_BOOL(true), "}", "}", "1", "{", "$match", "{",
-                 "appName", "{", "$in", "[", BCON_UTF8(d->app), BCON_UTF8(data), "]", "}", "}", "}");
-    bson_t *command = BCON_NEW("aggregate", BCON_INT32(1), "pipeline", BCON_ARRAY(pipeline), "cursor", "{", "}");
+    bson_t *pipeline = BCON_NEW("0", "{", "$currentOp", "{", "idleCursors", BCON_BOOL(true), "}",
+                                "}", "1", "{", "$match", "{", "appName", "{", "$in", "[",
+                                BCON_UTF8(d->app), BCON_UTF8(data), "]", "}", "}", "}");
+    bson_t *command =
+        BCON_NEW("aggregate", BCON_INT32(1), "pipeline", BCON_ARRAY(pipeline), "cursor", "{", "}");
     bson_t reply;
     bson_iter_t top, batch, op, field;
     bool good = run_on(d, 0, "admin", command, &reply);
-    if (good && bson_iter_init(&top, &reply) && bson_iter_find_descendant(&top, "cursor.firstBatch", &batch) &&
+    if (good && bson_iter_init(&top, &reply) &&
+        bson_iter_find_descendant(&top, "cursor.firstBatch", &batch) &&
         bson_iter_recurse(&batch, &op))
         while (bson_iter_next(&op))
-            if (bson_iter_recurse(&op, &field) && bson_iter_find(&field, "opid") && BSON_ITER_HOLDS_INT32(&field))
-                (void)run(d, "admin", BCON_NEW("killOp", BCON_INT32(1), "op", BCON_INT32(bson_iter_int32(&field))));
+            if (bson_iter_recurse(&op, &field) && bson_iter_find(&field, "opid") &&
+                BSON_ITER_HOLDS_INT32(&field))
+                (void)run(
+                    d, "admin",
+                    BCON_NEW("killOp", BCON_INT32(1), "op", BCON_INT32(bson_iter_int32(&field))));
     bson_destroy(&reply);
     bson_destroy(pipeline);
     return good;
@@ -241,13 +260,14 @@ static bool take_as_old(struct deployment *d, const char *key, const char *id)
 {
     bson_t reply;
     bson_iter_t n;
-    bson_t *command = BCON_NEW("update", LOCKS, "updates", "[", "{", "q", "{", "workspace_id", BCON_UTF8(key),
-                               "waiters", BCON_NULL, "shared", BCON_NULL, "$expr", "{", "$eq", "[", "$id",
-                               "$released.id", "]", "}", "}", "u", "{", "$set", "{", "id", BCON_UTF8(id), "user_id",
-                               "older code", "owner", "older code", "purpose", BCON_NULL, "expires_at", BCON_NULL, "}",
-                               "}", "}", "]", "writeConcern", "{", "w", "majority", "wtimeout", BCON_INT32(1000), "}");
-    bool good = run_on(d, 0, d->db, command, &reply) && bson_iter_init_find(&n, &reply, "nModified") &&
-                bson_iter_as_int64(&n) == 1;
+    bson_t *command = BCON_NEW(
+        "update", LOCKS, "updates", "[", "{", "q", "{", "workspace_id", BCON_UTF8(key), "waiters",
+        BCON_NULL, "shared", BCON_NULL, "$expr", "{", "$eq", "[", "$id", "$released.id", "]", "}",
+        "}", "u", "{", "$set", "{", "id", BCON_UTF8(id), "user_id", "older code", "owner",
+        "older code", "purpose", BCON_NULL, "expires_at", BCON_NULL, "}", "}", "}", "]",
+        "writeConcern", "{", "w", "majority", "wtimeout", BCON_INT32(1000), "}");
+    bool good = run_on(d, 0, d->db, command, &reply) &&
+                bson_iter_init_find(&n, &reply, "nModified") && bson_iter_as_int64(&n) == 1;
     bson_destroy(&reply);
     return good;
 }
@@ -256,29 +276,32 @@ bool deployment_put_old(struct deployment *d, const char *key, const char *id)
 {
     bson_t reply;
     bson_iter_t errors;
-    bson_t *command = BCON_NEW("insert", LOCKS, "documents", "[", "{", "workspace_id", BCON_UTF8(key), "id",
-                               BCON_UTF8(id), "user_id", "older code", "expires_at", BCON_NULL, "}", "]",
-                               "writeConcern", "{", "w", "majority", "wtimeout", BCON_INT32(1000), "}");
-    bool good = run_on(d, 0, d->db, command, &reply) && !bson_iter_init_find(&errors, &reply, "writeErrors");
+    bson_t *command =
+        BCON_NEW("insert", LOCKS, "documents", "[", "{", "workspace_id", BCON_UTF8(key), "id",
+                 BCON_UTF8(id), "user_id", "older code", "expires_at", BCON_NULL, "}", "]",
+                 "writeConcern", "{", "w", "majority", "wtimeout", BCON_INT32(1000), "}");
+    bool good = run_on(d, 0, d->db, command, &reply) &&
+                !bson_iter_init_find(&errors, &reply, "writeErrors");
     bson_destroy(&reply);
     return good || take_as_old(d, key, id);
 }
 
 bool deployment_delete_old(struct deployment *d, const char *id)
 {
-    bson_t *command =
-        BCON_NEW("delete", LOCKS, "deletes", "[", "{", "q", "{", "id", BCON_UTF8(id), "}", "limit", BCON_INT32(1), "}",
-                 "]", "writeConcern", "{", "w", "majority", "wtimeout", BCON_INT32(1000), "}");
+    bson_t *command = BCON_NEW("delete", LOCKS, "deletes", "[", "{", "q", "{", "id", BCON_UTF8(id),
+                               "}", "limit", BCON_INT32(1), "}", "]", "writeConcern", "{", "w",
+                               "majority", "wtimeout", BCON_INT32(1000), "}");
     return run(d, d->db, command);
 }
 
-/* ---- What else it says ------------------------------------------------------------------------------------------- */
+/* ---- What else it says ----------------------------------------------------------------------- */
 
 int64_t deployment_term(struct deployment *d)
 {
     bson_t reply;
     bson_iter_t term;
-    bool good = d->is_set && run_on(d, 0, "admin", BCON_NEW("replSetGetStatus", BCON_INT32(1)), &reply);
+    bool good =
+        d->is_set && run_on(d, 0, "admin", BCON_NEW("replSetGetStatus", BCON_INT32(1)), &reply);
     int64_t n = good && bson_iter_init_find(&term, &reply, "term") ? bson_iter_as_int64(&term) : 0;
     if (d->is_set)
         bson_destroy(&reply);

@@ -8,16 +8,20 @@
 
 struct deployment;
 
-/* NULL: `error` says why. `app` is the name under which the processes connect: faults are aimed at it. */
-struct deployment *deployment_open(const char *uri, const char *db, const char *app, lh_error *error);
+/* NULL: `error` says why. `app` is the name under which the processes connect: faults are aimed at
+ * it. */
+struct deployment *deployment_open(const char *uri, const char *db, const char *app,
+                                   lh_error *error);
 void deployment_close(struct deployment *deployment);
 
 bool deployment_is_set(const struct deployment *deployment);
 /* Those of FAULT_… that can be done here: a set, privileges, test commands. */
 unsigned deployment_allows(struct deployment *deployment);
 
-/* Begins a fault, which is over after *ret_ms at the latest, or when deployment_mend() is called. False: the server refused. */
-bool deployment_fault(struct deployment *deployment, unsigned fault, uint64_t *dice, int64_t *ret_ms);
+/* Begins a fault, which is over after *ret_ms at the latest, or when deployment_mend() is called.
+ * False: the server refused. */
+bool deployment_fault(struct deployment *deployment, unsigned fault, uint64_t *dice,
+                      int64_t *ret_ms);
 /* Ends what goes on by itself (failpoints). */
 void deployment_mend(struct deployment *deployment);
 

@@ -5,7 +5,9 @@
 const char *field_text(const bson_t *from, const char *name)
 {
     bson_iter_t value;
-    return bson_iter_init_find(&value, from, name) && BSON_ITER_HOLDS_UTF8(&value) ? bson_iter_utf8(&value, NULL) : "";
+    return bson_iter_init_find(&value, from, name) && BSON_ITER_HOLDS_UTF8(&value)
+               ? bson_iter_utf8(&value, NULL)
+               : "";
 }
 
 int64_t field_number(const bson_t *from, const char *name, int64_t otherwise)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Only what a majority has is read: it is not rolled back. Each reading begins with the last entry of the one before. Where the first that comes is
- * another one, that entry was cut off, and so may be what followed it. */
+ * Only what a majority has is read: it is not rolled back. Each reading begins with the last entry
+ * of the one before. Where the first that comes is another one, that entry was cut off, and so may
+ * be what followed it. */
 #include "torture/follow.h"
 
 #include <pthread.h>
@@ -67,7 +68,7 @@ static bool is_at_last(const struct follow *f, const bson_iter_t *ts)
     return t == f->last.value.v_timestamp.timestamp && i == f->last.value.v_timestamp.increment;
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------------------------ */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static bool is_end(const struct follow *f, const bson_t *entry)
 {
@@ -96,17 +97,21 @@ static void take(struct follow *f, const bson_t *entry)
         f->state = REACHED_END;
 }
 
-/* What is there since the last entry. Nothing at all: this server's majority is behind where we are. */
+/* What is there since the last entry. Nothing at all: this server's majority is behind where we
+ * are. */
 static void read_on(struct follow *f)
 {
-    bson_t filter = BSON_INITIALIZER, from, *options = BCON_NEW("readConcern", "{", "level", "majority", "}");
+    bson_t filter = BSON_INITIALIZER, from,
+           *options = BCON_NEW("readConcern", "{", "level", "majority", "}");
     BSON_APPEND_DOCUMENT_BEGIN(&filter, "ts", &from);
     BSON_APPEND_VALUE(&from, "$gte", &f->last);
     bson_append_document_end(&filter, &from);
-    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(f->collection, &filter, options, NULL);
+    mongoc_cursor_t *cursor =
+        mongoc_collection_find_with_opts(f->collection, &filter, options, NULL);
     const bson_t *entry;
     bson_iter_t ts;
-    for (bool first = true; f->state == GOES_ON && mongoc_cursor_next(cursor, &entry); first = false) {
+    for (bool first = true; f->state == GOES_ON && mongoc_cursor_next(cursor, &entry);
+         first = false) {
         if (!first)
             take(f, entry);
         else if (!find_time(entry, &ts) || !is_at_last(f, &ts))
@@ -121,8 +126,9 @@ static void read_on(struct follow *f)
 
 static bool mark(struct follow *f)
 {
-    bson_t all = BSON_INITIALIZER, *options = BCON_NEW("sort", "{", "$natural", BCON_INT32(-1), "}", "limit",
-                                                       BCON_INT64(1), "readConcern", "{", "level", "majority", "}");
+    bson_t all = BSON_INITIALIZER,
+           *options = BCON_NEW("sort", "{", "$natural", BCON_INT32(-1), "}", "limit", BCON_INT64(1),
+                               "readConcern", "{", "level", "majority", "}");
     mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(f->collection, &all, options, NULL);
     const bson_t *entry;
     bson_iter_t ts;
@@ -144,7 +150,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* ---- Its life ----------------------------------------------------------------------------------------------------- */
+/* ---- Its life -------------------------------------------------------------------------------- */
 
 struct follow *follow_start(const struct torture *torture, const struct history *history)
 {
@@ -168,12 +174,14 @@ struct follow *follow_start(const struct torture *torture, const struct history 
     return NULL;
 }
 
-/* A write of ours, acknowledged by a majority: all that can be committed before it comes before it. */
+/* A write of ours, acknowledged by a majority: all that can be committed before it comes before
+ * it. */
 static bool write_end(struct follow *f)
 {
-    bson_t *command =
-        BCON_NEW("insert", END, "documents", "[", "{", "}", "]", "writeConcern", "{", "w", "majority", "}");
-    bool good = mongoc_client_write_command_with_opts(f->client, f->db, command, NULL, NULL, &f->why);
+    bson_t *command = BCON_NEW("insert", END, "documents", "[", "{", "}", "]", "writeConcern", "{",
+                               "w", "majority", "}");
+    bool good =
+        mongoc_client_write_command_with_opts(f->client, f->db, command, NULL, NULL, &f->why);
     bson_destroy(command);
     return good;
 }
@@ -183,7 +191,8 @@ bool follow_finish(struct follow *f, lh_error *error)
     bool written = false;
     atomic_store(&f->stop, true);
     (void)pthread_join(f->thread, NULL);
-    for (int64_t end = history_now() + END_MS * INT64_C(1000000); f->state == GOES_ON && history_now() < end;) {
+    for (int64_t end = history_now() + END_MS * INT64_C(1000000);
+         f->state == GOES_ON && history_now() < end;) {
         written = written || write_end(f);
         if (written)
             read_on(f);
@@ -193,7 +202,8 @@ bool follow_finish(struct follow *f, lh_error *error)
     if (f->state == NOT_UNDERSTOOD)
         (void)out_fail(error, LH_DATA, "an entry of the oplog cannot be understood");
     else if (f->state == GOES_ON)
-        (void)out_fail(error, LH_UNREACHABLE, "the oplog cannot be read to its end: %s", f->why.message);
+        (void)out_fail(error, LH_UNREACHABLE, "the oplog cannot be read to its end: %s",
+                       f->why.message);
     bool good = f->state == REACHED_END || f->state == HAS_HOLE;
     free_all(f);
     return good;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The history of a run: JSON lines, one when a call begins and one when it ends, what a process believes, what was done to it,
- * and what the deployment committed. One file for all processes: each line is one write at the file's end.
+ * The history of a run: JSON lines, one when a call begins and one when it ends, what a process
+ * believes, what was done to it, and what the deployment committed. One file for all processes:
+ * each line is one write at the file's end.
  *
  *   run      seed, grace_ms, oplog (were the commits read?)
  *   start    a process began: p (which), life (how often it was restarted)
@@ -8,16 +9,17 @@
  *   end      the same, and outcome, lease, token, or whom `busy` named
  *   belief   lh_lease_remaining_ms() of a lease: 0 is "not valid"
  *   lost     on_lost was called
- *   fault    kind, p (-1: the deployment), ms: how long it may be felt; clocks_ms: how far apart it set the servers' clocks.
- *            Others than torture may write these lines too: scripts/faults does
- *   wrote    key, who, token: a write that is in the data, each key's in order; seen: how many were when it read; or older: it was
- *            guarded, and found so many of older tokens
- *   commit   key, doc: what is stored from then on, null when it was removed; seq: the order
+ *   fault    kind, p (-1: the deployment), ms: how long it may be felt; clocks_ms: how far apart it
+ * set the servers' clocks. Others than torture may write these lines too: scripts/faults does wrote
+ * key, who, token: a write that is in the data, each key's in order; seen: how many were when it
+ * read; or older: it was guarded, and found so many of older tokens commit   key, doc: what is
+ * stored from then on, null when it was removed; seq: the order
  *
  *   hole     the oplog was cut off before it was read: what was committed is not known
  *   done     the run is over, and all of it is here
  *
- * t is CLOCK_BOOTTIME in nanoseconds: one host, so real time is exact. (A commit's is the server's, converted; its seq is exact.) */
+ * t is CLOCK_BOOTTIME in nanoseconds: one host, so real time is exact. (A commit's is the server's,
+ * converted; its seq is exact.) */
 #ifndef TORTURE_HISTORY_H
 #define TORTURE_HISTORY_H
 
@@ -32,7 +34,8 @@ struct history {
 
 int64_t history_now(void);
 
-/* Opens the file for appending; `fresh`: creates it, which fails where there is one. False with errno. */
+/* Opens the file for appending; `fresh`: creates it, which fails where there is one. False with
+ * errno. */
 bool history_open(struct history *history, const char *path, bool fresh);
 void history_close(struct history *history);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * An update is in the oplog as what it changed: fields set (u), inserted at the end (i), deleted (d), and documents within (s…).
- * The documents are kept here by _id and changed in the same way. */
+ * An update is in the oplog as what it changed: fields set (u), inserted at the end (i), deleted
+ * (d), and documents within (s…). The documents are kept here by _id and changed in the same
+ * way. */
 #include "torture/oplog.h"
 
 #include <stdio.h>
@@ -65,8 +66,8 @@ static bool append_all(bson_t *to, const bson_t *from)
 }
 
 /* One field as the diff leaves it: deleted, set, changed within, or as it was. */
-static bool apply_to_field(bson_t *to, const bson_iter_t *field, const bson_t *set, const bson_t *inserted,
-                           const bson_t *deleted, const bson_t *diff)
+static bool apply_to_field(bson_t *to, const bson_iter_t *field, const bson_t *set,
+                           const bson_t *inserted, const bson_t *deleted, const bson_t *diff)
 {
     const char *name = bson_iter_key(field);
     char within[300];
@@ -84,7 +85,8 @@ static bool apply_to_field(bson_t *to, const bson_iter_t *field, const bson_t *s
     if (!BSON_ITER_HOLDS_DOCUMENT(field)) /* arrays: no document of ours has one */
         return false;
     bson_iter_document(field, &len, &data);
-    bson_t *after = bson_init_static(&before, data, len) ? oplog_apply_diff(&before, &change) : NULL;
+    bson_t *after =
+        bson_init_static(&before, data, len) ? oplog_apply_diff(&before, &change) : NULL;
     bool good = after && BSON_APPEND_DOCUMENT(to, name, after);
     if (after)
         bson_destroy(after);
@@ -127,7 +129,8 @@ static struct kept **find(struct oplog *oplog, const bson_t *id)
     return at;
 }
 
-static bool write_line(struct oplog *oplog, const bson_t *entry, const bson_t *document, bool removed)
+static bool write_line(struct oplog *oplog, const bson_t *entry, const bson_t *document,
+                       bool removed)
 {
     bson_iter_t wall, key, id;
     bson_t line;
@@ -171,7 +174,7 @@ static bool update(struct oplog *oplog, const bson_t *entry, const bson_t *id, c
     struct kept *kept = *find(oplog, id);
     if (!kept)
         return false;
-    bson_t *after = field_part(change, "diff", &diff)        ? oplog_apply_diff(kept->document, &diff)
+    bson_t *after = field_part(change, "diff", &diff) ? oplog_apply_diff(kept->document, &diff)
                     : bson_has_field(change, "workspace_id") ? bson_copy(change)
                                                              : NULL;
     if (!after)
@@ -215,7 +218,8 @@ bool oplog_take(struct oplog *oplog, const bson_t *entry)
     if (strcmp(field_text(entry, "op"), "c") != 0)
         return take_one(oplog, entry, entry);
     bool good = true;
-    if (!field_part(entry, "o", &o) || !bson_iter_init_find(&ops, &o, "applyOps") || !bson_iter_recurse(&ops, &one))
+    if (!field_part(entry, "o", &o) || !bson_iter_init_find(&ops, &o, "applyOps") ||
+        !bson_iter_recurse(&ops, &one))
         return true;
     while (good && bson_iter_next(&one)) {
         bson_t within;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold torture, from its beginning to its end: tries to break the promises, writes down what happened, and checks it. */
+ * leasehold torture, from its beginning to its end: tries to break the promises, writes down what
+ * happened, and checks it. */
 #include "torture/run.h"
 
 #include <dirent.h>
@@ -45,7 +46,7 @@ static void note_signal(int signal)
     stop = 1;
 }
 
-/* ---- Options ----------------------------------------------------------------------------------------------------- */
+/* ---- Options --------------------------------------------------------------------------------- */
 
 /* "pause,kill", "all", "none". */
 static int read_faults(const char *text, unsigned *ret_faults, lh_error *error)
@@ -60,10 +61,10 @@ static int read_faults(const char *text, unsigned *ret_faults, lh_error *error)
         if (len == 3 && strncmp(at, "all", 3) == 0)
             found = (1U << CROWD_FAULTS) - 1;
         else if (!found && !(len == 4 && strncmp(at, "none", 4) == 0))
-            return out_fail(
-                error, LH_INVALID,
-                "--faults: \"%.*s\" is none of pause, kill, old, stepdown, lag, rollback, errors, killops, all, none",
-                len > 40 ? 40 : (int)len, at);
+            return out_fail(error, LH_INVALID,
+                            "--faults: \"%.*s\" is none of pause, kill, old, stepdown, lag, "
+                            "rollback, errors, killops, all, none",
+                            len > 40 ? 40 : (int)len, at);
         faults |= found;
         at += len + (at[len] == ',');
     }
@@ -91,7 +92,7 @@ static int read_options(struct run *run, lh_error *error)
     return LH_OK;
 }
 
-/* ---- Checking ---------------------------------------------------------------------------------------------------- */
+/* ---- Checking -------------------------------------------------------------------------------- */
 
 static void print_summary(const struct cli *cli, const struct run *run, const struct check *check)
 {
@@ -131,9 +132,10 @@ static void print_summary(const struct cli *cli, const struct run *run, const st
     }
     if (cli->out.quiet)
         return;
-    out_word(&cli->out, check->n_violations ? OUT_BAD : OUT_GOOD, check->n_violations ? "violated" : "ok");
-    printf("  seed %" PRId64 ": %zu operations, %zu grants, %zu looks at what is believed, ", check->seed, check->calls,
-           check->grants, check->beliefs);
+    out_word(&cli->out, check->n_violations ? OUT_BAD : OUT_GOOD,
+             check->n_violations ? "violated" : "ok");
+    printf("  seed %" PRId64 ": %zu operations, %zu grants, %zu looks at what is believed, ",
+           check->seed, check->calls, check->grants, check->beliefs);
     if (check->oplog)
         printf("%zu committed changes\n", check->commits);
     else
@@ -142,8 +144,10 @@ static void print_summary(const struct cli *cli, const struct run *run, const st
 
 static void print_table(const struct check *check)
 {
-    static const char *const ops[] = {"acquire", "renew", "release", "transfer", "break", "cleanup", "write"};
-    static const char *const outcomes[] = {"ok", "busy", "lost", "cancelled", "unknown", "unreachable", ""};
+    static const char *const ops[] = {"acquire", "renew",   "release", "transfer",
+                                      "break",   "cleanup", "write"};
+    static const char *const outcomes[] = {"ok",      "busy",        "lost", "cancelled",
+                                           "unknown", "unreachable", ""};
     printf("\n  %-10s", "");
     for (size_t o = 0; o < sizeof outcomes / sizeof *outcomes; o++)
         printf("%12s", *outcomes[o] ? outcomes[o] : "other");
@@ -174,7 +178,8 @@ static void print_violations(const struct cli *cli, const struct check *check)
     check_tell(check, to);
     for (int i = 1; i <= CHECK_INVARIANTS; i++)
         if (check->of[i])
-            fprintf(to, "%zu %s of invariant %d\n", check->of[i], check->of[i] == 1 ? "violation" : "violations", i);
+            fprintf(to, "%zu %s of invariant %d\n", check->of[i],
+                    check->of[i] == 1 ? "violation" : "violations", i);
 }
 
 static int check_file(const struct cli *cli, const struct run *run, const char *path)
@@ -184,7 +189,8 @@ static int check_file(const struct cli *cli, const struct run *run, const char *
     struct check check;
     FILE *file = fopen(path, "re");
     if (!file) {
-        (void)out_fail(&error, LH_CONFIG, "the history %s cannot be read: %s", path, strerror(errno));
+        (void)out_fail(&error, LH_CONFIG, "the history %s cannot be read: %s", path,
+                       strerror(errno));
         return out_error(&cli->out, &error);
     }
     bool good = check_read(&check, file, message);
@@ -196,8 +202,8 @@ static int check_file(const struct cli *cli, const struct run *run, const char *
     }
     bool clean = check_all(&check);
     if (check.hole)
-        out_note(&cli->out,
-                 "the oplog was cut off before it was read: what was committed is NOT checked (it is too small)");
+        out_note(&cli->out, "the oplog was cut off before it was read: what was committed is NOT "
+                            "checked (it is too small)");
     print_summary(cli, run, &check);
     if (run && !cli->out.json && !cli->out.quiet) {
         print_table(&check);
@@ -212,7 +218,7 @@ static int check_file(const struct cli *cli, const struct run *run, const char *
     return clean ? EXIT_DONE : EXIT_BUG;
 }
 
-/* ---- The run ----------------------------------------------------------------------------------------------------- */
+/* ---- The run --------------------------------------------------------------------------------- */
 
 static int try_store(struct run *run, int at_open, lh_error *error)
 {
@@ -240,9 +246,11 @@ static int prepare(struct run *run, lh_error *error)
         return error->code;
     (void)snprintf(run->db, sizeof run->db, "leasehold_torture_%012" PRIx64, id & 0xffffffffffff);
     (void)snprintf(run->app, sizeof run->app, "leasehold-torture-%012" PRIx64, id & 0xffffffffffff);
-    (void)snprintf(run->mail, sizeof run->mail, "%s/leasehold-torture-XXXXXX", folder && *folder ? folder : "/tmp");
+    (void)snprintf(run->mail, sizeof run->mail, "%s/leasehold-torture-XXXXXX",
+                   folder && *folder ? folder : "/tmp");
     if (!mkdtemp(run->mail))
-        return out_fail(error, LH_CONFIG, "no folder can be made as %s: %s", run->mail, strerror(errno));
+        return out_fail(error, LH_CONFIG, "no folder can be made as %s: %s", run->mail,
+                        strerror(errno));
     run->keep_history = path != NULL;
     if (path && !realpath(path, run->path) && errno == ENOENT)
         (void)snprintf(run->path, sizeof run->path, "%s", path);
@@ -250,12 +258,14 @@ static int prepare(struct run *run, lh_error *error)
         (void)snprintf(run->path, sizeof run->path, "%s/history", run->mail);
     run->history.p = -1;
     if (!history_open(&run->history, run->path, true))
-        return out_fail(error, LH_CONFIG, "the history cannot be written to %s: %s", run->path, strerror(errno));
+        return out_fail(error, LH_CONFIG, "the history cannot be written to %s: %s", run->path,
+                        strerror(errno));
     torture->db = run->db;
     torture->app = run->app;
     torture->history = run->path;
     torture->mail = run->mail;
-    int code = try_store(run, LH_AT_OPEN_NOTHING, error); /* says what is wrong with a connection string */
+    int code =
+        try_store(run, LH_AT_OPEN_NOTHING, error); /* says what is wrong with a connection string */
     if (code != LH_OK)
         return code;
     run->deployment = deployment_open(torture->uri, run->db, run->app, error);
@@ -297,7 +307,8 @@ static void end_history(struct run *run)
 static int with_writes(struct run *run, bool tell, lh_error *error)
 {
     struct writes *writes = writes_open(&run->torture, &run->history);
-    bool good = writes && (tell ? writes_tell(writes, &run->history, error) : writes_prepare(writes, error));
+    bool good = writes &&
+                (tell ? writes_tell(writes, &run->history, error) : writes_prepare(writes, error));
     writes_close(writes);
     return good ? LH_OK : writes ? error->code : out_fail(error, LH_MEMORY, "out of memory");
 }
@@ -312,8 +323,10 @@ static int torment(struct run *run, lh_error *error)
     struct follow *follow = run->torture.is_set ? follow_start(&run->torture, &run->history) : NULL;
     run->oplog = follow != NULL;
     if (!follow)
-        out_note(&run->cli->out, "there is no oplog that may be read: what was committed is not checked");
-    int64_t seconds_ms = cli_number(run->cli, OPT_SECONDS, 10000), term = deployment_term(run->deployment);
+        out_note(&run->cli->out,
+                 "there is no oplog that may be read: what was committed is not checked");
+    int64_t seconds_ms = cli_number(run->cli, OPT_SECONDS, 10000),
+            term = deployment_term(run->deployment);
     begin_history(run);
     run->torture.until = history_now() + seconds_ms * 1000000;
     crowd_run(&run->torture, run->deployment, &run->history, &stop, &run->crowd);
@@ -399,13 +412,15 @@ int torture_run(const struct cli *cli)
     if (code == LH_OK)
         code = read_options(all, &error);
     if (code == LH_OK && ask && !confirm_can_ask())
-        code = out_fail(&error, LH_INVALID,
-                        "torture puts load and faults on a deployment, in a database of its own: add --yes");
+        code = out_fail(
+            &error, LH_INVALID,
+            "torture puts load and faults on a deployment, in a database of its own: add --yes");
     if (code == LH_OK)
         code = connect_find_uri(cli, all->uri, &all->torture.uri, &error);
     if (code == LH_OK && ask)
-        code =
-            confirm_ask("leasehold torture: put load and faults on this deployment, in a database of its own?", &error);
+        code = confirm_ask(
+            "leasehold torture: put load and faults on this deployment, in a database of its own?",
+            &error);
     int exit = code == LH_OK ? run_all(all) : out_error(&cli->out, &error);
     free(all);
     return exit;

@@ -10,13 +10,15 @@
 
 /* What is done to it. */
 enum {
-    FAULT_PAUSE = 1,     /* a process is stopped past its leases' ends; some stop themselves, where it matters */
+    FAULT_PAUSE =
+        1, /* a process is stopped past its leases' ends; some stop themselves, where it matters */
     FAULT_KILL = 2,      /* a process is killed, and another one started */
     FAULT_OLD = 4,       /* a lock of older code, without an end, appears and goes */
     FAULT_STEPDOWN = 8,  /* the primary steps down */
     FAULT_LAG = 16,      /* the secondaries stop replicating for a second: no majority */
     FAULT_ROLLBACK = 32, /* the same, and then one of them becomes primary */
-    FAULT_ERRORS = 64,   /* commands of ours meet errors, lost connections, delays, failed write concerns */
+    FAULT_ERRORS =
+        64, /* commands of ours meet errors, lost connections, delays, failed write concerns */
     FAULT_KILLOPS = 128, /* operations and cursors of ours are killed */
 };
 
@@ -35,7 +37,8 @@ struct torture {
     bool insecure_tls; /* as the option of that name */
 };
 
-/* Who stops itself does it by this signal, and is let go on after so long. (By SIGSTOP others may stop it too, and let it go on.) */
+/* Who stops itself does it by this signal, and is let go on after so long. (By SIGSTOP others may
+ * stop it too, and let it go on.) */
 #define TORTURE_STOP_SIGNAL SIGTSTP
 #define TORTURE_STOP_MIN_MS 2000
 #define TORTURE_STOP_MAX_MS 4000
@@ -51,7 +54,8 @@ static inline uint32_t torture_dice(uint64_t *state, uint32_t n)
 
 static inline uint64_t torture_seed(uint64_t seed, int which, int life)
 {
-    uint64_t state = (seed + 1) * UINT64_C(0x9E3779B97F4A7C15) + (uint64_t)which * 1000003 + (uint64_t)life * 7919;
+    uint64_t state = (seed + 1) * UINT64_C(0x9E3779B97F4A7C15) + (uint64_t)which * 1000003 +
+                     (uint64_t)life * 7919;
     state = state ? state : 1;
     for (int i = 0; i < 8; i++)
         (void)torture_dice(&state, 2);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A process of a run: holds up to three leases, and does at random what callers do. The dice are seeded; what meets what is the
- * machine's affair. */
+ * A process of a run: holds up to three leases, and does at random what callers do. The dice are
+ * seeded; what meets what is the machine's affair. */
 #include "torture/worker.h"
 
 #include <stdio.h>
@@ -20,7 +20,8 @@ uint32_t worker_dice(struct worker *worker, uint32_t n)
 void worker_believe(struct worker *worker, lh_lease *lease)
 {
     bson_t line;
-    history_begin(&worker->history, &line, "belief"); /* its t is before the look: no belief is dated too late */
+    history_begin(&worker->history, &line,
+                  "belief"); /* its t is before the look: no belief is dated too late */
     int64_t remaining_ms = lh_lease_valid(lease) ? lh_lease_remaining_ms(lease) : 0;
     BSON_APPEND_UTF8(&line, "key", lh_lease_key(lease));
     BSON_APPEND_UTF8(&line, "lease", lh_lease_id(lease));
@@ -106,8 +107,9 @@ static void act(struct worker *worker)
         uint32_t weight;
         void (*act)(struct worker *worker);
     } acts[] = {
-        {36, worker_acquire},  {8, worker_renew}, {24, worker_release}, {5, worker_transfer}, {6, worker_take_mail},
-        {8, worker_come_late}, {1, worker_break}, {2, worker_cleanup},  {5, worker_write},
+        {36, worker_acquire}, {8, worker_renew},     {24, worker_release},
+        {5, worker_transfer}, {6, worker_take_mail}, {8, worker_come_late},
+        {1, worker_break},    {2, worker_cleanup},   {5, worker_write},
     };
     uint32_t at = worker_dice(worker, 100);
     worker_believe_all(worker);
@@ -131,7 +133,8 @@ int worker_run(const struct torture *torture, int p, int life)
         return EXIT_CONFIG;
     int code = open_in_time(&worker);
     if (code != LH_OK)
-        return code == LH_UNREACHABLE ? EXIT_DONE : EXIT_CONFIG; /* all of its time there was no deployment */
+        return code == LH_UNREACHABLE ? EXIT_DONE
+                                      : EXIT_CONFIG; /* all of its time there was no deployment */
     worker.writes = writes_open(torture, &worker.history);
     history_begin(&worker.history, &line, "start");
     bool written = history_write(&worker.history, &line);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A process of a run: its store, what it holds, and its operations, each of which writes its two lines. */
+ * A process of a run: its store, what it holds, and its operations, each of which writes its two
+ * lines. */
 #ifndef TORTURE_WORKER_H
 #define TORTURE_WORKER_H
 

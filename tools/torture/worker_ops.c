@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The operations. Every acquire names its call as its purpose ("3.0.17": process, life, number), so that what the deployment
- * committed can be laid beside the call that it came of, even when nobody was answered. */
+ * The operations. Every acquire names its call as its purpose ("3.0.17": process, life, number), so
+ * that what the deployment committed can be laid beside the call that it came of, even when nobody
+ * was answered. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,7 +16,8 @@ static void random_key(struct worker *worker, char key[16])
     (void)snprintf(key, 16, "k%u", worker_dice(worker, (uint32_t)worker->torture->keys));
 }
 
-static void begin_line(struct worker *worker, bson_t *line, const char *event, const char *op, const char *key)
+static void begin_line(struct worker *worker, bson_t *line, const char *event, const char *op,
+                       const char *key)
 {
     history_begin(&worker->history, line, event);
     BSON_APPEND_INT64(line, "n", worker->n);
@@ -29,7 +31,8 @@ static void begin_call(struct worker *worker, bson_t *line, const char *op, cons
     begin_line(worker, line, "call", op, key);
 }
 
-static void begin_end(struct worker *worker, bson_t *line, const char *op, const char *key, int outcome)
+static void begin_end(struct worker *worker, bson_t *line, const char *op, const char *key,
+                      int outcome)
 {
     begin_line(worker, line, "end", op, key);
     BSON_APPEND_UTF8(line, "outcome", lh_outcome_word(outcome));
@@ -44,7 +47,8 @@ static void call_on(struct worker *worker, const char *op, const char *key, cons
     (void)history_write(&worker->history, &line);
 }
 
-static void end_on(struct worker *worker, const char *op, const char *key, const char *lease, int outcome)
+static void end_on(struct worker *worker, const char *op, const char *key, const char *lease,
+                   int outcome)
 {
     bson_t line;
     begin_end(worker, &line, op, key, outcome);
@@ -92,8 +96,9 @@ static void end_acquire(struct worker *worker, const char *key, int outcome, con
 }
 
 /* Leaves the queue after a while, unless it is granted before. */
-static int acquire_or_cancel(struct worker *worker, const char *key, const lh_acquire_options *options,
-                             lh_lease **ret_lease, lh_record **ret_busy, lh_error *error)
+static int acquire_or_cancel(struct worker *worker, const char *key,
+                             const lh_acquire_options *options, lh_lease **ret_lease,
+                             lh_record **ret_busy, lh_error *error)
 {
     lh_waiting *waiting = NULL;
     int outcome = lh_acquire_start(worker->store, key, options, &waiting, error);
@@ -136,7 +141,8 @@ static void write_under(struct worker *worker, lh_lease *lease)
     if (lh_lease_mode(lease) == LH_SHARED)
         return;
     call_on(worker, "write", lh_lease_key(lease), lh_lease_id(lease));
-    (void)snprintf(who, sizeof who, "%d.%d.%lld", worker->history.p, worker->history.life, (long long)worker->n);
+    (void)snprintf(who, sizeof who, "%d.%d.%lld", worker->history.p, worker->history.life,
+                   (long long)worker->n);
     int outcome = way == 0   ? writes_add(worker->writes, lease, who, WRITES_BLIND)
                   : way <= 2 ? read_and_write(worker, lease, who)
                              : writes_guarded(worker->writes, lease, who);
@@ -159,7 +165,9 @@ void worker_acquire(struct worker *worker)
     options.ttl_ms = 1000 + worker_dice(worker, 1500);
     options.claim_ms = 1000 + worker_dice(worker, 500);
     options.by_hand = worker_dice(worker, 2) == 0;
-    options.wait_ms = way < 55 ? 0 : worker_dice(worker, 3) == 0 ? 4000 : 50 + worker_dice(worker, 1500);
+    options.wait_ms = way < 55                      ? 0
+                      : worker_dice(worker, 3) == 0 ? 4000
+                                                    : 50 + worker_dice(worker, 1500);
     options.purpose = purpose;
     begin_call(worker, &line, "acquire", key);
     BSON_APPEND_BOOL(&line, "shared", options.mode == LH_SHARED);
@@ -175,7 +183,8 @@ void worker_acquire(struct worker *worker)
     if (outcome == LH_OK) {
         *hand = lease;
         worker_believe(worker, lease);
-        if (options.by_hand && worker_dice(worker, 3) == 0) { /* works until its lease has ended, and does not notice */
+        if (options.by_hand && worker_dice(worker, 3) ==
+                                   0) { /* works until its lease has ended, and does not notice */
             worker_doze(worker, options.ttl_ms + 100);
             worker_come_late(worker);
         } else {
@@ -293,8 +302,8 @@ void worker_come_late(struct worker *worker)
     if (lh_lease_attach(worker->store, old->key, old->id, &lease, NULL) != LH_OK)
         return;
     call_on(worker, op, old->key, old->id);
-    int outcome =
-        renew ? lh_lease_renew(lease, 1000 + worker_dice(worker, 1500), NULL, NULL) : lh_lease_release(lease, NULL);
+    int outcome = renew ? lh_lease_renew(lease, 1000 + worker_dice(worker, 1500), NULL, NULL)
+                        : lh_lease_release(lease, NULL);
     end_on(worker, op, old->key, old->id, outcome);
     if (renew)
         worker_believe(worker, lease);

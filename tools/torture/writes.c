@@ -24,10 +24,10 @@ struct writes {
     bool has_read; /* … and what it sends depends on that */
 };
 
-/* ---- Stopping ----------------------------------------------------------------------------------------------------- */
+/* ---- Stopping -------------------------------------------------------------------------------- */
 
-/* The driver is about to send a command: the lease was looked at, and may end before this one arrives. The whole process stops, its
- * renewals too; its parent lets it go on. */
+/* The driver is about to send a command: the lease was looked at, and may end before this one
+ * arrives. The whole process stops, its renewals too; its parent lets it go on. */
 static void stop_before(const mongoc_apm_command_started_t *event)
 {
     struct writes *writes = mongoc_apm_command_started_get_context(event);
@@ -58,7 +58,7 @@ static void let_stop(struct writes *writes)
     mongoc_apm_callbacks_destroy(callbacks);
 }
 
-/* ---- The client --------------------------------------------------------------------------------------------------- */
+/* ---- The client ------------------------------------------------------------------------------ */
 
 struct writes *writes_open(const struct torture *torture, const struct history *history)
 {
@@ -93,14 +93,16 @@ bool writes_prepare(struct writes *writes, lh_error *error)
 {
     bson_error_t why;
     bson_t *command = BCON_NEW("create", "guarded", "writeConcern", "{", "w", "majority", "}");
-    bool good = mongoc_client_write_command_with_opts(writes->client, writes->torture->db, command, NULL, NULL, &why);
+    bool good = mongoc_client_write_command_with_opts(writes->client, writes->torture->db, command,
+                                                      NULL, NULL, &why);
     bson_destroy(command);
     if (!good)
-        (void)out_fail(error, LH_SERVER, "the collection for guarded writes cannot be made: %s", why.message);
+        (void)out_fail(error, LH_SERVER, "the collection for guarded writes cannot be made: %s",
+                       why.message);
     return good;
 }
 
-/* ---- By the fence ------------------------------------------------------------------------------------------------- */
+/* ---- By the fence ---------------------------------------------------------------------------- */
 
 static int64_t count_log(const bson_t *document)
 {
@@ -127,19 +129,21 @@ int writes_read(struct writes *writes, lh_lease *lease, int64_t *ret_seen)
 int writes_add(struct writes *writes, lh_lease *lease, const char *who, int64_t seen)
 {
     bson_t *id = BCON_NEW("_id", BCON_UTF8(lh_lease_key(lease)));
-    bson_t *update = BCON_NEW("$push", "{", "log", "{", "who", BCON_UTF8(who), "token",
-                              BCON_INT64(lh_lease_token(lease)), "seen", BCON_INT64(seen), "}", "}");
+    bson_t *update =
+        BCON_NEW("$push", "{", "log", "{", "who", BCON_UTF8(who), "token",
+                 BCON_INT64(lh_lease_token(lease)), "seen", BCON_INT64(seen), "}", "}");
     writes->has_read = seen != WRITES_BLIND;
     int outcome = lh_fenced_write(lease, writes->data, id, update, NULL, NULL);
     writes->has_read = false;
-    if (outcome == LH_ABSENT && lh_fenced_read(lease, writes->data, id, LH_FENCED_CREATE, NULL, NULL) == LH_OK)
+    if (outcome == LH_ABSENT &&
+        lh_fenced_read(lease, writes->data, id, LH_FENCED_CREATE, NULL, NULL) == LH_OK)
         outcome = lh_fenced_write(lease, writes->data, id, update, NULL, NULL);
     bson_destroy(update);
     bson_destroy(id);
     return outcome;
 }
 
-/* ---- By the guard ------------------------------------------------------------------------------------------------- */
+/* ---- By the guard ---------------------------------------------------------------------------- */
 
 struct guarded {
     struct writes *writes;
@@ -148,12 +152,13 @@ struct guarded {
 };
 
 /* *ret_older: how many of the key's documents are of older tokens. */
-static bool count_older(const struct guarded *g, const bson_t *options, int64_t *ret_older, bson_t **reply,
-                        bson_error_t *why)
+static bool count_older(const struct guarded *g, const bson_t *options, int64_t *ret_older,
+                        bson_t **reply, bson_error_t *why)
 {
     bson_t *filter = BCON_NEW("key", BCON_UTF8(lh_lease_key(g->lease)), "token", "{", "$lt",
                               BCON_INT64(lh_lease_token(g->lease)), "}");
-    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(g->writes->guarded, filter, options, NULL);
+    mongoc_cursor_t *cursor =
+        mongoc_collection_find_with_opts(g->writes->guarded, filter, options, NULL);
     const bson_t *document, *said;
     for (*ret_older = 0; mongoc_cursor_next(cursor, &document); ++*ret_older)
         ;
@@ -165,15 +170,18 @@ static bool count_older(const struct guarded *g, const bson_t *options, int64_t 
     return good;
 }
 
-static bool read_and_add(mongoc_client_session_t *session, void *arg, bson_t **reply, bson_error_t *why)
+static bool read_and_add(mongoc_client_session_t *session, void *arg, bson_t **reply,
+                         bson_error_t *why)
 {
     struct guarded *g = arg;
     bson_t options = BSON_INITIALIZER, said;
     int64_t older = 0;
-    bool good = mongoc_client_session_append(session, &options, why) && count_older(g, &options, &older, reply, why);
+    bool good = mongoc_client_session_append(session, &options, why) &&
+                count_older(g, &options, &older, reply, why);
     if (good) {
-        bson_t *document = BCON_NEW("_id", BCON_UTF8(g->who), "key", BCON_UTF8(lh_lease_key(g->lease)), "token",
-                                    BCON_INT64(lh_lease_token(g->lease)), "older", BCON_INT64(older));
+        bson_t *document =
+            BCON_NEW("_id", BCON_UTF8(g->who), "key", BCON_UTF8(lh_lease_key(g->lease)), "token",
+                     BCON_INT64(lh_lease_token(g->lease)), "older", BCON_INT64(older));
         g->writes->has_read = true;
         good = mongoc_collection_insert_one(g->writes->guarded, document, &options, &said, why);
         g->writes->has_read = false;
@@ -198,14 +206,14 @@ int writes_guarded(struct writes *writes, lh_lease *lease, const char *who)
     return outcome;
 }
 
-/* ---- What landed -------------------------------------------------------------------------------------------------- */
+/* ---- What landed ----------------------------------------------------------------------------- */
 
 static bool tell_log(const struct history *history, const bson_t *document)
 {
     bson_iter_t key, log, one, field;
     bool good = true;
-    if (!bson_iter_init_find(&key, document, "_id") || !bson_iter_init_find(&log, document, "log") ||
-        !bson_iter_recurse(&log, &one))
+    if (!bson_iter_init_find(&key, document, "_id") ||
+        !bson_iter_init_find(&log, document, "log") || !bson_iter_recurse(&log, &one))
         return true; /* nothing was written */
     while (good && bson_iter_next(&one)) {
         bson_t line;
@@ -225,7 +233,8 @@ static bool tell_guarded(const struct history *history, const bson_t *document)
     history_begin(history, &line, "wrote");
     bool good = bson_iter_init(&field, document);
     while (good && bson_iter_next(&field)) {
-        const char *name = strcmp(bson_iter_key(&field), "_id") == 0 ? "who" : bson_iter_key(&field);
+        const char *name =
+            strcmp(bson_iter_key(&field), "_id") == 0 ? "who" : bson_iter_key(&field);
         good = BSON_APPEND_VALUE(&line, name, bson_iter_value(&field));
     }
     return history_write(history, &line) && good;
@@ -233,13 +242,15 @@ static bool tell_guarded(const struct history *history, const bson_t *document)
 
 /* By a majority, and not from a primary that is none any more: the faults are over. */
 static bool tell_all(mongoc_collection_t *collection,
-                     bool (*tell)(const struct history *history, const bson_t *document), const struct history *history,
-                     bson_error_t *why)
+                     bool (*tell)(const struct history *history, const bson_t *document),
+                     const struct history *history, bson_error_t *why)
 {
-    bson_t all = BSON_INITIALIZER, *options = BCON_NEW("readConcern", "{", "level", "majority", "}");
+    bson_t all = BSON_INITIALIZER,
+           *options = BCON_NEW("readConcern", "{", "level", "majority", "}");
     const bson_t *document;
     bool good = false;
-    for (int again = 0; again < 8 && !good; again++) { /* there may be an election still; no line is written before */
+    for (int again = 0; again < 8 && !good;
+         again++) { /* there may be an election still; no line is written before */
         mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(collection, &all, options, NULL);
         good = true;
         while (good && mongoc_cursor_next(cursor, &document))
@@ -258,8 +269,8 @@ static bool tell_all(mongoc_collection_t *collection,
 bool writes_tell(struct writes *writes, const struct history *history, lh_error *error)
 {
     bson_error_t why = {0};
-    bool good =
-        tell_all(writes->data, tell_log, history, &why) && tell_all(writes->guarded, tell_guarded, history, &why);
+    bool good = tell_all(writes->data, tell_log, history, &why) &&
+                tell_all(writes->guarded, tell_guarded, history, &why);
     if (!good)
         (void)out_fail(error, LH_UNREACHABLE, "the data cannot be read: %s", why.message);
     return good;

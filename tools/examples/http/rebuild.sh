@@ -1,11 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# One at a time: waits for a key's turn, runs a command while it holds the lease, and gives it back. With curl alone.
+# One at a time: waits for a key's turn, runs a command while it holds the lease, and gives it back.
+# With curl alone.
 #
 #     leasehold serve --listen 127.0.0.1:8080 &
 #     ./rebuild.sh project:42 make -C /srv/project42          (in the key, a '/' is written %2F)
 #
-# Exit status: the command's; 75: somebody else holds the key, and it was not freed in a minute; 69: the server does not answer, or refuses.
+# Exit status: the command's; 75: somebody else holds the key, and it was not freed in a minute; 69:
+# the server does not answer, or refuses.
 set -eu
 key=$1
 shift
@@ -22,7 +24,8 @@ answer=$(curl -sS --fail-with-body -H "@$secret" --json "{\"owner\":\"$(id -un)\
 }
 echo "Lease-Id: $(echo "$answer" | sed -n 's/.*"lease":"\([0-9a-f]*\)".*/\1/p')" >>"$secret"
 
-# While this stream is open the server renews the lease. It ends when the lease is lost: then the command must, too.
+# While this stream is open the server renews the lease. It ends when the lease is lost: then the
+# command must, too.
 curl -sSN -H "@$secret" "$url/session" >/dev/null &
 session=$!
 "$@" &

@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
-// A workspace that one person edits at a time: a web application with leases from `leasehold serve`, by fetch (Node 18 or later).
+// A workspace that one person edits at a time: a web application with leases from `leasehold
+// serve`, by fetch (Node 18 or later).
 //
 //     leasehold serve --listen 127.0.0.1:8080 &
 //     node workspace.mjs 8000                  # open http://127.0.0.1:8000/plan?user=alice, and another one as bob
 //
-// Whoever comes first edits, for as long as the page is open: the page keeps a stream to this server open, and this server one to
-// leasehold, which renews the lease meanwhile. Nobody counts seconds. Whoever comes second is told who edits.
+// Whoever comes first edits, for as long as the page is open: the page keeps a stream to this
+// server open, and this server one to leasehold, which renews the lease meanwhile. Nobody counts
+// seconds. Whoever comes second is told who edits.
 import http from "node:http";
 
 const LEASEHOLD = process.env.LEASEHOLD_HTTP ?? "http://127.0.0.1:8080";
@@ -54,7 +56,8 @@ async function open(workspace, user, response) {
   answer(response, 200, editor(workspace, user));
 }
 
-// As long as the page listens. When it is closed the lease is not renewed any more, and ends by its ttl: the page may have been reloaded.
+// As long as the page listens. When it is closed the lease is not renewed any more, and ends by its
+// ttl: the page may have been reloaded.
 async function keepOpen(workspace, user, response) {
   const closed = new AbortController();
   response.on("close", () => closed.abort());

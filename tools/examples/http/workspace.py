@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A workspace that one person edits at a time: a web application with leases from `leasehold serve`, by requests.
+"""A workspace that one person edits at a time: a web application with leases from `leasehold
+serve`, by requests.
 
     leasehold serve --listen 127.0.0.1:8080 &
     python3 workspace.py 8000                  # open http://127.0.0.1:8000/plan?user=alice, and another one as bob
 
-Whoever comes first edits. The page sends a heartbeat, which renews the lease; once it is closed, the heartbeats end, and so does
-the lease, by its ttl. Whoever comes second is told who edits, and when it is worth trying again."""
+Whoever comes first edits. The page sends a heartbeat, which renews the lease; once it is closed,
+the heartbeats end, and so does the lease, by its ttl. Whoever comes second is told who edits, and
+when it is worth trying again."""
 import os
 import sys
 from html import escape

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests to the server that this page came from. The token goes into a header, never into an address.
+// Requests to the server that this page came from. The token goes into a header, never into an
+// address.
 
 const KEPT = "leasehold-token"; // in the tab's sessionStorage
 let token = sessionStorage.getItem(KEPT);
@@ -90,7 +91,8 @@ function parse(frame) {
   return event.data === null ? null : { ...JSON.parse(event.data), id: event.id };
 }
 
-/** Calls `each` with every event, and with null for each sign of life; returns when the stream ends. */
+/** Calls `each` with every event, and with null for each sign of life; returns when the stream
+ * ends. */
 export async function events(signal, each) {
   const response = await send("v1/events", { signal });
   if (!response.ok) throw await refusalOf(response);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The dashboard: what the server tells is put into the model, and from there onto the page, once a frame at most.
+// The dashboard: what the server tells is put into the model, and from there onto the page, once a
+// frame at most.
 import { hasToken } from "./api.js";
 import * as clock from "./clock.js";
 import * as detail from "./detail.js";

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The database's time, as it was heard: leases end by that clock, and the browser's may be wrong by any amount.
+// The database's time, as it was heard: leases end by that clock, and the browser's may be wrong by
+// any amount.
 
 let ahead = Date.now() - performance.now(); // of performance.now(); a guess until an answer comes
 let doubt = Infinity;
@@ -9,7 +10,8 @@ export function now() {
   return performance.now() + ahead;
 }
 
-/** An answer that was written when the database's clock said `at`, asked for and received at these times of performance.now(). */
+/** An answer that was written when the database's clock said `at`, asked for and received at these
+ * times of performance.now(). */
 export function heardAnswer(at, sent, received) {
   const half = (received - sent) / 2;
   if (half > doubt && now() - at < doubt) return; // what is known is better

@@ -3,7 +3,8 @@
 
 export const $ = (id) => document.getElementById(id);
 
-/** What no reader sees, or what turns around what he sees. The program has the same (tools/common/text.c); a test compares the two. */
+/** What no reader sees, or what turns around what he sees. The program has the same
+ * (tools/common/text.c); a test compares the two. */
 export const misleading = [
   [0x0000, 0x001f], [0x007f, 0x009f], [0x00ad, 0x00ad], [0x034f, 0x034f], [0x0600, 0x0605], [0x061c, 0x061c], [0x06dd, 0x06dd],
   [0x070f, 0x070f], [0x0890, 0x0891], [0x08e2, 0x08e2], [0x115f, 0x1160], [0x17b4, 0x17b5], [0x180b, 0x180f], [0x200b, 0x200f],
@@ -20,7 +21,8 @@ function escaped(character) {
   return named[character] ?? (code < 0x80 ? `\\x${digits.padStart(2, "0")}` : code <= 0xffff ? `\\u${digits.padStart(4, "0")}` : `\\U${digits.padStart(8, "0")}`);
 }
 
-/** The text with what misleads escaped, as the command line shows it. All that is put onto the page passes through here. */
+/** The text with what misleads escaped, as the command line shows it. All that is put onto the page
+ * passes through here. */
 export function visible(text) {
   return String(text).replace(misleads, escaped);
 }
@@ -34,7 +36,8 @@ export function make(what, ...children) {
   return element;
 }
 
-/** A string of others: it does not mix with its neighbours, also when it is written from right to left. */
+/** A string of others: it does not mix with its neighbours, also when it is written from right to
+ * left. */
 export function said(text) {
   return make("bdi", text ?? "");
 }

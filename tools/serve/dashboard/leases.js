@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is known of each key: read as a whole, then kept up by events. An event may be told that the reading had seen already, and may
-// come twice; tokens tell the grants apart.
+// What is known of each key: read as a whole, then kept up by events. An event may be told that the
+// reading had seen already, and may come twice; tokens tell the grants apart.
 import * as clock from "./clock.js";
 
 const GONE_MS = 4000; // how long what has become free is still shown
@@ -197,7 +197,8 @@ export function apply(event) {
   change(lease, () => handle(lease, event, at));
 }
 
-/** Lets go of what has been free for a while. `certain`: events are heard, so what ended has ended. True: something went. */
+/** Lets go of what has been free for a while. `certain`: events are heard, so what ended has ended.
+ * True: something went. */
 export function sweep(certain) {
   const now = performance.now(), then = clock.now();
   let went = false;

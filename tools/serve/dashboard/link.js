@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The way to the server and, through it, to the database: says which of the two is gone, and comes back by itself.
+// The way to the server and, through it, to the database: says which of the two is gone, and comes
+// back by itself.
 //
-// A stream of events is open all the time; the list is read when it opens, after a gap, and now and then. Whether the database answers is
-// asked every few seconds, because a quiet stream does not tell.
+// A stream of events is open all the time; the list is read when it opens, after a gap, and now and
+// then. Whether the database answers is asked every few seconds, because a quiet stream does not
+// tell.
 import * as api from "./api.js";
 import * as clock from "./clock.js";
 import * as model from "./leases.js";

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of leases. Only the rows that can be seen, and a few around them, are there: 10,000 leases cost what 30 do.
+// The table of leases. Only the rows that can be seen, and a few around them, are there: 10,000
+// leases cost what 30 do.
 import * as clock from "./clock.js";
 import { $, make, plural, setText, visible } from "./dom.js";
 import { endOf, sinceOf } from "./leases.js";

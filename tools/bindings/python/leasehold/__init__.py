@@ -12,8 +12,9 @@
             for event in events:
                 print(event.kind, event.key, event.owner)
 
-What everything means is in leasehold.h. Times are seconds here. A store may be used by any number of threads: calls let go of the
-interpreter's lock. Do not fork with an open store. `Error` is raised for whatever is not done, `Busy` and `Lost` are kinds of it."""
+What everything means is in leasehold.h. Times are seconds here. A store may be used by any number
+of threads: calls let go of the interpreter's lock. Do not fork with an open store. `Error` is
+raised for whatever is not done, `Busy` and `Lost` are kinds of it."""
 from __future__ import annotations
 
 import builtins
@@ -91,7 +92,8 @@ class Event:
 
 
 class Error(Exception):
-    """`code` is the outcome's word ("unreachable", "config", …); `lease_id` the lease in doubt where that is "unknown"."""
+    """`code` is the outcome's word ("unreachable", "config", …); `lease_id` the lease in doubt
+    where that is "unknown"."""
 
     def __init__(self, code: str, message: str, lease_id: str = "", server_code: int = 0) -> None:
         super().__init__(message)
@@ -140,7 +142,8 @@ class _Releasable:
 
 
 class Lease(_Releasable):
-    """One grant. As a context manager it is released at the end; a failure to is only raised where nothing else was."""
+    """One grant. As a context manager it is released at the end; a failure to is only raised where
+    nothing else was."""
 
     def __init__(self, handle: ctypes.c_void_p, key: str) -> None:
         self._handle, self.key = handle, key
@@ -181,7 +184,8 @@ class Lease(_Releasable):
         _check(lib.lh_lease_release_with(self._handle, byref(options), byref(details)), details)
 
     def note(self) -> Optional[Note]:
-        """What the holder before left. None: nothing, or somebody held the key since; then everything may be different."""
+        """What the holder before left. None: nothing, or somebody held the key since; then
+        everything may be different."""
         details, found = _Details(), ctypes.POINTER(_Note)()
         _check(lib.lh_lease_note(self._handle, byref(found), byref(details)), details)
         return Note(_text(found.contents.text), found.contents.token, found.contents.at_ms / 1000) if found else None
@@ -202,7 +206,8 @@ class Lease(_Releasable):
 
 
 class Leases(_Releasable, Sequence[Lease]):
-    """The leases on several keys, in the order of the keys. As a context manager all are released at the end."""
+    """The leases on several keys, in the order of the keys. As a context manager all are released
+    at the end."""
 
     def __init__(self, leases: Iterable[Lease]) -> None:
         self._leases = tuple(leases)
@@ -238,8 +243,9 @@ class Leases(_Releasable, Sequence[Lease]):
 
 
 class Watch(Iterator[Event]):
-    """The events of a store, in order, until it is closed; as a context manager at the end of the block. Close it before the store. What
-    nobody has taken yet is kept, in memory, without a bound."""
+    """The events of a store, in order, until it is closed; as a context manager at the end of the
+    block. Close it before the store. What nobody has taken yet is kept, in memory, without a
+    bound."""
 
     def __init__(self, store: ctypes.c_void_p, keys: Iterable[str], prefix: Optional[str], after: Optional[str]) -> None:
         texts = _texts(keys)
@@ -267,7 +273,8 @@ class Watch(Iterator[Event]):
             self._queue.put(why)
 
     def next(self, timeout: Optional[float] = None) -> Event:
-        """The next event. Raises TimeoutError where none comes in time, StopIteration once it is closed, and Error if it cannot go on."""
+        """The next event. Raises TimeoutError where none comes in time, StopIteration once it is
+        closed, and Error if it cannot go on."""
         if self._ended is False:
             try:
                 told = self._queue.get(timeout=timeout)
@@ -299,8 +306,9 @@ class Watch(Iterator[Event]):
 
 
 class Store:
-    """One collection of leases on one deployment. `at_open`: "nothing", "verify" (the index is there) or "migrate". `rollout`: "enforce",
-    "observe" (nobody is refused), "off" (nothing is asked; `uri` may be None), or "environment" (as LEASEHOLD_MODE says)."""
+    """One collection of leases on one deployment. `at_open`: "nothing", "verify" (the index is
+    there) or "migrate". `rollout`: "enforce", "observe" (nobody is refused), "off" (nothing is
+    asked; `uri` may be None), or "environment" (as LEASEHOLD_MODE says)."""
 
     def __init__(self, uri: Optional[str], db: Optional[str] = None, collection: Optional[str] = None, owner: Optional[str] = None,
                  timeout: float = 10, clock_skew: float = 0.5, max_shared: int = 128, at_open: str = "verify",
@@ -326,7 +334,8 @@ class Store:
 
     def acquire_many(self, keys: Sequence[str], ttl: float = 30, wait: float = 0, shared: bool = False, owner: Optional[str] = None,
                      purpose: Optional[str] = None, by_hand: bool = False) -> Leases:
-        """All of the keys or none, in any order: those who want some of the same never wait for each other in a circle."""
+        """All of the keys or none, in any order: those who want some of the same never wait for
+        each other in a circle."""
         options = AcquireOptions(ttl_ms=_ms(ttl), mode=int(shared), owner=_bytes(owner), purpose=_bytes(purpose), wait_ms=_ms(wait),
                                  by_hand=by_hand)
         texts = _texts(keys)
@@ -364,12 +373,13 @@ class Store:
         return found
 
     def watch(self, keys: Iterable[str] = (), prefix: Optional[str] = None, after: Optional[str] = None) -> Watch:
-        """What happens to these keys, and to all that begin with the prefix; without either to all. `after`: an event's id, to go on behind
-        it. Uses a thread of its own."""
+        """What happens to these keys, and to all that begin with the prefix; without either to all.
+        `after`: an event's id, to go on behind it. Uses a thread of its own."""
         return Watch(self._open(), keys, prefix, after)
 
     def break_(self, key: str, reason: str, by: Optional[str] = None, token: int = -1) -> Status:
-        """For operators: takes the key from whoever holds it. Raises Lost where nobody does, or not with that token. What was broken."""
+        """For operators: takes the key from whoever holds it. Raises Lost where nobody does, or not
+        with that token. What was broken."""
         options = BreakOptions(reason=_bytes(reason), by=_bytes(by), token=token)
         found, details = ctypes.POINTER(Record)(), _Details()
         _check(lib.lh_break(self._open(), _bytes(key), byref(options), byref(found), byref(details)), details)
@@ -379,13 +389,15 @@ class Store:
             lib.lh_record_free(found)
 
     def observed(self) -> dict[str, int]:
-        """What was let pass: granted, contended, failed, lost, skipped. All 0 in a store that enforces."""
+        """What was let pass: granted, contended, failed, lost, skipped. All 0 in a store that
+        enforces."""
         counts, details = Observed(), _Details()
         _check(lib.lh_store_observed(self._open(), byref(counts), byref(details)), details)
         return {name: getattr(counts, name) for name, _ in Observed._fields_[2:]}
 
     def close(self) -> None:
-        """Ends all waiting, and releases what is held. No other thread may be inside of a call, but for those that wait."""
+        """Ends all waiting, and releases what is held. No other thread may be inside of a call, but
+        for those that wait."""
         handle, self._handle = self._handle, None
         if handle:
             lib.lh_store_close(handle)
@@ -407,7 +419,8 @@ class Store:
 
 
 def _bytes(text: Optional[str]) -> Optional[bytes]:
-    """For C, which ends a text at its first NUL: none is cut short. Lone surrogates are no UTF-8, and raise too."""
+    """For C, which ends a text at its first NUL: none is cut short. Lone surrogates are no UTF-8,
+    and raise too."""
     if text is None:
         return None
     if not isinstance(text, str):

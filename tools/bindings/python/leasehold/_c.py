@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""leasehold.h in ctypes: the structs and functions that the package uses, as the header has them, and nothing else.
+"""leasehold.h in ctypes: the structs and functions that the package uses, as the header has them,
+and nothing else.
 
-The library is libleasehold.so.0, as the system's loader finds it, or what LEASEHOLD_LIBRARY names."""
+The library is libleasehold.so.0, as the system's loader finds it, or what LEASEHOLD_LIBRARY
+names."""
 import ctypes
 import os
 from ctypes import CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
@@ -11,8 +13,8 @@ NEVER = 2**63 - 1
 
 
 class Sized(Structure):
-    """A struct that the caller allocates: as its init function in the library fills it, so with its size and the defaults, and then
-    with what is named here."""
+    """A struct that the caller allocates: as its init function in the library fills it, so with its
+    size and the defaults, and then with what is named here."""
 
     def __init__(self, **fields: object) -> None:
         super().__init__()
