@@ -218,6 +218,15 @@ static void test_a_collection_dropped_under_a_running_store_is_served_again(void
 
 /* By an index with expireAfterSeconds the server deletes what is held, or only what has ended: the
  * grace decides, and a second. */
+static bool is_newer_than_6(ground *g)
+{
+    bson_t *hello = run_command(g, "admin", json("{'hello': 1}"));
+    assert_non_null(hello);
+    bool newer = number_at(hello, "maxWireVersion") > 17;
+    bson_destroy(hello);
+    return newer;
+}
+
 static void test_an_index_that_deletes_what_is_held_lets_nobody_in(void **state)
 {
     ground *g = *state;
@@ -252,14 +261,15 @@ static void test_an_index_that_deletes_what_is_held_lets_nobody_in(void **state)
         {"'key': {'expires_at': 1.5}, 'expireAfterSeconds': {'$numberDecimal': '59'}", 60000,
          false},
         {"'key': {'expires_at': 1}, 'expireAfterSeconds': 2147483647, 'hidden': true", 60000, true},
-        {"'key': {'expires_at': 1}, 'expireAfterSeconds': {'$numberDouble': 'NaN'}", 500,
-         true}, /* the server makes it 68 years */
         {"'key': {'expires_at': 1}", 500, true},
+        /* the last one: MongoDB 6.0 makes it 68 years, newer servers refuse it */
+        {"'key': {'expires_at': 1}, 'expireAfterSeconds': {'$numberDouble': 'NaN'}", 500, true},
     };
     lh_store_options options = store_options(g);
     lh_lease *lease = NULL;
     options.at_open = LH_AT_OPEN_NOTHING;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    size_t n = sizeof cases / sizeof *cases - (is_newer_than_6(g) ? 1 : 0);
+    for (size_t i = 0; i < n; i++) {
         char index[300];
         (void)snprintf(index, sizeof index, "'name': 'ttl', %s", cases[i].index);
         create_index(g, index);
