@@ -19,7 +19,8 @@ URI = os.environ.get("LEASEHOLD_TEST_URI") or os.environ.get("LEASEHOLD_TEST_STA
 BINARY = Path(os.environ.get("LEASEHOLD_BUILD", "build")).resolve() / "tools" / "leasehold"
 OURS = ("LEASEHOLD_", "MONGODB_URI", "NO_COLOR")
 
-# A shell that starts us in the background has these two ignored, and what we start would inherit that.
+# A shell that starts us in the background has these two ignored, and what we start would inherit
+# that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 

@@ -14,7 +14,8 @@ import pytest
 import servers
 from conftest import Cli, wait_until
 
-# What the server that the tests fetch, its lack of access control, and the driver are always told of.
+# What the server that the tests fetch, its lack of access control, and the driver are always told
+# of.
 ALWAYS = {"not_tried", "no_access_control", "server_defect", "driver_defect", "standalone"}
 
 

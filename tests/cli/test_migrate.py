@@ -156,8 +156,8 @@ def run_killed(cli, fault, command, nth, *flags):
     fault.client.admin.command("configureFailPoint", "failCommand", mode="off")
 
 
-# The steps that change something before any document is moved: the lease, its note, the index, its preparation; and where it is killed
-# while it reads, and while it tries to convert.
+# The steps that change something before any document is moved: the lease, its note, the index, its
+# preparation; and where it is killed while it reads, and while it tries to convert.
 STEPS = [("findAndModify", 0), ("update", 0), ("createIndexes", 0), ("collMod", 0), ("find", 2)]
 
 

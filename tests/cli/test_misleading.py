@@ -29,7 +29,8 @@ def table_of(file, name):
 
 
 TABLE = table_of(ROOT / "tools/common/text.c", "} misleading[] =")
-# The ends of each range, and what is often met within; a control character is none that a key may have.
+# The ends of each range, and what is often met within; a control character is none that a key may
+# have.
 INSIDE = [0x200C, 0x200D, 0x202B, 0x2066, 0x2067, 0x180E, 0xFE0E, 0xE0020, 0xE0041, 0xE007F, 0xE0100, 0xE01EF]
 ALL = sorted({end for pair in TABLE for end in pair if not 0xD800 <= end <= 0xDFFF and end != 0} | {0x1B, 0x85, *INSIDE})
 KEYED = [c for c in ALL if c > 0x9F]

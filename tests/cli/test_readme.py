@@ -73,7 +73,8 @@ def place(directory):
 
 def test_what_it_shows_is_what_happens(database, tmp_path):
     place(tmp_path)
-    # The driver prints a warning where a killed process left its counters in shared memory and ours has its pid.
+    # The driver prints a warning where a killed process left its counters in shared memory and ours
+    # has its pid.
     env = Cli(URI, database.name).env | {"MONGOC_DISABLE_SHM": "1"}
     env["PATH"] = f"{tmp_path / 'bin'}:{BINARY.parent}:{env['PATH']}"
     steps = session()

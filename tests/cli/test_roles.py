@@ -112,7 +112,8 @@ def fence(cli, place):
     return None
 
 
-# In order: each role's operations. The doctor comes last, so that what others fail for is shown by them.
+# In order: each role's operations. The doctor comes last, so that what others fail for is shown by
+# them.
 OPERATIONS = {
     RUNTIME: [command("acquire", "k"), command("acquire", "s", "--shared"), command("status", "k"), renew_and_release,
               command("run", "j", "--", "true"), command("acquire", "r", "--wait", "1s"), fence, doctor("runtime")],
@@ -120,9 +121,10 @@ OPERATIONS = {
     OPS: [command("list"), command("status", "held"), command("break", "held", "--reason", "r", "--yes"),
           command("cleanup", "--older-than", "7d", "--yes"), command("audit"), command("reap"), command("stats"), doctor("ops")],
 }
-# Only the doctor misses them: without a change stream a waiter asks by itself (test_doctor.py shows the stream itself), and
-# without remove the migration's own lease is not given back, so that the next one waits for its end. A break stands without its line. Without
-# dropIndex a migration that is refused after all leaves its index, and says so.
+# Only the doctor misses them: without a change stream a waiter asks by itself (test_doctor.py shows
+# the stream itself), and without remove the migration's own lease is not given back, so that the
+# next one waits for its end. A break stands without its line. Without dropIndex a migration that is
+# refused after all leaves its index, and says so.
 TOLD_BY_THE_DOCTOR = {(RUNTIME, "workspace_locks", "changeStream"), (OPS, "workspace_locks", "changeStream"),
                       (OPS, "workspace_locks", "listIndexes"), (OPS, "workspace_locks_audit", "insert"), (SETUP, "workspace_locks_migration", "remove"),
                       (SETUP, "workspace_locks", "dropIndex")}

@@ -298,7 +298,8 @@ def test_on_a_terminal_the_command_reads_and_the_shell_gets_it_back(terminal):
 
 
 def test_control_c_ends_the_command(cli, terminal):
-    # "ready" comes when sleep runs: a shell that is between fork and exec may lose the signal (dash does).
+    # "ready" comes when sleep runs: a shell that is between fork and exec may lose the signal (dash
+    # does).
     terminal.type("leasehold run k -- sh -c '(sleep 1; echo rea\"\"dy) & exec sleep 60'; echo sta\"\"tus $?\n")
     terminal.expect("ready")
     terminal.type("\x03")

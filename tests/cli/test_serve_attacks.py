@@ -196,7 +196,8 @@ def test_a_removed_token_keeps_nothing_open(guarded, key):
                 each.next()
     wait_until(lambda: len(it.server("GET", path_of(key), token=OTHER).json["waiters"]) == 1)
     assert time.monotonic() - began < 1.5
-    # What is released now goes to the one that may still call, and the session's lease is not renewed any more.
+    # What is released now goes to the one that may still call, and the session's lease is not
+    # renewed any more.
     assert it.server("DELETE", path_of(key), headers={"Lease-Id": lease}, token=OTHER).status == 200
     assert Answer(others.getresponse()).json["owner"] == "bob"
     ends = it.server("GET", path_of(key + ":session"), token=OTHER).json

@@ -188,7 +188,8 @@ def test_a_long_list_comes_in_pieces(ready, client, key, tmp_path):
         assert grown < len(answer.body) // 1024
     few = server("GET", f"/v1/leases?limit=5000&prefix={urllib.parse.quote(key)}").json
     assert len(few["leases"]) == 5000 and few["truncated"]
-    # Who does not read gets no more, and is in the way of his own long lists only, and not after he has left.
+    # Who does not read gets no more, and is in the way of his own long lists only, and not after he
+    # has left.
     long_list, idle = f"/v1/leases?limit=10001&prefix={urllib.parse.quote(key)}", []
 
     def is_refused():

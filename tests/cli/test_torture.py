@@ -35,7 +35,8 @@ def test_the_store_is_clean_with_clients_that_are_stopped_and_killed(bare, tmp_p
     assert history.stat().st_mode & 0o077 == 0, "lease ids are in it"
     again = told(bare("--json", "torture", "--check", str(history), env={"LEASEHOLD_URI": None}))
     assert (again["outcome"], again["seed"], again["operations"]) == ("ok", 1, result["operations"])
-    # Whoever was granted a key once was not granted it with another token: a spoilt history is told as a story.
+    # Whoever was granted a key once was not granted it with another token: a spoilt history is told
+    # as a story.
     lines = [json.loads(line) for line in history.read_text().splitlines()]
     grant = next(line for line in lines if line["e"] == "end" and line["op"] == "acquire" and line["outcome"] == "ok")
     grant["token"] += 1
