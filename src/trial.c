@@ -175,8 +175,8 @@ int lh_trial(lh_store *store, lh_tried *ret_tried, lh_error *error)
     if (outcome == LH_BUSY || outcome == LH_LOST || outcome == LH_UNKNOWN)
         outcome = LH_UNREACHABLE;
     int code = mine.server_code;
-    outcome =
-        lh_fail(error, outcome, "the trial on a key of its own could not %s: %s", t.doing, why);
+    outcome = lh_fail(error, lh_error_reason(&mine, outcome),
+                      "the trial on a key of its own could not %s: %s", t.doing, why);
     if (error)
         error->server_code = code;
     return outcome;

@@ -11,7 +11,8 @@ int lh_with_lease(lh_store *store, const char *key, const lh_acquire_options *op
         return outcome;
     outcome = fn(arg, lease);
     if (!lh_lease_valid(lease) && outcome == LH_OK)
-        outcome = lh_fail(error, LH_LOST, "the lease on \"%s\" ended before the work did", key);
+        outcome =
+            lh_fail(error, LH_REASON_ENDED, "the lease on \"%s\" ended before the work did", key);
     else if (outcome != LH_OK)
         (void)lh_fail(error, outcome, "the work under the lease on \"%s\" ended with: %s", key,
                       lh_outcome_sentence(outcome));

@@ -256,8 +256,8 @@ int lh_real_keep(lh_lease *lease, lh_error *error)
     if (outcome == LH_OK &&
         /* seen after it was added: from then on a loss would take it out again */
         !lh_lease_believed(lease))
-        outcome =
-            lh_fail(error, LH_LOST, "the lease has ended: it was released, or not renewed in time");
+        outcome = lh_fail(error, LH_REASON_ENDED,
+                          "the lease has ended: it was released, or not renewed in time");
     if (outcome != LH_OK) {
         lease->by_hand = true;
         /* else this store acquired it: it stays the store's to release, and to tell of */

@@ -37,9 +37,9 @@ static int check_key(const lh_many *many, const char *const *keys, size_t i)
     int outcome = lh_key_check(keys[i], keys[i] ? strlen(keys[i]) : 0, &why);
     if (outcome == LH_OK && many->o.path)
         outcome = lh_path_check(keys[i], &why);
-    return outcome == LH_OK
-               ? LH_OK
-               : lh_fail(many->error, outcome, "key %zu of %zu: %s", i + 1, many->n, why.message);
+    return outcome == LH_OK ? LH_OK
+                            : lh_fail(many->error, lh_error_reason(&why, outcome),
+                                      "key %zu of %zu: %s", i + 1, many->n, why.message);
 }
 
 static int check(lh_many *many, const char *const *keys, const lh_acquire_options *options)
@@ -100,7 +100,12 @@ static int take_one(lh_many *many, lh_many_entry *entry)
     o.path = false;
     if (o.wait_ms > 0 && many->until != INT64_MAX)
         o.wait_ms = many->until > now ? many->until - now : 0;
-    return lh_wait_acquire(many->store, entry->key, &o, &entry->lease, &many->busy, many->error);
+    int outcome =
+        lh_wait_acquire(many->store, entry->key, &o, &entry->lease, &many->busy, many->error);
+    bool over = outcome == LH_BUSY && o.wait_ms == 0 && many->o.wait_ms > 0;
+    return over ? lh_fail(many->error, LH_REASON_TIMEOUT, "the wait is over: \"%s\" is still held",
+                          entry->key)
+                : outcome;
 }
 
 static int take_all(lh_many *many)
@@ -141,7 +146,7 @@ static int check_valid(const lh_many *many)
 {
     for (size_t i = 0; i < many->n; i++)
         if (!lh_lease_believed(many->entries[i].lease))
-            return lh_fail(many->error, LH_LOST,
+            return lh_fail(many->error, LH_REASON_TOO_LATE,
                            "the lease on \"%s\" ended before all others were granted: ask again, "
                            "or with a longer ttl",
                            many->entries[i].key);
@@ -169,7 +174,8 @@ static int acknowledge(const lh_many *many)
         many->entries[i].lease->in_trail = true;
     return outcome == LH_OK
                ? LH_OK
-               : lh_fail(many->error, outcome == LH_UNKNOWN ? LH_UNREACHABLE : outcome,
+               : lh_fail(many->error,
+                         outcome == LH_UNKNOWN ? LH_UNREACHABLE : lh_error_reason(&why, outcome),
                          "the leases were given back, for want of their audit lines: %.400s",
                          why.message);
 }

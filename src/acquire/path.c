@@ -144,9 +144,9 @@ int lh_path_busy(lh_request *r, lh_record *conflict)
 {
     const lh_holder *holder = lh_record_holder(conflict, 0);
     int outcome = lh_request_busy(r, conflict, LH_WHY_PATH);
-    return lh_fail(r->error, outcome, "\"%s\" is shut out by the lease on \"%s\", which %s holds",
-                   r->key, conflict->key,
-                   holder && *holder->owner ? holder->owner : "somebody unnamed");
+    return lh_fail(r->error, outcome == LH_BUSY ? LH_REASON_PATH : outcome,
+                   "\"%s\" is shut out by the lease on \"%s\", which %s holds", r->key,
+                   conflict->key, holder && *holder->owner ? holder->owner : "somebody unnamed");
 }
 
 /* ---- Acquiring --------------------------------------------------------------------------------*/
@@ -222,7 +222,7 @@ static int await_clear(climb *c)
     for (;;) {
         int64_t ms = lh_backoff_next(&pause), left = left_ms(c);
         if (left == 0)
-            return lh_fail(r->error, LH_BUSY,
+            return lh_fail(r->error, LH_REASON_TIMEOUT,
                            "the wait is over: a path above or below \"%s\" is still held", r->key);
         int outcome = lh_wait_pause(r->store, r->o.cancel, ms < left ? ms : left, r->error);
         if (outcome != LH_OK)
@@ -244,7 +244,7 @@ static int settle(climb *c)
         if (outcome == LH_OK && valid)
             return LH_OK;
         if (outcome == LH_OK && r->o.wait_ms == 0)
-            return lh_fail(r->error, LH_LOST,
+            return lh_fail(r->error, LH_REASON_TOO_LATE,
                            "the lease ended before the keys above and below were seen: ask again, "
                            "or with a longer ttl");
         if (outcome != LH_OK && (outcome != LH_BUSY || r->o.wait_ms == 0))

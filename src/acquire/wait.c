@@ -259,7 +259,8 @@ static void wait_until_settled(lh_waiting *w)
             (void)lh_fail(&w->error, LH_CANCELLED, "the wait for \"%s\" was cancelled", w->key);
             lh_wait_leave(w, LH_CANCELLED, NULL);
         } else if (now >= w->until) {
-            (void)lh_fail(&w->error, LH_BUSY, "the wait is over: \"%s\" is still held", w->key);
+            (void)lh_fail(&w->error, LH_REASON_TIMEOUT, "the wait is over: \"%s\" is still held",
+                          w->key);
             lh_wait_leave(w, LH_BUSY, NULL);
         } else {
             if (w->news)
@@ -291,7 +292,7 @@ static int finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy, lh_
     }
     if (outcome != LH_OK && error) {
         lh_error_give(error, &w->error);
-        error->code = outcome;
+        lh_error_recode(error, outcome);
         if (outcome == LH_UNKNOWN)
             memcpy(error->lease_id, w->id, LH_LEASE_ID_ROOM);
     }

@@ -41,7 +41,7 @@ static void draw_new_id(lh_waiting *w)
     char id[LH_LEASE_ID_ROOM];
     if (w->own_id || !lh_lease_id_new(id)) {
         (void)lh_fail(
-            &w->error, LH_LOST,
+            &w->error, LH_REASON_TOO_LATE,
             "the grant came too late to be believed, and its lease id is good for one only");
         lh_wait_settle(w, LH_LOST);
         return;
@@ -231,7 +231,8 @@ int64_t lh_wait_asks(lh_store *store, struct _mongoc_client_t *client, int64_t n
             over = !w->attended && w->until <= now;
         }
         if (w && over) {
-            (void)lh_fail(&w->error, LH_BUSY, "the wait is over: \"%s\" is still held", w->key);
+            (void)lh_fail(&w->error, LH_REASON_TIMEOUT, "the wait is over: \"%s\" is still held",
+                          w->key);
             lh_wait_leave(w, LH_BUSY, client);
         } else if (w) {
             w->busy = true;

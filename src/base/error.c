@@ -6,6 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A reason's number is this times its outcome, and some. */
+#define OUTCOME_OF_REASON 100
+
+#define X(name, number, word, sentence)                                                            \
+    _Static_assert(name / OUTCOME_OF_REASON > LH_OK && name / OUTCOME_OF_REASON <= LH_ABSENT, word);
+LH_REASONS(X)
+#undef X
+_Static_assert(LH_REASON_HELD == LH_BUSY * OUTCOME_OF_REASON + LH_WHY_HELD &&
+                   LH_REASON_PATH == LH_BUSY * OUTCOME_OF_REASON + LH_WHY_PATH,
+               "the reasons of LH_BUSY are LH_WHY_…");
+
 #define PUBLIC_ERROR_SIZE sizeof(((lh_error *)0)->message)
 
 const char *lh_version(void)
@@ -41,6 +52,32 @@ const char *lh_outcome_sentence(int outcome)
 #undef X
     default:
         return lh_outcome_sentence(LH_BUG);
+    }
+}
+
+const char *lh_reason_word(int reason)
+{
+    switch (reason) {
+#define X(name, number, word, sentence)                                                            \
+    case name:                                                                                     \
+        return word;
+        LH_REASONS(X)
+#undef X
+    default:
+        return "";
+    }
+}
+
+const char *lh_reason_sentence(int reason)
+{
+    switch (reason) {
+#define X(name, number, word, sentence)                                                            \
+    case name:                                                                                     \
+        return sentence;
+        LH_REASONS(X)
+#undef X
+    default:
+        return "";
     }
 }
 
@@ -88,9 +125,12 @@ void lh_error_give(lh_error *to, const lh_error *from)
 
 int lh_fail(lh_error *error, int code, const char *format, ...)
 {
+    int reason = code >= OUTCOME_OF_REASON ? code : 0;
+    if (reason)
+        code = reason / OUTCOME_OF_REASON;
     if (!error || room_of(error) == 0)
         return code;
-    lh_error_give(error, &(lh_error){.size = sizeof *error, .code = code});
+    lh_error_give(error, &(lh_error){.size = sizeof *error, .code = code, .reason = reason});
     /* One byte more than fits is printed, so that a cut is seen and made at a character. */
     char message[PUBLIC_ERROR_SIZE + 1];
     va_list args;
@@ -100,6 +140,20 @@ int lh_fail(lh_error *error, int code, const char *format, ...)
     lh_cut_utf8(message, PUBLIC_ERROR_SIZE - 1);
     memcpy(error->message, message, strlen(message) + 1);
     return code;
+}
+
+int lh_error_reason(const lh_error *why, int outcome)
+{
+    return why->reason / OUTCOME_OF_REASON == outcome ? why->reason : outcome;
+}
+
+void lh_error_recode(lh_error *error, int code)
+{
+    if (!error)
+        return;
+    error->code = code;
+    if (error->reason / OUTCOME_OF_REASON != code)
+        error->reason = 0;
 }
 
 int lh_fail_memory(lh_error *error)

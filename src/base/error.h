@@ -19,10 +19,16 @@ int lh_error_check(lh_error *error);
 /* Copies `from` to `to` (may be NULL), as far as both go. */
 void lh_error_give(lh_error *to, const lh_error *from);
 
-/* Fills `error` (may be NULL) and returns `code`. The message is cut at a character when it is too
- * long. */
+/* Fills `error` (may be NULL) and returns the outcome. `code` is an outcome, or an LH_REASON_…,
+ * which has one. The message is cut at a character when it is too long. */
 int lh_fail(lh_error *error, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* The reason for `outcome` in `why` if it has one, else `outcome`: for lh_fail(). */
+int lh_error_reason(const lh_error *why, int outcome);
+
+/* Changes the outcome of a filled error (may be NULL); a reason that is another outcome's goes. */
+void lh_error_recode(lh_error *error, int code);
 
 /* LH_MEMORY with its message. */
 int lh_fail_memory(lh_error *error);

@@ -45,7 +45,7 @@ static int check_concern(const mongoc_client_session_t *session, lh_error *error
     int32_t w = concern ? mongoc_write_concern_get_w(concern) : MONGOC_WRITE_CONCERN_W_DEFAULT;
     mongoc_transaction_opts_destroy(options);
     if (w != MONGOC_WRITE_CONCERN_W_DEFAULT && w != MONGOC_WRITE_CONCERN_W_MAJORITY)
-        return lh_fail(error, LH_CONFIG,
+        return lh_fail(error, LH_REASON_TRANSACTIONS,
                        "the transaction has a write concern weaker than a majority: what it "
                        "commits can be lost at a "
                        "failover; give it w=majority");
@@ -62,7 +62,7 @@ static int check(const lh_lease *lease, const mongoc_client_session_t *session, 
     if (!lease->enforced)
         return LH_OK;
     if (atomic_load(&lease->store->topology) == LH_TOPOLOGY_STANDALONE)
-        return lh_fail(error, LH_CONFIG,
+        return lh_fail(error, LH_REASON_TRANSACTIONS,
                        "a standalone server has no transactions, which the guard needs: make it a "
                        "replica set of one, "
                        "or use lh_fenced_write()");
@@ -115,7 +115,7 @@ static int read_lease(const lh_lease *lease, mongoc_client_session_t *session, b
         bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first))
         return LH_OK;
     end_transaction(session);
-    return lh_fail(error, LH_LOST,
+    return lh_fail(error, LH_REASON_NOT_HOLDER,
                    "the lease is not (or no longer) the key's; or the session's client has another "
                    "deployment than the "
                    "lease's store");
@@ -144,11 +144,11 @@ static int look_at_fence(const lh_lease *lease, const char *fences, lh_error *er
              BSON_ITER_HOLDS_NUMBER(&token))
         outcome =
             bson_iter_as_int64(&token) > lh_lease_token(lease)
-                ? lh_fail(error, LH_LOST,
+                ? lh_fail(error, LH_REASON_SUPERSEDED,
                           "a newer holder has guarded the key: its fence in %s is ahead", fences)
                 : lh_fail(error, LH_AGAIN, "the key had no fence yet: begin the transaction again");
     else if (outcome == LH_OK)
-        outcome = lh_fail(error, LH_DATA,
+        outcome = lh_fail(error, LH_REASON_UNREADABLE,
                           "the key's fence in %s cannot be read: its token is no number", fences);
     bson_destroy(&reply);
     bson_destroy(command);

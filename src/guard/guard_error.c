@@ -32,7 +32,7 @@ int lh_guard_check(const lh_lease *lease, lh_error *error)
         return lh_fail(error, LH_INVALID,
                        "the lease was attached and not yet renewed: renew it first");
     if (!lh_lease_believed(lease))
-        return lh_fail(error, LH_LOST,
+        return lh_fail(error, LH_REASON_ENDED,
                        "the lease has ended: it was released, or not renewed in time");
     return LH_OK;
 }
@@ -64,11 +64,12 @@ static int judge_code(const char *what, lh_guard_sent sent, const bson_t *reply,
 {
     uint32_t code = code_of(reply);
     if (code == CODE_ILLEGAL_OPERATION || code == CODE_NOT_IN_TRANSACTION)
-        return lh_fail(error, LH_CONFIG, "this deployment cannot %s: %s", what, message);
+        return lh_fail(error, LH_REASON_TRANSACTIONS, "this deployment cannot %s: %s", what,
+                       message);
     switch (lh_store_code_kind(code)) {
     case LH_CODE_DENIED:
         return lh_fail(
-            error, LH_DENIED,
+            error, LH_REASON_PRIVILEGE,
             "not permitted to %s: the user of the caller's client lacks a privilege (code %u)",
             what, code);
     case LH_CODE_NOT_RUN:

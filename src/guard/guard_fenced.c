@@ -185,11 +185,11 @@ static int look(const fencing *f)
                               f->what, mongoc_collection_get_name(f->collection));
     } else if (bson_iter_init_find(&fence, document, LH_FENCE)) {
         if (!BSON_ITER_HOLDS_NUMBER(&fence) && !BSON_ITER_HOLDS_DECIMAL128(&fence))
-            outcome = lh_fail(f->error, LH_DATA,
+            outcome = lh_fail(f->error, LH_REASON_UNREADABLE,
                               "cannot %s: its field \"" LH_FENCE "\" is no number", f->what);
         else if (!BSON_ITER_HOLDS_INT(&fence) || bson_iter_as_int64(&fence) > token)
-            outcome = lh_fail(f->error, LH_LOST, "cannot %s: a newer holder of the key was there",
-                              f->what);
+            outcome = lh_fail(f->error, LH_REASON_SUPERSEDED,
+                              "cannot %s: a newer holder of the key was there", f->what);
     }
     mongoc_cursor_destroy(cursor);
     mongoc_read_prefs_destroy(primary);

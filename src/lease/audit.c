@@ -200,7 +200,7 @@ static int find_previous(writing *w, int64_t deadline, lh_error *error)
     bson_destroy(&command);
     if (outcome == LH_OK && w->n_lines < w->n)
         outcome =
-            lh_fail(error, LH_LOST,
+            lh_fail(error, LH_REASON_GONE,
                     "the lease is lost: its document was gone before its audit line was written");
     return outcome;
 }

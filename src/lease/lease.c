@@ -87,11 +87,11 @@ static int leave(lh_store *store, const char *key, const char *lease_id, int64_t
         lh_doc_mine(&answer.document, lease_id, &mine);
     if (outcome == LH_OK && !answer.wrote && !mine.ended) {
         if (answer.there && lh_doc_reply_problem(&answer.document, problem, sizeof problem))
-            outcome = lh_fail(error, LH_DATA, UNREADABLE, problem);
+            outcome = lh_fail(error, LH_REASON_UNREADABLE, UNREADABLE, problem);
         else if (!answer
                       /* else an attempt whose answer was lost released it, and others came since */
                       .maybe)
-            outcome = lh_fail(error, LH_LOST,
+            outcome = lh_fail(error, LH_REASON_NOT_HOLDER,
                               "the lease is not (or no longer) the key's: nothing was changed");
     }
     if (outcome == LH_OK && mine.ended && line) {
@@ -333,13 +333,18 @@ static int judge_renewal(lh_lease *lease, const lh_vars *vars, const lh_answer *
     if (mine.holds && mine.written)
         return extend_by_hand(lease, &mine, answer->sent)
                    ? LH_OK
-                   : lh_fail(error, LH_LOST, "the lease ended before the renewal was answered");
+                   : lh_fail(error, LH_REASON_ENDED,
+                             "the lease ended before the renewal was answered");
     if (document && lh_doc_reply_problem(document, problem, sizeof problem))
-        return lh_fail(error, LH_DATA, UNREADABLE, problem);
+        return lh_fail(error, LH_REASON_UNREADABLE, UNREADABLE, problem);
     if (ret_record)
         *ret_record = document ? lh_doc_reply_record(document, lease->store->clock_skew_ms)
                                : lh_doc_free_record(lease->key, mine.now_ms);
-    return lh_fail(error, LH_LOST, "%s",
+    return lh_fail(error,
+                   !document                      ? LH_REASON_GONE
+                   : mine.lapsed || mine.released ? LH_REASON_ENDED
+                                                  : LH_REASON_SUPERSEDED,
+                   "%s",
                    !document       ? "the lease is lost: its document is gone"
                    : mine.lapsed   ? "the lease has ended: it was not renewed in time"
                    : mine.released ? "the lease has ended, and was released or taken over"
@@ -368,7 +373,7 @@ int lh_real_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_er
     pthread_mutex_unlock(&lease->lock);
     if (over) {
         lh_lease_lose(lease);
-        return lh_fail(error, LH_LOST,
+        return lh_fail(error, LH_REASON_ENDED,
                        "the lease has ended: it was released, or not renewed in time");
     }
     lh_answer answer;
@@ -389,8 +394,8 @@ int lh_real_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_er
             (long long)lh_lease_left_ms(lease));
     bson_destroy(&answer.reply);
     if (outcome == LH_UNREACHABLE && token != 0 && lh_lease_left_ms(lease) == 0)
-        outcome =
-            lh_fail(error, LH_LOST, "the lease has ended: no server answered its renewal in time");
+        outcome = lh_fail(error, LH_REASON_ENDED,
+                          "the lease has ended: no server answered its renewal in time");
     if (outcome == LH_LOST)
         lh_lease_lose(lease);
     return outcome;

@@ -107,7 +107,7 @@ static lh_next give_back(lh_request *r, int *ret_outcome, const char *why)
     lh_lease_leave(r->store, r->key, r->id, r->o.ttl_ms, r->way);
     if (!r->o.lease_id && lh_clock_ms() < r->way.deadline)
         return LH_NEXT_NEW_ID;
-    *ret_outcome = lh_fail(r->error, LH_LOST, "%s", why);
+    *ret_outcome = lh_fail(r->error, LH_REASON_TOO_LATE, "%s", why);
     return LH_NEXT_DONE;
 }
 
@@ -115,7 +115,7 @@ static int hand_out(lh_request *r, const lh_mine *mine, int64_t deadline)
 {
     if (!lh_held_forget_doubt(r->store, r->id)) {
         lh_held_doubt(r->store, r->key, r->id, r->o.ttl_ms, true);
-        return lh_fail(r->error, LH_LOST,
+        return lh_fail(r->error, LH_REASON_ID_USED,
                        "this lease id is in doubt since an earlier acquire, and being released: an "
                        "id is good for one "
                        "lease");
@@ -203,7 +203,8 @@ int lh_request_busy(lh_request *r, lh_record *record, int why)
     record->retry_after_ms = retry_after_ms(r, holder);
     lh_record_free(r->busy);
     r->busy = record;
-    return lh_fail(r->error, LH_BUSY, "\"%s\" %s %s", r->key, sentences[why],
+    return lh_fail(r->error, LH_REASON_HELD - LH_WHY_HELD + why, "\"%s\" %s %s", r->key,
+                   sentences[why],
                    holder && *holder->owner ? holder->owner
                    : holder                 ? "somebody unnamed"
                                             : "nobody");
@@ -238,7 +239,7 @@ static lh_next judge_answer(lh_request *r, const lh_answer *answer, int *ret_out
             r, ret_outcome,
             "the lease ended before its grant was answered: ask again, or with a longer ttl");
     if (mine.released) {
-        *ret_outcome = lh_fail(r->error, LH_LOST,
+        *ret_outcome = lh_fail(r->error, LH_REASON_ID_USED,
                                "this lease id was used before: an id is good for one lease");
         return r->o.lease_id ? LH_NEXT_DONE : LH_NEXT_NEW_ID;
     }
@@ -275,7 +276,7 @@ static lh_next judge_failure(lh_request *r, int outcome, int server_code, const 
     *ret_by_id = strcmp(field, "_id") == 0;
     if (*ret_by_id || strcmp(field, "workspace_id") == 0)
         return LH_NEXT_RACE;
-    *ret_outcome = lh_fail(r->error, LH_CONFIG,
+    *ret_outcome = lh_fail(r->error, LH_REASON_OTHER_INDEX,
                            "%s.%s has a unique index on other fields than workspace_id, which "
                            "keeps new leases out: drop that index",
                            r->store->db, r->store->collection);

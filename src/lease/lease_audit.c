@@ -22,7 +22,8 @@ int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error)
                             .mode = lease->mode};
     int outcome = lh_audit_granted(store, &grant, 1, &why);
     if (outcome == LH_OK && !lh_lease_believed(lease))
-        outcome = lh_fail(&why, LH_LOST, "the lease ended before its audit line was written");
+        outcome =
+            lh_fail(&why, LH_REASON_TOO_LATE, "the lease ended before its audit line was written");
     if (outcome == LH_OK) {
         lease->in_trail = true;
         return LH_OK;
@@ -37,8 +38,8 @@ int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error)
         if (outcome == LH_UNKNOWN)
             outcome = LH_UNREACHABLE; /* of the line, not of the lease */
         outcome =
-            lh_fail(error, outcome, "the lease was given back, for want of its audit line: %.400s",
-                    why.message);
+            lh_fail(error, lh_error_reason(&why, outcome),
+                    "the lease was given back, for want of its audit line: %.400s", why.message);
     }
     lh_lease_free(lease);
     return outcome;

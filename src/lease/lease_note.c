@@ -81,7 +81,7 @@ static int read_note(lh_lease *lease, lh_error *error)
     if (outcome == LH_OK && lh_reply_first(&reply, &document))
         lh_lease_hear_note(lease, &document);
     else if (outcome == LH_OK)
-        outcome = lh_fail(error, LH_LOST,
+        outcome = lh_fail(error, LH_REASON_NOT_HOLDER,
                           "no note can be read: the key's document does not show the lease");
     bson_destroy(&reply);
     bson_destroy(command);

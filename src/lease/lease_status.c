@@ -77,8 +77,8 @@ int lh_status_find_id(lh_store *store, const char *id, lh_stored *ret_seen, lh_e
     outcome = find_one(store, &filter, ret_seen, error);
     bson_destroy(&filter);
     return outcome == LH_OK && !ret_seen->there
-               ? lh_fail(error, LH_LOST, "%s.%s has no document with the _id %.200s", store->db,
-                         store->collection, id)
+               ? lh_fail(error, LH_REASON_NO_DOCUMENT, "%s.%s has no document with the _id %.200s",
+                         store->db, store->collection, id)
                : outcome;
 }
 

@@ -24,7 +24,7 @@ static int judge(const lh_answer *answer, const char *id, const char *to, int64_
     char problem[128];
     if (answer->there && lh_doc_reply_problem(&answer->document, problem, sizeof problem))
         return lh_fail(
-            error, LH_DATA,
+            error, LH_REASON_UNREADABLE,
             "the document of this key cannot be read: %s; look at it with `leasehold status`",
             problem);
     if (answer->there) {
@@ -39,7 +39,7 @@ static int judge(const lh_answer *answer, const char *id, const char *to, int64_
     *ret_token = theirs.token;
     if (theirs.holds || mine.transferred) /* a reader's entry is not in the answer */
         return LH_OK;
-    return lh_fail(error, LH_LOST,
+    return lh_fail(error, LH_REASON_NOT_HOLDER,
                    "the lease is not (or no longer) the key's: nothing was changed");
 }
 
@@ -56,8 +56,8 @@ int lh_real_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH
     if (outcome == LH_OK && !lh_lease_id_new(to))
         outcome = lh_fail(error, LH_BUG, "the system gives no random bytes");
     if (outcome == LH_OK && !lh_lease_end(lease))
-        outcome =
-            lh_fail(error, LH_LOST, "the lease has ended: it was released, or not renewed in time");
+        outcome = lh_fail(error, LH_REASON_ENDED,
+                          "the lease has ended: it was released, or not renewed in time");
     if (outcome != LH_OK)
         return outcome;
     lh_answer answer;

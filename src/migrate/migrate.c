@@ -61,7 +61,7 @@ const char *lh_index_word(int index)
 static int fail_duplicates(const lh_migration *m, const lh_walk *walk, lh_error *error)
 {
     bool one = walk->duplicate_keys == 1;
-    return lh_fail(error, LH_CONFIG,
+    return lh_fail(error, LH_REASON_DUPLICATES,
                    "%llu %s of %s.%s %s %llu %s too many: run `leasehold migrate --yes`",
                    (unsigned long long)walk->duplicate_keys, one ? "key" : "keys", m->store->db,
                    m->store->collection, one ? "has" : "have", (unsigned long long)walk->losers,

@@ -109,7 +109,7 @@ int lh_migrate_fail_moved(lh_migration *m, lh_error *error)
     if (!*unfit)
         return lh_fail(error, LH_LOST, "another process created an index at the same time");
     return lh_fail(
-        error, LH_CONFIG,
+        error, LH_REASON_NOT_UNIQUE,
         "the options of the index %s on workspace_id of %s.%s prevent the unique index: drop it "
         "(db.%s.dropIndex(\"%s\")) and migrate again",
         unfit, m->store->db, m->store->collection, m->store->collection, unfit);
@@ -142,7 +142,7 @@ static int modify(lh_migration *m, const char *option, const char *what, lh_erro
         case CODE_UNKNOWN_FIELD:
         case CODE_FAILED_TO_PARSE:
         case LH_CODE_BAD_VALUE:
-            return lh_fail(error, LH_DENIED,
+            return lh_fail(error, LH_REASON_PRIVILEGE,
                            "the server refused to %s: this needs a MongoDB whose collMod has %s, "
                            "and the privilege \"collMod\" on %s.%s: %.200s",
                            what, option, m->store->db, m->store->collection, mine.message);

@@ -139,7 +139,7 @@ static const char *list_types(const lh_migration *m, char *text, size_t size)
 static int fail_not_ours(const lh_migration *m, lh_error *error)
 {
     char types[200];
-    return lh_fail(error, LH_CONFIG,
+    return lh_fail(error, LH_REASON_FOREIGN_KEYS,
                    "%s.%s does not look like a collection of leases: no document has a "
                    "workspace_id that is a string (%s). Name another collection, or, if this is "
                    "the right one, use --adopt (adopt)",
@@ -160,7 +160,7 @@ static const char *list_flags(const lh_migration *m, char *text, size_t size)
 int lh_migrate_fail_bad_keys(const lh_migration *m, lh_error *error)
 {
     char types[200], flags[256];
-    return lh_fail(error, LH_CONFIG,
+    return lh_fail(error, LH_REASON_FOREIGN_KEYS,
                    "%" PRIu64 " documents of %s.%s have a workspace_id that is not a string (%s; "
                    "one has the _id %s) and stand in the way of the unique index: correct them, or "
                    "run `leasehold migrate --yes --quarantine%s`, which moves them to %s",
@@ -174,7 +174,7 @@ static int fail_live(const lh_migration *m, lh_error *error)
 {
     char types[200], flags[256];
     return lh_fail(
-        error, LH_CONFIG,
+        error, LH_REASON_FOREIGN_KEYS,
         "%" PRIu64 " documents of %s.%s have a workspace_id that is not a string (%s), and %" PRIu64
         " of them are live (one has the _id %s): the same id as a string would be granted while "
         "they are live. Wait until they have ended, run `leasehold migrate --yes --quarantine%s`, "

@@ -154,7 +154,7 @@ static int break_seen(lh_store *store, const char *key, const lh_break_options *
                         "\"%s\" was broken, or changed hands just then: look at it again", key);
         else if (!broken.released)
             outcome =
-                lh_fail(error, LH_LOST,
+                lh_fail(error, LH_REASON_CHANGED_HANDS,
                         "\"%s\" changed hands meanwhile: look again, nothing was broken", key);
     }
     bson_destroy(&answer.reply);
@@ -216,10 +216,11 @@ int lh_break(lh_store *store, const char *key, const lh_break_options *options,
     if (!record)
         outcome = lh_fail_memory(error);
     else if (record->state == LH_FREE)
-        outcome = lh_fail(error, LH_LOST, "nobody holds \"%s\": there is nothing to break", key);
+        outcome = lh_fail(error, LH_REASON_NOT_HELD,
+                          "nobody holds \"%s\": there is nothing to break", key);
     else if (o.token >= 0 && o.token != record->token)
         outcome =
-            lh_fail(error, LH_LOST,
+            lh_fail(error, LH_REASON_CHANGED_HANDS,
                     "\"%s\" is held with token %lld, not %lld: look again, nothing was broken", key,
                     (long long)record->token, (long long)o.token);
     else

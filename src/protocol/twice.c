@@ -123,7 +123,7 @@ int lh_twice_fail(const char *what, const bson_t *document, const char *problem,
         bson_iter_init_find(&key, document, "workspace_id") && BSON_ITER_HOLDS_UTF8(&key)
             ? bson_iter_utf8(&key, NULL)
             : "";
-    return lh_fail(error, LH_DATA,
+    return lh_fail(error, LH_REASON_DOUBLED,
                    "cannot %s: the document of \"%s\" cannot be read: %s, and a server may abort "
                    "when it is changed: "
                    "`leasehold status` says how to move it to the archive",

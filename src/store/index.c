@@ -76,16 +76,16 @@ int lh_index_look(lh_store *store, int64_t deadline, lh_index_state *ret_state, 
         return outcome;
     }
     if (found.collated)
-        return lh_fail(error, LH_CONFIG,
+        return lh_fail(error, LH_REASON_COLLATION,
                        "%s.%s was created with a collation, which can make two keys one: leases "
                        "need a collection without",
                        store->db, store->collection);
     if (found.deletes)
-        return lh_fail(error, LH_CONFIG, "%s.%s: %s; %s", store->db, store->collection,
+        return lh_fail(error, LH_REASON_TTL_INDEX, "%s.%s: %s; %s", store->db, store->collection,
                        found.ttl.what, found.ttl.to_do);
     if (found.state != LH_INDEX_STATE_RIGHT && *found.wrong)
         return lh_fail(
-            error, LH_CONFIG,
+            error, LH_REASON_NOT_UNIQUE,
             "the index %s of %s.%s %s: drop it (db.%s.dropIndex(\"%s\")) and migrate again",
             LH_INDEX_NAME, store->db, store->collection, found.wrong, store->collection,
             LH_INDEX_NAME);
@@ -149,7 +149,7 @@ int lh_index_check_collection(lh_store *store, int64_t deadline, lh_error *error
     bson_destroy(command);
     if (outcome == LH_OK && *wrong)
         return lh_fail(
-            error, LH_CONFIG,
+            error, LH_REASON_COLLECTION,
             "%s.%s %s: leases need an ordinary collection: name another one, or make it anew",
             store->db, store->collection, wrong);
     return outcome;
@@ -169,7 +169,7 @@ int lh_index_create_on_empty(lh_store *store, int64_t deadline, lh_error *error)
         outcome = lh_index_look(store, deadline, &state, error);
         if (outcome != LH_OK || state == LH_INDEX_STATE_RIGHT)
             return outcome;
-        return lh_fail(error, LH_CONFIG,
+        return lh_fail(error, LH_REASON_INDEX,
                        "%s.%s has documents but no unique index on workspace_id, so nothing may be "
                        "granted: run the "
                        "migration (leasehold migrate)",
@@ -197,7 +197,7 @@ int lh_index_require(lh_store *store, int64_t max_age_ms, int64_t deadline, lh_e
     int outcome = lh_index_look(store, deadline, &state, error);
     if (outcome == LH_OK && state == LH_INDEX_STATE_PLAIN)
         return lh_fail(
-            error, LH_CONFIG,
+            error, LH_REASON_NOT_UNIQUE,
             "the index %s of %s.%s is not unique yet, so nothing may be granted: run the migration "
             "(leasehold migrate)",
             LH_INDEX_NAME, store->db, store->collection);

@@ -232,8 +232,8 @@ int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error
     bson_error_t why;
     store->pool = new_pool(uri, o.rollout, &why);
     if (!store->pool) {
-        outcome =
-            lh_fail(error, LH_CONFIG, "the driver refuses the connection string: %s", why.message);
+        outcome = lh_fail(error, LH_REASON_URI, "the driver refuses the connection string: %s",
+                          why.message);
         goto out;
     }
     mongoc_client_pool_set_error_api(store->pool, MONGOC_ERROR_API_VERSION_2);
@@ -293,7 +293,7 @@ int lh_store_check(const lh_store *store, lh_error *error)
     if (!store)
         return lh_fail(error, LH_INVALID, "no store was given");
     if (atomic_load(&store->closed))
-        return lh_fail(error, LH_INVALID, "the store is closed");
+        return lh_fail(error, LH_REASON_STORE_CLOSED, "the store is closed");
     if (store->pid != getpid())
         return lh_fail(error, LH_FORKED,
                        "the store was opened before a fork(): open one in the child");

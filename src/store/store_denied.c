@@ -39,13 +39,13 @@ void lh_store_name_missing(const lh_store *store, mongoc_client_t *client, const
         char *user = lh_rights_user(&reply), place[LH_RIGHT_ROOM];
         lh_rights_of_command(call->command, call->db ? call->db : store->db, note_missing, &s);
         if (!user) {
-            (void)lh_fail(error, LH_DENIED,
+            (void)lh_fail(error, LH_REASON_NO_CREDENTIALS,
                           "not permitted to %s: the server wants a user and password, and the "
                           "connection string has none",
                           call->what);
         } else if (*s.missing) {
             lh_rights_place(&s.at, place);
-            (void)lh_fail(error, LH_DENIED,
+            (void)lh_fail(error, LH_REASON_PRIVILEGE,
                           "not permitted to %s: the user %s lacks %s on %s; `leasehold doctor "
                           "--roles` prints roles "
                           "that suffice",

@@ -16,7 +16,7 @@ enum { CODE_BAD_VALUE = 2, CODE_VALIDATION = 121, CODE_TOO_LARGE = 10334, NAMES_
 typedef struct {
     uint32_t code;
     lh_code_kind kind;
-    int outcome; /* of LH_CODE_REFUSED */
+    int outcome; /* of LH_CODE_REFUSED: an outcome, or a reason, which has one */
     const char *advice;
 } meaning;
 
@@ -24,9 +24,9 @@ typedef struct {
     {                                                                                              \
         code, kind, LH_UNREACHABLE, NULL                                                           \
     }
-#define UNFIT(code, advice)                                                                        \
+#define UNFIT(code, why, advice)                                                                   \
     {                                                                                              \
-        code, LH_CODE_REFUSED, LH_CONFIG, advice                                                   \
+        code, LH_CODE_REFUSED, why, advice                                                         \
     }
 
 static const char not_mongodb[] = "it is not MongoDB 6.0 or newer, or something between cuts its "
@@ -102,23 +102,26 @@ static const meaning meanings[] = {
     PASSES(11602, LH_CODE_OPEN), /* InterruptedDueToReplStateChange */
     PASSES(46841, LH_CODE_OPEN), /* ClientMarkedKilled */
 
-    UNFIT(59, not_mongodb),    /* CommandNotFound */
-    UNFIT(115, not_mongodb),   /* CommandNotSupported */
-    UNFIT(238, not_mongodb),   /* NotImplemented */
-    UNFIT(168, not_mongodb),   /* InvalidPipelineOperator */
-    UNFIT(40324, not_mongodb), /* Unrecognized pipeline stage name */
-    UNFIT(148,
+    UNFIT(59, LH_REASON_VERSION, not_mongodb),    /* CommandNotFound */
+    UNFIT(115, LH_REASON_VERSION, not_mongodb),   /* CommandNotSupported */
+    UNFIT(238, LH_REASON_VERSION, not_mongodb),   /* NotImplemented */
+    UNFIT(168, LH_REASON_VERSION, not_mongodb),   /* InvalidPipelineOperator */
+    UNFIT(40324, LH_REASON_VERSION, not_mongodb), /* Unrecognized pipeline stage name */
+    UNFIT(148, LH_CONFIG,
           "start the server with majority read concern (enableMajorityReadConcern), the default"),
-    UNFIT(166, "the collection's name belongs to a view: choose another"),
-    UNFIT(CODE_VALIDATION,
+    UNFIT(166, LH_REASON_COLLECTION, "the collection's name belongs to a view: choose another"),
+    UNFIT(CODE_VALIDATION, LH_REASON_VALIDATOR,
           "let the collection's validator accept the documents of leases, or only warn"),
-    UNFIT(243, "finish the upgrade of all members: setFeatureCompatibilityVersion"),
-    UNFIT(258, "finish the upgrade of all members: setFeatureCompatibilityVersion"),
-    UNFIT(322, no_api_version),                              /* APIVersionError */
-    UNFIT(323, no_api_version),                              /* APIStrictError */
-    UNFIT(LH_CODE_NO_API_VERSION, no_api_version),           /* none was declared */
-    UNFIT(13297, "name the database as it is there (--db)"), /* DatabaseDifferCase */
-    {73, LH_CODE_REFUSED, LH_CONFIG,
+    UNFIT(243, LH_REASON_COMPATIBILITY,
+          "finish the upgrade of all members: setFeatureCompatibilityVersion"),
+    UNFIT(258, LH_REASON_COMPATIBILITY,
+          "finish the upgrade of all members: setFeatureCompatibilityVersion"),
+    UNFIT(322, LH_REASON_API_VERSION, no_api_version),                    /* APIVersionError */
+    UNFIT(323, LH_REASON_API_VERSION, no_api_version),                    /* APIStrictError */
+    UNFIT(LH_CODE_NO_API_VERSION, LH_REASON_API_VERSION, no_api_version), /* none was declared */
+    UNFIT(13297, LH_REASON_NAME,
+          "name the database as it is there (--db)"), /* DatabaseDifferCase */
+    {73, LH_CODE_REFUSED, LH_REASON_NAME,
      "choose another name for the database or the collection (--db, --collection)"},
     {291, LH_CODE_REFUSED, LH_SERVER,
      "without an index it would have to scan, which it refuses (notablescan): run the migration "
@@ -211,7 +214,7 @@ void lh_store_validator_advice(const char *collection, char advice[LH_ADVICE_ROO
 
 int lh_store_fail_old_compatibility(const char *version, lh_error *error)
 {
-    return lh_fail(error, LH_CONFIG,
+    return lh_fail(error, LH_REASON_COMPATIBILITY,
                    "the feature compatibility version of this deployment is %s: Leasehold needs "
                    "6.0, with which the "
                    "server can make an index unique. When no older member is left: "
@@ -227,7 +230,7 @@ static int fail_validator(const lh_refusal *r, lh_error *error)
         bson_iter_find_descendant(&top, "errInfo.details", &details))
         note_rules(names, &details, 0);
     lh_store_validator_advice(r->collection, advice);
-    return lh_fail(error, LH_CONFIG,
+    return lh_fail(error, LH_REASON_VALIDATOR,
                    "the server refused to %s: the collection's validator does not accept the "
                    "document%s%s%s (code %u); %s",
                    r->what, *names ? " (see " : "", names, *names ? ")" : "", r->code, advice);

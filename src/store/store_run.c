@@ -48,9 +48,9 @@ static int fail_denied(const lh_call *call, const bson_error_t *why, lh_error *e
 {
     const char *cut = strstr(why->message, " to execute command");
     int len = cut ? (int)(cut - why->message) : (int)strlen(why->message);
-    return lh_fail(error, LH_DENIED,
-                   "not permitted to %s: %.*s; check the user's password and roles", call->what,
-                   len, why->message);
+    int reason = why->code == CODE_UNAUTHORIZED ? LH_REASON_PRIVILEGE : LH_REASON_CREDENTIALS;
+    return lh_fail(error, reason, "not permitted to %s: %.*s; check the user's password and roles",
+                   call->what, len, why->message);
 }
 
 static attempt judge_server_code(const lh_call *call, const bson_t *reply, const bson_error_t *why,
@@ -393,12 +393,12 @@ static int judge_topology(lh_store *store, const mongoc_server_description_t *se
     bson_iter_t wire;
     const bson_t *hello = mongoc_server_description_hello_response(server);
     if (strcmp(type, "Mongos") == 0 || strcmp(type, "LoadBalancer") == 0)
-        return lh_fail(error, LH_CONFIG,
+        return lh_fail(error, LH_REASON_MONGOS,
                        "this is a mongos: leases need the clock of one primary, and a sharded "
                        "unique index is not supported "
                        "yet: connect to a replica set");
     if (is_of_cluster(hello))
-        return lh_fail(error, LH_CONFIG,
+        return lh_fail(error, LH_REASON_SHARDED,
                        "this is a member of a sharded cluster, a shard or a config server, that is "
                        "reached directly: "
                        "its documents are not those that a mongos shows, and both would grant one "
@@ -406,7 +406,7 @@ static int judge_topology(lh_store *store, const mongoc_server_description_t *se
                        "replica set of its own");
     if (bson_iter_init_find(&wire, hello, "maxWireVersion") &&
         bson_iter_as_int64(&wire) < WIRE_VERSION_6_0)
-        return lh_fail(error, LH_CONFIG,
+        return lh_fail(error, LH_REASON_VERSION,
                        "the server is older than MongoDB 6.0, which Leasehold needs: upgrade it");
     int outcome = lh_store_judge_direct(server, error);
     if (outcome == LH_OK)

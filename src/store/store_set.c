@@ -93,16 +93,16 @@ int lh_store_judge_sets(lh_store *store, lh_error *error)
     pthread_mutex_lock(&other->lock);
     const char *wanted = other->wanted, *host = other->host, *name = other->name;
     if (*host && *name)
-        outcome = lh_fail(error, LH_CONFIG,
+        outcome = lh_fail(error, LH_REASON_SET_NAME,
                           "the connection string says replicaSet=%s, but %s belongs to the set %s: "
                           "write replicaSet=%s, "
                           "or name the hosts of %s",
                           wanted, host, name, name, wanted);
     else if (*host)
-        outcome =
-            lh_fail(error, LH_CONFIG, "the connection string says replicaSet=%s, but %s is %s: %s",
-                    wanted, host, other->is_mongos ? "a mongos" : "a standalone server, in no set",
-                    other->is_mongos ? "connect to a replica set" : "leave replicaSet out");
+        outcome = lh_fail(error, LH_REASON_SET_NAME,
+                          "the connection string says replicaSet=%s, but %s is %s: %s", wanted,
+                          host, other->is_mongos ? "a mongos" : "a standalone server, in no set",
+                          other->is_mongos ? "connect to a replica set" : "leave replicaSet out");
     pthread_mutex_unlock(&other->lock);
     return outcome;
 }
@@ -173,7 +173,7 @@ int lh_store_judge_direct(const mongoc_server_description_t *server, lh_error *e
     const bson_t *hello = mongoc_server_description_hello_response(server);
     char hosts[256];
     if (strcmp(type, "RSGhost") == 0)
-        return lh_fail(error, LH_CONFIG,
+        return lh_fail(error, LH_REASON_SET_NAME,
                        "the server was started as a member of a set, and the set is not initiated: "
                        "rs.initiate()");
     if (strncmp(type, "RS", 2) != 0 || strcmp(type, "RSPrimary") == 0)
@@ -182,7 +182,7 @@ int lh_store_judge_direct(const mongoc_server_description_t *server, lh_error *e
     if (n < 2)
         return lh_fail(error, LH_UNREACHABLE, "the set's only member is not its primary yet");
     const char *set = text_in(hello, "setName");
-    return lh_fail(error, LH_CONFIG,
+    return lh_fail(error, LH_REASON_SET_NAME,
                    "the connection string names one member of a set, which is not its primary, and "
                    "follows no election: "
                    "name the members and the set instead: mongodb://%s/?replicaSet=%s (without "

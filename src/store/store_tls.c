@@ -39,7 +39,7 @@ static int check_file(const mongoc_uri_t *uri, const char *option, const char *n
         return LH_OK;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return lh_fail(error, LH_CONFIG,
+        return lh_fail(error, LH_REASON_TLS,
                        "the file that the connection string names as %s cannot be read: %s: %s",
                        name, path, strerror(errno));
     (void)close(fd);
@@ -50,7 +50,7 @@ int lh_store_tls_check(const mongoc_uri_t *uri, bool allow_insecure, lh_error *e
 {
     for (size_t i = 0; !allow_insecure && i < sizeof insecure / sizeof *insecure; i++)
         if (mongoc_uri_get_option_as_bool(uri, insecure[i].option, false))
-            return lh_fail(error, LH_CONFIG,
+            return lh_fail(error, LH_REASON_TLS,
                            "the connection string has %s=true, with which the server's certificate "
                            "proves less, or "
                            "nothing: leave it out (tlsCAFile names the authority to trust), or "
@@ -116,10 +116,11 @@ int lh_store_fail_no_server(const mongoc_uri_t *uri, const bson_error_t *why, lh
     if (uri)
         list_hosts(uri, hosts);
     if (all_hosts_say(reasons, "ertificate verif"))
-        return lh_fail(error, LH_CONFIG, "the certificate of %s is not accepted: %s (%s)", hosts,
+        return lh_fail(error, LH_REASON_CERTIFICATE,
+                       "the certificate of %s is not accepted: %s (%s)", hosts,
                        certificate_advice(reasons), reasons);
     if (all_hosts_say(reasons, "initialize TLS"))
-        return lh_fail(error, LH_CONFIG,
+        return lh_fail(error, LH_REASON_TLS,
                        "TLS cannot be used: the file that tlsCAFile or tlsCertificateKeyFile names "
                        "holds no certificate "
                        "(and key) in PEM form that can be read, or its password is wrong");

@@ -63,7 +63,7 @@ static int in_uri(int outcome, lh_error *error)
     if (outcome != LH_INVALID)
         return outcome;
     if (error)
-        error->code = LH_CONFIG;
+        error->code = LH_CONFIG, error->reason = 0;
     return LH_CONFIG;
 }
 
@@ -98,12 +98,12 @@ static int refuse_weak_write_concern(mongoc_uri_t *uri, lh_error *error)
     const mongoc_write_concern_t *concern = mongoc_uri_get_write_concern(uri);
     int32_t w = mongoc_write_concern_get_w(concern);
     if (w != MONGOC_WRITE_CONCERN_W_DEFAULT && w != MONGOC_WRITE_CONCERN_W_MAJORITY)
-        return lh_fail(error, LH_CONFIG,
+        return lh_fail(error, LH_REASON_WRITE_CONCERN,
                        "the URI asks for a write concern weaker than a majority, which can lose a "
                        "grant at a failover: "
                        "leave w out of it, or say w=majority");
     if (mongoc_write_concern_journal_is_set(concern) && !mongoc_write_concern_get_journal(concern))
-        return lh_fail(error, LH_CONFIG,
+        return lh_fail(error, LH_REASON_WRITE_CONCERN,
                        "the URI asks for unjournalled writes (journal=false), which can lose a "
                        "grant in a crash: leave it out");
     return LH_OK;
@@ -247,8 +247,8 @@ static int fail_unparsed(const char *uri, const lh_uri_parts *parts, lh_error *e
     return lh_fail(error, LH_CONFIG, "the connection string does not parse: %s", likely_fault(uri));
 }
 
-int lh_store_uri_parse(const lh_store_options *options, int64_t socket_timeout_ms,
-                       mongoc_uri_t **ret_uri, lh_remarks *remarks, lh_error *error)
+static int parse(const lh_store_options *options, int64_t socket_timeout_ms, mongoc_uri_t **ret_uri,
+                 lh_remarks *remarks, lh_error *error)
 {
     lh_uri_parts parts;
     int outcome = check_text(options->uri, &parts, remarks, error);
@@ -270,5 +270,14 @@ int lh_store_uri_parse(const lh_store_options *options, int64_t socket_timeout_m
         mongoc_uri_destroy(uri);
     else
         *ret_uri = uri;
+    return outcome;
+}
+
+int lh_store_uri_parse(const lh_store_options *options, int64_t socket_timeout_ms,
+                       mongoc_uri_t **ret_uri, lh_remarks *remarks, lh_error *error)
+{
+    int outcome = parse(options, socket_timeout_ms, ret_uri, remarks, error);
+    if (outcome == LH_CONFIG && error && error->reason == 0)
+        error->reason = LH_REASON_URI;
     return outcome;
 }

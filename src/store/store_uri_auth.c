@@ -141,7 +141,7 @@ static int check_user(const lh_uri_parts *parts, lh_error *error)
                                   "mongodb://user:password@host/, or mongodb://host/");
     free(user);
     if (outcome == LH_INVALID && error)
-        error->code = LH_CONFIG;
+        error->code = LH_CONFIG, error->reason = 0;
     return outcome == LH_INVALID ? LH_CONFIG : outcome;
 }
 

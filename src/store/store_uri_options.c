@@ -313,7 +313,7 @@ static int check_name(const lh_uri_option *option, const char *value, lh_error *
     if (max == 0 || lh_name_check(what, value, max, error) == LH_OK)
         return LH_OK;
     if (error)
-        error->code = LH_CONFIG;
+        error->code = LH_CONFIG, error->reason = 0;
     return LH_CONFIG;
 }
 

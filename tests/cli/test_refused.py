@@ -85,17 +85,18 @@ MEMBER = {"lastCommittedOpTime": bson.Timestamp(1, 1)}  # … and once it was ad
 MONGOS = {"msg": "isdbgrid", "setName": None, "hosts": None, "secondary": None, "primary": None, "me": None}
 
 
-@pytest.mark.parametrize("disguised, words", [
-    pytest.param({"maxWireVersion": 13}, ["older than MongoDB 6.0", "upgrade"], id="5.0"),
-    pytest.param(SHARD, ["sharded cluster", "replica set of its own"], id="shard"),
-    pytest.param(MEMBER, ["sharded cluster", "replica set of its own"], id="member"),
-    pytest.param({"configsvr": 2}, ["sharded cluster", "replica set of its own"], id="config"),
-    pytest.param(MONGOS, ["mongos", "connect to a replica set"], id="mongos")], indirect=["disguised"])
+@pytest.mark.parametrize("disguised, words, reason", [
+    pytest.param({"maxWireVersion": 13}, ["older than MongoDB 6.0", "upgrade"], "version", id="5.0"),
+    pytest.param(SHARD, ["sharded cluster", "replica set of its own"], "sharded", id="shard"),
+    pytest.param(MEMBER, ["sharded cluster", "replica set of its own"], "sharded", id="member"),
+    pytest.param({"configsvr": 2}, ["sharded cluster", "replica set of its own"], "sharded", id="config"),
+    pytest.param(MONGOS, ["mongos", "connect to a replica set"], "mongos", id="mongos")], indirect=["disguised"])
 @pytest.mark.parametrize("command", [["acquire", "k"], ["migrate", "--yes"], ["list"], ["doctor"]], ids=lambda command: command[0])
-def test_it_is_refused_with_what_to_do(disguised, words, command):
+def test_it_is_refused_with_what_to_do(disguised, words, reason, command):
     done = disguised(*command, "--json")
     assert done.exit == 78, done
     assert all(word in done.out + done.err for word in words), done
+    assert command == ["doctor"] or done.lines[-1]["reason"] == reason, done
 
 
 @pytest.mark.parametrize("disguised", [{}], indirect=True)

@@ -41,7 +41,7 @@ COMMANDS = [["acquire", "k"], ["status", "k"], ["list"], ["migrate", "--yes"], [
 def test_a_wrong_password_is_77_and_not_shown(as_user, command):
     result = as_user("readWrite", PASSWORD + "x")("--json", *command)
     assert result.exit == 77, result
-    assert result.lines[-1]["code"] == "denied" and PASSWORD not in result.out + result.err
+    assert result.lines[-1]["code"] == "denied" and result.lines[-1]["reason"] == "credentials" and PASSWORD not in result.out + result.err
 
 
 @pytest.mark.parametrize("how, times, exit", [({"closeConnection": True}, 1, 0), ({"closeConnection": True}, 0, 69), ({"errorCode": 91}, 0, 69)])
@@ -65,7 +65,7 @@ def test_a_user_who_may_only_read(as_user):
     assert cli("status", "held").exit == 0 and cli("list").exit == 0
     for command in (["acquire", "k"], ["run", "k", "--", "echo", "ran"], ["break", "held", "--reason", "r", "--yes"]):
         result = cli("--json", *command)
-        assert result.exit == 77 and result.json["code"] == "denied", result
+        assert result.exit == 77 and result.json["code"] == "denied" and result.json["reason"] == "privilege", result
     assert cli("status", "held", "--quiet").out == "held\n"
 
 

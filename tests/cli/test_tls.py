@@ -64,7 +64,8 @@ def test_another_authority(tls):
 
 def test_an_expired_certificate(tls):
     with servers.Impostor(tls.files / "expired.pem") as impostor:
-        refused(status(tls.trusting("ca", port=impostor.port)), 78, f"127.0.0.1:{impostor.port}", "has expired", "renew")
+        told = refused(status(tls.trusting("ca", port=impostor.port)), 78, f"127.0.0.1:{impostor.port}", "has expired", "renew")
+        assert told.json["reason"] == "certificate"
     assert impostor.heard == b""
 
 

@@ -24,6 +24,7 @@ static void test_who_loses_every_race_is_told_who_holds_it(void **state)
     lh_record *busy = NULL;
     expect(g, LH_BUSY, lh_acquire(g->store, "k", NULL, &none, &busy, &g->error));
     assert_int_equal(busy->why, LH_WHY_RACE);
+    assert_int_equal(g->error.reason, LH_REASON_RACE);
     assert_string_equal(lh_record_holder(busy, 0)->owner, "winner");
     lh_record_free(busy);
     lh_record *nobody = NULL;

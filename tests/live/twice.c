@@ -165,8 +165,8 @@ static const struct {
 static void expect_refused(ground *g, size_t i, lh_lease *held, const bson_t *before)
 {
     int outcome = sent[i].call(g, held);
-    if (outcome != LH_DATA || !strstr(g->error.message, "stored twice") ||
-        !strstr(g->error.message, "\"" KEY "\""))
+    if (outcome != LH_DATA || g->error.reason != LH_REASON_DOUBLED ||
+        !strstr(g->error.message, "stored twice") || !strstr(g->error.message, "\"" KEY "\""))
         fail_msg("%s with %s twice: %s: %s", sent[i].name,
                  sent[i].field ? sent[i].field : "an entry", lh_outcome_word(outcome),
                  g->error.message);

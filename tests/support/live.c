@@ -300,6 +300,7 @@ void expect_busy(ground *g, const char *key, int mode, int why)
     assert_null(lease);
     assert_non_null(busy);
     assert_string_equal(lh_why_word(busy->why), lh_why_word(why));
+    assert_string_equal(lh_reason_word(g->error.reason), lh_why_word(why));
     lh_record_free(busy);
 }
 

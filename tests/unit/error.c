@@ -28,6 +28,36 @@ static void test_words_for_reasons(void **state)
     assert_string_equal(lh_why_word(-1), "");
 }
 
+static void test_every_reason_has_a_word_of_its_own_and_an_outcome(void **state)
+{
+    (void)state;
+    static const struct {
+        int number;
+        const char *word;
+    } reasons[] = {
+#define X(name, number, word, sentence) {name, word},
+        LH_REASONS(X)
+#undef X
+    };
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
+        lh_error error = LH_ERROR_INIT;
+        int outcome = lh_fail(&error, reasons[i].number, "x");
+        assert_int_equal(outcome, reasons[i].number / 100);
+        assert_int_equal(error.code, outcome);
+        assert_int_equal(error.reason, reasons[i].number);
+        assert_string_equal(lh_reason_word(error.reason), reasons[i].word);
+        assert_true(*lh_reason_sentence(error.reason));
+        assert_int_equal(lh_error_reason(&error, outcome), error.reason);
+        lh_error_recode(&error, LH_SERVER);
+        assert_int_equal(error.reason, 0);
+        assert_int_equal(lh_error_reason(&error, LH_BUG), LH_BUG);
+        for (size_t j = 0; j < i; j++)
+            assert_string_not_equal(reasons[i].word, reasons[j].word);
+    }
+    assert_string_equal(lh_reason_word(0), "");
+    assert_string_equal(lh_reason_sentence(LH_BUSY), "");
+}
+
 static void test_failing_fills_the_error_and_gives_its_code(void **state)
 {
     (void)state;
@@ -83,6 +113,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_outcome_has_a_word_and_a_sentence_of_its_own),
         cmocka_unit_test(test_words_for_reasons),
+        cmocka_unit_test(test_every_reason_has_a_word_of_its_own_and_an_outcome),
         cmocka_unit_test(test_failing_fills_the_error_and_gives_its_code),
         cmocka_unit_test(test_a_long_message_is_cut_at_a_character),
         cmocka_unit_test(test_cutting),

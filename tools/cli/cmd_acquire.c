@@ -42,7 +42,7 @@ static int run(const struct cli *cli)
     else
         exit = out_error(&cli->out, &wait.error);
     if (code == LH_BUSY)
-        record_print_busy(&cli->out, cli_key(cli), wait.busy);
+        record_print_busy(&cli->out, cli_key(cli), wait.busy, &wait.error);
     lh_record_free(wait.busy);
     lh_lease_free(wait.lease); /* before the store, which would release it */
     connect_close(store, code);

@@ -24,18 +24,19 @@ static void print_broken(const struct out *out, const lh_record *record)
     }
 }
 
-static void print_not_held(const struct out *out, const char *key, const char *message)
+static void print_not_held(const struct out *out, const char *key, const lh_error *error)
 {
     if (out->json) {
         bson_t json;
         json_init(&json, "not_held");
         json_text(&json, "key", key);
-        json_text(&json, "message", message);
+        object_append_reason(&json, error);
+        json_text(&json, "message", error->message);
         json_print(&json);
     } else if (!out->quiet) {
         out_outcome(out, OUT_WARN, "not held", key);
         fputs(": ", stdout);
-        out_text(message);
+        out_text(error->message);
         putchar('\n');
     }
 }
@@ -50,7 +51,7 @@ static int show_and_ask(const struct cli *cli, lh_store *store, lh_break_options
     if (code != LH_OK)
         return code;
     if (record->state == LH_FREE) {
-        code = out_fail(error, LH_LOST, "nobody holds it");
+        code = out_fail(error, LH_REASON_NOT_HELD, "nobody holds it");
     } else {
         const lh_holder *holder = lh_record_holder(record, 0);
         if (!cli->out.json && !cli->out.quiet)
@@ -94,7 +95,7 @@ static int run(const struct cli *cli)
     if (code == LH_OK)
         print_broken(&cli->out, record);
     else if (code == LH_LOST)
-        print_not_held(&cli->out, named, error.message);
+        print_not_held(&cli->out, named, &error);
     else
         exit = out_error(&cli->out, &error);
     if (code == LH_OK && *error.message) /* its line in the trail */

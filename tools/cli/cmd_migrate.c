@@ -7,6 +7,7 @@
 #include "common/confirm.h"
 #include "common/connect.h"
 #include "common/json.h"
+#include "common/objects.h"
 
 #define AUDIT_KEEP_MAX (INT64_C(1000) * 3600 * 24 * 3660)
 
@@ -84,6 +85,7 @@ static void print_json(const struct migration *migration, int code, const lh_err
     json_text(&json, "problems", report->problems);
     if (code != LH_OK) {
         json_text(&json, "code", lh_outcome_word(code));
+        object_append_reason(&json, error);
         json_number(&json, "exit", out_exit_code(code));
         json_text(&json, "message", error->message);
     }

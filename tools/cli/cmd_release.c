@@ -5,6 +5,7 @@
 #include "common/cli.h"
 #include "common/connect.h"
 #include "common/json.h"
+#include "common/objects.h"
 
 static void print_outcome(const struct out *out, const lh_lease *lease, bool released,
                           const lh_error *error)
@@ -17,8 +18,10 @@ static void print_outcome(const struct out *out, const lh_lease *lease, bool rel
         json_text(&json, "key", key);
         json_text(&json, "lease", lh_lease_id(lease));
         bson_append_bool(&json, "enforced", -1, enforced);
-        if (!released)
+        if (!released) {
+            object_append_reason(&json, error);
             json_text(&json, "message", error->message);
+        }
         json_print(&json);
     } else if (!out->quiet) {
         out_outcome(out, released ? OUT_GOOD : OUT_BAD, released ? "released" : "not the holder",

@@ -32,6 +32,7 @@ static void print_lost(const struct out *out, const char *key, const lh_record *
         bson_t json;
         json_init(&json, "lost");
         json_text(&json, "key", key);
+        object_append_reason(&json, error);
         json_text(&json, "message", error->message);
         if (record) /* the server could be asked */
             object_append_holders(&json, record);

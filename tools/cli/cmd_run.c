@@ -90,7 +90,7 @@ static int give_back(const struct out *out, lh_lease *lease, const char *note, i
     int code = lh_lease_release_with(lease, &options, &error);
     if (code == LH_LOST || !was_valid) {
         if (code != LH_LOST)
-            out_fail(&error, LH_LOST, "the lease had ended before the command did");
+            out_fail(&error, LH_REASON_ENDED, "the lease had ended before the command did");
         return out_error(out, &error);
     }
     if (code != LH_OK)
@@ -140,7 +140,7 @@ static int tell_lost(const struct cli *cli, bool lost, lh_store *store, lh_lease
     if (lost && lh_status(store, cli_key(cli), &record, NULL) == LH_OK)
         sentence =
             record->state == LH_FREE ? how_it_ended(record) : record_sentence(cli_key(cli), record);
-    out_fail(&error, LH_LOST, "the lease was lost and the command was ended: %.400s",
+    out_fail(&error, LH_REASON_ENDED, "the lease was lost and the command was ended: %.400s",
              sentence ? sentence : "it was not renewed in time");
     free(sentence);
     lh_record_free(record);
@@ -192,7 +192,7 @@ static int acquire_and_run(const struct cli *cli, struct guard *guard, struct wa
     case LH_OK:
         return run_holding(cli, guard, wait, signals, mask);
     case LH_BUSY:
-        record_print_busy(&cli->out, cli_key(cli), wait->busy);
+        record_print_busy(&cli->out, cli_key(cli), wait->busy, &wait->error);
         return (int)cli_number(cli, OPT_BUSY_EXIT, EXIT_BUSY);
     case LH_CANCELLED:
         return EXIT_SIGNAL + wait->signal;

@@ -245,12 +245,13 @@ static const char *why_sentence(const lh_record *record)
     }
 }
 
-void record_print_busy(const struct out *out, const char *key, const lh_record *record)
+void record_print_busy(const struct out *out, const char *key, const lh_record *record,
+                       const lh_error *error)
 {
     if (out->json) {
         bson_t json;
         json_init(&json, "busy");
-        object_append_busy(&json, key, record);
+        object_append_busy(&json, key, record, error);
         json_print(&json);
         return;
     }

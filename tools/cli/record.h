@@ -22,7 +22,8 @@ void record_note_rollout(const struct out *out, const lh_lease *lease);
 
 /* An acquire that was told busy: one object, or a few lines; nothing with --quiet. `record` may be
  * NULL. */
-void record_print_busy(const struct out *out, const char *key, const lh_record *record);
+void record_print_busy(const struct out *out, const char *key, const lh_record *record,
+                       const lh_error *error);
 /* In one line: "project:42 is held by alice (web1, pid 42), \"rebuild\", for 12 s more". To be
  * freed; may be NULL. */
 char *record_sentence(const char *key, const lh_record *record);

@@ -103,12 +103,21 @@ void object_status(bson_t *json, const lh_record *record)
         json_text(json, "id_taken_by", record->id_taken_by);
 }
 
-void object_append_busy(bson_t *json, const char *key, const lh_record *record)
+void object_append_reason(bson_t *json, const lh_error *error)
+{
+    if (error->reason)
+        json_text(json, "reason", lh_reason_word(error->reason));
+}
+
+void object_append_busy(bson_t *json, const char *key, const lh_record *record,
+                        const lh_error *error)
 {
     const lh_holder *holder = record ? lh_record_holder(record, 0) : NULL;
     bson_t item;
     json_text(json, "key", key);
-    json_text(json, "reason", lh_why_word(record ? record->why : LH_WHY_RACE));
+    json_text(json, "reason",
+              error->reason ? lh_reason_word(error->reason)
+                            : lh_why_word(record ? record->why : LH_WHY_RACE));
     if (record && record->why == LH_WHY_PATH)
         json_text(json, "holder_key", record->key);
     if (holder) {
@@ -131,6 +140,7 @@ static void append_rollout(bson_t *json, const lh_lease *lease)
     if (!refusal)
         return;
     json_text(json, "refusal", lh_outcome_word(refusal->code));
+    object_append_reason(json, refusal);
     json_text(json, "message", refusal->message);
 }
 

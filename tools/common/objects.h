@@ -18,6 +18,9 @@ void object_event(bson_t *json, const lh_event *event);
 /* Appends "holders":[…]. */
 void object_append_holders(bson_t *json, const lh_record *record);
 /* Appends what a busy object says beside v and outcome. `record` may be NULL. */
-void object_append_busy(bson_t *json, const char *key, const lh_record *record);
+void object_append_busy(bson_t *json, const char *key, const lh_record *record,
+                        const lh_error *error);
+/* "reason": the word of the error's reason, where it has one. */
+void object_append_reason(bson_t *json, const lh_error *error);
 
 #endif

@@ -41,7 +41,9 @@ int out_exit_code(int outcome)
 
 int out_fail(lh_error *error, int code, const char *format, ...)
 {
-    *error = (lh_error){.size = sizeof *error, .code = code};
+    int reason = code >= 100 ? code : 0; /* as LH_REASONS says */
+    code = reason ? reason / 100 : code;
+    *error = (lh_error){.size = sizeof *error, .code = code, .reason = reason};
     va_list args;
     va_start(args, format);
     (void)vsnprintf(error->message, sizeof error->message, format, args);
@@ -65,8 +67,8 @@ static void say(const struct out *out, const char *sentence)
     free(safe);
 }
 
-static int fail_with(const struct out *out, const char *word, int exit, const char *message,
-                     const char *lease_id)
+static int fail_with(const struct out *out, const char *word, int reason, int exit,
+                     const char *message, const char *lease_id)
 {
     say(out, message);
     if (*lease_id)
@@ -76,6 +78,8 @@ static int fail_with(const struct out *out, const char *word, int exit, const ch
         bson_t json;
         json_init(&json, "error");
         json_text(&json, "code", word);
+        if (reason)
+            json_text(&json, "reason", lh_reason_word(reason));
         json_number(&json, "exit", exit);
         json_text(&json, "message", message);
         if (*lease_id)
@@ -87,7 +91,7 @@ static int fail_with(const struct out *out, const char *word, int exit, const ch
 
 int out_error(const struct out *out, const lh_error *error)
 {
-    return fail_with(out, lh_outcome_word(error->code), out_exit_code(error->code),
+    return fail_with(out, lh_outcome_word(error->code), error->reason, out_exit_code(error->code),
                      *error->message ? error->message : lh_outcome_sentence(error->code),
                      error->lease_id);
 }
@@ -103,7 +107,7 @@ int out_stopped(const struct out *out, lh_error *error)
 
 int out_failure(const struct out *out, const char *word, int exit, const char *message)
 {
-    return fail_with(out, word, exit, message, "");
+    return fail_with(out, word, 0, exit, message, "");
 }
 
 void out_note(const struct out *out, const char *format, ...)

@@ -34,7 +34,8 @@ enum { OUT_GOOD, OUT_WARN, OUT_BAD };
 /* The exit code of an lh_outcome. */
 int out_exit_code(int outcome);
 
-/* Fills `error` and returns `code`: how every function of the command line fails. */
+/* Fills `error` and returns the outcome: how every function of the command line fails. `code` is an
+ * outcome, or an LH_REASON_…. */
 int out_fail(lh_error *error, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -126,7 +126,7 @@ static void answer_busy(struct request *request, const lh_record *record, const 
 {
     bson_t json;
     problem_init(&json, MHD_HTTP_LOCKED, "busy", "busy", error->message);
-    object_append_busy(&json, request->key, record);
+    object_append_busy(&json, request->key, record, error);
     int64_t retry_ms = record ? record->retry_after_ms : 0;
     answer_problem(request, MHD_HTTP_LOCKED, &json, retry_ms > 0 ? retry_ms : 1000);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/json.h"
+#include "common/objects.h"
 #include "serve/request.h"
 
 /* Nothing of ours is to be framed, guessed at, or run from elsewhere; the dashboard makes no markup
@@ -211,6 +212,10 @@ unsigned problem_status(int outcome)
 
 void answer_outcome(struct request *request, const lh_error *error)
 {
-    answer_failure(request, problem_status(error->code), lh_outcome_word(error->code), "%s",
-                   *error->message ? error->message : lh_outcome_sentence(error->code));
+    bson_t json;
+    unsigned status = problem_status(error->code);
+    problem_init(&json, status, lh_outcome_word(error->code), "error",
+                 *error->message ? error->message : lh_outcome_sentence(error->code));
+    object_append_reason(&json, error);
+    answer_problem(request, status, &json, retry_of(status));
 }

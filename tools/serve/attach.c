@@ -36,6 +36,7 @@ void attach_lost(struct request *request, unsigned status, const char *outcome,
     bson_t json;
     problem_init(&json, status, outcome, outcome, error->message);
     json_text(&json, "key", request->key);
+    object_append_reason(&json, error);
     if (record)
         object_append_holders(&json, record);
     answer_problem(request, status, &json, 0);

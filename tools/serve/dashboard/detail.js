@@ -51,7 +51,7 @@ function queueSection() {
 }
 
 const reasons = { held: "somebody holds it", queue: "others were waiting", malformed: "it cannot be read", full: "it has as many readers as it may",
-  full_queue: "the queue is full", race: "others were faster", path: "a key above or below it is held" };
+  full_queue: "the queue is full", race: "others were faster", path: "a key above or below it is held", timeout: "the wait was over" };
 
 function refusedSection() {
   const refused = lease.refused;

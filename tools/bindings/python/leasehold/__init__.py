@@ -92,19 +92,21 @@ class Event:
 
 
 class Error(Exception):
-    """`code` is the outcome's word ("unreachable", "config", …); `lease_id` the lease in doubt
-    where that is "unknown"."""
+    """`code` is the outcome's word ("unreachable", "config", …), `reason` the word for its cause
+    ("mongos", "timeout", …), or "". `lease_id` is the lease in doubt if the code is "unknown"."""
 
-    def __init__(self, code: str, message: str, lease_id: str = "", server_code: int = 0) -> None:
+    def __init__(self, code: str, message: str, lease_id: str = "", server_code: int = 0,
+                 reason: str = "") -> None:
         super().__init__(message)
         self.code, self.lease_id, self.server_code = code, lease_id, server_code
+        self.reason = reason
 
 
 class Busy(Error):
-    """Somebody else holds the key, or the wait is over. An outcome: defer the work."""
+    """Another holder has the key (`why`), or the wait is over (`reason` is "timeout"). An outcome: defer the work."""
 
-    def __init__(self, message: str, why: str, holder: Optional[Holder], retry_after: float) -> None:
-        super().__init__("busy", message)
+    def __init__(self, message: str, why: str, holder: Optional[Holder], retry_after: float, reason: str = "") -> None:
+        super().__init__("busy", message, reason=reason)
         self.why, self.holder, self.retry_after = why, holder, retry_after
 
 
@@ -163,7 +165,7 @@ class Lease(_Releasable):
     def refusal(self) -> Optional[Error]:
         """What acquire() would have raised, were the lease enforced."""
         found = lib.lh_lease_refusal(self._handle)
-        return Error(_text(lib.lh_outcome_word(found.contents.code)), _text(found.contents.message)) if found else None
+        return Error(_text(lib.lh_outcome_word(found.contents.code)), _text(found.contents.message), reason=_reason(found.contents)) if found else None
 
     @property
     def remaining(self) -> float:
@@ -473,10 +475,14 @@ def _check_busy(outcome: int, busy: ctypes._Pointer[Record], details: _Details) 
     """As _check, with who holds it."""
     if outcome == BUSY and busy:
         record = busy.contents
-        told = Busy(_text(details.message), _text(lib.lh_why_word(record.why)), _holder(busy, 0), record.retry_after_ms / 1000)
+        told = Busy(_text(details.message), _text(lib.lh_why_word(record.why)), _holder(busy, 0), record.retry_after_ms / 1000, _reason(details))
         lib.lh_record_free(busy)
         raise told
     _check(outcome, details)
+
+
+def _reason(details: _Details) -> str:
+    return _text(lib.lh_reason_word(details.reason))
 
 
 def _check(outcome: int, details: _Details) -> None:
@@ -484,5 +490,5 @@ def _check(outcome: int, details: _Details) -> None:
         return
     word, message = _text(lib.lh_outcome_word(outcome)), _text(details.message)
     if outcome == BUSY:
-        raise Busy(message, "", None, 0)
-    raise (Lost if outcome == LOST else Error)(word, message, _text(details.lease_id), details.server_code)
+        raise Busy(message, "", None, 0, _reason(details))
+    raise (Lost if outcome == LOST else Error)(word, message, _text(details.lease_id), details.server_code, _reason(details))

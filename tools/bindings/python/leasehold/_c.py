@@ -25,7 +25,7 @@ class Sized(Structure):
 
 class Error(Sized):
     _init_ = "lh_error_init"
-    _fields_ = [("size", c_size_t), ("code", c_int), ("server_code", c_int), ("lease_id", c_char * 40), ("message", c_char * 512)]
+    _fields_ = [("size", c_size_t), ("code", c_int), ("server_code", c_int), ("reason", c_int), ("lease_id", c_char * 36), ("message", c_char * 512)]
 
 
 class StoreOptions(Sized):
@@ -103,6 +103,7 @@ EachEvent = CFUNCTYPE(c_int, c_void_p, POINTER(Event))
 _SIGNATURES = {
     "lh_version": (c_char_p,),
     "lh_outcome_word": (c_char_p, c_int),
+    "lh_reason_word": (c_char_p, c_int),
     "lh_store_open": (c_int, POINTER(StoreOptions), POINTER(c_void_p), POINTER(Error)),
     "lh_store_close": (None, c_void_p),
     "lh_key_join": (c_int, POINTER(c_char_p), c_size_t, POINTER(c_void_p), POINTER(Error)),
