@@ -2,13 +2,13 @@
 """Leases on keys, kept in MongoDB: libleasehold for Python, without anything to compile.
 
     with leasehold.Store("mongodb://db0,db1,db2/?replicaSet=rs") as store:
-        with store.acquire("project:42", wait=10) as lease:    # released at the end, renewed until then
-            rebuild(lease.token)                               # look at lease.valid between the steps
-        with store.acquire_many(["project:1", "project:2"]):   # all of them, or none
+        with store.acquire("project:42", wait=10) as lease:   # renewed until it is released
+            rebuild(lease.token)                              # check lease.valid between the steps
+        with store.acquire_many(["project:1", "project:2"]):  # all of them, or none
             ...
-        for status in store.list(prefix="project:"):           # who holds what
+        for status in store.list(prefix="project:"):          # who holds what
             print(status.key, [holder.owner for holder in status.holders])
-        with store.watch(prefix="project:") as events:         # what happens, as it happens
+        with store.watch(prefix="project:") as events:        # what happens, as it happens
             for event in events:
                 print(event.kind, event.key, event.owner)
 
@@ -27,13 +27,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Optional, Union
 
-from ._c import (BUSY, CANCELLED, LOST, NEVER, OK, AcquireOptions, BreakOptions, EachEvent, EachRecord, ListOptions, Observed, Record, ReleaseOptions, StoreOptions,
+from ._c import (BUSY, CANCELLED, LOST, NEVER, OK, AcquireOptions, BreakOptions, EachEvent,
+                 EachRecord, ListOptions, Observed, Record, ReleaseOptions, StoreOptions,
                  WatchOptions, byref, lib)
 from ._c import Error as _Details
 from ._c import Event as _Event
 from ._c import Note as _Note
 
-__all__ = ["Store", "Lease", "Leases", "Watch", "Status", "Holder", "Note", "Event", "Error", "Busy", "Lost", "key_join", "version"]
+__all__ = ["Store", "Lease", "Leases", "Watch", "Status", "Holder", "Note", "Event", "Error",
+           "Busy", "Lost", "key_join", "version"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,9 @@ class Status:
 class Event:
     """What happened to a key. Texts are "" and numbers 0 where there is nothing to say."""
 
-    kind: str  #: "opened", "gap", "granted", "renewed", "released", "transferred", "broken", "expired", "queued", "left", "removed", "spoilt"
+    #: "opened", "gap", "granted", "renewed", "released", "transferred", "broken", "expired",
+    #: "queued", "left", "removed", "spoilt"
+    kind: str
     id: str  #: for `after`
     key: str
     at: float  #: when, in seconds since 1970, by the server's clock
@@ -103,9 +107,11 @@ class Error(Exception):
 
 
 class Busy(Error):
-    """Another holder has the key (`why`), or the wait is over (`reason` is "timeout"). An outcome: defer the work."""
+    """Another holder has the key (`why`), or the wait is over (`reason` is "timeout"). An outcome:
+    defer the work."""
 
-    def __init__(self, message: str, why: str, holder: Optional[Holder], retry_after: float, reason: str = "") -> None:
+    def __init__(self, message: str, why: str, holder: Optional[Holder], retry_after: float,
+                 reason: str = "") -> None:
         super().__init__("busy", message, reason=reason)
         self.why, self.holder, self.retry_after = why, holder, retry_after
 
@@ -135,7 +141,8 @@ class _Releasable:
     def release(self) -> None:
         raise NotImplementedError
 
-    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
         try:
             self.release()
         except Error:
@@ -149,7 +156,8 @@ class Lease(_Releasable):
 
     def __init__(self, handle: ctypes.c_void_p, key: str) -> None:
         self._handle, self.key = handle, key
-        self.id = _text(lib.lh_lease_id(handle))  #: a capability: whoever knows it may renew and release
+        #: a capability: whoever knows it may renew and release
+        self.id = _text(lib.lh_lease_id(handle))
 
     @property
     def valid(self) -> bool:
@@ -165,7 +173,11 @@ class Lease(_Releasable):
     def refusal(self) -> Optional[Error]:
         """What acquire() would have raised, were the lease enforced."""
         found = lib.lh_lease_refusal(self._handle)
-        return Error(_text(lib.lh_outcome_word(found.contents.code)), _text(found.contents.message), reason=_reason(found.contents)) if found else None
+        if not found:
+            return None
+        error = found.contents
+        return Error(_text(lib.lh_outcome_word(error.code)), _text(error.message),
+                     reason=_reason(error))
 
     @property
     def remaining(self) -> float:
@@ -190,12 +202,15 @@ class Lease(_Releasable):
         everything may be different."""
         details, found = _Details(), ctypes.POINTER(_Note)()
         _check(lib.lh_lease_note(self._handle, byref(found), byref(details)), details)
-        return Note(_text(found.contents.text), found.contents.token, found.contents.at_ms / 1000) if found else None
+        if not found:
+            return None
+        return Note(_text(found.contents.text), found.contents.token, found.contents.at_ms / 1000)
 
     def transfer(self, to_owner: str) -> str:
         """Hands it on; the new lease's id."""
         details, fresh = _Details(), (ctypes.c_char * 33)()
-        _check(lib.lh_lease_transfer(self._handle, _bytes(to_owner), fresh, byref(details)), details)
+        _check(lib.lh_lease_transfer(self._handle, _bytes(to_owner), fresh, byref(details)),
+               details)
         return _text(fresh.value)
 
     def __enter__(self) -> Lease:
@@ -249,15 +264,18 @@ class Watch(Iterator[Event]):
     block. Close it before the store. What nobody has taken yet is kept, in memory, without a
     bound."""
 
-    def __init__(self, store: ctypes.c_void_p, keys: Iterable[str], prefix: Optional[str], after: Optional[str]) -> None:
+    def __init__(self, store: ctypes.c_void_p, keys: Iterable[str], prefix: Optional[str],
+                 after: Optional[str]) -> None:
         texts = _texts(keys)
-        options = WatchOptions(keys=texts, n_keys=len(texts), prefix=_bytes(prefix), after=_bytes(after))
+        options = WatchOptions(keys=texts, n_keys=len(texts), prefix=_bytes(prefix),
+                               after=_bytes(after))
         self._cancel, details = ctypes.c_void_p(), _Details()
         _check(lib.lh_cancel_new(byref(self._cancel), byref(details)), details)
         options.cancel = self._cancel
         self._queue: queue.SimpleQueue[Union[Event, Exception, None]] = queue.SimpleQueue()
         self._ended: Union[Exception, None, bool] = False
-        self._thread = threading.Thread(target=self._run, args=(store, options), name="leasehold-watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(store, options),
+                                        name="leasehold-watch", daemon=True)
         self._thread.start()
 
     def _run(self, store: ctypes.c_void_p, options: WatchOptions) -> None:
@@ -303,7 +321,8 @@ class Watch(Iterator[Event]):
     def __enter__(self) -> Watch:
         return self
 
-    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
         self.close()
 
 
@@ -312,44 +331,57 @@ class Store:
     there) or "migrate". `rollout`: "enforce", "observe" (nobody is refused), "off" (nothing is
     asked; `uri` may be None), or "environment" (as LEASEHOLD_MODE says)."""
 
-    def __init__(self, uri: Optional[str], db: Optional[str] = None, collection: Optional[str] = None, owner: Optional[str] = None,
-                 timeout: float = 10, clock_skew: float = 0.5, max_shared: int = 128, at_open: str = "verify",
-                 max_waiters: int = 1000, rollout: str = "enforce") -> None:
+    def __init__(self, uri: Optional[str], db: Optional[str] = None,
+                 collection: Optional[str] = None, owner: Optional[str] = None,
+                 timeout: float = 10, clock_skew: float = 0.5, max_shared: int = 128,
+                 at_open: str = "verify", max_waiters: int = 1000,
+                 rollout: str = "enforce") -> None:
         self._handle: Optional[ctypes.c_void_p] = None
-        options = StoreOptions(uri=_bytes(uri), db=_bytes(db), collection=_bytes(collection), owner=_bytes(owner),
-                               timeout_ms=_ms(timeout), clock_skew_ms=_ms(clock_skew), max_waiters=max_waiters, max_shared=max_shared,
+        options = StoreOptions(uri=_bytes(uri), db=_bytes(db), collection=_bytes(collection),
+                               owner=_bytes(owner), timeout_ms=_ms(timeout),
+                               clock_skew_ms=_ms(clock_skew), max_waiters=max_waiters,
+                               max_shared=max_shared,
                                at_open=("nothing", "verify", "migrate").index(at_open),
                                rollout=("enforce", "observe", "off", "environment").index(rollout))
         handle, details = ctypes.c_void_p(), _Details()
         _check(lib.lh_store_open(byref(options), byref(handle), byref(details)), details)
         self._handle = handle
 
-    def acquire(self, key: str, ttl: float = 30, wait: float = 0, shared: bool = False, owner: Optional[str] = None,
-                purpose: Optional[str] = None, lease_id: Optional[str] = None, by_hand: bool = False, path: bool = False) -> Lease:
+    def acquire(self, key: str, ttl: float = 30, wait: float = 0, shared: bool = False,
+                owner: Optional[str] = None, purpose: Optional[str] = None,
+                lease_id: Optional[str] = None, by_hand: bool = False,
+                path: bool = False) -> Lease:
         """Raises Busy where somebody else holds it; `wait`: seconds in the queue, or math.inf."""
-        options = AcquireOptions(ttl_ms=_ms(ttl), mode=int(shared), owner=_bytes(owner), purpose=_bytes(purpose),
-                                 lease_id=_bytes(lease_id), wait_ms=_ms(wait), by_hand=by_hand, path=path)
+        options = AcquireOptions(ttl_ms=_ms(ttl), mode=int(shared), owner=_bytes(owner),
+                                 purpose=_bytes(purpose), lease_id=_bytes(lease_id),
+                                 wait_ms=_ms(wait), by_hand=by_hand, path=path)
         handle, busy, details = ctypes.c_void_p(), ctypes.POINTER(Record)(), _Details()
-        outcome = lib.lh_acquire(self._open(), _bytes(key), byref(options), byref(handle), byref(busy), byref(details))
+        outcome = lib.lh_acquire(self._open(), _bytes(key), byref(options), byref(handle),
+                                 byref(busy), byref(details))
         _check_busy(outcome, busy, details)
         return Lease(handle, key)
 
-    def acquire_many(self, keys: Sequence[str], ttl: float = 30, wait: float = 0, shared: bool = False, owner: Optional[str] = None,
+    def acquire_many(self, keys: Sequence[str], ttl: float = 30, wait: float = 0,
+                     shared: bool = False, owner: Optional[str] = None,
                      purpose: Optional[str] = None, by_hand: bool = False) -> Leases:
         """All of the keys or none, in any order: those who want some of the same never wait for
         each other in a circle."""
-        options = AcquireOptions(ttl_ms=_ms(ttl), mode=int(shared), owner=_bytes(owner), purpose=_bytes(purpose), wait_ms=_ms(wait),
-                                 by_hand=by_hand)
+        options = AcquireOptions(ttl_ms=_ms(ttl), mode=int(shared), owner=_bytes(owner),
+                                 purpose=_bytes(purpose), wait_ms=_ms(wait), by_hand=by_hand)
         texts = _texts(keys)
-        handles, busy, details = (ctypes.c_void_p * len(keys))(), ctypes.POINTER(Record)(), _Details()
-        outcome = lib.lh_acquire_many(self._open(), texts, len(keys), byref(options), handles, byref(busy), byref(details))
+        handles = (ctypes.c_void_p * len(keys))()
+        busy, details = ctypes.POINTER(Record)(), _Details()
+        outcome = lib.lh_acquire_many(self._open(), texts, len(keys), byref(options), handles,
+                                      byref(busy), byref(details))
         _check_busy(outcome, busy, details)
         return Leases(Lease(ctypes.c_void_p(handle), key) for handle, key in zip(handles, keys))
 
     def attach(self, key: str, lease_id: str) -> Lease:
         """A lease that somebody else acquired: renew it first."""
         handle, details = ctypes.c_void_p(), _Details()
-        _check(lib.lh_lease_attach(self._open(), _bytes(key), _bytes(lease_id), byref(handle), byref(details)), details)
+        outcome = lib.lh_lease_attach(self._open(), _bytes(key), _bytes(lease_id), byref(handle),
+                                      byref(details))
+        _check(outcome, details)
         return Lease(handle, key)
 
     def status(self, key: str) -> Status:
@@ -360,8 +392,9 @@ class Store:
         finally:
             lib.lh_record_free(found)
 
-    def list(self, prefix: Optional[str] = None, owner: Optional[str] = None, expired: bool = False, malformed: bool = False,
-             free: bool = False, limit: int = 0) -> builtins.list[Status]:
+    def list(self, prefix: Optional[str] = None, owner: Optional[str] = None,
+             expired: bool = False, malformed: bool = False, free: bool = False,
+             limit: int = 0) -> builtins.list[Status]:
         """What is held or cannot be read, in the order of keys; with `free` also what is free."""
         found: builtins.list[Status] = []
 
@@ -369,12 +402,15 @@ class Store:
             found.append(_status(record))
             return 0
 
-        options = ListOptions(prefix=_bytes(prefix), owner=_bytes(owner), expired=expired, malformed=malformed, free_too=free, limit=limit)
+        options = ListOptions(prefix=_bytes(prefix), owner=_bytes(owner), expired=expired,
+                              malformed=malformed, free_too=free, limit=limit)
         details = _Details()
-        _check(lib.lh_list(self._open(), byref(options), EachRecord(each), None, byref(details)), details)
+        _check(lib.lh_list(self._open(), byref(options), EachRecord(each), None, byref(details)),
+               details)
         return found
 
-    def watch(self, keys: Iterable[str] = (), prefix: Optional[str] = None, after: Optional[str] = None) -> Watch:
+    def watch(self, keys: Iterable[str] = (), prefix: Optional[str] = None,
+              after: Optional[str] = None) -> Watch:
         """What happens to these keys, and to all that begin with the prefix; without either to all.
         `after`: an event's id, to go on behind it. Uses a thread of its own."""
         return Watch(self._open(), keys, prefix, after)
@@ -384,7 +420,9 @@ class Store:
         with that token. What was broken."""
         options = BreakOptions(reason=_bytes(reason), by=_bytes(by), token=token)
         found, details = ctypes.POINTER(Record)(), _Details()
-        _check(lib.lh_break(self._open(), _bytes(key), byref(options), byref(found), byref(details)), details)
+        outcome = lib.lh_break(self._open(), _bytes(key), byref(options), byref(found),
+                               byref(details))
+        _check(outcome, details)
         try:
             return _status(found)
         finally:
@@ -412,7 +450,8 @@ class Store:
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
         self.close()
 
     def __del__(self) -> None:
@@ -435,7 +474,8 @@ def _bytes(text: Optional[str]) -> Optional[bytes]:
 
 def _texts(texts: Iterable[str]) -> ctypes.Array[ctypes.c_char_p]:
     if isinstance(texts, (str, bytes)):
-        raise TypeError("several texts are wanted: a list of them, not one, which would be taken as its characters")
+        raise TypeError("several texts are wanted: a list of them, not one, which would be taken "
+                        "as its characters")
     encoded = [_bytes(text) for text in texts]
     return (ctypes.c_char_p * len(encoded))(*encoded)
 
@@ -454,28 +494,36 @@ def _holder(record: ctypes._Pointer[Record], i: int) -> Optional[Holder]:
         return None
     h = found.contents
     remaining = math.inf if h.remaining_ms == NEVER else h.remaining_ms / 1000
-    return Holder(_text(h.owner), _text(h.host), _text(h.purpose), h.pid, bool(h.mode), h.token, remaining)
+    return Holder(_text(h.owner), _text(h.host), _text(h.purpose), h.pid, bool(h.mode), h.token,
+                  remaining)
 
 
 def _status(found: ctypes._Pointer[Record]) -> Status:
     record = found.contents
-    holders = tuple(holder for holder in (_holder(found, i) for i in range(record.holders)) if holder)
-    return Status(_text(record.key), ("free", "held", "malformed")[record.state], _text(record.problem), record.token, holders,
-                  record.waiters, _text(record.released_how), _text(record.released_by), _text(record.released_reason),
-                  Note(_text(record.note), record.note_token, record.note_at_ms / 1000) if record.note else None)
+    all_holders = (_holder(found, i) for i in range(record.holders))
+    holders = tuple(holder for holder in all_holders if holder)
+    note = None
+    if record.note:
+        note = Note(_text(record.note), record.note_token, record.note_at_ms / 1000)
+    return Status(_text(record.key), ("free", "held", "malformed")[record.state],
+                  _text(record.problem), record.token, holders, record.waiters,
+                  _text(record.released_how), _text(record.released_by),
+                  _text(record.released_reason), note)
 
 
 def _event(e: _Event) -> Event:
     expires = math.inf if e.expires_at_ms == NEVER else e.expires_at_ms / 1000
-    return Event(_text(lib.lh_event_word(e.kind)), _text(e.id), _text(e.key), e.at_ms / 1000, _text(e.how), _text(e.owner), _text(e.host),
-                 _text(e.purpose), e.pid, bool(e.mode), e.token, expires, _text(e.by), _text(e.reason), _text(e.note))
+    return Event(_text(lib.lh_event_word(e.kind)), _text(e.id), _text(e.key), e.at_ms / 1000,
+                 _text(e.how), _text(e.owner), _text(e.host), _text(e.purpose), e.pid,
+                 bool(e.mode), e.token, expires, _text(e.by), _text(e.reason), _text(e.note))
 
 
 def _check_busy(outcome: int, busy: ctypes._Pointer[Record], details: _Details) -> None:
     """As _check, with who holds it."""
     if outcome == BUSY and busy:
         record = busy.contents
-        told = Busy(_text(details.message), _text(lib.lh_why_word(record.why)), _holder(busy, 0), record.retry_after_ms / 1000, _reason(details))
+        told = Busy(_text(details.message), _text(lib.lh_why_word(record.why)), _holder(busy, 0),
+                    record.retry_after_ms / 1000, _reason(details))
         lib.lh_record_free(busy)
         raise told
     _check(outcome, details)
@@ -491,4 +539,5 @@ def _check(outcome: int, details: _Details) -> None:
     word, message = _text(lib.lh_outcome_word(outcome)), _text(details.message)
     if outcome == BUSY:
         raise Busy(message, "", None, 0, _reason(details))
-    raise (Lost if outcome == LOST else Error)(word, message, _text(details.lease_id), details.server_code, _reason(details))
+    kind = Lost if outcome == LOST else Error
+    raise kind(word, message, _text(details.lease_id), details.server_code, _reason(details))
