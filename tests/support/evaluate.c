@@ -227,6 +227,68 @@ static value read_document(run *r, const bson_t *document)
     return read_many(r, in, false);
 }
 
+/* The texts of commands are long, and few: each is read once. */
+typedef struct known_text {
+    struct known_text *next;
+    value tree;
+    run owner;
+    uint32_t len;
+    uint8_t bytes[];
+} known_text;
+
+static _Thread_local known_text *known_texts;
+
+static value read_text(run *r, const bson_iter_t *at)
+{
+    bool array = BSON_ITER_HOLDS_ARRAY(at);
+    const uint8_t *bytes;
+    bson_iter_t in;
+    bson_t parsed;
+    uint32_t len;
+    (array ? bson_iter_array : bson_iter_document)(at, &len, &bytes);
+    for (known_text *t = known_texts; t; t = t->next)
+        if (t->len == len && memcmp(t->bytes, bytes, len) == 0)
+            return t->tree;
+    known_text *t = calloc(1, sizeof *t + len);
+    if (!t)
+        fail(r, "out of memory");
+    memcpy(t->bytes, bytes, len);
+    t->len = len;
+    t->owner.problem = r->problem;
+    t->owner.size = r->size;
+    if (setjmp(t->owner.failed) || !bson_init_static(&parsed, t->bytes, len) ||
+        !bson_iter_init(&in, &parsed)) {
+        free_room(&t->owner);
+        free(t);
+        fail(r, "the command cannot be read");
+    }
+    t->tree = read_many(&t->owner, in, array);
+    t->next = known_texts;
+    known_texts = t;
+    return t->tree;
+}
+
+static bool is_text(const char *name, const bson_iter_t *at)
+{
+    return (strcmp(name, "update") == 0 && BSON_ITER_HOLDS_ARRAY(at)) ||
+           ((strcmp(name, "fields") == 0 || strcmp(name, "projection") == 0) &&
+            BSON_ITER_HOLDS_DOCUMENT(at));
+}
+
+static value read_command(run *r, const bson_t *command)
+{
+    bson_iter_t in;
+    value v = an_object(r, bson_count_keys(command));
+    if (!bson_iter_init(&in, command))
+        fail(r, "the command cannot be read");
+    for (uint32_t i = 0; i < v.as.many.n && bson_iter_next(&in); i++) {
+        v.as.many.names[i] = bson_iter_key(&in);
+        v.as.many.items[i] =
+            is_text(bson_iter_key(&in), &in) ? read_text(r, &in) : read_value(r, &in);
+    }
+    return v;
+}
+
 static void write_value(bson_t *to, const char *name, value v);
 
 static void write_many(bson_t *to, value v)
@@ -1224,7 +1286,7 @@ typedef struct {
 static void update(run *r, const void *arg)
 {
     const asked *a = arg;
-    value command = read_document(r, a->command), one = command;
+    value command = read_command(r, a->command), one = command;
     bool find_and_modify = field_of(command, "findAndModify", 13).type != BSON_TYPE_EOD;
     if (!find_and_modify)
         one = follow(r, command, "updates").as.many.items[0];
@@ -1250,7 +1312,7 @@ static void update(run *r, const void *arg)
 static void show(run *r, const void *arg)
 {
     const asked *a = arg;
-    value command = read_document(r, a->command), fields = field_of(command, "fields", 6);
+    value command = read_command(r, a->command), fields = field_of(command, "fields", 6);
     if (fields.type == BSON_TYPE_EOD)
         fields = field_of(command, "projection", 10);
     const variable *scope = variables_of(r, command);
