@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Seeing and acting, for operators: list, break. */
+ * For operators: list and break. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +20,7 @@
 
 /* ---- list -------------------------------------------------------------------------------------*/
 typedef struct {
-    lh_list_options o;
+    lh_list_options options;
     int (*each)(void *arg, const lh_record *record);
     void *arg;
     int64_t grace_ms;
@@ -43,35 +43,36 @@ static bool names_owner(const lh_record *record, const char *owner)
 
 static bool is_wanted(const listing *l, const lh_record *record)
 {
-    if (l->o.owner && !names_owner(record, l->o.owner))
+    if (l->options.owner && !names_owner(record, l->options.owner))
         return false;
-    if (l->o.expired || l->o.malformed)
-        return (l->o.expired && record->expired) ||
-               (l->o.malformed && record->state == LH_MALFORMED);
-    return l->o.free_too || record->state != LH_FREE || record->waiters > 0;
+    if (l->options.expired || l->options.malformed)
+        return (l->options.expired && record->expired) ||
+               (l->options.malformed && record->state == LH_MALFORMED);
+    return l->options.free_too || record->state != LH_FREE || record->waiters > 0;
 }
 
-static int list_one(void *arg, const bson_t *answer)
+static int list_one(void *arg, const bson_t *entry)
 {
     listing *l = arg;
     bson_t document;
     int64_t now_ms;
-    if (!lh_status_read(answer, &document, &now_ms))
+    if (!lh_status_read(entry, &document, &now_ms))
         return 0;
     lh_record *record = lh_doc_record(&document, now_ms, l->grace_ms);
     if (!record) {
         l->state = NO_MEMORY;
         return 1;
     }
-    if (l->o.prefix && strncmp(record->key, l->o.prefix, strlen(l->o.prefix)) != 0) {
-        /* Sorted: nothing behind it begins with the prefix. (A key that is no string stands
-         * somewhere else.) */
-        if (record->state != LH_MALFORMED && strcmp(record->key, l->o.prefix) > 0)
+    if (l->options.prefix &&
+        strncmp(record->key, l->options.prefix, strlen(l->options.prefix)) != 0) {
+        /* The keys are sorted, so no later key begins with the prefix. (Keys that are not strings
+         * sort elsewhere.) */
+        if (record->state != LH_MALFORMED && strcmp(record->key, l->options.prefix) > 0)
             l->state = ENDED;
     } else if (is_wanted(l, record)) {
         if (l->each(l->arg, record) != 0)
             l->state = STOPPED_BY_CALLER;
-        else if (++l->given == l->o.limit)
+        else if (++l->given == l->options.limit)
             l->state = ENDED;
     }
     lh_record_free(record);
@@ -83,16 +84,16 @@ static void append_list_command(const lh_store *store, const listing *l, bson_t 
     bson_t filter, range, sort;
     BSON_APPEND_UTF8(command, "find", store->collection);
     BSON_APPEND_DOCUMENT_BEGIN(command, "filter", &filter);
-    if (l->o.prefix && *l->o.prefix) {
+    if (l->options.prefix && *l->options.prefix) {
         BSON_APPEND_DOCUMENT_BEGIN(&filter, "workspace_id", &range);
-        BSON_APPEND_UTF8(&range, "$gte", l->o.prefix);
+        BSON_APPEND_UTF8(&range, "$gte", l->options.prefix);
         bson_append_document_end(&filter, &range);
     }
     bson_append_document_end(command, &filter);
     BSON_APPEND_DOCUMENT_BEGIN(command, "sort", &sort);
     BSON_APPEND_INT32(&sort, "workspace_id", 1);
     bson_append_document_end(command, &sort);
-    BSON_APPEND_BOOL(command, "allowDiskUse", true); /* where the index is not there yet */
+    BSON_APPEND_BOOL(command, "allowDiskUse", true); /* needed while there is no index yet */
     lh_status_append_projection(command);
     BSON_APPEND_INT32(command, "batchSize", 500);
 }
@@ -104,9 +105,10 @@ int lh_list(lh_store *store, const lh_list_options *options,
     if (outcome != LH_OK)
         return outcome;
     listing l = {.each = each, .arg = arg, .grace_ms = store->clock_skew_ms, .state = GOING};
-    outcome = lh_list_options_take(&l.o, options, error);
-    if (outcome == LH_OK && l.o.prefix)
-        outcome = lh_text_check("prefix", l.o.prefix, strlen(l.o.prefix), 0, LH_KEY_MAX, error);
+    outcome = lh_list_options_take(&l.options, options, error);
+    if (outcome == LH_OK && l.options.prefix)
+        outcome = lh_text_check("prefix", l.options.prefix, strlen(l.options.prefix), 0, LH_KEY_MAX,
+                                error);
     if (outcome != LH_OK)
         return outcome;
     bson_t command = BSON_INITIALIZER;
@@ -124,8 +126,8 @@ int lh_list(lh_store *store, const lh_list_options *options,
 
 /* ---- break ------------------------------------------------------------------------------------*/
 
-/* What was seen, in the write that ends exactly that. */
-static int break_seen(lh_store *store, const char *key, const lh_break_options *o,
+/* Ends exactly the holder that was read: the write matches what was read. */
+static int break_seen(lh_store *store, const char *key, const lh_break_options *options,
                       const bson_t *seen, lh_error *error)
 {
     bson_iter_t doc_id, id, token;
@@ -133,12 +135,12 @@ static int break_seen(lh_store *store, const char *key, const lh_break_options *
     if (lh_twice_find(seen, problem, sizeof problem))
         return lh_twice_fail("break the lease", seen, problem, error);
     if (!lh_lease_id_new(mine) || !bson_iter_init_find(&doc_id, seen, "_id"))
-        return lh_fail(error, LH_BUG, "the system gives no random bytes");
+        return lh_fail(error, LH_BUG, "cannot read random bytes from the system");
     lh_vars vars = lh_lease_vars(store, key, mine);
-    vars.by = o->by ? o->by : store->owner;
-    vars.reason = o->reason;
+    vars.by = options->by ? options->by : store->owner;
+    vars.reason = options->reason;
     vars.seen_doc_id = bson_iter_value(&doc_id);
-    vars.by_id = o->id != NULL;
+    vars.by_id = options->id != NULL;
     vars.seen_id = bson_iter_init_find(&id, seen, "id") ? bson_iter_value(&id) : NULL;
     vars.seen_token = bson_iter_init_find(&token, seen, "token") ? bson_iter_value(&token) : NULL;
     lh_answer answer;
@@ -149,20 +151,26 @@ static int break_seen(lh_store *store, const char *key, const lh_break_options *
         if (answer.there)
             lh_doc_mine(&answer.document, mine, &broken);
         if (!broken.released && answer.maybe)
-            outcome =
-                lh_fail(error, LH_UNKNOWN,
-                        "\"%s\" was broken, or changed hands just then: look at it again", key);
+            outcome = lh_fail(
+                error, LH_UNKNOWN,
+                "\"%s\" was broken, or changed hands at that moment: look at it again", key);
         else if (!broken.released)
+<<<<<<< HEAD
             outcome =
                 lh_fail(error, LH_REASON_CHANGED_HANDS,
                         "\"%s\" changed hands meanwhile: look again, nothing was broken", key);
+=======
+            outcome = lh_fail(
+                error, LH_LOST,
+                "\"%s\" changed hands meanwhile, so nothing was broken: look at it again", key);
+>>>>>>> 220a053 (Write the operators' room in plain English: findings, advice, comments)
     }
     bson_destroy(&answer.reply);
     return outcome;
 }
 
-/* A line for each holder. */
-static void tell_broken(lh_store *store, const char *key, const lh_break_options *o,
+/* Writes an audit entry for each holder. */
+static void audit_break(lh_store *store, const char *key, const lh_break_options *options,
                         const lh_record *record, lh_error *error)
 {
     const lh_holder *holder;
@@ -173,60 +181,63 @@ static void tell_broken(lh_store *store, const char *key, const lh_break_options
                              &(lh_audit_end){.event = "broken",
                                              .key = key,
                                              .owner = holder->owner,
-                                             .by = o->by ? o->by : store->owner,
-                                             .reason = o->reason,
+                                             .by = options->by ? options->by : store->owner,
+                                             .reason = options->reason,
                                              .token = holder->token},
                              1, error);
 }
 
-static int check_break(lh_store *store, const char *key, const lh_break_options *o, lh_error *error)
+static int check_break(lh_store *store, const char *key, const lh_break_options *options,
+                       lh_error *error)
 {
     int outcome = lh_store_check(store, error);
-    if (outcome == LH_OK && key && o->id)
-        outcome = lh_fail(error, LH_INVALID, "a key and an id are given: it must be one of them");
-    if (outcome == LH_OK && !o->id)
+    if (outcome == LH_OK && key && options->id)
+        outcome = lh_fail(error, LH_INVALID, "both a key and an id are given: give one of them");
+    if (outcome == LH_OK && !options->id)
         outcome = lh_key_check(key, key ? strlen(key) : 0, error);
     if (outcome == LH_OK)
-        outcome = lh_text_check("reason", o->reason ? o->reason : "",
-                                o->reason ? strlen(o->reason) : 0, 1, LH_TEXT_MAX, error);
-    if (outcome == LH_OK && o->by)
-        outcome = lh_owner_check("name of who breaks it", o->by, error);
+        outcome =
+            lh_text_check("reason", options->reason ? options->reason : "",
+                          options->reason ? strlen(options->reason) : 0, 1, LH_TEXT_MAX, error);
+    if (outcome == LH_OK && options->by)
+        outcome = lh_owner_check("name of the operator", options->by, error);
     return outcome;
 }
 
 int lh_break(lh_store *store, const char *key, const lh_break_options *options,
              lh_record **ret_record, lh_error *error)
 {
-    lh_break_options o;
-    int outcome = lh_break_options_take(&o, options, error);
+    lh_break_options used;
+    int outcome = lh_break_options_take(&used, options, error);
     if (outcome == LH_OK)
-        outcome = check_break(store, key, &o, error);
+        outcome = check_break(store, key, &used, error);
     if (outcome != LH_OK)
         return outcome;
     lh_stored found;
     lh_record *record = NULL;
-    outcome = o.id ? lh_status_find_id(store, o.id, &found, error)
-                   : lh_status_find_key(store, key, &found, error);
+    outcome = used.id ? lh_status_find_id(store, used.id, &found, error)
+                      : lh_status_find_key(store, key, &found, error);
     if (outcome != LH_OK)
         goto out;
     record = found.there ? lh_doc_record(&found.document, found.now_ms, store->clock_skew_ms)
                          : lh_doc_free_record(key, found.now_ms);
-    if (record && o.id)
+    if (record && used.id)
         key = record->key;
     if (!record)
         outcome = lh_fail_memory(error);
     else if (record->state == LH_FREE)
         outcome = lh_fail(error, LH_REASON_NOT_HELD,
                           "nobody holds \"%s\": there is nothing to break", key);
-    else if (o.token >= 0 && o.token != record->token)
+    else if (used.token >= 0 && used.token != record->token)
         outcome =
             lh_fail(error, LH_REASON_CHANGED_HANDS,
-                    "\"%s\" is held with token %lld, not %lld: look again, nothing was broken", key,
-                    (long long)record->token, (long long)o.token);
+                    "\"%s\" is held with token %lld, not %lld, so nothing was broken: look at it "
+                    "again",
+                    key, (long long)record->token, (long long)used.token);
     else
-        outcome = break_seen(store, key, &o, &found.document, error);
+        outcome = break_seen(store, key, &used, &found.document, error);
     if (outcome == LH_OK)
-        tell_broken(store, key, &o, record, error);
+        audit_break(store, key, &used, record, error);
     if (outcome == LH_OK && ret_record) {
         *ret_record = record;
         record = NULL;

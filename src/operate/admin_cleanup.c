@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Removing what is dead, in batches. The stream only proposes: each write judges again, with the
- * server's clock. A field that is stored twice the server does not see: such documents are found
- * before, and stay as they are. */
+ * Removes dead holders, dead waiters and free keys, in batches. The cursor only proposes
+ * candidates. Each write checks them again, by the server's clock. The server does not notice a
+ * field that is stored twice, so documents with one are found before the write, and left alone. */
 #include <string.h>
 
 #include "base/error.h"
@@ -13,18 +13,18 @@
 #include "store/store_run.h"
 
 #define BATCH_MAX        1000
-#define RETENTION_MIN_MS 1000 /* lease_acquire.c (INSERT_BELIEVED_MS) relies on it */
+#define RETENTION_MIN_MS 1000 /* lease_acquire.c (INSERT_BELIEVED_MS) depends on this minimum */
 #define PATIENCE_MS      (24 * 3600 * INT64_C(1000))
 
 typedef struct {
     bson_t ids;
     uint32_t n;
-    uint64_t holders, waiters; /* as judged, in it */
+    uint64_t holders, waiters; /* the numbers in these documents, as read */
 } batch;
 
 typedef struct {
     lh_store *store;
-    const lh_cleanup_options *o;
+    const lh_cleanup_options *options;
     lh_cleanup_report *report;
     lh_error *error;
     lh_vars vars;
@@ -64,7 +64,7 @@ static int keep_readable(void *arg, const bson_t *document)
     return 0;
 }
 
-/* Leaves in the batch what can be read. */
+/* Removes from the batch the documents in which a field is stored twice. */
 static void sift(cleaning *c, batch *b)
 {
     batch readable = {.n = 0};
@@ -72,7 +72,7 @@ static void sift(cleaning *c, batch *b)
     bson_t *command =
         BCON_NEW("find", BCON_UTF8(c->store->collection), "filter", "{", "_id", "{", "$in",
                  BCON_ARRAY(&b->ids), "}", "}", "batchSize", BCON_INT32(BATCH_MAX));
-    lh_call call = {.what = "read what is dead",
+    lh_call call = {.what = "read the documents to clean up",
                     .command = command,
                     .deadline = lh_store_deadline(c->store, 0),
                     .read = true};
@@ -87,13 +87,13 @@ static void sift(cleaning *c, batch *b)
     (void)bson_steal(&b->ids, &readable.ids);
 }
 
-/* Writes one batch. *ret_changed: how many documents the server still judged so. */
+/* Writes one batch. *ret_changed: the number of documents that the server still judged so. */
 static void write_batch(cleaning *c, batch *b, bool remove, uint64_t *ret_changed)
 {
     bson_t command = BSON_INITIALIZER, reply;
     (remove ? lh_pipeline_remove_many : lh_pipeline_settle_many)(
         c->store->pipelines, c->store->collection, &c->vars, &b->ids, &command);
-    lh_call call = {.what = remove ? "remove what is free" : "mark what has ended",
+    lh_call call = {.what = remove ? "remove free keys" : "mark ended leases",
                     .command = &command,
                     .deadline = lh_store_deadline(c->store, 0)};
     c->outcome = lh_store_run(c->store, &call, &reply, NULL, c->error);
@@ -111,7 +111,7 @@ static void flush(cleaning *c, batch *b, bool remove)
     uint64_t changed = b->n;
     if (b->n == 0 || c->outcome != LH_OK)
         return;
-    if (!c->o->dry_run) {
+    if (!c->options->dry_run) {
         changed = 0;
         write_batch(c, b, remove, &changed);
     }
@@ -122,8 +122,8 @@ static void flush(cleaning *c, batch *b, bool remove)
         c->report->waiters_dropped += changed == b->n ? b->waiters : lesser(b->waiters, changed);
     }
     batch_clear(b);
-    if (c->outcome == LH_OK && c->o->progress &&
-        c->o->progress(c->o->progress_arg, c->looked_at, c->report->removed) != 0)
+    if (c->outcome == LH_OK && c->options->progress &&
+        c->options->progress(c->options->progress_arg, c->looked_at, c->report->removed) != 0)
         c->outcome = lh_fail(c->error, LH_STOPPED, "stopped by the caller");
 }
 
@@ -161,7 +161,7 @@ static int clean(cleaning *c)
 {
     bson_t command = BSON_INITIALIZER;
     lh_pipeline_judge_all(c->store->pipelines, c->store->collection, &c->vars, &command);
-    lh_call call = {.what = "look for what is dead",
+    lh_call call = {.what = "look for dead holders and waiters",
                     .command = &command,
                     .deadline = lh_store_deadline(c->store, PATIENCE_MS),
                     .read = true};
@@ -180,25 +180,25 @@ static int clean(cleaning *c)
 static int cleanup(lh_store *store, const lh_cleanup_options *options, lh_cleanup_report *report,
                    lh_error *error)
 {
-    lh_cleanup_options o;
+    lh_cleanup_options used;
     int outcome = lh_store_check(store, error);
     if (outcome == LH_OK)
-        outcome = lh_cleanup_options_take(&o, options, error);
+        outcome = lh_cleanup_options_take(&used, options, error);
     if (outcome == LH_OK &&
-        (o.older_than_ms < RETENTION_MIN_MS || o.older_than_ms > INT64_C(3153600000000)))
+        (used.older_than_ms < RETENTION_MIN_MS || used.older_than_ms > INT64_C(3153600000000)))
         outcome = lh_fail(error, LH_INVALID,
                           "older_than_ms is %lld: it must be 1,000 (a second) to a hundred years",
-                          (long long)o.older_than_ms);
+                          (long long)used.older_than_ms);
     if (outcome == LH_OK)
         outcome = lh_store_contact(store, lh_store_deadline(store, 0), error);
     if (outcome != LH_OK)
         return outcome;
     cleaning c = {.store = store,
-                  .o = &o,
+                  .options = &used,
                   .report = report,
                   .error = error,
                   .vars = lh_lease_vars(store, "", "")};
-    c.vars.ttl_ms = o.older_than_ms;
+    c.vars.ttl_ms = used.older_than_ms;
     c.vars.judging = true;
     bson_init(&c.removable.ids);
     bson_init(&c.dead.ids);

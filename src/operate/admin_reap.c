@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Letting go of what this host's dead processes left behind. The stream only proposes; each write
- * matches the lease id and the process that were read, on the server. Ids are used once and a
- * process that has died stays dead, so nothing that may come between changes the verdict. */
+ * Releases the leases, and the places in queues, of dead processes on this host. The cursor only
+ * proposes candidates. Each write matches, on the server, the lease id and the process that were
+ * read. Lease ids are used once, and a dead process stays dead, so nothing that happens in between
+ * can make the write wrong. */
 #include <stdio.h>
 #include <string.h>
 
@@ -18,13 +19,14 @@
 
 typedef struct {
     lh_store *store;
-    const lh_reap_options *o;
+    const lh_reap_options *options;
     lh_reap_report *report;
     lh_error *error;
     int outcome;
 } reaping;
 
-/* Every document that may have something of a process in our place. */
+/* Finds every document that may have a lease or a waiter of a process in our boot and
+ * namespaces. */
 static void append_find(const lh_store *store, bson_t *command)
 {
     char from[LH_PROC_ROOM], to[LH_PROC_ROOM];
@@ -32,7 +34,7 @@ static void append_find(const lh_store *store, bson_t *command)
     memcpy(from, store->proc, len);
     memcpy(to, store->proc, len);
     from[len] = to[len] = '\0';
-    to[len - 1] = '0'; /* comes behind '/' */
+    to[len - 1] = '0'; /* '0' follows '/' */
     BSON_APPEND_UTF8(command, "find", store->collection);
     BCON_APPEND(command, "filter", "{", "$or", "[", "{", "proc", "{", "$gte", BCON_UTF8(from),
                 "$lt", BCON_UTF8(to), "}", "}", "{", "shared", "{", "$type", "object", "}", "}",
@@ -51,7 +53,8 @@ static const char *text_in(const bson_iter_t *object, const char *field)
     return strlen(text) == len ? text : "";
 }
 
-/* Is it of a process here, and does `proc` belong to this lease? *ret_dead: and that has died. */
+/* Whether it belongs to a process on this host, and `proc` to this lease. *ret_dead: that process
+ * is dead. */
 static bool is_of_here(const lh_store *store, const bson_iter_t *object, const char *id,
                        bool *ret_dead)
 {
@@ -68,16 +71,17 @@ static bool is_of_here(const lh_store *store, const bson_iter_t *object, const c
     return true;
 }
 
-/* One command. *ret_done: this, or an attempt whose answer was lost, ended it. */
-static int let_go(reaping *r, const char *key, const char *id, const char *dead,
-                  const lh_reaped *what, bool *ret_done)
+/* Ends one holder or waiter, with one command. *ret_done: this attempt ended it, or an earlier one
+ * whose reply was lost. */
+static int reap_one(reaping *r, const char *key, const char *id, const char *dead,
+                    const lh_reaped *what, bool *ret_done)
 {
     char reason[LH_TEXT_MAX];
     (void)snprintf(reason, sizeof reason, "its process, pid %lld on %s, has died",
                    (long long)what->pid, r->store->host);
     lh_vars vars = lh_lease_vars(r->store, key, id);
     vars.dead = dead;
-    vars.by = r->o->by ? r->o->by : r->store->owner;
+    vars.by = r->options->by ? r->options->by : r->store->owner;
     vars.reason = reason;
     lh_answer answer;
     int outcome = lh_lease_run(r->store, LH_DO_REAP, true, &vars,
@@ -100,7 +104,8 @@ static int let_go(reaping *r, const char *key, const char *id, const char *dead,
     return outcome;
 }
 
-/* `object`: the document, an entry of readers, or of waiters, whose lease id is `id`. */
+/* `object` is the document, an entry of its readers, or an entry of its waiters. `id` is its lease
+ * id. */
 static void take(reaping *r, const char *key, const char *id, const bson_iter_t *object,
                  bool waited)
 {
@@ -112,7 +117,7 @@ static void take(reaping *r, const char *key, const char *id, const bson_iter_t 
         return;
     }
     const char *mode = text_in(object, "mode");
-    bool shared = waited ? strcmp(mode, "shared") == 0 : !*mode; /* a reader's entry has none */
+    bool shared = waited ? strcmp(mode, "shared") == 0 : !*mode; /* a reader's entry has no mode */
     lh_reaped what = {.key = key,
                       .owner = text_in(object, "owner"),
                       .purpose = text_in(object, "purpose"),
@@ -121,12 +126,12 @@ static void take(reaping *r, const char *key, const char *id, const bson_iter_t 
                       .mode = shared ? LH_SHARED : LH_EXCLUSIVE,
                       .waited = waited,
                       .since_ms = lh_doc_date_in(object, waited ? "since" : "acquired_at")};
-    if (!r->o->dry_run)
-        r->outcome = let_go(r, key, id, text_in(object, "proc"), &what, &done);
+    if (!r->options->dry_run)
+        r->outcome = reap_one(r, key, id, text_in(object, "proc"), &what, &done);
     if (r->outcome != LH_OK || !done)
         return;
     ++*(waited ? &r->report->waiters : &r->report->holders);
-    if (r->o->each && r->o->each(r->o->each_arg, &what) != 0)
+    if (r->options->each && r->options->each(r->options->each_arg, &what) != 0)
         r->outcome = lh_fail(r->error, LH_STOPPED, "stopped by the caller");
 }
 
@@ -149,7 +154,7 @@ static int take_one(void *arg, const bson_t *document)
     BSON_APPEND_DOCUMENT(wrapped, "d", document);
     (void)bson_iter_init_find(&top, wrapped, "d");
     const char *key = text_in(&top, "workspace_id"), *id = text_in(&top, "id");
-    /* Waiters first: a dead one would be granted what a dead holder lets go of. */
+    /* Waiters first: otherwise a dead waiter would be granted the key of a dead holder. */
     take_entries(r, &top, key, "waiters");
     if (strncmp(id, "shared:", 7) == 0)
         take_entries(r, &top, key, "shared");
@@ -162,25 +167,24 @@ static int take_one(void *arg, const bson_t *document)
 static int reap(lh_store *store, const lh_reap_options *options, lh_reap_report *report,
                 lh_error *error)
 {
-    lh_reap_options o;
+    lh_reap_options used;
     int outcome = lh_store_check(store, error);
     if (outcome == LH_OK)
-        outcome = lh_reap_options_take(&o, options, error);
-    if (outcome == LH_OK && o.by)
-        outcome = lh_owner_check("name of who reaps", o.by, error);
+        outcome = lh_reap_options_take(&used, options, error);
+    if (outcome == LH_OK && used.by)
+        outcome = lh_owner_check("name of the operator", used.by, error);
     if (outcome == LH_OK && !*store->proc)
-        outcome = lh_fail(error, LH_CONFIG,
-                          "this system does not tell which process this is: is /proc mounted?");
+        outcome = lh_fail(error, LH_CONFIG, "cannot identify this process: is /proc mounted?");
     if (outcome == LH_OK)
         outcome = lh_store_contact(store, lh_store_deadline(store, 0), error);
     if (outcome != LH_OK)
         return outcome;
     if (error)
-        error->message[0] = '\0'; /* the first line of the trail that is missing */
-    reaping r = {.store = store, .o = &o, .report = report, .error = error};
+        error->message[0] = '\0'; /* set to the first failure to write an audit entry */
+    reaping r = {.store = store, .options = &used, .report = report, .error = error};
     bson_t command = BSON_INITIALIZER;
     append_find(store, &command);
-    lh_call call = {.what = "look for what dead processes hold",
+    lh_call call = {.what = "look for leases of dead processes",
                     .command = &command,
                     .deadline = lh_store_deadline(store, 0),
                     .read = true};

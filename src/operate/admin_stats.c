@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Counting: the server does it (protocol/answers.lp), so that a million documents cost this process
- * nothing. */
+ * Counts keys, holders and waiters. The server counts (protocol/answers.lp), so a large collection
+ * costs this process nothing. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,7 +39,7 @@ static int64_t date_of(const bson_t *counted, const char *path)
                : 0;
 }
 
-/* The report owns what its strings point to: the answer's document. */
+/* The report and the document of the reply that owns its strings. */
 typedef struct {
     lh_stats_report report;
     bson_t *counted;
@@ -58,7 +58,7 @@ static lh_stats_report *read_report(const bson_t *reply)
     if (!b)
         return NULL;
     bson_t counted;
-    /* there is no document */
+    /* the collection has no document */
     b->counted = lh_reply_first(reply, &counted) ? bson_copy(&counted) : bson_new();
     const bson_t *c = b->counted;
     b->report =
@@ -80,13 +80,13 @@ static lh_stats_report *read_report(const bson_t *reply)
 int lh_stats(lh_store *store, const lh_stats_options *options, lh_stats_report **ret_report,
              lh_error *error)
 {
-    lh_stats_options o;
+    lh_stats_options used;
     int outcome = lh_store_check(store, error);
     if (outcome == LH_OK)
-        outcome = lh_stats_options_take(&o, options, error);
-    if (outcome == LH_OK && (o.timeout_ms < TIMEOUT_MIN_MS || o.timeout_ms > TIMEOUT_MAX_MS))
+        outcome = lh_stats_options_take(&used, options, error);
+    if (outcome == LH_OK && (used.timeout_ms < TIMEOUT_MIN_MS || used.timeout_ms > TIMEOUT_MAX_MS))
         outcome = lh_fail(error, LH_INVALID, "timeout_ms is %lld: it must be 100 to 3,600,000",
-                          (long long)o.timeout_ms);
+                          (long long)used.timeout_ms);
     if (outcome == LH_OK)
         outcome = lh_store_contact(store, lh_store_deadline(store, 0), error);
     if (outcome != LH_OK)
@@ -96,7 +96,7 @@ int lh_stats(lh_store *store, const lh_stats_options *options, lh_stats_report *
     lh_pipeline_stats(store->pipelines, store->collection, &vars, &command);
     lh_call call = {.what = "count the keys",
                     .command = &command,
-                    .deadline = lh_store_deadline(store, o.timeout_ms),
+                    .deadline = lh_store_deadline(store, used.timeout_ms),
                     .read = true,
                     .slow = true};
     outcome = lh_store_run(store, &call, &reply, NULL, error);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Reading the trail, and following it. A line is inserted a little after its time, so lines do not
- * come in the order of their times: who follows reads the last ten seconds again and again, and
- * passes over what it has given. That needs no change stream, and no election or lost connection
- * can hide a line. */
+ * Reads the audit trail, and follows it.
+ *
+ * An entry is inserted a little after its time, so entries do not arrive in the order of their
+ * times. To follow the trail, the last ten seconds are read again and again, and entries that were
+ * passed on already are skipped. This needs no change stream, and neither an election nor a lost
+ * connection can hide an entry. */
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +18,7 @@
 #include "store/store.h"
 #include "store/store_run.h"
 
-#define OVERLAP_MS 10000 /* a line is given up after half of that (audit.c) */
+#define OVERLAP_MS 10000 /* audit.c abandons an entry after half of that */
 #define POLL_MS    300
 #define PAUSE_MS   1000
 
@@ -32,11 +34,12 @@ typedef struct {
 
 typedef struct {
     lh_store *store;
-    const lh_audit_options *o;
+    const lh_audit_options *options;
     int (*each)(void *arg, const lh_audit_entry *entry);
     void *arg;
-    int64_t from_ms, next_from_ms; /* of this look; of the next */
-    window before, now;            /* what was given of the time from from_ms on; sorted */
+    int64_t from_ms, next_from_ms; /* the start of this read, and of the next one */
+    /* entries passed on from from_ms on, by the last read and by this one; sorted */
+    window before, now;
     enum { READING, STOPPED_BY_CALLER, NO_MEMORY } state;
 } reading;
 
@@ -105,11 +108,11 @@ static int take_one(void *arg, const bson_t *line)
     bson_iter_t at, id;
     if (!bson_iter_init_find(&at, line, "at") || !BSON_ITER_HOLDS_DATE_TIME(&at) ||
         !bson_iter_init_find(&id, line, "_id") || !BSON_ITER_HOLDS_OID(&id))
-        return 0; /* not ours */
+        return 0; /* not an entry of ours */
     given one = {.at_ms = bson_iter_date_time(&at)};
     bson_oid_copy(bson_iter_oid(&id), &one.id);
     bool known = r->before.n > 0 && bsearch(&one, r->before.list, r->before.n, sizeof one, compare);
-    if (r->o->follow && one.at_ms >= r->next_from_ms && !push(&r->now, &one))
+    if (r->options->follow && one.at_ms >= r->next_from_ms && !push(&r->now, &one))
         r->state = NO_MEMORY;
     lh_audit_entry entry = entry_of(line, one.at_ms);
     if (!known && r->state == READING && r->each(r->arg, &entry) != 0)
@@ -122,8 +125,8 @@ static int look(reading *r, int64_t deadline, lh_error *error)
     bson_t command = BSON_INITIALIZER, filter, range, sort;
     BSON_APPEND_UTF8(&command, "find", r->store->audit);
     BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &filter);
-    if (r->o->key)
-        BSON_APPEND_UTF8(&filter, "key", r->o->key);
+    if (r->options->key)
+        BSON_APPEND_UTF8(&filter, "key", r->options->key);
     BSON_APPEND_DOCUMENT_BEGIN(&filter, "at", &range);
     BSON_APPEND_DATE_TIME(&range, "$gte", r->from_ms);
     bson_append_document_end(&filter, &range);
@@ -131,17 +134,17 @@ static int look(reading *r, int64_t deadline, lh_error *error)
     BSON_APPEND_DOCUMENT_BEGIN(&command, "sort", &sort);
     BSON_APPEND_INT32(&sort, "at", 1);
     bson_append_document_end(&command, &sort);
-    BSON_APPEND_BOOL(&command, "allowDiskUse", true); /* where the indexes are not there */
+    BSON_APPEND_BOOL(&command, "allowDiskUse", true); /* needed if the indexes do not exist */
     BSON_APPEND_INT32(&command, "batchSize", 500);
     lh_call call = {
-        .what = "read the audit", .command = &command, .deadline = deadline, .read = true};
+        .what = "read the audit trail", .command = &command, .deadline = deadline, .read = true};
     int outcome = lh_store_each(r->store, &call, take_one, r, error);
     bson_destroy(&command);
     return outcome;
 }
 
-/* What was given in this look is what the next one passes over; after a look that broke off, that
- * of the one before too. */
+/* Prepares the next read, which skips the entries that this one passed on. If this read was not
+ * `whole`, the next one skips those of the previous read too. */
 static bool turn(reading *r, bool whole)
 {
     bool good = true;
@@ -162,7 +165,8 @@ static bool is_passing(int outcome)
     return outcome == LH_UNREACHABLE || outcome == LH_UNKNOWN || outcome == LH_SERVER;
 }
 
-/* One look after the other. `*first`: nothing has been heard yet, so that what fails is told. */
+/* Reads again and again. An error in the first read ends the call; later ones that may pass are
+ * retried. */
 static int read_all(reading *r, lh_error *error)
 {
     for (bool first = true;;) {
@@ -170,46 +174,50 @@ static int read_all(reading *r, lh_error *error)
         lh_error mine = LH_ERROR_INIT;
         int outcome = lh_audit_now(r->store, deadline, &now_ms, &mine);
         if (outcome == LH_OK && first)
-            r->from_ms = r->o->since_ms == LH_FOREVER ? 0 : now_ms - r->o->since_ms;
+            r->from_ms = r->options->since_ms == LH_FOREVER ? 0 : now_ms - r->options->since_ms;
         if (outcome == LH_OK) {
             r->next_from_ms = now_ms - OVERLAP_MS > r->from_ms ? now_ms - OVERLAP_MS : r->from_ms;
             outcome = look(r, deadline, &mine);
         }
         if (r->state == NO_MEMORY || !turn(r, outcome == LH_OK))
             return lh_fail_memory(error);
-        bool again = r->o->follow && (outcome == LH_OK || (!first && is_passing(outcome)));
+        bool again = r->options->follow && (outcome == LH_OK || (!first && is_passing(outcome)));
         if (!again) {
             if (outcome != LH_OK)
                 lh_error_give(error, &mine);
             return outcome;
         }
         first = false;
-        struct pollfd poller = {.fd = lh_cancel_fd(r->o->cancel), .events = POLLIN};
+        struct pollfd poller = {.fd = lh_cancel_fd(r->options->cancel), .events = POLLIN};
         (void)poll(&poller, 1, outcome == LH_OK ? POLL_MS : PAUSE_MS);
-        if (lh_cancel_is_now(r->o->cancel))
-            return lh_fail(error, LH_CANCELLED, "the reading was cancelled");
+        if (lh_cancel_is_now(r->options->cancel))
+            return lh_fail(error, LH_CANCELLED, "reading the audit trail was cancelled");
     }
 }
 
 int lh_audit(lh_store *store, const lh_audit_options *options,
              int (*each)(void *arg, const lh_audit_entry *entry), void *arg, lh_error *error)
 {
-    lh_audit_options o = LH_AUDIT_OPTIONS_INIT;
+    lh_audit_options used = LH_AUDIT_OPTIONS_INIT;
     int outcome = lh_store_check(store, error);
     if (outcome == LH_OK)
-        outcome = lh_audit_options_take(&o, options, error);
-    if (outcome == LH_OK && o.key)
-        outcome = lh_key_check(o.key, strlen(o.key), error);
-    if (outcome == LH_OK && o.since_ms < 0)
-        outcome = lh_fail(error, LH_INVALID, "since_ms is negative: it is how long ago");
-    if (outcome == LH_OK && !each)
-        outcome = lh_fail(error, LH_INVALID, "nobody is there to be told: `each` is NULL");
-    if (outcome == LH_OK && !store->audit)
+        outcome = lh_audit_options_take(&used, options, error);
+    if (outcome == LH_OK && used.key)
+        outcome = lh_key_check(used.key, strlen(used.key), error);
+    if (outcome == LH_OK && used.since_ms < 0)
         outcome = lh_fail(error, LH_INVALID,
-                          "the store was opened without a trail: name its collection in `audit`");
+                          "since_ms is %lld: it must be 0 or more, as the time before now",
+                          (long long)used.since_ms);
+    if (outcome == LH_OK && !each)
+        outcome =
+            lh_fail(error, LH_INVALID, "`each` is NULL: pass a function that takes the entries");
+    if (outcome == LH_OK && !store->audit)
+        outcome =
+            lh_fail(error, LH_INVALID,
+                    "the store was opened without an audit trail: name its collection in `audit`");
     if (outcome != LH_OK)
         return outcome;
-    reading r = {.store = store, .o = &o, .each = each, .arg = arg, .state = READING};
+    reading r = {.store = store, .options = &used, .each = each, .arg = arg, .state = READING};
     outcome = read_all(&r, error);
     free(r.before.list);
     free(r.now.list);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Looking whether all is as leases need it. Changes nothing. Findings are told as they come, in
- * constant memory. */
+ * Checks the deployment, and changes nothing without `trial`. Findings are reported as they come,
+ * in constant memory. */
 #include "operate/doctor.h"
 
 #include <stdlib.h>
@@ -17,17 +17,17 @@
 #include "store/store.h"
 #include "store/store_run.h"
 
-/* What was not tried is said, so that "ok" is not taken for more than it is. */
+/* Tries leases, if asked to. If not, a note says so, so that "ok" does not promise too much. */
 static int try_leases(lh_doctor_state *d)
 {
-    const char *not_tried = !d->o->trial ? "nothing was written"
-                            : d->errors  ? "first the errors are to be put right"
+    const char *not_tried = !d->options->trial ? "nothing was written"
+                            : d->errors        ? "fix the errors first"
                             : d->store->rollout != LH_ENFORCE
-                                ? "a store that does not enforce refuses nobody"
+                                ? "a store that does not enforce refuses no request"
                             : d->store->hooks == NULL ? "the store was not opened"
                                                       : NULL;
     if (not_tried) {
-        lh_doctor_tell(
+        lh_doctor_report(
             d, (lh_kind){"not_tried", LH_SEVERITY_NOTE, LH_OK}, 1,
             "leasehold doctor --trial acquires, renews, waits and releases on a key of its own",
             "whether leases can be acquired was not tried: %s", not_tried);
@@ -39,13 +39,15 @@ static int try_leases(lh_doctor_state *d)
     if (outcome == LH_UNREACHABLE || outcome == LH_MEMORY)
         return lh_doctor_failed(d, &why);
     if (outcome != LH_OK)
-        lh_doctor_tell(d, (lh_kind){"trial", LH_SEVERITY_ERROR, outcome}, 1,
-                       "put right what the server says; then try it again", "%s", why.message);
+        lh_doctor_report(d, (lh_kind){"trial", LH_SEVERITY_ERROR, outcome}, 1,
+                         "fix what the server reports, then try again", "%s", why.message);
     if (tried.left)
-        lh_doctor_tell(
+        lh_doctor_report(
             d, (lh_kind){"trial_left", LH_SEVERITY_NOTE, LH_OK}, 1,
-            "nothing: leasehold cleanup removes it, or the next trial of a user who may (remove)",
-            "the trial has left its document, free, as this user may not remove it: the key is %s",
+            "nothing: leasehold cleanup removes it, or the next trial by a user with the "
+            "privilege \"remove\"",
+            "the trial could not remove its document, since this user lacks the privilege "
+            "\"remove\": the document is free, and its key is %s",
             tried.key);
     return LH_OK;
 }
@@ -53,41 +55,43 @@ static int try_leases(lh_doctor_state *d)
 int lh_doctor(lh_store *store, const lh_doctor_options *options,
               int (*each)(void *arg, const lh_finding *finding), void *arg, lh_error *error)
 {
-    lh_doctor_options o;
+    lh_doctor_options used;
     int outcome = lh_store_check(store, error);
     if (outcome == LH_OK)
-        outcome = lh_doctor_options_take(&o, options, error);
+        outcome = lh_doctor_options_take(&used, options, error);
     if (outcome != LH_OK)
         return outcome;
     if (!each)
-        return lh_fail(error, LH_INVALID, "nobody is there to be told: `each` is NULL");
-    if (o.trial != 0 && o.trial != 1)
-        return lh_fail(error, LH_INVALID, "trial is %d: it must be 0 or 1", o.trial);
-    if (o.role < LH_ROLE_RUNTIME || o.role > LH_ROLE_OPS)
-        return lh_fail(error, LH_INVALID, "role is %d: it must be one of LH_ROLE_…", o.role);
+        return lh_fail(error, LH_INVALID,
+                       "`each` is NULL: pass a function that takes the findings");
+    if (used.trial != 0 && used.trial != 1)
+        return lh_fail(error, LH_INVALID, "trial is %d: it must be 0 or 1", used.trial);
+    if (used.role < LH_ROLE_RUNTIME || used.role > LH_ROLE_OPS)
+        return lh_fail(error, LH_INVALID, "role is %d: it must be one of LH_ROLE_…", used.role);
     lh_error mine = LH_ERROR_INIT;
     lh_doctor_state d = {.store = store,
-                         .o = &o,
+                         .options = &used,
                          .each = each,
                          .arg = arg,
                          .deadline = lh_store_deadline(store, 0),
                          .error = error};
     outcome = lh_store_contact(store, d.deadline, &mine);
-    /* a mongos, an old server, a certificate: nothing else can be looked at */
+    /* a mongos, an old server, or a certificate: nothing else can be checked */
     if (outcome == LH_CONFIG) {
-        lh_doctor_tell(&d, (lh_kind){"deployment", LH_SEVERITY_ERROR, LH_CONFIG}, 1,
-                       "connect to a replica set, or a standalone server, of MongoDB 6.0 or newer "
-                       "that can be trusted",
-                       "%s", mine.message);
+        lh_doctor_report(&d, (lh_kind){"deployment", LH_SEVERITY_ERROR, LH_CONFIG}, 1,
+                         "connect to a replica set or a standalone server of MongoDB 6.0 or newer, "
+                         "whose certificate is trusted",
+                         "%s", mine.message);
         return LH_OK;
     }
     if (outcome != LH_OK)
         return lh_doctor_failed(&d, &mine);
     if (store->rollout != LH_ENFORCE)
-        lh_doctor_tell(
+        lh_doctor_report(
             &d, (lh_kind){"not_enforced", LH_SEVERITY_WARNING, LH_OK}, 1,
-            "when all programs take part, enforce: leasehold-upgrade(7) has the steps",
-            "the mode of this roll-out is %s: nobody is refused, and two may work on a key at once",
+            "once all programs take part, enforce: leasehold-upgrade(7) has the steps",
+            "the mode of this rollout is %s: no request is refused, and two processes may work on "
+            "a key at once",
             lh_rollout_word(store->rollout));
     int (*const sides[])(lh_doctor_state *) = {lh_doctor_uri,       lh_doctor_rights,
                                                lh_doctor_members,   lh_doctor_index,
@@ -100,14 +104,15 @@ int lh_doctor(lh_store *store, const lh_doctor_options *options,
 
 int lh_roles(const lh_store_options *options, char **ret_json, lh_error *error)
 {
-    lh_store_options o;
-    int outcome = lh_store_options_take(&o, options, error);
+    lh_store_options used;
+    int outcome = lh_store_options_take(&used, options, error);
     if (outcome != LH_OK)
         return outcome;
-    if (!o.uri)
-        o.uri = "mongodb://localhost/"; /* nobody is contacted: it would only name the database */
+    if (!used.uri)
+        /* no server is contacted: a URI would only name the database */
+        used.uri = "mongodb://localhost/";
     lh_store *store = NULL;
-    outcome = lh_store_new(&o, &store, error);
+    outcome = lh_store_new(&used, &store, error);
     if (outcome != LH_OK)
         return outcome;
     bson_t all = BSON_INITIALIZER, list, command;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the parts of the doctor share: whom they tell. */
+ * State that the doctor's files share. */
 #ifndef LH_DOCTOR_H
 #define LH_DOCTOR_H
 
@@ -7,17 +7,17 @@
 
 typedef struct lh_doctor {
     lh_store *store;
-    const lh_doctor_options *o;
+    const lh_doctor_options *options;
     int (*each)(void *arg, const lh_finding *finding);
     void *arg;
-    int64_t deadline; /* of all but the reading of the documents */
-    bool stopped;     /* by `each` */
-    bool errors;      /* one was found */
-    bool denied;      /* a privilege was found missing: what fails for it later is no news */
+    int64_t deadline; /* for everything except reading the documents */
+    bool stopped;     /* `each` asked to stop */
+    bool errors;      /* at least one error was found */
+    bool denied;      /* A missing privilege was reported, so later failures for it are not. */
     lh_error *error;
 } lh_doctor_state;
 
-/* What a finding is but its words. */
+/* A finding without its texts. */
 typedef struct lh_kind {
     const char *id;
     int severity, outcome;

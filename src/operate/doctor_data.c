@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The doctor: the collection, its unique index, and what is stored in it. */
+ * The doctor: checks the collection, its unique index, and the stored documents. */
 #include "operate/doctor_data.h"
 
 #include <inttypes.h>
@@ -17,7 +17,7 @@
 
 enum { CODE_NAMESPACE_NOT_FOUND = 26 };
 
-/* past its end for so long: nobody comes for it any more */
+/* ended this long ago, and neither released nor taken over since */
 #define LEAKED_MS     (24 * 3600 * INT64_C(1000))
 #define EXAMPLES      3
 #define EXAMPLE_ROOM  80
@@ -25,15 +25,16 @@ enum { CODE_NAMESPACE_NOT_FOUND = 26 };
 
 /* ---- The index --------------------------------------------------------------------------------*/
 
-static void tell_index(lh_doctor_state *d, const char *what)
+static void report_index(lh_doctor_state *d, const char *what)
 {
-    lh_doctor_tell(
+    lh_doctor_report(
         d, (lh_kind){"index", LH_SEVERITY_ERROR, LH_CONFIG}, 1,
-        "put it right, then run the migration (leasehold migrate --dry-run tells what it would do)",
+        "fix this, then run the migration (leasehold migrate --dry-run shows what it would do)",
         "%s", what);
 }
 
-/* How much stands in the index's way. Who may not look at all of it is told of the index alone. */
+/* Reports duplicates, which are in the way of the index. A user who may not read everything only
+ * gets the finding about the index. */
 static int count_duplicates(lh_doctor_state *d)
 {
     lh_migrate_options options = LH_MIGRATE_OPTIONS_INIT;
@@ -42,13 +43,13 @@ static int count_duplicates(lh_doctor_state *d)
     options.dry_run = true;
     int outcome = lh_migrate(d->store, &options, &report, &why);
     if ((outcome == LH_OK || outcome == LH_CONFIG) && report.duplicate_keys > 0)
-        lh_doctor_tell(d, (lh_kind){"duplicates", LH_SEVERITY_ERROR, LH_CONFIG},
-                       report.duplicate_keys,
-                       "`leasehold migrate`: of each key the document that ends last stays, the "
-                       "others go to the archive",
-                       "%" PRIu64 " %s more than one document, %" PRIu64 " too many in all",
-                       report.duplicate_keys, report.duplicate_keys == 1 ? "key has" : "keys have",
-                       report.removed);
+        lh_doctor_report(d, (lh_kind){"duplicates", LH_SEVERITY_ERROR, LH_CONFIG},
+                         report.duplicate_keys,
+                         "run `leasehold migrate`: it keeps the document of each key that ends "
+                         "last, and moves the others to the archive",
+                         "%" PRIu64 " %s more than one document, %" PRIu64 " too many in all",
+                         report.duplicate_keys,
+                         report.duplicate_keys == 1 ? "key has" : "keys have", report.removed);
     return outcome == LH_OK || outcome == LH_DENIED || outcome == LH_CONFIG
                ? LH_OK
                : lh_doctor_failed(d, &why);
@@ -56,30 +57,30 @@ static int count_duplicates(lh_doctor_state *d)
 
 typedef struct {
     lh_doctor_state *d;
-    bool deletes; /* an index deletes leases that are held: it was told */
+    bool deletes; /* an index that deletes held leases was reported */
 } others;
 
-static void tell_ttl(others *o, const bson_t *index)
+static void report_ttl(others *other, const bson_t *index)
 {
     lh_ttl ttl;
-    lh_ttl_kind kind = lh_index_judge_ttl(o->d->store, index, &ttl);
+    lh_ttl_kind kind = lh_index_judge_ttl(other->d->store, index, &ttl);
     if (kind == LH_TTL_UNSAFE)
-        lh_doctor_tell(o->d, (lh_kind){"ttl_index", LH_SEVERITY_ERROR, LH_CONFIG}, 1, ttl.to_do,
-                       "%s: so nothing is granted", ttl.what);
+        lh_doctor_report(other->d, (lh_kind){"ttl_index", LH_SEVERITY_ERROR, LH_CONFIG}, 1,
+                         ttl.to_do, "%s: so nothing is granted", ttl.what);
     else if (kind == LH_TTL_LATE)
-        lh_doctor_tell(o->d, (lh_kind){"ttl_index", LH_SEVERITY_NOTE, LH_OK}, 1,
-                       "nothing, if that is wanted: leasehold-upgrade(7) says what becomes of "
-                       "tokens; leasehold cleanup "
-                       "removes what has been free for long, too",
-                       "%s, with what its document says of the last holder", ttl.what);
-    o->deletes |= kind == LH_TTL_UNSAFE;
+        lh_doctor_report(
+            other->d, (lh_kind){"ttl_index", LH_SEVERITY_NOTE, LH_OK}, 1,
+            "nothing, if that is wanted: leasehold-upgrade(7) explains what happens to "
+            "tokens. leasehold cleanup also removes keys that have been free for long",
+            "%s, and the record of the last holder with it", ttl.what);
+    other->deletes |= kind == LH_TTL_UNSAFE;
 }
 
-/* What else there is on the collection, and takes part in what is stored. Migrations leave it
- * alone: somebody wanted it. */
+/* Reports other indexes that affect leases. Migrations leave them alone, since somebody created
+ * them on purpose. */
 static int look_at_index(void *arg, const bson_t *index)
 {
-    others *o = arg;
+    others *other = arg;
     bson_iter_t top, value;
     const char *name = bson_iter_init_find(&value, index, "name") && BSON_ITER_HOLDS_UTF8(&value)
                            ? bson_iter_utf8(&value, NULL)
@@ -87,49 +88,50 @@ static int look_at_index(void *arg, const bson_t *index)
     bool unique = bson_iter_init_find(&value, index, "unique") && bson_iter_as_bool(&value);
     bool on_key =
         bson_iter_init(&top, index) && bson_iter_find_descendant(&top, "key.workspace_id", &value);
-    /* by the _id */
+    /* the collection is clustered by _id */
     bool clustered = bson_iter_init_find(&value, index, "clustered") && bson_iter_as_bool(&value);
     if (unique && !on_key && !clustered)
-        lh_doctor_tell(
-            o->d, (lh_kind){"other_index", LH_SEVERITY_ERROR, LH_CONFIG}, 1, "drop it",
-            "the unique index \"%.200s\" is not on workspace_id: it keeps new leases out", name);
-    tell_ttl(o, index);
-    return o->d->stopped;
+        lh_doctor_report(
+            other->d, (lh_kind){"other_index", LH_SEVERITY_ERROR, LH_CONFIG}, 1, "drop it",
+            "the unique index \"%.200s\" is not on workspace_id: it prevents new leases", name);
+    report_ttl(other, index);
+    return other->d->stopped;
 }
 
-/* *ret_deletes: one of them deletes leases that are held. */
+/* *ret_deletes: an index deletes leases that are held. */
 static int look_at_others(lh_doctor_state *d, bool *ret_deletes)
 {
     bson_t *command = BCON_NEW("listIndexes", BCON_UTF8(d->store->collection), "includeBuildUUIDs",
                                BCON_BOOL(true));
     lh_error why = LH_ERROR_INIT;
-    others o = {.d = d};
+    others other = {.d = d};
     lh_call call = {
         .what = "list the indexes", .command = command, .deadline = d->deadline, .bare = true};
-    int outcome = lh_store_each(d->store, &call, look_at_index, &o, &why);
+    int outcome = lh_store_each(d->store, &call, look_at_index, &other, &why);
     bson_destroy(command);
-    *ret_deletes = o.deletes;
+    *ret_deletes = other.deletes;
     bool missing = outcome == LH_SERVER && why.server_code == CODE_NAMESPACE_NOT_FOUND;
     return outcome == LH_OK || missing || d->stopped ? LH_OK : lh_doctor_failed(d, &why);
 }
 
-/* What leases need besides the index. */
+/* Checks the other conditions for leases. */
 static int look_at_fit(lh_doctor_state *d)
 {
     static const struct {
         const char *id, *what_to_do;
         int (*check)(lh_store *store, int64_t deadline, lh_error *error);
-    } checks[] = {{"compatibility", "finish the upgrade of all members, then set the version",
+    } checks[] = {{"compatibility",
+                   "finish the upgrade of all members, then set the feature compatibility version",
                    lh_fit_check_version},
-                  {"validator", "let the validator accept these documents, or only warn",
+                  {"validator", "make the validator accept these documents, or only warn",
                    lh_fit_check_validator}};
     int outcome = LH_OK;
     for (size_t i = 0; i < sizeof checks / sizeof *checks && outcome == LH_OK; i++) {
         lh_error why = LH_ERROR_INIT;
         outcome = checks[i].check(d->store, d->deadline, &why);
         if (outcome == LH_CONFIG)
-            lh_doctor_tell(d, (lh_kind){checks[i].id, LH_SEVERITY_ERROR, LH_CONFIG}, 1,
-                           checks[i].what_to_do, "%s", why.message);
+            lh_doctor_report(d, (lh_kind){checks[i].id, LH_SEVERITY_ERROR, LH_CONFIG}, 1,
+                             checks[i].what_to_do, "%s", why.message);
         outcome = outcome == LH_OK || outcome == LH_CONFIG ? LH_OK : lh_doctor_failed(d, &why);
     }
     return outcome;
@@ -141,14 +143,14 @@ int lh_doctor_index(lh_doctor_state *d)
     lh_index_state state = LH_INDEX_STATE_NONE;
     int outcome = lh_index_check_collection(d->store, d->deadline, &why);
     if (outcome == LH_CONFIG) {
-        lh_doctor_tell(
+        lh_doctor_report(
             d, (lh_kind){"collection", LH_SEVERITY_ERROR, LH_CONFIG}, 1,
-            "make an ordinary collection without a collation, or name another one (--collection)",
+            "create an ordinary collection without a collation, or name another (--collection)",
             "%s", why.message);
-        return LH_OK; /* whatever its index is */
+        return LH_OK; /* its index does not matter then */
     }
     bool deletes = false;
-    /* the runtime's role may not list collections, and need not */
+    /* the runtime role may not list collections, and need not */
     if (outcome == LH_OK || outcome == LH_DENIED)
         outcome = look_at_others(d, &deletes);
     else
@@ -159,8 +161,8 @@ int lh_doctor_index(lh_doctor_state *d)
         return outcome;
     outcome = lh_index_look(d->store, d->deadline, &state, &why);
     if (outcome == LH_CONFIG) {
-        if (!deletes) /* else that was told already, and comes first */
-            tell_index(d, why.message);
+        if (!deletes) /* else it was reported already */
+            report_index(d, why.message);
         return LH_OK;
     }
     if (outcome != LH_OK)
@@ -168,14 +170,14 @@ int lh_doctor_index(lh_doctor_state *d)
     if (state == LH_INDEX_STATE_RIGHT)
         return LH_OK;
     char what[300];
-    (void)snprintf(what, sizeof what, "%s.%s %s, so nothing is granted", d->store->db,
-                   d->store->collection,
-                   state == LH_INDEX_STATE_NO_COLLECTION ? "does not exist, nor does its index"
-                   : state == LH_INDEX_STATE_PLAIN
-                       ? "has an index " LH_INDEX_NAME
-                         " that is not unique: a migration goes on, or was interrupted"
-                       : "has no unique index on workspace_id");
-    tell_index(d, what);
+    (void)snprintf(
+        what, sizeof what, "%s.%s %s, so nothing is granted", d->store->db, d->store->collection,
+        state == LH_INDEX_STATE_NO_COLLECTION ? "does not exist, and neither does its index"
+        : state == LH_INDEX_STATE_PLAIN
+            ? "has an index " LH_INDEX_NAME
+              " that is not unique (a migration is running, or was interrupted)"
+            : "has no unique index on workspace_id");
+    report_index(d, what);
     return count_duplicates(d);
 }
 
@@ -188,12 +190,12 @@ enum { MALFORMED, ODD_KEY, NO_END, TOO_LONG, LEAKED, OLD, OTHER_ID, KINDS };
 typedef struct {
     uint64_t n[KINDS];
     char examples[KINDS][EXAMPLES * EXAMPLE_ROOM];
-    /* the first one, as words for a shell: its key, or --id and its _id */
+    /* the first document, as words for a shell: its key, or --id and its _id */
     char names[KINDS][NAME_ROOM];
     lh_tally problems;
 } tally;
 
-/* `before` and `word`, quoted for a shell; "" where it does not fit. */
+/* `before`, and `word` quoted for a shell. "" if it does not fit. */
 static void set_name(char *name, const char *before, const char *word)
 {
     size_t len = (size_t)snprintf(name, NAME_ROOM, "%s'", before);
@@ -204,7 +206,7 @@ static void set_name(char *name, const char *before, const char *word)
         *name = '\0';
 }
 
-/* Counts, and keeps the first few keys, cut. */
+/* Counts, and keeps the first few keys, truncated. */
 static void count_as(tally *t, int kind, const char *key)
 {
     char *list = t->examples[kind];
@@ -263,9 +265,10 @@ static int look_at(void *arg, const lh_record *record)
     return 0;
 }
 
-/* `command` (NULL: none) is what to do with the first of them: its %s is what names it. */
-static void tell(lh_doctor_state *d, const tally *t, int kind, lh_kind as, const char *advice,
-                 const char *command, const char *what)
+/* `command` (NULL: none) is the command for the first document; its %s stands for the document's
+ * name. */
+static void report_kind(lh_doctor_state *d, const tally *t, int kind, lh_kind as,
+                        const char *advice, const char *command, const char *what)
 {
     uint64_t n = t->n[kind];
     char what_to_do[NAME_ROOM + 300];
@@ -278,9 +281,9 @@ static void tell(lh_doctor_state *d, const tally *t, int kind, lh_kind as, const
                        t->names[kind], mark + 2);
     }
     if (n > 0)
-        lh_doctor_tell(d, as, n, what_to_do, "%" PRIu64 " %s %s: %s%s", n,
-                       n == 1 ? "document" : "documents", what, t->examples[kind],
-                       n > EXAMPLES ? ", …" : "");
+        lh_doctor_report(d, as, n, what_to_do, "%" PRIu64 " %s %s: %s%s", n,
+                         n == 1 ? "document" : "documents", what, t->examples[kind],
+                         n > EXAMPLES ? ", …" : "");
 }
 
 #define QUARANTINE "leasehold migrate --quarantine --even-live %s"
@@ -297,31 +300,38 @@ int lh_doctor_documents(lh_doctor_state *d)
         return lh_doctor_failed(d, &why);
     char problems[PROBLEMS_ROOM], what[PROBLEMS_ROOM + 64];
     lh_tally_text(&t.problems, problems, sizeof problems);
-    (void)snprintf(what, sizeof what, "that cannot be read, and so held (%s)", problems);
-    tell(d, &t, MALFORMED, (lh_kind){"malformed", LH_SEVERITY_ERROR, LH_DATA},
-         "leasehold list --malformed shows what is wrong; mend it, or move it to the archive",
-         QUARANTINE, what);
-    tell(d, &t, ODD_KEY, (lh_kind){"odd_key", LH_SEVERITY_WARNING, LH_OK},
-         "no lease can have such a key, so nobody waits for them; move them to the archive if "
-         "nobody needs them",
-         QUARANTINE, "whose workspace_id is a string, but none that may be a key");
-    tell(d, &t, NO_END, (lh_kind){"no_end", LH_SEVERITY_WARNING, LH_OK},
-         "let the older program write an expires_at; if nobody works on it any more, break it",
-         BREAK, "of older programs without an end, held until deleted or broken");
-    tell(d, &t, TOO_LONG, (lh_kind){"too_long", LH_SEVERITY_WARNING, LH_OK},
-         "look at the clock and the unit (s, ms) of the program that wrote it; if nobody works on "
-         "it any more, break it",
-         BREAK, "with an end more than 7 days from now, longer than any lease of ours lasts");
-    tell(d, &t, LEAKED, (lh_kind){"leaked", LH_SEVERITY_WARNING, LH_OK},
-         "leasehold cleanup removes them; let whoever holds leases release them", NULL,
-         "that ended a day ago or more, neither released nor taken over");
-    tell(d, &t, OLD, (lh_kind){"no_token", LH_SEVERITY_NOTE, LH_OK},
-         "nothing: they get one with their next grant; mind the rules for older programs beside "
-         "ours (README)",
-         NULL, "without a fencing token, from programs older than Leasehold");
-    tell(d, &t, OTHER_ID, (lh_kind){"other_id", LH_SEVERITY_NOTE, LH_OK},
-         "nothing: a key with the name of such an _id is granted too, in a document with another "
-         "_id",
-         NULL, "whose _id is a string other than the key (renamed in place, or another program's)");
+    (void)snprintf(what, sizeof what, "that cannot be read, and therefore treated as held (%s)",
+                   problems);
+    report_kind(
+        d, &t, MALFORMED, (lh_kind){"malformed", LH_SEVERITY_ERROR, LH_DATA},
+        "leasehold list --malformed shows what is wrong; correct it, or move it to the archive",
+        QUARANTINE, what);
+    report_kind(
+        d, &t, ODD_KEY, (lh_kind){"odd_key", LH_SEVERITY_WARNING, LH_OK},
+        "no lease can have such a key, so they block nobody; if they are not needed, move them to "
+        "the archive",
+        QUARANTINE, "whose workspace_id is a string, but not a valid key");
+    report_kind(
+        d, &t, NO_END, (lh_kind){"no_end", LH_SEVERITY_WARNING, LH_OK},
+        "change the older program to write an expires_at; if the key is no longer in use, break "
+        "it",
+        BREAK, "of older programs without an end, held until deleted or broken");
+    report_kind(
+        d, &t, TOO_LONG, (lh_kind){"too_long", LH_SEVERITY_WARNING, LH_OK},
+        "check the clock and the unit (s, ms) of the program that wrote it; if the key is no "
+        "longer in use, break it",
+        BREAK, "with an end more than 7 days from now, longer than any lease of Leasehold lasts");
+    report_kind(d, &t, LEAKED, (lh_kind){"leaked", LH_SEVERITY_WARNING, LH_OK},
+                "leasehold cleanup removes them; make programs release their leases", NULL,
+                "that ended a day ago or more, neither released nor taken over");
+    report_kind(d, &t, OLD, (lh_kind){"no_token", LH_SEVERITY_NOTE, LH_OK},
+                "nothing: their next grant gives them one; follow the rules for older code beside "
+                "Leasehold (README)",
+                NULL, "without a fencing token, from programs older than Leasehold");
+    report_kind(
+        d, &t, OTHER_ID, (lh_kind){"other_id", LH_SEVERITY_NOTE, LH_OK},
+        "nothing: a key that equals such an _id can be granted too, in a document with another "
+        "_id",
+        NULL, "whose _id is a string other than the key (renamed in place, or another program's)");
     return LH_OK;
 }

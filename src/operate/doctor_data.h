@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The doctor: the collection, its unique index, and what is stored in it. */
+ * The doctor: checks the collection, its unique index, and the stored documents. */
 #ifndef LH_DOCTOR_DATA_H
 #define LH_DOCTOR_DATA_H
 
 #include "operate/doctor.h"
 
-/* Each looks at one side, and returns LH_OK or what ends the visit. */
-int lh_doctor_index(lh_doctor_state *d);     /* collection, index, duplicates */
-int lh_doctor_documents(lh_doctor_state *d); /* what is stored */
+/* Each returns LH_OK, or the error that ends the doctor's checks. */
+int lh_doctor_index(lh_doctor_state *d);     /* the collection, its index, duplicates */
+int lh_doctor_documents(lh_doctor_state *d); /* the stored documents */
 
 #endif

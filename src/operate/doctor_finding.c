@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The doctor's findings: how one is reported, and what becomes of a check that could not be
- * made. */
+ * The doctor's findings: reports one, and handles a check that could not be made. */
 #include "operate/doctor_finding.h"
 
 #include <stdarg.h>
@@ -11,8 +10,8 @@
 
 enum { WHAT_ROOM = 700 };
 
-void lh_doctor_tell(lh_doctor_state *d, lh_kind kind, uint64_t count, const char *what_to_do,
-                    const char *what, ...)
+void lh_doctor_report(lh_doctor_state *d, lh_kind kind, uint64_t count, const char *what_to_do,
+                      const char *what, ...)
 {
     if (d->stopped)
         return;
@@ -43,9 +42,9 @@ int lh_doctor_failed(lh_doctor_state *d, const lh_error *why)
 {
     if (why->code == LH_DENIED) {
         if (!d->denied)
-            lh_doctor_tell(
+            lh_doctor_report(
                 d, (lh_kind){"privilege", LH_SEVERITY_ERROR, LH_DENIED}, 1,
-                "give the user the role that it is to have: leasehold doctor --roles prints them",
+                "give the user the role that it needs: leasehold doctor --roles prints the roles",
                 "%s", why->message);
         d->denied = true;
         return LH_OK;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The doctor: topology, the members' clocks, known defects of servers and of the driver. */
+ * The doctor: checks the topology, the members' clocks, and known defects of server and driver
+ * versions. */
 #include "operate/doctor_members.h"
 
 #include <inttypes.h>
@@ -19,14 +20,14 @@ typedef struct {
         bool known;
         int64_t offset_ms, doubt_ms;
         char host[128];
-    } ahead, behind; /* the clocks that differ most */
+    } ahead, behind; /* the two clocks that differ most */
 } looking;
 
 typedef struct {
     int part[3];
 } version;
 
-/* "6.0.5", "6.0.5-rc1": what cannot be read counts as 0. */
+/* Reads "6.0.5" or "6.0.5-rc1". A part that cannot be read counts as 0. */
 static version read_version(const char *text)
 {
     version v = {{0}};
@@ -46,8 +47,7 @@ static int compare(version a, version b)
     return 0;
 }
 
-/* What is known of versions, from the projects' own records (jira.mongodb.org, and the CVE
- * list). */
+/* Known defects, from the projects' own records (jira.mongodb.org, and the CVE list). */
 static const struct defect {
     version from, fixed;
     bool of_driver, only_set;
@@ -58,20 +58,19 @@ static const struct defect {
      .fixed = {{6, 0, 6}},
      .only_set = true,
      .severity = LH_SEVERITY_WARNING,
-     .what = "SERVER-75205: when it steps down while its read tickets are exhausted it can hang, "
+     .what = "SERVER-75205: if it steps down while its read tickets are exhausted, it can hang "
              "until it is restarted",
      .what_to_do = "upgrade it to 6.0.6 or newer"},
     {.from = {{0, 0, 0}},
      .fixed = {{1, 25, 0}},
      .of_driver = true,
      .severity = LH_SEVERITY_NOTE,
-     .what = "CVE-2023-0437: checking some strings that are no UTF-8 never ends",
-     .what_to_do = "use 1.25.0 or newer, or a distribution's package in which it is mended "
-                   "(Debian's is, under its old "
-                   "number)"},
+     .what = "CVE-2023-0437: the check of some strings that are not UTF-8 never ends",
+     .what_to_do = "use 1.25.0 or newer, or a distribution's package that has the fix (Debian's "
+                   "has it, under its old number)"},
 };
 
-static void judge_version(lh_doctor_state *d, bool set, bool driver, const char *who,
+static void judge_version(lh_doctor_state *d, bool set, bool driver, const char *subject,
                           const char *text)
 {
     version v = read_version(text);
@@ -79,9 +78,10 @@ static void judge_version(lh_doctor_state *d, bool set, bool driver, const char 
         const struct defect *defect = &defects[i];
         if (defect->of_driver == driver && (set || !defect->only_set) &&
             compare(v, defect->from) >= 0 && compare(v, defect->fixed) < 0)
-            lh_doctor_tell(
+            lh_doctor_report(
                 d, (lh_kind){driver ? "driver_defect" : "server_defect", defect->severity, LH_OK},
-                1, defect->what_to_do, "%s is version %s, which has %s", who, text, defect->what);
+                1, defect->what_to_do, "%s is version %s, which has %s", subject, text,
+                defect->what);
     }
 }
 
@@ -93,10 +93,10 @@ static void look_at(void *arg, const lh_member *member)
     if (member->unasked)
         return;
     if (!member->answers) {
-        lh_doctor_tell(
+        lh_doctor_report(
             l->d, (lh_kind){"member_down", LH_SEVERITY_WARNING, LH_OK}, 1,
-            "start it, or take it out of the set's configuration: grants need a majority",
-            "the member %s does not answer", member->host);
+            "start it, or remove it from the set's configuration: grants need a majority",
+            "the member %s does not respond", member->host);
         return;
     }
     judge_version(l->d, l->set, false, member->host, member->version);
@@ -124,46 +124,43 @@ static void judge_clocks(looking *l)
     if (surely_ms <= 0 || 2 * surely_ms <= grace_ms)
         return;
     bool bad = surely_ms > grace_ms;
-    lh_doctor_tell(
+    lh_doctor_report(
         l->d,
         (lh_kind){"clock_offset", bad ? LH_SEVERITY_ERROR : LH_SEVERITY_WARNING,
                   bad ? LH_CONFIG : LH_OK},
         1,
-        "let all members keep their clocks by the same time service (NTP), or choose a larger "
-        "clock_skew_ms "
-        "in all programs",
+        "synchronise the clocks of all members with the same time service (NTP), or set a larger "
+        "clock_skew_ms in all programs",
         "the clock of %s is %" PRId64 " ms ahead of that of %s (give or take %" PRId64
         " ms); the grace is %" PRId64 " ms%s",
         l->ahead.host, l->ahead.offset_ms - l->behind.offset_ms, l->behind.host, doubt_ms, grace_ms,
-        bad ? ": after a failover a lease can be taken over while its holder still believes in it"
+        bad ? ": after a failover a lease can be taken over while its holder still relies on it"
             : "");
 }
 
 static void judge_topology(const looking *l)
 {
     if (!l->set) {
-        lh_doctor_tell(l->d, (lh_kind){"standalone", LH_SEVERITY_NOTE, LH_OK}, 1,
-                       "in production use a replica set of three members",
-                       "this is a standalone server: its one disk is all there is, and who waits "
-                       "asks again and again "
-                       "instead of being told");
+        lh_doctor_report(l->d, (lh_kind){"standalone", LH_SEVERITY_NOTE, LH_OK}, 1,
+                         "in production use a replica set of three members",
+                         "this is a standalone server: it is only as durable as its disk, and "
+                         "waiters poll instead of being notified");
         return;
     }
     if (l->arbiters > 0)
-        lh_doctor_tell(l->d, (lh_kind){"arbiter", LH_SEVERITY_WARNING, LH_OK}, l->arbiters,
-                       "put a third member that keeps data in the arbiter's place",
-                       "the set has an arbiter, which acknowledges nothing: with one member down "
-                       "there may be a "
-                       "primary, and yet no majority for a grant");
+        lh_doctor_report(l->d, (lh_kind){"arbiter", LH_SEVERITY_WARNING, LH_OK}, l->arbiters,
+                         "replace the arbiter by a member that keeps data",
+                         "the set has an arbiter, which acknowledges no writes: with one member "
+                         "down there may be a primary, but no majority for a grant");
     if (l->bearing == 1)
-        lh_doctor_tell(l->d, (lh_kind){"few_members", LH_SEVERITY_NOTE, LH_OK}, 1,
-                       "in production use three members",
-                       "only one member keeps the data: there is no failover");
+        lh_doctor_report(l->d, (lh_kind){"few_members", LH_SEVERITY_NOTE, LH_OK}, 1,
+                         "in production use three members",
+                         "only one member keeps the data: there is no failover");
     else if (l->bearing == 2)
-        lh_doctor_tell(l->d, (lh_kind){"few_members", LH_SEVERITY_WARNING, LH_OK}, 2,
-                       "add a third member",
-                       "two members keep the data, and a grant needs both of them: either one down "
-                       "stops all grants");
+        lh_doctor_report(l->d, (lh_kind){"few_members", LH_SEVERITY_WARNING, LH_OK}, 2,
+                         "add a third member",
+                         "two members keep the data, and a grant needs both of them: if either is "
+                         "down, nothing is granted");
 }
 
 int lh_doctor_members(lh_doctor_state *d)

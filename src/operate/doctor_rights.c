@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The doctor: who we are for the server, and whether that user has the rights of its role. */
+ * The doctor: finds out as which user we are authenticated, and whether it has the rights of its
+ * role. */
 #include "operate/doctor_rights.h"
 
 #include "operate/doctor.h"
@@ -20,7 +21,7 @@ typedef struct {
     const char *user;
 } search;
 
-static void tell_missing(void *arg, const lh_right *right)
+static void report_missing(void *arg, const lh_right *right)
 {
     search *s = arg;
     char place[LH_RIGHT_ROOM], to_do[320];
@@ -28,17 +29,17 @@ static void tell_missing(void *arg, const lh_right *right)
         return;
     lh_rights_place(right, place);
     (void)snprintf(to_do, sizeof to_do,
-                   "give it the role: leasehold doctor --roles prints what createRole takes%s",
+                   "give it the role: leasehold doctor --roles prints the roles for createRole%s",
                    strcmp(right->action, "changeStream") == 0
-                       ? "; until then who waits asks again and again instead of being told"
+                       ? "; until then waiters poll instead of being notified"
                        : "");
     s->d->denied = true;
-    lh_doctor_tell(s->d, (lh_kind){"privilege", LH_SEVERITY_ERROR, LH_DENIED}, 1, to_do,
-                   "the user %s lacks %s on %s", s->user, right->action, place);
+    lh_doctor_report(s->d, (lh_kind){"privilege", LH_SEVERITY_ERROR, LH_DENIED}, 1, to_do,
+                     "the user %s lacks %s on %s", s->user, right->action, place);
 }
 
-/* Nobody has authenticated. If the collection can be read all the same, the server lets everybody
- * in. */
+/* There is no authenticated user. If the collection can be read all the same, the server has no
+ * access control. */
 static int judge_nobody(lh_doctor_state *d)
 {
     bool empty;
@@ -46,13 +47,11 @@ static int judge_nobody(lh_doctor_state *d)
     int outcome = lh_index_is_empty(d->store, d->deadline, &empty, &why);
     if (outcome != LH_OK)
         return lh_doctor_failed(d, &why);
-    lh_doctor_tell(d, (lh_kind){"no_access_control", LH_SEVERITY_WARNING, LH_OK}, 1,
-                   "start it with access control, and give each program the role that it needs "
-                   "(leasehold doctor "
-                   "--roles)",
-                   "the server asks nobody for a password: whoever reaches its port may take, "
-                   "break and delete every "
-                   "lease");
+    lh_doctor_report(d, (lh_kind){"no_access_control", LH_SEVERITY_WARNING, LH_OK}, 1,
+                     "start it with access control, and give each program the role that it needs "
+                     "(leasehold doctor --roles)",
+                     "the server requires no password: anyone who reaches its port may take, break "
+                     "and delete every lease");
     return LH_OK;
 }
 
@@ -61,29 +60,29 @@ int lh_doctor_rights(lh_doctor_state *d)
     lh_error why = LH_ERROR_INIT;
     bson_t reply,
         *command = BCON_NEW("connectionStatus", BCON_INT32(1), "showPrivileges", BCON_BOOL(true));
-    lh_call call = {.what = "ask who we are",
+    lh_call call = {.what = "identify the user",
                     .command = command,
                     .db = "admin",
                     .deadline = d->deadline,
                     .bare = true};
     int outcome = lh_store_run(d->store, &call, &reply, NULL, &why);
-    /* everybody may ask that: so it is the password, and nothing else can be looked at */
+    /* Every user may run this command, so the failure is about the password, and nothing else can
+     * be checked. */
     if (outcome != LH_OK) {
         lh_error_give(d->error, &why);
     } else if (!lh_store_is_private(d->store)) {
-        lh_doctor_tell(
+        lh_doctor_report(
             d, (lh_kind){"no_tls", LH_SEVERITY_WARNING, LH_OK}, 1,
-            "let the server speak TLS, and put tls=true (and tlsCAFile) into the connection string",
-            "other hosts are reached without TLS: whoever listens on the way sees lease ids, with "
-            "which he "
-            "may renew and release");
+            "set up TLS on the server, and add tls=true (and tlsCAFile) to the connection string",
+            "other hosts are reached without TLS: an eavesdropper can read lease ids, and renew "
+            "and release leases with them");
     }
     char *user = lh_rights_user(&reply);
     search s = {.d = d, .status = &reply, .user = user};
     if (outcome == LH_OK && user)
-        lh_rights_of_role(d->o->role,
+        lh_rights_of_role(d->options->role,
                           &(lh_rights_on){d->store->db, d->store->collection, d->store->audit},
-                          tell_missing, &s);
+                          report_missing, &s);
     else if (outcome == LH_OK)
         outcome = judge_nobody(d);
     bson_free(user);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The doctor: what the connection string says, beside what there is. */
+ * The doctor: compares the connection string with the deployment. */
 #ifndef LH_DOCTOR_URI_H
 #define LH_DOCTOR_URI_H
 
 #include "operate/doctor.h"
 
-/* Each looks at one side, and returns LH_OK or what ends the visit. */
-int lh_doctor_uri(lh_doctor_state *d); /* the connection string */
+/* Returns LH_OK, or the error that ends the doctor's checks. */
+int lh_doctor_uri(lh_doctor_state *d);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * lh_watch(): what is asked for. */
+ * lh_watch(): checks the arguments, and starts the watch. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,34 +33,37 @@ static int check_after(lh_watching *w)
 {
     uint64_t t, i;
     int end = -1;
-    if (!w->o.after || !*w->o.after)
+    if (!w->options.after || !*w->options.after)
         return LH_OK;
     w->after = true;
-    bool good = strspn(w->o.after, "0123456789.") == strlen(w->o.after) &&
-                sscanf(w->o.after, "%10" SCNu64 ".%10" SCNu64 ".%9" SCNu64 "%n", &t, &i, &w->skip,
-                       &end) == 3 &&
-                end == (int)strlen(w->o.after) && t > 0 && t <= UINT32_MAX && i > 0 &&
+    bool good = strspn(w->options.after, "0123456789.") == strlen(w->options.after) &&
+                sscanf(w->options.after, "%10" SCNu64 ".%10" SCNu64 ".%9" SCNu64 "%n", &t, &i,
+                       &w->skip, &end) == 3 &&
+                end == (int)strlen(w->options.after) && t > 0 && t <= UINT32_MAX && i > 0 &&
                 i <= UINT32_MAX;
     if (good) {
         w->at = (lh_instant){(uint32_t)t, (uint32_t)i};
         return LH_OK;
     }
-    return lh_fail(w->error, LH_INVALID, "\"%.40s\" is not the id of an event", w->o.after);
+    return lh_fail(w->error, LH_INVALID, "\"%.40s\" is not the id of an event", w->options.after);
 }
 
 static int check(lh_watching *w)
 {
     int outcome = lh_store_check(w->store, w->error);
     if (outcome == LH_OK && !w->each)
-        outcome = lh_fail(w->error, LH_INVALID, "no function was given to tell of the events");
-    if (outcome == LH_OK && w->o.n_keys > KEYS_MAX)
-        outcome = lh_fail(w->error, LH_INVALID, "%zu keys are too many: at most 1,000, or a prefix",
-                          w->o.n_keys);
-    for (size_t i = 0; i < w->o.n_keys && outcome == LH_OK; i++)
-        outcome = lh_key_check(w->o.keys[i], w->o.keys[i] ? strlen(w->o.keys[i]) : 0, w->error);
-    if (outcome == LH_OK && w->o.prefix)
         outcome =
-            lh_text_check("prefix", w->o.prefix, strlen(w->o.prefix), 0, LH_KEY_MAX, w->error);
+            lh_fail(w->error, LH_INVALID, "`each` is NULL: pass a function that takes the events");
+    if (outcome == LH_OK && w->options.n_keys > KEYS_MAX)
+        outcome =
+            lh_fail(w->error, LH_INVALID, "%zu keys are too many: give at most 1,000, or a prefix",
+                    w->options.n_keys);
+    for (size_t i = 0; i < w->options.n_keys && outcome == LH_OK; i++)
+        outcome = lh_key_check(w->options.keys[i],
+                               w->options.keys[i] ? strlen(w->options.keys[i]) : 0, w->error);
+    if (outcome == LH_OK && w->options.prefix)
+        outcome = lh_text_check("prefix", w->options.prefix, strlen(w->options.prefix), 0,
+                                LH_KEY_MAX, w->error);
     return outcome == LH_OK ? check_after(w) : outcome;
 }
 
@@ -69,7 +72,7 @@ int lh_watch(lh_store *store, const lh_watch_options *options,
 {
     lh_error own = LH_ERROR_INIT;
     lh_watching w = {.store = store, .each = each, .arg = arg, .error = error ? error : &own};
-    int outcome = lh_watch_options_take(&w.o, options, error);
+    int outcome = lh_watch_options_take(&w.options, options, error);
     if (outcome == LH_OK)
         outcome = check(&w);
     if (outcome == LH_OK)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A change event, and what it makes of the watched documents. Pure: the stream it comes from is
- * events_stream.c's matter. */
+ * Decodes a change event, and applies it to the watched documents. Pure: events_stream.c reads the
+ * stream. */
 #include "operate/events_change.h"
 
 #include <string.h>
@@ -67,7 +67,7 @@ int lh_watching_change(lh_watching *w, const lh_change *change, uint64_t round)
     switch (change->kind) {
     case LH_CHANGE_DELETE:
         return entry ? lh_watching_drop(w, entry, change->at_ms) : LH_OK;
-    case LH_CHANGE_UPDATE: /* without an entry it is not wanted */
+    case LH_CHANGE_UPDATE: /* a document without an entry is not watched */
         return entry ? lh_watching_put(w, lh_shadow_apply(entry->document, &change->part), round,
                                        false, change->at_ms)
                      : LH_OK;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A change event, and what it makes of the watched documents. */
+ * Decodes a change event, and applies it to the watched documents. */
 #ifndef LH_EVENTS_CHANGE_H
 #define LH_EVENTS_CHANGE_H
 
 #include "operate/events_watching.h"
 
-/* False: of no document (the collection was dropped, or renamed). */
+/* Decodes `event`. False: it is not about a document; the collection was dropped or renamed. */
 bool lh_change_read(const bson_t *event, lh_change *ret);
-/* Applies it, and tells the difference. LH_OK, LH_MEMORY. */
+/* Applies the change, and reports the difference. LH_OK, LH_MEMORY. */
 int lh_watching_change(lh_watching *w, const lh_change *change, uint64_t round);
 
 bool lh_event_find(const bson_t *event, const char *path, bson_iter_t *ret_value);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What happened between two states of a key's document. Holders and waiters are known by their
- * lease ids (which stay in here). */
+ * Finds out what happened between two states of a key's document. Holders and waiters are
+ * recognised by their lease ids, which are never passed on. */
 #include "operate/events_diff.h"
 
 #include <string.h>
@@ -12,7 +12,7 @@
 
 typedef struct {
     lh_watching *w;
-    const lh_record *before, *after; /* either may be NULL */
+    const lh_record *before, *after; /* either may be NULL: no document */
     int64_t at_ms;
     bool released_anew; /* `released` was written in between */
 } difference;
@@ -27,8 +27,8 @@ static const lh_waiter *waiter_at(const lh_record *record, size_t i)
     return record ? lh_record_waiter(record, i) : NULL;
 }
 
-/* The index of the holder with that id (and token: what others wrote has ids that come back), or
- * -1. */
+/* The index of the holder with that id and token, or -1. Other programs reuse ids, so the id alone
+ * is not enough; token -1 matches any. */
 static long find_holder(const lh_record *record, const char *id, int64_t token)
 {
     const lh_holder *h;
@@ -62,20 +62,20 @@ static lh_event about_holder(const difference *d, int kind, const char *how,
                       .expires_at_ms = h->expires_at_ms};
 }
 
-static void tell_waiter(const difference *d, int kind, const lh_record *record,
-                        const lh_waiter *waiter)
+static void report_waiter(const difference *d, int kind, const lh_record *record,
+                          const lh_waiter *waiter)
 {
-    lh_tell(d->w, (lh_event){.kind = kind,
-                             .key = record->key,
-                             .at_ms = d->at_ms,
-                             .owner = waiter->owner,
-                             .purpose = waiter->purpose,
-                             .mode = waiter->mode});
+    lh_watching_report(d->w, (lh_event){.kind = kind,
+                                        .key = record->key,
+                                        .at_ms = d->at_ms,
+                                        .owner = waiter->owner,
+                                        .purpose = waiter->purpose,
+                                        .mode = waiter->mode});
 }
 
-/* A holder is not there any more. A break ends all of them; the other ways name one, and who else
- * is gone by then was dead. */
-static void tell_end(const difference *d, const lh_holder *h, const char *id)
+/* Reports that a holder is gone. A break ends all holders. The other ways end the one whose id is
+ * in `released`; any other that is gone was dead. */
+static void report_end(const difference *d, const lh_holder *h, const char *id)
 {
     const char *how = d->released_anew ? d->after->released_how : "";
     bool named = strcmp(lh_doc_released_id(d->after), id) == 0;
@@ -88,7 +88,7 @@ static void tell_end(const difference *d, const lh_holder *h, const char *id)
         event.kind = LH_EVENT_TRANSFERRED;
     } else if (named && strcmp(how, "release") == 0) {
         event.how = "release";
-        /* else a reader went, and left what was there before */
+        /* if the tokens differ, a reader left, and the note is an older one */
         if (d->after->note_token == h->token)
             event.note = d->after->note;
     } else if ((named && strcmp(how, "expire") == 0) || h->expires_at_ms <= d->at_ms) {
@@ -96,33 +96,33 @@ static void tell_end(const difference *d, const lh_holder *h, const char *id)
     }
     if (event.kind != LH_EVENT_RELEASED)
         event.how = NULL;
-    lh_tell(d->w, event);
+    lh_watching_report(d->w, event);
 }
 
-static void tell_ends(const difference *d)
+static void report_ends(const difference *d)
 {
     const lh_holder *h;
     for (size_t i = 0; (h = holder_at(d->before, i)); i++) {
         const char *id = lh_doc_holder_mark(d->before, i).id;
         if (find_holder(d->after, id, h->token) < 0)
-            tell_end(d, h, id);
+            report_end(d, h, id);
     }
 }
 
-static void tell_queue(const difference *d)
+static void report_queue(const difference *d)
 {
     const lh_waiter *waiter;
     for (size_t i = 0; (waiter = waiter_at(d->before, i)); i++) {
         const char *id = lh_doc_waiter_id(d->before, i);
         if (!has_waiter(d->after, id) && find_holder(d->after, id, -1) < 0)
-            tell_waiter(d, LH_EVENT_LEFT, d->before, waiter);
+            report_waiter(d, LH_EVENT_LEFT, d->before, waiter);
     }
     for (size_t i = 0; (waiter = waiter_at(d->after, i)); i++)
         if (!has_waiter(d->before, lh_doc_waiter_id(d->after, i)))
-            tell_waiter(d, LH_EVENT_QUEUED, d->after, waiter);
+            report_waiter(d, LH_EVENT_QUEUED, d->after, waiter);
 }
 
-static void tell_holders(const difference *d)
+static void report_holders(const difference *d)
 {
     const lh_holder *h;
     for (size_t i = 0; (h = holder_at(d->after, i)); i++) {
@@ -133,58 +133,58 @@ static void tell_holders(const difference *d)
                           : handed_on                    ? "transfer"
                                                          : "acquire";
         if (was < 0)
-            lh_tell(d->w, about_holder(d, LH_EVENT_GRANTED, how, d->after, h));
+            lh_watching_report(d->w, about_holder(d, LH_EVENT_GRANTED, how, d->after, h));
         else if (lh_doc_holder_mark(d->before, (size_t)was).renewed_at_ms != mark.renewed_at_ms ||
                  lh_record_holder(d->before, (size_t)was)->expires_at_ms != h->expires_at_ms)
-            lh_tell(d->w, about_holder(d, LH_EVENT_RENEWED, NULL, d->after, h));
+            lh_watching_report(d->w, about_holder(d, LH_EVENT_RENEWED, NULL, d->after, h));
     }
 }
 
-static void tell_removal(const difference *d)
+static void report_removal(const difference *d)
 {
     static const lh_holder nobody = {.owner = "", .host = "", .purpose = ""};
     const lh_holder *h = holder_at(d->before, 0);
-    lh_tell(d->w, about_holder(d, LH_EVENT_REMOVED, NULL, d->before, h ? h : &nobody));
+    lh_watching_report(d->w, about_holder(d, LH_EVENT_REMOVED, NULL, d->before, h ? h : &nobody));
 }
 
-static void tell_all(difference *d)
+static void report_all(difference *d)
 {
     if (!d->after) {
-        tell_removal(d);
+        report_removal(d);
         return;
     }
-    /* who holds it by what cannot be read is anybody's guess */
+    /* an unreadable document does not show who holds the key */
     if (d->after->state == LH_MALFORMED) {
         lh_event event = {.kind = LH_EVENT_SPOILT,
                           .key = d->after->key,
                           .at_ms = d->at_ms,
                           .reason = d->after->problem};
         if (!d->before || d->before->state != LH_MALFORMED)
-            lh_tell(d->w, event);
+            lh_watching_report(d->w, event);
         return;
     }
     d->released_anew = *d->after->released_how &&
                        (!d->before || d->before->released_at_ms != d->after->released_at_ms ||
                         strcmp(lh_doc_released_id(d->before), lh_doc_released_id(d->after)) != 0);
-    tell_ends(d);
-    tell_queue(d);
-    tell_holders(d);
+    report_ends(d);
+    report_queue(d);
+    report_holders(d);
 }
 
-static bool tell_difference(lh_watching *w, const bson_t *before, const bson_t *after,
-                            int64_t at_ms)
+static bool report_difference(lh_watching *w, const bson_t *before, const bson_t *after,
+                              int64_t at_ms)
 {
     lh_record *was = before ? lh_doc_record(before, LH_DOC_ALL, 0) : NULL;
     lh_record *is = after ? lh_doc_record(after, LH_DOC_ALL, 0) : NULL;
     bool good = (was || !before) && (is || !after);
     if (good && (was || is))
-        tell_all(&(difference){.w = w, .before = was, .after = is, .at_ms = at_ms});
+        report_all(&(difference){.w = w, .before = was, .after = is, .at_ms = at_ms});
     lh_record_free(was);
     lh_record_free(is);
     return good;
 }
 
-/* ---- What is kept ---- */
+/* ---- The shadow ---- */
 
 int lh_watching_put(lh_watching *w, bson_t *after, uint64_t round, bool silent, int64_t at_ms)
 {
@@ -192,7 +192,7 @@ int lh_watching_put(lh_watching *w, bson_t *after, uint64_t round, bool silent, 
     lh_shadow_entry *entry = lh_shadow_find(&w->shadow, after);
     const bson_t *before = entry ? entry->document : NULL;
     if (!silent && !(before && bson_equal(before, after)))
-        good = tell_difference(w, before, after, at_ms);
+        good = report_difference(w, before, after, at_ms);
     if (good && !entry)
         good = (entry = lh_shadow_add(&w->shadow, after)) != NULL;
     if (!good) {
@@ -207,7 +207,7 @@ int lh_watching_put(lh_watching *w, bson_t *after, uint64_t round, bool silent, 
 
 int lh_watching_drop(lh_watching *w, lh_shadow_entry *entry, int64_t at_ms)
 {
-    bool good = tell_difference(w, entry->document, NULL, at_ms);
+    bool good = report_difference(w, entry->document, NULL, at_ms);
     lh_shadow_remove(&w->shadow, entry);
     return good ? LH_OK : lh_fail_memory(w->error);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Watching a standalone, which has no change streams: all watched documents are read again and
+ * Watches a standalone, which has no change streams: reads all watched documents again and
  * again. */
 #include "operate/events_poll.h"
 
@@ -14,8 +14,8 @@
 #include "store/store_run.h"
 
 #define PAUSE_MS     200
-#define REFUSALS_MAX 8 /* in a row: one may be of the moment, a cursor that was killed */
-#define SHARE        4 /* the pause is so many times as long as the look took, at least */
+#define REFUSALS_MAX 8 /* in a row: a single one may pass, such as a killed cursor */
+#define SHARE        4 /* a pause lasts at least this many times as long as the last read */
 
 typedef struct {
     lh_watching *w;
@@ -24,12 +24,12 @@ typedef struct {
     int outcome;
 } looking;
 
-/* What a look at an empty collection does not say. */
+/* Reads the server's clock, which a read of an empty collection does not return. */
 static int ask_clock(looking *l)
 {
     bson_t *command = BCON_NEW("hello", BCON_INT32(1)), reply;
     bson_iter_t now;
-    lh_call call = {.what = "ask for the server's time",
+    lh_call call = {.what = "read the server's clock",
                     .command = command,
                     .deadline = lh_store_deadline(l->w->store, 0),
                     .bare = true};
@@ -42,16 +42,16 @@ static int ask_clock(looking *l)
     return outcome;
 }
 
-static int look_at_one(void *arg, const bson_t *answer)
+static int look_at_one(void *arg, const bson_t *document)
 {
     looking *l = arg;
     bson_iter_t now;
-    if (bson_iter_init_find(&now, answer, "now") && BSON_ITER_HOLDS_DATE_TIME(&now))
+    if (bson_iter_init_find(&now, document, "now") && BSON_ITER_HOLDS_DATE_TIME(&now))
         l->ahead_ms = (l->now_ms = bson_iter_date_time(&now)) - lh_clock_ms();
-    if (!lh_watching_wants(l->w, answer))
+    if (!lh_watching_wants(l->w, document))
         return 0;
     l->outcome =
-        lh_watching_put(l->w, lh_shadow_shrink(answer), l->round, l->round == 1, l->now_ms);
+        lh_watching_put(l->w, lh_shadow_shrink(document), l->round, l->round == 1, l->now_ms);
     return l->outcome != LH_OK || l->w->stopped;
 }
 
@@ -89,7 +89,7 @@ int lh_watching_poll(lh_watching *w)
         outcome = look(&l);
     if (outcome != LH_OK)
         return outcome;
-    lh_tell_mark(w, w->after ? LH_EVENT_GAP : LH_EVENT_OPENED, l.now_ms);
+    lh_watching_mark(w, w->after ? LH_EVENT_GAP : LH_EVENT_OPENED, l.now_ms);
     for (int refused = 0; !w->stopped;) {
         int64_t start = lh_clock_ms();
         outcome = look(&l);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What is known of the watched documents, by _id; and a change event's delta, applied to one. */
+ * The shadow: the known state of the watched documents, by _id. Also applies the delta of a change
+ * event to a document. */
 #include "operate/events_shadow.h"
 
 #include <search.h>
@@ -85,7 +86,7 @@ void lh_shadow_fini(lh_shadow *shadow)
 
 /* ---- Documents ---- */
 
-/* Is the first part of the path one of our fields? */
+/* Whether the first part of the path is one of our fields. */
 static bool matters(const char *path)
 {
     size_t len = strcspn(path, ".");
@@ -113,7 +114,7 @@ bson_t *lh_shadow_shrink(const bson_t *document)
 }
 
 typedef struct {
-    bson_iter_t updated, removed; /* the object {path: value}, the array of paths */
+    bson_iter_t updated, removed; /* an object {path: value}, and an array of paths */
 } delta;
 
 static bool find_updated(const delta *d, const char *path, bson_iter_t *ret_value)
@@ -137,7 +138,8 @@ static bool is_removed(const delta *d, const char *path)
     return false;
 }
 
-/* What the delta adds right below `prefix` (which ends in a dot, or is empty). */
+/* Appends the fields that the delta adds directly below `prefix`, which ends in a dot or is
+ * empty. */
 static void append_new(const delta *d, const char *prefix, const bson_t *old, bson_t *out)
 {
     bson_iter_t value, there;
@@ -152,7 +154,7 @@ static void append_new(const delta *d, const char *prefix, const bson_t *old, bs
     }
 }
 
-/* Fields below `prefix`, level by level: as deep as documents of ours are, three. */
+/* Rebuilds the fields below `prefix`, level by level. Our documents are three levels deep. */
 static void rebuild(const delta *d, const char *prefix, int depth, const bson_t *old, bson_t *out)
 {
     bson_iter_t field, value;
@@ -163,7 +165,7 @@ static void rebuild(const delta *d, const char *prefix, int depth, const bson_t 
         const char *name = bson_iter_key(&field);
         size_t len = (size_t)snprintf(path, sizeof path, "%s%s", prefix, name);
         if (len + 2 > sizeof path)
-            continue; /* nothing of ours */
+            continue; /* too long to be one of our fields */
         if (is_removed(d, path))
             continue;
         if (find_updated(d, path, &value)) {

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Watching a replica set. It begins with a snapshot: all watched documents as they were at one time
- * of the oplog; the change stream goes on from there, and misses nothing. Going on behind an event
- * of another watch is the same with an older snapshot, which the server remembers for a while. When
- * the cursor fails (an election, a kill), the next one goes on behind the last batch; when the
- * server does not remember that, a new snapshot tells what is different. */
+ * Watches a replica set.
+ *
+ * A watch begins with a snapshot: all watched documents at one time of the oplog. The change stream
+ * continues from that time, and misses nothing. To resume after an event of another watch, the same
+ * is done with an older snapshot, which the server keeps for a while.
+ *
+ * If the cursor fails (an election, a kill), the next one continues after the last batch. If the
+ * server no longer has that point, the differences to a new snapshot are reported. */
 #include "operate/events_stream.h"
 
 #include <stdlib.h>
@@ -19,25 +22,24 @@
 #include "store/store.h"
 #include "store/store_stream.h"
 
-/* how long the server holds a getMore without news: a cancel takes as long */
+/* How long the server holds a getMore without events. A cancel can take this long. */
 #define AWAIT_MS     250
 #define ATTEMPT_MS   1000
 #define REFUSALS_MAX 8
 
 typedef struct {
-    /* behind the last batch, or event, that was told; empty: go on behind the snapshot */
+    /* the point after the last batch, or event, that was reported; empty: after the snapshot */
     bson_t token;
     lh_watching *w;
     lh_stream *stream;
     lh_instant snapshot;
-    uint64_t round; /* of the snapshot */
-    bool silent;    /* the first snapshot is no news */
-    /* a document that is wanted has an _id by which one can't tell: the server is not to filter by
-     * it */
+    uint64_t round; /* the round of the snapshot */
+    bool silent;    /* do not report the differences to the snapshot: it is the first one */
+    /* A watched document has an _id other than its key, so the server must not filter by _id. */
     bool wide;
-    bool reopen;   /* … that was noticed just now */
-    bool lost;     /* the collection was dropped or renamed: the stream ends */
-    int64_t at_ms; /* the server's clock, as last heard */
+    bool reopen;   /* `wide` was set by the last batch: open the stream again */
+    bool lost;     /* the collection was dropped or renamed, which ends the stream */
+    int64_t at_ms; /* the server's clock, as of the last reply */
     int outcome;   /* LH_MEMORY within a batch */
 } following;
 
@@ -63,8 +65,8 @@ static bson_t *snapshot_command(const following *f, const lh_instant *at)
     return command;
 }
 
-/* Not the beats of waiters, and only what may be wanted: documents of ours have the key as _id,
- * those of others an ObjectId. */
+/* Filters out the beats of waiters, and documents that are surely not watched. The _id of a
+ * document of ours is the key; other programs use ObjectIds. */
 static void append_match(const following *f, bson_t *stages)
 {
     bson_t stage, match, all, one, any, part, no_beats;
@@ -91,7 +93,7 @@ static void append_match(const following *f, bson_t *stages)
     if (!f->wide && lh_watching_append_filter(f->w, "documentKey._id", &ours)) {
         BSON_APPEND_ARRAY_BEGIN(&one, "$or", &any);
         BSON_APPEND_DOCUMENT(&any, "0", &ours);
-        BSON_APPEND_DOCUMENT_BEGIN(&any, "1", &part); /* drop, rename too: they have none */
+        BSON_APPEND_DOCUMENT_BEGIN(&any, "1", &part); /* also drop and rename, which have no _id */
         bson_t not, type;
         BSON_APPEND_DOCUMENT_BEGIN(&part, "documentKey._id", &not );
         BSON_APPEND_DOCUMENT_BEGIN(&not, "$not", &type);
@@ -99,7 +101,8 @@ static void append_match(const following *f, bson_t *stages)
         bson_append_document_end(&not, &type);
         bson_append_document_end(&part, &not );
         bson_append_document_end(&any, &part);
-        BSON_APPEND_DOCUMENT_BEGIN(&any, "2", &part); /* what others insert may have any _id */
+        /* documents that others insert may have any _id */
+        BSON_APPEND_DOCUMENT_BEGIN(&any, "2", &part);
         BSON_APPEND_UTF8(&part, "operationType", "insert");
         bson_append_document_end(&any, &part);
         bson_append_array_end(&one, &any);
@@ -156,8 +159,8 @@ static int keep_one(void *arg, const bson_t *document)
     return f->outcome != LH_OK || f->w->stopped;
 }
 
-/* All that is watched as it was at `at` (NULL: now). `kind`: LH_EVENT_GAP is told before what
- * differs from what was known. */
+/* Reads all watched documents as they were at `at` (NULL: now). With LH_EVENT_GAP as `kind`, a gap
+ * is reported before the differences to what was known. */
 static int take_snapshot(following *f, const lh_instant *at, int kind)
 {
     lh_watching *w = f->w;
@@ -167,25 +170,25 @@ static int take_snapshot(following *f, const lh_instant *at, int kind)
     bson_destroy(command);
     if (outcome == LH_OK && !lh_event_instant(&reply, "cursor.atClusterTime", &f->snapshot) &&
         !at) {
-        /* There is no collection yet: as of the time of this answer. */
+        /* There is no collection yet: use the time of this reply. */
         lh_instant now = {0};
-        bool told = lh_event_instant(&reply, "operationTime", &now);
+        bool timed = lh_event_instant(&reply, "operationTime", &now);
         bson_destroy(&reply);
-        return told ? take_snapshot(f, &now, kind)
-                    : lh_fail(w->error, LH_SERVER, "the server does not tell the time");
+        return timed ? take_snapshot(f, &now, kind)
+                     : lh_fail(w->error, LH_SERVER, "the server's reply has no operationTime");
     }
     if (at)
         f->snapshot = *at;
     f->at_ms = (int64_t)f->snapshot.t * 1000;
     f->round++;
     f->outcome = LH_OK;
-    /* whoever goes on behind what is told here begins behind the snapshot */
+    /* a watch that resumes after these events begins after the snapshot */
     if (outcome == LH_OK && !w->after) {
         w->at = (lh_instant){f->snapshot.t, f->snapshot.i + 1};
-        w->told = w->skip = 0;
+        w->reported = w->skip = 0;
         w->apart = true;
         if (kind == LH_EVENT_GAP)
-            lh_tell_mark(w, kind, f->at_ms);
+            lh_watching_mark(w, kind, f->at_ms);
     }
     while (outcome == LH_OK && lh_stream_each(&reply, keep_one, f) == 0 &&
            lh_stream_goes_on(f->stream)) {
@@ -214,7 +217,7 @@ static int take_event(void *arg, const bson_t *event)
     }
     if (change.at.t != w->at.t || change.at.i != w->at.i) {
         w->at = change.at;
-        w->told = w->skip = 0;
+        w->reported = w->skip = 0;
     }
     f->at_ms = change.at_ms;
     if (!f->wide && change.kind == LH_CHANGE_PUT && lh_watching_wants(w, &change.part))
@@ -254,7 +257,7 @@ static int open_cursor(following *f)
     return outcome;
 }
 
-/* From a new snapshot on. */
+/* Starts from a new snapshot. */
 static int open_anew(following *f, int kind)
 {
     lh_watching *w = f->w;
@@ -264,12 +267,12 @@ static int open_anew(following *f, int kind)
     bson_reinit(&f->token);
     f->lost = f->silent = false;
     if (kind == LH_EVENT_OPENED)
-        lh_tell_mark(w, kind, f->at_ms);
+        lh_watching_mark(w, kind, f->at_ms);
     return w->stopped ? LH_OK : open_cursor(f);
 }
 
-/* Does the server say that it cannot go on from there? Other refusals may be of the moment: the
- * cursor was killed while it was being opened. (Codes of MongoDB's error_codes.yml.) */
+/* Whether the server reports that it cannot resume from there. Other refusals may pass: the cursor
+ * was killed while it was being opened. (Codes of MongoDB's error_codes.yml.) */
 static bool is_lost(const lh_error *why)
 {
     switch (why->server_code) {
@@ -285,7 +288,8 @@ static bool is_lost(const lh_error *why)
     }
 }
 
-/* Behind the event that the caller named: the state just before its time, and what came since. */
+/* Resumes after the event that the caller named: reads the state just before its time, and then the
+ * stream. */
 static int open_behind(following *f)
 {
     lh_watching *w = f->w;
@@ -293,12 +297,12 @@ static int open_behind(following *f)
     int outcome = take_snapshot(f, &before, LH_EVENT_OPENED);
     if (outcome == LH_OK) {
         f->silent = w->after = false;
-        lh_tell_mark(w, LH_EVENT_OPENED, f->at_ms);
+        lh_watching_mark(w, LH_EVENT_OPENED, f->at_ms);
         outcome = w->stopped ? LH_OK : open_cursor(f);
     }
     if (outcome != LH_SERVER || !is_lost(w->error))
         return outcome;
-    w->after = false; /* it does not remember */
+    w->after = false; /* the server no longer has that time */
     lh_shadow_fini(&w->shadow);
     f->silent = true;
     return open_anew(f, LH_EVENT_GAP);
@@ -309,7 +313,7 @@ static bool is_passing(int outcome)
     return outcome == LH_UNREACHABLE || outcome == LH_UNKNOWN;
 }
 
-/* A snapshot may be refused for a moment, while an index is made. */
+/* Opens the watch. A snapshot may be refused for a moment, while an index is built. */
 static int begin(following *f)
 {
     int64_t deadline = lh_store_deadline(f->w->store, 0);
@@ -327,7 +331,7 @@ static int begin(following *f)
     }
 }
 
-/* The cursor is gone, or does not look where it should. */
+/* Opens the cursor again after it was lost, or if its filter is too narrow. */
 static int go_on(following *f)
 {
     lh_backoff pause = lh_backoff_from(20, 1000, (uintptr_t)f);
@@ -360,7 +364,7 @@ static int follow(following *f)
                 outcome = take_batch(f, &reply);
             bson_destroy(&reply);
             if (outcome == LH_OK && lh_clock_ms() == asked)
-                /* a server that does not wait: never a busy loop */
+                /* the server did not wait: avoid a busy loop */
                 outcome = lh_watching_pause(w, 1);
         }
         if (ended || is_passing(outcome) || outcome == LH_SERVER)

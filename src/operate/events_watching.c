@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a watch wants to know, and how it is told. */
+ * Which events a watch wants, and how they are reported. */
 #include "operate/events_watching.h"
 
 #include <inttypes.h>
@@ -10,11 +10,11 @@
 #include "base/cancel.h"
 #include "base/error.h"
 
-/* ---- What is wanted ---- */
+/* ---- Which events are wanted ---- */
 
 bool lh_watching_wants_all(const lh_watching *w)
 {
-    return w->o.n_keys == 0 && !(w->o.prefix && *w->o.prefix);
+    return w->options.n_keys == 0 && !(w->options.prefix && *w->options.prefix);
 }
 
 bool lh_watching_wants(const lh_watching *w, const bson_t *document)
@@ -25,10 +25,11 @@ bool lh_watching_wants(const lh_watching *w, const bson_t *document)
     if (!bson_iter_init_find(&value, document, "workspace_id") || !BSON_ITER_HOLDS_UTF8(&value))
         return false;
     const char *key = bson_iter_utf8(&value, NULL);
-    if (w->o.prefix && *w->o.prefix && strncmp(key, w->o.prefix, strlen(w->o.prefix)) == 0)
+    if (w->options.prefix && *w->options.prefix &&
+        strncmp(key, w->options.prefix, strlen(w->options.prefix)) == 0)
         return true;
-    for (size_t i = 0; i < w->o.n_keys; i++)
-        if (strcmp(key, w->o.keys[i]) == 0)
+    for (size_t i = 0; i < w->options.n_keys; i++)
+        if (strcmp(key, w->options.keys[i]) == 0)
             return true;
     return false;
 }
@@ -44,18 +45,19 @@ bool lh_watching_append_filter(const lh_watching *w, const char *field, bson_t *
     BSON_APPEND_DOCUMENT_BEGIN(&any, "0", &one);
     BSON_APPEND_DOCUMENT_BEGIN(&one, field, &part);
     BSON_APPEND_ARRAY_BEGIN(&part, "$in", &keys);
-    for (size_t i = 0; i < w->o.n_keys; i++) {
+    for (size_t i = 0; i < w->options.n_keys; i++) {
         bson_uint32_to_string((uint32_t)i, &index, room, sizeof room);
-        BSON_APPEND_UTF8(&keys, index, w->o.keys[i]);
+        BSON_APPEND_UTF8(&keys, index, w->options.keys[i]);
     }
     bson_append_array_end(&part, &keys);
     bson_append_document_end(&one, &part);
     bson_append_document_end(&any, &one);
-    if (w->o.prefix && *w->o.prefix) { /* up to the prefix and the last character that there is */
-        (void)snprintf(last, sizeof last, "%s\xF4\x8F\xBF\xBF", w->o.prefix);
+    /* up to the prefix followed by the last character of Unicode */
+    if (w->options.prefix && *w->options.prefix) {
+        (void)snprintf(last, sizeof last, "%s\xF4\x8F\xBF\xBF", w->options.prefix);
         BSON_APPEND_DOCUMENT_BEGIN(&any, "1", &one);
         BSON_APPEND_DOCUMENT_BEGIN(&one, field, &part);
-        BSON_APPEND_UTF8(&part, "$gte", w->o.prefix);
+        BSON_APPEND_UTF8(&part, "$gte", w->options.prefix);
         BSON_APPEND_UTF8(&part, "$lte", last);
         bson_append_document_end(&one, &part);
         bson_append_document_end(&any, &one);
@@ -66,18 +68,18 @@ bool lh_watching_append_filter(const lh_watching *w, const char *field, bson_t *
 
 int lh_watching_pause(const lh_watching *w, int64_t ms)
 {
-    struct pollfd poller = {.fd = lh_cancel_fd(w->o.cancel), .events = POLLIN};
+    struct pollfd poller = {.fd = lh_cancel_fd(w->options.cancel), .events = POLLIN};
     (void)poll(&poller, 1, (int)ms);
-    if (!lh_cancel_is_now(w->o.cancel))
+    if (!lh_cancel_is_now(w->options.cancel))
         return LH_OK;
     return lh_fail(w->error, LH_CANCELLED, "the watch was cancelled");
 }
 
-/* ---- Telling ---- */
+/* ---- Reporting ---- */
 
-/* An id is the time on the server's oplog, and how many events of that time were told with this
- * one. Whoever goes on behind it reads the documents as they were just before that time, and passes
- * over so many. */
+/* Passes on an event. Its id is its time in the server's oplog, and the number of events reported
+ * for that time so far. To resume after it, a watch reads the documents as they were just before
+ * that time, and skips that many events. */
 static void give(lh_watching *w, lh_event event, lh_instant at, uint64_t n)
 {
     char id[64] = "";
@@ -93,15 +95,15 @@ static void give(lh_watching *w, lh_event event, lh_instant at, uint64_t n)
         w->stopped = true;
 }
 
-void lh_tell(lh_watching *w, lh_event event)
+void lh_watching_report(lh_watching *w, lh_event event)
 {
     if (!w->apart)
-        w->told++;
-    if (w->told > w->skip || w->apart)
-        give(w, event, w->at, w->told);
+        w->reported++;
+    if (w->reported > w->skip || w->apart)
+        give(w, event, w->at, w->reported);
 }
 
-void lh_tell_mark(lh_watching *w, int kind, int64_t at_ms)
+void lh_watching_mark(lh_watching *w, int kind, int64_t at_ms)
 {
     give(w, (lh_event){.kind = kind, .at_ms = at_ms}, w->at, w->skip);
 }

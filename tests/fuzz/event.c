@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     int told = 0;
     lh_error error = LH_ERROR_INIT;
-    lh_watching w = {.o = LH_WATCH_OPTIONS_INIT,
+    lh_watching w = {.options = LH_WATCH_OPTIONS_INIT,
                      .each = see_event,
                      .arg = &told,
                      .error = &error,

@@ -202,7 +202,7 @@ const struct command cmd_doctor = {
     .example = "  $ leasehold doctor\n"
                "  error  index: leasehold.workspace_locks has no unique index on workspace_id, so "
                "nothing is granted\n"
-               "    do       put it right, then run the migration (leasehold migrate --dry-run "
-               "tells what it would do)\n"
+               "    do       fix this, then run the migration (leasehold migrate --dry-run "
+               "shows what it would do)\n"
                "  not fit for leases  1 error, 0 warnings\n",
 };
