@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The guard, inside of the caller's transaction: reads the lease, raises the fence.
+ * The guard, inside the caller's transaction: reads the lease, and raises the key's fence.
  *
- * Home of invariant 10, with guard_fenced.c. The two statements see one snapshot. A grant that is
- * older than the snapshot is seen by the read, as every grant that anybody believes is in the
- * majority's history. A newer holder's fence that is younger than the snapshot conflicts with ours
- * on the fence's document, and so does one that is not committed yet. What remains, a newer grant
- * whose holder did not guard before our commit, reads what we wrote, since it guards before it
- * reads.
+ * Home of invariant 10, together with guard_fenced.c. Why a transaction of an older token cannot
+ * commit after one of a newer token:
  *
- * The fence is never created in the transaction: where it was deleted or dropped since the snapshot
- * the transaction begins again, and its new snapshot knows who holds the key.
+ * - The two statements see one snapshot. A grant that is older than the snapshot is seen by the
+ *   read of the lease, because every grant that a process believes in is in the majority's history.
+ * - If a newer holder raised the fence after the snapshot, its write conflicts with ours on the
+ *   fence's document. So does a write that is not committed yet.
+ * - What remains is a newer grant whose holder guards only after our commit. That holder reads what
+ *   we wrote, because it guards before it reads.
  *
- * The fence is a document of its own: a write to the lease's would stall renewals of a whole batch.
- * It is written each time (n), so that guarded transactions of one token conflict as well. */
+ * The fence is never created in the transaction. If it was deleted or dropped since the snapshot,
+ * the transaction begins again, and its new snapshot shows who holds the key.
+ *
+ * The fence is a document of its own, because a write to the lease's document would stall the
+ * renewals of a whole batch. It is written each time (n), so that guarded transactions of the same
+ * token conflict too. */
 #include "guard/guard.h"
 
 #include <stdio.h>
@@ -24,14 +28,15 @@
 #include "store/store.h"
 #include "store/store_run.h"
 
-#define FENCES_ROOM 136 /* a collection has up to 120 */
+#define FENCES_ROOM 136 /* a name of a collection has up to 120 */
 
 static const char *fences_of(const lh_store *store, char name[static FENCES_ROOM])
 {
     if (strcmp(store->collection, "workspace_locks") == 0)
         return "workspace_fences";
     (void)snprintf(name, FENCES_ROOM, "%s.fences",
-                   store->collection); /* the dot: no other collection's name gives the same */
+                   /* the dot: the name of no other collection of leases gives this name */
+                   store->collection);
     return name;
 }
 
@@ -46,9 +51,8 @@ static int check_concern(const mongoc_client_session_t *session, lh_error *error
     mongoc_transaction_opts_destroy(options);
     if (w != MONGOC_WRITE_CONCERN_W_DEFAULT && w != MONGOC_WRITE_CONCERN_W_MAJORITY)
         return lh_fail(error, LH_REASON_TRANSACTIONS,
-                       "the transaction has a write concern weaker than a majority: what it "
-                       "commits can be lost at a "
-                       "failover; give it w=majority");
+                       "the transaction has a write concern weaker than a majority, so what it "
+                       "commits can be lost in a failover: use w=majority");
     return LH_OK;
 }
 
@@ -63,13 +67,13 @@ static int check(const lh_lease *lease, const mongoc_client_session_t *session, 
         return LH_OK;
     if (atomic_load(&lease->store->topology) == LH_TOPOLOGY_STANDALONE)
         return lh_fail(error, LH_REASON_TRANSACTIONS,
-                       "a standalone server has no transactions, which the guard needs: make it a "
-                       "replica set of one, "
-                       "or use lh_fenced_write()");
+                       "the guard needs transactions, which a standalone server does not have: "
+                       "make it a replica set of one member, or use lh_fenced_write()");
     return check_concern(session, error);
 }
 
-/* One statement of the transaction. Takes the command; the reply is always initialised. */
+/* Runs one statement of the transaction. Takes ownership of the command; always initialises the
+ * reply. */
 static bool run(mongoc_client_session_t *session, const char *db, bson_t *command, bson_t *reply,
                 bson_error_t *why)
 {
@@ -85,8 +89,9 @@ static bool run(mongoc_client_session_t *session, const char *db, bson_t *comman
     return good;
 }
 
-/* On the server only: for the driver it stays open. So who goes on regardless is refused; had it
- * ended for the driver too, writes would go on without a transaction. */
+/* Ends the transaction on the server only; for the driver it stays open. So the server refuses a
+ * caller that ignores the failure and goes on writing. If the transaction had ended for the driver
+ * too, such writes would be done without a transaction. */
 static void end_transaction(mongoc_client_session_t *session)
 {
     bson_t reply;
@@ -95,14 +100,14 @@ static void end_transaction(mongoc_client_session_t *session)
     bson_destroy(&reply);
 }
 
-/* Is the lease current? Its end does not matter here: as long as nobody took over, nobody can be
- * harmed. */
+/* Whether the lease is current. Its end does not matter here: as long as no other process has taken
+ * over, the write harms nobody. */
 static int read_lease(const lh_lease *lease, mongoc_client_session_t *session, bson_t *reply,
                       lh_error *error)
 {
     bson_error_t why;
     bson_t *command =
-        /* with index, of one key */
+        /* uses the index, and matches one key */
         BCON_NEW("find", BCON_UTF8(lease->store->collection), "filter", "{", "workspace_id",
                  BCON_UTF8(lease->key), "id", BCON_UTF8(lease->id), "token",
                  BCON_INT64(lh_lease_token(lease)), "released.id", "{", "$ne", BCON_UTF8(lease->id),
@@ -116,13 +121,13 @@ static int read_lease(const lh_lease *lease, mongoc_client_session_t *session, b
         return LH_OK;
     end_transaction(session);
     return lh_fail(error, LH_REASON_NOT_HOLDER,
-                   "the lease is not (or no longer) the key's; or the session's client has another "
-                   "deployment than the "
-                   "lease's store");
+                   "the lease does not, or no longer, hold the key; or the session's client is "
+                   "connected to another deployment than the lease's store");
 }
 
-/* Not in the transaction: who may create the fence there passes where somebody dropped it since the
- * snapshot. LH_AGAIN: there is one now that is not ahead. */
+/* Creates the key's fence if it is missing, and reads it. This is not part of the transaction.
+ * Inside the transaction, an old holder could create the fence after another process dropped it,
+ * and would pass. LH_AGAIN: the fence exists now, and its token is not above ours. */
 static int look_at_fence(const lh_lease *lease, const char *fences, lh_error *error)
 {
     lh_store *store = lease->store;
@@ -131,32 +136,34 @@ static int look_at_fence(const lh_lease *lease, const char *fences, lh_error *er
                                BCON_UTF8(lease->key), "}", "}", "update", "{", "$setOnInsert", "{",
                                "token", BCON_INT64(0), "n", BCON_INT64(0), "}", "}", "upsert",
                                BCON_BOOL(true), "new", BCON_BOOL(true));
-    lh_call call = {.what = "look at the key's fence",
+    lh_call call = {.what = "read the key's fence",
                     .command = command,
                     .deadline = lh_store_deadline(store, 0)};
     int outcome = lh_store_run(store, &call, &reply, NULL, error);
     bson_iter_t top, token;
-    if (outcome == LH_UNKNOWN) /* a fence of 0 may be there by now, which harms nobody */
-        outcome = lh_fail(error, LH_UNREACHABLE,
-                          "the answer was lost when the key's fence was looked at");
+    if (outcome == LH_UNKNOWN) /* the fence may have been created with token 0, which is harmless */
+        outcome =
+            lh_fail(error, LH_UNREACHABLE, "the reply was lost while the key's fence was read");
     else if (outcome == LH_OK && bson_iter_init(&top, &reply) &&
              bson_iter_find_descendant(&top, "value.token", &token) &&
              BSON_ITER_HOLDS_NUMBER(&token))
         outcome =
             bson_iter_as_int64(&token) > lh_lease_token(lease)
                 ? lh_fail(error, LH_REASON_SUPERSEDED,
-                          "a newer holder has guarded the key: its fence in %s is ahead", fences)
+                          "a newer holder has guarded the key: its fence in %s has a higher token",
+                          fences)
                 : lh_fail(error, LH_AGAIN, "the key had no fence yet: begin the transaction again");
     else if (outcome == LH_OK)
-        outcome = lh_fail(error, LH_REASON_UNREADABLE,
-                          "the key's fence in %s cannot be read: its token is no number", fences);
+        outcome =
+            lh_fail(error, LH_REASON_UNREADABLE,
+                    "the key's fence in %s cannot be read: its token is not a number", fences);
     bson_destroy(&reply);
     bson_destroy(command);
     return outcome;
 }
 
-/* Written even where the token stays. A greater one matches nothing; LH_ABSENT then, as where there
- * is none. */
+/* Raises the fence. It is written even if its token stays the same. LH_ABSENT: there is no fence,
+ * or it has a higher token. */
 static int raise_fence(const lh_lease *lease, mongoc_client_session_t *session, const char *fences,
                        bson_t *reply, lh_error *error)
 {
@@ -186,8 +193,8 @@ static int guard_once(const lh_lease *lease, mongoc_client_session_t *session, c
     return raise_fence(lease, session, fences, reply, error);
 }
 
-/* Nothing but ours was in it: it begins again, with the same options, and its caller need not
- * know. */
+/* The transaction had only our statements. So it begins again with the same options, and the caller
+ * need not know. */
 static int begin_again(mongoc_client_session_t *session, lh_error *error)
 {
     mongoc_transaction_opt_t *options = mongoc_session_opts_get_transaction_opts(session);
@@ -202,7 +209,7 @@ static int begin_again(mongoc_client_session_t *session, lh_error *error)
     return outcome;
 }
 
-/* What the driver's loop looks for. */
+/* Adds the label for which the driver's loop retries. */
 static void label(bson_t *reply)
 {
     bson_t labels;
@@ -227,7 +234,7 @@ static int guard(const lh_lease *lease, mongoc_client_session_t *session, bson_t
         outcome = begin_again(session, error);
         if (outcome == LH_OK)
             outcome = guard_once(lease, session, fences, reply, error);
-        if (outcome == LH_ABSENT) /* removed at once */
+        if (outcome == LH_ABSENT) /* it was removed again at once */
             outcome = lh_fail(error, LH_AGAIN,
                               "the key's fence was removed: begin the transaction again");
         else
@@ -243,12 +250,12 @@ static int guard(const lh_lease *lease, mongoc_client_session_t *session, bson_t
 int lh_lease_guard(lh_lease *lease, mongoc_client_session_t *session, bson_t **reply,
                    lh_error *error)
 {
-    bson_t said = BSON_INITIALIZER;
+    bson_t server_reply = BSON_INITIALIZER;
     int outcome = check(lease, session, error);
     if (outcome == LH_OK && lease->enforced)
-        outcome = guard(lease, session, &said, error);
+        outcome = guard(lease, session, &server_reply, error);
     if (outcome != LH_OK && reply)
-        *reply = outcome == LH_LOST ? bson_new() : bson_copy(&said);
-    bson_destroy(&said);
+        *reply = outcome == LH_LOST ? bson_new() : bson_copy(&server_reply);
+    bson_destroy(&server_reply);
     return outcome;
 }

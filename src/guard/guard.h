@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What guard and fence have in common: who may use them, and what the caller's own client says. */
+ * Types that the guard and the fence share. */
 #ifndef LH_GUARD_H
 #define LH_GUARD_H
 
@@ -7,9 +7,10 @@
 
 #include "lease/lease.h"
 
-/* What a command that failed may have done: nothing, as it writes nothing that stays; or what it
- * was to write. A driver that sends a write again tells of its last attempt only: the one before
- * may have been applied, even where the last surely was not. */
+/* What a failed command may have written. LH_SENT_NO_WRITE: nothing that stays. LH_SENT_WRITE: its
+ * write, perhaps. LH_SENT_WRITE_AGAIN: the same, of a write that the driver may have sent twice.
+ * The driver reports only the last attempt, so the first one may have been applied even if the last
+ * one surely was not. */
 typedef enum lh_guard_sent { LH_SENT_NO_WRITE, LH_SENT_WRITE, LH_SENT_WRITE_AGAIN } lh_guard_sent;
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the caller's client says, in our outcomes. Its error API may be either version, so the
- * server's code is taken from the reply. */
+ * Translates errors of the caller's client to our outcomes. The client's error API may be either
+ * version, so the server's code is taken from the reply. */
 #include "guard/guard_error.h"
 
 #include <string.h>
@@ -22,12 +22,12 @@ int lh_guard_check(const lh_lease *lease, lh_error *error)
     if (outcome != LH_OK)
         return outcome;
     if (!lease->enforced)
-        return LH_OK; /* it passes, whatever it is */
+        return LH_OK; /* a lease that is not enforced always passes */
     if (lease->mode != LH_EXCLUSIVE)
-        return lh_fail(error, LH_INVALID,
-                       "the lease is shared: only exclusive ones guard and fence, as readers of "
-                       "different age would "
-                       "shut each other out");
+        return lh_fail(
+            error, LH_INVALID,
+            "the lease is shared, and only exclusive leases can guard and fence: readers "
+            "with different tokens would exclude each other");
     if (lh_lease_token(lease) == 0)
         return lh_fail(error, LH_INVALID,
                        "the lease was attached and not yet renewed: renew it first");
@@ -47,16 +47,17 @@ bool lh_guard_is_majority(const bson_t *reply)
     return !bson_has_field(reply, "writeConcernError");
 }
 
-/* The server's own code; 0: the driver's word. */
+/* The server's code; 0: the error comes from the driver. */
 static uint32_t code_of(const bson_t *reply)
 {
     bson_iter_t code;
     return bson_iter_init_find(&code, reply, "code") ? (uint32_t)bson_iter_as_int64(&code) : 0;
 }
 
-static int may_have(const char *what, const char *message, lh_error *error)
+static int fail_unknown(const char *what, const char *message, lh_error *error)
 {
-    return lh_fail(error, LH_UNKNOWN, "it was to %s, and may have: %s", what, message);
+    return lh_fail(error, LH_UNKNOWN, "the attempt to %s may or may not have succeeded: %s", what,
+                   message);
 }
 
 static int judge_code(const char *what, lh_guard_sent sent, const bson_t *reply,
@@ -75,12 +76,12 @@ static int judge_code(const char *what, lh_guard_sent sent, const bson_t *reply,
     case LH_CODE_NOT_RUN:
     case LH_CODE_LATER:
         return sent == LH_SENT_WRITE_AGAIN
-                   ? may_have(what, message, error)
+                   ? fail_unknown(what, message, error)
                    : lh_fail(error, LH_UNREACHABLE, "the server could not %s now: %s", what,
                              message);
     case LH_CODE_OPEN:
         return lh_fail(error, sent == LH_SENT_NO_WRITE ? LH_UNREACHABLE : LH_UNKNOWN,
-                       "the server was interrupted when it was to %s: %s", what, message);
+                       "the server was interrupted during the attempt to %s: %s", what, message);
     case LH_CODE_REFUSED:
     default:
         return lh_store_fail_refused(
@@ -94,20 +95,20 @@ int lh_guard_fail(const char *what, lh_guard_sent sent, const bson_t *reply,
     uint32_t code = code_of(reply);
     int outcome;
     if (lh_guard_has_label(reply, LH_LABEL_AGAIN))
-        outcome = lh_fail(error, LH_AGAIN, "cannot %s now, begin the transaction again: %s", what,
+        outcome = lh_fail(error, LH_AGAIN, "cannot %s now; begin the transaction again: %s", what,
                           why->message);
     else if (code != 0)
         outcome = judge_code(what, sent, reply, why->message, error);
     else if (why->domain == MONGOC_ERROR_SERVER_SELECTION && sent == LH_SENT_WRITE_AGAIN)
-        outcome = may_have(what, why->message, error);
+        outcome = fail_unknown(what, why->message, error);
     else if (why->domain == MONGOC_ERROR_SERVER_SELECTION)
         outcome = lh_fail(error, LH_UNREACHABLE, "cannot %s: no server can be reached: %s", what,
                           why->message);
     else if (why->domain == MONGOC_ERROR_STREAM || why->domain == MONGOC_ERROR_WRITE_CONCERN)
         outcome = lh_fail(error, sent == LH_SENT_NO_WRITE ? LH_UNREACHABLE : LH_UNKNOWN,
-                          "the answer was lost when it was to %s: %s", what, why->message);
+                          "the reply was lost during the attempt to %s: %s", what, why->message);
     else
-        outcome = lh_fail(error, LH_SERVER, "the driver refuses to %s: %s", what, why->message);
+        outcome = lh_fail(error, LH_SERVER, "the driver refused to %s: %s", what, why->message);
     if (error)
         error->server_code = (int)code;
     return outcome;

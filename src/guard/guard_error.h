@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the caller's client says, in our outcomes. */
+ * Translates errors of the caller's client to our outcomes. */
 #ifndef LH_GUARD_ERROR_H
 #define LH_GUARD_ERROR_H
 
 #include "guard/guard.h"
 
-/* What the server and the driver put into replies, to say what is worth a repetition. */
+/* The label that the server and the driver put into replies to errors after which a transaction may
+ * be retried. */
 #define LH_LABEL_AGAIN "TransientTransactionError"
 bool lh_guard_has_label(const bson_t *reply, const char *label);
 
-/* An exclusive lease that is valid, of a store of this process. */
+/* Checks that the lease is exclusive and valid, and its store of this process. */
 int lh_guard_check(const lh_lease *lease, lh_error *error);
 
-/* A command of ours failed on the caller's client; `reply` is what the driver made of it. `what`:
- * "guard the key". LH_AGAIN, LH_DENIED, LH_CONFIG, LH_SERVER; LH_UNREACHABLE: surely not done;
- * LH_UNKNOWN: a write that may have been. */
+/* Reports that a command of ours failed on the caller's client. `reply` is the driver's reply.
+ * `what` is what was attempted, such as "guard the key". LH_AGAIN, LH_DENIED, LH_CONFIG, LH_SERVER;
+ * LH_UNREACHABLE: surely not done; LH_UNKNOWN: a write that may have been done. */
 int lh_guard_fail(const char *what, lh_guard_sent sent, const bson_t *reply,
                   const bson_error_t *why, lh_error *error);
 
-/* Without writeConcernError, which the driver counts as success here and there. */
+/* Whether the reply has no writeConcernError, which the driver sometimes counts as success. */
 bool lh_guard_is_majority(const bson_t *reply);
 
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The fence in the caller's own document, for data without transactions: the other home of
+ * The fence in the caller's own document, for data without transactions. The other home of
  * invariant 10.
  *
- * One findAndModify by _id whose condition is the fence. Each writes a new number (`fence_write`)
- * besides, so that it changes the document even where the update would not: an acknowledged no-op
- * proves nothing, as a deposed primary may give it.
+ * It is one findAndModify by _id whose condition is the fence. Each call also writes a new number
+ * (`fence_write`), so that the document changes even if the update would not change it. An
+ * acknowledged no-op proves nothing, since a deposed primary can acknowledge it too.
  *
- * Only when nothing was matched the document is looked at, to say why. That answer is advice:
- * nothing is written because of it. */
+ * The document is read only if nothing matched, to find the reason. That reason is for the caller's
+ * information; nothing is written because of it. */
 #include <string.h>
 #include <sys/random.h>
 
@@ -21,18 +21,18 @@
 enum { CODE_DUPLICATE_KEY = 11000 };
 
 typedef struct {
-    bson_iter_t id; /* at its value */
+    bson_iter_t id; /* stands at the value of the _id */
     const char *what;
     lh_lease *lease;
     mongoc_collection_t *collection;
-    const bson_t *update; /* complete: with the fence in it */
+    const bson_t *update; /* complete, with the fence in it */
     lh_error *error;
-    bool pipeline, create, whole; /* create: an upsert; whole: the document is wanted back */
+    bool pipeline, create, whole; /* create: an upsert; whole: the caller wants the document */
 } fencing;
 
 /* ---- The update -------------------------------------------------------------------------------*/
 
-/* The fence that the lease raises; one that is not enforced leaves it as it is. */
+/* The fence that the lease writes; a lease that is not enforced leaves the fence as it is. */
 enum { NO_FENCE = -1 };
 static int64_t fence_of(const lh_lease *lease)
 {
@@ -42,14 +42,14 @@ static int64_t fence_of(const lh_lease *lease)
 static void append_fence(bson_t *to, int64_t token)
 {
     int64_t nonce = 0;
-    (void)!getrandom(&nonce, sizeof nonce, 0); /* 8 bytes are never cut short */
+    (void)!getrandom(&nonce, sizeof nonce, 0); /* the system never returns fewer than 8 bytes */
     if (token != NO_FENCE)
         BSON_APPEND_INT64(to, LH_FENCE, token);
     BSON_APPEND_INT64(to, NONCE_FIELD, nonce);
 }
 
-/* The caller's operators, with ours in their $set. The server refuses what touches a field of ours
- * twice. */
+/* The caller's operators, with our fields added to their $set. The server refuses an update that
+ * changes one of our fields twice. */
 static void add_to_operators(const bson_t *update, int64_t token, bson_t *ret)
 {
     bson_t set;
@@ -74,7 +74,8 @@ static void add_to_operators(const bson_t *update, int64_t token, bson_t *ret)
     bson_append_document_end(ret, &set);
 }
 
-/* A last stage of ours: whatever the others do to the fields. Numbers are no expressions. */
+/* Appends a last stage of ours, so that our values stay whatever the other stages do to these
+ * fields. Numbers are never expressions. */
 static void add_to_pipeline(const bson_t *update, int64_t token, bson_t *ret)
 {
     bson_t stage, set;
@@ -95,7 +96,7 @@ static void add_to_document(const bson_t *update, int64_t token, bson_t *ret)
     append_fence(ret, token);
 }
 
-/* The kinds are told apart as the driver does: by their first key. */
+/* The first key decides the kind of update, as it does in the driver. */
 static bool add_fence(const bson_t *update, int64_t token, bson_t *ret)
 {
     bson_iter_t first;
@@ -117,12 +118,12 @@ static void append_id(bson_t *filter, const bson_iter_t *id)
 {
     bson_t equals;
     BSON_APPEND_DOCUMENT_BEGIN(filter, "_id", &equals);
-    bson_append_iter(&equals, "$eq", 3, id); /* a value, whatever its form */
+    bson_append_iter(&equals, "$eq", 3, id); /* a plain value, even if it looks like an operator */
     bson_append_document_end(filter, &equals);
 }
 
-/* A fence that is a number up to mine; or none. (A condition on a number also looks into
- * arrays.) */
+/* Matches a fence that is a number up to `token`, and a missing one. (A condition on a number would
+ * also match elements of arrays.) */
 static void append_condition(bson_t *filter, int64_t token)
 {
     bson_t *condition = BCON_NEW("$or", "[", "{", LH_FENCE, "{", "$lte", BCON_INT64(token), "$not",
@@ -162,7 +163,7 @@ static bool ask(const fencing *f, bson_t *reply, bson_error_t *why)
     return good;
 }
 
-/* Why was nothing matched? LH_OK: it would be, by now. */
+/* Finds out why nothing matched. LH_OK: the document would match by now. */
 static int look(const fencing *f)
 {
     bson_t filter = BSON_INITIALIZER;
@@ -181,15 +182,15 @@ static int look(const fencing *f)
         if (mongoc_cursor_error_document(cursor, &why, &reply))
             outcome = lh_guard_fail(f->what, LH_SENT_NO_WRITE, reply, &why, f->error);
         else if (!f->create)
-            outcome = lh_fail(f->error, LH_ABSENT, "cannot %s: there is none with this _id in %s",
+            outcome = lh_fail(f->error, LH_ABSENT, "cannot %s: no document has this _id in %s",
                               f->what, mongoc_collection_get_name(f->collection));
     } else if (bson_iter_init_find(&fence, document, LH_FENCE)) {
         if (!BSON_ITER_HOLDS_NUMBER(&fence) && !BSON_ITER_HOLDS_DECIMAL128(&fence))
             outcome = lh_fail(f->error, LH_REASON_UNREADABLE,
-                              "cannot %s: its field \"" LH_FENCE "\" is no number", f->what);
+                              "cannot %s: its field \"" LH_FENCE "\" is not a number", f->what);
         else if (!BSON_ITER_HOLDS_INT(&fence) || bson_iter_as_int64(&fence) > token)
             outcome = lh_fail(f->error, LH_REASON_SUPERSEDED,
-                              "cannot %s: a newer holder of the key was there", f->what);
+                              "cannot %s: a newer holder of the key fenced it", f->what);
     }
     mongoc_cursor_destroy(cursor);
     mongoc_read_prefs_destroy(primary);
@@ -198,14 +199,15 @@ static int look(const fencing *f)
     return outcome;
 }
 
-/* *ret_matched: there was such a document, or it cannot be told; else look why not. */
+/* *ret_matched: a document matched, or that is unknown. If false, look() finds the reason. */
 static int judge(const fencing *f, bool good, const bson_t *reply, const bson_error_t *why,
                  bson_t *ret_document, bool *ret_matched)
 {
     *ret_matched = true;
     bson_iter_t value, pattern;
     if (good && !lh_guard_is_majority(reply))
-        return lh_fail(f->error, LH_UNKNOWN, "it was to %s: no majority acknowledged it in time",
+        return lh_fail(f->error, LH_UNKNOWN,
+                       "no majority acknowledged the attempt to %s in time: it may have succeeded",
                        f->what);
     if (good && bson_iter_init_find(&value, reply, "value") && BSON_ITER_HOLDS_DOCUMENT(&value)) {
         const uint8_t *data;
@@ -216,12 +218,12 @@ static int judge(const fencing *f, bool good, const bson_t *reply, const bson_er
             bson_copy_to(&found, ret_document);
         return LH_OK;
     }
-    /* An insert that met the document, whose fence is ahead, or that another insert was faster
-     * with. */
+    /* An insert found a document with this _id: its fence is above ours, or another insert was
+     * faster. */
     bool met = why->code == CODE_DUPLICATE_KEY && bson_iter_init(&value, reply) &&
                bson_iter_find_descendant(&value, "keyPattern._id", &pattern);
     if (!good && !met) {
-        /* which has no retried writes */
+        /* a standalone does not support retried writes */
         bool once = atomic_load(&f->lease->store->topology) == LH_TOPOLOGY_STANDALONE;
         return lh_guard_fail(f->what, once ? LH_SENT_WRITE : LH_SENT_WRITE_AGAIN, reply, why,
                              f->error);
@@ -230,7 +232,8 @@ static int judge(const fencing *f, bool good, const bson_t *reply, const bson_er
     return LH_OK;
 }
 
-/* Again while the look says that it would match by now: not beyond the lease's end. */
+/* Repeats while look() reports that the document would match by now, at most until the lease
+ * ends. */
 static int run(const fencing *f, bson_t *ret_document)
 {
     bool matched = false;
@@ -258,7 +261,7 @@ static int check(const lh_lease *lease, const mongoc_collection_t *collection, c
         return lh_fail(error, LH_INVALID, "no collection was given");
     if (!id || bson_count_keys(id) != 1 || !bson_iter_init_find(ret_id, id, "_id"))
         return lh_fail(error, LH_INVALID,
-                       "a fenced document is named by {_id: …} and nothing else");
+                       "the id of a fenced document must be {_id: …}, with no other field");
     return LH_OK;
 }
 
@@ -275,7 +278,7 @@ int lh_fenced_read(lh_lease *lease, mongoc_collection_t *collection, const bson_
     if (outcome != LH_OK)
         return outcome;
     if (flags & ~LH_FENCED_CREATE)
-        return lh_fail(error, LH_INVALID, "flags are %d: 0 or LH_FENCED_CREATE", flags);
+        return lh_fail(error, LH_INVALID, "flags is %d: it must be 0 or LH_FENCED_CREATE", flags);
     bson_t update = BSON_INITIALIZER, nothing = BSON_INITIALIZER;
     add_to_operators(&nothing, fence_of(lease), &update);
     f.update = &update;
@@ -297,7 +300,7 @@ int lh_fenced_write(lh_lease *lease, mongoc_collection_t *collection, const bson
         return outcome;
     if (!update || bson_empty(update))
         return lh_fail(error, LH_INVALID,
-                       "the update is empty, which would empty the document: say what to change");
+                       "the update is empty, and would empty the document: give it a change");
     bson_t fenced = BSON_INITIALIZER;
     f.pipeline = add_fence(update, fence_of(lease), &fenced);
     f.update = &fenced;

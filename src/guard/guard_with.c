@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A guarded transaction from beginning to end: the driver's own loop, which repeats what is worth
- * it, with the guard in front. */
+ * A guarded transaction from beginning to end: the driver's own loop, which retries where that may
+ * help, with the guard in front. */
 #include <string.h>
 
 #include "base/backoff.h"
@@ -10,7 +10,8 @@
 #include "guard/guard_error.h"
 #include "lease/lease_held.h"
 
-/* Between two attempts: the driver makes none, and a paused holder may be in the way for long. */
+/* Pauses between two attempts. The driver makes none, and a paused holder may block for a long
+ * time. */
 #define PAUSE_FIRST_MS 2
 #define PAUSE_CAP_MS   100
 
@@ -21,10 +22,10 @@ typedef struct {
     lh_error *error;
     lh_backoff pause;
     bool began, stopped;
-    int guarded; /* what the guard of the last attempt said */
+    int guarded; /* the outcome of the guard in the last attempt */
 } guarding;
 
-/* Called by the driver's loop; `session`, `reply` and `why` are its. */
+/* Called by the driver's loop, which owns `session`, `reply` and `why`. */
 static bool attempt(mongoc_client_session_t *session, void *ctx, bson_t **reply, bson_error_t *why)
 {
     guarding *g = ctx;
@@ -44,7 +45,7 @@ static bool attempt(mongoc_client_session_t *session, void *ctx, bson_t **reply,
     return false;
 }
 
-/* A snapshot that is committed by a majority, in bounded time. */
+/* Options for a snapshot, committed by a majority in bounded time. */
 static mongoc_transaction_opt_t *options_new(const lh_store *store)
 {
     mongoc_transaction_opt_t *options = mongoc_transaction_opts_new();
@@ -64,20 +65,21 @@ static mongoc_transaction_opt_t *options_new(const lh_store *store)
     return options;
 }
 
-/* The driver gave up: at the guard, in the caller's work, or at the commit. */
+/* The driver gave up: in the guard, in the caller's work, or at the commit. */
 static int judge(const guarding *g, const bson_t *reply, const bson_error_t *why)
 {
     if (!g->began)
         return lh_guard_fail("begin the transaction", LH_SENT_NO_WRITE, reply, why, g->error);
     if (g->guarded != LH_OK)
-        return g->guarded; /* error is filled */
+        return g->guarded; /* attempt() has filled g->error */
     bool begin = why->domain == MONGOC_ERROR_SERVER_SELECTION,
          again = lh_guard_has_label(reply, LH_LABEL_AGAIN);
     if (g->stopped && !again && !begin)
         return lh_fail(g->error, LH_STOPPED, "%s",
                        *why->message ? why->message : "the callback returned false");
     if (lh_guard_has_label(reply, "UnknownTransactionCommitResult") || !lh_guard_is_majority(reply))
-        return lh_fail(g->error, LH_UNKNOWN, "the transaction may be committed: %s", why->message);
+        return lh_fail(g->error, LH_UNKNOWN, "the transaction may or may not be committed: %s",
+                       why->message);
     return lh_guard_fail("commit the transaction",
                          g->stopped ? LH_SENT_NO_WRITE : LH_SENT_WRITE_AGAIN, reply, why, g->error);
 }
@@ -92,8 +94,8 @@ int lh_with_guard(lh_lease *lease, mongoc_client_session_t *session,
         return lh_fail(error, LH_INVALID, "no %s was given", session ? "callback" : "session");
     if (mongoc_client_session_in_transaction(session))
         return lh_fail(error, LH_INVALID,
-                       "the session has an open transaction: lh_lease_guard() guards it, "
-                       "lh_with_guard() begins its own");
+                       "the session has an open transaction: guard it with lh_lease_guard(), or "
+                       "pass a session without one");
     guarding g = {.lease = lease, .work = work, .arg = arg, .error = error};
     g.pause =
         lh_backoff_from(PAUSE_FIRST_MS, PAUSE_CAP_MS, (uint64_t)lh_clock_ms() ^ (uintptr_t)&g);

@@ -155,15 +155,9 @@ static int break_seen(lh_store *store, const char *key, const lh_break_options *
                 error, LH_UNKNOWN,
                 "\"%s\" was broken, or changed hands at that moment: look at it again", key);
         else if (!broken.released)
-<<<<<<< HEAD
-            outcome =
-                lh_fail(error, LH_REASON_CHANGED_HANDS,
-                        "\"%s\" changed hands meanwhile: look again, nothing was broken", key);
-=======
             outcome = lh_fail(
-                error, LH_LOST,
+                error, LH_REASON_CHANGED_HANDS,
                 "\"%s\" changed hands meanwhile, so nothing was broken: look at it again", key);
->>>>>>> 220a053 (Write the operators' room in plain English: findings, advice, comments)
     }
     bson_destroy(&answer.reply);
     return outcome;
