@@ -6,7 +6,7 @@ lh_backoff lh_backoff_from(int64_t first_ms, int64_t cap_ms, uint64_t seed)
     return (lh_backoff){.next_ms = first_ms, .cap_ms = cap_ms, .state = seed};
 }
 
-/* splitmix64: enough to spread delays; lease ids never come from here. */
+/* splitmix64. It is good enough to spread delays; lease ids never come from it. */
 static uint64_t mix(uint64_t *state)
 {
     uint64_t z = (*state += UINT64_C(0x9E3779B97F4A7C15));

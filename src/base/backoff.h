@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Jittered, capped delays: so that those who failed together do not come back together. Pure. */
+ * Delays with jitter and a cap, so that processes that failed together do not retry together.
+ * Pure. */
 #ifndef LH_BACKOFF_H
 #define LH_BACKOFF_H
 
@@ -7,13 +8,13 @@
 
 typedef struct lh_backoff {
     int64_t next_ms, cap_ms;
-    uint64_t state; /* of the generator; any seed will do */
+    uint64_t state; /* state of the generator; any seed is good */
 } lh_backoff;
 
-/* Delays from `first_ms`, doubling up to `cap_ms`. */
+/* Delays that begin at `first_ms` and double up to `cap_ms`. */
 lh_backoff lh_backoff_from(int64_t first_ms, int64_t cap_ms, uint64_t seed);
 
-/* The next delay: between half and all of the present step. */
+/* The next delay: between half and all of the current step. */
 int64_t lh_backoff_next(lh_backoff *backoff);
 
 #endif

@@ -18,7 +18,7 @@ int lh_cancel_new(lh_cancel **ret_cancel, lh_error *error)
     lh_cancel *cancel = calloc(1, sizeof *cancel);
     if (!cancel || (cancel->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0) {
         free(cancel);
-        return lh_fail(error, LH_MEMORY, "no memory or no file descriptor is left");
+        return lh_fail(error, LH_MEMORY, "out of memory or of file descriptors");
     }
     *ret_cancel = cancel;
     return LH_OK;
@@ -28,7 +28,7 @@ void lh_cancel_now(lh_cancel *cancel)
 {
     uint64_t one = 1;
     if (cancel && write(cancel->fd, &one, sizeof one) < 0)
-        return; /* it is full: cancelled long ago */
+        return; /* the counter is full: it was cancelled long ago */
 }
 
 void lh_cancel_free(lh_cancel *cancel)

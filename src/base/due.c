@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A pairing heap: each item has its children in a list, none of which is due before it. `previous`
- * is the left neighbour in that list, or the parent of the first one. */
+ * A pairing heap. Each item has a list of children, none of which is due before it. `previous` is
+ * the left neighbour in that list; for the first child it is the parent. */
 #include "base/due.h"
 
 static lh_due *meld(lh_due *a, lh_due *b)
@@ -21,7 +21,7 @@ static lh_due *meld(lh_due *a, lh_due *b)
     return a;
 }
 
-/* A heap of a list of heaps: in pairs from the left, then all of these from the right. */
+/* Makes one heap of a list of heaps: melds pairs from the left, then all pairs from the right. */
 static lh_due *meld_all(lh_due *list)
 {
     lh_due *pairs = NULL, *heap = NULL;

@@ -91,9 +91,9 @@ void lh_cut_utf8(char *text, size_t max)
     text[max] = '\0';
 }
 
-/* How much of it may be written. Of one that was not initialised, what each lh_error has: so that
- * the message is read where it is printed next. Nothing where a size was meant, and leaves no room
- * for a message. */
+/* How many bytes of `error` may be written. If it was not initialised, the size of the first
+ * version, so that the caller finds the message where it prints it. 0 if its `size` is plausible,
+ * but too small for a message. */
 static size_t room_of(const lh_error *error)
 {
     if (error->size == 0 || error->size > LH_SIZE_MAX)
@@ -130,8 +130,9 @@ int lh_fail(lh_error *error, int code, const char *format, ...)
         code = reason / OUTCOME_OF_REASON;
     if (!error || room_of(error) == 0)
         return code;
-    lh_error_give(error, &(lh_error){.size = sizeof *error, .code = code, .reason = reason});
-    /* One byte more than fits is printed, so that a cut is seen and made at a character. */
+    lh_error_give(error, &(lh_error){.size = sizeof *error, .code = code});
+    /* Prints one byte more than fits, so that a message that is too long is noticed, and truncated
+     * at a character. */
     char message[PUBLIC_ERROR_SIZE + 1];
     va_list args;
     va_start(args, format);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Keys: what one may be, and how parts are joined to one. */
+ * Checks keys, paths and lease ids, and joins parts to a key. */
 #include "base/key.h"
 #include "base/error.h"
 
@@ -94,7 +94,8 @@ int lh_key_join(const char *const *parts, size_t n, char **ret_key, lh_error *er
     for (size_t i = 0; i < n; i++) {
         if (!parts[i] || !*parts[i])
             return lh_fail(error, LH_INVALID, "part %zu of the key is empty", i + 1);
-        room += 3 * strlen(parts[i]) + 1; /* every byte escaped, and the separator or the end */
+        /* each byte may be escaped; 1 for the separator or the end */
+        room += 3 * strlen(parts[i]) + 1;
     }
     char *key = malloc(room);
     if (!key)

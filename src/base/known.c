@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A table of hashes of keys. Two keys with one hash would be taken for each other, which costs a
- * command, no more. */
+ * A table of hashes of keys. Two keys with the same hash are confused, which costs one command and
+ * nothing else. */
 #include "base/known.h"
 
 #include <stdatomic.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Which keys have a document of ours, whose _id is the key, as far as a store has seen: a hint of
- * how to find it. Bounded: of two keys that share a slot the later one is remembered. Any number of
- * threads. */
+ * Remembers which keys have a document of ours, whose _id is the key, as far as this store has
+ * seen. This is only a hint of how to find the document. The size is bounded: of two keys that
+ * share a slot, the later one is remembered. May be used by any number of threads. */
 #ifndef LH_KNOWN_H
 #define LH_KNOWN_H
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Names, and the white space around them. */
+ * Checks names, and trims white space. */
 #include "base/name.h"
 #include "base/error.h"
 #include "base/key.h"
 
 #include <string.h>
 
-/* Unicode's white space, and the characters of no width that are as hard to see. */
+/* Unicode's white space, and characters of no width, which are as hard to see. */
 static bool is_blank(uint32_t c)
 {
     return (c >= 0x09 && c <= 0x0D) || c == ' ' || c == 0x85 || c == 0xA0 || c == 0x1680 ||
@@ -22,7 +22,7 @@ const char *lh_trim(const char *text, size_t *ret_len)
         n = lh_text_character(text + at, len - at, &c);
         bool blank = n > 0 && is_blank(c);
         if (n == 0)
-            n = 1; /* no UTF-8: for others to judge */
+            n = 1; /* not UTF-8: other checks report this */
         if (blank && start == at)
             start = at + n;
         else if (!blank)
@@ -32,7 +32,7 @@ const char *lh_trim(const char *text, size_t *ret_len)
     return text + start;
 }
 
-/* `words`: a blank may stand between two of them. */
+/* `words`: single spaces between words are allowed. */
 static int check(const char *what, const char *name, size_t max, bool words, lh_error *error)
 {
     size_t len = strlen(name);
@@ -47,7 +47,7 @@ static int check(const char *what, const char *name, size_t max, bool words, lh_
             return lh_fail(error, LH_INVALID,
                            "the %s has white space (U+%04X) at byte %zu: leave it out%s", what,
                            (unsigned)c, at,
-                           words && c != ' ' ? ", or write an ordinary blank between words" : "");
+                           words && c != ' ' ? ", or use an ordinary space between words" : "");
         at += n;
     }
     return LH_OK;
@@ -63,14 +63,14 @@ int lh_owner_check(const char *what, const char *owner, lh_error *error)
     return check(what, owner ? owner : "", LH_OWNER_MAX, true, error);
 }
 
-/* The limits are those of MongoDB's manual ("MongoDB Limits and Thresholds"), so that the
- * sentences are ours. */
+/* The limits are those of MongoDB's manual ("MongoDB Limits and Thresholds"). They are checked here
+ * so that the messages are ours. */
 int lh_database_check(const char *what, const char *name, lh_error *error)
 {
     int outcome = lh_name_check(what, name, 63, error);
     if (outcome == LH_OK && strpbrk(name, "/\\.\"$*<>:|?"))
         outcome =
-            lh_fail(error, LH_INVALID, "the %s must be without / \\ . \" $ * < > : | or ?", what);
+            lh_fail(error, LH_INVALID, "the %s must not contain / \\ . \" $ * < > : | or ?", what);
     return outcome;
 }
 
@@ -80,7 +80,7 @@ int lh_collection_check(const char *what, const char *name, size_t max, lh_error
     if (outcome == LH_OK && (strchr(name, '$') || strncmp(name, "system.", 7) == 0 || *name == '.'))
         outcome = lh_fail(
             error, LH_INVALID,
-            "the %s must be 1 to %zu bytes, without $, not in system. and without a dot in front",
+            "the %s must be 1 to %zu bytes without $, and must not begin with a dot or \"system.\"",
             what, max);
     return outcome;
 }

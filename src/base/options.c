@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Structs of a caller that may be older or newer than this library: what is taken from them,
- * refused, written. */
+ * Structs of a caller that may be older or newer than this library: which bytes are read, refused
+ * and written. */
 #include "base/options.h"
 
 #include <stdalign.h>
@@ -10,12 +10,12 @@
 
 typedef struct {
     const char *name, *macro;
-    const void *defaults; /* what its macro says */
+    const void *defaults; /* the values of its macro */
     size_t known;         /* its size in this version */
     size_t least;         /* no version has a smaller one */
 } layout;
 
-/* A field that is added must not fit into padding: the size would stay the same. */
+/* A new field must not fit into padding: the size would stay the same. */
 #define FULL(type, last)                                                                           \
     _Static_assert(offsetof(type, last) + sizeof(((type *)0)->last) == sizeof(type),               \
                    #type " ends in padding: see options.h");
@@ -38,8 +38,9 @@ static const lh_error lh_error_defaults = LH_ERROR_INIT;
 static const layout lh_error_kind = {"lh_error", "LH_ERROR_INIT", &lh_error_defaults,
                                      sizeof(lh_error), LH_ERROR_LEAST};
 
-/* A size that ends within a field is one that no version has: the size of a struct is a multiple of
- * its alignment, and its fields of that size lie at multiples of it. */
+/* Whether a version of the struct can have this size. One that ends within a field is impossible:
+ * the size of a struct is a multiple of its alignment, and fields of that size are aligned to
+ * it. */
 static bool is_size(const layout *kind, size_t size)
 {
     return size >= kind->least && size <= LH_SIZE_MAX && size % alignof(size_t) == 0;
@@ -66,9 +67,9 @@ static int take(const layout *kind, void *ret_options, const void *given, lh_err
         if (((const unsigned char *)given)[at] != 0)
             return lh_fail(
                 error, LH_INVALID,
-                "%s sets an option that this library, Leasehold " LH_VERSION
-                ", does not know: byte %zu of %zu, "
-                "and it knows %zu. Run the program with a newer library, or leave that option out",
+                "%s sets an option that this library (Leasehold " LH_VERSION
+                ") does not know: byte %zu of %zu is set, and the library knows %zu bytes. Use a "
+                "newer library, or leave that option out",
                 kind->name, at, size, kind->known);
     memcpy(ret_options, kind->defaults, kind->known);
     if (given)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Processes, beyond their numbers: those are used again, by later processes, other containers,
- * after a reboot.
+ * Identifies processes by more than their pid, since pids are reused: by later processes, in other
+ * containers, and after a reboot.
  *
- * A pid belongs to a pid namespace, which has a number that the kernel gives to no other while one
- * of its processes lives; and is used again only by processes that start later. So boot, namespace,
- * pid and start time together name one process for ever. The start time is told as the reader's
- * time namespace has it: that must be the same too. */
+ * A pid belongs to a pid namespace. The kernel does not reuse the number of a namespace while one
+ * of its processes lives. Within a namespace, a pid is reused only by a process that starts later.
+ * So boot, namespace, pid and start time together identify one process for ever. The start time
+ * depends on the reader's time namespace, so that has to be the same too. */
 #include "base/proc.h"
 
 #include <ctype.h>
@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The text of a small file; false when it cannot be read. */
+/* Reads a small file. False: it cannot be read. */
 static bool read_file(const char *path, char *text, size_t size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -30,7 +30,7 @@ static bool read_file(const char *path, char *text, size_t size)
     return true;
 }
 
-/* The first 16 digits of 32: 64 random bits. */
+/* Reads the first 16 of 32 digits: 64 random bits. */
 static bool read_boot(char boot[17])
 {
     char text[64];
@@ -44,8 +44,8 @@ static bool read_boot(char boot[17])
     return n == 16;
 }
 
-/* The number of "pid:[4026531836]"; 0: there is no such namespace (an older kernel), or it is not
- * told. */
+/* The number in "pid:[4026531836]". 0: there is no such namespace (an older kernel), or it cannot
+ * be read. */
 static unsigned long read_namespace(const char *path)
 {
     char text[64];
@@ -63,7 +63,7 @@ typedef struct {
     unsigned long long started; /* ticks since the boot */
 } look;
 
-/* Fields 3, 20 and 22; the second, the name in brackets, may have anything in it. */
+/* Reads fields 3, 20 and 22. The second field, the name in brackets, can contain anything. */
 static bool read_stat(const char *path, look *ret)
 {
     char text[1024];
@@ -100,8 +100,8 @@ size_t lh_proc_place(const char *text)
     return len;
 }
 
-/* Does /proc show the processes by the numbers that this process knows them by? Not where it was
- * mounted in another namespace. */
+/* Whether /proc shows processes by the pids of our own namespace. It does not if it was mounted in
+ * another namespace. */
 static bool is_proc_ours(void)
 {
     char text[32], self[32];
@@ -125,12 +125,11 @@ bool lh_proc_is_dead(const char *self, const char *text)
         return false;
     if (kill((pid_t)pid, 0) != 0 && errno == ESRCH)
         return true;
-    /* There is one. A process that may not be looked at (hidepid) has no file, and counts as
-     * alive. */
+    /* A process with this pid exists. If its file may not be read (hidepid), it counts as alive. */
     (void)snprintf(path, sizeof path, "/proc/%ld/stat", pid);
     if (!is_proc_ours() || !read_stat(path, &now))
         return false;
-    /* A zombie waits for its parent to look; while other threads of it live only its first one has
-     * ended. */
+    /* A zombie is dead, but only if it has no other threads: a process whose first thread has ended
+     * looks like a zombie while the others live. */
     return now.started != started || ((now.state == 'Z' || now.state == 'X') && now.threads <= 1);
 }

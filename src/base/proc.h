@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Which process this is, in a form that no other process on any host or boot has; and whether one
- * of that form is dead. */
+ * Identifies this process by a text that no other process has, on any host or after any boot.
+ * Checks whether a process with such a text is dead. */
 #ifndef LH_PROC_H
 #define LH_PROC_H
 
@@ -11,15 +11,15 @@
  * numbers. */
 enum { LH_PROC_ROOM = 96 };
 
-/* This process. "" where the system does not tell all of it. */
+/* The text of this process. "" if the system does not provide all parts. */
 void lh_proc_self(char text[LH_PROC_ROOM]);
 
-/* The length of its part that all processes have that may be compared with it, "<boot id>/…/<time
- * namespace>/"; 0: it is no such text. */
+/* The length of the part "<boot id>/…/<time namespace>/", which must be equal for two processes to
+ * be comparable. 0: not such a text. */
 size_t lh_proc_place(const char *text);
 
-/* Is it surely dead? Only of a process of the same boot and namespaces as `self` (lh_proc_self()):
- * false of all others, and of whatever cannot be found out. */
+/* Whether the process `text` is surely dead. Only possible for a process of the same boot and
+ * namespaces as `self` (lh_proc_self()). False for all others, and if it cannot be found out. */
 bool lh_proc_is_dead(const char *self, const char *text);
 
 #endif
