@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The document of a key, decoded. Home of "stored data that cannot be read counts as held":
- * lh_doc_problem() is the one list of what cannot be read, and says the same as `readable` in
- * protocol/state.lp (a test holds them together), but for fields that are stored twice, which no
- * pipeline looks for. */
+ * lh_doc_problem() is the only list of what cannot be read. It agrees with `readable` in
+ * protocol/state.lp, and a test compares them. One exception: fields that are stored twice, which
+ * no pipeline checks. */
 #include "protocol/doc.h"
 
 #include <math.h>
@@ -13,7 +13,7 @@
 #include "protocol/twice.h"
 
 #define TOKEN_MAX ((INT64_C(1) << 62) - 1)
-/* The largest token behind which another is granted: there is room for all that a grant adds. */
+/* The largest token after which another can be granted. A grant adds at most the difference. */
 #define TOKEN_MAX_BEFORE (TOKEN_MAX - (INT64_C(1) << 20))
 
 static const char *type_name(bson_type_t type)
@@ -25,7 +25,7 @@ static const char *type_name(bson_type_t type)
     case BSON_TYPE_DECIMAL128:
         return "a number that is out of range";
     case BSON_TYPE_UTF8:
-        return "a string that is no ISO-8601 time";
+        return "a string that is not an ISO-8601 time";
     case BSON_TYPE_DOCUMENT:
         return "an object";
     case BSON_TYPE_ARRAY:
@@ -37,7 +37,7 @@ static const char *type_name(bson_type_t type)
     case BSON_TYPE_DATE_TIME:
         return "a date";
     default:
-        return "of a type that has no place here";
+        return "of an unexpected type";
     }
 }
 
@@ -62,7 +62,7 @@ static bool is_number_in(const bson_iter_t *value, int64_t min, int64_t max)
     bson_type_t type = bson_iter_type(value);
     if (type == BSON_TYPE_DOUBLE)
         return bson_iter_double(value) >= (double)min && bson_iter_double(value) <= (double)max &&
-               bson_iter_double(value) < 0x1p62; /* 2^62 - 1 is no double */
+               bson_iter_double(value) < 0x1p62; /* no double equals 2^62 - 1 */
     return (type == BSON_TYPE_INT32 || type == BSON_TYPE_INT64) &&
            bson_iter_as_int64(value) >= min && bson_iter_as_int64(value) <= max;
 }
@@ -150,7 +150,7 @@ bool lh_doc_problem(const bson_t *document, char *problem, size_t size)
 {
     bson_iter_t value;
     if (!bson_iter_init(&value, document)) {
-        (void)snprintf(problem, size, "it is no BSON");
+        (void)snprintf(problem, size, "the document is not BSON");
         return true;
     }
     if (lh_twice_find(document, problem, size))
@@ -196,7 +196,7 @@ void lh_doc_spread(bson_iter_t *in, const char *const *names, size_t n, lh_field
     }
 }
 
-/* 0 where it is none, or a double that no integer is. */
+/* 0 if it is not a number, or a double too large for an integer. */
 static int64_t number_of(const bson_iter_t *value)
 {
     if (BSON_ITER_HOLDS_DOUBLE(value) && !(fabs(bson_iter_double(value)) < 0x1p63))
@@ -270,7 +270,7 @@ bool lh_doc_is_spent(const bson_t *document, int64_t now_ms, int64_t grace_ms)
             lh_doc_instant(&end, &end_ms) && end_ms <= now_ms - grace_ms);
 }
 
-/* A string field's value, or NULL: there is none, or it has a NUL inside and is no string of
+/* The value of a string field. NULL: it is not a string, or has a NUL inside, so it is not one of
  * ours. */
 static const char *as_string(const lh_field *field)
 {
@@ -308,7 +308,7 @@ static const char *const mine_names[MINE_FIELDS] = {"token",    "acquired_at", "
                                                     "ttl_ms",   "expires_at",  "id",
                                                     "released", "now",         "shared"};
 
-/* Of a document, or of a reader's entry. */
+/* Reads the fields of a grant, from a document or a reader's entry. */
 static void read_mine(const lh_field *values, lh_mine *ret_mine)
 {
     ret_mine->token = as_number(&values[TOKEN]);
@@ -329,7 +329,7 @@ static void read_last(const lh_field *released, const char *id, const char *leas
     const char *last = as_string(&values[0]), *how = as_string(&values[1]);
     ret_mine->first = !last;
     ret_mine->released = last && strcmp(last, lease_id) == 0;
-    /* Who resumed it is named; a holder who hands it on is not. */
+    /* A resume records `by`; a transfer by the holder does not. */
     ret_mine->transferred =
         ret_mine->released && how && strcmp(how, "transfer") == 0 && !as_string(&values[2]);
     ret_mine->ended = ret_mine->released &&
@@ -386,7 +386,7 @@ bool lh_doc_is_held_alone(const bson_t *document, int64_t grace_ms)
     if (lh_doc_is_freed(document) || (id && strncmp(id, "shared:", 7) == 0))
         return false;
     if (!values[EXPIRES_AT].there || lh_doc_is_absent(&values[EXPIRES_AT].at))
-        return true; /* no end */
+        return true; /* no end: held */
     return lh_doc_instant(&values[EXPIRES_AT].at, &end) && end > as_date(&values[NOW]) - grace_ms;
 }
 
@@ -395,7 +395,7 @@ static bool read_grant(const bson_iter_t *entry, lh_grant *ret_grant)
     bson_iter_t value, field;
     if (!find_in(entry, "k", &value) || !BSON_ITER_HOLDS_UTF8(&value) ||
         utf8_len(&value) != LH_LEASE_ID_LEN ||
-        strlen(bson_iter_utf8(&value, NULL)) != LH_LEASE_ID_LEN) /* a NUL is in it */
+        strlen(bson_iter_utf8(&value, NULL)) != LH_LEASE_ID_LEN) /* it has a NUL inside */
         return false;
     memcpy(ret_grant->id, bson_iter_utf8(&value, NULL), LH_LEASE_ID_LEN + 1);
     if (!find_in(entry, "v", &value))

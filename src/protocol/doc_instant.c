@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Reading `expires_at` as an instant, whatever older code stored there. */
+ * Reads `expires_at` as an instant, whatever older code stored there. */
 #include "protocol/doc_instant.h"
 
 #include <math.h>
@@ -8,17 +8,18 @@
 
 #include "protocol/doc.h"
 
-#define SECONDS_BELOW 1e11                     /* a number below it is seconds, else milliseconds */
+/* a number below this is in seconds, else in milliseconds */
+#define SECONDS_BELOW 1e11
 #define LAST_MS       INT64_C(253402300799999) /* the end of the year 9999 */
 
 /* Days from 1970-01-01 to a date of the proleptic Gregorian calendar. */
 static int64_t days_from_civil(int year, int month, int day)
 {
     static const int before_month[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
-    /* Counted from 0000-03-01: then a leap day is the last of its year. */
+    /* Years are counted from 0000-03-01, so a leap day is the last day of its year. */
     int64_t y = month <= 2 ? year - 1 : year;
     int64_t leap_days =
-        /* 400 years have 97: no negative division */
+        /* adds 400 years, which have 97 leap days, to avoid a negative division */
         (y + 400) / 4 - (y + 400) / 100 + (y + 400) / 400 - 97;
     return (int64_t)year * 365 + leap_days + before_month[month - 1] + day - 1 - 719527;
 }
@@ -65,7 +66,7 @@ static bool read_date(const char **at, int64_t *ret_days)
     return true;
 }
 
-/* hh:mm[:ss[.fraction]], the fraction cut to milliseconds. */
+/* hh:mm[:ss[.fraction]]; the fraction is truncated to milliseconds. */
 static bool read_time(const char **at, int64_t *ret_ms)
 {
     int hour, minute, second = 0, fraction = 0;
@@ -91,7 +92,7 @@ static bool read_time(const char **at, int64_t *ret_ms)
     return true;
 }
 
-/* Nothing (UTC), Z, or ±hh, ±hhmm, ±hh:mm, up to 14:59; a blank may stand in front. */
+/* Nothing (UTC), Z, or ±hh, ±hhmm, ±hh:mm, up to 14:59. A space may precede it. */
 static bool read_zone(const char **at, int64_t *ret_ms)
 {
     int hours, minutes = 0;
@@ -127,7 +128,7 @@ static bool read_iso(const char *text, size_t len, int64_t *ret_ms)
 
 static bool read_number(double number, int64_t *ret_ms)
 {
-    if (!(number >= 0 && number <= (double)LAST_MS)) /* not a number, too */
+    if (!(number >= 0 && number <= (double)LAST_MS)) /* false for NaN, too */
         return false;
     *ret_ms = (int64_t)(number < SECONDS_BELOW ? number * 1000 : number);
     return true;

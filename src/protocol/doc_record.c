@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * From a document to the public record: who holds, who waits, how the last one ended. */
+ * Converts a document to the public record: the holders, the waiters, and how the last lease
+ * ended. */
 #include "protocol/doc_record.h"
 
 #include <stdio.h>
@@ -11,8 +12,8 @@
 #include "protocol/doc.h"
 #include "protocol/doc_instant.h"
 
-/* The record and all that it points to, in one piece of memory: strings go one after the other into
- * `text`, which has room for every string of the document. */
+/* The record and everything that it points to, in one piece of memory. Strings are stored one after
+ * the other at `text`, which has room for every string of the document. */
 typedef struct {
     lh_holder public;
     lh_doc_mark mark;
@@ -60,15 +61,14 @@ int lh_doc_id_query(const char *json, bson_t *ret_query, lh_error *error)
         bson_destroy(ret_query);
     return lh_fail(error, LH_INVALID,
                    "the _id is not one value of extended JSON, such as "
-                   "{\"$oid\":\"65f0a1b2c3d4e5f601234567\"}, "
-                   "\"text\" or 7%s%.200s",
+                   "{\"$oid\":\"65f0a1b2c3d4e5f601234567\"}, \"text\" or 7%s%.200s",
                    *why.message ? ": " : "", why.message);
 }
 
-/* for what is longer as text than as BSON: an ObjectId, a key that is no string */
+/* for values that are longer as text than as BSON: an ObjectId, a key that is not a string */
 #define TEXT_SLACK 4096
 
-/* `more`: bytes of text that is longer than in the document. */
+/* `more`: bytes of text that the document does not have. */
 static box *box_new(const bson_t *document, size_t more)
 {
     size_t holders = count_entries(document, "shared") + 1,
@@ -88,7 +88,7 @@ static box *box_new(const bson_t *document, size_t more)
     return b;
 }
 
-/* Copies a stored string; bytes that are not UTF-8, and NUL, become '?'. */
+/* Copies a stored string. Bytes that are not UTF-8, and NUL, become '?'. */
 static const char *keep(box *b, const char *text, size_t len)
 {
     char *copy = b->text;
@@ -101,7 +101,7 @@ static const char *keep(box *b, const char *text, size_t len)
         if (copy[i] == '\0')
             copy[i] = '?';
     for (size_t at = 0; at < len;) {
-        size_t n = 1; /* of the character here */
+        size_t n = 1; /* length of the character */
         while (n <= 4 && at + n <= len && !bson_utf8_validate(copy + at, n, false))
             n++;
         if (n > 4 || at + n > len)
@@ -122,7 +122,7 @@ static const char *get_string(box *b, const bson_iter_t *object, const char *fie
     return keep(b, text, len);
 }
 
-/* A string, or an ObjectId. */
+/* Reads a string, or an ObjectId. */
 static const char *get_name(box *b, const bson_iter_t *object, const char *field)
 {
     bson_iter_t value;
@@ -134,14 +134,14 @@ static const char *get_name(box *b, const bson_iter_t *object, const char *field
     return keep(b, hex, 24);
 }
 
-/* owner, or what older code wrote in its place. */
+/* Reads `owner`, or the field that older code wrote instead. */
 static const char *get_owner(box *b, const bson_iter_t *object)
 {
     const char *owner = get_name(b, object, "owner");
     return *owner ? owner : get_name(b, object, "user_id");
 }
 
-/* `id`: of a reader, whose entry's name it is; NULL: the object says it. */
+/* `id` is the name of a reader's entry; NULL: the object has a field `id`. */
 static void add_holder(box *b, const bson_iter_t *object, const char *id, int mode, int64_t now_ms)
 {
     lh_doc_mark *mark = &b->holders[b->n_holders].mark;
@@ -238,7 +238,7 @@ static void read_id(box *b, const bson_t *document)
         b->record.document_id = keep(b, text, len);
 }
 
-/* Its _id as extended JSON, to be freed with bson_free(). NULL: it has none. */
+/* The document's _id as extended JSON, to be freed with bson_free(). NULL: it has none. */
 static char *new_id_json(const bson_t *document)
 {
     bson_iter_t id;
@@ -256,7 +256,8 @@ static char *new_id_json(const bson_t *document)
     return json;
 }
 
-/* Can no lease have this key, or is there none? */
+/* Whether operators have to name the document by its _id, because its key is missing, unreadable,
+ * or not valid for a lease. */
 static bool is_named_by_id(const bson_t *document)
 {
     bson_iter_t key;
@@ -308,7 +309,7 @@ static void read_waiters(box *b, const bson_t *document, int64_t now_ms)
     }
 }
 
-/* The whole document as one value, so that its fields are read like those of an entry. */
+/* Wraps the document in another, so that its fields are read like those of an entry. */
 static bson_t *wrap(const bson_t *document)
 {
     bson_t *wrapped = bson_new();
@@ -331,10 +332,8 @@ static void read_holders(box *b, const bson_t *document, bool whole, int64_t now
         read_readers(b, document, now_ms, grace_ms);
     } else if (!freed) {
         add_holder(b, &top, NULL, readers ? LH_SHARED : LH_EXCLUSIVE, now_ms);
-        bson_iter_t
-            /* in an answer: the token at top level is the highest ever, perhaps of a reader who has
-             * left */
-            newest;
+        /* In a reply, the token at the top level is the highest ever; its reader may have left. */
+        bson_iter_t newest;
         if (readers && bson_iter_init_find(&newest, document, "newest") &&
             BSON_ITER_HOLDS_INT(&newest))
             b->holders[0].public.token = bson_iter_as_int64(&newest);
@@ -372,7 +371,8 @@ static lh_record *make_record(const bson_t *document, bool whole, int64_t now_ms
         r->problem = b->problem;
     } else if (lh_doc_is_spent(document, now_ms, grace_ms)) {
         r->state = LH_MALFORMED;
-        r->problem = "token is at its end: no higher one could be read; a break lets it begin anew";
+        r->problem =
+            "token is at its end: no higher one can be granted; break the key to restart it";
     }
     read_key(b, document);
     read_id(b, document);
@@ -418,7 +418,7 @@ lh_record *lh_doc_free_record(const char *key, int64_t now_ms)
 
 void lh_doc_set_taken_by(lh_record *record, const char *key)
 {
-    size_t len = strlen(key); /* no longer than what TEXT_SLACK has room for, twice */
+    size_t len = strlen(key); /* truncated so that TEXT_SLACK has room for it twice */
     record->id_taken_by = keep((box *)record, key, len < TEXT_SLACK / 4 ? len : TEXT_SLACK / 4);
 }
 

@@ -22,8 +22,8 @@ void lh_tally_add(lh_tally *tally, const char *what)
     tally->kinds[i].n++;
 }
 
-/* Our types of what is written but never read as another program wrote it. (leasehold-schema(5) has
- * the others.) */
+/* Our types of the fields that we write, but never read if another program wrote them.
+ * (leasehold-schema(5) has the others.) */
 static const struct {
     const char *field, *type;
 } written[] = {{"id", "a string"},        {"owner", "a string"},    {"mode", "a string"},

@@ -11,7 +11,7 @@
 #include "protocol/pipeline_text.h"
 
 struct lh_pipelines {
-    bson_t *updates[LH_DO_COUNT]; /* arrays */
+    bson_t *updates[LH_DO_COUNT]; /* arrays of stages */
     lh_fill *shorts[LH_SHORT_COUNT];
     bson_t *fields, *queue_fields, *poll_fields;
     bson_t *removable, *judge, *shuts_out, *shuts_out_shared, *stats;
@@ -80,7 +80,8 @@ void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole,
     BSON_APPEND_BOOL(command, "new", true);
     if (asks || waits)
         BSON_APPEND_BOOL(command, "upsert", true);
-    bool alone = what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_RENEW; /* it grants nobody else */
+    /* it grants no other lease */
+    bool alone = what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_RENEW;
     BSON_APPEND_DOCUMENT(command, "fields", alone ? pipelines->fields : pipelines->queue_fields);
     lh_vars all = *vars;
     all.note = what != LH_DO_LEAVE ? NULL : vars->note ? vars->note : "";
@@ -123,7 +124,7 @@ void lh_pipeline_conflict(const lh_pipelines *pipelines, const char *collection,
     lh_pipeline_let(vars, command);
 }
 
-/* {_id: {$in: ids}}, begun in `filter`. */
+/* Appends _id: {$in: ids} to `filter`. */
 static void append_ids(bson_t *filter, const bson_t *ids)
 {
     bson_t in;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RUN_MAX 100 /* beats in one statement: each is a condition and three paths */
+#define RUN_MAX 100 /* beats in one statement; each is a condition and three paths */
 
 static void begin(bson_t *command, const char *collection, bson_t *ret_updates)
 {
@@ -21,7 +21,7 @@ static void append_next(bson_t *array, uint32_t *n, const bson_t *statement)
     BSON_APPEND_DOCUMENT(array, index, statement);
 }
 
-/* field: {$in: [keys, or ids]} of the exclusive leases with this ttl. */
+/* Appends field: {$in: [keys, or ids]} for the exclusive leases with this ttl. */
 static uint32_t append_in(bson_t *filter, const char *field, const lh_batch_lease *leases, size_t n,
                           int64_t ttl_ms, bool keys)
 {
@@ -41,9 +41,11 @@ static uint32_t append_in(bson_t *filter, const char *field, const lh_batch_leas
     return count;
 }
 
-/* Theirs. An id that was broken may have been granted again since, to a question of its own that
- * arrived late: by then others held the key, and who holds it by the older token has to hear of
- * that. */
+/* Appends a condition on the tokens of the leases.
+ *
+ * A lease that was broken may have been granted again under the same id, to a request that arrived
+ * late. By then others had held the key, so the holder with the older token must learn that it lost
+ * the lease. */
 static void append_tokens(bson_t *filter, const lh_batch_lease *leases, size_t n, int64_t ttl_ms)
 {
     bson_t in, array;
@@ -61,8 +63,8 @@ static void append_tokens(bson_t *filter, const lh_batch_lease *leases, size_t n
     bson_append_document_end(filter, &in);
 }
 
-/* A statement on all exclusive leases with this ttl among `leases`: of those, the documents that
- * `condition` holds for. */
+/* Appends a statement for all exclusive leases with this ttl. It changes their documents that match
+ * `condition`. */
 static void append_exclusive(bson_t *updates, uint32_t *n_statements, const lh_batch_lease *leases,
                              size_t n, int64_t ttl_ms, const bson_t *condition,
                              const bson_t *pipeline)
@@ -87,8 +89,8 @@ static bson_t *renew_one_condition(const char *end)
                     "}", "]", "}");
 }
 
-/* By the ttl that the holder believes in, never by the one that is stored: that may be of another
- * handle, or of a renewal whose answer was lost. */
+/* Extends by the ttl that the holder believes in, never by the stored one. That one may come from
+ * another handle, or from a renewal whose reply was lost. */
 static bson_t *extend(const char *end, int64_t ttl_ms)
 {
     return BCON_NEW("$max", "[", BCON_UTF8(end), "{", "$add", "[", BCON_UTF8("$$NOW"),
@@ -108,7 +110,8 @@ static void append_renewal(bson_t *updates, uint32_t *n_statements, const lh_bat
     bson_destroy(pipeline);
 }
 
-/* A reader's entry is a path of its own: lease ids are hexadecimal digits, safe in it. */
+/* Appends a statement for a reader. Its entry is named by a path; lease ids are hexadecimal digits,
+ * and safe in paths. */
 static void append_shared(bson_t *updates, uint32_t *n_statements, const lh_batch_lease *lease)
 {
     char at[96], end[96], renewed[96], token[96];
@@ -144,7 +147,7 @@ static void append_shared(bson_t *updates, uint32_t *n_statements, const lh_batc
     bson_destroy(top);
 }
 
-/* Has one before it the same ttl? */
+/* Whether an earlier lease has the same ttl, so that its statement includes this one. */
 static bool is_done(const lh_batch_lease *leases, size_t at)
 {
     for (size_t i = 0; i < at; i++)
@@ -178,7 +181,7 @@ void lh_batch_release(const char *collection, const lh_batch_lease *leases, size
                  BCON_UTF8("$$NOW"), "]", "}", "released", "{", "id", BCON_UTF8("$id"), "owner",
                  BCON_UTF8("$owner"), "how", BCON_UTF8("release"), "by", BCON_NULL, "reason",
                  BCON_NULL, "at", BCON_UTF8("$$NOW"), "note",
-                 /* $set merges: else the one before would stay */
+                 /* $set merges objects, so an older note would stay */
                  BCON_UTF8("$$REMOVE"), "}", "}", "}");
     uint32_t statements = 0;
     begin(command, collection, &updates);
@@ -193,7 +196,7 @@ static void path_of(const char *id, const char *field, char *path, size_t size)
     (void)snprintf(path, size, "waiters.%s%s", id, field);
 }
 
-/* One statement for `n` waiters of a key. */
+/* Appends one statement for `n` waiters of a key. */
 static void append_run(bson_t *updates, uint32_t *n_statements, const lh_batch_beat *beats,
                        size_t n)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Commands on many keys at once, for what a store's own threads do: renew, beat, release. Pure.
+ * Commands on many keys at once, for a store's own threads: renew, beat, release. Pure.
  *
- * They say how many documents they matched; which ones, a poll tells (lh_pipeline_poll). */
+ * A reply has only the number of documents that matched; a poll shows which ones
+ * (lh_pipeline_poll). */
 #ifndef LH_PIPELINE_BATCH_H
 #define LH_PIPELINE_BATCH_H
 
@@ -9,19 +10,19 @@
 
 typedef struct lh_batch_lease {
     const char *key, *id;
-    int64_t ttl_ms; /* of a renewal; 0 in all others */
+    int64_t ttl_ms; /* for a renewal; 0 in all others */
     bool shared;
-    int64_t token; /* as it was granted: for renewing */
+    int64_t token; /* as granted; for a renewal */
 } lh_batch_lease;
 
 /* An update that extends those of `leases` that still hold and have not ended, each to the later of
- * its end and now + its ttl: a statement for each reader, and for the others with one ttl. `n` of
- * the answer: how many. */
+ * its end and now + its ttl. It has a statement for each reader, and one for all exclusive leases
+ * with the same ttl. `n` of the reply: the number of extended leases. */
 void lh_batch_renew(const char *collection, const lh_batch_lease *leases, size_t n,
                     bson_t *command);
 
-/* An update that releases those of `leases` that are exclusive, and on whose keys nobody else
- * waits. `n`: how many. */
+/* An update that releases those of `leases` that are exclusive and on whose keys no other process
+ * waits. `n` of the reply: the number of released leases. */
 void lh_batch_release(const char *collection, const lh_batch_lease *leases, size_t n,
                       bson_t *command);
 
@@ -30,13 +31,13 @@ typedef struct lh_batch_beat {
     int64_t beat;
 } lh_batch_beat;
 
-/* An update with a statement for each run of equal keys in `beats`, which beats for all of the run
- * or, where one of it is no longer queued, for none. *ret_statements: how many; `n` of the answer:
- * how many of them matched. */
+/* An update with a statement for each run of equal keys in `beats`. A statement beats for all
+ * waiters of the run, or for none if one of them is no longer queued. *ret_statements: the number
+ * of statements. `n` of the reply: the number that matched. */
 void lh_batch_beats(const char *collection, const lh_batch_beat *beats, size_t n,
                     size_t *ret_statements, bson_t *command);
 
-/* An update that takes the lease ids out of the queues of their keys. */
+/* An update that removes the lease ids from the queues of their keys. */
 void lh_batch_unqueue(const char *collection, const lh_batch_beat *beats, size_t n,
                       bson_t *command);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Filling is a copy of the pieces between the holes, and the lengths of the documents around them
- * put right. */
+ * To fill a command, the pieces between the holes are copied, and the lengths of the enclosing
+ * documents are corrected. */
 #include "protocol/pipeline_fill.h"
 
 #include <stdlib.h>
@@ -9,19 +9,19 @@
 #define HOLES_MAX  24
 #define FRAMES_MAX 128
 
-/* BSON: an element is a byte for its type, its name with a NUL, and its value; a document begins
+/* In BSON, an element is a byte for its type, its name with a NUL, and its value. A document begins
  * with its length. */
 enum { TYPE_TEXT = 0x02, TYPE_NULL = 0x0a, TYPE_LONG = 0x12 };
 
 typedef struct {
-    /* where the type, the value, and what is behind it begin in `pattern` */
+    /* offsets in `pattern`: of the type, of the value, and of what follows it */
     uint32_t type, value, end;
-    uint32_t name; /* which */
+    uint32_t name; /* index of the name */
 } hole;
 
 typedef struct {
-    uint32_t at;           /* of the length */
-    uint32_t first, after; /* holes first to after - 1 are inside */
+    uint32_t at;           /* offset of the length */
+    uint32_t first, after; /* holes `first` to `after` - 1 are inside */
 } frame;
 
 struct lh_fill {
@@ -42,7 +42,7 @@ bson_t *lh_parse(const char *text)
     bson_error_t error;
     bson_t *parsed = bson_new_from_json((const uint8_t *)json, -1, &error);
     free(json);
-    return parsed; /* that every text is JSON, a unit test shows */
+    return parsed; /* a unit test checks that every text is JSON */
 }
 
 static bool take_hole(lh_fill *fill, const bson_iter_t *at, const char *const *names,
@@ -53,7 +53,7 @@ static bool take_hole(lh_fill *fill, const bson_iter_t *at, const char *const *n
     while (name < n_names && strcmp(text, names[name]) != 0)
         name++;
     if (name == n_names)
-        return true; /* no hole */
+        return true; /* not a hole */
     if (fill->n_holes == HOLES_MAX)
         return false;
     const uint8_t *data = bson_get_data(fill->pattern),
@@ -66,7 +66,7 @@ static bool take_hole(lh_fill *fill, const bson_iter_t *at, const char *const *n
     return true;
 }
 
-/* Of the document that `in` stands before, and of those in it. */
+/* Records the document that `in` iterates over, and the documents in it. */
 static bool take_frame(lh_fill *fill, const uint8_t *document, bson_iter_t *in,
                        const char *const *names, size_t n_names)
 {
@@ -91,7 +91,7 @@ static bool take_frame(lh_fill *fill, const uint8_t *document, bson_iter_t *in,
     }
     f->after = fill->n_holes;
     if (f->after == f->first && f == &fill->frames[fill->n_frames - 1])
-        fill->n_frames--; /* its length is what it is */
+        fill->n_frames--; /* it has no holes, so its length never changes */
     return true;
 }
 
@@ -133,7 +133,7 @@ static uint32_t size_of(const lh_value *value)
                             : 0;
 }
 
-/* Gives what is behind it. */
+/* Returns the position after the value. */
 static uint8_t *put_value(uint8_t *to, const lh_value *value, uint32_t size)
 {
     int64_t number = (int64_t)BSON_UINT64_TO_LE((uint64_t)value->number);
@@ -149,8 +149,9 @@ static uint8_t *put_value(uint8_t *to, const lh_value *value, uint32_t size)
 void lh_fill_make(const lh_fill *fill, const lh_value *values, bson_t *ret_command)
 {
     const uint8_t *pattern = bson_get_data(fill->pattern);
-    uint32_t sizes[HOLES_MAX],
-        more[HOLES_MAX + 1] = {0}; /* more[i]: how much longer it is before hole i (modulo 2^32) */
+    uint32_t sizes[HOLES_MAX];
+    /* more[i]: the bytes that the holes before hole i add (modulo 2^32) */
+    uint32_t more[HOLES_MAX + 1] = {0};
     for (uint32_t i = 0; i < fill->n_holes; i++) {
         sizes[i] = size_of(&values[fill->holes[i].name]);
         more[i + 1] = more[i] + sizes[i] - (fill->holes[i].end - fill->holes[i].value);

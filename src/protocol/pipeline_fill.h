@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A command's text with holes in it, and the command with values in the holes: made once, filled
- * for every call.
+ * A command's text with holes, parsed once; and the command with values in its holes, made for each
+ * call.
  *
- * A hole is a string of the text's that is one of the names; a value takes its place as it is, and
- * is parsed by nobody. */
+ * A hole is a string in the text that equals one of the names. Its value is copied in its place as
+ * bytes, and never parsed. */
 #ifndef LH_PIPELINE_FILL_H
 #define LH_PIPELINE_FILL_H
 
@@ -13,19 +13,18 @@ typedef struct lh_fill lh_fill;
 
 typedef struct lh_value {
     bool is_number;
-    int64_t number;   /* a long */
-    const char *text; /* else a string, or null where it is NULL */
+    int64_t number;   /* sent as a long */
+    const char *text; /* otherwise a string; NULL: null */
 } lh_value;
 
-/* `text`: JSON with ' for ". NULL: out of memory, or it is no JSON, or has more holes than there is
- * room for. */
+/* `text` is JSON with ' for ". NULL: out of memory, not JSON, or too many holes. */
 lh_fill *lh_fill_new(const char *text, const char *const *names, size_t n_names);
 void lh_fill_free(lh_fill *fill);
 
-/* `ret_command` is initialised, and empty; values[i] is that of names[i]. */
+/* Fills the holes; values[i] belongs to names[i]. `ret_command` is initialised and empty. */
 void lh_fill_make(const lh_fill *fill, const lh_value *values, bson_t *ret_command);
 
-/* JSON with ' for ", parsed. */
+/* Parses JSON with ' for ". */
 bson_t *lh_parse(const char *text);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The variables of a command: what differs from call to call, apart from the constant texts.
+ * The variables of a command: the values that differ from call to call, separate from the constant
+ * texts.
  *
  * Home of invariant 8: a caller's string is never part of an expression. */
 #include "protocol/pipeline_let.h"
@@ -21,7 +22,7 @@ static void let_value(bson_t *let, const char *name, const bson_value_t *value)
 {
     bson_t literal;
     BSON_APPEND_DOCUMENT_BEGIN(let, name, &literal);
-    if (value && value->value_type != BSON_TYPE_UNDEFINED) /* which the server takes for null */
+    if (value && value->value_type != BSON_TYPE_UNDEFINED) /* undefined is null to the server */
         BSON_APPEND_VALUE(&literal, "$literal", value);
     else
         BSON_APPEND_NULL(&literal, "$literal");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Each statement is made from the command of its key: the variables in that command's `let` become
- * those of a $let around its expression, because a `let` beside the statements is one for all. So a
- * caller's string stays under $literal (invariant 8). */
+ * Each statement is made from the command of its key. The variables in that command's `let` become
+ * those of a $let around its expression, because a `let` beside the statements would apply to all
+ * of them. So a caller's string stays inside $literal (invariant 8). */
 #include "protocol/pipeline_many.h"
 #include "protocol/pipeline.h"
 
@@ -12,7 +12,7 @@ static void append_view(bson_t *to, const char *name, const bson_iter_t *value)
     (void)bson_append_iter(to, name, -1, value);
 }
 
-/* By either name: of a findAndModify, or of an update's statement. */
+/* Finds a part by either path: of a findAndModify, or of an update's statement. */
 static bool find_in(const bson_t *command, const char *one, const char *other,
                     bson_iter_t *ret_value)
 {
@@ -42,7 +42,8 @@ static void append_stage(bson_t *stages, const bson_t *command)
     bson_append_document_end(stages, &stage);
 }
 
-/* What is not mine by now fails: the key is a string, and no array of which there is an element. */
+/* Makes the statement fail if the document is not the caller's: the key is a string, so taking an
+ * element of it as of an array is an error. */
 static void append_stop(bson_t *stages, const lh_vars *vars)
 {
     char reader[16 + LH_LEASE_ID_LEN + 1];

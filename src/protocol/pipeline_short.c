@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The short forms (protocol/short.lp): what differs from call to call is filled into their
- * texts. */
+ * The short forms (protocol/short.lp): the values of a call are filled into their texts. */
 #include "protocol/pipeline_short.h"
 
 #include "protocol/pipeline_fill.h"
@@ -22,7 +21,7 @@ bool lh_pipeline_has_short(lh_do what, const lh_vars *vars)
            (what == LH_DO_RENEW && vars->ttl_ms != 0);
 }
 
-/* In the order of the texts. */
+/* The index of the form, in the order of lh_texts_short. */
 static size_t form_of(lh_do what, const lh_vars *vars)
 {
     bool note = vars->note && *vars->note;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Between the files of this module: the constant texts, and how variables are written. */
+ * Shared by the files pipeline*.c: the constant texts. */
 #ifndef LH_PIPELINE_TEXT_H
 #define LH_PIPELINE_TEXT_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Home of the names that may be stored once only: all that a command of ours reads or writes. */
+ * Home of the names of fields that must not be stored twice: all that our commands read or
+ * write. */
 #include "protocol/twice.h"
 #include "base/error.h"
 
@@ -8,7 +9,7 @@
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-#define FEW          64 /* names that are compared without asking for memory */
+#define FEW          64 /* up to this number of names, no memory is allocated */
 
 static const char *const top_names[] = {
     "_id",   "workspace_id", "id",         "owner",   "user_id", "expires_at", "mode",
@@ -20,7 +21,7 @@ static const char *const entry_names[] = {
 static const char *const released_names[] = {"id", "owner", "how", "by", "reason", "at", "note"};
 static const char *const note_names[] = {"text", "token", "at"};
 
-/* The first of `names` that is there twice; NULL: none. At most 32 names. */
+/* The first of `names` (at most 32) that occurs twice; NULL: none. */
 static const char *find_twice(bson_iter_t in, const char *const *names, size_t n)
 {
     uint32_t seen = 0;
@@ -42,7 +43,7 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Of a map, whose names are lease ids. */
+/* Whether a lease id occurs twice in a map. */
 static bool has_id_twice(bson_iter_t in)
 {
     const char *few[FEW], **names = few;
@@ -51,7 +52,7 @@ static bool has_id_twice(bson_iter_t in)
     for (bson_iter_t count = in; bson_iter_next(&count);)
         n++;
     if (n > FEW && !(names = malloc(n * sizeof *names)))
-        return true; /* what cannot be judged is held */
+        return true; /* a document that cannot be checked counts as held */
     while (at < n && bson_iter_next(&in))
         names[at++] = bson_iter_key(&in);
     qsort(names, n, sizeof *names, compare_names);
@@ -124,8 +125,7 @@ int lh_twice_fail(const char *what, const bson_t *document, const char *problem,
             ? bson_iter_utf8(&key, NULL)
             : "";
     return lh_fail(error, LH_REASON_DOUBLED,
-                   "cannot %s: the document of \"%s\" cannot be read: %s, and a server may abort "
-                   "when it is changed: "
-                   "`leasehold status` says how to move it to the archive",
+                   "cannot %s: the document of \"%s\" cannot be read (%s), and a server may abort "
+                   "when it is changed. `leasehold status` shows how to move it to the archive",
                    what, name, problem);
 }

@@ -149,7 +149,7 @@ static void test_at_their_end_they_are_refused_with_a_way_out(void **state)
         bson_destroy(after);
         lh_record *record = status_of(g, "k");
         assert_int_equal(record->state, LH_MALFORMED);
-        assert_true(strstr(record->problem, "a break lets it begin anew") != NULL);
+        assert_true(strstr(record->problem, "break the key to restart it") != NULL);
         lh_record_free(record);
         lh_cleanup_options c = LH_CLEANUP_OPTIONS_INIT;
         c.older_than_ms = 1000;

@@ -115,7 +115,7 @@ static void test_what_cannot_be_read_is_named(void **state)
     expect_malformed(BCON_NEW("workspace_id", "[", "a", "]"), "workspace_id is an array");
     expect_malformed(BCON_NEW("workspace_id", "k", "expires_at", "[", "]"),
                      "expires_at is an array");
-    expect_malformed(BCON_NEW("workspace_id", "k", "expires_at", "soon"), "no ISO-8601");
+    expect_malformed(BCON_NEW("workspace_id", "k", "expires_at", "soon"), "not an ISO-8601");
     expect_malformed(BCON_NEW("workspace_id", "k", "token", "5"), "token is a string");
     expect_malformed(BCON_NEW("workspace_id", "k", "token", BCON_INT64(-1)), "token is a number");
     expect_malformed(BCON_NEW("workspace_id", "k", "token", BCON_DOUBLE(NAN)),
