@@ -180,7 +180,7 @@ static int reap(lh_store *store, const lh_reap_options *options, lh_reap_report 
     if (outcome != LH_OK)
         return outcome;
     if (error)
-        error->message[0] = '\0'; /* set to the first failure to write an audit entry */
+        error->message[0] = '\0'; /* will hold the first failure to write an audit entry */
     reaping r = {.store = store, .options = &used, .report = report, .error = error};
     bson_t command = BSON_INITIALIZER;
     append_find(store, &command);
