@@ -7,8 +7,8 @@
 #include "migrate/migrate_parts.h"
 
 /* Reads the documents, and changes nothing. LH_CONFIG: the migration is refused, and the message
- * gives the reason. Duplicates are no reason; they are counted if all documents are read. `verdicts`
- * reports verdicts too. */
+ * gives the reason. Duplicates are not a reason; they are counted if all documents are read. With
+ * `verdicts`, reads all documents and reports the verdicts too. */
 int lh_migrate_look(lh_migration *m, bool verdicts, lh_walk *ret_walk, lh_error *error);
 
 /* Reads the server's clock, by which documents are live or not, for lh_migrate_server_ms(). */
