@@ -180,7 +180,8 @@ FOLLOWED = {
     "tools/cli/cmd_migrate.c": {"list --malformed"},
     # Followed elsewhere, or by a person: the roles are given to a user by an administrator (test_roles.py does it); what a status shows
     # after a lost answer is in test_unknown.py.
-    "src/operate/doctor.c": {"doctor --roles", "doctor --trial", "cleanup"}, # the trial, and what it leaves: test_doctor.py
+    "src/operate/doctor_finding.c": {"doctor --roles"},
+    "src/operate/doctor.c": {"doctor --trial", "cleanup"}, # the trial, and what it leaves: test_doctor.py
     "src/trial.c": {"doctor --trial"}, # by this name the next trial knows what one left
     "src/operate/doctor_rights.c": {"doctor --roles", "doctor"}, "src/store/store_denied.c": {"doctor --roles"},
     # A server that refuses to scan a collection (notablescan) is a setting of all its databases: tried by hand.
@@ -196,7 +197,7 @@ def test_no_advice_is_without_a_test():
     advice = re.compile(r"leasehold ((?:status|list|migrate|break|cleanup|doctor|reap|audit|stats)(?: --[a-z-]+)*)(?![a-z:])")
     for path in sorted([*ROOT.glob("src/**/*.c"), *ROOT.glob("tools/*/*.c")]):
         name = str(path.relative_to(ROOT))
-        if path.name in ("help.c", "manual.c", "cmd_completion.c"):
+        if path.name in ("help.c", "overview.c", "manual.c", "cmd_completion.c"):
             continue
         text = re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8"), flags=re.S)
         text = re.sub(r'"\s*\n\s*"', "", HELP.sub("", text)) # strings that go on in the next line
