@@ -56,8 +56,7 @@ static uint32_t code_of(const bson_t *reply)
 
 static int fail_unknown(const char *what, const char *message, lh_error *error)
 {
-    return lh_fail(error, LH_UNKNOWN, "the attempt to %s may or may not have succeeded: %s", what,
-                   message);
+    return lh_fail(error, LH_UNKNOWN, "the attempt to %s may have succeeded: %s", what, message);
 }
 
 static int judge_code(const char *what, lh_guard_sent sent, const bson_t *reply,
