@@ -40,7 +40,7 @@ typedef struct {
     lh_migration *m;
     lh_walk *walk;
     piece *piece;
-    lh_group group;  /* the key at hand */
+    lh_group group;  /* the current key */
     lh_group pinned; /* the survivor of a key larger than a piece; empty: none */
 } walker;
 
@@ -356,8 +356,8 @@ static int walk_large_key(walker *w, const char *key, uint32_t len, bson_t *boun
     return outcome;
 }
 
-/* Judges and moves one piece that begins at *bound, and sets *bound to the begin of the next
- * one. */
+/* Judges and moves one piece that begins at *bound, and sets *bound to where the next one
+ * begins. */
 static int walk_piece(walker *w, bson_t *bound, bool *ret_more, lh_error *error)
 {
     piece *p = w->piece;

@@ -135,10 +135,11 @@ static void test_owners_of_calls_are_names_too(void **state)
             breaking.reason = "why";
             breaking.by = room;
             expect_fails(LH_INVALID, lh_break(store, "k", &breaking, NULL, &error), &error,
-                         "breaks");
+                         "name of the operator");
             lh_reap_options reap = LH_REAP_OPTIONS_INIT;
             reap.by = room;
-            expect_fails(LH_INVALID, lh_reap(store, &reap, NULL, &error), &error, "reaps");
+            expect_fails(LH_INVALID, lh_reap(store, &reap, NULL, &error), &error,
+                         "name of the operator");
         }
     lh_store_close(store);
 }

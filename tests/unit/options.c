@@ -281,7 +281,7 @@ static void test_bad_options_of_other_calls_are_refused_without_a_server(void **
     expect_fails(LH_INVALID, lh_migrate(store, &migrate, NULL, &error), &error, "audit_keep_ms");
     lh_reap_options reap = LH_REAP_OPTIONS_INIT;
     reap.by = long_name;
-    expect_fails(LH_INVALID, lh_reap(store, &reap, NULL, &error), &error, "reaps");
+    expect_fails(LH_INVALID, lh_reap(store, &reap, NULL, &error), &error, "name of the operator");
     lh_doctor_options doctor = LH_DOCTOR_OPTIONS_INIT;
     expect_fails(LH_INVALID, lh_doctor(store, &doctor, NULL, NULL, &error), &error, "each");
     doctor.role = 99;
