@@ -130,7 +130,7 @@ int lh_fail(lh_error *error, int code, const char *format, ...)
         code = reason / OUTCOME_OF_REASON;
     if (!error || room_of(error) == 0)
         return code;
-    lh_error_give(error, &(lh_error){.size = sizeof *error, .code = code});
+    lh_error_give(error, &(lh_error){.size = sizeof *error, .code = code, .reason = reason});
     /* Prints one byte more than fits, so that a message that is too long is noticed, and truncated
      * at a character. */
     char message[PUBLIC_ERROR_SIZE + 1];

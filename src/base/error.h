@@ -19,8 +19,8 @@ int lh_error_check(lh_error *error);
 /* Copies `from` to `to` (may be NULL), up to the smaller of their sizes. */
 void lh_error_give(lh_error *to, const lh_error *from);
 
-/* Fills `error` (may be NULL) and returns `code`. A message that is too long is truncated at a
- * character. */
+/* Fills `error` (may be NULL) and returns the outcome. `code` is an outcome, or an LH_REASON_…,
+ * which belongs to one. A message that is too long is truncated at a character. */
 int lh_fail(lh_error *error, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
