@@ -74,7 +74,7 @@ static int send(lh_store *store, const bson_t *lines, int64_t deadline, lh_error
     BSON_APPEND_ARRAY(&command, "documents", lines);
     lh_call call = {.what = "write the audit line", .command = &command, .deadline = deadline};
     int outcome = lh_store_run(store, &call, &reply, NULL, error);
-    lh_refusal refusal = {.what = call.what, .collection = store->audit};
+    lh_refusal refusal = {.what = call.what, .db = store->db, .collection = store->audit};
     /* Those that are there already come from an attempt whose answer was lost. */
     if (outcome == LH_OK && lh_store_write_error(&reply, CODE_DUPLICATE_KEY, &refusal))
         outcome = lh_store_fail_refused(&refusal, error);

@@ -21,6 +21,7 @@
 #include "base/error.h"
 #include "base/key.h"
 #include "base/options.h"
+#include "base/shell.h"
 #include "lease/audit.h"
 #include "lease/lease_handle.h"
 #include "lease/lease_held.h"
@@ -31,8 +32,6 @@
 
 /* Of what another program gave an end in a far future: so that no sum overflows. */
 #define LASTS_MAX (INT64_MAX / 4)
-
-#define UNREADABLE "the document of this key cannot be read: %s; look at it with `leasehold status`"
 
 bool lh_lease_id_new(char ret_id[LH_LEASE_ID_ROOM])
 {
@@ -69,6 +68,16 @@ lh_vars lh_lease_vars(const lh_store *store, const char *key, const char *lease_
     return vars;
 }
 
+int lh_lease_fail_unreadable(const char *key, const char *problem, lh_error *error)
+{
+    char word[LH_WORD_ROOM];
+    lh_shell_key(key, word);
+    return lh_fail(
+        error, LH_REASON_UNREADABLE,
+        "the document of this key cannot be read: %s; look at it with `leasehold status %s`",
+        problem, word);
+}
+
 /* Sends the release of a lease id, of the token `token` if that is known (not 0); LH_OK also when
  * it was released before, or ended and nobody took over. `line`: for the trail; NULL: it is no end
  * that anybody was told the beginning of. */
@@ -87,7 +96,7 @@ static int leave(lh_store *store, const char *key, const char *lease_id, int64_t
         lh_doc_mine(&answer.document, lease_id, &mine);
     if (outcome == LH_OK && !answer.wrote && !mine.ended) {
         if (answer.there && lh_doc_reply_problem(&answer.document, problem, sizeof problem))
-            outcome = lh_fail(error, LH_REASON_UNREADABLE, UNREADABLE, problem);
+            outcome = lh_lease_fail_unreadable(key, problem, error);
         else if (!answer
                       /* else an attempt whose answer was lost released it, and others came since */
                       .maybe)
@@ -336,7 +345,7 @@ static int judge_renewal(lh_lease *lease, const lh_vars *vars, const lh_answer *
                    : lh_fail(error, LH_REASON_ENDED,
                              "the lease ended before the renewal was answered");
     if (document && lh_doc_reply_problem(document, problem, sizeof problem))
-        return lh_fail(error, LH_REASON_UNREADABLE, UNREADABLE, problem);
+        return lh_lease_fail_unreadable(lease->key, problem, error);
     if (ret_record)
         *ret_record = document ? lh_doc_reply_record(document, lease->store->clock_skew_ms)
                                : lh_doc_free_record(lease->key, mine.now_ms);

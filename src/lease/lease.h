@@ -11,6 +11,9 @@
 bool lh_lease_id_new(char ret_id[LH_LEASE_ID_ROOM]);
 
 /* The variables that every command needs. */
+/* LH_DATA; `problem` says why, and the sentence how to look at it. */
+int lh_lease_fail_unreadable(const char *key, const char *problem, lh_error *error);
+
 lh_vars lh_lease_vars(const lh_store *store, const char *key, const char *lease_id);
 
 /* What came back: `document` is a view into `reply`, if `there` is one. The short forms of a

@@ -17,16 +17,13 @@
 
 /* By this command, or by an attempt of it whose answer was lost: the new id, which nobody else
  * knows, holds. */
-static int judge(const lh_answer *answer, const char *id, const char *to, int64_t *ret_token,
-                 lh_error *error)
+static int judge(const lh_answer *answer, const char *key, const char *id, const char *to,
+                 int64_t *ret_token, lh_error *error)
 {
     lh_mine mine = {0}, theirs = {0};
     char problem[128];
     if (answer->there && lh_doc_reply_problem(&answer->document, problem, sizeof problem))
-        return lh_fail(
-            error, LH_REASON_UNREADABLE,
-            "the document of this key cannot be read: %s; look at it with `leasehold status`",
-            problem);
+        return lh_lease_fail_unreadable(key, problem, error);
     if (answer->there) {
         lh_doc_mine(&answer->document, id, &mine);
         lh_doc_mine(&answer->document, to, &theirs);
@@ -68,7 +65,7 @@ int lh_real_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH
     outcome = lh_lease_run(store, LH_DO_TRANSFER, true, &vars,
                            (lh_way){lh_store_deadline(store, 0), NULL}, &answer, error);
     if (outcome == LH_OK)
-        outcome = judge(&answer, lease->id, to, &to_token, error);
+        outcome = judge(&answer, lease->key, lease->id, to, &to_token, error);
     if (outcome == LH_OK) {
         lh_ended ended = lh_doc_ended(&answer.document);
         (void)lh_audit_ended(store,

@@ -191,7 +191,7 @@ static int fail_refused(const rule *r, const bson_t *document, const char *when,
         lh_cut_utf8(names, 150);
         bson_free(json);
     }
-    lh_store_validator_advice(r->store->collection, advice);
+    lh_store_validator_advice(r->store->db, r->store->collection, advice);
     return lh_fail(error, LH_REASON_VALIDATOR,
                    "the validator of %s.%s refuses the document of a lease that is %s (%s): %s",
                    r->store->db, r->store->collection, when, names, advice);

@@ -61,11 +61,14 @@ const char *lh_index_word(int index)
 static int fail_duplicates(const lh_migration *m, const lh_walk *walk, lh_error *error)
 {
     bool one = walk->duplicate_keys == 1;
+    char same[LH_FLAGS_ROOM];
     return lh_fail(error, LH_REASON_DUPLICATES,
-                   "%llu %s of %s.%s %s %llu %s too many: run `leasehold migrate --yes`",
+                   "%llu %s of %s.%s %s %llu %s too many: run `leasehold migrate --yes%s%s`",
                    (unsigned long long)walk->duplicate_keys, one ? "key" : "keys", m->store->db,
                    m->store->collection, one ? "has" : "have", (unsigned long long)walk->losers,
-                   walk->losers == 1 ? "document" : "documents");
+                   walk->losers == 1 ? "document" : "documents",
+                   m->options->accept_foreign_keys ? " --accept-foreign-keys" : "",
+                   lh_migrate_flags(m, same));
 }
 
 /* Reports, and changes nothing. Duplicates alone are LH_OK here: a migration would remove them. */

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/shell.h"
 #include "migrate/migrate_parts.h"
 #include "store/index_shape.h"
 #include "store/store_refused.h"
@@ -108,11 +109,13 @@ int lh_migrate_fail_moved(lh_migration *m, lh_error *error)
         return outcome == LH_SERVER ? LH_LOST : outcome;
     if (!*unfit)
         return lh_fail(error, LH_LOST, "another process created an index at the same time");
-    return lh_fail(
-        error, LH_REASON_NOT_UNIQUE,
-        "the options of the index %s on workspace_id of %s.%s prevent the unique index: drop it "
-        "(db.%s.dropIndex(\"%s\")) and migrate again",
-        unfit, m->store->db, m->store->collection, m->store->collection, unfit);
+    char drop[LH_CALL_ROOM];
+    lh_shell_drop_index(m->store->db, m->store->collection, unfit, drop);
+    return lh_fail(error, LH_REASON_NOT_UNIQUE,
+                   "the options of the index %.128s on workspace_id of %s.%s prevent the unique "
+                   "index: drop it "
+                   "(%s) and migrate again",
+                   unfit, m->store->db, m->store->collection, drop);
 }
 
 /* collMod {index: {name, <option>: true}} */

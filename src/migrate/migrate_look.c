@@ -146,20 +146,30 @@ static int fail_not_ours(const lh_migration *m, lh_error *error)
                    m->store->db, m->store->collection, list_types(m, types, sizeof types));
 }
 
+const char *lh_migrate_flags(const lh_migration *m, char text[LH_FLAGS_ROOM])
+{
+    const lh_migrate_options *o = m->options;
+    char archive[LH_WORD_ROOM] = "";
+    if (o->archive)
+        (void)lh_shell_quote(" --archive ", o->archive, archive, sizeof archive);
+    (void)snprintf(text, LH_FLAGS_ROOM, "%s%s%s", o->adopt ? " --adopt" : "",
+                   o->no_archive ? " --no-archive" : "", archive);
+    return text;
+}
+
 /* The other flags that a run with --quarantine would need. */
 static const char *list_flags(const lh_migration *m, char *text, size_t size)
 {
-    const lh_migrate_options *options = m->options;
-    (void)snprintf(text, size, "%s%s%s%s%s%s", m->bad_live > 0 ? " --even-live" : "",
+    char same[LH_FLAGS_ROOM];
+    (void)snprintf(text, size, "%s%s%s", m->bad_live > 0 ? " --even-live" : "",
                    m->report->malformed > m->report->scanned / 2 ? " --even-most" : "",
-                   options->adopt ? " --adopt" : "", options->no_archive ? " --no-archive" : "",
-                   options->archive ? " --archive " : "", options->archive ? options->archive : "");
+                   lh_migrate_flags(m, same));
     return text;
 }
 
 int lh_migrate_fail_bad_keys(const lh_migration *m, lh_error *error)
 {
-    char types[200], flags[256];
+    char types[200], flags[LH_FLAGS_ROOM + 32];
     return lh_fail(error, LH_REASON_FOREIGN_KEYS,
                    "%" PRIu64 " documents of %s.%s have a workspace_id that is not a string (%s; "
                    "one has the _id %s) and stand in the way of the unique index: correct them, or "
@@ -172,18 +182,19 @@ int lh_migrate_fail_bad_keys(const lh_migration *m, lh_error *error)
 
 static int fail_live(const lh_migration *m, lh_error *error)
 {
-    char types[200], flags[256];
+    char same[LH_FLAGS_ROOM];
+    char types[200], flags[LH_FLAGS_ROOM + 32];
     return lh_fail(
         error, LH_REASON_FOREIGN_KEYS,
         "%" PRIu64 " documents of %s.%s have a workspace_id that is not a string (%s), and %" PRIu64
         " of them are live (one has the _id %s): the same id as a string would be granted while "
         "they are live. Wait until they have ended, run `leasehold migrate --yes --quarantine%s`, "
-        "which moves them to %s, or run `leasehold migrate%s%s --accept-foreign-keys`, which "
+        "which moves them to %s, or run `leasehold migrate%s --accept-foreign-keys%s`, which "
         "leaves them",
         m->bad_keys, m->store->db, m->store->collection, list_types(m, types, sizeof types),
         m->report->foreign_live, m->live_example, list_flags(m, flags, sizeof flags),
         m->options->no_archive ? "nowhere" : m->archive, m->options->remove ? " --yes" : "",
-        m->options->adopt ? " --adopt" : "");
+        lh_migrate_flags(m, same));
 }
 
 /* Refuses to move live documents, or most of the collection, unless the caller allowed it. */

@@ -4,6 +4,7 @@
 #ifndef LH_MIGRATE_LOOK_H
 #define LH_MIGRATE_LOOK_H
 
+#include "base/shell.h"
 #include "migrate/migrate_parts.h"
 
 /* Reads the documents, and changes nothing. LH_CONFIG: the migration is refused, and the message
@@ -20,5 +21,10 @@ int lh_migrate_probe(lh_migration *m, bool *ret_maybe, lh_error *error);
 
 /* LH_CONFIG: documents without a string workspace_id stand in the way of the index. */
 int lh_migrate_fail_bad_keys(const lh_migration *m, lh_error *error);
+
+/* The flags of this run that another one, which a message advises, needs as well. They begin with a
+ * blank. */
+enum { LH_FLAGS_ROOM = LH_WORD_ROOM + 32 };
+const char *lh_migrate_flags(const lh_migration *m, char text[LH_FLAGS_ROOM]);
 
 #endif

@@ -198,10 +198,12 @@ static int64_t number_of(const bson_t *reply, const char *field)
 
 /* Returns the first write error whose code is not `harmless`. For errors that pass by themselves
  * (LH_UNREACHABLE), the migration looks again. */
-static int judge_write_errors(const bson_t *reply, const lh_call *call, uint32_t harmless,
-                              lh_error *error)
+static int judge_write_errors(const lh_migration *m, const bson_t *reply, const lh_call *call,
+                              uint32_t harmless, lh_error *error)
 {
-    lh_refusal refusal = {.what = call->what, .collection = lh_store_collection_of(call->command)};
+    lh_refusal refusal = {.what = call->what,
+                          .db = m->store->db,
+                          .collection = lh_store_collection_of(call->command)};
     if (!lh_store_write_error(reply, harmless, &refusal))
         return LH_OK;
     lh_code_kind kind = lh_store_code_kind(refusal.code);
@@ -224,7 +226,7 @@ int lh_migrate_write(lh_migration *m, const char *what, bson_t *command, uint32_
     /* The driver may or may not report a statement's failure as the command's, so the reply is
      * checked. */
     if (outcome == LH_OK || (outcome == LH_SERVER && harmless && mine.server_code == (int)harmless))
-        outcome = judge_write_errors(&reply, &call, harmless, &mine);
+        outcome = judge_write_errors(m, &reply, &call, harmless, &mine);
     if (ret_n)
         *ret_n = number_of(&reply, "n");
     if (outcome != LH_OK)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/shell.h"
 #include "migrate/fit.h"
 #include "operate/doctor.h"
 #include "operate/doctor_finding.h"
@@ -90,10 +91,15 @@ static int look_at_index(void *arg, const bson_t *index)
         bson_iter_init(&top, index) && bson_iter_find_descendant(&top, "key.workspace_id", &value);
     /* the collection is clustered by _id */
     bool clustered = bson_iter_init_find(&value, index, "clustered") && bson_iter_as_bool(&value);
-    if (unique && !on_key && !clustered)
+    if (unique && !on_key && !clustered) {
+        char call[LH_CALL_ROOM], to_do[LH_CALL_ROOM + 16];
+        const lh_store *store = other->d->store;
+        lh_shell_drop_index(store->db, store->collection, name, call);
+        (void)snprintf(to_do, sizeof to_do, "drop it: %s", call);
         lh_doctor_report(
-            other->d, (lh_kind){"other_index", LH_SEVERITY_ERROR, LH_CONFIG}, 1, "drop it",
+            other->d, (lh_kind){"other_index", LH_SEVERITY_ERROR, LH_CONFIG}, 1, to_do,
             "the unique index \"%.200s\" is not on workspace_id: it prevents new leases", name);
+    }
     report_ttl(other, index);
     return other->d->stopped;
 }
@@ -195,15 +201,13 @@ typedef struct {
     lh_tally problems;
 } tally;
 
-/* `before`, and `word` quoted for a shell. "" if it does not fit. */
-static void set_name(char *name, const char *before, const char *word)
+/* As words of a command line. "" if it does not fit. */
+static void set_name(char name[NAME_ROOM], bool is_id, const char *word)
 {
-    size_t len = (size_t)snprintf(name, NAME_ROOM, "%s'", before);
-    for (; *word && len + 6 < NAME_ROOM; word++)
-        len += (size_t)snprintf(name + len, NAME_ROOM - len, *word == '\'' ? "'\\''" : "%c", *word);
-    (void)snprintf(name + len, NAME_ROOM - len, "'");
-    if (*word)
-        *name = '\0';
+    const char *before = is_id          ? "--id "
+                         : *word == '-' ? "-- "
+                                        : ""; /* a key could be taken for an option */
+    (void)lh_shell_quote(before, word, name, NAME_ROOM);
 }
 
 /* Counts, and keeps the first few keys, truncated. */
@@ -223,7 +227,7 @@ static void count_as(tally *t, int kind, const char *key)
 static void count(tally *t, int kind, const lh_record *record)
 {
     if (t->n[kind] == 0)
-        set_name(t->names[kind], *record->id_json ? "--id " : "",
+        set_name(t->names[kind], *record->id_json,
                  *record->id_json ? record->id_json : record->key);
     count_as(t, kind, record->key);
 }
@@ -287,7 +291,7 @@ static void report_kind(lh_doctor_state *d, const tally *t, int kind, lh_kind as
 }
 
 #define QUARANTINE "leasehold migrate --quarantine --even-live %s"
-#define BREAK      "leasehold break %s --reason TEXT"
+#define BREAK      "leasehold break --reason TEXT %s"
 
 int lh_doctor_documents(lh_doctor_state *d)
 {

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/shell.h"
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define FEW          64 /* up to this number of names, no memory is allocated */
 
@@ -124,8 +126,11 @@ int lh_twice_fail(const char *what, const bson_t *document, const char *problem,
         bson_iter_init_find(&key, document, "workspace_id") && BSON_ITER_HOLDS_UTF8(&key)
             ? bson_iter_utf8(&key, NULL)
             : "";
+    char word[LH_WORD_ROOM];
+    lh_shell_key(name, word);
     return lh_fail(error, LH_REASON_DOUBLED,
-                   "cannot %s: the document of \"%s\" cannot be read (%s), and a server may abort "
-                   "when it is changed. `leasehold status` shows how to move it to the archive",
-                   what, name, problem);
+                   "cannot %s: the document of \"%.200s\" cannot be read (%s), and a server may "
+                   "abort when it is changed. `leasehold status %s` shows how to move it to the "
+                   "archive",
+                   what, name, problem, word);
 }

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/shell.h"
 #include "store/index_shape.h"
 #include "store/index_ttl.h"
 #include "store/store_run.h"
@@ -83,12 +84,13 @@ int lh_index_look(lh_store *store, int64_t deadline, lh_index_state *ret_state, 
     if (found.deletes)
         return lh_fail(error, LH_REASON_TTL_INDEX, "%s.%s: %s; %s", store->db, store->collection,
                        found.ttl.what, found.ttl.to_do);
-    if (found.state != LH_INDEX_STATE_RIGHT && *found.wrong)
-        return lh_fail(
-            error, LH_REASON_NOT_UNIQUE,
-            "the index %s of %s.%s %s: drop it (db.%s.dropIndex(\"%s\")) and migrate again",
-            LH_INDEX_NAME, store->db, store->collection, found.wrong, store->collection,
-            LH_INDEX_NAME);
+    if (found.state != LH_INDEX_STATE_RIGHT && *found.wrong) {
+        char drop[LH_CALL_ROOM];
+        lh_shell_drop_index(store->db, store->collection, LH_INDEX_NAME, drop);
+        return lh_fail(error, LH_REASON_NOT_UNIQUE,
+                       "the index %s of %s.%s %s: drop it (%s) and migrate again", LH_INDEX_NAME,
+                       store->db, store->collection, found.wrong, drop);
+    }
     if (found.state == LH_INDEX_STATE_RIGHT)
         atomic_store(&store->index_seen, lh_clock_ms());
     *ret_state = found.state;

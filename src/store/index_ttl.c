@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/shell.h"
 #include "store/index_shape.h"
 
 #define LEAST_MS 1000 /* a first grant that took longer is not believed */
@@ -45,7 +46,7 @@ lh_ttl_kind lh_index_judge_ttl(const lh_store *store, const bson_t *index, lh_tt
     bson_t built;
     const uint8_t *data;
     uint32_t len;
-    char field[64], label[80];
+    char field[64], label[80], call[LH_CALL_ROOM];
     /* it is being built */
     if (bson_iter_init_find(&top, index, "spec") && BSON_ITER_HOLDS_DOCUMENT(&top)) {
         bson_iter_document(&top, &len, &data);
@@ -62,7 +63,6 @@ lh_ttl_kind lh_index_judge_ttl(const lh_store *store, const bson_t *index, lh_tt
     bool on_end = read_field(index, field);
     int64_t seconds = read_seconds(&value);
     int64_t least_ms = store->clock_skew_ms > LEAST_MS ? store->clock_skew_ms : LEAST_MS;
-    char *quoted = bson_utf8_escape_for_json(name, -1);
     (void)snprintf(label, sizeof label, "%.48s", name);
     lh_cut_utf8(label, sizeof label - 4);
     lh_ttl_kind kind =
@@ -84,9 +84,7 @@ lh_ttl_kind lh_index_judge_ttl(const lh_store *store, const bson_t *index, lh_tt
                        "by the index \"%s\" on %s (expireAfterSeconds) the server deletes leases "
                        "that are held",
                        label, field);
-    (void)snprintf(ret_ttl->to_do, sizeof ret_ttl->to_do,
-                   "drop it: db.getSiblingDB(\"%s\").getCollection(\"%s\").dropIndex(\"%s\")",
-                   store->db, store->collection, quoted ? quoted : name);
-    bson_free(quoted);
+    lh_shell_drop_index(store->db, store->collection, name, call);
+    (void)snprintf(ret_ttl->to_do, sizeof ret_ttl->to_do, "drop it: %s", call);
     return kind;
 }

@@ -14,7 +14,7 @@ typedef enum {
 /* What is so, and what to do, as two parts of a sentence: long names are cut in the first one
  * alone. */
 typedef struct lh_ttl {
-    char what[256], to_do[448];
+    char what[256], to_do[464];
 } lh_ttl;
 
 /* Of an index as listIndexes describes it, also one that is being built. *ret_ttl is filled unless

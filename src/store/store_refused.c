@@ -35,7 +35,8 @@ static const char too_large[] = "the document would be larger than MongoDB's lim
                                 "what is not of leases out of it ($unset)";
 static const char no_api_version[] =
     "Leasehold declares no API version: db.adminCommand({setParameter: 1, "
-    "requireApiVersion: false}), or connect to another server";
+    "requireApiVersion: false, apiVersion: \"1\"}), or connect to another server";
+#define SET_VERSION "db.adminCommand({setFeatureCompatibilityVersion: \"6.0\"})"
 
 static const meaning meanings[] = {
     {13, LH_CODE_DENIED, LH_DENIED, NULL}, /* Unauthorized */
@@ -112,10 +113,8 @@ static const meaning meanings[] = {
     UNFIT(166, LH_REASON_COLLECTION, "the collection's name belongs to a view: choose another"),
     UNFIT(CODE_VALIDATION, LH_REASON_VALIDATOR,
           "let the collection's validator accept the documents of leases, or only warn"),
-    UNFIT(243, LH_REASON_COMPATIBILITY,
-          "finish the upgrade of all members: setFeatureCompatibilityVersion"),
-    UNFIT(258, LH_REASON_COMPATIBILITY,
-          "finish the upgrade of all members: setFeatureCompatibilityVersion"),
+    UNFIT(243, LH_REASON_COMPATIBILITY, "finish the upgrade of all members, then " SET_VERSION),
+    UNFIT(258, LH_REASON_COMPATIBILITY, "finish the upgrade of all members, then " SET_VERSION),
     UNFIT(322, LH_REASON_API_VERSION, no_api_version),                    /* APIVersionError */
     UNFIT(323, LH_REASON_API_VERSION, no_api_version),                    /* APIStrictError */
     UNFIT(LH_CODE_NO_API_VERSION, LH_REASON_API_VERSION, no_api_version), /* none was declared */
@@ -126,8 +125,7 @@ static const meaning meanings[] = {
     {291, LH_CODE_REFUSED, LH_SERVER,
      "without an index it would have to scan, which it refuses (notablescan): run the migration "
      "(leasehold migrate), "
-     "or "
-     "db.adminCommand({setParameter: 1, notablescan: false})"},
+     "or db.adminCommand({setParameter: 1, notablescan: false})"},
     {8000, LH_CODE_REFUSED, LH_SERVER,
      "it is a limit of MongoDB Atlas, such as its space or number of names: raise it"},
     {14031, LH_CODE_REFUSED, LH_SERVER, "the server's disk is full: free some space"},
@@ -205,11 +203,13 @@ static void note_rules(char names[NAMES_ROOM], const bson_iter_t *at, int depth)
     }
 }
 
-void lh_store_validator_advice(const char *collection, char advice[LH_ADVICE_ROOM])
+void lh_store_validator_advice(const char *db, const char *collection, char advice[LH_ADVICE_ROOM])
 {
-    (void)snprintf(advice, LH_ADVICE_ROOM, "%s%s%s%s", find(CODE_VALIDATION)->advice,
-                   collection ? ": db.runCommand({collMod: \"" : "", collection ? collection : "",
-                   collection ? "\", validationAction: \"warn\"})" : "");
+    char call[LH_CALL_ROOM] = "";
+    if (db && collection)
+        lh_shell_warn_only(db, collection, call);
+    (void)snprintf(advice, LH_ADVICE_ROOM, "%s%s%s", find(CODE_VALIDATION)->advice,
+                   *call ? ": " : "", call);
 }
 
 int lh_store_fail_old_compatibility(const char *version, lh_error *error)
@@ -217,8 +217,7 @@ int lh_store_fail_old_compatibility(const char *version, lh_error *error)
     return lh_fail(error, LH_REASON_COMPATIBILITY,
                    "the feature compatibility version of this deployment is %s: Leasehold needs "
                    "6.0, with which the "
-                   "server can make an index unique. When no older member is left: "
-                   "db.adminCommand({setFeatureCompatibilityVersion: \"6.0\"})",
+                   "server can make an index unique. When no older member is left: " SET_VERSION,
                    version ? version : "below 6.0");
 }
 
@@ -229,7 +228,7 @@ static int fail_validator(const lh_refusal *r, lh_error *error)
     if (r->reply && bson_iter_init(&top, r->reply) &&
         bson_iter_find_descendant(&top, "errInfo.details", &details))
         note_rules(names, &details, 0);
-    lh_store_validator_advice(r->collection, advice);
+    lh_store_validator_advice(r->db, r->collection, advice);
     return lh_fail(error, LH_REASON_VALIDATOR,
                    "the server refused to %s: the collection's validator does not accept the "
                    "document%s%s%s (code %u); %s",

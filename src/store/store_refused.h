@@ -6,6 +6,7 @@
 #include <bson/bson.h>
 
 #include "base/error.h"
+#include "base/shell.h"
 
 /* What a server's error code says of the command that it answers. */
 typedef enum {
@@ -22,16 +23,16 @@ lh_code_kind lh_store_code_kind(uint32_t code);
 enum { LH_CODE_NO_API_VERSION = 498870 }; /* requireApiVersion is set, and none was declared */
 
 typedef struct lh_refusal {
-    const char *what;       /* "acquire the lease": for the sentence */
-    const char *collection; /* that the command was about; NULL: unknown */
-    const bson_t *reply;    /* the server's answer; NULL: there is none */
+    const char *what;            /* "acquire the lease": for the sentence */
+    const char *db, *collection; /* that the command was about; NULL: unknown */
+    const bson_t *reply;         /* the server's answer; NULL: there is none */
     uint32_t code;
     const char *message; /* the server's */
 } lh_refusal;
 
 /* What to do about a validator that refuses; `advice` has room for it. */
-enum { LH_ADVICE_ROOM = 320 };
-void lh_store_validator_advice(const char *collection, char advice[LH_ADVICE_ROOM]);
+enum { LH_ADVICE_ROOM = LH_CALL_ROOM + 128 };
+void lh_store_validator_advice(const char *db, const char *collection, char advice[LH_ADVICE_ROOM]);
 
 /* LH_CONFIG: the feature compatibility version is below 6.0. `version`: which it is; NULL:
  * unknown. */

@@ -53,8 +53,8 @@ static int fail_denied(const lh_call *call, const bson_error_t *why, lh_error *e
                    call->what, len, why->message);
 }
 
-static attempt judge_server_code(const lh_call *call, const bson_t *reply, const bson_error_t *why,
-                                 int *ret_outcome, lh_error *error)
+static attempt judge_server_code(const lh_store *store, const lh_call *call, const bson_t *reply,
+                                 const bson_error_t *why, int *ret_outcome, lh_error *error)
 {
     switch (lh_store_code_kind(why->code)) {
     case LH_CODE_DENIED:
@@ -75,6 +75,7 @@ static attempt judge_server_code(const lh_call *call, const bson_t *reply, const
     }
     *ret_outcome =
         lh_store_fail_refused(&(lh_refusal){.what = call->what,
+                                            .db = call->db ? call->db : store->db,
                                             .collection = lh_store_collection_of(call->command),
                                             .reply = reply,
                                             .code = why->code,
@@ -92,8 +93,8 @@ static bool is_login_refused(const bson_error_t *why)
 }
 
 /* The driver returned false: what does that say of the command? */
-static attempt judge_failure(const lh_call *call, const bson_t *reply, const bson_error_t *why,
-                             int *ret_outcome, lh_error *error)
+static attempt judge_failure(const lh_store *store, const lh_call *call, const bson_t *reply,
+                             const bson_error_t *why, int *ret_outcome, lh_error *error)
 {
     switch (why->domain) {
     case MONGOC_ERROR_SERVER_SELECTION:
@@ -105,7 +106,7 @@ static attempt judge_failure(const lh_call *call, const bson_t *reply, const bso
                    ? ATTEMPT_NOT_RUN
                    : ATTEMPT_OPEN;
     case MONGOC_ERROR_SERVER:
-        return judge_server_code(call, reply, why, ret_outcome, error);
+        return judge_server_code(store, call, reply, why, ret_outcome, error);
     case MONGOC_ERROR_CLIENT:
     case MONGOC_ERROR_SCRAM:
     case MONGOC_ERROR_SASL:
@@ -185,7 +186,7 @@ static attempt run_once(lh_store *store, mongoc_client_t *client, const lh_call 
     *ret_outcome = LH_OK;
     attempt result = judge_success(reply, why);
     if (result == ATTEMPT_DONE && !good)
-        result = judge_failure(call, reply, why, ret_outcome, error);
+        result = judge_failure(store, call, reply, why, ret_outcome, error);
     if (result == ATTEMPT_DONE && *ret_outcome == LH_DENIED && why->code == CODE_UNAUTHORIZED &&
         error)
         lh_store_name_missing(store, client, call, error);
@@ -448,8 +449,9 @@ mongoc_client_session_t *lh_store_session(mongoc_client_t *client)
 }
 
 /* Gives the cursor's documents away; the driver fetches the batches from the server that has it. */
-static int drain(mongoc_client_t *client, bson_t *reply, uint32_t server_id, const lh_call *call,
-                 int (*each)(void *arg, const bson_t *document), void *arg, lh_error *error)
+static int drain(const lh_store *store, mongoc_client_t *client, bson_t *reply, uint32_t server_id,
+                 const lh_call *call, int (*each)(void *arg, const bson_t *document), void *arg,
+                 lh_error *error)
 {
     bson_t options = BSON_INITIALIZER;
     BSON_APPEND_INT32(&options, "serverId", (int32_t)server_id);
@@ -469,7 +471,7 @@ static int drain(mongoc_client_t *client, bson_t *reply, uint32_t server_id, con
             outcome = lh_fail(error, LH_STOPPED, "stopped while it was going to %s", call->what);
     bson_error_t why;
     if (outcome == LH_OK && mongoc_cursor_error(cursor, &why)) {
-        if (judge_failure(call, NULL, &why, &outcome, error) != ATTEMPT_DONE)
+        if (judge_failure(store, call, NULL, &why, &outcome, error) != ATTEMPT_DONE)
             outcome = fail_unanswered(call, false, &why, error);
         else if (error)
             error->server_code = (int)why.code;
@@ -492,8 +494,8 @@ static attempt each_once(lh_store *store, mongoc_client_t *client, const lh_call
     mine.session = lh_store_session(client);
     attempt result = run_once(store, client, &mine, true, &reply, NULL, ret_outcome, why, error);
     if (result == ATTEMPT_DONE && *ret_outcome == LH_OK) /* takes the reply */
-        *ret_outcome =
-            drain(client, &reply, mongoc_server_description_id(server), &mine, each, arg, error);
+        *ret_outcome = drain(store, client, &reply, mongoc_server_description_id(server), &mine,
+                             each, arg, error);
     else
         bson_destroy(&reply);
     if (mine.session)

@@ -27,14 +27,16 @@ static int worse_exit(int a, int b)
 
 static void append_finding(visit *v, const lh_finding *finding)
 {
+    char *to_do = out_advice(v->out, finding->what_to_do);
     bson_t one;
     json_item_begin(&v->list, v->n, &one);
     json_text(&one, "id", finding->id);
     json_text(&one, "severity", lh_severity_word(finding->severity));
     json_number(&one, "count", (int64_t)finding->count);
     json_text(&one, "what", finding->what);
-    json_text(&one, "do", finding->what_to_do);
+    json_text(&one, "do", to_do ? to_do : finding->what_to_do);
     bson_append_document_end(&v->list, &one);
+    free(to_do);
 }
 
 static void print_finding(const visit *v, const lh_finding *finding)
@@ -49,7 +51,9 @@ static void print_finding(const visit *v, const lh_finding *finding)
     printf("  %s: ", finding->id);
     out_text(finding->what);
     fputs("\n  do       ", stdout);
-    out_text(finding->what_to_do);
+    char *to_do = out_advice(v->out, finding->what_to_do);
+    out_text(to_do ? to_do : finding->what_to_do);
+    free(to_do);
     putchar('\n');
 }
 

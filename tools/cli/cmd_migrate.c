@@ -2,6 +2,7 @@
  * leasehold migrate: the unique index, and what stands in its way. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "common/cli.h"
 #include "common/confirm.h"
@@ -87,7 +88,9 @@ static void print_json(const struct migration *migration, int code, const lh_err
         json_text(&json, "code", lh_outcome_word(code));
         object_append_reason(&json, error);
         json_number(&json, "exit", out_exit_code(code));
-        json_text(&json, "message", error->message);
+        char *message = out_advice(&migration->cli->out, error->message);
+        json_text(&json, "message", message ? message : error->message);
+        free(message);
     }
     json_print(&json);
 }
@@ -143,9 +146,13 @@ static void print_report(const struct migration *migration, int code)
                dry ? "would be, to the archive" : "document that could not be read",
                dry ? "would be, to the archive" : "documents that could not be read");
     print_foreign(report);
-    print_line("odd", report->malformed,
-               "document could not be read; leasehold list --malformed shows it if it is left",
-               "documents could not be read; leasehold list --malformed shows those that are left");
+    char *odd = out_advice(
+        out,
+        report->malformed == 1
+            ? "document could not be read; leasehold list --malformed shows it if it is left"
+            : "documents could not be read; leasehold list --malformed shows those that are left");
+    print_line("odd", report->malformed, odd ? odd : "", odd ? odd : "");
+    free(odd);
     if (*report->problems) {
         out_label("fields");
         out_text(report->problems);

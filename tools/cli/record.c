@@ -91,16 +91,20 @@ static void print_word(const char *word)
     printf("%s'", word);
 }
 
-/* What names it on a command line: its key, or its _id where it has none that a lease could
- * have. */
-static void print_name(const lh_record *record)
+/* The command for this record. What names it comes last: its key, or its _id where it has none that
+ * a lease could have. */
+*a lease could have.* /
+    static void print_command(const struct out *out, const char *command, const lh_record *record)
 {
-    if (*record->id_json)
-        fputs("--id ", stdout);
+    char *advice = out_advice(out, command);
+    fputs(advice ? advice : command, stdout);
+    free(advice);
+    fputs(*record->id_json ? " --id " : *record->key == '-' ? " -- " : " ", stdout);
     print_word(*record->id_json ? record->id_json : record->key);
+    putchar('\n');
 }
 
-static void print_holder(const lh_record *record, const lh_holder *holder)
+static void print_holder(const struct out *out, const lh_record *record, const lh_holder *holder)
 {
     char duration[TEXT_DURATION_SIZE];
     out_label("holder");
@@ -113,9 +117,8 @@ static void print_holder(const lh_record *record, const lh_holder *holder)
     }
     if (holder->remaining_ms == LH_NEVER) {
         out_label("ends");
-        fputs("never by itself: it must be released, or broken: leasehold break ", stdout);
-        print_name(record);
-        puts(" --reason TEXT");
+        fputs("never by itself: it must be released, or broken: ", stdout);
+        print_command(out, "leasehold break --reason TEXT", record);
         return;
     }
     text_from_duration(holder->remaining_ms, duration);
@@ -207,13 +210,11 @@ void record_print(const struct out *out, const lh_record *record)
         out_text(record->problem);
         puts("; it counts as held");
         out_label("to do");
-        fputs("mend it, or move it to the archive: leasehold migrate --quarantine --even-live ",
-              stdout);
-        print_name(record);
-        putchar('\n');
+        fputs("mend it, or move it to the archive: ", stdout);
+        print_command(out, "leasehold migrate --quarantine --even-live", record);
     }
     for (size_t i = 0; (holder = lh_record_holder(record, i)); i++)
-        print_holder(record, holder);
+        print_holder(out, record, holder);
     if (record->token) {
         out_label("token");
         printf("%" PRId64 "\n", record->token);
@@ -260,14 +261,16 @@ void record_print_busy(const struct out *out, const char *key, const lh_record *
     char duration[TEXT_DURATION_SIZE];
     const lh_holder *holder = record ? lh_record_holder(record, 0) : NULL;
     out_outcome(out, OUT_WARN, "busy", key);
-    printf(": %s\n", why_sentence(record));
+    char *why = out_advice(out, why_sentence(record));
+    printf(": %s\n", why ? why : "");
+    free(why);
     if (record && record->why == LH_WHY_PATH) {
         out_label("path");
         out_text(record->key);
         putchar('\n');
     }
     if (holder)
-        print_holder(record, holder);
+        print_holder(out, record, holder);
     if (record && record->holders > 1)
         printf("  and %zu more share it\n", record->holders - 1);
     if (record && record->waiters > 0)

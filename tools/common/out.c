@@ -59,6 +59,42 @@ static void print_name(const struct out *out)
     fputs(": ", stderr);
 }
 
+/* The length of "leasehold COMMAND" where the text begins with it; 0: it does not, or speaks of
+ * itself ("leasehold run: …"). */
+static size_t advised(const char *text)
+{
+    static const char *const names[] = {"acquire", "audit",   "bench",   "break",      "cleanup",
+                                        "doctor",  "list",    "migrate", "reap",       "release",
+                                        "renew",   "run",     "serve",   "completion", "stats",
+                                        "status",  "torture", "watch",   "transfer"};
+    static const char program[] = "leasehold ";
+    const char *word = text + sizeof program - 1;
+    if (strncmp(text, program, sizeof program - 1) != 0)
+        return 0;
+    size_t len = strspn(word, "abcdefghijklmnopqrstuvwxyz");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strlen(names[i]) == len && strncmp(names[i], word, len) == 0 && word[len] != ':')
+            return sizeof program - 1 + len;
+    }
+    return 0;
+}
+
+char *out_advice(const struct out *out, const char *text)
+{
+    char *copy = NULL;
+    size_t size;
+    FILE *to = open_memstream(&copy, &size);
+    while (to && *text) {
+        size_t len = out->same ? advised(text) : 0;
+        fprintf(to, "%.*s%s", (int)(len ? len : 1), text, len ? out->same : "");
+        text += len ? len : 1;
+    }
+    if (to && fclose(to) == 0)
+        return copy;
+    free(copy);
+    return NULL;
+}
+
 static void say(const struct out *out, const char *sentence)
 {
     char *safe = text_safe(sentence, NULL);
@@ -68,8 +104,10 @@ static void say(const struct out *out, const char *sentence)
 }
 
 static int fail_with(const struct out *out, const char *word, int reason, int exit,
-                     const char *message, const char *lease_id)
+                     const char *sentence, const char *lease_id)
 {
+    char *advice = out_advice(out, sentence);
+    const char *message = advice ? advice : sentence;
     say(out, message);
     if (*lease_id)
         fprintf(stderr, "  the lease in doubt is %s: release it, or wait until it has ended\n",
@@ -86,6 +124,7 @@ static int fail_with(const struct out *out, const char *word, int reason, int ex
             json_text(&json, "lease", lease_id);
         json_print(&json);
     }
+    free(advice);
     return exit;
 }
 

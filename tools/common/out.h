@@ -27,6 +27,9 @@ struct out {
     bool json, quiet, verbose;
     bool color;    /* stdout is a terminal, and nobody asked for none */
     bool progress; /* stderr is a terminal */
+    /* Options of this command line, without which a command that a message advises would look
+     * elsewhere. NULL: none. To be freed. */
+    char *same;
 };
 
 enum { OUT_GOOD, OUT_WARN, OUT_BAD };
@@ -46,6 +49,10 @@ int out_error(const struct out *out, const lh_error *error);
 int out_stopped(const struct out *out, lh_error *error);
 /* The same for what is no lh_outcome: `word` is the "code" of the object. Returns `exit`. */
 int out_failure(const struct out *out, const char *word, int exit, const char *message);
+
+/* The text, in which each command that it advises has the same options (`out->same`). To be freed;
+ * NULL: memory is out. */
+char *out_advice(const struct out *out, const char *text);
 
 /* A sentence on stderr ("leasehold run: …"), not with --quiet. */
 void out_note(const struct out *out, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -58,6 +58,30 @@ static void choose_voice(struct cli *cli)
     cli->out.progress = isatty(STDERR_FILENO);
 }
 
+/* What was given on the command line, and would have to be again. */
+static char *same_options(const struct cli *cli)
+{
+    static const struct {
+        enum opt_id id;
+        const char *name;
+    } ours[] = {{OPT_URI_FILE, "uri-file"},
+                {OPT_DB, "db"},
+                {OPT_COLLECTION, "collection"},
+                {OPT_AUDIT, "audit"}};
+    char *same = NULL;
+    size_t size;
+    FILE *to = open_memstream(&same, &size);
+    for (size_t i = 0; to && i < sizeof ours / sizeof *ours; i++) {
+        const struct opt_value *option = &cli->args.opt[ours[i].id];
+        if (option->given && !option->from_env && strcmp(option->text, "-") != 0 &&
+            !strchr(option->text, '\''))
+            fprintf(to, " --%s '%s'", ours[i].name, option->text);
+    }
+    if (to)
+        (void)fclose(to);
+    return same;
+}
+
 void program_version(void)
 {
     printf("leasehold %s\n", lh_version());
@@ -91,6 +115,7 @@ bool program_begin(struct cli *cli, int argc, char **argv, int *ret_exit)
         *ret_exit = out_error(&cli->out, &error);
         return false;
     }
+    cli->out.same = same_options(cli);
     return true;
 }
 
@@ -132,6 +157,7 @@ _Noreturn void program_main(int argc, char **argv,
                   NULL); /* it may quote connection strings; what matters comes back as errors */
     cli.out.json = opts_wants_json(argc, argv);
     int exit = out_finish(&cli.out, run(&cli, argc, argv));
+    free(cli.out.same);
     args_fini(&cli.args);
 #ifdef __SANITIZE_ADDRESS__
     __lsan_do_leak_check(); /* else done at a return */
