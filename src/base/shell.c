@@ -2,46 +2,41 @@
  * Commands in messages. */
 #include "base/shell.h"
 
-#include <bson/bson.h>
 #include <stdio.h>
 #include <string.h>
 
-static void cut_off(int len, char call[LH_CALL_ROOM])
+/* Appends the text, and then the name as a string of JSON has it. True: it fits. */
+static bool add(char call[LH_CALL_ROOM], const char *text, const char *name)
 {
-    if (len < 0 || len >= LH_CALL_ROOM)
-        *call = '\0';
-}
-
-/* The name as JSON has it. To be freed. */
-static char *escaped(const char *name)
-{
-    char *text = bson_utf8_escape_for_json(name, -1);
-    return text ? text : bson_strdup("");
+    size_t len = strlen(call);
+    len += (size_t)snprintf(call + len, LH_CALL_ROOM - len, "%s", text);
+    for (; *name && len + 7 < LH_CALL_ROOM; name++) {
+        bool special = *name == '"' || *name == '\\';
+        len += (size_t)snprintf(call + len, LH_CALL_ROOM - len,
+                                (unsigned char)*name < ' ' ? "\\u%04x"
+                                : special                  ? "\\%c"
+                                                           : "%c",
+                                *name);
+    }
+    return !*name && len < LH_CALL_ROOM;
 }
 
 void lh_shell_drop_index(const char *db, const char *collection, const char *index,
                          char call[LH_CALL_ROOM])
 {
-    char *in = escaped(db), *of = escaped(collection), *name = escaped(index);
-    cut_off(snprintf(call, LH_CALL_ROOM,
-                     "db.getSiblingDB(\"%s\").getCollection(\"%s\").dropIndex(\"%s\")", in, of,
-                     name),
-            call);
-    bson_free(in);
-    bson_free(of);
-    bson_free(name);
+    *call = '\0';
+    if (!add(call, "db.getSiblingDB(\"", db) || !add(call, "\").getCollection(\"", collection) ||
+        !add(call, "\").dropIndex(\"", index) || !add(call, "\")", ""))
+        *call = '\0';
 }
 
 void lh_shell_warn_only(const char *db, const char *collection, char call[LH_CALL_ROOM])
 {
-    char *in = escaped(db), *of = escaped(collection);
-    cut_off(snprintf(
-                call, LH_CALL_ROOM,
-                "db.getSiblingDB(\"%s\").runCommand({collMod: \"%s\", validationAction: \"warn\"})",
-                in, of),
-            call);
-    bson_free(in);
-    bson_free(of);
+    *call = '\0';
+    if (!add(call, "db.getSiblingDB(\"", db) ||
+        !add(call, "\").runCommand({collMod: \"", collection) ||
+        !add(call, "\", validationAction: \"warn\"})", ""))
+        *call = '\0';
 }
 
 bool lh_shell_quote(const char *before, const char *word, char *to, size_t size)

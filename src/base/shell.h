@@ -9,7 +9,8 @@
 /* The longest names fit: a database of 63 bytes, and a collection and an index of 127. */
 enum { LH_CALL_ROOM = 448, LH_WORD_ROOM = 320 };
 
-/* Calls for the MongoDB shell, which name the database: the shell may be in another one. "" where they do not fit. */
+/* Calls for the MongoDB shell, which name the database: the shell may be in another one. "" where
+ * they do not fit. */
 void lh_shell_drop_index(const char *db, const char *collection, const char *index,
                          char call[LH_CALL_ROOM]);
 void lh_shell_warn_only(const char *db, const char *collection, char call[LH_CALL_ROOM]);

@@ -34,8 +34,8 @@ static const char not_mongodb[] = "it is not MongoDB 6.0 or newer, or something 
 static const char too_large[] = "the document would be larger than MongoDB's limit of 16 MiB: take "
                                 "what is not of leases out of it ($unset)";
 static const char no_api_version[] =
-    "Leasehold declares no API version: db.adminCommand({setParameter: 1, "
-    "requireApiVersion: false, apiVersion: \"1\"}), or connect to another server";
+    "Leasehold declares no API version: in mongosh --apiVersion 1, run "
+    "db.adminCommand({setParameter: 1, requireApiVersion: false}), or connect to another server";
 #define SET_VERSION "db.adminCommand({setFeatureCompatibilityVersion: \"6.0\"})"
 
 static const meaning meanings[] = {
@@ -124,15 +124,15 @@ static const meaning meanings[] = {
      "choose another name for the database or the collection (--db, --collection)"},
     {291, LH_CODE_REFUSED, LH_SERVER,
      "without an index it would have to scan, which it refuses (notablescan): run the migration "
-     "(leasehold migrate), "
-     "or db.adminCommand({setParameter: 1, notablescan: false})"},
+     "(leasehold migrate) if "
+     "the unique index is missing, else db.adminCommand({setParameter: 1, notablescan: false})"},
     {8000, LH_CODE_REFUSED, LH_SERVER,
      "it is a limit of MongoDB Atlas, such as its space or number of names: raise it"},
     {14031, LH_CODE_REFUSED, LH_SERVER, "the server's disk is full: free some space"},
     {CODE_TOO_LARGE, LH_CODE_REFUSED, LH_SERVER, too_large},
     /* MongoDB 7.0; 6.0 dies of it (protocol/twice.h) */
     {7693400, LH_CODE_REFUSED, LH_DATA,
-     "a field of the document is stored twice: leasehold status names it"},
+     "a field of the document is stored twice: `leasehold status KEY` names it"},
     {17280, LH_CODE_REFUSED, LH_SERVER, "the key is too long for an index of this server"},
 };
 
@@ -237,6 +237,13 @@ static int fail_validator(const lh_refusal *r, lh_error *error)
 
 /* ---- Sentences --------------------------------------------------------------------------------*/
 
+/* The server's message is cut rather than the advice behind it. */
+static int message_room(const char *advice)
+{
+    int left = (int)sizeof((lh_error *)NULL)->message - 160 - (int)strlen(advice);
+    return left > 260 ? 260 : left > 60 ? left : 60;
+}
+
 int lh_store_fail_refused(const lh_refusal *r, lh_error *error)
 {
     const meaning *known =
@@ -245,13 +252,13 @@ int lh_store_fail_refused(const lh_refusal *r, lh_error *error)
     bool named =
         r->reply && bson_iter_init_find(&name, r->reply, "codeName") && BSON_ITER_HOLDS_UTF8(&name);
     int outcome = known ? known->outcome : LH_SERVER;
+    const char *advice = known && known->advice ? known->advice : "";
     if (r->code == CODE_VALIDATION)
         outcome = fail_validator(r, error);
     else
-        outcome = lh_fail(
-            error, outcome, "the server refused to %s: %.260s (code %u%s%.40s)%s%s", r->what,
-            r->message, r->code, named ? ", " : "", named ? bson_iter_utf8(&name, NULL) : "",
-            known && known->advice ? "; " : "", known && known->advice ? known->advice : "");
+        outcome = lh_fail(error, outcome, "the server refused to %s: %.*s (code %u%s%.40s)%s%s",
+                          r->what, message_room(advice), r->message, r->code, named ? ", " : "",
+                          named ? bson_iter_utf8(&name, NULL) : "", *advice ? "; " : "", advice);
     if (error)
         error->server_code = (int)r->code;
     return outcome;

@@ -1,33 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Advice that a message gives does what it says. Each row makes a message appear, takes the command out of it, and runs that, letter by
-letter, on a terminal that answers yes. A message in the sources that advises a command must have a row here."""
+"""Advice that a message gives does what it says: commands of ours, options, connection strings. test_advice_listed.py has a list of
+all advice."""
 import datetime
+import json
 import re
+import secrets
 import shlex
 import uuid
-from pathlib import Path
 
+import pymongo
 import pytest
+import servers
+from advice import advised, findings, follow, page
 from bson import ObjectId, Regex
-from test_operators import ahead, on_a_terminal
-
-ROOT = Path(__file__).resolve().parents[2]
-COMMAND = re.compile(r"leasehold ((?:status|list|migrate|break|cleanup|doctor|reap)\b[^`\n;()]*)")
-
-
-def advised(text, start):
-    """The advised command that begins with this."""
-    found = [match for match in COMMAND.findall(text) if match.startswith(start)]
-    assert found, (start, text)
-    return found[0].split(" removes ")[0].split(" shows ")[0].split(" tells ")[0].split(", which ")[0].rstrip(" ,.:")
-
-
-def follow(cli, text, start):
-    return on_a_terminal(cli, *shlex.split(advised(text, start)), answer="y")
-
-
-def findings(cli):
-    return {finding["id"]: finding for finding in cli("--json", "doctor").json["findings"]}
+from conftest import URI, Cli
+from test_operators import ahead
 
 
 # ---- Documents whose key is none, or no string
@@ -158,49 +145,294 @@ def test_an_end_too_far_away(cli, locks):
     assert cli("acquire", "k").exit == 0
 
 
-@pytest.mark.parametrize("options", [{"hidden": True, "name": "older"}, {"sparse": True, "name": "workspace_id_unique"}])
-def test_an_index_to_drop(cli, locks, options):
-    locks.drop()
-    locks.insert_one({"workspace_id": "k"})
-    locks.create_index("workspace_id", **options)
-    message = cli("migrate", "--yes").err
-    name = re.search(r'db\.workspace_locks\.dropIndex\("([^"]*)"\)', message).group(1)
-    locks.drop_index(name)
-    assert cli("migrate", "--yes").exit == 0
+# ---- Other places, other flags
 
 
-# ---- That none is forgotten: each advised command in a string of the sources, and the test that follows it. Not from here: comments,
-# help texts (test_pages.py, test_readme.py), questions.
-FOLLOWED = {
-    "src/operate/doctor_data.c": {"migrate --dry-run", "migrate", "list --malformed", "migrate --quarantine --even-live", "break", "cleanup"},
-    "src/store/index.c": {"migrate"},
-    "src/migrate/migrate.c": {"migrate --yes"},
-    "src/migrate/migrate_look.c": {"migrate --yes --quarantine", "migrate"},
-    "tools/cli/record.c": {"break", "migrate --quarantine --even-live", "list --malformed"},
-    "tools/cli/cmd_migrate.c": {"list --malformed"},
-    # Followed elsewhere, or by a person: the roles are given to a user by an administrator (test_roles.py does it); what a status shows
-    # after a lost answer is in test_unknown.py.
-    "src/operate/doctor_finding.c": {"doctor --roles"},
-    "src/operate/doctor.c": {"doctor --trial", "cleanup"}, # the trial, and what it leaves: test_doctor.py
-    "src/trial.c": {"doctor --trial"}, # by this name the next trial knows what one left
-    "src/operate/doctor_rights.c": {"doctor --roles", "doctor"}, "src/store/store_denied.c": {"doctor --roles"},
-    # A server that refuses to scan a collection (notablescan) is a setting of all its databases: tried by hand.
-    "src/store/store_refused.c": {"migrate", "status"}, # test_twice.py
-    "src/lease/lease.c": {"status"}, "src/lease/lease_transfer.c": {"status"},
-    "src/protocol/twice.c": {"status"}, # test_twice.py
-}
-HELP = re.compile(r"\.(summary|detail|example|help)\s*=(?:\s*\"(?:[^\"\\]|\\.)*\")+")
+def test_what_stands_on_the_command_line_stands_in_the_advice(bare, database, client, tmp_path):
+    """Else it would go to another collection: for each source of advice one message."""
+    cli = Cli(URI, database.name)
+    del cli.env["LEASEHOLD_DB"]
+    where = ["--db", database.name, "--collection", "work-locks"]
+    locks = database["work-locks"]
+    locks.insert_many([{"workspace_id": "k", "expires_at": ahead(60), "n": n} for n in range(2)])
+    message = cli("migrate", *where).err
+    assert cli("--json", "migrate", *where).json["message"] in message
+    assert follow(cli, message, "migrate")[0] == 0 and locks.count_documents({}) == 1
+    locks.insert_many([{"workspace_id": key} for key in ("it's", "-x")] + [{"workspace_id": 5}])
+    for key in ("it's", "-x"):
+        exit, shown = follow(cli, cli("status", *where, "--", key).out, "break")
+        assert exit == 0 and "broken" in shown, shown
+    malformed = findings(cli, *where)["malformed"]["do"]
+    assert malformed in cli("doctor", *where).out
+    exit, shown = follow(cli, malformed, "list")
+    assert exit == 0 and "is a number" in shown, shown
+    assert follow(cli, malformed, "migrate")[0] == 0
+    assert sorted(locks.distinct("workspace_id")) == ["-x", "it's", "k"]
+    (tmp_path / "it is").write_text(URI)
+    file = Cli(None, None)
+    locks.insert_one({"workspace_id": "n"})
+    exit, shown = follow(file, file("--uri-file", tmp_path / "it is", "status", "n", *where).out, "break")
+    assert exit == 0 and "broken" in shown, shown
+    assert not [name for name in client.list_database_names() if name == "leasehold" and "work-locks" in client[name].list_collection_names()]
 
 
-def test_no_advice_is_without_a_test():
-    strings = re.compile(r'"((?:[^"\\]|\\.)*)"')
-    advice = re.compile(r"leasehold ((?:status|list|migrate|break|cleanup|doctor|reap|audit|stats)(?: --[a-z-]+)*)(?![a-z:])")
-    for path in sorted([*ROOT.glob("src/**/*.c"), *ROOT.glob("tools/*/*.c")]):
-        name = str(path.relative_to(ROOT))
-        if path.name in ("help.c", "overview.c", "manual.c", "cmd_completion.c"):
-            continue
-        text = re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8"), flags=re.S)
-        text = re.sub(r'"\s*\n\s*"', "", HELP.sub("", text)) # strings that go on in the next line
-        found = {command for string in strings.findall(text) for command in advice.findall(string)
-                 if not string.startswith(f"leasehold {command.split()[0]}: ")}
-        assert found <= FOLLOWED.get(name, set()), f"{name} advises {found - FOLLOWED.get(name, set())}: follow it in a test above"
+@pytest.mark.parametrize("flags", [["--archive", "attic(old)"], ["--no-archive"], ["--adopt"], ["--accept-foreign-keys"]])
+def test_a_flag_of_the_refused_run_stands_in_the_advice(bare, database, locks, flags):
+    keys = [5, 5.5] if "keys" in flags[0] else []
+    locks.insert_many([{"workspace_id": key, "expires_at": ahead(60)} for key in ["k", "k", *keys]])
+    message = bare("migrate", *flags).err
+    assert set(flags) <= set(shlex.split(advised(message, "migrate --yes"))), message
+    exit, shown = follow(bare, message, "migrate --yes")
+    assert exit == 0 and locks.count_documents({"workspace_id": "k"}) == 1, shown
+    archives = [name for name in database.list_collection_names() if name in ("attic(old)", "workspace_locks_archive")]
+    assert archives == ({"--archive": ["attic(old)"], "--no-archive": []}.get(flags[0], ["workspace_locks_archive"]))
+
+
+@pytest.mark.parametrize("key", ["k", "it's", "-x", "--help", "a b\\"])
+def test_a_key_in_advice_is_that_key_for_a_shell(cli, locks, key):
+    lease = cli("--json", "acquire", "--ttl", "1h", "--", key).json["lease"]
+    locks.update_one({"workspace_id": key}, {"$set": {"token": "spoilt"}})
+    for command in (["renew"], ["release"], ["transfer", "--to", "ben"]):
+        message = cli(*command, "--lease", lease, "--", key)
+        assert message.exit == 65, message
+        exit, shown = follow(cli, message.err, "status")
+        assert exit == 65 and "malformed" in shown and "token is a string" in shown, (message, shown)
+    locks.update_one({"workspace_id": key}, {"$unset": {"token": 1}, "$set": {"expires_at": None}})
+    for text in (cli("status", "--", key).out, findings(cli)["no_end"]["do"]):
+        locks.update_one({"workspace_id": key}, {"$set": {"expires_at": None}, "$unset": {"released": 1}})
+        assert follow(cli, text, "break")[0] == 0
+        assert locks.find_one({"workspace_id": key})["released"]["how"] == "break"
+
+
+# ---- The doctor's, that are no commands for a shell of either kind
+
+
+def test_a_trial_that_was_not_made(cli):
+    assert follow(cli, findings(cli)["not_tried"]["do"], "doctor --trial")[0] == 0
+    assert not {"not_tried", "trial"} & findings(cli, "--trial").keys()
+
+
+def test_a_mode_that_refuses_nobody(cli):
+    do = findings(Cli(URI, cli.env["LEASEHOLD_DB"]) if not cli.env.update(LEASEHOLD_MODE="observe") else cli)  # as a rule: none
+    assert "not_enforced" not in do
+    do = findings(cli)["not_enforced"]["do"]
+    assert "enforce:" in do and "# STEPS" in page("leasehold-upgrade(7)")
+    cli.env["LEASEHOLD_MODE"] = "enforce"
+    assert "not_enforced" not in findings(cli)
+
+
+@pytest.mark.parametrize("options", [{"collation": {"locale": "en"}}, {"capped": True, "size": 4096}, {"viewOn": "other"}])
+def test_a_collection_that_is_not_fit(bare, database, options):
+    database.create_collection("workspace_locks", **options)
+    assert "(--collection)" in findings(bare)["collection"]["do"]
+    assert bare("migrate", "--yes", "--collection", "another").exit == 0
+    assert "collection" not in findings(bare, "--collection", "another")
+
+
+def test_documents_of_older_programs_need_nothing(cli, locks):
+    locks.insert_many([{"workspace_id": "old", "expires_at": ahead(-60)}, {"_id": "B", "workspace_id": "A", "expires_at": ahead(60)}])
+    found = findings(cli)
+    assert found["no_token"]["do"].startswith("nothing: they get one") and found["other_id"]["do"].startswith("nothing: a key with")
+    assert cli.acquire("old")["token"] > 0 and cli("acquire", "B").exit == 0
+    assert found["no_token"]["count"] == findings(cli)["no_token"]["count"] + 1
+
+
+def test_an_option_that_does_not_exist(cli):
+    uri = URI + ("&" if "?" in URI else "/?" if not URI.endswith("/") else "?")
+    other = Cli(uri + "tmeoutMS=5", cli.env["LEASEHOLD_DB"])
+    do = findings(other)["uri_option"]["do"]
+    assert "leasehold-connection(7)" in do and "*connectTimeoutMS*" in page("leasehold-connection(7)")
+    for better in ("connectTimeoutMS=5000", ""):
+        assert "uri_option" not in findings(Cli(uri + better, cli.env["LEASEHOLD_DB"]))
+
+
+@pytest.mark.parametrize("way", ["/", "/?directConnection=true", "/?directConnection=false"])
+def test_a_connection_string_that_names_one_member(cli, client, way):
+    if not client.primary or "replicaSet" not in URI:
+        pytest.skip("NOT TESTED: this is no set")
+    one = Cli("mongodb://%s:%s" % client.primary + way, cli.env["LEASEHOLD_DB"])
+    found = findings(one)
+    which = found.get("uri_follows_no_election") or found["uri_names_one_member"]
+    good = Cli(re.search(r"mongodb://\S+", which["do"])[0], cli.env["LEASEHOLD_DB"])
+    assert not {id for id in findings(good) if id.startswith("uri_")} and good("acquire", "k").exit == 0
+    secondary = Cli("mongodb://%s:%s" % next(iter(client.secondaries)) + "/?directConnection=true", cli.env["LEASEHOLD_DB"])
+    refused = secondary("acquire", "other")
+    assert refused.exit == 78, refused
+    good = Cli(re.search(r"mongodb://\S+", refused.err)[0], cli.env["LEASEHOLD_DB"])
+    assert good("acquire", "other").exit == 0
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    """A server with access control."""
+    uri, end = servers.start("cli-advice-auth", "standalone", "--auth")
+    with pymongo.MongoClient(uri) as client:
+        yield uri, client
+    end()
+
+
+def as_user(guarded, db, *roles):
+    uri, client = guarded
+    name = "u" + secrets.token_hex(4)
+    client[db].command("createUser", name, pwd="pw", roles=list(roles))
+    return name, Cli(f"mongodb://{name}:pw@{uri.split('@')[1].split('/')[0]}/?authSource={db}", db)
+
+
+def create_roles(client, db, shown):
+    """As the help says of what it prints: each line on the leases' database."""
+    for line in shown.splitlines():
+        client[db].command(json.loads(line))
+
+
+def test_a_user_without_the_roles(guarded):
+    uri, client = guarded
+    db = "cli_" + secrets.token_hex(4)
+    assert Cli(uri, db)("migrate", "--yes").exit == 0
+    name, cli = as_user(guarded, db)
+    texts = [cli("acquire", "k").err, findings(cli)["privilege"]["do"]]
+    shown = {follow(cli, text, "doctor --roles")[1] for text in texts}
+    assert len(shown) == 1
+    create_roles(client, db, shown.pop())
+    client[db].command("grantRolesToUser", name, roles=["leaseholdRuntime"])
+    assert "privilege" not in findings(cli) and cli("acquire", "k").exit == 0
+
+
+def test_a_server_without_access_control(cli):
+    exit, shown = follow(cli, findings(cli)["no_access_control"]["do"], "doctor --roles")
+    assert exit == 0 and shown.count("createRole") == 3
+
+
+def test_what_a_trial_leaves_where_it_may_not_remove(guarded):
+    """Cleanup removes it, as all that is free: when it has been free for as long as it is told, a day if it is not."""
+    uri, client = guarded
+    db = "cli_" + secrets.token_hex(4)
+    root = Cli(uri, db)
+    assert root("migrate", "--yes").exit == 0
+    create_roles(client, db, root("doctor", "--roles").out)
+    _, cli = as_user(guarded, db, "leaseholdRuntime")
+    do = findings(cli, "--trial")["trial_left"]["do"]
+    assert client[db].workspace_locks.count_documents({}) == 1
+    day = ahead(-25 * 3600)
+    client[db].workspace_locks.update_one({}, {"$set": {"expires_at": day, "released.at": day, "token": 5}})  # a day ago
+    exit, shown = follow(root, do, "cleanup")
+    assert exit == 0 and client[db].workspace_locks.count_documents({}) == 0, shown
+
+
+# ---- Connection strings
+
+
+@pytest.mark.parametrize("uri", ["mongodb://:pw@HOST/", "mongodb://@HOST/", "mongodb://u@HOST/", "mongodb://u@HOST/?authMechanism=PLAIN",
+                                 "mongodb://HOST/?authMechanism=SCRAM-SHA-256", "mongodb://HOST?w=majority",
+                                 "mongodb://u@HOST/?authMechanism=SCRAM-SHA-1"])
+def test_a_connection_string_that_is_wrong(offline, uri):
+    """What the message writes in its place is taken, and then nobody answers there."""
+    refused = offline("status", "k", "--timeout", "300ms", "--uri", uri.replace("HOST", "127.0.0.1:1"))
+    assert refused.exit == 78, refused
+    better = re.findall(r"mongodb://[^\s,;`]+", refused.err)
+    assert better, refused
+    for each in better:
+        each = each.replace("host", "127.0.0.1:1").replace("option=value", "w=majority")
+        done = offline("status", "k", "--timeout", "300ms", "--uri", each)
+        assert done.exit == 69, (refused, each, done)
+
+
+def test_no_connection_string(offline, cli, tmp_path):
+    """Each of the three ways that the message names is one."""
+    message = offline("status", "k").err
+    assert all(way in message for way in ("LEASEHOLD_URI=mongodb://host/", "--uri-file FILE", "--uri URI")), message
+    (tmp_path / "uri").write_text(URI)
+    for args, env in (([], {"LEASEHOLD_URI": URI}), (["--uri-file", str(tmp_path / "uri")], {}), (["--uri", URI], {})):
+        assert offline("status", "k", *args, env=env).exit == 0
+
+
+def test_no_lease(cli):
+    message = cli("renew", "k").err
+    lease = cli("--quiet", "acquire", "k").out.strip()
+    assert "--lease ID" in message and "LEASEHOLD_LEASE=ID" in message
+    assert cli("renew", "k", "--lease", lease).exit == cli("renew", "k", env={"LEASEHOLD_LEASE": lease}).exit == 0
+
+
+# ---- What is refused until an option is there
+
+
+@pytest.mark.parametrize("args, message, more, exit", [
+    (["break", "k", "--reason", "r"], "add --yes", ["--yes"], 0),
+    (["break", "k", "--yes"], "--reason TEXT", ["--reason", "r"], 0),
+    (["cleanup"], "add --yes", ["--yes"], 0),
+    (["cleanup"], "--dry-run", ["--dry-run"], 0),
+    (["migrate", "--quarantine"], "add --yes", ["--yes", "--even-live", "--even-most"], 0),
+    (["migrate", "--quarantine"], "or --dry-run", ["--dry-run", "--even-live", "--even-most"], 0),
+    (["migrate", "--even-live", "--yes"], "needs --quarantine", ["--quarantine", "--even-most"], 0),
+    (["migrate", "--even-most", "--yes"], "needs --quarantine", ["--quarantine", "--even-live"], 0),
+    (["migrate", "--quarantine", "--yes", "--even-most"], "--even-live", ["--even-live"], 0),
+    (["migrate", "--quarantine", "--yes", "--even-live"], "--even-most", ["--even-most"], 0),
+    (["migrate", "--quarantine", "--yes", "--id", "5"], "--even-live", ["--even-live"], 0),
+    (["torture", "--seconds", "1s"], "add --yes", ["--yes", "--processes", "2", "--faults", "none"], 0),
+    (["transfer", "k", "--lease", "LEASE"], "--to OWNER", ["--to", "ben"], 0),
+    (["doctor", "--as", "king"], "runtime, setup or ops", ["--as", "setup"], 0),
+    (["acquire", "-x"], "stands after --", ["--", "-x"], 0),
+], ids=lambda value: " ".join(value) if isinstance(value, list) else None)
+def test_an_option_that_is_missing(cli, locks, args, message, more, exit):
+    lease = cli.acquire("k")["lease"]
+    if args[0] == "migrate":
+        locks.insert_many([{"_id": n, "workspace_id": n, "expires_at": ahead(60)} for n in range(5, 8)])
+    args = [lease if word == "LEASE" else word for word in args]
+    refused = cli(*args)
+    assert refused.exit in (64, 78) and message in refused.err, refused
+    if args[-1] in ("king", "-x"):
+        args = args[:-1] if args[-1] == "-x" else args[:-2]
+    done = cli(*args, *more, timeout=120)
+    assert done.exit == exit, done
+
+
+def test_a_collection_that_is_not_taken_for_ours(bare, locks):
+    locks.insert_many([{"n": 1}, {"n": 2}])
+    refused = bare("migrate", "--yes")
+    assert refused.exit == 78 and "--adopt" in refused.err
+    assert bare("migrate", "--yes", "--adopt", "--quarantine", "--even-live", "--even-most").exit == 0
+
+
+def test_what_waits_by_itself(cli):
+    held = cli.acquire("k", "--ttl", "1s")
+    assert "or let --wait do it" in cli("acquire", "k").out and held
+    assert cli("acquire", "k", "--wait", "10s").exit == 0
+
+
+def test_no_trail(cli):
+    said = cli("audit")
+    assert "LEASEHOLD_AUDIT, or --audit" in said.out + said.err
+    assert cli("acquire", "a", "--audit", "on").exit == cli("acquire", "b", env={"LEASEHOLD_AUDIT": "on"}).exit == 0
+    assert {line["key"] for line in cli("--json", "audit", "--audit", "on").lines} == {"a", "b"}
+
+
+def test_a_word_that_is_no_command_or_option(offline):
+    assert "leasehold --help" in offline("frobnicate").err and "acquire" in offline("--help").out
+    assert "see --help" in offline("acquire", "k", "--frobnicate").err and "--ttl" in offline("acquire", "--help").out
+
+
+@pytest.mark.parametrize("args, ways", [
+    (["migrate", "--yes"], (["--archive", "attic"], ["--no-archive"])),
+    (["migrate", "--yes"], (["--quarantine"], ["--accept-foreign-keys"])),
+    (["stats"], (["--json"], ["--prometheus"]))], ids=lambda value: value[0] if isinstance(value[0], str) else None)
+def test_one_of_two_that_exclude_each_other(cli, args, ways):
+    both = cli(*args, *ways[0], *ways[1])
+    assert both.exit == 64 and "either" in both.err and all(way[0] in both.err for way in ways), both
+    assert [cli(*args, *way).exit for way in ways] == [0, 0]
+
+
+@pytest.mark.parametrize("command, option", [(["bench", "--seconds", "1"], "--only"),
+                                             (["torture", "--yes", "--seconds", "1s", "--processes", "2"], "--faults")])
+def test_one_of_several_words(cli, command, option):
+    wrong = cli(*command, option, "nothing")
+    assert wrong.exit == 64 and option in wrong.err, wrong
+    words = re.findall(r"[a-z]+", re.search(r"none of (.*)|is one of (.*)", wrong.err)[0].split(" of ")[1])
+    assert {"--only": "handoff", "--faults": "none"}[option] in words
+    for word in {"--only": ["handoff"], "--faults": ["none", "pause"]}[option]:
+        assert cli(*command, option, word, timeout=120).exit == 0, word
+
+
+def test_a_note_that_is_too_long(cli):
+    for note in ("x" * 1025, "a\x1bb"):
+        refused = cli("run", "k", "--note", note, "--", "true")
+        assert refused.exit == 64 and "up to 1,024 bytes of UTF-8 without control characters" in refused.err, refused
+    assert cli("run", "k", "--note", "é" * 512, "--", "true").exit == 0

@@ -10,7 +10,7 @@ import pytest
 import servers
 from bson.raw_bson import RawBSONDocument
 from conftest import Cli
-from test_advice import follow
+from advice import follow
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,7 @@ static int refuse(uint32_t code, const char *message, const char *json, lh_error
 {
     bson_t *reply = json ? reply_of(json) : NULL;
     int outcome = lh_store_fail_refused(&(lh_refusal){.what = "acquire the lease",
+                                                      .db = "app",
                                                       .collection = "locks",
                                                       .reply = reply,
                                                       .code = code,
@@ -131,7 +132,9 @@ static void test_a_validators_sentence_names_the_fields_and_never_a_lease_id(voi
         expect_fails(LH_CONFIG, refuse(121, "Document failed validation", json, &error), &error,
                      cases[i].says);
         assert_null(strstr(error.message, cases[i].never));
-        assert_non_null(strstr(error.message, "{collMod: \"locks\", validationAction: \"warn\"}"));
+        assert_non_null(strstr(error.message,
+                               "db.getSiblingDB(\"app\").runCommand({collMod: \"locks\", "
+                               "validationAction: \"warn\"})"));
     }
     expect_fails(LH_CONFIG, refuse(121, "Document failed validation", NULL, &error), &error,
                  "validator");

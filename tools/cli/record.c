@@ -93,8 +93,7 @@ static void print_word(const char *word)
 
 /* The command for this record. What names it comes last: its key, or its _id where it has none that
  * a lease could have. */
-*a lease could have.* /
-    static void print_command(const struct out *out, const char *command, const lh_record *record)
+static void print_command(const struct out *out, const char *command, const lh_record *record)
 {
     char *advice = out_advice(out, command);
     fputs(advice ? advice : command, stdout);
