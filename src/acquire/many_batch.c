@@ -155,12 +155,17 @@ static int take_in_hand(batch *b, size_t i)
     lh_many *many = b->many;
     lh_many_entry *entry = &b->entries[i];
     int64_t ttl_ms = many->o.ttl_ms;
-    lh_lease *lease = lh_lease_new(many->store, entry->key, entry->id, many->o.owner);
-    if (!lease)
-        return lh_fail_memory(many->error);
-    lh_held_grant(lease, &many->o, lh_lease_deadline(b->sent, ttl_ms), b->seen[i].token,
-                  b->seen[i].expires_at_ms);
-    entry->lease = lease;
+    int outcome = lh_lease_believe(&(lh_granted){.store = many->store,
+                                                 .key = entry->key,
+                                                 .id = entry->id,
+                                                 .o = &many->o,
+                                                 .deadline = lh_lease_deadline(b->sent, ttl_ms),
+                                                 .token = b->seen[i].token,
+                                                 .expires_at_ms = b->seen[i].expires_at_ms},
+                                   &entry->lease, many->error);
+    if (outcome != LH_OK)
+        return outcome;
+    lh_lease *lease = entry->lease;
     return lh_keeper_take(
         lease, lease->by_hand ? INT64_MAX : lh_keeper_renewal(b->sent, ttl_ms, lease), many->error);
 }

@@ -21,7 +21,7 @@
 #define BATCH_MAX 1000
 
 typedef struct {
-    lh_store *store;
+    lh_store *store;            /* first: lh_wait_note_granted() */
     lh_waiting *who[BATCH_MAX]; /* referenced */
     lh_batch_beat what[BATCH_MAX];
     char ids[BATCH_MAX][LH_LEASE_ID_ROOM]; /* as sent: a waiter may get another */
@@ -72,12 +72,6 @@ static void note_queued(void *arg, const char *id, bool first)
     pthread_mutex_unlock(&waits->lock);
 }
 
-static void note_granted(void *arg, const lh_grant *grant, int64_t now_ms)
-{
-    (void)now_ms;
-    lh_wait_granted(((batch *)arg)->store, grant);
-}
-
 /* Which of them are still queued? */
 static int look(batch *b, lh_way way)
 {
@@ -93,7 +87,7 @@ static int look(batch *b, lh_way way)
         bson_uint32_to_string(n_keys++, &index, room, sizeof room);
         BSON_APPEND_UTF8(&keys, index, b->what[i].key);
     }
-    lh_look to = {.granted = note_granted, .queued = note_queued, .arg = b};
+    lh_look to = {.granted = lh_wait_note_granted, .queued = note_queued, .arg = b};
     int outcome = lh_lease_look(b->store, &keys, &ids, &to, way, NULL);
     bson_destroy(&keys);
     bson_destroy(&ids);

@@ -28,7 +28,7 @@
 #define PATIENCE_MS 1000
 
 typedef struct {
-    lh_store *store;
+    lh_store *store; /* first: lh_wait_note_granted() */
     bson_t keys, ids;
     uint32_t n_keys, n_ids;
 } poll_batch;
@@ -86,12 +86,6 @@ static int64_t collect(struct lh_waits *waits, int64_t now, bool live, poll_batc
     return lh_due_next(waits->polls);
 }
 
-static void note_granted(void *arg, const lh_grant *grant, int64_t now_ms)
-{
-    (void)now_ms;
-    lh_wait_granted(((poll_batch *)arg)->store, grant);
-}
-
 static void note_queued(void *arg, const char *id, bool first)
 {
     struct lh_waits *waits = ((poll_batch *)arg)->store->waits;
@@ -127,7 +121,8 @@ int64_t lh_wait_polls(lh_store *store, struct _mongoc_client_t *client, int64_t 
     int64_t next = collect(waits, now, lh_watch_is_live(store), &b);
     pthread_mutex_unlock(&waits->lock);
     if (b.n_keys > 0) {
-        lh_look to = {.granted = note_granted, .queued = note_queued, .ends = note_end, .arg = &b};
+        lh_look to = {
+            .granted = lh_wait_note_granted, .queued = note_queued, .ends = note_end, .arg = &b};
         lh_way way = {.deadline = lh_clock_ms() + PATIENCE_MS, .client = client};
         /* in vain: there is a next time */
         (void)lh_lease_look(store, &b.keys, &b.ids, &to, way, NULL);

@@ -223,16 +223,23 @@ void lh_wait_unref(lh_waiting *w)
  * release it. */
 static int take_grant(lh_waiting *w, const lh_grant *grant, int64_t deadline)
 {
-    lh_lease *lease = lh_lease_new(w->store, w->key, w->id, w->owner);
-    if (!lease)
-        return lh_fail_memory(&w->error);
-    atomic_store(&lease->unclaimed, true);
-    atomic_store(&lease->crowded, w->waiting > 1);
-    lh_held_grant(lease, &w->o, deadline, grant->token, grant->expires_at_ms);
+    lh_lease *lease;
+    int outcome = lh_lease_believe(&(lh_granted){.store = w->store,
+                                                 .key = w->key,
+                                                 .id = w->id,
+                                                 .o = &w->o,
+                                                 .deadline = deadline,
+                                                 .token = grant->token,
+                                                 .expires_at_ms = grant->expires_at_ms,
+                                                 .crowded = w->waiting > 1,
+                                                 .unclaimed = true},
+                                   &lease, &w->error);
+    if (outcome != LH_OK)
+        return outcome;
     /* The keeper claims it, by a renewal. Not at once: what is released by then needs no claim, and
      * where a key goes from hand to hand that is a third of all that is written. */
     int64_t now = lh_clock_ms(), pause = (deadline - now) / 20;
-    int outcome =
+    outcome =
         lh_keeper_take(lease, now + (pause < CLAIM_AFTER_MS ? pause : CLAIM_AFTER_MS), &w->error);
     if (outcome == LH_OK) {
         w->lease = lease;
@@ -251,9 +258,11 @@ void lh_wait_granted(lh_store *store, const lh_grant *grant)
     if (w && w->state == LH_WAITS && !w->burnt) {
         int64_t now = lh_clock_ms(),
                 deadline = lh_beats_deadline(&w->beats, grant->beat, w->o.ttl_ms, w->claim_ms);
-        if (grant->beat >= 0 && deadline > now && take_grant(w, grant, deadline) == LH_OK) {
+        bool good = grant->beat >= 0 && deadline > now;
+        int outcome = good ? take_grant(w, grant, deadline) : LH_BUSY;
+        if (outcome == LH_OK || outcome == LH_LOST) { /* lost: the id is in doubt, for good */
             w->token = grant->token;
-            lh_wait_settle(w, LH_OK);
+            lh_wait_settle(w, outcome);
         } else { /* a mere hint; or too late to be believed: leave it, and ask again */
             w->burnt = grant->beat >= 0;
             lh_wait_ask_at(w, now);
@@ -261,4 +270,10 @@ void lh_wait_granted(lh_store *store, const lh_grant *grant)
         }
     }
     pthread_mutex_unlock(&waits->lock);
+}
+
+void lh_wait_note_granted(void *arg, const lh_grant *grant, int64_t now_ms)
+{
+    (void)now_ms;
+    lh_wait_granted(*(lh_store **)arg, grant);
 }

@@ -23,4 +23,7 @@ int64_t lh_waits_jitter(struct lh_waits *waits, int64_t max); /* 0 … max */
 void lh_wait_unref(lh_waiting *w);
 void lh_wait_granted(lh_store *store, const lh_grant *grant);
 
+/* The same, for a look (lease_look.h) whose `arg` begins with the store. */
+void lh_wait_note_granted(void *arg, const lh_grant *grant, int64_t now_ms);
+
 #endif

@@ -283,6 +283,32 @@ int64_t lh_lease_deadline(int64_t sent, int64_t lasts_ms)
     return sent + lasts_ms - LH_DRIFT_MS(lasts_ms);
 }
 
+int lh_lease_believe(const lh_granted *granted, lh_lease **ret_lease, lh_error *error)
+{
+    lh_store *store = granted->store;
+    const lh_acquire_options *o = granted->o;
+    if (!lh_held_forget_doubt(store, granted->id)) {
+        lh_held_doubt(store, granted->key, granted->id, o->ttl_ms, true);
+        return lh_fail(error, LH_REASON_ID_USED,
+                       "this lease id is in doubt since an earlier acquire, and being released: an "
+                       "id is good for one lease");
+    }
+    lh_lease *lease = lh_lease_new(store, granted->key, granted->id, o->owner);
+    if (!lease)
+        return lh_fail_memory(error);
+    lease->mode = o->mode;
+    lease->deadline = granted->deadline;
+    lease->token = granted->token;
+    lease->ttl_ms = o->ttl_ms;
+    lease->expires_at_ms = granted->expires_at_ms;
+    atomic_store(&lease->by_hand, o->by_hand);
+    atomic_store(&lease->crowded, granted->crowded);
+    atomic_store(&lease->unclaimed, granted->unclaimed);
+    (void)lh_held_add(lease);
+    *ret_lease = lease;
+    return LH_OK;
+}
+
 bool lh_lease_extend(lh_lease *lease, const lh_renewed *renewed)
 {
     int64_t deadline = lh_lease_deadline(renewed->sent, renewed->lasts_ms);

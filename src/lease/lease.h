@@ -34,6 +34,21 @@ int64_t lh_lease_lasts(const struct lh_mine *mine, int64_t ttl_ms);
 /* Until when that may be believed: it was sent at `sent`. */
 int64_t lh_lease_deadline(int64_t sent, int64_t lasts_ms);
 
+/* A grant that may be believed until `deadline`: the server's answer, or news of one, said so. */
+typedef struct lh_granted {
+    lh_store *store;
+    const char *key, *id;
+    const lh_acquire_options *o; /* what was asked for; complete */
+    int64_t deadline, token, expires_at_ms;
+    bool crowded;   /* others wait for the key */
+    bool unclaimed; /* by another's command: it has to be claimed */
+} lh_granted;
+
+/* The one place where a grant becomes a lease: a handle, which the store holds. LH_LOST: the id is
+ * in doubt, and its release is on the way or was sent, so nobody may believe in it; it is a doubt
+ * from here on. LH_MEMORY: the caller gives back what the server granted. Sends nothing. */
+int lh_lease_believe(const lh_granted *granted, lh_lease **ret_lease, lh_error *error);
+
 /* The lease goes on. False: it was over by then. */
 bool lh_lease_extend(lh_lease *lease, const lh_renewed *renewed);
 

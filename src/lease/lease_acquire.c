@@ -113,22 +113,18 @@ static lh_next give_back(lh_request *r, int *ret_outcome, const char *why)
 
 static int hand_out(lh_request *r, const lh_mine *mine, int64_t deadline)
 {
-    if (!lh_held_forget_doubt(r->store, r->id)) {
-        lh_held_doubt(r->store, r->key, r->id, r->o.ttl_ms, true);
-        return lh_fail(r->error, LH_REASON_ID_USED,
-                       "this lease id is in doubt since an earlier acquire, and being released: an "
-                       "id is good for one "
-                       "lease");
-    }
-    lh_lease *lease = lh_lease_new(r->store, r->key, r->id, r->o.owner);
-    if (!lease) {
+    int outcome = lh_lease_believe(&(lh_granted){.store = r->store,
+                                                 .key = r->key,
+                                                 .id = r->id,
+                                                 .o = &r->o,
+                                                 .deadline = deadline,
+                                                 .token = mine->token,
+                                                 .expires_at_ms = mine->expires_at_ms,
+                                                 .crowded = r->waiting > 0},
+                                   &r->lease, r->error);
+    if (outcome == LH_MEMORY)
         lh_lease_leave(r->store, r->key, r->id, r->o.ttl_ms, r->way);
-        return lh_fail_memory(r->error);
-    }
-    atomic_store(&lease->crowded, r->waiting > 0);
-    lh_held_grant(lease, &r->o, deadline, mine->token, mine->expires_at_ms);
-    r->lease = lease;
-    return LH_OK;
+    return outcome;
 }
 
 /* The document says that it is mine, by this command or, if its answer was lost, by an earlier

@@ -71,18 +71,6 @@ bool lh_held_add(lh_lease *lease)
     return added;
 }
 
-void lh_held_grant(lh_lease *lease, const lh_acquire_options *o, int64_t deadline, int64_t token,
-                   int64_t expires_at_ms)
-{
-    lease->mode = o->mode;
-    lease->deadline = deadline;
-    lease->token = token;
-    lease->ttl_ms = o->ttl_ms;
-    lease->expires_at_ms = expires_at_ms;
-    lease->by_hand = o->by_hand;
-    (void)lh_held_add(lease);
-}
-
 static bool unlink_locked(lh_lease *lease)
 {
     if (!lease->held)

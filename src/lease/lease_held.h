@@ -76,11 +76,6 @@ typedef struct lh_renewed {
     int64_t token, ttl_ms, expires_at_ms;
 } lh_renewed;
 
-/* A fresh handle is the lease that was granted by what `o` asked for: believed until `deadline`,
- * and held. */
-void lh_held_grant(lh_lease *lease, const lh_acquire_options *o, int64_t deadline, int64_t token,
-                   int64_t expires_at_ms);
-
 /* False, and nothing, where it is there. */
 bool lh_held_add(lh_lease *lease);
 

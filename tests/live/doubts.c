@@ -212,6 +212,36 @@ static lh_waiting *start(ground *g, const char *key, int64_t wait_ms)
     return waiting;
 }
 
+/* A wait with an id that an earlier acquire has left in doubt: another's release grants it the key,
+ * and the release of the doubt may be applied after that. So the grant is not believed, as little as
+ * one that the id is given by its own command. */
+static void test_nobody_believes_in_a_direct_grant_of_what_is_being_released(void **state)
+{
+    ground *g = *state;
+    hasty_store(g);
+    char id[LH_LEASE_ID_LEN + 1];
+    random_id(id);
+    make_doubt(g, "k", id);
+    usleep(300000); /* a first release was sent, and applied */
+    mend_commands(g);
+    expect_free_soon(g, "k");
+    give(g, take(g, "k")); /* from here on nobody sees that the id was the last */
+    lh_lease *holder = take(g, "k"), *lease = NULL;
+    lh_acquire_options o = LH_ACQUIRE_OPTIONS_INIT;
+    lh_waiting *waiting = NULL;
+    o.ttl_ms = TTL_MS;
+    o.wait_ms = o.claim_ms = 60000;
+    o.lease_id = id;
+    expect(g, LH_OK, lh_acquire_start(g->store, "k", &o, &waiting, &g->error));
+    for (int64_t until = now_ms() + SOON_MS; !has_queue(g, "k") && now_ms() < until; usleep(10000))
+        ;
+    assert_true(has_queue(g, "k"));
+    give(g, holder);
+    expect(g, LH_LOST, lh_waiting_finish(waiting, &lease, NULL, &g->error));
+    assert_null(lease);
+    expect_free_soon(g, "k");
+}
+
 /* The wait is over, and no server hears of it. Who was queued may be granted still, which is told
  * as unknown; who never was, surely has nothing. */
 static void test_a_wait_that_ends_in_an_outage_is_unknown(void **state)
@@ -354,6 +384,7 @@ static void test_a_question_that_arrives_after_the_release_is_taken_back(void **
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        live_test(test_nobody_believes_in_a_direct_grant_of_what_is_being_released),
         live_test(test_what_no_majority_acknowledged_is_released_soon),
         live_test(test_several_doubts_are_all_released),
         live_test(test_a_straggler_is_released_too),
