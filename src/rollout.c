@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The modes of a roll-out, in front of each operation on a lease: enforce (straight on), observe
- * (done, and never refused), off (not done). Nothing below knows of them, but that a lease which is
- * not enforced is never told as lost (lease.c), and passes guard and fence.
+ * What the public calls about leases (calls.c) do for a store that does not enforce: observe (done,
+ * and never refused), off (not done).
  *
  * What an acquire is refused while observing, or is not asked at all, gives a stand-in: a handle of
  * which nothing is stored (`absent`). */
@@ -14,8 +13,8 @@
 #include "acquire/keeper.h"
 #include "acquire/many.h"
 #include "acquire/wait.h"
+#include "base/assert.h"
 #include "base/error.h"
-#include "base/name.h"
 #include "base/options.h"
 #include "lease/lease.h"
 #include "lease/lease_acquire.h"
@@ -122,124 +121,96 @@ static int stand_in(lh_request *r, const lh_error *why, lh_lease **ret_lease)
 
 /* What a store that observes asks with: once, and no longer than it waits by itself, as nobody is
  * refused for it. */
-static lh_acquire_options without_wait(const lh_request *r)
+static void leave_out_wait(const lh_store *store, lh_acquire_options *o)
 {
-    lh_acquire_options o = r->o;
-    o.wait_ms = 0;
-    if (o.timeout_ms > r->store->timeout_ms)
-        o.timeout_ms = r->store->timeout_ms;
-    return o;
+    o->wait_ms = 0;
+    if (o->timeout_ms > store->timeout_ms)
+        o->timeout_ms = store->timeout_ms;
 }
 
-/* The store observes, or is off: checks what is asked, and does it without waiting. */
-static int acquire_openly(lh_request *r, const lh_acquire_options *options, lh_lease **ret_lease)
+int lh_rollout_acquire(lh_request *r, lh_lease **ret_lease)
 {
-    lh_error why = LH_ERROR_INIT;
-    int outcome = lh_request_check(r, options);
-    if (outcome != LH_OK)
-        return outcome;
+    lh_assert(r->checked && r->store->rollout != LH_ENFORCE);
+    lh_error why = LH_ERROR_INIT, *error = r->error;
     if (r->store->rollout == LH_OFF) {
         atomic_fetch_add(&r->store->counts->skipped, 1);
         return stand_in(r, NULL, ret_lease);
     }
-    lh_acquire_options o = without_wait(r);
-    outcome = lh_real_acquire(r->store, r->key, &o, ret_lease, NULL, &why);
+    leave_out_wait(r->store, &r->o);
+    r->error = &why;
+    int outcome = lh_core_acquire(r, ret_lease, NULL);
+    r->error = error;
     if (outcome == LH_OK)
         atomic_fetch_add(&r->store->counts->granted, 1);
     else if (lh_rollout_judge(r->store, outcome) == LH_OK)
         return stand_in(r, &why, ret_lease);
     else
-        lh_error_give(r->error, &why);
+        lh_error_give(error, &why);
     return outcome;
 }
 
-static bool is_enforcing(const lh_store *store)
+int lh_rollout_begin(lh_request *r, lh_waiting **ret_waiting)
 {
-    return !store || store->rollout == LH_ENFORCE;
-}
-
-int lh_acquire(lh_store *store, const char *key, const lh_acquire_options *options,
-               lh_lease **ret_lease, lh_record **ret_busy, lh_error *error)
-{
-    lh_request r = {.store = store, .key = key, .error = error};
-    if (is_enforcing(store))
-        return lh_real_acquire(store, key, options, ret_lease, ret_busy, error);
-    return acquire_openly(&r, options, ret_lease);
-}
-
-int lh_acquire_start(lh_store *store, const char *key, const lh_acquire_options *options,
-                     lh_waiting **ret_waiting, lh_error *error)
-{
-    lh_request r = {.store = store, .key = key, .error = error};
-    lh_lease *lease = NULL;
-    if (is_enforcing(store))
-        return lh_real_acquire_start(store, key, options, ret_waiting, error);
-    int outcome = lh_wait_check(&r, options);
-    if (outcome == LH_OK)
-        outcome = acquire_openly(&r, options, &lease);
+    lh_error why = LH_ERROR_INIT;
+    int outcome = lh_rollout_acquire(r, &r->lease);
     if (outcome != LH_OK)
         return outcome;
-    lh_waiting *waiting = lh_wait_settled(&r, lease);
+    lh_waiting *waiting = lh_wait_new(r);
     if (!waiting) {
-        (void)lh_lease_release(lease, NULL);
-        lh_lease_free(lease);
-        return lh_fail_memory(error);
+        (void)lh_rollout_release(r->lease, NULL, NULL);
+        lh_lease_free(r->lease);
+        return lh_fail_memory(r->error);
     }
+    lh_wait_answered(waiting, r, LH_OK, &why);
     *ret_waiting = waiting;
     return LH_OK;
 }
 
-int lh_waiting_cancel(lh_waiting *w, lh_error *error)
+int lh_rollout_cancel(lh_waiting *w, lh_error *error)
 {
-    if (lh_error_check(error) != LH_OK)
-        return LH_INVALID;
-    if (!w || w->store->rollout == LH_ENFORCE)
-        return lh_real_waiting_cancel(w, error);
     lh_store *store = lh_store_ref(w->store);
-    int outcome = lh_rollout_judge(store, lh_real_waiting_cancel(w, error));
+    int outcome = lh_rollout_judge(store, lh_wait_cancel(w, error));
     lh_store_unref(store);
     return outcome;
 }
 
 /* All of them, or none is left. */
-static int stand_in_many(lh_request *r, const char *const *keys, size_t n, const lh_error *why,
-                         lh_lease **ret_leases)
+static int stand_in_many(const lh_many *many, const lh_error *why, lh_lease **ret_leases)
 {
     lh_lease *leases[LH_MANY_MAX];
     int outcome = LH_OK;
     size_t i = 0;
-    for (; i < n && outcome == LH_OK; i++) {
-        r->key = keys[i];
-        outcome = stand_in(r, why, &leases[i]);
+    for (; i < many->n && outcome == LH_OK; i++) {
+        const lh_many_entry *entry = &many->entries[i];
+        lh_request r = {
+            .store = many->store, .key = entry->key, .o = many->o, .error = many->error};
+        outcome = stand_in(&r, why, &leases[entry->at]);
+        if (outcome != LH_OK)
+            break;
     }
-    while (outcome != LH_OK && --i > 0)
-        lh_lease_free(leases[i - 1]);
-    for (i = 0; outcome == LH_OK && i < n; i++)
+    while (outcome != LH_OK && i-- > 0)
+        lh_lease_free(leases[many->entries[i].at]);
+    for (i = 0; outcome == LH_OK && i < many->n; i++)
         ret_leases[i] = leases[i];
     return outcome;
 }
 
-int lh_acquire_many(lh_store *store, const char *const *keys, size_t n,
-                    const lh_acquire_options *options, lh_lease **ret_leases, lh_record **ret_busy,
-                    lh_error *error)
+int lh_rollout_acquire_many(lh_many *many, lh_lease **ret_leases)
 {
-    lh_request r = {.store = store, .error = error};
-    lh_error why = LH_ERROR_INIT;
-    if (is_enforcing(store))
-        return lh_real_acquire_many(store, keys, n, options, ret_leases, ret_busy, error);
-    int outcome = lh_many_check(&r, keys, n, options);
-    if (outcome != LH_OK)
-        return outcome;
+    lh_store *store = many->store;
+    lh_error why = LH_ERROR_INIT, *error = many->error;
     if (store->rollout == LH_OFF) {
-        atomic_fetch_add(&store->counts->skipped, n);
-        return stand_in_many(&r, keys, n, NULL, ret_leases);
+        atomic_fetch_add(&store->counts->skipped, many->n);
+        return stand_in_many(many, NULL, ret_leases);
     }
-    lh_acquire_options o = without_wait(&r);
-    outcome = lh_real_acquire_many(store, keys, n, &o, ret_leases, NULL, &why);
+    leave_out_wait(store, &many->o);
+    many->error = &why;
+    int outcome = lh_core_acquire_many(many, ret_leases, NULL);
+    many->error = error;
     if (outcome == LH_OK)
-        atomic_fetch_add(&store->counts->granted, n);
+        atomic_fetch_add(&store->counts->granted, many->n);
     else if (lh_rollout_judge(store, outcome) == LH_OK)
-        return stand_in_many(&r, keys, n, &why, ret_leases);
+        return stand_in_many(many, &why, ret_leases);
     else
         lh_error_give(error, &why);
     return outcome;
@@ -247,21 +218,9 @@ int lh_acquire_many(lh_store *store, const char *const *keys, size_t n,
 
 /* ---- Having one -------------------------------------------------------------------------------*/
 
-bool lh_lease_enforced(const lh_lease *lease)
+/* As if it was renewed just now, until its holder ends it. */
+int64_t lh_rollout_remaining_ms(const lh_lease *lease)
 {
-    return lease->enforced;
-}
-
-const lh_error *lh_lease_refusal(const lh_lease *lease)
-{
-    return lease->refusal;
-}
-
-/* One that is not enforced lasts, as if it was renewed just now, until its holder ends it. */
-int64_t lh_lease_remaining_ms(const lh_lease *lease)
-{
-    if (lease->enforced)
-        return lh_lease_left_ms(lease);
     bool locked = lh_lease_lock(lease);
     bool ended = lease->given_up;
     int64_t ttl_ms = lease->ttl_ms > 0 ? lease->ttl_ms : LH_TTL_DEFAULT_MS;
@@ -269,69 +228,44 @@ int64_t lh_lease_remaining_ms(const lh_lease *lease)
     return ended || lh_store_check(lease->store, NULL) == LH_FORKED ? 0 : ttl_ms;
 }
 
-bool lh_lease_valid(const lh_lease *lease)
-{
-    return lh_lease_remaining_ms(lease) > 0;
-}
-
 /* Is there anything to be done with it? Of one that is absent, or of a store that is off, nothing
  * is stored. */
 static bool is_stored(const lh_lease *lease)
 {
+    lh_assert(!lease->enforced);
     return lease->store->rollout != LH_OFF && !lease->absent;
 }
 
-int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error)
+int lh_rollout_renew(lh_lease *lease, int64_t ttl_ms, lh_error *error)
 {
-    if (!lease || lease->enforced)
-        return lh_real_renew(lease, ttl_ms, ret_record, error);
-    if (ret_record)
-        *ret_record = NULL; /* nobody is refused: who holds it does not matter */
-    if (ttl_ms != 0 && (ttl_ms < LH_TTL_MIN_MS || ttl_ms > LH_TTL_MAX_MS))
-        return lh_real_renew(lease, ttl_ms, NULL, error); /* it says so */
     if (is_stored(lease))
-        return lh_rollout_judge(lease->store, lh_real_renew(lease, ttl_ms, NULL, error));
+        return lh_rollout_judge(lease->store, lh_core_renew(lease, ttl_ms, NULL, error));
     pthread_mutex_lock(&lease->lock);
     if (ttl_ms != 0)
         lease->ttl_ms = ttl_ms;
     pthread_mutex_unlock(&lease->lock);
-    return lh_store_check(lease->store, error);
+    return LH_OK;
 }
 
-int lh_lease_release_with(lh_lease *lease, const lh_release_options *options, lh_error *error)
+int lh_rollout_release(lh_lease *lease, const char *note, lh_error *error)
 {
-    if (!lease || lease->enforced)
-        return lh_real_release(lease, options, error);
     if (is_stored(lease))
-        return lh_rollout_judge(lease->store, lh_real_release(lease, options, error));
-    lh_release_options o;
-    int outcome = lh_release_check(lease, options, &o, error);
-    if (outcome == LH_OK)
-        (void)lh_lease_end(lease);
-    return outcome;
+        return lh_rollout_judge(lease->store, lh_core_release(lease, note, error));
+    if (error)
+        error->message[0] = '\0'; /* on LH_OK it is the trail's */
+    (void)lh_lease_end(lease);
+    return LH_OK;
 }
 
-int lh_lease_release(lh_lease *lease, lh_error *error)
-{
-    return lh_lease_release_with(lease, NULL, error);
-}
-
-int lh_lease_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_ROOM],
-                      lh_error *error)
+int lh_rollout_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_ROOM],
+                        lh_error *error)
 {
     char fresh[LH_LEASE_ID_ROOM];
-    if (!lease || lease->enforced)
-        return lh_real_transfer(lease, to_owner, ret_lease_id, error);
-    int outcome = lh_store_check(lease->store, error);
-    if (outcome == LH_OK && error)
+    if (error)
         error->message[0] = '\0'; /* on LH_OK it is the trail's */
-    if (outcome == LH_OK)
-        outcome = lh_owner_check("new owner", to_owner, error);
-    if (outcome == LH_OK && !lh_lease_id_new(fresh))
-        outcome = lh_fail(error, LH_BUG, "the system gives no random bytes");
-    if (outcome != LH_OK)
-        return outcome;
-    outcome = is_stored(lease) ? lh_real_transfer(lease, to_owner, fresh, error) : LH_OK;
+    if (!lh_lease_id_new(fresh))
+        return lh_fail(error, LH_BUG, "the system gives no random bytes");
+    int outcome = is_stored(lease) ? lh_core_transfer(lease, to_owner, fresh, error) : LH_OK;
     (void)lh_lease_end(lease);
     outcome = lh_rollout_judge(lease->store, outcome);
     if (outcome == LH_OK)
@@ -339,22 +273,17 @@ int lh_lease_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[L
     return outcome;
 }
 
-int lh_lease_keep(lh_lease *lease, lh_error *error)
+int lh_rollout_keep(lh_lease *lease, lh_error *error)
 {
-    if (!lease || lease->enforced)
-        return lh_real_keep(lease, error);
     /* else its renewal was let pass, and there is nothing to keep */
-    if (is_stored(lease) && lh_lease_token(lease) > 0)
-        return lh_rollout_judge(lease->store, lh_real_keep(lease, error));
-    return lh_store_check(lease->store, error);
+    return is_stored(lease) && lh_lease_token(lease) > 0
+               ? lh_rollout_judge(lease->store, lh_core_keep(lease, error))
+               : LH_OK;
 }
 
-int lh_lease_note(lh_lease *lease, const lh_note **ret_note, lh_error *error)
+int lh_rollout_note(lh_lease *lease, const lh_note **ret_note, lh_error *error)
 {
-    if (!lease || lease->enforced)
-        return lh_real_note(lease, ret_note, error);
     *ret_note = NULL;
-    if (!is_stored(lease))
-        return lh_store_check(lease->store, error);
-    return lh_rollout_judge(lease->store, lh_real_note(lease, ret_note, error));
+    return is_stored(lease) ? lh_rollout_judge(lease->store, lh_core_note(lease, ret_note, error))
+                            : LH_OK;
 }

@@ -24,6 +24,7 @@
 
 #include "acquire/keeper_renew.h"
 #include "acquire/keeper_settle.h"
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/due.h"
 #include "base/error.h"
@@ -209,6 +210,7 @@ int lh_keeper_take(lh_lease *lease, int64_t first_renewal_at, lh_error *error)
 {
     lh_store *store = lease->store;
     struct lh_keeper *keeper = store->keeper;
+    lh_assert(lh_lease_token(lease) != 0); /* it was granted, and is held */
     int outcome =
         lease->by_hand && first_renewal_at == INT64_MAX ? LH_OK : lh_keeper_start(store, error);
     bool alarmed = true;
@@ -237,12 +239,9 @@ int lh_keeper_take(lh_lease *lease, int64_t first_renewal_at, lh_error *error)
     return LH_OK;
 }
 
-int lh_real_keep(lh_lease *lease, lh_error *error)
+int lh_core_keep(lh_lease *lease, lh_error *error)
 {
-    int outcome = lease ? lh_store_check(lease->store, error)
-                        : lh_fail(error, LH_INVALID, "no lease was given");
-    if (outcome != LH_OK)
-        return outcome;
+    lh_assert(lease && !lease->absent);
     pthread_mutex_lock(&lease->lock);
     int64_t token = lease->token,
             sent = lease->deadline + LH_DRIFT_MS(lease->ttl_ms) - lease->ttl_ms;
@@ -252,7 +251,8 @@ int lh_real_keep(lh_lease *lease, lh_error *error)
                        "the lease was attached and not yet renewed: renew it first");
     lease->by_hand = false;
     bool added = lh_held_add(lease);
-    outcome = lh_keeper_take(lease, lh_keeper_renewal(sent, lh_lease_ttl_ms(lease), lease), error);
+    int outcome =
+        lh_keeper_take(lease, lh_keeper_renewal(sent, lh_lease_ttl_ms(lease), lease), error);
     if (outcome == LH_OK &&
         /* seen after it was added: from then on a loss would take it out again */
         !lh_lease_believed(lease))

@@ -32,8 +32,7 @@ int lh_keeper_take(lh_lease *lease, int64_t first_renewal_at, lh_error *error);
  * timeouts. */
 void lh_keeper_stop(lh_store *store);
 
-/* The operations themselves, whatever the store's mode: rollout.c puts that in front of them. As
- * the public ones. */
-int lh_real_keep(lh_lease *lease, lh_error *error);
+/* lh_lease_keep(), whatever the store's mode, without what calls.c checks before it. */
+int lh_core_keep(lh_lease *lease, lh_error *error);
 
 #endif

@@ -12,9 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acquire/acquire_key.h"
 #include "acquire/many_batch.h"
 #include "acquire/path.h"
-#include "acquire/wait.h"
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/key.h"
@@ -50,6 +51,7 @@ static int check(lh_many *many, const char *const *keys, const lh_acquire_option
     lh_request r = {.store = many->store, .key = "key", .error = many->error};
     int outcome = lh_request_check(&r, options);
     many->o = r.o;
+    many->until = r.until;
     for (size_t i = 0; outcome == LH_OK && i < many->n; i++)
         outcome = check_key(many, keys, i);
     if (outcome == LH_OK && many->o.lease_id)
@@ -76,36 +78,35 @@ static int sort(lh_many *many, const char *const *keys)
     return LH_OK;
 }
 
-/* All that can be wrong with the arguments. The caller frees `entries`, whatever comes of it. */
-static int prepare(lh_many *many, const char *const *keys, const lh_acquire_options *options)
+int lh_many_prepare(lh_many *many, const char *const *keys, const lh_acquire_options *options)
 {
     int outcome = check(many, keys, options);
     return outcome == LH_OK ? sort(many, keys) : outcome;
 }
 
-int lh_many_check(lh_request *r, const char *const *keys, size_t n,
-                  const lh_acquire_options *options)
+void lh_many_finish(lh_many *many)
 {
-    lh_many many = {.store = r->store, .n = n, .error = r->error};
-    int outcome = prepare(&many, keys, options);
-    free(many.entries);
-    r->o = many.o;
-    return outcome;
+    lh_record_free(many->busy);
+    free(many->entries);
 }
 
 static int take_one(lh_many *many, lh_many_entry *entry)
 {
-    lh_acquire_options o = many->o;
-    int64_t now = lh_clock_ms();
-    o.path = false;
-    if (o.wait_ms > 0 && many->until != INT64_MAX)
-        o.wait_ms = many->until > now ? many->until - now : 0;
-    int outcome =
-        lh_wait_acquire(many->store, entry->key, &o, &entry->lease, &many->busy, many->error);
-    bool over = outcome == LH_BUSY && o.wait_ms == 0 && many->o.wait_ms > 0;
-    return over ? lh_fail(many->error, LH_REASON_TIMEOUT, "the wait is over: \"%s\" is still held",
-                          entry->key)
-                : outcome;
+    lh_request r = {.store = many->store,
+                    .key = entry->key,
+                    .o = many->o,
+                    .checked = true,
+                    .until = many->until,
+                    .error = many->error};
+    r.o.path = false;
+    if (many->until != INT64_MAX && many->until <= lh_clock_ms())
+        r.o.wait_ms = 0;
+    bool late = r.o.wait_ms == 0 && many->o.wait_ms > 0;
+    int outcome = lh_acquire_key(&r, &entry->lease, &many->busy);
+    return outcome == LH_BUSY && late
+               ? lh_fail(many->error, LH_REASON_TIMEOUT, "the wait is over: \"%s\" is still held",
+                         entry->key)
+               : outcome;
 }
 
 static int take_all(lh_many *many)
@@ -127,8 +128,11 @@ static int take_all(lh_many *many)
 }
 
 /* Together they are shut out by none above or below, but by one of them. */
-static int look_around(lh_many *many, const char *const *keys)
+static int look_around(lh_many *many)
 {
+    const char *keys[LH_MANY_MAX];
+    for (size_t i = 0; i < many->n; i++)
+        keys[many->entries[i].at] = many->entries[i].key; /* in the order of the caller */
     lh_record *conflict = NULL;
     int outcome =
         lh_path_look(many->store, keys, many->n, many->o.mode, true,
@@ -180,14 +184,14 @@ static int acknowledge(const lh_many *many)
                          why.message);
 }
 
-static int take(lh_many *many, const char *const *keys)
+static int take(lh_many *many)
 {
     bool by_hand = many->o.by_hand;
     if (many->o.wait_ms > 0)
         many->o.by_hand = false; /* until they are handed out */
     int outcome = take_all(many);
     if (outcome == LH_OK && many->o.path)
-        outcome = look_around(many, keys);
+        outcome = look_around(many);
     if (outcome == LH_OK)
         outcome = acknowledge(many);
     if (outcome == LH_OK)
@@ -201,27 +205,19 @@ static int take(lh_many *many, const char *const *keys)
     return outcome;
 }
 
-int lh_real_acquire_many(lh_store *store, const char *const *keys, size_t n,
-                         const lh_acquire_options *options, lh_lease **ret_leases,
-                         lh_record **ret_busy, lh_error *error)
+int lh_core_acquire_many(lh_many *many, lh_lease **ret_leases, lh_record **ret_busy)
 {
-    lh_many many = {.store = store, .n = n, .error = error};
-    int64_t now = lh_clock_ms();
-    int outcome = prepare(&many, keys, options);
-    if (outcome == LH_OK)
-        outcome = lh_wait_enter(store, error);
-    if (outcome == LH_OK) {
-        many.until = many.o.wait_ms > INT64_MAX - now ? INT64_MAX : now + many.o.wait_ms;
-        outcome = take(&many, keys);
-        for (size_t i = 0; outcome == LH_OK && i < n; i++)
-            ret_leases[many.entries[i].at] = many.entries[i].lease;
-        lh_wait_exit(store);
-    }
+    lh_assert(many->n > 0 && many->entries && many->o.owner);
+    int outcome = lh_held_enter(many->store, many->error);
+    if (outcome != LH_OK)
+        return outcome;
+    outcome = take(many);
+    for (size_t i = 0; outcome == LH_OK && i < many->n; i++)
+        ret_leases[many->entries[i].at] = many->entries[i].lease;
+    lh_held_exit(many->store);
     if (outcome == LH_BUSY && ret_busy) {
-        *ret_busy = many.busy;
-        many.busy = NULL;
+        *ret_busy = many->busy;
+        many->busy = NULL;
     }
-    lh_record_free(many.busy);
-    free(many.entries);
     return outcome;
 }

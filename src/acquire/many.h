@@ -23,13 +23,12 @@ typedef struct lh_many {
     lh_error *error;
 } lh_many;
 
-/* lh_acquire() and lh_acquire_many(), whatever the store's mode. */
-int lh_real_acquire_many(lh_store *store, const char *const *keys, size_t n,
-                         const lh_acquire_options *options, lh_lease **ret_leases,
-                         lh_record **ret_busy, lh_error *error);
+/* What is wrong with the arguments of lh_acquire_many(); LH_OK: the rest of `many` is there, whose
+ * store, n and error are. lh_many_finish() frees it, whatever comes of that. */
+int lh_many_prepare(lh_many *many, const char *const *keys, const lh_acquire_options *options);
+void lh_many_finish(lh_many *many);
 
-/* What is wrong with the arguments of lh_acquire_many(); LH_OK: r->o is complete. */
-int lh_many_check(lh_request *r, const char *const *keys, size_t n,
-                  const lh_acquire_options *options);
+/* lh_acquire_many(), of what is prepared, whatever the store's mode. */
+int lh_core_acquire_many(lh_many *many, lh_lease **ret_leases, lh_record **ret_busy);
 
 #endif

@@ -16,7 +16,9 @@
 
 #include <string.h>
 
+#include "acquire/acquire_key.h"
 #include "acquire/wait.h"
+#include "base/assert.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -154,13 +156,12 @@ int lh_path_busy(lh_request *r, lh_record *conflict)
 typedef struct {
     lh_request *r;   /* its `busy` is the conflict that was seen last */
     lh_lease *lease; /* on the own key, not handed out yet */
-    int64_t until;   /* the end of the wait */
 } climb;
 
 static int64_t left_ms(const climb *c)
 {
-    int64_t now = lh_clock_ms();
-    return c->until == INT64_MAX ? LH_FOREVER : c->until > now ? c->until - now : 0;
+    int64_t now = lh_clock_ms(), until = c->r->until;
+    return until == INT64_MAX ? LH_FOREVER : until > now ? until - now : 0;
 }
 
 static bool is_above(const climb *c)
@@ -184,13 +185,18 @@ static int let_go(climb *c)
 static int take_own(climb *c)
 {
     lh_request *r = c->r;
-    lh_acquire_options o = r->o;
     lh_record *busy = NULL;
-    o.path = false;
-    o.wait_ms = left_ms(c);
+    lh_request own = {.store = r->store,
+                      .key = r->key,
+                      .o = r->o,
+                      .checked = r->checked,
+                      .until = r->until,
+                      .error = r->error};
+    own.o.path = false;
+    own.o.wait_ms = r->o.wait_ms > 0 ? left_ms(c) : 0;
     if (r->o.wait_ms > 0)
-        o.by_hand = false; /* until it is handed out */
-    int outcome = lh_wait_acquire(r->store, r->key, &o, &c->lease, &busy, r->error);
+        own.o.by_hand = false; /* until it is handed out */
+    int outcome = lh_acquire_key(&own, &c->lease, &busy);
     r->o.resume = false;
     if (outcome == LH_BUSY) {
         lh_record_free(r->busy);
@@ -274,10 +280,9 @@ static int take_path(climb *c)
 
 int lh_path_acquire(lh_request *r, lh_lease **ret_lease, lh_record **ret_busy)
 {
-    int64_t now = lh_clock_ms();
     climb c = {.r = r};
-    c.until = r->o.wait_ms > INT64_MAX - now ? INT64_MAX : now + r->o.wait_ms;
-    int outcome = lh_wait_enter(r->store, r->error);
+    lh_assert(r->checked && r->o.path && r->until > 0);
+    int outcome = lh_held_enter(r->store, r->error);
     if (outcome != LH_OK)
         return outcome;
     outcome = take_path(&c);
@@ -300,6 +305,6 @@ int lh_path_acquire(lh_request *r, lh_lease **ret_lease, lh_record **ret_busy)
         r->busy = NULL;
     }
     lh_record_free(r->busy);
-    lh_wait_exit(r->store);
+    lh_held_exit(r->store);
     return outcome;
 }

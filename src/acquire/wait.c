@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Acquiring until a deadline. The first command is the caller's thread's own; from then on a waiter
- * is an entry in the store's table, and the keeper does what it needs. lh_wait_acquire() is start
- * and finish, one after the other. */
+ * Acquiring until a deadline. The first command in the queue is the caller's thread's own; from then
+ * on a waiter is an entry in the store's table, and the keeper does what it needs.
+ * lh_wait_acquire() is start and finish, one after the other. */
 #include "acquire/wait.h"
 
 #include <poll.h>
@@ -11,15 +11,14 @@
 #include <unistd.h>
 
 #include "acquire/keeper.h"
-#include "acquire/keeper_renew.h"
 #include "acquire/wait_ask.h"
 #include "acquire/wait_table.h"
+#include "base/assert.h"
 #include "base/cancel.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "lease/lease.h"
 #include "lease/lease_acquire.h"
-#include "lease/lease_audit.h"
 #include "lease/lease_held.h"
 #include "store/store.h"
 
@@ -38,27 +37,9 @@ int lh_wait_pause(lh_store *store, const lh_cancel *cancel, int64_t ms, lh_error
                                     : LH_OK;
 }
 
-int lh_wait_enter(lh_store *store, lh_error *error)
-{
-    pthread_mutex_lock(&store->waits->lock);
-    bool closed = store->waits->closed;
-    if (!closed)
-        store->waits->leaving++;
-    pthread_mutex_unlock(&store->waits->lock);
-    return closed ? lh_fail(error, LH_CLOSED, "the store is being closed") : LH_OK;
-}
-
-void lh_wait_exit(lh_store *store)
-{
-    pthread_mutex_lock(&store->waits->lock);
-    store->waits->leaving--;
-    pthread_cond_broadcast(&store->waits->changed);
-    pthread_mutex_unlock(&store->waits->lock);
-}
-
 /* ---- Starting ---------------------------------------------------------------------------------*/
 
-static lh_waiting *make_waiting(const lh_request *r)
+lh_waiting *lh_wait_new(const lh_request *r)
 {
     lh_waiting *w = calloc(1, sizeof *w);
     if (!w)
@@ -78,8 +59,7 @@ static lh_waiting *make_waiting(const lh_request *r)
         memcpy(w->id, r->o.lease_id, LH_LEASE_ID_ROOM);
     w->o.lease_id = w->own_id ? w->id : NULL;
     w->claim_ms = lh_request_claim_ms(&r->o);
-    int64_t now = lh_clock_ms();
-    w->until = r->o.wait_ms > INT64_MAX - now ? INT64_MAX : now + r->o.wait_ms;
+    w->until = r->until;
     w->ask_at = INT64_MAX;
     w->beat = w->turn = (lh_due)LH_DUE_NEVER;
     w->place = -1;
@@ -89,30 +69,37 @@ static lh_waiting *make_waiting(const lh_request *r)
     return NULL;
 }
 
-/* Asked once, not queued. */
-static void settle_once(lh_waiting *w, lh_request *r, int outcome)
+void lh_wait_discard(lh_waiting *w)
 {
+    lh_wait_unref(w);
+}
+
+void lh_wait_answered(lh_waiting *w, lh_request *r, int outcome, const lh_error *why)
+{
+    lh_assert(w->state == LH_WAITS && !w->spot);
     memcpy(w->id, r->id, LH_LEASE_ID_ROOM); /* an unknown outcome is told with it */
     w->state = LH_SETTLED;
     w->outcome = outcome;
+    w->error = *why;
     w->lease = r->lease;
     w->record = r->busy;
-    if (outcome != LH_OK)
-        return;
-    int64_t first =
-        r->o.by_hand ? INT64_MAX : lh_keeper_renewal(lh_clock_ms(), r->o.ttl_ms, r->lease);
-    w->outcome = lh_keeper_take(r->lease, first, &w->error);
-    if (w->outcome == LH_OK)
-        return;
-    /* closed meanwhile, or there is no thread to keep it */
-    (void)lh_real_release(w->lease, NULL, NULL);
-    lh_lease_free(w->lease);
-    w->lease = NULL;
+    r->lease = NULL;
+    r->busy = NULL;
+}
+
+bool lh_wait_is_crowded(lh_store *store, const char *key)
+{
+    struct lh_waits *waits = store->waits;
+    pthread_mutex_lock(&waits->lock);
+    bool crowded = lh_waits_spot(waits, key) != NULL;
+    pthread_mutex_unlock(&waits->lock);
+    return crowded;
 }
 
 /* Into the table before it is asked for: a grant may be heard of before the answer. */
-static int queue_up(lh_waiting *w, lh_error *error)
+int lh_wait_queue_up(lh_waiting *w, lh_error *error)
 {
+    lh_assert(w->state == LH_WAITS && !w->spot && w->until > 0);
     if (!*w->id && !lh_lease_id_new(w->id))
         return lh_fail(error, LH_BUG, "the system gives no random bytes");
     int outcome = lh_keeper_start(w->store, error);
@@ -124,69 +111,6 @@ static int queue_up(lh_waiting *w, lh_error *error)
     lh_wait_ask(w, NULL);
     lh_keeper_poke(w->store, lh_clock_ms()); /* a new timer, a new key to look after */
     return LH_OK;
-}
-
-/* The caller's thread's own commands, which a closing of the store waits for. */
-static int send_first(lh_waiting *w, lh_request *r, lh_error *error)
-{
-    struct lh_waits *waits = w->store->waits;
-    pthread_mutex_lock(&waits->lock);
-    bool crowd = lh_waits_spot(waits, w->key) != NULL; /* then it is surely not free */
-    pthread_mutex_unlock(&waits->lock);
-    r->error = &w->error;
-    r->way.deadline = lh_store_deadline(w->store, r->o.timeout_ms);
-    if (!crowd || r->o.wait_ms == 0 || r->o.resume) {
-        int outcome = lh_request_run(r);
-        bool wait = outcome == LH_BUSY && r->o.wait_ms > 0 && r->busy->why != LH_WHY_MALFORMED;
-        if (!wait) {
-            settle_once(w, r, outcome);
-            return LH_OK;
-        }
-        lh_record_free(r->busy);
-    }
-    return queue_up(w, error);
-}
-
-lh_waiting *lh_wait_settled(const lh_request *r, lh_lease *lease)
-{
-    lh_waiting *w = make_waiting(r);
-    if (!w)
-        return NULL;
-    w->state = LH_SETTLED;
-    w->outcome = LH_OK;
-    w->lease = lease;
-    return w;
-}
-
-int lh_wait_check(lh_request *r, const lh_acquire_options *options)
-{
-    int outcome = lh_request_check(r, options);
-    if (outcome == LH_OK && r->o.path)
-        outcome = lh_fail(r->error, LH_INVALID,
-                          "path needs a thread that looks above and below the key: lh_acquire()");
-    return outcome;
-}
-
-int lh_real_acquire_start(lh_store *store, const char *key, const lh_acquire_options *options,
-                          lh_waiting **ret_waiting, lh_error *error)
-{
-    lh_request r = {.store = store, .key = key, .error = error};
-    int outcome = lh_wait_check(&r, options);
-    if (outcome != LH_OK)
-        return outcome;
-    lh_waiting *w = make_waiting(&r);
-    if (!w)
-        return lh_fail_memory(error);
-    outcome = lh_wait_enter(store, error);
-    if (outcome == LH_OK) {
-        outcome = send_first(w, &r, error);
-        lh_wait_exit(store);
-    }
-    if (outcome == LH_OK)
-        *ret_waiting = w;
-    else
-        lh_wait_unref(w);
-    return outcome;
 }
 
 /* ---- Finishing --------------------------------------------------------------------------------*/
@@ -271,8 +195,7 @@ static void wait_until_settled(lh_waiting *w)
     }
 }
 
-/* Without the trail: for grants that are not handed out yet. */
-static int finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy, lh_error *error)
+int lh_wait_finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy, lh_error *error)
 {
     pthread_mutex_lock(&w->store->waits->lock);
     wait_until_settled(w);
@@ -282,9 +205,9 @@ static int finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy, lh_
         *ret_lease = w->lease;
         w->lease = NULL;
     } else if (w->lease &&
-               lh_wait_enter(w->store, NULL) == LH_OK) { /* granted, but no thread to keep it */
-        (void)lh_real_release(w->lease, NULL, NULL);
-        lh_wait_exit(w->store);
+               lh_held_enter(w->store, NULL) == LH_OK) { /* granted, but no thread to keep it */
+        (void)lh_core_release(w->lease, NULL, NULL);
+        lh_held_exit(w->store);
     }
     if (outcome == LH_BUSY && ret_busy) {
         *ret_busy = w->record;
@@ -300,52 +223,13 @@ static int finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy, lh_
     return outcome;
 }
 
-/* Between enter and exit, so that a closing of the store waits for it. Closed already: it released
- * what was granted. */
-static int finish_and_acknowledge(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy,
-                                  lh_error *error)
-{
-    lh_store *store = lh_store_ref(w->store);
-    char *purpose = w->purpose;
-    w->purpose = NULL; /* else it goes with the waiting */
-    bool open = lh_wait_enter(store, NULL) == LH_OK;
-    lh_lease *lease = NULL;
-    int outcome = finish(w, &lease, ret_busy, error);
-    if (outcome == LH_OK && open) {
-        outcome = lh_lease_acknowledge(lease, purpose, error);
-    } else if (outcome == LH_OK) {
-        lh_lease_free(lease);
-        outcome = lh_fail(error, LH_CLOSED, "the store is closed");
-    }
-    if (open)
-        lh_wait_exit(store);
-    if (outcome == LH_OK)
-        *ret_lease = lease;
-    free(purpose);
-    lh_store_unref(store);
-    return outcome;
-}
-
-int lh_waiting_finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy, lh_error *error)
-{
-    if (!w)
-        return lh_fail(error, LH_INVALID, "no waiting was given");
-    if (lh_error_check(error) != LH_OK)
-        return LH_INVALID;
-    if (w->store->pid != getpid())
-        return lh_store_check(w->store, error);
-    if (w->store->audit)
-        return finish_and_acknowledge(w, ret_lease, ret_busy, error);
-    return finish(w, ret_lease, ret_busy, error);
-}
-
 /* It was granted, and nobody was told. */
 static int cancel_granted(lh_waiting *w, lh_error *error)
 {
     /* closing released it; nothing of it is stored */
     if (atomic_load(&w->store->closed) || w->lease->absent)
         return LH_OK;
-    int outcome = lh_real_release(w->lease, NULL, error);
+    int outcome = lh_core_release(w->lease, NULL, error);
     if (outcome == LH_UNREACHABLE)
         lh_held_doubt(w->store, w->key, w->id, w->o.ttl_ms, true);
     return outcome == LH_LOST ? LH_OK : outcome;
@@ -358,12 +242,9 @@ static bool has_left(int outcome)
            outcome == LH_LOST;
 }
 
-int lh_real_waiting_cancel(lh_waiting *w, lh_error *error)
+int lh_wait_cancel(lh_waiting *w, lh_error *error)
 {
-    if (!w)
-        return LH_OK;
-    if (w->store->pid != getpid())
-        return lh_store_check(w->store, error);
+    lh_assert(w && w->store->pid == getpid());
     struct lh_waits *waits = w->store->waits;
     pthread_mutex_lock(&waits->lock);
     w->attended = true;
@@ -383,10 +264,19 @@ int lh_real_waiting_cancel(lh_waiting *w, lh_error *error)
     return outcome;
 }
 
-int lh_wait_acquire(lh_store *store, const char *key, const lh_acquire_options *options,
-                    lh_lease **ret_lease, lh_record **ret_busy, lh_error *error)
+int lh_wait_acquire(lh_request *r, lh_lease **ret_lease, lh_record **ret_busy)
 {
-    lh_waiting *w = NULL;
-    int outcome = lh_real_acquire_start(store, key, options, &w, error);
-    return w ? finish(w, ret_lease, ret_busy, error) : outcome;
+    lh_assert(r->checked && r->o.wait_ms > 0 && !r->lease && !r->busy);
+    lh_waiting *w = lh_wait_new(r);
+    if (!w)
+        return lh_fail_memory(r->error);
+    int outcome = lh_held_enter(r->store, r->error);
+    if (outcome == LH_OK) {
+        outcome = lh_wait_queue_up(w, r->error);
+        lh_held_exit(r->store);
+    }
+    if (outcome == LH_OK)
+        return lh_wait_finish(w, ret_lease, ret_busy, r->error);
+    lh_wait_unref(w);
+    return outcome;
 }

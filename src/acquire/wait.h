@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The waiters of a store: a table of entries, never a thread each. Internal to wait*.c, but for the
- * three at the end.
+ * functions at the end.
  *
  * Threads: `lock` guards the table and every waiter in it; nothing is sent while it is held. It may
  * be held while that of `held` or a lease's is taken, never the other way round. Who is being
@@ -76,7 +76,7 @@ struct lh_waits {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* somebody is settled, or not busy any more */
     bool closed;
-    size_t n, leaving; /* leaving: calls of other threads that a closing waits for */
+    size_t n, leaving; /* leaving: waiters that a closing waits for */
     uint64_t dice;
     lh_spot *spots;
     lh_due *beats, *turns; /* of the waiters */
@@ -86,24 +86,27 @@ struct lh_waits {
     lh_spot *keys[LH_WAIT_BUCKETS];
 };
 
-/* As lh_request_check(), with what cannot be waited for without a thread. */
-int lh_wait_check(lh_request *r, const lh_acquire_options *options);
+/* For a request that is checked, and not asked yet: a waiter that is in no table. NULL: no memory. */
+lh_waiting *lh_wait_new(const lh_request *r);
+void lh_wait_discard(lh_waiting *w);
 
-/* lh_acquire_start() and lh_waiting_cancel(), whatever the store's mode; and one that is settled
- * already, with `lease`, which it takes. */
-int lh_real_acquire_start(lh_store *store, const char *key, const lh_acquire_options *options,
-                          lh_waiting **ret_waiting, lh_error *error);
-int lh_real_waiting_cancel(lh_waiting *w, lh_error *error);
-lh_waiting *lh_wait_settled(const lh_request *r, lh_lease *lease);
+/* It was asked for once, and needs no wait: takes over what came of it. */
+void lh_wait_answered(lh_waiting *w, lh_request *r, int outcome, const lh_error *why);
 
-/* Start and finish, one after the other. */
-int lh_wait_acquire(lh_store *store, const char *key, const lh_acquire_options *options,
-                    lh_lease **ret_lease, lh_record **ret_busy, lh_error *error);
+/* Into the table, and asked for. Between lh_held_enter() and lh_held_exit(). LH_OK: settled, or
+ * waiting; else neither. */
+int lh_wait_queue_up(lh_waiting *w, lh_error *error);
 
-/* For calls that take several steps, in which they hold what their caller does not have yet:
- * between enter and exit a closing of the store waits for them. LH_OK, LH_CLOSED. */
-int lh_wait_enter(lh_store *store, lh_error *error);
-void lh_wait_exit(lh_store *store);
+/* Does somebody else of this store wait for the key? */
+bool lh_wait_is_crowded(lh_store *store, const char *key);
+
+/* Queues up, and waits until r->until. */
+int lh_wait_acquire(lh_request *r, lh_lease **ret_lease, lh_record **ret_busy);
+
+/* lh_waiting_finish() without the trail, and lh_waiting_cancel(), whatever the store's mode: of this
+ * process, not NULL. Both free it. */
+int lh_wait_finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy, lh_error *error);
+int lh_wait_cancel(lh_waiting *w, lh_error *error);
 
 /* Sleeps for `ms`, or until cancelled. LH_OK, LH_CANCELLED, LH_CLOSED (told when the sleep is
  * over). */

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "lease/lease.h"
+#include "lease/lease_held.h"
 #include "lease/lease_look.h"
 #include "protocol/pipeline_batch.h"
 #include "store/store_run.h"
@@ -151,6 +152,7 @@ void lh_wait_stop(lh_store *store, int64_t deadline)
     if (!waits)
         return;
     atomic_store(&store->stopping, true);
+    lh_held_shut(store);
     lh_waiting *chain = close_table(store);
     lh_watch_stop(store);
     lh_keeper_stop(store);
@@ -158,6 +160,7 @@ void lh_wait_stop(lh_store *store, int64_t deadline)
     while (waits->leaving > 0) /* in other threads; their commands are bounded */
         pthread_cond_wait(&waits->changed, &waits->lock);
     pthread_mutex_unlock(&waits->lock);
+    lh_held_await_empty(store);
     while (chain)
         chain = leave_some(store, chain, deadline);
 }

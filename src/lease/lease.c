@@ -17,10 +17,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/key.h"
-#include "base/options.h"
 #include "base/shell.h"
 #include "lease/audit.h"
 #include "lease/lease_handle.h"
@@ -90,11 +90,9 @@ static int leave(lh_store *store, const char *key, const char *lease_id, int64_t
     vars.token = token;
     vars.note = note;
     int outcome = lh_lease_run(store, LH_DO_LEAVE, whole, &vars, way, &answer, error);
-    lh_mine mine = {0};
+    const lh_mine *mine = &answer.mine;
     char problem[128];
-    if (outcome == LH_OK && answer.there)
-        lh_doc_mine(&answer.document, lease_id, &mine);
-    if (outcome == LH_OK && !answer.wrote && !mine.ended) {
+    if (outcome == LH_OK && !answer.wrote && !mine->ended) {
         if (answer.there && lh_doc_reply_problem(&answer.document, problem, sizeof problem))
             outcome = lh_lease_fail_unreadable(key, problem, error);
         else if (!answer
@@ -103,7 +101,7 @@ static int leave(lh_store *store, const char *key, const char *lease_id, int64_t
             outcome = lh_fail(error, LH_REASON_NOT_HOLDER,
                               "the lease is not (or no longer) the key's: nothing was changed");
     }
-    if (outcome == LH_OK && mine.ended && line) {
+    if (outcome == LH_OK && mine->ended && line) {
         lh_ended ended = lh_doc_ended(&answer.document);
         lh_audit_end all = *line;
         all.owner = line->owner ? line->owner : ended.owner;
@@ -146,13 +144,6 @@ int lh_lease_give_back(lh_lease *lease, int64_t timeout_ms)
     if (left != LH_OK)
         lh_held_doubt(store, lease->key, lease->id, lh_lease_ttl_ms(lease), true);
     return left;
-}
-
-static int check(const lh_lease *lease, lh_error *error)
-{
-    if (!lease)
-        return lh_fail(error, LH_INVALID, "no lease was given");
-    return lh_store_check(lease->store, error);
 }
 
 static int64_t remaining_ms_locked(const lh_lease *lease)
@@ -223,26 +214,11 @@ int lh_lease_lost_fd(lh_lease *lease)
     return fd;
 }
 
-int lh_release_check(const lh_lease *lease, const lh_release_options *options,
-                     lh_release_options *ret_all, lh_error *error)
+int lh_core_release(lh_lease *lease, const char *note, lh_error *error)
 {
-    int outcome = check(lease, error);
-    if (outcome == LH_OK)
-        outcome = lh_release_options_take(ret_all, options, error);
-    if (outcome == LH_OK && ret_all->note)
-        outcome =
-            lh_text_check("note", ret_all->note, strlen(ret_all->note), 0, LH_TEXT_MAX, error);
-    if (outcome == LH_OK && error)
-        error->message[0] = '\0'; /* from here on it is the trail's */
-    return outcome;
-}
-
-int lh_real_release(lh_lease *lease, const lh_release_options *options, lh_error *error)
-{
-    lh_release_options o;
-    int outcome = lh_release_check(lease, options, &o, error);
-    if (outcome != LH_OK)
-        return outcome;
+    lh_assert(lease && !lease->absent);
+    if (error)
+        error->message[0] = '\0'; /* on LH_OK it is the trail's */
     pthread_mutex_lock(&lease->lock);
     bool again =
         /* the short form does not say that it was done before (nor when: that is for the trail) */
@@ -254,8 +230,8 @@ int lh_real_release(lh_lease *lease, const lh_release_options *options, lh_error
                          .key = lease->key,
                          .owner = lease->attached ? NULL : lease->owner,
                          .token = token};
-    outcome = leave(
-        lease->store, lease->key, lease->id, token, o.note,
+    int outcome = leave(
+        lease->store, lease->key, lease->id, token, note,
         again || lease->store->audit || lease->mode == LH_SHARED || atomic_load(&lease->crowded),
         (lh_way){lh_store_deadline(lease->store, 0), NULL}, lease->in_trail ? &line : NULL, error);
     if (outcome == LH_UNKNOWN)
@@ -287,6 +263,7 @@ int lh_lease_believe(const lh_granted *granted, lh_lease **ret_lease, lh_error *
 {
     lh_store *store = granted->store;
     const lh_acquire_options *o = granted->o;
+    lh_assert(granted->deadline > 0 && o->owner && strlen(granted->id) == LH_LEASE_ID_LEN);
     if (!lh_held_forget_doubt(store, granted->id)) {
         lh_held_doubt(store, granted->key, granted->id, o->ttl_ms, true);
         return lh_fail(error, LH_REASON_ID_USED,
@@ -353,10 +330,8 @@ static int judge_renewal(lh_lease *lease, const lh_vars *vars, const lh_answer *
 {
     const bson_t *document = answer->there ? &answer->document : NULL;
     char problem[128];
-    lh_mine mine = {0};
-    if (document)
-        lh_doc_mine(document, lease->id, &mine);
-    else if (answer->wrote)
+    lh_mine mine = answer->mine;
+    if (!document && answer->wrote)
         mine = (lh_mine){.holds = true,
                          .written = true,
                          .mode = LH_EXCLUSIVE,
@@ -386,17 +361,10 @@ static int judge_renewal(lh_lease *lease, const lh_vars *vars, const lh_answer *
                                    : "the lease is lost: the key is somebody else's, or free");
 }
 
-int lh_real_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error)
+int lh_core_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error)
 {
-    int outcome = check(lease, error);
-    if (outcome != LH_OK)
-        return outcome;
-    if (ret_record)
-        *ret_record = NULL;
-    if (ttl_ms != 0 && (ttl_ms < LH_TTL_MIN_MS || ttl_ms > LH_TTL_MAX_MS))
-        return lh_fail(error, LH_INVALID,
-                       "ttl_ms is %lld: it must be 1,000 (a second) to 604,800,000 (7 days)",
-                       (long long)ttl_ms);
+    lh_assert(lease && !lease->absent);
+    lh_assert(ttl_ms == 0 || (ttl_ms >= LH_TTL_MIN_MS && ttl_ms <= LH_TTL_MAX_MS));
     int64_t deadline = lh_store_deadline(lease->store, 0);
     pthread_mutex_lock(&lease->lock);
     int64_t token = lease->token;
@@ -418,8 +386,8 @@ int lh_real_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_er
     vars.foreign = lease->attached;
     /* of which only the whole form tells what it is */
     bool whole = lease->mode == LH_SHARED || lease->attached;
-    outcome = lh_lease_run(lease->store, LH_DO_RENEW, whole, &vars, (lh_way){deadline, NULL},
-                           &answer, error);
+    int outcome = lh_lease_run(lease->store, LH_DO_RENEW, whole, &vars, (lh_way){deadline, NULL},
+                               &answer, error);
     if (outcome == LH_OK)
         outcome = judge_renewal(lease, &vars, &answer, ret_record, error);
     else if (outcome == LH_UNKNOWN) /* no harm if it was applied */

@@ -4,6 +4,7 @@
 #define LH_LEASE_H
 
 #include "lease/lease_held.h"
+#include "protocol/doc.h"
 #include "protocol/pipeline.h"
 #include "store/store.h"
 
@@ -25,6 +26,7 @@ typedef struct lh_answer {
     /* an earlier attempt may have been applied, and its answer was lost */
     bool maybe;
     int64_t sent;
+    lh_mine mine; /* what the document says of the asker's id; nothing where none is there */
 } lh_answer;
 
 /* How long what was granted or renewed by this command lasts, from the server's time in its answer:
@@ -60,13 +62,10 @@ int64_t lh_lease_expires_after(const lh_store *store, int64_t ttl_ms, int64_t se
 int64_t lh_lease_left_ms(const lh_lease *lease);
 bool lh_lease_believed(const lh_lease *lease);
 
-/* The operations themselves, whatever the store's mode: rollout.c puts that in front of them. As
- * the public ones. */
-int lh_real_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error);
-int lh_real_release(lh_lease *lease, const lh_release_options *options, lh_error *error);
-int lh_release_check(const lh_lease *lease, const lh_release_options *options,
-                     lh_release_options *ret_all,
-                     lh_error *error); /* what is wrong with the arguments */
+/* The operations themselves, whatever the store's mode: lh_lease_renew() and lh_lease_release()
+ * without what calls.c checks before them. `note` may be NULL. */
+int lh_core_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error);
+int lh_core_release(lh_lease *lease, const char *note, lh_error *error);
 
 /* It is over, by its holder's will: the store need not release it. Was it valid until now? */
 bool lh_lease_end(lh_lease *lease);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -88,6 +89,9 @@ int lh_request_check(lh_request *r, const lh_acquire_options *options)
         outcome =
             lh_fail(r->error, LH_INVALID,
                     "resume needs an owner in these options: a name that no other instance has");
+    int64_t now = lh_clock_ms();
+    r->until = r->o.wait_ms > INT64_MAX - now ? INT64_MAX : now + r->o.wait_ms;
+    r->checked = outcome == LH_OK;
     return outcome;
 }
 
@@ -209,32 +213,31 @@ int lh_request_busy(lh_request *r, lh_record *record, int why)
 static lh_next judge_answer(lh_request *r, const lh_answer *answer, int *ret_outcome)
 {
     const bson_t *reply = &answer->reply, *document = &answer->document;
-    lh_mine mine;
+    const lh_mine *mine = &answer->mine;
     bson_iter_t top, existing;
     bool inserted = bson_iter_init(&top, reply) &&
                     bson_iter_find_descendant(&top, "lastErrorObject.updatedExisting", &existing) &&
                     !bson_iter_bool(&existing);
-    lh_doc_mine(document, r->id, &mine);
-    if (mine.holds && mine.mode != r->o.mode) {
+    if (mine->holds && mine->mode != r->o.mode) {
         *ret_outcome = lh_fail(
             r->error, LH_INVALID,
             "this lease id already holds the key as %s, which cannot be changed: release it first",
-            mine.mode == LH_SHARED ? "one of several that share it" : "its exclusive holder");
+            mine->mode == LH_SHARED ? "one of several that share it" : "its exclusive holder");
         return LH_NEXT_DONE;
     }
     r->place = lh_doc_place(document);
     r->waiting = lh_doc_waiting(document);
-    if (mine.holds && mine.written) {
-        lh_next then = take(r, document, &mine, inserted, answer->sent, ret_outcome);
+    if (mine->holds && mine->written) {
+        lh_next then = take(r, document, mine, inserted, answer->sent, ret_outcome);
         if (r->lease)
             lh_lease_hear_note(r->lease, document);
         return then;
     }
-    if (mine.holds || mine.lapsed) /* granted by an attempt whose answer was lost long ago */
+    if (mine->holds || mine->lapsed) /* granted by an attempt whose answer was lost long ago */
         return give_back(
             r, ret_outcome,
             "the lease ended before its grant was answered: ask again, or with a longer ttl");
-    if (mine.released) {
+    if (mine->released) {
         *ret_outcome = lh_fail(r->error, LH_REASON_ID_USED,
                                "this lease id was used before: an id is good for one lease");
         return r->o.lease_id ? LH_NEXT_DONE : LH_NEXT_NEW_ID;
@@ -334,6 +337,7 @@ lh_next lh_request_ask(lh_request *r, int *ret_outcome)
 {
     bool by_id = false;
     bson_oid_t doc_id;
+    lh_assert(strlen(r->id) == LH_LEASE_ID_LEN && !r->lease && r->o.owner);
     r->maybe = false;
     lh_next then = ask(r, NULL, &by_id, ret_outcome);
     if (then != LH_NEXT_RACE || !by_id || !is_id_taken(r))
@@ -359,6 +363,7 @@ int64_t lh_request_claim_ms(const lh_acquire_options *o)
 
 int lh_request_run(lh_request *r)
 {
+    lh_assert(r->checked && !r->queue && r->way.deadline != 0);
     int outcome = lh_index_require(r->store, INT64_MAX, r->way.deadline, r->error);
     if (outcome == LH_OK)
         outcome = lh_request_draw_id(r);

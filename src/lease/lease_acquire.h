@@ -10,6 +10,8 @@ typedef struct lh_request {
     lh_store *store;
     const char *key;
     lh_acquire_options o; /* complete: lh_request_check() */
+    bool checked;         /* … which it went through: at the public call, and nowhere else */
+    int64_t until;        /* the end of its wait */
     char id[LH_LEASE_ID_ROOM];
     lh_way way;
     bool queue;   /* stay in the queue when it is not granted */
@@ -27,7 +29,8 @@ typedef struct lh_request {
  * is used up, ask with another. */
 typedef enum { LH_NEXT_DONE, LH_NEXT_RACE, LH_NEXT_NEW_ID } lh_next;
 
-/* Fills r->o from `options` (NULL: the defaults), and checks it with the store and the key. */
+/* Fills r->o from `options` (NULL: the defaults), and checks it with the store and the key. For
+ * the public calls: below them requests are checked. */
 int lh_request_check(lh_request *r, const lh_acquire_options *options);
 
 /* The id that the options name, else a new one. */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/due.h"
 #include "base/error.h"
@@ -41,6 +42,7 @@ int lh_held_new(lh_store *store, const lh_store_options *options, lh_error *erro
     held->enforced = store->rollout == LH_ENFORCE;
     atomic_init(&held->clock_ahead, INT64_MIN);
     pthread_mutex_init(&held->lock, NULL);
+    pthread_cond_init(&held->empty, NULL);
     store->held = held;
     return LH_OK;
 }
@@ -50,9 +52,44 @@ void lh_held_free(lh_store *store)
     if (!store->held)
         return;
     lh_known_free(store->held->known);
+    pthread_cond_destroy(&store->held->empty);
     pthread_mutex_destroy(&store->held->lock);
     free(store->held);
     store->held = NULL;
+}
+
+int lh_held_enter(lh_store *store, lh_error *error)
+{
+    pthread_mutex_lock(&store->held->lock);
+    bool closing = store->held->closing;
+    if (!closing)
+        store->held->inside++;
+    pthread_mutex_unlock(&store->held->lock);
+    return closing ? lh_fail(error, LH_CLOSED, "the store is being closed") : LH_OK;
+}
+
+void lh_held_exit(lh_store *store)
+{
+    pthread_mutex_lock(&store->held->lock);
+    lh_assert(store->held->inside > 0);
+    if (--store->held->inside == 0)
+        pthread_cond_broadcast(&store->held->empty);
+    pthread_mutex_unlock(&store->held->lock);
+}
+
+void lh_held_shut(lh_store *store)
+{
+    pthread_mutex_lock(&store->held->lock);
+    store->held->closing = true;
+    pthread_mutex_unlock(&store->held->lock);
+}
+
+void lh_held_await_empty(lh_store *store)
+{
+    pthread_mutex_lock(&store->held->lock);
+    while (store->held->inside > 0)
+        pthread_cond_wait(&store->held->empty, &store->held->lock);
+    pthread_mutex_unlock(&store->held->lock);
 }
 
 bool lh_held_add(lh_lease *lease)

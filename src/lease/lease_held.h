@@ -63,12 +63,24 @@ struct lh_held {
     lh_due *ends;            /* … and their local deadlines, or sooner; only with an on_lost */
     struct lh_doubt *doubts; /* lease ids that may hold, and that nobody may believe in */
     size_t n_doubts;
+    bool closing;         /* no call may enter any more */
+    size_t inside;        /* calls that entered, and did not exit yet */
+    pthread_cond_t empty; /* … there is none */
 };
 
 /* Made with the store, before anybody else has it; freed with its last reference. LH_OK,
  * LH_MEMORY. */
 int lh_held_new(lh_store *store, const lh_store_options *options, lh_error *error);
 void lh_held_free(lh_store *store);
+
+/* For calls that take several steps, in which they hold what their caller does not have yet:
+ * between enter and exit a closing of the store waits for them. LH_OK, LH_CLOSED. */
+int lh_held_enter(lh_store *store, lh_error *error);
+void lh_held_exit(lh_store *store);
+
+/* For closing the store: from here on no call enters; and waits until the last one has left. */
+void lh_held_shut(lh_store *store);
+void lh_held_await_empty(lh_store *store);
 
 /* A renewal that was answered. */
 typedef struct lh_renewed {

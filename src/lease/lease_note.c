@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/error.h"
 #include "lease/lease_held.h"
 #include "lease/lease_look.h"
@@ -98,14 +99,12 @@ static bool is_heard(lh_lease *lease, const lh_note **ret_note)
     return heard;
 }
 
-int lh_real_note(lh_lease *lease, const lh_note **ret_note, lh_error *error)
+int lh_core_note(lh_lease *lease, const lh_note **ret_note, lh_error *error)
 {
-    if (!lease)
-        return lh_fail(error, LH_INVALID, "no lease was given");
-    int outcome = lh_store_check(lease->store, error);
-    if (outcome != LH_OK || is_heard(lease, ret_note))
-        return outcome;
-    outcome = read_note(lease, error);
+    lh_assert(lease && !lease->absent);
+    if (is_heard(lease, ret_note))
+        return LH_OK;
+    int outcome = read_note(lease, error);
     if (outcome != LH_OK || is_heard(lease, ret_note))
         return outcome;
     return lh_fail_memory(error);

@@ -10,8 +10,8 @@
  * later. */
 void lh_lease_hear_note(lh_lease *lease, const bson_t *document);
 
-/* The operations themselves, whatever the store's mode: rollout.c puts that in front of them. As
- * the public ones. */
-int lh_real_note(lh_lease *lease, const lh_note **ret_note, lh_error *error);
+/* The operation itself, whatever the store's mode: lh_lease_note() without what calls.c checks
+ * before it. */
+int lh_core_note(lh_lease *lease, const lh_note **ret_note, lh_error *error);
 
 #endif

@@ -78,6 +78,10 @@ static int run_form(lh_store *store, lh_do what, bool whole, const lh_vars *vars
     answer->maybe = call.maybe;
     bson_destroy(&command);
     read_answer(answer, outcome == LH_OK);
+    if (answer->there)
+        lh_doc_mine(&answer->document, vars->me, &answer->mine);
+    else
+        answer->mine = (lh_mine){0};
     return outcome;
 }
 
@@ -85,15 +89,14 @@ static int run_form(lh_store *store, lh_do what, bool whole, const lh_vars *vars
  * form would not either. */
 static bool is_settled(lh_do what, const lh_vars *vars, lh_answer *answer)
 {
+    const lh_mine *mine = &answer->mine;
     if (what != LH_DO_ACQUIRE_EXCLUSIVE)
         return answer->wrote;
     if (!answer->there)
         return true;
-    lh_mine mine;
-    lh_doc_mine(&answer->document, vars->me, &mine);
     /* an earlier attempt was applied: the whole form has to say so */
-    answer->maybe |= mine.holds && !mine.written;
-    return mine.holds ? mine.written : lh_doc_is_held_alone(&answer->document, vars->grace_ms);
+    answer->maybe |= mine->holds && !mine->written;
+    return mine->holds ? mine->written : lh_doc_is_held_alone(&answer->document, vars->grace_ms);
 }
 
 /* The short form; by the _id first where it is known to be the key. */
@@ -148,10 +151,12 @@ int64_t lh_lease_hear_time(lh_store *store, const bson_t *document, int64_t sent
 int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, lh_way way,
                  lh_answer *answer, lh_error *error)
 {
-    answer->there = answer->wrote = answer->found = answer->maybe = false;
+    *answer = (lh_answer){0};
     bson_init(&answer->reply);
-    /* only then it is known which clock gives the tokens */
-    int outcome = lh_store_contact(store, way.deadline, error);
+    int outcome = LH_OK;
+    /* only after a contact it is known which clock gives the tokens */
+    if (atomic_load(&store->topology) == LH_TOPOLOGY_UNKNOWN)
+        outcome = lh_store_contact(store, way.deadline, error);
     if (outcome != LH_OK)
         return outcome;
     lh_vars all = *vars;

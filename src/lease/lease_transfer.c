@@ -6,8 +6,8 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/error.h"
-#include "base/name.h"
 #include "lease/audit.h"
 #include "lease/lease.h"
 #include "lease/lease_held.h"
@@ -17,17 +17,15 @@
 
 /* By this command, or by an attempt of it whose answer was lost: the new id, which nobody else
  * knows, holds. */
-static int judge(const lh_answer *answer, const char *key, const char *id, const char *to,
-                 int64_t *ret_token, lh_error *error)
+static int judge(const lh_answer *answer, const char *key, const char *to, int64_t *ret_token,
+                 lh_error *error)
 {
-    lh_mine mine = {0}, theirs = {0};
+    lh_mine mine = answer->mine, theirs = {0};
     char problem[128];
     if (answer->there && lh_doc_reply_problem(&answer->document, problem, sizeof problem))
         return lh_lease_fail_unreadable(key, problem, error);
-    if (answer->there) {
-        lh_doc_mine(&answer->document, id, &mine);
+    if (answer->there)
         lh_doc_mine(&answer->document, to, &theirs);
-    }
     if (mine.holds)
         return lh_fail(error, LH_DATA,
                        "the token of this key is at its end, so it cannot be handed on: it stays "
@@ -40,17 +38,14 @@ static int judge(const lh_answer *answer, const char *key, const char *id, const
                    "the lease is not (or no longer) the key's: nothing was changed");
 }
 
-int lh_real_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_ROOM],
+int lh_core_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_ROOM],
                      lh_error *error)
 {
     char to[LH_LEASE_ID_ROOM];
-    if (!lease)
-        return lh_fail(error, LH_INVALID, "no lease was given");
+    lh_assert(lease && !lease->absent && to_owner && *to_owner);
     lh_store *store = lease->store;
-    int outcome = lh_store_check(store, error);
-    if (outcome == LH_OK)
-        outcome = lh_owner_check("new owner", to_owner, error);
-    if (outcome == LH_OK && !lh_lease_id_new(to))
+    int outcome = LH_OK;
+    if (!lh_lease_id_new(to))
         outcome = lh_fail(error, LH_BUG, "the system gives no random bytes");
     if (outcome == LH_OK && !lh_lease_end(lease))
         outcome = lh_fail(error, LH_REASON_ENDED,
@@ -65,7 +60,7 @@ int lh_real_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH
     outcome = lh_lease_run(store, LH_DO_TRANSFER, true, &vars,
                            (lh_way){lh_store_deadline(store, 0), NULL}, &answer, error);
     if (outcome == LH_OK)
-        outcome = judge(&answer, lease->key, lease->id, to, &to_token, error);
+        outcome = judge(&answer, lease->key, to, &to_token, error);
     if (outcome == LH_OK) {
         lh_ended ended = lh_doc_ended(&answer.document);
         (void)lh_audit_ended(store,

@@ -6,9 +6,9 @@
 
 #include "lease/lease_held.h"
 
-/* The operations themselves, whatever the store's mode: rollout.c puts that in front of them. As
- * the public ones. */
-int lh_real_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_ROOM],
+/* The operation itself, whatever the store's mode: lh_lease_transfer() without what calls.c checks
+ * before it. */
+int lh_core_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_ROOM],
                      lh_error *error);
 
 #endif
