@@ -57,7 +57,7 @@ bson_t* stored(const Doc& d) {
     BSON_APPEND_UTF8(b, "id", holder_text(d.id).c_str());
     put_date(b, "expires_at", d.expires);
     put_token(b, d.token);
-    if (!d.foreign) BSON_APPEND_UTF8(b, "owner", "o");
+    if (!d.foreign) BSON_APPEND_UTF8(b, "owner", "o"), BSON_APPEND_INT64(b, "ttl_ms", cfg.ttl * TICK);
     BSON_APPEND_INT64(b, "beat", d.beat);
     put_date(b, "acquired_at", d.acquired); put_date(b, "renewed_at", d.renewed);
     if (d.proc) BSON_APPEND_UTF8(b, "proc", std::to_string(d.proc).c_str());
@@ -73,7 +73,7 @@ bson_t* stored(const Doc& d) {
         BSON_APPEND_DOCUMENT_BEGIN(b, "shared", &map);
         for (int i = 0; i < d.nshared; i++) {
             BSON_APPEND_DOCUMENT_BEGIN(&map, id_text(d.shared[i].id).c_str(), &entry);
-            put_token(&entry, d.shared[i].token); put_date(&entry, "expires_at", d.shared[i].expires);
+            put_token(&entry, d.shared[i].token); put_date(&entry, "expires_at", d.shared[i].expires); BSON_APPEND_INT64(&entry, "ttl_ms", cfg.ttl * TICK);
             bson_append_document_end(&map, &entry);
         }
         bson_append_document_end(b, &map);
@@ -255,7 +255,8 @@ Result evaluate(const Asked& a) {
     else if (evaluate_update(command, before, time, &oid, &after, why, sizeof why) != EVALUATE_DONE ||
              (after && !a.form && evaluate_fields(command, after, time, &shown, why, sizeof why) != EVALUATE_DONE)) problem = why;
     else {
-        r.after = modelled(after); r.changed = after && (!before || !bson_equal(before, after));
+        Doc was = modelled(before); r.after = modelled(after);
+        r.changed = after && (!before || (!bson_equal(before, after) && memcmp(&was, &r.after, sizeof was)));
         read_answer(a, shown, !before, &r); read_wake(after, before, &r);
         if (a.form) r.told = r.changed || cfg.found_is_done ? OK : MISS, r.token = a.token;   // nModified
     }
