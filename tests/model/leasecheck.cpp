@@ -19,6 +19,7 @@
 using u8 = uint8_t; using i8 = int8_t; using u32 = uint32_t; using u64 = uint64_t;
 
 constexpr int CLIENTS = 3, SHARED_MAX = 3, QUEUE = 3, FLIGHT = 5, BEATS = 4, FLOOR = -12, NEVER = -100;
+constexpr u8 SETTLED = 2;                                  // of a token that was provisional: by this very command
 constexpr u8 NOBODY = 100, SHARED = 200;                   // ids that are no lease id: nobody's any more; SHARED + n stands for "shared:n"
 enum Role : u8 { NONE, X, S, LEGACY };        // what a client is: exclusive, shared or an old program
 enum Phase : u8 { IDLE, ASK, WAIT, HOLD, ATTACH, LEAVE, DEAD };   // ASK: outcome of an acquire unknown; ATTACH: was given a lease id; LEAVE: of a release
@@ -157,7 +158,7 @@ struct Server {
             if (k.phase == LEAVE && lease_id(owner(m.id), k.lease) == m.id) k.left = 1;
         }
         const Holder* h = shared_holder(d, m.id);
-        r.arg = m.kind == ACQUIRE ? did.age : 0; r.token = did.token; r.seq = h ? h->seq : d.seq; r.prov = d.provisional;
+        r.arg = m.kind == ACQUIRE ? did.age : 0; r.token = did.token; r.seq = h ? h->seq : d.seq; r.prov = before.provisional && !d.provisional ? SETTLED : d.provisional;
         if (m.kind == ACQUIRE) r.now = d.expires;
         if (cfg.insert_own_answer_only && r.arg != 64) r.arg = 0;
         return did.told;
@@ -268,12 +269,12 @@ void heard(State& s, const Msg& m) {                       // a reply reaches it
         if (outcome == OK && cfg.told && !s.has_old && !holds(s, m.id)) s.bad = TOLD;
         if (outcome == MISS && cfg.told && !s.has_old && holds(s, m.id) && s.doc.token == k.token && s.doc.expires > s.offset) s.bad = TOLD;
         // The answer may show a later grant of the same id, of this very instant: the token tells.
-        if (cfg.tokens && !cfg.renew_by_id_only && k.phase == HOLD && !k.provisional && m.token != k.token) outcome = MISS;
+        if (cfg.tokens && !cfg.renew_by_id_only && k.phase == HOLD && m.prov != SETTLED && m.token != k.token) outcome = MISS;
         if (outcome == MISS || (k.phase != ATTACH && now >= k.deadline && !cfg.late_renewal_revives) || now >= m.sent + cfg.ttl - cfg.drift) { undo(s, c); break; }
         if (k.phase == ATTACH) { believe(s, c, m.sent + cfg.ttl - cfg.drift, m.token, m.seq, 0); break; }
         if (m.seq != k.seq) s.bad = TWO;
         k.deadline = std::max(k.deadline, i8(m.sent + cfg.ttl - cfg.drift));
-        if (k.provisional) k.token = m.token, k.provisional = 0;
+        if (m.prov == SETTLED) k.token = m.token, k.provisional = 0;
         break;
     case EXTEND:
         if (outcome == OK && k.phase == HOLD) k.deadline = i8(std::max<int>(k.deadline, m.sent + cfg.ttl));
@@ -782,7 +783,14 @@ std::vector<Scenario> scenarios() {
     program("  without a look now and then", STUCK, [=](Config& c) { unclaimed(c); c.slow_poll = 0; });
     auto mutant = [&](const char* n, u8 e, std::function<void(Config&)> f) { add("mutant", n, e, f); };
     mutant("anchor at the reply", OVERLAP, [](Config& c) { c.anchor_at_reply = c.slow_replies = true; c.wait = false; c.freezes = 0; });
-    mutant("anchor at the last \"still waiting\"", OVERLAP, [](Config& c) { c.anchor_at_still = true; c.failovers = 1; c.freezes = 0; c.timeouts = 0; c.leases = 2; c.beats = 0; c.renews = 0; });
+    mutant("anchor at the last \"still waiting\"", OVERLAP, [](Config& c) {
+        c.anchor_at_still = true; c.failovers = 1; c.freezes = 0; c.timeouts = 0; c.leases = 2; c.beats = 0; c.renews = 0;
+        c.begin = [](State& s) {                           // A's release is under way, and A waits again, by its second id
+            Client& k = s.c[0]; k.phase = WAIT; k.lease = 1; k.starts = 2; k.asks = 1; k.still = k.beat_at[0] = 0; k.timer = 4;
+            Doc& d = s.doc; d.there = d.token = d.nwaiters = 1; d.id = lease_id(0, 0); d.expires = 3; d.waiters[0] = {lease_id(0, 1), 0, 0, 0};
+            Msg& m = s.m[0]; m.kind = RELEASE; m.client = 0; m.id = lease_id(0, 0); m.orphan = 1;
+        };
+    });
     mutant("  the same, no failover", OVERLAP, [](Config& c) { c.anchor_at_still = true; c.timeouts = 0; c.leases = 2; c.beats = 0; c.renews = 0; });
     mutant("release without id match", OVERLAP, [](Config& c) { c.text = "release-of-any-whole"; c.release_any = true; c.leases = 2; c.wait = false; c.freezes = 0; });
     mutant("grace in acquire, not in release and cancel", OVERLAP, [](Config& c) { c.text = "grace-in-acquire-only"; c.role[2] = X; c.failovers = 1; c.asks = 1; c.beats = 0; c.renews = 0; c.freezes = 0; c.timeouts = 0; });
