@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLE = (ROOT / "tools/cli/commands.h").read_text(encoding="utf-8")
 NAMES = sorted(set(re.findall(r"\bcmd_(\w+)", TABLE)))
 COMMAND = re.compile(rf"leasehold ((?:{'|'.join(NAMES)})\b(?!:)(?:'[^'\n]*'|\\.|[^'`\n;()])*)")
-BEHIND = " removes | shows | tells | prints | names | acquires,|, which |: of "  # how a sentence goes on
+BEHIND = " removes | also removes | shows | tells | prints | names | acquires,|, which |: of "  # how a sentence goes on
 
 
 def advised(text, start):

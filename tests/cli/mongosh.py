@@ -10,9 +10,9 @@ KEY = re.compile(r"([{,]\s*)([A-Za-z_]\w*)\s*:")
 
 
 def closing(text, at):
-    """Behind the parenthesis that closes the one at `at`."""
+    """Behind the parenthesis that closes the one at `at`; the text's end where it is a part of a call."""
     depth, quoted = 0, False
-    while True:
+    while at < len(text):
         letter = text[at]
         if quoted:
             at += letter == "\\"
@@ -24,6 +24,7 @@ def closing(text, at):
         at += 1
         if depth == 0 and not quoted:
             return at
+    return at
 
 
 def parts(text):

@@ -232,7 +232,7 @@ def test_a_collection_that_is_not_fit(bare, database, options):
 def test_documents_of_older_programs_need_nothing(cli, locks):
     locks.insert_many([{"workspace_id": "old", "expires_at": ahead(-60)}, {"_id": "B", "workspace_id": "A", "expires_at": ahead(60)}])
     found = findings(cli)
-    assert found["no_token"]["do"].startswith("nothing: they get one") and found["other_id"]["do"].startswith("nothing: a key with")
+    assert found["no_token"]["do"].startswith("nothing: ") and found["other_id"]["do"].startswith("nothing: ")
     assert cli.acquire("old")["token"] > 0 and cli("acquire", "B").exit == 0
     assert found["no_token"]["count"] == findings(cli)["no_token"]["count"] + 1
 

@@ -196,7 +196,7 @@ def test_a_server_that_ends_is_asked_again(ready, key):
     server.end()
 
 
-@pytest.mark.parametrize("command", ["serve", "bench", "torture"])
+@pytest.mark.parametrize("command", ["serve", "torture"])
 def test_a_command_that_is_not_installed_names_a_package_that_there_is(offline, tmp_path, command):
     """The command line alone, away from the programs beside it; put there, the program is found."""
     alone = tmp_path / "leasehold"
