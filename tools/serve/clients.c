@@ -35,7 +35,7 @@ int clients_new(const struct config *config, struct clients **ret_clients, lh_er
         [SHARE_EVENTS] = {MOST_SUBSCRIBERS, MOST_SUBSCRIBERS / 2},
         [SHARE_LISTS] = {MOST_LISTS, MOST_LISTS / 2},
         [SHARE_SESSIONS] = {MOST_SESSIONS, MOST_SESSIONS / 2},
-        [SHARE_CONNECTIONS] = {MOST_CONNECTIONS, MOST_OF_AN_ADDRESS},
+        [SHARE_CONNECTIONS] = {MOST_CONNECTIONS, MOST_OF_A_CLIENT},
     };
     memcpy(clients->bounds, bounds, sizeof bounds);
     *ret_clients = clients;

@@ -69,7 +69,7 @@ const struct command cmd_serve = {
         "A client is a token; without tokens it is the user (uid) behind a Unix socket, or\n"
         "an address: on loopback all programs are one client. One client can have half of\n"
         "the server's 4000 requests for the database, 1000 streams of events, 4 long lists\n"
-        "and 10000 sessions, 15000 of its 20000 connections, and --max-waits-per-client\n"
+        "and 10000 sessions, 12000 of its 20000 connections, and --max-waits-per-client\n"
         "waits; more is 429. Clients take turns at the database, and requests whose client\n"
         "has gone are dropped. 10000 Idempotency-Keys are remembered: the client with the\n"
         "most loses its oldest first.\n"

@@ -37,6 +37,7 @@ enum {
     MOST_HEADERS = 8 * 1024,  /* bytes, names and values */
     MOST_CONNECTIONS = 20000, /* with 10,000 that wait, as many may ask */
     MOST_OF_AN_ADDRESS = 15000, /* connections; of a proxy's too */
+    MOST_OF_A_CLIENT = 12000,   /* so that one leaves some of a proxy's to others */
     IDLE_SECONDS = 30,          /* until a connection that says nothing is closed */
     HEAD_MS = 10000,            /* for a request's head, from when the connection was made */
     AGAIN_MS = 40000,           /* … from the last answer on it */
