@@ -117,8 +117,6 @@ int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_e
     int outcome = check(lease, error);
     if (outcome != LH_OK)
         return outcome;
-    if (ret_record)
-        *ret_record = NULL;
     if (ttl_ms != 0 && (ttl_ms < LH_TTL_MIN_MS || ttl_ms > LH_TTL_MAX_MS))
         return lh_fail(error, LH_INVALID,
                        "ttl_ms is %lld: it must be 1,000 (a second) to 604,800,000 (7 days)",

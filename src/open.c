@@ -62,17 +62,21 @@ int lh_store_open(const lh_store_options *options, lh_store **ret_store, lh_erro
         return lh_fail(error, LH_INVALID,
                        "no options were given: initialise them with LH_STORE_OPTIONS_INIT");
     int outcome = lh_store_options_take(&o, options, error);
-    if (outcome == LH_OK)
-        outcome = lh_store_new(&o, &store, error);
     if (outcome != LH_OK)
         return outcome;
-    outcome = make_parts(store, &o, error);
+    outcome = lh_store_new(&o, &store, error);
+    if (outcome == LH_OK)
+        outcome = make_parts(store, &o, error);
     if (outcome == LH_OK && store->rollout != LH_OFF)
         outcome = lh_rollout_judge(store, look_at_index(store, &o, error));
     if (outcome == LH_OK)
-        *ret_store = store;
+        store->held->on_lost_free = o.on_lost_free;
     else
         lh_store_close(store);
+    if (outcome == LH_OK)
+        *ret_store = store;
+    else if (o.on_lost_free)
+        o.on_lost_free(o.on_lost_arg);
     return outcome;
 }
 
@@ -88,5 +92,7 @@ void lh_store_close(lh_store *store)
     lh_store_shut(store);
     lh_pipelines_free(store->pipelines);
     store->pipelines = NULL;
+    if (store->held && store->held->on_lost_free) /* its threads are joined: nobody calls on_lost */
+        store->held->on_lost_free(store->held->on_lost_arg);
     lh_store_unref(store);
 }

@@ -283,7 +283,11 @@ int lh_rollout_keep(lh_lease *lease, lh_error *error)
 
 int lh_rollout_note(lh_lease *lease, const lh_note **ret_note, lh_error *error)
 {
-    *ret_note = NULL;
-    return is_stored(lease) ? lh_rollout_judge(lease->store, lh_core_note(lease, ret_note, error))
-                            : LH_OK;
+    const lh_note *note = NULL;
+    int outcome = is_stored(lease)
+                      ? lh_rollout_judge(lease->store, lh_core_note(lease, &note, error))
+                      : LH_OK;
+    if (outcome == LH_OK)
+        *ret_note = note;
+    return outcome;
 }

@@ -44,7 +44,7 @@ LH_API void lh_cleanup_report_init(lh_cleanup_report *report, size_t size);
 
 /* Removes dead documents, holders and waiters in bounded batches. The server judges each document
  * again in the write that changes it. Documents that cannot be read are never touched. The report
- * is filled on every outcome but LH_INVALID and LH_FORKED, with what was done so far.
+ * is filled on every outcome with what was done so far.
  *
  * LH_OK. LH_STOPPED: `progress` asked for it. LH_DENIED: it needs find, update and remove.
  * LH_INVALID, … */

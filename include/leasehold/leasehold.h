@@ -49,6 +49,13 @@
  *         whose size is 0 or absurd was not initialised, and its message reports that.
  *         lh_waiting_finish() and lh_waiting_cancel() free nothing in this case: call again.
  *     A NULL options pointer means all defaults. A report may be NULL.
+ *   - Callbacks come with an `arg`, which the library passes back and never looks at. The callback
+ *     that a call is for is an argument (`each`, `fn`); additional ones are options, each with an
+ *     `…_arg` of its own. A callback returns void if it only reports, or an int: 0 to continue, any
+ *     other value to stop. It is called in the thread of the call, and not after the call returns.
+ *     The exceptions name their thread and can have an `…_free`: the library calls it with the arg,
+ *     exactly once, when the callback is not called any more, also if the call that was given it
+ *     fails. (Options that are refused because of their size are not read, and nothing is freed.)
  *   - `…_free(NULL)` and `lh_store_close(NULL)` do nothing.
  *   - A store may be used by any number of threads. So may a lease, but not while another thread
  *     frees it.

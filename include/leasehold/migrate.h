@@ -64,8 +64,9 @@ typedef struct lh_migrate_options {
     /* Called as the work goes on; `total` 0: unknown. Any value but 0 ends the call with
      * LH_STOPPED. */
     int (*progress)(void *arg, const char *step, uint64_t done, uint64_t total);
+    void *progress_arg;
     void (*verdict)(void *arg, const lh_verdict *verdict); /* called for each duplicate key */
-    void *arg;                                             /* of both */
+    void *verdict_arg;
     /* For a store with `audit`, whose indexes are created too: the server removes entries that are
      * older than this: 1,000 … ten years; default 30 days */
     int64_t audit_keep_ms;
@@ -77,7 +78,7 @@ typedef struct lh_migrate_options {
 #define LH_MIGRATE_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(lh_migrate_options), false, true, false, NULL, false, false, false, false, false,   \
-            false, false, 600000, NULL, NULL, NULL, INT64_C(2592000000), NULL                      \
+            false, false, 600000, NULL, NULL, NULL, NULL, INT64_C(2592000000), NULL                \
     }
 LH_API void lh_migrate_options_init(lh_migrate_options *options, size_t size);
 
@@ -136,8 +137,8 @@ typedef struct lh_migrate_report {
     }
 LH_API void lh_migrate_report_init(lh_migrate_report *report, size_t size);
 
-/* Migrates the store's collection. The report is filled on every outcome but LH_INVALID and
- * LH_FORKED, with what was done so far.
+/* Migrates the store's collection. The report is filled on every outcome with what was
+ * done so far.
  *
  * LH_OK: the index exists (dry run: nothing stands in its way).
  * LH_CONFIG: the message names the cause, one of

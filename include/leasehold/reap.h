@@ -23,15 +23,11 @@ typedef struct lh_reap_options {
     size_t size;
     bool dry_run;   /* report only, change nothing */
     const char *by; /* recorded in `released`; NULL: the store's owner */
-    /* Called for each one after its release (dry run: instead of it), and borrows it. Returns 0 to
-     * continue; any other value ends the call with LH_STOPPED. */
-    int (*each)(void *arg, const lh_reaped *reaped);
-    void *each_arg;
 } lh_reap_options;
 
 #define LH_REAP_OPTIONS_INIT                                                                       \
     {                                                                                              \
-        sizeof(lh_reap_options), false, NULL, NULL, NULL                                           \
+        sizeof(lh_reap_options), false, NULL                                                       \
     }
 LH_API void lh_reap_options_init(lh_reap_options *options, size_t size);
 
@@ -66,11 +62,15 @@ LH_API void lh_reap_report_init(lh_reap_report *report, size_t size);
  *     boot id, or where a process was restored from a checkpoint (CRIU): its start time differs, so
  *     that it seems dead.
  *
- * The report is filled on every outcome but LH_INVALID and LH_FORKED, with what was done so far.
+ * `each` (NULL: not wanted) is called for each one after its release (dry run: instead of it), and
+ * borrows it. It returns 0 to continue; any other value ends the call with LH_STOPPED. The report
+ * is filled on every outcome with what was done so far.
+ *
  * LH_OK. LH_STOPPED: `each` asked for it. LH_CONFIG: this system lacks the information (/proc).
  * LH_DENIED: it needs find and update. LH_INVALID, LH_UNREACHABLE, … */
-LH_API int lh_reap(lh_store *store, const lh_reap_options *options, lh_reap_report *report,
-                   lh_error *error);
+LH_API int lh_reap(lh_store *store, const lh_reap_options *options,
+                   int (*each)(void *arg, const lh_reaped *reaped), void *arg,
+                   lh_reap_report *report, lh_error *error);
 
 #ifdef __cplusplus
 }

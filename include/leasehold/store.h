@@ -51,6 +51,7 @@ typedef struct lh_store_options {
      * are valid during the call. NULL: no call; see lh_lease_lost_fd(). */
     void (*on_lost)(void *arg, const char *key, const char *lease_id);
     void *on_lost_arg;
+    void (*on_lost_free)(void *arg); /* frees on_lost_arg: see leasehold.h; NULL: nothing to free */
     /* false (default): a URI that disables a check of TLS (tlsInsecure,
      * tlsAllowInvalidCertificates, tlsAllowInvalidHostnames, tlsDisableOCSPEndpointCheck,
      * tlsDisableCertificateRevocationCheck) is refused, because an attacker on the network path
@@ -69,7 +70,7 @@ typedef struct lh_store_options {
 #define LH_STORE_OPTIONS_INIT                                                                      \
     {                                                                                              \
         sizeof(lh_store_options), NULL, NULL, NULL, NULL, NULL, 10000, 500, 1000, 128, 16, 1,      \
-            NULL, NULL, NULL, false, false, 0, NULL                                                \
+            NULL, NULL, NULL, NULL, false, false, 0, NULL                                          \
     }
 LH_API void lh_store_options_init(lh_store_options *options, size_t size);
 
@@ -104,8 +105,10 @@ LH_API const char *lh_store_warning(const lh_store *store, size_t i);
  * from any thread; NULL drops them. `level` is that of the driver's mongoc_log_level_t: 0 error, 1
  * critical, 2 warning, 3 message, 4 info, 5 debug, 6 trace. Lines that would quote a connection
  * string are replaced; without this call the driver prints them. The setting is process-wide: a
- * program should make it, a library should not. Call it before the first store is opened. */
-LH_API void lh_driver_log(void (*fn)(void *arg, int level, const char *line), void *arg);
+ * program should make it, a library should not. Call it before the first store is opened. The next
+ * call frees `arg` with `arg_free` (NULL: nothing to free). */
+LH_API void lh_driver_log(void (*fn)(void *arg, int level, const char *line), void *arg,
+                          void (*arg_free)(void *arg));
 
 #ifdef __cplusplus
 }

@@ -21,7 +21,8 @@ LH_API void lh_cancel_free(lh_cancel *cancel);
 
 /* Starts an acquire and returns without waiting for its end: it sends the first command as
  * lh_acquire() does. After that, a waiter is an entry in a table of the store and needs no thread.
- * `wait_ms` counts from here. `cancel` and `feedback` are used in lh_waiting_finish().
+ * `wait_ms` counts from here. `cancel` and `feedback` are used in lh_waiting_finish(), and must live until
+ * it, or lh_waiting_cancel(), returns.
  *
  * LH_OK: end *ret_waiting with exactly one of lh_waiting_finish() and lh_waiting_cancel(), also
  * after the store was closed. It may be settled already; lh_waiting_finish() returns the server's
@@ -35,12 +36,12 @@ LH_API int lh_acquire_start(lh_store *store, const char *key, const lh_acquire_o
 LH_API int lh_waiting_fd(lh_waiting *waiting);
 
 /* Returns the result as lh_acquire() does, and waits for it if the wait is not settled. Frees
- * `waiting` on every outcome. */
+ * `waiting` on every outcome but LH_FORKED. */
 LH_API int lh_waiting_finish(lh_waiting *waiting, lh_lease **ret_lease, lh_record **ret_busy,
                              lh_error *error);
 
 /* Leaves the queue, or releases a lease that was granted meanwhile, with one command. Frees
- * `waiting` on every outcome. NULL is allowed and does nothing.
+ * `waiting` on every outcome but LH_FORKED. NULL is allowed and does nothing.
  *
  * LH_OK: nothing is held. LH_UNKNOWN, LH_UNREACHABLE, LH_SERVER: the command is sent again in the
  * background; the place in the queue, or an unclaimed grant, ends after claim_ms at the latest. Any

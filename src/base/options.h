@@ -24,7 +24,7 @@
     X(lh_watch_options, LH_WATCH_OPTIONS, cancel)                                                  \
     X(lh_break_options, LH_BREAK_OPTIONS, id)                                                      \
     X(lh_cleanup_options, LH_CLEANUP_OPTIONS, progress_arg)                                        \
-    X(lh_reap_options, LH_REAP_OPTIONS, each_arg)                                                  \
+    X(lh_reap_options, LH_REAP_OPTIONS, by)                                                        \
     X(lh_audit_options, LH_AUDIT_OPTIONS, cancel)                                                  \
     X(lh_migrate_options, LH_MIGRATE_OPTIONS, id)                                                  \
     X(lh_doctor_options, LH_DOCTOR_OPTIONS, trial)

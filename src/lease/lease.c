@@ -361,7 +361,7 @@ static int judge_renewal(lh_lease *lease, const lh_vars *vars, const lh_answer *
                                    : "the lease is lost: the key is somebody else's, or free");
 }
 
-int lh_core_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error)
+static int renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error)
 {
     lh_assert(lease && !lease->absent);
     lh_assert(ttl_ms == 0 || (ttl_ms >= LH_TTL_MIN_MS && ttl_ms <= LH_TTL_MAX_MS));
@@ -401,6 +401,15 @@ int lh_core_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_er
                           "the lease has ended: no server answered its renewal in time");
     if (outcome == LH_LOST)
         lh_lease_lose(lease);
+    return outcome;
+}
+
+int lh_core_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error)
+{
+    lh_record *record = NULL;
+    int outcome = renew(lease, ttl_ms, ret_record ? &record : NULL, error);
+    if (outcome == LH_LOST && ret_record)
+        *ret_record = record;
     return outcome;
 }
 

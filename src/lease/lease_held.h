@@ -54,6 +54,7 @@ struct lh_held {
     /* Whom a loss is told; NULL: nobody. Constant, as `enforced`: do this store's leases bind? */
     void (*on_lost)(void *arg, const char *key, const char *lease_id);
     void *on_lost_arg;
+    void (*on_lost_free)(void *arg);
     bool enforced;
     struct lh_known *known;      /* keys whose document's _id is the key; has a lock of its own */
     _Atomic int64_t clock_ahead; /* of the server, as last heard: lh_clock_ahead() */

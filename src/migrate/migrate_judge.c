@@ -156,5 +156,5 @@ void lh_group_report(const lh_group *group, const lh_migration *m)
     const char *key = lh_group_key(group, NULL);
     lh_verdict verdict = {
         .key = key ? key : "", .survivor = survivor, .reason = reason, .losers = group->count - 1};
-    m->options->verdict(m->options->arg, &verdict);
+    m->options->verdict(m->options->verdict_arg, &verdict);
 }

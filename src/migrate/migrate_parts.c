@@ -19,7 +19,8 @@ int lh_migrate_progress(const lh_migration *m, const char *step, uint64_t done, 
     if (lh_clock_ms() >= m->deadline)
         return lh_fail(error, LH_UNREACHABLE,
                        "out of time during the step \"%s\": call again to resume", step);
-    if (m->options->progress && m->options->progress(m->options->arg, step, done, total) != 0)
+    if (m->options->progress &&
+        m->options->progress(m->options->progress_arg, step, done, total) != 0)
         return lh_fail(error, LH_STOPPED, "stopped during the step \"%s\": call again to resume",
                        step);
     return LH_OK;

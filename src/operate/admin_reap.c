@@ -23,6 +23,8 @@ typedef struct {
     lh_reap_report *report;
     lh_error *error;
     int outcome;
+    int (*each)(void *arg, const lh_reaped *reaped);
+    void *arg;
 } reaping;
 
 /* Finds every document that may have a lease or a waiter of a process in our boot and
@@ -131,7 +133,7 @@ static void take(reaping *r, const char *key, const char *id, const bson_iter_t 
     if (r->outcome != LH_OK || !done)
         return;
     ++*(waited ? &r->report->waiters : &r->report->holders);
-    if (r->options->each && r->options->each(r->options->each_arg, &what) != 0)
+    if (r->each && r->each(r->arg, &what) != 0)
         r->outcome = lh_fail(r->error, LH_STOPPED, "stopped by the caller");
 }
 
@@ -164,9 +166,10 @@ static int take_one(void *arg, const bson_t *document)
     return r->outcome != LH_OK;
 }
 
-static int reap(lh_store *store, const lh_reap_options *options, lh_reap_report *report,
-                lh_error *error)
+static int reap(reaping *r, const lh_reap_options *options)
 {
+    lh_store *store = r->store;
+    lh_error *error = r->error;
     lh_reap_options used;
     int outcome = lh_store_check(store, error);
     if (outcome == LH_OK)
@@ -181,7 +184,7 @@ static int reap(lh_store *store, const lh_reap_options *options, lh_reap_report 
         return outcome;
     if (error)
         error->message[0] = '\0'; /* will hold the first failure to write an audit entry */
-    reaping r = {.store = store, .options = &used, .report = report, .error = error};
+    r->options = &used;
     bson_t command = BSON_INITIALIZER;
     append_find(store, &command);
     lh_call call = {.what = "look for leases of dead processes",
@@ -189,22 +192,24 @@ static int reap(lh_store *store, const lh_reap_options *options, lh_reap_report 
                     .deadline = lh_store_deadline(store, 0),
                     .read = true};
     lh_error mine = LH_ERROR_INIT;
-    outcome = lh_store_each(store, &call, take_one, &r, &mine);
+    outcome = lh_store_each(store, &call, take_one, r, &mine);
     bson_destroy(&command);
-    if (outcome == LH_OK || r.outcome != LH_OK)
-        return r.outcome;
+    if (outcome == LH_OK || r->outcome != LH_OK)
+        return r->outcome;
     lh_error_give(error, &mine);
     return outcome;
 }
 
-int lh_reap(lh_store *store, const lh_reap_options *options, lh_reap_report *report,
+int lh_reap(lh_store *store, const lh_reap_options *options,
+            int (*each)(void *arg, const lh_reaped *reaped), void *arg, lh_reap_report *report,
             lh_error *error)
 {
     lh_reap_report all = LH_REAP_REPORT_INIT;
     int outcome = lh_reap_report_check(report, error);
     if (outcome != LH_OK)
         return outcome;
-    outcome = reap(store, options, &all, error);
+    reaping r = {.store = store, .report = &all, .error = error, .each = each, .arg = arg};
+    outcome = reap(&r, options);
     lh_reap_report_give(report, &all);
     return outcome;
 }

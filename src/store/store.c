@@ -30,6 +30,7 @@ static pthread_once_t driver_once = PTHREAD_ONCE_INIT;
 static struct {
     void (*fn)(void *arg, int level, const char *line);
     void *arg;
+    void (*arg_free)(void *arg);
 } driver_log;
 
 static void start_driver(void)
@@ -50,11 +51,17 @@ static void forward_log(mongoc_log_level_t level, const char *domain, const char
         driver_log.fn(driver_log.arg, (int)level, message);
 }
 
-void lh_driver_log(void (*fn)(void *arg, int level, const char *line), void *arg)
+void lh_driver_log(void (*fn)(void *arg, int level, const char *line), void *arg,
+                   void (*arg_free)(void *arg))
 {
+    void (*former_free)(void *) = driver_log.arg_free;
+    void *former = driver_log.arg;
     driver_log.fn = fn;
     driver_log.arg = arg;
+    driver_log.arg_free = arg_free;
     mongoc_log_set_handler(forward_log, NULL);
+    if (former_free)
+        former_free(former);
 }
 
 /* "user@host"; a user without a name is shown by number. */

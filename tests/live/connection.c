@@ -200,7 +200,7 @@ static void test_no_login_crashes_the_driver(void **state)
 
 int main(void)
 {
-    lh_driver_log(NULL, NULL);
+    lh_driver_log(NULL, NULL, NULL);
     const struct CMUnitTest tests[] = {
         live_test(test_a_set_that_is_another_one_is_named_at_once),
         live_test(test_one_member_that_is_no_primary_is_refused),

@@ -139,7 +139,7 @@ static void test_whose_id_another_process_acquires_with_is_not_reaped(void **sta
     for (int i = 0; i < LEFT; i++)
         expect(g, LH_OK, acquire_as(g->store, i, ids[i], &leases[i], &g->error));
     lh_reap_report report = LH_REAP_REPORT_INIT;
-    expect(g, LH_OK, lh_reap(g->store, NULL, &report, &g->error));
+    expect(g, LH_OK, lh_reap(g->store, NULL, NULL, NULL, &report, &g->error));
     assert_int_equal(report.holders, 1);
     assert_int_equal(state_of(g, keys[LEFT]), LH_FREE);
     for (int i = 0; i < LEFT; i++) {

@@ -72,7 +72,7 @@ static int set_up(void **state)
     w->options = (lh_migrate_options)LH_MIGRATE_OPTIONS_INIT;
     w->options.verdict = note_verdict;
     w->options.progress = note_progress;
-    w->options.arg = w;
+    w->options.progress_arg = w->options.verdict_arg = w;
     *state = w;
     return 0;
 }

@@ -151,7 +151,7 @@ static void what_somebody_else_does_meanwhile_is_looked_at_again(void **state)
         meddling m = {.g = g, .step = kinds[i][0], .command = kinds[i][1]};
         lh_migrate_options options = LH_MIGRATE_OPTIONS_INIT;
         options.progress = meddle;
-        options.arg = &m;
+        options.progress_arg = options.verdict_arg = &m;
         start_over(g);
         expect(g, LH_OK, migrate(g, &options));
         assert_null(m.command);

@@ -138,7 +138,7 @@ static void test_owners_of_calls_are_names_too(void **state)
                          "name of the operator");
             lh_reap_options reap = LH_REAP_OPTIONS_INIT;
             reap.by = room;
-            expect_fails(LH_INVALID, lh_reap(store, &reap, NULL, &error), &error,
+            expect_fails(LH_INVALID, lh_reap(store, &reap, NULL, NULL, NULL, &error), &error,
                          "name of the operator");
         }
     lh_store_close(store);

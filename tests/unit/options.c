@@ -118,7 +118,7 @@ static void test_uris_that_do_not_parse_never_show_the_password(void **state)
 {
     (void)state;
     int given_away = 0;
-    lh_driver_log(read_log, &given_away);
+    lh_driver_log(read_log, &given_away, NULL);
     static const char *const bad[] = {
         "mongodb://user:c4n4ry@",
         "mongodb://user:c4n4ry@/db",
@@ -177,7 +177,7 @@ static void test_uris_that_do_not_parse_never_show_the_password(void **state)
             fail_msg("the driver's log gives away %s", bad[i]);
     }
     assert_int_equal(given_away, 0); /* also of those that the driver took */
-    lh_driver_log(NULL, NULL);
+    lh_driver_log(NULL, NULL, NULL);
 }
 
 static void test_tls_that_checks_less_is_refused(void **state)
@@ -281,7 +281,8 @@ static void test_bad_options_of_other_calls_are_refused_without_a_server(void **
     expect_fails(LH_INVALID, lh_migrate(store, &migrate, NULL, &error), &error, "audit_keep_ms");
     lh_reap_options reap = LH_REAP_OPTIONS_INIT;
     reap.by = long_name;
-    expect_fails(LH_INVALID, lh_reap(store, &reap, NULL, &error), &error, "name of the operator");
+    expect_fails(LH_INVALID, lh_reap(store, &reap, NULL, NULL, NULL, &error), &error,
+                 "name of the operator");
     lh_doctor_options doctor = LH_DOCTOR_OPTIONS_INIT;
     expect_fails(LH_INVALID, lh_doctor(store, &doctor, NULL, NULL, &error), &error, "each");
     doctor.role = 99;
@@ -346,6 +347,73 @@ static void test_bad_arguments_of_calls_are_refused_without_a_server(void **stat
     lh_store_close(store);
 }
 
+/* ---- Callbacks, and what is untouched -----------------------------------------------------------*/
+
+static void count(void *arg)
+{
+    ++*(int *)arg;
+}
+
+static void test_a_closure_is_freed_once_on_every_outcome(void **state)
+{
+    (void)state;
+    int freed = 0;
+    lh_store *store = NULL;
+    lh_store_options o = good();
+    o.on_lost_arg = &freed;
+    o.on_lost_free = count;
+    o.timeout_ms = 1;
+    assert_int_equal(lh_store_open(&o, &store, NULL), LH_INVALID);
+    assert_int_equal(freed, 1);
+    o = good();
+    o.on_lost_arg = &freed;
+    o.on_lost_free = count;
+    o.uri = "mongodb://";
+    assert_int_equal(lh_store_open(&o, &store, NULL), LH_CONFIG);
+    assert_int_equal(freed, 2);
+    o.rollout = LH_OFF;
+    o.uri = NULL;
+    lh_lease *lease = NULL;
+    assert_int_equal(lh_store_open(&o, &store, NULL), LH_OK);
+    assert_int_equal(lh_acquire(store, "k", NULL, &lease, NULL, NULL), LH_OK);
+    assert_int_equal(freed, 2);
+    lh_store_close(store); /* although a handle is left */
+    assert_int_equal(freed, 3);
+    lh_lease_free(lease);
+    assert_int_equal(freed, 3);
+    o.size = 1; /* not read */
+    assert_int_equal(lh_store_open(&o, &store, NULL), LH_INVALID);
+    assert_int_equal(freed, 3);
+
+    lh_driver_log(NULL, &freed, count);
+    assert_int_equal(freed, 3);
+    lh_driver_log(NULL, NULL, NULL);
+    assert_int_equal(freed, 4);
+    lh_driver_log(NULL, NULL, NULL);
+    assert_int_equal(freed, 4);
+}
+
+static void test_outputs_are_untouched_unless_the_header_names_the_outcome(void **state)
+{
+    (void)state;
+    lh_store *store = NULL;
+    lh_store_options o = good();
+    o.rollout = LH_OFF;
+    assert_int_equal(lh_store_open(&o, &store, NULL), LH_OK);
+    lh_lease *lease = NULL;
+    assert_int_equal(lh_acquire(store, "k", NULL, &lease, NULL, NULL), LH_OK);
+    lh_record *record = (lh_record *)&record;
+    const lh_note *note = (const lh_note *)&note;
+    assert_int_equal(lh_lease_renew(lease, 1, &record, NULL), LH_INVALID);
+    assert_int_equal(lh_lease_renew(lease, 0, &record, NULL), LH_OK);
+    lh_store_close(store);
+    assert_int_equal(lh_lease_renew(lease, 0, &record, NULL), LH_INVALID);
+    assert_int_equal(lh_lease_note(lease, &note, NULL), LH_INVALID);
+    assert_ptr_equal(record, &record);
+    assert_ptr_equal(note, &note);
+    lh_lease_free(lease);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +427,8 @@ int main(void)
         cmocka_unit_test(test_null_is_taken_where_it_is_documented),
         cmocka_unit_test(test_bad_arguments_of_calls_are_refused_without_a_server),
         cmocka_unit_test(test_bad_options_of_other_calls_are_refused_without_a_server),
+        cmocka_unit_test(test_a_closure_is_freed_once_on_every_outcome),
+        cmocka_unit_test(test_outputs_are_untouched_unless_the_header_names_the_outcome),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

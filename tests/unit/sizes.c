@@ -126,7 +126,7 @@ static bool no_transaction(mongoc_client_session_t *session, void *arg, bson_t *
     X(lh_break, lh_break_options,                                                                  \
       lh_break(w->store, "k", options, (lh_record **)untouched, error))                            \
     X(lh_cleanup, lh_cleanup_options, lh_cleanup(w->store, options, NULL, error))                  \
-    X(lh_reap, lh_reap_options, lh_reap(w->store, options, NULL, error))                           \
+    X(lh_reap, lh_reap_options, lh_reap(w->store, options, NULL, NULL, NULL, error))               \
     X(lh_audit, lh_audit_options, lh_audit(w->store, options, no_entry, NULL, error))              \
     X(lh_migrate, lh_migrate_options, lh_migrate(w->store, options, NULL, error))                  \
     X(lh_doctor, lh_doctor_options, lh_doctor(w->store, options, no_finding, NULL, error))         \
@@ -506,7 +506,7 @@ static int ask_reap(world *w, void *report, lh_error *error)
 {
     lh_reap_options o = LH_REAP_OPTIONS_INIT;
     o.by = "";
-    return lh_reap(w->store, &o, report, error);
+    return lh_reap(w->store, &o, NULL, NULL, report, error);
 }
 
 static int ask_migrate(world *w, void *report, lh_error *error)

@@ -330,7 +330,7 @@ static void test_the_manual_page_is_the_table(void **state)
 
 int main(void)
 {
-    lh_driver_log(NULL, NULL);
+    lh_driver_log(NULL, NULL, NULL);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_fine_is_taken_without_a_word),
         cmocka_unit_test(test_what_has_no_effect_is_said),

@@ -172,7 +172,7 @@ static int look_and_ask(struct migration *migration, lh_store *store, lh_error *
 {
     struct migration look = *migration;
     look.options.dry_run = true;
-    look.options.arg = &look;
+    look.options.progress_arg = look.options.verdict_arg = &look;
     int code = lh_migrate(store, &look.options, &look.report, error);
     out_progress(&migration->cli->out, NULL);
     migration->options.verdict = NULL; /* has been told */
@@ -247,7 +247,7 @@ static int run(const struct cli *cli)
     options->audit_keep_ms = cli_number(cli, OPT_AUDIT_KEEP, options->audit_keep_ms);
     options->progress = show_progress;
     options->verdict = cli->out.verbose ? show_verdict : NULL;
-    options->arg = &migration;
+    options->progress_arg = options->verdict_arg = &migration;
 
     int code = check(options, &error);
     if (code == LH_OK)

@@ -83,13 +83,11 @@ static int run(const struct cli *cli)
     struct reap reap = {.out = &cli->out, .list = BSON_INITIALIZER};
     table_init(&reap.table, 6);
     options.dry_run = cli_flag(cli, OPT_DRY_RUN);
-    options.each = each;
-    options.each_arg = &reap;
     int code = options.dry_run ? LH_OK : confirm_allowed(cli->command->name, &error);
     if (code == LH_OK)
         code = connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error);
     if (code == LH_OK)
-        code = lh_reap(store, &options, &report, &error);
+        code = lh_reap(store, &options, each, &reap, &report, &error);
     table_flush(&reap.table);
     connect_close(store, code);
     if (code == LH_OK)

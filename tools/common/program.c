@@ -153,8 +153,8 @@ _Noreturn void program_main(int argc, char **argv,
     /* A result that nobody reads must not end us before we have undone what it would have told
      * of. */
     (void)signal(SIGPIPE, SIG_IGN);
-    lh_driver_log(NULL,
-                  NULL); /* it may quote connection strings; what matters comes back as errors */
+    /* it may quote connection strings; what matters comes back as errors */
+    lh_driver_log(NULL, NULL, NULL);
     cli.out.json = opts_wants_json(argc, argv);
     int exit = out_finish(&cli.out, run(&cli, argc, argv));
     free(cli.out.same);

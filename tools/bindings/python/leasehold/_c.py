@@ -36,8 +36,9 @@ class StoreOptions(Sized):
                 ("owner", c_char_p), ("app_name", c_char_p), ("timeout_ms", c_int64),
                 ("clock_skew_ms", c_int64), ("max_waiters", c_uint32), ("max_shared", c_uint32),
                 ("pool_size", c_uint32), ("at_open", c_int), ("migrate", c_void_p),
-                ("on_lost", c_void_p), ("on_lost_arg", c_void_p), ("allow_insecure_tls", c_bool),
-                ("for_others", c_bool), ("rollout", c_int), ("audit", c_char_p)]
+                ("on_lost", c_void_p), ("on_lost_arg", c_void_p), ("on_lost_free", c_void_p),
+                ("allow_insecure_tls", c_bool), ("for_others", c_bool), ("rollout", c_int),
+                ("audit", c_char_p)]
 
 
 class AcquireOptions(Sized):
