@@ -386,9 +386,23 @@ static bool is_of_cluster(const bson_t *hello)
            bson_has_field(hello, "lastCommittedOpTime");
 }
 
-/* Which deployment is it? Asks the driver, which knows from its handshake: no command of ours. */
-static int judge_topology(lh_store *store, const mongoc_server_description_t *server,
-                          lh_error *error)
+/* Is it FerretDB, which answers as MongoDB 7.0 does, and lacks what leases need? Every MongoDB since
+ * 4.4 has a topologyVersion in `hello`. Only a server without one is asked what it is. */
+static bool is_ferretdb(mongoc_client_t *client, const bson_t *hello)
+{
+    if (bson_has_field(hello, "topologyVersion"))
+        return false;
+    bson_t reply, *command = BCON_NEW("buildInfo", BCON_INT32(1));
+    bool is_it = mongoc_client_command_simple(client, "admin", command, NULL, &reply, NULL) &&
+                 bson_has_field(&reply, "ferretdbVersion");
+    bson_destroy(&reply);
+    bson_destroy(command);
+    return is_it;
+}
+
+/* Which deployment is it? The driver knows from its handshake: MongoDB gets no command of ours. */
+static int judge_topology(lh_store *store, mongoc_client_t *client,
+                          const mongoc_server_description_t *server, lh_error *error)
 {
     const char *type = mongoc_server_description_type(server);
     bson_iter_t wire;
@@ -409,6 +423,10 @@ static int judge_topology(lh_store *store, const mongoc_server_description_t *se
         bson_iter_as_int64(&wire) < WIRE_VERSION_6_0)
         return lh_fail(error, LH_REASON_VERSION,
                        "the server is older than MongoDB 6.0, which Leasehold needs: upgrade it");
+    if (is_ferretdb(client, hello))
+        return lh_fail(error, LH_REASON_VERSION,
+                       "the server is FerretDB, which lacks commands that leases need: connect to "
+                       "MongoDB 6.0 or newer");
     int outcome = lh_store_judge_direct(server, error);
     if (outcome == LH_OK)
         atomic_store(&store->topology,
@@ -425,7 +443,8 @@ int lh_store_contact(lh_store *store, int64_t deadline, lh_error *error)
         bson_error_t why = {0};
         mongoc_client_t *client = mongoc_client_pool_pop(store->pool);
         mongoc_server_description_t *server = client ? lh_store_choose(store, client, &why) : NULL;
-        outcome = server ? judge_topology(store, server, error) : lh_store_judge_sets(store, error);
+        outcome = server ? judge_topology(store, client, server, error)
+                         : lh_store_judge_sets(store, error);
         if (!server && outcome == LH_OK)
             outcome =
                 lh_store_fail_no_server(client ? mongoc_client_get_uri(client) : NULL, &why, error);

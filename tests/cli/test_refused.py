@@ -23,7 +23,7 @@ START = {OP_REPLY: 16 + 20, OP_MSG: 16 + 5}  # of the document, behind the heade
 
 
 class Disguise:
-    """Passes on what is sent; changes the server's answers to hello."""
+    """Passes on what is sent; changes the server's answers to hello and buildInfo."""
 
     def __init__(self, **changes):
         first = urllib.parse.urlsplit(URI.split(",")[0].replace("mongodb://", "http://"))
@@ -60,11 +60,11 @@ class Disguise:
     def changed(self, message):
         start = START[struct.unpack_from("<i", message, 12)[0]]
         answer = bson.decode(message[start:])
-        if "maxWireVersion" not in answer:
+        if not {"maxWireVersion", "gitVersion"} & set(answer):
             return message
         answer |= self.changes
         for name in [name for name, value in self.changes.items() if value is None]:
-            del answer[name]
+            answer.pop(name, None)
         flags = struct.pack("<I", struct.unpack_from("<I", message, 16)[0] & ~1) if start == START[OP_MSG] else message[16:20]  # no checksum
         body = message[4:16] + flags + message[20:start] + bson.encode(answer)
         return struct.pack("<i", len(body) + 4) + body
@@ -85,12 +85,15 @@ SHARD = {"isImplicitDefaultMajorityWC": True}  # what a mongod that was started 
 MEMBER = {"lastCommittedOpTime": bson.Timestamp(1, 1)}  # … and once it was added to a cluster
 MONGOS = {"msg": "isdbgrid", "setName": None, "hosts": None, "secondary": None, "primary": None, "me": None}
 
+FERRETDB = {"topologyVersion": None, "ferretdbVersion": "v1.24.0"}  # (seen with the real one, by hand)
+
 
 @pytest.mark.parametrize("disguised, words, reason", [
     pytest.param({"maxWireVersion": 13}, ["older than MongoDB 6.0", "upgrade"], "version", id="5.0"),
     pytest.param(SHARD, ["sharded cluster", "replica set of its own"], "sharded", id="shard"),
     pytest.param(MEMBER, ["sharded cluster", "replica set of its own"], "sharded", id="member"),
     pytest.param({"configsvr": 2}, ["sharded cluster", "replica set of its own"], "sharded", id="config"),
+    pytest.param(FERRETDB, ["FerretDB", "MongoDB 6.0 or newer"], "version", id="ferretdb"),
     pytest.param(MONGOS, ["mongos", "connect to a replica set"], "mongos", id="mongos")], indirect=["disguised"])
 @pytest.mark.parametrize("command", [["acquire", "k"], ["migrate", "--yes"], ["list"], ["doctor"]], ids=lambda command: command[0])
 def test_it_is_refused_with_what_to_do(disguised, words, reason, command):
@@ -100,7 +103,7 @@ def test_it_is_refused_with_what_to_do(disguised, words, reason, command):
     assert command == ["doctor"] or done.lines[-1]["reason"] == reason, done
 
 
-@pytest.mark.parametrize("disguised", [{}], indirect=True)
+@pytest.mark.parametrize("disguised", [{}, {"topologyVersion": None}], indirect=True)
 def test_undisguised_it_is_not_refused(disguised):
     """So that it is the disguise that is refused above."""
     done = disguised("status", "k")
