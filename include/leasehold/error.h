@@ -122,8 +122,9 @@ LH_API const char *lh_reason_sentence(int reason);
 #define LH_LEASE_ID_LEN 32
 
 /* The details of a failure. The caller owns it; a call fills it on every outcome but LH_OK, LH_BUSY
- * included. On LH_OK it is untouched, with one exception: a call that ends a lease of a store with an
- * audit trail sets `message` to "", or to a warning that the audit entry is missing (audit.h). */
+ * included. On LH_OK it is untouched, with one exception: a call that ends a lease of a store with
+ * an audit trail sets `message` to "", or to a warning that the audit entry is missing
+ * (audit.h). */
 typedef struct lh_error {
     size_t size;
     int code;        /* the lh_outcome */

@@ -21,8 +21,8 @@ LH_API void lh_cancel_free(lh_cancel *cancel);
 
 /* Starts an acquire and returns without waiting for its end: it sends the first command as
  * lh_acquire() does. After that, a waiter is an entry in a table of the store and needs no thread.
- * `wait_ms` counts from here. `cancel` and `feedback` are used in lh_waiting_finish(), and must live until
- * it, or lh_waiting_cancel(), returns.
+ * `wait_ms` counts from here. `cancel` and `feedback` are used in lh_waiting_finish(), and must
+ * live until it, or lh_waiting_cancel(), returns.
  *
  * LH_OK: end *ret_waiting with exactly one of lh_waiting_finish() and lh_waiting_cancel(), also
  * after the store was closed. It may be settled already; lh_waiting_finish() returns the server's

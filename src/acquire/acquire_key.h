@@ -5,8 +5,8 @@
 
 #include "acquire/wait.h"
 
-/* The request is checked, and its wait ends at r->until. LH_OK: the lease is held and kept. LH_BUSY:
- * *ret_busy (if not NULL) is what was seen. */
+/* The request is checked, and its wait ends at r->until. LH_OK: the lease is held and kept.
+ * LH_BUSY: *ret_busy (if not NULL) is what was seen. */
 int lh_acquire_key(lh_request *r, lh_lease **ret_lease, lh_record **ret_busy);
 
 /* lh_acquire_start(), of a request that is checked, whatever the store's mode. */

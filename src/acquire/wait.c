@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Acquiring until a deadline. The first command in the queue is the caller's thread's own; from then
- * on a waiter is an entry in the store's table, and the keeper does what it needs.
+ * Acquiring until a deadline. The first command in the queue is the caller's thread's own; from
+ * then on a waiter is an entry in the store's table, and the keeper does what it needs.
  * lh_wait_acquire() is start and finish, one after the other. */
 #include "acquire/wait.h"
 

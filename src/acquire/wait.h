@@ -86,7 +86,8 @@ struct lh_waits {
     lh_spot *keys[LH_WAIT_BUCKETS];
 };
 
-/* For a request that is checked, and not asked yet: a waiter that is in no table. NULL: no memory. */
+/* For a request that is checked, and not asked yet: a waiter that is in no table. NULL: no
+ * memory. */
 lh_waiting *lh_wait_new(const lh_request *r);
 void lh_wait_discard(lh_waiting *w);
 
@@ -103,8 +104,8 @@ bool lh_wait_is_crowded(lh_store *store, const char *key);
 /* Queues up, and waits until r->until. */
 int lh_wait_acquire(lh_request *r, lh_lease **ret_lease, lh_record **ret_busy);
 
-/* lh_waiting_finish() without the trail, and lh_waiting_cancel(), whatever the store's mode: of this
- * process, not NULL. Both free it. */
+/* lh_waiting_finish() without the trail, and lh_waiting_cancel(), whatever the store's mode: of
+ * this process, not NULL. Both free it. */
 int lh_wait_finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy, lh_error *error);
 int lh_wait_cancel(lh_waiting *w, lh_error *error);
 

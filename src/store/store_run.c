@@ -386,8 +386,8 @@ static bool is_of_cluster(const bson_t *hello)
            bson_has_field(hello, "lastCommittedOpTime");
 }
 
-/* Is it FerretDB, which answers as MongoDB 7.0 does, and lacks what leases need? Every MongoDB since
- * 4.4 has a topologyVersion in `hello`. Only a server without one is asked what it is. */
+/* Is it FerretDB, which answers as MongoDB 7.0 does, and lacks what leases need? Every MongoDB
+ * since 4.4 has a topologyVersion in `hello`. Only a server without one is asked what it is. */
 static bool is_ferretdb(mongoc_client_t *client, const bson_t *hello)
 {
     if (bson_has_field(hello, "topologyVersion"))

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a hand-off costs, as `leasehold bench` measures it: from the start of a release to the return of the
- * waiter's acquire, between two processes and within one; beside a release that nobody waits for, and beside
- * what the server needs to tell of a change at all: from the start of a raw write to its event in another process.
+ * What a hand-off costs, as `leasehold bench` measures it: from the start of a release to the
+ * return of the waiter's acquire, between two processes and within one; beside a release that
+ * nobody waits for, and beside what the server needs to tell of a change at all: from the start of
+ * a raw write to its event in another process.
  *
- *     handoff URI [rounds]         (default: 300; of the raw writes: the rest takes as long as they do) */
+ *     handoff URI [rounds]         (default: 300 of the raw writes) */
 #include "bench.h"
 
 static const char *uri;

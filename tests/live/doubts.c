@@ -213,8 +213,8 @@ static lh_waiting *start(ground *g, const char *key, int64_t wait_ms)
 }
 
 /* A wait with an id that an earlier acquire has left in doubt: another's release grants it the key,
- * and the release of the doubt may be applied after that. So the grant is not believed, as little as
- * one that the id is given by its own command. */
+ * and the release of the doubt may be applied after that. So the grant is not believed, as little
+ * as one that the id is given by its own command. */
 static void test_nobody_believes_in_a_direct_grant_of_what_is_being_released(void **state)
 {
     ground *g = *state;

@@ -347,7 +347,7 @@ static void test_bad_arguments_of_calls_are_refused_without_a_server(void **stat
     lh_store_close(store);
 }
 
-/* ---- Callbacks, and what is untouched -----------------------------------------------------------*/
+/* ---- Callbacks, and what is untouched ---------------------------------------------------------*/
 
 static void count(void *arg)
 {
