@@ -243,7 +243,7 @@ static void count_loss(void *arg, const char *key, const char *lease_id)
 /* The keeper renews all in one command; the one document spoils it for none but itself. */
 static void test_the_other_leases_of_a_batch_are_kept(void **state)
 {
-    enum { LEASES = 9, TTL_MS = 2000 };
+    enum { LEASES = 9, TTL_MS = 5000 };
     ground *g = *state;
     if (!g)
         skip();
