@@ -115,12 +115,10 @@ bool lh_lease_valid(const lh_lease *lease)
 int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error)
 {
     int outcome = check(lease, error);
+    if (outcome == LH_OK && ttl_ms != 0)
+        outcome = lh_lease_check_ttl(ttl_ms, error);
     if (outcome != LH_OK)
         return outcome;
-    if (ttl_ms != 0 && (ttl_ms < LH_TTL_MIN_MS || ttl_ms > LH_TTL_MAX_MS))
-        return lh_fail(error, LH_INVALID,
-                       "ttl_ms is %lld: it must be 1,000 (a second) to 604,800,000 (7 days)",
-                       (long long)ttl_ms);
     return lease->enforced ? lh_core_renew(lease, ttl_ms, ret_record, error)
                            : lh_rollout_renew(lease, ttl_ms, error);
 }

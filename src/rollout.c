@@ -180,7 +180,7 @@ static int stand_in_many(const lh_many *many, const lh_error *why, lh_lease **re
     lh_lease *leases[LH_MANY_MAX];
     int outcome = LH_OK;
     size_t i = 0;
-    for (; i < many->n && outcome == LH_OK; i++) {
+    for (; i < many->n; i++) {
         const lh_many_entry *entry = &many->entries[i];
         lh_request r = {
             .store = many->store, .key = entry->key, .o = many->o, .error = many->error};
@@ -263,9 +263,11 @@ int lh_rollout_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id
     char fresh[LH_LEASE_ID_ROOM];
     if (error)
         error->message[0] = '\0'; /* on LH_OK it is the trail's */
-    if (!lh_lease_id_new(fresh))
-        return lh_fail(error, LH_BUG, "the system gives no random bytes");
-    int outcome = is_stored(lease) ? lh_core_transfer(lease, to_owner, fresh, error) : LH_OK;
+    int outcome = lh_lease_id_new(fresh, error);
+    if (outcome != LH_OK)
+        return outcome;
+    if (is_stored(lease))
+        outcome = lh_core_transfer(lease, to_owner, fresh, error);
     (void)lh_lease_end(lease);
     outcome = lh_rollout_judge(lease->store, outcome);
     if (outcome == LH_OK)

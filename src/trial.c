@@ -159,11 +159,12 @@ int lh_trial(lh_store *store, lh_tried *ret_tried, lh_error *error)
     *ret_tried = (lh_tried){0};
     if (store->rollout != LH_ENFORCE)
         return LH_OK;
-    if (!lh_lease_id_new(id))
-        return lh_fail(error, LH_BUG, "the system gives no random bytes");
+    int outcome = lh_lease_id_new(id, error);
+    if (outcome != LH_OK)
+        return outcome;
     (void)snprintf(ret_tried->key, sizeof ret_tried->key, "%s%s", KEY_PREFIX, id);
     trial t = {.store = store, .key = ret_tried->key, .error = &mine};
-    int outcome = go_through(&t);
+    outcome = go_through(&t);
     (void)snprintf(why, sizeof why, "%s", mine.message);
     end(&t);
     ret_tried->left =

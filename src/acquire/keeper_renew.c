@@ -16,6 +16,7 @@
 #include "lease/lease.h"
 #include "lease/lease_handle.h"
 #include "lease/lease_look.h"
+#include "protocol/doc.h"
 #include "protocol/pipeline_batch.h"
 #include "store/store_run.h"
 
@@ -67,8 +68,8 @@ static lh_due **first_locked(lh_store *store)
                                   lh_due_next(store->held->renewals[0])];
 }
 
-/* What is due, and what is nearly so, so that it needs no command of its own. NULL: nothing is, or
- * there is no memory. *ret_next: when the next one is. */
+/* The leases that are due, and those that soon are, which then need no command of their own. NULL:
+ * none is due, or memory is out. *ret_next: when the next one is due. */
 static batch *collect(lh_store *store, int64_t now, int64_t *ret_next)
 {
     batch *b = NULL;
@@ -112,12 +113,10 @@ static void note_holder(void *arg, const lh_grant *grant, int64_t now_ms)
 static int look(lh_store *store, batch *b, size_t from, size_t to, lh_way way)
 {
     bson_t keys = BSON_INITIALIZER, ids = BSON_INITIALIZER;
-    char room[16];
-    const char *index;
+    uint32_t n_keys = 0, n_ids = 0;
     for (size_t i = from; i < to; i++) {
-        bson_uint32_to_string((uint32_t)(i - from), &index, room, sizeof room);
-        BSON_APPEND_UTF8(&keys, index, b->what[i].key);
-        BSON_APPEND_UTF8(&ids, index, b->what[i].id);
+        lh_doc_append_text(&keys, &n_keys, b->what[i].key, strlen(b->what[i].key));
+        lh_doc_append_text(&ids, &n_ids, b->what[i].id, LH_LEASE_ID_LEN);
     }
     int outcome =
         lh_lease_look(store, &keys, &ids, &(lh_look){.granted = note_holder, .arg = b}, way, NULL);

@@ -3,10 +3,10 @@
  * waits for a key holds only smaller ones, so nobody waits in a circle; and of several callers that
  * ask at once without waiting, the one that gets furthest gets all.
  *
- * What is left is taken a batch at a time (many_batch.c), which ends at the first key that is not
- * granted at once; that one is asked for, and waited for, by itself, while the keeper renews those
- * in hand. So free keys cost two round trips for a hundred, and what an ordinary acquire knows of
- * unusual documents, races and queues is not written twice. */
+ * The rest is taken a batch at a time (many_batch.c). A batch ends at the first key that is not
+ * granted at once. That key is asked for, and waited for, by itself, while the keeper renews the
+ * leases in hand. So free keys cost two round trips for a hundred, and what an ordinary acquire
+ * knows of unusual documents, races and queues is not written twice. */
 #include "acquire/many.h"
 
 #include <stdlib.h>

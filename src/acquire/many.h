@@ -23,8 +23,8 @@ typedef struct lh_many {
     lh_error *error;
 } lh_many;
 
-/* What is wrong with the arguments of lh_acquire_many(); LH_OK: the rest of `many` is there, whose
- * store, n and error are. lh_many_finish() frees it, whatever comes of that. */
+/* Checks the arguments of lh_acquire_many(), and fills `many`, whose store, n and error are set.
+ * lh_many_finish() frees it on every outcome. */
 int lh_many_prepare(lh_many *many, const char *const *keys, const lh_acquire_options *options);
 void lh_many_finish(lh_many *many);
 

@@ -23,6 +23,7 @@
 #include "lease/lease_handle.h"
 #include "lease/lease_held.h"
 #include "lease/lease_look.h"
+#include "protocol/doc.h"
 #include "protocol/pipeline_many.h"
 #include "protocol/pipeline_short.h"
 #include "store/index.h"
@@ -126,12 +127,10 @@ static void note_grant(void *arg, const lh_grant *grant, int64_t now_ms)
 static int look(batch *b)
 {
     bson_t keys = BSON_INITIALIZER, ids = BSON_INITIALIZER;
-    char room[16];
-    const char *index;
+    uint32_t n_keys = 0, n_ids = 0;
     for (size_t i = 0; i < b->granted; i++) {
-        bson_uint32_to_string((uint32_t)i, &index, room, sizeof room);
-        BSON_APPEND_UTF8(&keys, index, b->entries[i].key);
-        BSON_APPEND_UTF8(&ids, index, b->entries[i].id);
+        lh_doc_append_text(&keys, &n_keys, b->entries[i].key, strlen(b->entries[i].key));
+        lh_doc_append_text(&ids, &n_ids, b->entries[i].id, LH_LEASE_ID_LEN);
     }
     int outcome =
         lh_lease_look(b->many->store, &keys, &ids, &(lh_look){.granted = note_grant, .arg = b},
@@ -215,10 +214,12 @@ int lh_many_take(lh_many *many, size_t from, size_t *ret_got, size_t *ret_tried)
         b.n = BATCH_MAX;
     *ret_got = 0;
     *ret_tried = b.n;
-    for (size_t i = 0; i < b.n; i++)
-        if (!lh_lease_id_new(b.entries[i].id))
-            return lh_fail(many->error, LH_BUG, "the system gives no random bytes");
-    int outcome = send_batch(&b);
+    int outcome = LH_OK;
+    for (size_t i = 0; i < b.n && outcome == LH_OK; i++)
+        outcome = lh_lease_id_new(b.entries[i].id, many->error);
+    if (outcome != LH_OK)
+        return outcome;
+    outcome = send_batch(&b);
     if (outcome == LH_OK && b.granted > 0)
         outcome = look(&b);
     if (outcome == LH_OK && b.granted > 0 && b.inserted)

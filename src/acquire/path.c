@@ -2,16 +2,16 @@
  * Acquiring a path. Home of: of two leases of which one is above the other, and one is exclusive,
  * at most one is handed out.
  *
- * Who wants a path acquires its own key first, as any key, and then looks at the keys above and
- * below, with a linearizable read: it sees every grant that was acknowledged before it was sent. Of
- * two, one acknowledged its grant before the other looked, or both did; so one sees the other at
- * least, and is not handed out. That needs each one's own grant to stand from its write until after
- * its look: it is handed out only while its deadline has not passed then.
+ * An acquire of a path takes its own key first, like any key. Then it looks at the keys above and
+ * below, with a linearizable read, which sees every grant that was acknowledged before the read was
+ * sent. Of two such acquires at least one acknowledged its grant before the other one looked. So at
+ * least one sees the other, and is not handed out. That needs each grant to stand from its write
+ * until after its look: it is handed out only if its deadline has not passed then.
  *
- * Two that see each other must not both yield for ever. Who is above keeps its key, and waits until
- * what is below has ended: nothing new is handed out below meanwhile. Who is below lets go of its
- * key before it waits. So whoever waits with a key in hand waits for keys below it, and never in a
- * circle. */
+ * Two that see each other must not both yield for ever. The upper one keeps its key and waits until
+ * the leases below have ended; nothing new is handed out below meanwhile. The lower one releases
+ * its key before it waits. So an acquire that holds a key while it waits, waits for keys below, and
+ * there is no circle. */
 #include "acquire/path.h"
 
 #include <string.h>
@@ -39,14 +39,6 @@
 
 /* ---- Looking ----------------------------------------------------------------------------------*/
 
-static void append_string(bson_t *array, uint32_t *n, const char *text, size_t len)
-{
-    char room[16];
-    const char *index;
-    bson_uint32_to_string((*n)++, &index, room, sizeof room);
-    (void)bson_append_utf8(array, index, -1, text, (int)len);
-}
-
 /* workspace_id: {$in: [what is above each key]}: org and org/project of org/project/file. */
 static void append_above(bson_t *branches, const char *const *keys, size_t n)
 {
@@ -57,7 +49,7 @@ static void append_above(bson_t *branches, const char *const *keys, size_t n)
     BSON_APPEND_ARRAY_BEGIN(&in, "$in", &array);
     for (size_t i = 0; i < n; i++)
         for (const char *slash = strchr(keys[i], '/'); slash; slash = strchr(slash + 1, '/'))
-            append_string(&array, &count, keys[i], (size_t)(slash - keys[i]));
+            lh_doc_append_text(&array, &count, keys[i], (size_t)(slash - keys[i]));
     bson_append_array_end(&in, &array);
     bson_append_document_end(&branch, &in);
     bson_append_document_end(branches, &branch);
@@ -90,7 +82,7 @@ static void append_not_mine(bson_t *where, const char *const *keys, size_t n)
     BSON_APPEND_DOCUMENT_BEGIN(where, "workspace_id", &nin);
     BSON_APPEND_ARRAY_BEGIN(&nin, "$nin", &array);
     for (size_t i = 0; i < n; i++)
-        append_string(&array, &count, keys[i], strlen(keys[i]));
+        lh_doc_append_text(&array, &count, keys[i], strlen(keys[i]));
     bson_append_array_end(&nin, &array);
     bson_append_document_end(where, &nin);
 }

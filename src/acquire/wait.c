@@ -100,9 +100,10 @@ bool lh_wait_is_crowded(lh_store *store, const char *key)
 int lh_wait_queue_up(lh_waiting *w, lh_error *error)
 {
     lh_assert(w->state == LH_WAITS && !w->spot && w->until > 0);
-    if (!*w->id && !lh_lease_id_new(w->id))
-        return lh_fail(error, LH_BUG, "the system gives no random bytes");
-    int outcome = lh_keeper_start(w->store, error);
+    int outcome = *w->id ? LH_OK : lh_lease_id_new(w->id, error);
+    if (outcome != LH_OK)
+        return outcome;
+    outcome = lh_keeper_start(w->store, error);
     w->busy = true;
     if (outcome == LH_OK)
         outcome = lh_waits_add(w->store->waits, w, error);

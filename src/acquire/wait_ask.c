@@ -39,7 +39,7 @@ void lh_wait_set_timer(lh_waiting *w, int64_t in_ms)
 static void draw_new_id(lh_waiting *w)
 {
     char id[LH_LEASE_ID_ROOM];
-    if (w->own_id || !lh_lease_id_new(id)) {
+    if (w->own_id || lh_lease_id_new(id, NULL) != LH_OK) {
         (void)lh_fail(
             &w->error, LH_REASON_TOO_LATE,
             "the grant came too late to be believed, and its lease id is good for one only");

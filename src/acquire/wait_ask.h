@@ -14,8 +14,7 @@ void lh_wait_set_timer(lh_waiting *w, int64_t in_ms);
  * lets go of it meanwhile. */
 void lh_wait_leave(lh_waiting *w, int outcome, struct _mongoc_client_t *client);
 
-/* The parts of the keeper's duty; each does what is due and says when it is due again. */
-/* wait_ask.c */
+/* A part of the keeper's duty: asks for the waiters that are due. Returns when it is due again. */
 int64_t lh_wait_asks(lh_store *store, struct _mongoc_client_t *client, int64_t now);
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/due.h"
 #include "lease/lease_look.h"
+#include "protocol/doc.h"
 #include "protocol/pipeline_batch.h"
 #include "store/store_run.h"
 
@@ -76,16 +77,12 @@ static void note_queued(void *arg, const char *id, bool first)
 static int look(batch *b, lh_way way)
 {
     bson_t keys = BSON_INITIALIZER, ids = BSON_INITIALIZER;
-    char room[16];
-    const char *index;
-    uint32_t n_keys = 0;
+    uint32_t n_keys = 0, n_ids = 0;
     for (size_t i = 0; i < b->n; i++) {
-        bson_uint32_to_string((uint32_t)i, &index, room, sizeof room);
-        BSON_APPEND_UTF8(&ids, index, b->ids[i]);
+        lh_doc_append_text(&ids, &n_ids, b->ids[i], LH_LEASE_ID_LEN);
         if (i > 0 && strcmp(b->what[i].key, b->what[i - 1].key) == 0)
             continue;
-        bson_uint32_to_string(n_keys++, &index, room, sizeof room);
-        BSON_APPEND_UTF8(&keys, index, b->what[i].key);
+        lh_doc_append_text(&keys, &n_keys, b->what[i].key, strlen(b->what[i].key));
     }
     lh_look to = {.granted = lh_wait_note_granted, .queued = note_queued, .arg = b};
     int outcome = lh_lease_look(b->store, &keys, &ids, &to, way, NULL);

@@ -18,6 +18,7 @@
 #include "lease/lease.h"
 #include "lease/lease_held.h"
 #include "lease/lease_look.h"
+#include "protocol/doc.h"
 #include "protocol/pipeline_batch.h"
 #include "store/store_run.h"
 
@@ -92,12 +93,10 @@ static void unqueue(leavers *l)
 {
     lh_batch_beat what[BATCH_MAX];
     bson_t command = BSON_INITIALIZER, reply, keys = BSON_INITIALIZER, ids = BSON_INITIALIZER;
+    uint32_t n_keys = 0, n_ids = 0;
     for (size_t i = 0; i < l->n; i++) {
-        char room[16];
-        const char *index;
-        bson_uint32_to_string((uint32_t)i, &index, room, sizeof room);
-        BSON_APPEND_UTF8(&keys, index, l->who[i]->key);
-        BSON_APPEND_UTF8(&ids, index, l->who[i]->id);
+        lh_doc_append_text(&keys, &n_keys, l->who[i]->key, strlen(l->who[i]->key));
+        lh_doc_append_text(&ids, &n_ids, l->who[i]->id, LH_LEASE_ID_LEN);
         what[i] = (lh_batch_beat){.key = l->who[i]->key, .id = l->who[i]->id};
     }
     if (lh_clock_ms() < l->deadline) {

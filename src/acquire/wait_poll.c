@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/due.h"
 #include "lease/lease_look.h"
+#include "protocol/doc.h"
 
 #define KEYS_MAX    200
 #define IDS_MAX     1000
@@ -32,14 +33,6 @@ typedef struct {
     bson_t keys, ids;
     uint32_t n_keys, n_ids;
 } poll_batch;
-
-static void append(bson_t *array, uint32_t *n, const char *text)
-{
-    char room[16];
-    const char *index;
-    bson_uint32_to_string((*n)++, &index, room, sizeof room);
-    BSON_APPEND_UTF8(array, index, text);
-}
 
 static void schedule(struct lh_waits *waits, lh_spot *spot, int64_t now, bool live)
 {
@@ -78,9 +71,9 @@ static int64_t collect(struct lh_waits *waits, int64_t now, bool live, poll_batc
         change_pace(waits, now, live);
     while (lh_due_next(waits->polls) <= now + 2 && b->n_keys < KEYS_MAX && b->n_ids < IDS_MAX) {
         lh_spot *spot = lh_due_of(waits->polls, lh_spot, poll);
-        append(&b->keys, &b->n_keys, spot->key);
+        lh_doc_append_text(&b->keys, &b->n_keys, spot->key, strlen(spot->key));
         for (lh_waiting *w = spot->first; w && b->n_ids < IDS_MAX; w = w->next)
-            append(&b->ids, &b->n_ids, w->id);
+            lh_doc_append_text(&b->ids, &b->n_ids, w->id, LH_LEASE_ID_LEN);
         schedule(waits, spot, now, live);
     }
     return lh_due_next(waits->polls);

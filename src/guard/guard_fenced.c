@@ -15,10 +15,9 @@
 #include "guard/guard.h"
 #include "guard/guard_error.h"
 #include "lease/lease_held.h"
+#include "store/store_refused.h"
 
 #define NONCE_FIELD "fence_write"
-
-enum { CODE_DUPLICATE_KEY = 11000 };
 
 typedef struct {
     bson_iter_t id; /* stands at the value of the _id */
@@ -220,7 +219,7 @@ static int judge(const fencing *f, bool good, const bson_t *reply, const bson_er
     }
     /* An insert found a document with this _id: its fence is above ours, or another insert was
      * faster. */
-    bool met = why->code == CODE_DUPLICATE_KEY && bson_iter_init(&value, reply) &&
+    bool met = why->code == LH_MONGO_DUPLICATE_KEY && bson_iter_init(&value, reply) &&
                bson_iter_find_descendant(&value, "keyPattern._id", &pattern);
     if (!good && !met) {
         /* a standalone does not support retried writes */

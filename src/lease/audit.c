@@ -23,8 +23,6 @@
 /* for the line with all that it takes; a reader looks back for twice that (audit_read.c) */
 #define PATIENCE_MS 5000
 
-enum { CODE_DUPLICATE_KEY = 11000, CODE_INDEX_OPTIONS_CONFLICT = 85 };
-
 static int64_t deadline_of(const lh_store *store)
 {
     return lh_store_deadline(store,
@@ -76,7 +74,7 @@ static int send(lh_store *store, const bson_t *lines, int64_t deadline, lh_error
     int outcome = lh_store_run(store, &call, &reply, NULL, error);
     lh_refusal refusal = {.what = call.what, .db = store->db, .collection = store->audit};
     /* Those that are there already come from an attempt whose answer was lost. */
-    if (outcome == LH_OK && lh_store_write_error(&reply, CODE_DUPLICATE_KEY, &refusal))
+    if (outcome == LH_OK && lh_store_write_error(&reply, LH_MONGO_DUPLICATE_KEY, &refusal))
         outcome = lh_store_fail_refused(&refusal, error);
     bson_destroy(&command);
     bson_destroy(&reply);
@@ -177,16 +175,13 @@ static int add_found(void *arg, const bson_t *document)
 static int find_previous(writing *w, int64_t deadline, lh_error *error)
 {
     bson_t command = BSON_INITIALIZER, part, in, keys;
-    char room[16];
-    const char *index;
+    uint32_t n = 0;
     BSON_APPEND_UTF8(&command, "find", w->store->collection);
     BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &part);
     BSON_APPEND_DOCUMENT_BEGIN(&part, "workspace_id", &in);
     BSON_APPEND_ARRAY_BEGIN(&in, "$in", &keys);
-    for (size_t i = 0; i < w->n; i++) {
-        bson_uint32_to_string((uint32_t)i, &index, room, sizeof room);
-        BSON_APPEND_UTF8(&keys, index, w->grants[i].key);
-    }
+    for (size_t i = 0; i < w->n; i++)
+        lh_doc_append_text(&keys, &n, w->grants[i].key, strlen(w->grants[i].key));
     bson_append_array_end(&in, &keys);
     bson_append_document_end(&part, &in);
     bson_append_document_end(&command, &part);
@@ -281,7 +276,7 @@ int lh_audit_prepare(lh_store *store, int64_t keep_ms, int64_t deadline, lh_erro
     int outcome = lh_store_run(store, &call, &reply, NULL, &mine);
     bson_destroy(command);
     bson_destroy(&reply);
-    if (outcome == LH_SERVER && mine.server_code == CODE_INDEX_OPTIONS_CONFLICT)
+    if (outcome == LH_SERVER && mine.server_code == LH_MONGO_INDEX_OPTIONS_CONFLICT)
         return change_age(store, keep_s, deadline, error);
     if (outcome != LH_OK)
         lh_error_give(error, &mine);

@@ -33,7 +33,7 @@
 /* Of what another program gave an end in a far future: so that no sum overflows. */
 #define LASTS_MAX (INT64_MAX / 4)
 
-bool lh_lease_id_new(char ret_id[LH_LEASE_ID_ROOM])
+int lh_lease_id_new(char ret_id[LH_LEASE_ID_ROOM], lh_error *error)
 {
     static const char digits[] = "0123456789abcdef";
     unsigned char bytes[LH_LEASE_ID_LEN / 2];
@@ -42,13 +42,22 @@ bool lh_lease_id_new(char ret_id[LH_LEASE_ID_ROOM])
         n = getrandom(bytes, sizeof bytes, 0);
     while (n < 0 && errno == EINTR);
     if (n != (ssize_t)sizeof bytes)
-        return false;
+        return lh_fail(error, LH_BUG, "the system gives no random bytes");
     for (size_t i = 0; i < sizeof bytes; i++) {
         ret_id[2 * i] = digits[bytes[i] >> 4];
         ret_id[2 * i + 1] = digits[bytes[i] & 15];
     }
     ret_id[LH_LEASE_ID_LEN] = '\0';
-    return true;
+    return LH_OK;
+}
+
+int lh_lease_check_ttl(int64_t ttl_ms, lh_error *error)
+{
+    if (ttl_ms >= LH_TTL_MIN_MS && ttl_ms <= LH_TTL_MAX_MS)
+        return LH_OK;
+    return lh_fail(error, LH_INVALID,
+                   "ttl_ms is %lld: it must be 1,000 (a second) to 604,800,000 (7 days)",
+                   (long long)ttl_ms);
 }
 
 lh_vars lh_lease_vars(const lh_store *store, const char *key, const char *lease_id)

@@ -8,13 +8,16 @@
 #include "protocol/pipeline.h"
 #include "store/store.h"
 
-/* 128 bits from the system. False: it has none to give. */
-bool lh_lease_id_new(char ret_id[LH_LEASE_ID_ROOM]);
+/* Draws a lease id: 128 random bits from the system. LH_BUG: the system gives none. */
+int lh_lease_id_new(char ret_id[LH_LEASE_ID_ROOM], lh_error *error);
 
-/* The variables that every command needs. */
+/* The range of a ttl: LH_INVALID, with the sentence. */
+int lh_lease_check_ttl(int64_t ttl_ms, lh_error *error);
+
 /* LH_DATA; `problem` says why, and the sentence how to look at it. */
 int lh_lease_fail_unreadable(const char *key, const char *problem, lh_error *error);
 
+/* The variables that every command needs. */
 lh_vars lh_lease_vars(const lh_store *store, const char *key, const char *lease_id);
 
 /* What came back: `document` is a view into `reply`, if `there` is one. The short forms of a

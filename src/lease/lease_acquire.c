@@ -25,8 +25,8 @@
 #include "protocol/doc_record.h"
 #include "store/index.h"
 #include "store/store.h"
+#include "store/store_refused.h"
 
-enum { CODE_DUPLICATE_KEY = 11000 };
 #define RACES_MAX 8 /* lost races for a fresh key until the caller is told */
 /* How old the last look at the index may be when an acquire inserted. (Two inserts of the key as
  * _id collide without it, too; where the document has another _id nothing else keeps a second one
@@ -51,12 +51,10 @@ int lh_request_check(lh_request *r, const lh_acquire_options *options)
         outcome = lh_key_check(r->key, r->key ? strlen(r->key) : 0, r->error);
     if (outcome == LH_OK)
         outcome = lh_acquire_options_take(&r->o, options, r->error);
+    if (outcome == LH_OK)
+        outcome = lh_lease_check_ttl(r->o.ttl_ms, r->error);
     if (outcome != LH_OK)
         return outcome;
-    if (r->o.ttl_ms < LH_TTL_MIN_MS || r->o.ttl_ms > LH_TTL_MAX_MS)
-        return lh_fail(r->error, LH_INVALID,
-                       "ttl_ms is %lld: it must be 1,000 (a second) to 604,800,000 (7 days)",
-                       (long long)r->o.ttl_ms);
     if (r->o.mode != LH_EXCLUSIVE && r->o.mode != LH_SHARED)
         return lh_fail(r->error, LH_INVALID, "mode is %d: it must be LH_EXCLUSIVE or LH_SHARED",
                        r->o.mode);
@@ -99,8 +97,8 @@ int lh_request_draw_id(lh_request *r)
 {
     if (r->o.lease_id)
         memcpy(r->id, r->o.lease_id, LH_LEASE_ID_ROOM);
-    else if (!lh_lease_id_new(r->id))
-        return lh_fail(r->error, LH_BUG, "the system gives no random bytes");
+    else
+        return lh_lease_id_new(r->id, r->error);
     return LH_OK;
 }
 
@@ -269,7 +267,7 @@ static lh_next judge_failure(lh_request *r, int outcome, int server_code, const 
         if (r->error)
             memcpy(r->error->lease_id, r->id, LH_LEASE_ID_ROOM);
     }
-    if (outcome != LH_SERVER || server_code != CODE_DUPLICATE_KEY)
+    if (outcome != LH_SERVER || server_code != LH_MONGO_DUPLICATE_KEY)
         return LH_NEXT_DONE;
     const char *field = duplicate_field(reply);
     *ret_by_id = strcmp(field, "_id") == 0;

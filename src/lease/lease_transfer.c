@@ -44,9 +44,7 @@ int lh_core_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH
     char to[LH_LEASE_ID_ROOM];
     lh_assert(lease && !lease->absent && to_owner && *to_owner);
     lh_store *store = lease->store;
-    int outcome = LH_OK;
-    if (!lh_lease_id_new(to))
-        outcome = lh_fail(error, LH_BUG, "the system gives no random bytes");
+    int outcome = lh_lease_id_new(to, error);
     if (outcome == LH_OK && !lh_lease_end(lease))
         outcome = lh_fail(error, LH_REASON_ENDED,
                           "the lease has ended: it was released, or not renewed in time");

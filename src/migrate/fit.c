@@ -234,9 +234,8 @@ static int try_rule(const rule *r, lh_error *error)
     char ids[3][LH_LEASE_ID_ROOM];
     /* As an upsert begins; the server adds the _id. */
     BSON_APPEND_UTF8(&document, "workspace_id", key);
-    for (size_t i = 0; i < 3; i++)
-        if (!lh_lease_id_new(ids[i]))
-            outcome = lh_fail(error, LH_BUG, "cannot read random bytes from the system");
+    for (size_t i = 0; i < 3 && outcome == LH_OK; i++)
+        outcome = lh_lease_id_new(ids[i], error);
     for (size_t i = 0; i < sizeof steps / sizeof *steps && outcome == LH_OK; i++) {
         lh_vars vars = lh_lease_vars(r->store, key, ids[steps[i].who]);
         vars.owner = r->store->owner;

@@ -44,6 +44,7 @@
 #include "migrate/migrate_undo.h"
 #include "store/index.h"
 #include "store/store.h"
+#include "store/store_refused.h"
 
 #define AUDIT_KEEP_MAX_MS (10 * 366 * 24 * 3600 * INT64_C(1000))
 /* After this many temporary failures in a row the migration gives up, for example after elections,
@@ -106,7 +107,7 @@ static int create_at_once(lh_migration *m, int *ret_index, bool *ret_done, lh_er
     if (outcome == LH_OK)
         outcome = lh_migrate_create(m, true, &there, &mine);
     *ret_done = outcome == LH_OK;
-    if (outcome == LH_LOST || (outcome == LH_SERVER && mine.server_code == LH_CODE_DUPLICATE_KEY))
+    if (outcome == LH_LOST || (outcome == LH_SERVER && mine.server_code == LH_MONGO_DUPLICATE_KEY))
         outcome = LH_OK;
     else if (outcome != LH_OK)
         lh_error_give(error, &mine);

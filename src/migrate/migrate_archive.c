@@ -10,6 +10,7 @@
 #include "migrate/migrate_judge.h"
 #include "migrate/migrate_lease.h"
 #include "migrate/migrate_slice.h"
+#include "store/store_refused.h"
 #include "store/store_run.h"
 
 /* {id: <original>, hash: "…"} */
@@ -54,7 +55,7 @@ int lh_archive_insert(lh_migration *m, const lh_slice *s, lh_error *error)
     bson_append_array_end(command, &documents);
     int64_t n = 0;
     int outcome =
-        lh_migrate_write(m, "archive the documents", command, LH_CODE_DUPLICATE_KEY, &n, error);
+        lh_migrate_write(m, "archive the documents", command, LH_MONGO_DUPLICATE_KEY, &n, error);
     if (outcome == LH_OK)
         m->report->archived += (uint64_t)n;
     return outcome;

@@ -18,7 +18,6 @@
 enum {
     CODE_INVALID_OPTIONS = 72,
     CODE_BUILD_IN_PROGRESS = 12587,
-    CODE_INDEX_OPTIONS_CONFLICT = 85,
     CODE_INDEX_KEY_SPECS_CONFLICT = 86,
     CODE_OPERATION_IN_PROGRESS = 117,
     CODE_INDEX_BUILD_ABORTED = 276,
@@ -66,8 +65,8 @@ int lh_migrate_create(lh_migration *m, bool unique, bool *ret_there, lh_error *e
     bson_destroy(&reply);
     if (outcome != LH_OK) {
         switch (mine.server_code) {
-        case LH_CODE_NAMESPACE_NOT_FOUND:
-        case CODE_INDEX_OPTIONS_CONFLICT:
+        case LH_MONGO_NAMESPACE_NOT_FOUND:
+        case LH_MONGO_INDEX_OPTIONS_CONFLICT:
         case CODE_INDEX_KEY_SPECS_CONFLICT:
         case CODE_INDEX_EXISTS_ALREADY:
         case CODE_INDEX_BUILD_ABORTED:
@@ -130,8 +129,8 @@ static int modify(lh_migration *m, const char *option, const char *what, lh_erro
     bson_destroy(&reply);
     if (outcome != LH_OK) {
         switch (mine.server_code) {
-        case LH_CODE_NAMESPACE_NOT_FOUND:
-        case LH_CODE_INDEX_NOT_FOUND:
+        case LH_MONGO_NAMESPACE_NOT_FOUND:
+        case LH_MONGO_INDEX_NOT_FOUND:
             return fail_moved(&mine, error);
         case CODE_OPERATION_IN_PROGRESS:
         case CODE_BUILD_IN_PROGRESS:
@@ -144,7 +143,7 @@ static int modify(lh_migration *m, const char *option, const char *what, lh_erro
         case CODE_COMMAND_NOT_FOUND:
         case CODE_UNKNOWN_FIELD:
         case CODE_FAILED_TO_PARSE:
-        case LH_CODE_BAD_VALUE:
+        case LH_MONGO_BAD_VALUE:
             return lh_fail(error, LH_REASON_PRIVILEGE,
                            "the server refused to %s: this needs a MongoDB whose collMod has %s, "
                            "and the privilege \"collMod\" on %s.%s: %.200s",

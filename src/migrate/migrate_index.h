@@ -7,7 +7,7 @@
 #include "migrate/migrate_parts.h"
 
 /* Creates the index. *ret_there: it existed already. LH_LOST: another index was created at the same
- * time. With `unique`, a duplicate is LH_SERVER with server_code LH_CODE_DUPLICATE_KEY. */
+ * time. With `unique`, a duplicate is LH_SERVER with server_code LH_MONGO_DUPLICATE_KEY. */
 int lh_migrate_create(lh_migration *m, bool unique, bool *ret_there, lh_error *error);
 
 /* Call it after LH_LOST from creating a plain index. LH_CONFIG: the message names an index on the

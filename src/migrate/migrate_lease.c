@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "migrate/migrate_parts.h"
 #include "store/store.h"
+#include "store/store_refused.h"
 #include "store/store_run.h"
 
 #define TTL_MS 12000 /* how long the others wait for a holder that died */
@@ -105,7 +106,7 @@ int lh_migrate_lease_ask(lh_migration *m, lh_error *error)
     int outcome = lh_store_run(m->store, &call, &reply, &sent, &mine);
     m->held = outcome == LH_OK && read_reply(m, &reply, sent);
     /* Another process inserted the same document at the same time, and was faster. */
-    if (outcome == LH_SERVER && mine.server_code == LH_CODE_DUPLICATE_KEY)
+    if (outcome == LH_SERVER && mine.server_code == LH_MONGO_DUPLICATE_KEY)
         outcome = LH_OK;
     if (outcome != LH_OK)
         lh_error_give(error, &mine);

@@ -32,14 +32,6 @@ enum {
     LH_MIGRATE_SLICE = 1000, /* documents moved at a time, at most */
 };
 
-/* Error codes of the server (error_codes.yml) that the migration handles. */
-enum {
-    LH_CODE_BAD_VALUE = 2,
-    LH_CODE_NAMESPACE_NOT_FOUND = 26,
-    LH_CODE_INDEX_NOT_FOUND = 27,
-    LH_CODE_DUPLICATE_KEY = 11000,
-};
-
 /* How to restore the index to its state before the migration. It is stored before the first change,
  * so that any later run can restore it. */
 typedef struct lh_undo {
@@ -84,7 +76,6 @@ typedef struct lh_walk {
     uint64_t left;
 } lh_walk;
 
-/* ---- migrate_parts.c */
 /* The deadline of one command: the migration's, or the store's timeout if that ends earlier. So a
  * server that does not reply cannot use up the whole time of the migration. */
 int64_t lh_migrate_until(const lh_migration *m);
@@ -107,7 +98,6 @@ typedef struct lh_group {
     int64_t best_ms;   /* and is this */
 } lh_group;
 
-/* ---- migrate_move.c */
 /* A document to move, as it was when it was judged, and the survivor of its key (NULL: the document
  * goes to quarantine). Both are borrowed BSON. */
 typedef struct lh_loser {

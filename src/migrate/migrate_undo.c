@@ -15,6 +15,7 @@
 #include "migrate/migrate_parts.h"
 #include "store/index_shape.h"
 #include "store/store.h"
+#include "store/store_refused.h"
 #include "store/store_run.h"
 
 typedef struct {
@@ -88,8 +89,8 @@ static int put_back(lh_migration *m, const char *what, bson_t *command, lh_error
     int outcome = lh_store_run(m->store, &call, &reply, NULL, &mine);
     bson_destroy(command);
     bson_destroy(&reply);
-    if (outcome == LH_SERVER && (mine.server_code == LH_CODE_NAMESPACE_NOT_FOUND ||
-                                 mine.server_code == LH_CODE_INDEX_NOT_FOUND))
+    if (outcome == LH_SERVER && (mine.server_code == LH_MONGO_NAMESPACE_NOT_FOUND ||
+                                 mine.server_code == LH_MONGO_INDEX_NOT_FOUND))
         return LH_OK;
     if (outcome != LH_OK)
         lh_error_give(error, &mine);

@@ -134,8 +134,11 @@ static int break_seen(lh_store *store, const char *key, const lh_break_options *
     char mine[LH_LEASE_ID_ROOM], problem[128];
     if (lh_twice_find(seen, problem, sizeof problem))
         return lh_twice_fail("break the lease", seen, problem, error);
-    if (!lh_lease_id_new(mine) || !bson_iter_init_find(&doc_id, seen, "_id"))
-        return lh_fail(error, LH_BUG, "cannot read random bytes from the system");
+    if (!bson_iter_init_find(&doc_id, seen, "_id"))
+        return lh_fail(error, LH_BUG, "the document of \"%s\" came without its _id", key);
+    int outcome = lh_lease_id_new(mine, error);
+    if (outcome != LH_OK)
+        return outcome;
     lh_vars vars = lh_lease_vars(store, key, mine);
     vars.by = options->by ? options->by : store->owner;
     vars.reason = options->reason;
@@ -144,8 +147,8 @@ static int break_seen(lh_store *store, const char *key, const lh_break_options *
     vars.seen_id = bson_iter_init_find(&id, seen, "id") ? bson_iter_value(&id) : NULL;
     vars.seen_token = bson_iter_init_find(&token, seen, "token") ? bson_iter_value(&token) : NULL;
     lh_answer answer;
-    int outcome = lh_lease_run(store, LH_DO_BREAK, true, &vars,
-                               (lh_way){lh_store_deadline(store, 0), NULL}, &answer, error);
+    outcome = lh_lease_run(store, LH_DO_BREAK, true, &vars,
+                           (lh_way){lh_store_deadline(store, 0), NULL}, &answer, error);
     if (outcome == LH_OK) {
         lh_mine broken = {0};
         if (answer.there)

@@ -14,9 +14,8 @@
 #include "protocol/doc_tally.h"
 #include "store/index.h"
 #include "store/index_ttl.h"
+#include "store/store_refused.h"
 #include "store/store_run.h"
-
-enum { CODE_NAMESPACE_NOT_FOUND = 26 };
 
 /* ended this long ago, and neither released nor taken over since */
 #define LEAKED_MS     (24 * 3600 * INT64_C(1000))
@@ -116,7 +115,7 @@ static int look_at_others(lh_doctor_state *d, bool *ret_deletes)
     int outcome = lh_store_each(d->store, &call, look_at_index, &other, &why);
     bson_destroy(command);
     *ret_deletes = other.deletes;
-    bool missing = outcome == LH_SERVER && why.server_code == CODE_NAMESPACE_NOT_FOUND;
+    bool missing = outcome == LH_SERVER && why.server_code == LH_MONGO_NAMESPACE_NOT_FOUND;
     return outcome == LH_OK || missing || d->stopped ? LH_OK : lh_doctor_failed(d, &why);
 }
 

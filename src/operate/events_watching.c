@@ -9,6 +9,7 @@
 
 #include "base/cancel.h"
 #include "base/error.h"
+#include "protocol/doc.h"
 
 /* ---- Which events are wanted ---- */
 
@@ -37,18 +38,16 @@ bool lh_watching_wants(const lh_watching *w, const bson_t *document)
 bool lh_watching_append_filter(const lh_watching *w, const char *field, bson_t *filter)
 {
     bson_t any, one, part, keys;
-    char room[16], last[LH_KEY_MAX + 8];
-    const char *index;
+    char last[LH_KEY_MAX + 8];
+    uint32_t n = 0;
     if (lh_watching_wants_all(w))
         return false;
     BSON_APPEND_ARRAY_BEGIN(filter, "$or", &any);
     BSON_APPEND_DOCUMENT_BEGIN(&any, "0", &one);
     BSON_APPEND_DOCUMENT_BEGIN(&one, field, &part);
     BSON_APPEND_ARRAY_BEGIN(&part, "$in", &keys);
-    for (size_t i = 0; i < w->options.n_keys; i++) {
-        bson_uint32_to_string((uint32_t)i, &index, room, sizeof room);
-        BSON_APPEND_UTF8(&keys, index, w->options.keys[i]);
-    }
+    for (size_t i = 0; i < w->options.n_keys; i++)
+        lh_doc_append_text(&keys, &n, w->options.keys[i], strlen(w->options.keys[i]));
     bson_append_array_end(&part, &keys);
     bson_append_document_end(&one, &part);
     bson_append_document_end(&any, &one);

@@ -185,6 +185,14 @@ bool lh_doc_has_text(const bson_t *document, const char *field, const char *text
            strcmp(bson_iter_utf8(&value, NULL), text) == 0 && strlen(text) == utf8_len(&value);
 }
 
+void lh_doc_append_text(bson_t *array, uint32_t *n, const char *text, size_t len)
+{
+    char room[16];
+    const char *index;
+    bson_uint32_to_string((*n)++, &index, room, sizeof room);
+    (void)bson_append_utf8(array, index, -1, text, (int)len);
+}
+
 void lh_doc_spread(bson_iter_t *in, const char *const *names, size_t n, lh_field *ret_fields)
 {
     memset(ret_fields, 0, n * sizeof *ret_fields);

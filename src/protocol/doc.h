@@ -19,6 +19,9 @@ typedef struct lh_field {
 
 void lh_doc_spread(bson_iter_t *in, const char *const *names, size_t n, lh_field *ret_fields);
 
+/* Appends a text to an array that has *n elements. */
+void lh_doc_append_text(bson_t *array, uint32_t *n, const char *text, size_t len);
+
 /* A number, or a date, in an object; 0 if there is none with that name. */
 int64_t lh_doc_number_in(const bson_iter_t *object, const char *field);
 int64_t lh_doc_date_in(const bson_iter_t *object, const char *field);

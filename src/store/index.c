@@ -11,9 +11,8 @@
 #include "base/shell.h"
 #include "store/index_shape.h"
 #include "store/index_ttl.h"
+#include "store/store_refused.h"
 #include "store/store_run.h"
-
-enum { CODE_NAMESPACE_NOT_FOUND = 26, CODE_DUPLICATE_KEY = 11000 };
 
 #define KIND_ROOM 160
 
@@ -68,7 +67,7 @@ int lh_index_look(lh_store *store, int64_t deadline, lh_index_state *ret_state, 
         .what = "list the indexes", .command = &command, .deadline = deadline, .bare = true};
     int outcome = lh_store_each(store, &call, judge_index, &found, &mine);
     bson_destroy(&command);
-    if (outcome == LH_SERVER && mine.server_code == CODE_NAMESPACE_NOT_FOUND) {
+    if (outcome == LH_SERVER && mine.server_code == LH_MONGO_NAMESPACE_NOT_FOUND) {
         *ret_state = LH_INDEX_STATE_NO_COLLECTION;
         return LH_OK;
     }

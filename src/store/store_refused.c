@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/key.h"
 
-enum { CODE_BAD_VALUE = 2, CODE_VALIDATION = 121, CODE_TOO_LARGE = 10334, NAMES_ROOM = 160 };
+enum { CODE_VALIDATION = 121, CODE_TOO_LARGE = 10334, NAMES_ROOM = 160 };
 
 /* `advice` may name the collection, once. */
 typedef struct {
@@ -139,7 +139,7 @@ static const meaning meanings[] = {
 bool lh_store_is_too_large(uint32_t code, const char *message)
 {
     return code == CODE_TOO_LARGE || code == 17419 || code == 17420 ||
-           (code == CODE_BAD_VALUE && strstr(message, "too large"));
+           (code == LH_MONGO_BAD_VALUE && strstr(message, "too large"));
 }
 
 static const meaning *find(uint32_t code)

@@ -20,6 +20,15 @@ typedef enum {
 } lh_code_kind;
 lh_code_kind lh_store_code_kind(uint32_t code);
 
+/* The server's error codes that more than one file knows by name. */
+enum {
+    LH_MONGO_BAD_VALUE = 2,
+    LH_MONGO_NAMESPACE_NOT_FOUND = 26,
+    LH_MONGO_INDEX_NOT_FOUND = 27,
+    LH_MONGO_INDEX_OPTIONS_CONFLICT = 85,
+    LH_MONGO_DUPLICATE_KEY = 11000,
+};
+
 enum { LH_CODE_NO_API_VERSION = 498870 }; /* requireApiVersion is set, and none was declared */
 
 typedef struct lh_refusal {

@@ -41,7 +41,7 @@ typedef enum {
 } attempt;
 
 /* Codes that this file looks at by itself; what the others mean: store_refused.c. */
-enum { CODE_UNAUTHORIZED = 13, CODE_DUPLICATE_KEY = 11000 };
+enum { CODE_UNAUTHORIZED = 13 };
 
 /* "not authorized on db to execute command { … }": the command in it would show lease ids. */
 static int fail_denied(const lh_call *call, const bson_error_t *why, lh_error *error)
@@ -347,7 +347,7 @@ int lh_store_run(lh_store *store, lh_call *call, bson_t *reply, int64_t *ret_sen
          * died of was not done. */
         bool refused = result == ATTEMPT_DONE && outcome != LH_OK;
         if (result == ATTEMPT_DONE &&
-            (!refused || !call->maybe || why.code == CODE_DUPLICATE_KEY || outcome == LH_DATA))
+            (!refused || !call->maybe || why.code == LH_MONGO_DUPLICATE_KEY || outcome == LH_DATA))
             return outcome;
         call->maybe |= result == ATTEMPT_OPEN && !call->read && !call->bare;
         int64_t ms = lh_backoff_next(&pause);
