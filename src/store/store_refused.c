@@ -36,7 +36,10 @@ static const char too_large[] = "the document would be larger than MongoDB's lim
 static const char no_api_version[] =
     "Leasehold declares no API version: in mongosh --apiVersion 1, run "
     "db.adminCommand({setParameter: 1, requireApiVersion: false}), or connect to another server";
-#define SET_VERSION "db.adminCommand({setFeatureCompatibilityVersion: \"6.0\"})"
+/* Only MongoDB 6.0 can be at a version that lacks a command of Leasehold; a newer server would take
+ * this call for a downgrade. */
+#define SET_VERSION "on MongoDB 6.0, run db.adminCommand({setFeatureCompatibilityVersion: \"6.0\"})"
+static const char old_compatibility[] = "finish the upgrade of all members; then, " SET_VERSION;
 
 static const meaning meanings[] = {
     {13, LH_CODE_DENIED, LH_DENIED, NULL}, /* Unauthorized */
@@ -113,8 +116,8 @@ static const meaning meanings[] = {
     UNFIT(166, LH_REASON_COLLECTION, "the collection's name belongs to a view: choose another"),
     UNFIT(CODE_VALIDATION, LH_REASON_VALIDATOR,
           "let the collection's validator accept the documents of leases, or only warn"),
-    UNFIT(243, LH_REASON_COMPATIBILITY, "finish the upgrade of all members, then " SET_VERSION),
-    UNFIT(258, LH_REASON_COMPATIBILITY, "finish the upgrade of all members, then " SET_VERSION),
+    UNFIT(243, LH_REASON_COMPATIBILITY, old_compatibility),
+    UNFIT(258, LH_REASON_COMPATIBILITY, old_compatibility),
     UNFIT(322, LH_REASON_API_VERSION, no_api_version),                    /* APIVersionError */
     UNFIT(323, LH_REASON_API_VERSION, no_api_version),                    /* APIStrictError */
     UNFIT(LH_CODE_NO_API_VERSION, LH_REASON_API_VERSION, no_api_version), /* none was declared */
@@ -216,8 +219,8 @@ int lh_store_fail_old_compatibility(const char *version, lh_error *error)
 {
     return lh_fail(error, LH_REASON_COMPATIBILITY,
                    "the feature compatibility version of this deployment is %s: Leasehold needs "
-                   "6.0, with which the "
-                   "server can make an index unique. When no older member is left: " SET_VERSION,
+                   "6.0, with which the server can make an index unique. When no older member is "
+                   "left, " SET_VERSION,
                    version ? version : "below 6.0");
 }
 
