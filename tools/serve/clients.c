@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUCKETS = 256 };
-
 struct bound {
     unsigned all, one;
 };
@@ -19,7 +17,7 @@ struct clients {
     struct bound bounds[SHARES];
     enum may address_may; /* what one without a token may do */
     unsigned taken[SHARES], n_unnamed;
-    struct client *bucket[BUCKETS]; /* by address; tokens are in the first */
+    struct table table; /* by address; that of a token is empty */
 };
 
 int clients_new(const struct config *config, struct clients **ret_clients, lh_error *error)
@@ -28,6 +26,7 @@ int clients_new(const struct config *config, struct clients **ret_clients, lh_er
     if (!clients)
         return out_fail(error, LH_MEMORY, "out of memory");
     (void)pthread_mutex_init(&clients->lock, NULL);
+    table_init(&clients->table);
     clients->address_may = config->token_file ? MAY_LOOK_IN : MAY_CALL;
     const struct bound bounds[SHARES] = {
         [SHARE_REQUESTS] = {MOST_REQUESTS, MOST_REQUESTS / 2},
@@ -42,32 +41,25 @@ int clients_new(const struct config *config, struct clients **ret_clients, lh_er
     return LH_OK;
 }
 
+static void free_client(struct entry *entry, void *arg)
+{
+    (void)arg;
+    free(entry);
+}
+
 /* Those that are left have no other reference: all that could hold one has ended. */
 void clients_free(struct clients *clients)
 {
     if (!clients)
         return;
-    for (size_t i = 0; i < BUCKETS; i++) {
-        for (struct client *client = clients->bucket[i], *next; client; client = next) {
-            next = client->next;
-            free(client);
-        }
-    }
+    table_each(&clients->table, free_client, NULL);
     (void)pthread_mutex_destroy(&clients->lock);
     free(clients);
 }
 
-static struct client **bucket_of(struct clients *clients, const char *address)
-{
-    size_t hash = 0;
-    for (const char *at = address; *at; at++)
-        hash = hash * 31 + (unsigned char)*at;
-    return &clients->bucket[hash % BUCKETS];
-}
-
 static struct client *add_locked(struct clients *clients, const char *address, enum may may)
 {
-    struct client *client = calloc(1, sizeof *client), **bucket = bucket_of(clients, address);
+    struct client *client = calloc(1, sizeof *client);
     if (!client)
         return NULL;
     (void)snprintf(client->address, sizeof client->address, "%s", address);
@@ -75,11 +67,7 @@ static struct client *add_locked(struct clients *clients, const char *address, e
     lane_init(&client->calls, client, MOST_CALLERS);
     lane_init(&client->waits, client, MOST_QUEUERS);
     client->refs = 1;
-    client->link = bucket;
-    client->next = *bucket;
-    if (client->next)
-        client->next->link = &client->next;
-    *bucket = client;
+    table_add(&clients->table, address, &client->entry);
     return client;
 }
 
@@ -94,9 +82,9 @@ struct client *clients_new_token(struct clients *clients)
 struct client *clients_of_address(struct clients *clients, const char *address)
 {
     pthread_mutex_lock(&clients->lock);
-    struct client *client = *bucket_of(clients, address);
+    struct client *client = (struct client *)table_find(&clients->table, address);
     while (client && (!*client->address || strcmp(client->address, address) != 0))
-        client = client->next;
+        client = (struct client *)client->entry.next;
     if (client)
         client->refs++;
     else
@@ -119,11 +107,8 @@ void clients_unref(struct clients *clients, struct client *client)
         return;
     pthread_mutex_lock(&clients->lock);
     bool last = --client->refs == 0;
-    if (last) {
-        *client->link = client->next;
-        if (client->next)
-            client->next->link = client->link;
-    }
+    if (last)
+        table_remove(&client->entry);
     pthread_mutex_unlock(&clients->lock);
     if (last)
         free(client);

@@ -9,6 +9,7 @@
 
 #include "serve/auth.h"
 #include "serve/server.h"
+#include "serve/table.h"
 #include "serve/work.h"
 
 struct repeat;
@@ -25,7 +26,7 @@ enum share {
 };
 
 struct client {
-    struct client *next, **link;
+    struct entry entry;
     unsigned refs;
     char name[CLIENT_NAME_MAX + 1]; /* of a token; "" for others. Read it with clients_name() */
     char address[64];               /* of others; "" for a token */

@@ -5,32 +5,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "serve/clients.h"
 
-enum { BUCKETS = 4096 };
-
 struct repeats {
     struct clients *clients;
-    uint64_t seed; /* nobody outside knows which names share a bucket */
-    struct repeat *bucket[BUCKETS];
+    struct table table;
     struct client *first; /* those that have grants */
     unsigned n;           /* grants */
 };
 
-/* FNV-1a. */
-static uint64_t hash_of(uint64_t hash, const char *bytes, size_t len)
-{
-    hash ^= UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ (unsigned char)bytes[i]) * UINT64_C(1099511628211);
-    return hash;
-}
-
 static uint64_t fingerprint_of(const struct request *request)
 {
-    return hash_of(0, request->body ? request->body : "", request->body_len);
+    return table_hash(0, request->body ? request->body : "", request->body_len);
 }
 
 /* The length keeps the parts apart. Only one method has these. */
@@ -42,13 +29,13 @@ static char *name_of(const struct request *request, const char *idempotency_key)
     return name;
 }
 
-static struct repeat **place_of(struct repeats *repeats, const struct client *client,
-                                const char *name)
+static struct repeat *find(const struct repeats *repeats, const struct client *client,
+                           const char *name)
 {
-    struct repeat **at = &repeats->bucket[hash_of(repeats->seed, name, strlen(name)) % BUCKETS];
-    while (*at && ((*at)->client != client || strcmp((*at)->name, name) != 0))
-        at = &(*at)->next;
-    return at;
+    struct repeat *repeat = (struct repeat *)table_find(&repeats->table, name);
+    while (repeat && (repeat->client != client || strcmp(repeat->name, name) != 0))
+        repeat = (struct repeat *)repeat->entry.next;
+    return repeat;
 }
 
 int repeats_new(struct clients *clients, struct repeats **ret_repeats, lh_error *error)
@@ -57,8 +44,7 @@ int repeats_new(struct clients *clients, struct repeats **ret_repeats, lh_error 
     if (!repeats)
         return out_fail(error, LH_MEMORY, "out of memory");
     repeats->clients = clients;
-    ssize_t got = getrandom(&repeats->seed, sizeof repeats->seed, GRND_NONBLOCK);
-    (void)got; /* without, only speed may suffer */
+    table_init(&repeats->table);
     *ret_repeats = repeats;
     return LH_OK;
 }
@@ -96,7 +82,7 @@ static void remove_grant(struct repeats *repeats, struct repeat *repeat)
 
 void repeats_forget(struct repeats *repeats, struct repeat *repeat)
 {
-    *place_of(repeats, repeat->client, repeat->name) = repeat->next;
+    table_remove(&repeat->entry);
     if (*repeat->lease_id)
         remove_grant(repeats, repeat);
     clients_unref(repeats->clients, repeat->client);
@@ -140,21 +126,16 @@ struct repeat *repeats_enter(struct repeats *repeats, const struct request *requ
                              const char *idempotency_key)
 {
     char *name = name_of(request, idempotency_key);
-    struct repeat **at = name ? place_of(repeats, request->client, name) : NULL;
-    if (at && *at && *(*at)->lease_id && (*at)->until_ms <= serve_now_ms())
-        repeats_forget(repeats, *at);
-    if (at)
-        at = place_of(repeats, request->client, name);
-    if (at && *at) {
-        free(name);
-        return *at;
+    struct repeat *repeat = name ? find(repeats, request->client, name) : NULL;
+    if (repeat && *repeat->lease_id && repeat->until_ms <= serve_now_ms()) {
+        repeats_forget(repeats, repeat);
+        repeat = NULL;
     }
-    struct repeat *repeat = at ? calloc(1, sizeof *repeat) : NULL;
-    if (!repeat) {
+    if (repeat || !name || !(repeat = calloc(1, sizeof *repeat))) {
         free(name);
-        return NULL;
+        return repeat;
     }
-    *at = repeat;
+    table_add(&repeats->table, name, &repeat->entry);
     repeat->client = clients_ref(repeats->clients, request->client);
     repeat->name = name;
     repeat->fingerprint = fingerprint_of(request);
@@ -166,13 +147,15 @@ bool repeats_same(const struct repeat *repeat, const struct request *request)
     return repeat->fingerprint == fingerprint_of(request);
 }
 
+static void forget_entry(struct entry *entry, void *arg)
+{
+    repeats_forget(arg, (struct repeat *)entry);
+}
+
 void repeats_free(struct repeats *repeats)
 {
     if (!repeats)
         return;
-    for (size_t i = 0; i < BUCKETS; i++) {
-        while (repeats->bucket[i])
-            repeats_forget(repeats, repeats->bucket[i]);
-    }
+    table_each(&repeats->table, forget_entry, repeats);
     free(repeats);
 }

@@ -5,6 +5,7 @@
 #ifndef SERVE_REPEAT_H
 #define SERVE_REPEAT_H
 
+#include "serve/table.h"
 #include "serve/waits.h"
 
 struct repeats;
@@ -12,7 +13,7 @@ struct repeats;
 /* While it is asked for, `ask` is set; after a grant the lease; anything else is not remembered:
  * nothing came of it, so it may be asked again. */
 struct repeat {
-    struct repeat *next;          /* with the same hash */
+    struct entry entry;
     struct repeat *older, *newer; /* grants of this client, in their order */
     struct client *client;        /* a reference */
     char *name;                   /* which key, which Idempotency-Key */

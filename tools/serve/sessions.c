@@ -22,20 +22,21 @@
 #include "common/json.h"
 #include "serve/attach.h"
 #include "serve/metrics.h"
+#include "serve/table.h"
 
-enum { BUCKETS = 1024, BLOCK = 1024, TEXT_SIZE = 3 * LH_KEY_MAX };
+enum { BLOCK = 1024, TEXT_SIZE = 3 * LH_KEY_MAX };
 
 enum why { GOES_ON, CLIENT_GONE, LOST, RELEASED, STOPPING, REVOKED };
 static const char *const why_words[] = {"renewed",  "gone",     "lost",
                                         "released", "stopping", "revoked"};
 
 struct session {
+    struct entry entry; /* by the lease's id */
     struct sessions *all;
     struct MHD_Connection *connection;
     int fd;
-    struct client *client;        /* a reference */
-    lh_lease *lease;              /* NULL: its client's token was taken away */
-    struct session *next, **link; /* with the same hash of the lease's id */
+    struct client *client; /* a reference */
+    lh_lease *lease;       /* NULL: its client's token was taken away */
     struct session *next_finished;
     bool suspended;
     enum why why;                   /* … it ends */
@@ -55,7 +56,7 @@ struct sessions {
     bool runs, stops;
     unsigned n;
     uint64_t lost;
-    struct session *bucket[BUCKETS];
+    struct table table;
     struct session *finished; /* libmicrohttpd knows them no more */
 };
 
@@ -148,12 +149,6 @@ static ssize_t read_some(void *arg, uint64_t position, char *buffer, size_t size
 
 /* ---- coming and going ---- */
 
-static struct session **bucket_of(struct sessions *sessions, const char *lease_id)
-{
-    char head[] = {lease_id[0], lease_id[1], lease_id[2], '\0'}; /* of random digits */
-    return &sessions->bucket[strtoul(head, NULL, 16) % BUCKETS];
-}
-
 static bool watch(const struct sessions *sessions, int fd, uint32_t events, struct session *session,
                   bool is_client)
 {
@@ -197,9 +192,7 @@ static void forget_lease(struct session *session)
 /* By the thread that watches, or when there is none. */
 static void drop(struct session *session)
 {
-    *session->link = session->next;
-    if (session->next)
-        session->next->link = session->link;
+    table_remove(&session->entry);
     session->all->n--;
     forget_lease(session);
     clients_unref(session->all->server->clients, session->client);
@@ -221,14 +214,17 @@ static void end_if_revoked(struct session *session)
     forget_lease(session);
 }
 
-static void each(struct sessions *sessions, void (*what)(struct session *session))
+typedef void session_visitor(struct session *session);
+
+static void visit(struct entry *entry, void *arg)
 {
-    for (size_t i = 0; i < BUCKETS; i++) {
-        for (struct session *session = sessions->bucket[i], *next; session; session = next) {
-            next = session->next;
-            what(session);
-        }
-    }
+    session_visitor *const *visitor = arg;
+    (*visitor)((struct session *)entry);
+}
+
+static void each(struct sessions *sessions, session_visitor *visitor)
+{
+    table_each(&sessions->table, visit, &visitor);
 }
 
 static void drop_finished(struct sessions *sessions)
@@ -286,12 +282,7 @@ static bool enter(struct sessions *sessions, struct session *session, lh_lease *
     bool room = !sessions->stops && !atomic_load(&session->client->revoked) &&
                 watch(sessions, lost_fd, EPOLLIN, session, false);
     if (room) {
-        struct session **bucket = bucket_of(sessions, lh_lease_id(lease));
-        session->next = *bucket;
-        if (session->next)
-            session->next->link = &session->next;
-        session->link = bucket;
-        *bucket = session;
+        table_add(&sessions->table, lh_lease_id(lease), &session->entry);
         sessions->n++;
         session->news = true;
         (void)watch(sessions, session->fd, EPOLLRDHUP, session,
@@ -359,8 +350,8 @@ void sessions_get(struct request *request)
 void sessions_released(struct sessions *sessions, const char *lease_id)
 {
     pthread_mutex_lock(&sessions->lock);
-    for (struct session *session = *bucket_of(sessions, lease_id); session;
-         session = session->next) {
+    for (struct entry *entry = table_find(&sessions->table, lease_id); entry; entry = entry->next) {
+        struct session *session = (struct session *)entry;
         if (session->lease && strcmp(lh_lease_id(session->lease), lease_id) == 0)
             end_session(session, RELEASED);
     }
@@ -417,6 +408,7 @@ int sessions_new(struct server *server, struct sessions **ret_sessions, lh_error
     if (!sessions)
         return out_fail(error, LH_MEMORY, "out of memory");
     sessions->server = server;
+    table_init(&sessions->table);
     (void)pthread_mutex_init(&sessions->lock, NULL);
     sessions->epoll = epoll_create1(EPOLL_CLOEXEC);
     sessions->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
