@@ -54,6 +54,30 @@ static int make_parts(lh_store *store, const lh_store_options *options, lh_error
     return outcome;
 }
 
+static int prepare(lh_store *store, const lh_store_options *options, lh_error *error)
+{
+    lh_log_init(store, options);
+    int outcome = make_parts(store, options, error);
+    if (outcome == LH_OK && store->rollout != LH_OFF)
+        outcome = lh_rollout_judge(store, look_at_index(store, options, error));
+    return outcome;
+}
+
+/* The store frees them when it is closed. */
+static void take_arguments(lh_store *store, const lh_store_options *options)
+{
+    store->held->on_lost_free = options->on_lost_free;
+    store->log.arg_free = options->log_free;
+}
+
+static void free_arguments(const lh_store_options *options)
+{
+    if (options->on_lost_free)
+        options->on_lost_free(options->on_lost_arg);
+    if (options->log_free)
+        options->log_free(options->log_arg);
+}
+
 int lh_store_open(const lh_store_options *options, lh_store **ret_store, lh_error *error)
 {
     lh_store *store = NULL;
@@ -64,19 +88,23 @@ int lh_store_open(const lh_store_options *options, lh_store **ret_store, lh_erro
     int outcome = lh_store_options_take(&o, options, error);
     if (outcome != LH_OK)
         return outcome;
+    int64_t began_us = lh_clock_us();
     outcome = lh_store_new(&o, &store, error);
     if (outcome == LH_OK)
-        outcome = make_parts(store, &o, error);
-    if (outcome == LH_OK && store->rollout != LH_OFF)
-        outcome = lh_rollout_judge(store, look_at_index(store, &o, error));
-    if (outcome == LH_OK)
-        store->held->on_lost_free = o.on_lost_free;
-    else
-        lh_store_close(store);
-    if (outcome == LH_OK)
+        outcome = prepare(store, &o, error);
+    if (store)
+        lh_log(store,
+               &(lh_log_event){.event = LH_LOG_OPENED,
+                               .outcome = outcome,
+                               .duration_us = lh_clock_us() - began_us},
+               error);
+    if (outcome == LH_OK) {
+        take_arguments(store, &o);
         *ret_store = store;
-    else if (o.on_lost_free)
-        o.on_lost_free(o.on_lost_arg);
+    } else {
+        lh_store_close(store);
+        free_arguments(&o);
+    }
     return outcome;
 }
 
@@ -84,7 +112,9 @@ void lh_store_close(lh_store *store)
 {
     if (!store)
         return;
-    if (lh_store_check(store, NULL) == LH_OK) {
+    int64_t began_us = lh_clock_us();
+    bool here = lh_store_check(store, NULL) == LH_OK;
+    if (here) {
         int64_t deadline = lh_store_deadline(store, 0);
         lh_wait_stop(store, deadline);
         lh_held_release_all(store, deadline);
@@ -94,5 +124,10 @@ void lh_store_close(lh_store *store)
     store->pipelines = NULL;
     if (store->held && store->held->on_lost_free) /* its threads are joined: nobody calls on_lost */
         store->held->on_lost_free(store->held->on_lost_arg);
+    if (here)
+        lh_log(store,
+               &(lh_log_event){.event = LH_LOG_CLOSED, .duration_us = lh_clock_us() - began_us},
+               NULL);
+    lh_log_fini(store);
     lh_store_unref(store);
 }

@@ -75,6 +75,8 @@
 #include <leasehold/version.h>
 
 #include <leasehold/key.h>
+#include <leasehold/log.h>
+#include <leasehold/metrics.h>
 #include <leasehold/rollout.h>
 #include <leasehold/store.h>
 

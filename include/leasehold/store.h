@@ -5,6 +5,7 @@
 #define LEASEHOLD_STORE_H
 
 #include <leasehold/error.h>
+#include <leasehold/log.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -65,12 +66,20 @@ typedef struct lh_store_options {
     /* Keep an audit trail (audit.h) in this collection; "": "<collection>_audit"; NULL (default):
      * no trail. With a trail, an acquire needs one more read and one more write. */
     const char *audit;
+    /* Events above this level are not given to `log`: 0 … LH_LEVEL_DEBUG; 0 (default):
+     * LH_LEVEL_INFO */
+    int log_level;
+    /* Called for each event of the store, from any thread: log.h has the events, and what the
+     * callback may do. NULL: no call. */
+    void (*log)(void *arg, const lh_log_event *event);
+    void *log_arg;
+    void (*log_free)(void *arg); /* frees log_arg: see leasehold.h; NULL: nothing to free */
 } lh_store_options;
 
 #define LH_STORE_OPTIONS_INIT                                                                      \
     {                                                                                              \
         sizeof(lh_store_options), NULL, NULL, NULL, NULL, NULL, 10000, 500, 1000, 128, 16, 1,      \
-            NULL, NULL, NULL, NULL, false, false, 0, NULL                                          \
+            NULL, NULL, NULL, NULL, false, false, 0, NULL, 0, NULL, NULL, NULL                     \
     }
 LH_API void lh_store_options_init(lh_store_options *options, size_t size);
 

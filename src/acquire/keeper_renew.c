@@ -178,13 +178,15 @@ static void renew(lh_store *store, batch *b, size_t from, size_t to,
                   .client = client};
     bson_t command = BSON_INITIALIZER, reply;
     /* of the first attempt: not later than that of the answered one */
-    int64_t sent = lh_clock_ms();
+    int64_t sent = lh_clock_ms(), began_us = lh_clock_us();
     lh_batch_renew(store->collection, b->what + from, to - from, &command);
+    lh_error why = LH_ERROR_INIT;
     lh_call call = {.what = "renew the leases",
+                    .operation = LH_OPERATION_RENEW,
                     .command = &command,
                     .deadline = way.deadline,
                     .client = client};
-    int outcome = lh_store_run(store, &call, &reply, NULL, NULL);
+    int outcome = lh_store_run(store, &call, &reply, NULL, store->log.fn ? &why : NULL);
     int64_t n = outcome == LH_OK ? lh_reply_n(&reply) : -1;
     bson_destroy(&command);
     bson_destroy(&reply);
@@ -196,6 +198,14 @@ static void renew(lh_store *store, batch *b, size_t from, size_t to,
     bool all = n == (int64_t)(to - from);
     if (outcome == LH_OK && !all)
         outcome = n < 0 ? LH_SERVER : look(store, b, from, to, way);
+    lh_log(store,
+           &(lh_log_event){.event = LH_LOG_RENEW,
+                           .outcome = outcome,
+                           .duration_us = lh_clock_us() - began_us,
+                           .count = (uint64_t)(outcome == LH_OK ? n : (int64_t)(to - from)),
+                           .key = b->leases[from]->key,
+                           .lease = b->leases[from]->id},
+           &why);
     hear(b, from, to, outcome, all, sent);
 }
 

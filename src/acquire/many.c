@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acquire/acquire.h"
 #include "acquire/acquire_key.h"
 #include "acquire/many_batch.h"
 #include "acquire/path.h"
@@ -51,6 +52,7 @@ static int check(lh_many *many, const char *const *keys, const lh_acquire_option
     lh_request r = {.store = many->store, .key = "key", .error = many->error};
     int outcome = lh_request_check(&r, options);
     many->o = r.o;
+    many->began_us = r.began_us;
     many->until = r.until;
     for (size_t i = 0; outcome == LH_OK && i < many->n; i++)
         outcome = check_key(many, keys, i);
@@ -205,7 +207,7 @@ static int take(lh_many *many)
     return outcome;
 }
 
-int lh_core_acquire_many(lh_many *many, lh_lease **ret_leases, lh_record **ret_busy)
+static int acquire_many(lh_many *many, lh_lease **ret_leases, lh_record **ret_busy)
 {
     lh_assert(many->n > 0 && many->entries && many->o.owner);
     int outcome = lh_held_enter(many->store, many->error);
@@ -219,5 +221,19 @@ int lh_core_acquire_many(lh_many *many, lh_lease **ret_leases, lh_record **ret_b
         *ret_busy = many->busy;
         many->busy = NULL;
     }
+    return outcome;
+}
+
+int lh_core_acquire_many(lh_many *many, lh_lease **ret_leases, lh_record **ret_busy)
+{
+    lh_store *store = many->store;
+    lh_error mine = LH_ERROR_INIT, *error = many->error;
+    many->error = error ? error : &mine;
+    int outcome = acquire_many(many, ret_leases, ret_busy);
+    if (outcome != LH_OK)
+        (void)lh_acquire_log(store, NULL, NULL, many->began_us, outcome, many->error);
+    for (size_t i = 0; outcome == LH_OK && i < many->n; i++)
+        (void)lh_acquire_log(store, NULL, ret_leases[i], many->began_us, outcome, NULL);
+    many->error = error;
     return outcome;
 }

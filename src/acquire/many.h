@@ -17,6 +17,7 @@ typedef struct lh_many {
     lh_acquire_options o; /* complete; owner is there */
     size_t n;
     lh_many_entry *entries; /* in the order of their keys, in which everybody takes them */
+    int64_t began_us;       /* its call */
     int64_t until;          /* the end of the wait */
     bool singly;            /* a batch met something unusual: no more of them */
     lh_record *busy;

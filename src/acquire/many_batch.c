@@ -73,6 +73,7 @@ static int send(const lh_many *many, lh_do what, const lh_many_entry *entries, s
     lh_many_command(many->store->pipelines, what, whole, many->store->collection, vars, n, stop,
                     &command);
     lh_call call = {.what = stop ? "acquire the leases" : "release the leases",
+                    .operation = stop ? LH_OPERATION_ACQUIRE : LH_OPERATION_RELEASE,
                     .command = &command,
                     .deadline = deadline,
                     .several = n > 1};

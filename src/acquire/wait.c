@@ -59,6 +59,7 @@ lh_waiting *lh_wait_new(const lh_request *r)
         memcpy(w->id, r->o.lease_id, LH_LEASE_ID_ROOM);
     w->o.lease_id = w->own_id ? w->id : NULL;
     w->claim_ms = lh_request_claim_ms(&r->o);
+    w->began_us = r->began_us;
     w->until = r->until;
     w->ask_at = INT64_MAX;
     w->beat = w->turn = (lh_due)LH_DUE_NEVER;

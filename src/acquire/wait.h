@@ -34,8 +34,8 @@ struct lh_waiting {
     char id[LH_LEASE_ID_ROOM];
     int64_t claim_ms;
     lh_beats beats;
-    int64_t until;  /* the end of the wait */
-    int64_t ask_at; /* INT64_MAX: there is nothing to ask for */
+    int64_t began_us, until; /* the call, and the end of its wait */
+    int64_t ask_at;          /* INT64_MAX: there is nothing to ask for */
     /* turn: to be asked for, or for its wait to end; while it is in the table */
     lh_due beat, turn;
     int64_t place, waiting; /* as last heard */

@@ -155,6 +155,8 @@ void lh_wait_ask(lh_waiting *w, struct _mongoc_client_t *client)
     bool stray = is_stray(w, &r);
     pthread_cond_broadcast(&waits->changed);
     pthread_mutex_unlock(&waits->lock);
+    if (r.beat == 0 && outcome == LH_BUSY && r.place >= 0)
+        lh_log(store, &(lh_log_event){.event = LH_LOG_QUEUED, .key = w->key, .lease = r.id}, NULL);
     if (stray)
         lh_held_doubt(store, w->key, r.id, w->o.ttl_ms, true);
     /* it was settled, or leaves: the grant is heard of twice, or given back */

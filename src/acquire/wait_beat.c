@@ -120,6 +120,7 @@ static void send(batch *b, struct _mongoc_client_t *client)
     size_t statements;
     lh_batch_beats(store->collection, b->what, b->n, &statements, &command);
     lh_call call = {.what = "keep the place in the queue",
+                    .operation = LH_OPERATION_WAIT,
                     .command = &command,
                     .deadline = way.deadline,
                     .client = client};

@@ -101,7 +101,10 @@ static void unqueue(leavers *l)
     }
     if (lh_clock_ms() < l->deadline) {
         lh_batch_unqueue(l->store->collection, what, l->n, &command);
-        lh_call call = {.what = "leave the queues", .command = &command, .deadline = l->deadline};
+        lh_call call = {.what = "leave the queues",
+                        .operation = LH_OPERATION_WAIT,
+                        .command = &command,
+                        .deadline = l->deadline};
         (void)lh_store_run(l->store, &call, &reply, NULL, NULL);
         bson_destroy(&reply);
         lh_look look = {.granted = leave_granted, .arg = l};

@@ -118,6 +118,7 @@ int lh_waits_add(struct lh_waits *waits, lh_waiting *w, lh_error *error)
         spot->last = w;
         link_id(waits, w);
         waits->n++;
+        lh_meter_add(&w->store->meters, LH_METER(waiting), 1);
         lh_wait_beat_at(w, lh_clock_ms() + w->claim_ms / 3);
         lh_wait_plan(w);
     }
@@ -143,6 +144,7 @@ void lh_waits_remove(struct lh_waits *waits, lh_waiting *w)
     lh_due_set(&waits->beats, &w->beat, INT64_MAX);
     lh_due_set(&waits->turns, &w->turn, INT64_MAX);
     waits->n--;
+    lh_meter_drop(&w->store->meters, LH_METER(waiting));
     if (!spot->first)
         drop_spot(waits, spot);
 }
@@ -253,6 +255,7 @@ static int take_grant(lh_waiting *w, const lh_grant *grant, int64_t deadline)
 void lh_wait_granted(lh_store *store, const lh_grant *grant)
 {
     struct lh_waits *waits = store->waits;
+    char granted[LH_KEY_MAX + 1] = ""; /* the key: whoever waited may free it at once */
     pthread_mutex_lock(&waits->lock);
     lh_waiting *w = lh_waits_find(waits, grant->id);
     if (w && w->state == LH_WAITS && !w->burnt) {
@@ -262,6 +265,7 @@ void lh_wait_granted(lh_store *store, const lh_grant *grant)
         int outcome = good ? take_grant(w, grant, deadline) : LH_BUSY;
         if (outcome == LH_OK || outcome == LH_LOST) { /* lost: the id is in doubt, for good */
             w->token = grant->token;
+            memcpy(granted, outcome == LH_OK ? w->key : "", outcome == LH_OK ? strlen(w->key) : 0);
             lh_wait_settle(w, outcome);
         } else { /* a mere hint; or too late to be believed: leave it, and ask again */
             w->burnt = grant->beat >= 0;
@@ -270,6 +274,12 @@ void lh_wait_granted(lh_store *store, const lh_grant *grant)
         }
     }
     pthread_mutex_unlock(&waits->lock);
+    if (*granted)
+        lh_log(
+            store,
+            &(lh_log_event){
+                .event = LH_LOG_GRANTED, .token = grant->token, .key = granted, .lease = grant->id},
+            NULL);
 }
 
 void lh_wait_note_granted(void *arg, const lh_grant *grant, int64_t now_ms)

@@ -124,6 +124,7 @@ static bool follow(lh_store *store, mongoc_cursor_t *cursor)
     bson_error_t why;
     const bson_t *event;
     atomic_store(&store->watch->live, true);
+    lh_log(store, &(lh_log_event){.event = LH_LOG_STREAM_OPENED}, NULL);
     store->watch->to.opened(store);
     while (is_wanted(store) && !mongoc_cursor_error(cursor, &why) && mongoc_cursor_more(cursor)) {
         int64_t asked = lh_clock_ms();
@@ -133,6 +134,7 @@ static bool follow(lh_store *store, mongoc_cursor_t *cursor)
             lh_clock_sleep(1); /* a server that does not wait: never a busy loop */
     }
     atomic_store(&store->watch->live, false);
+    lh_log(store, &(lh_log_event){.event = LH_LOG_STREAM_CLOSED}, NULL);
     return lh_clock_ms() - opened > 1000;
 }
 

@@ -11,6 +11,13 @@ int64_t lh_clock_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+int64_t lh_clock_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 int64_t lh_clock_ahead(int64_t ahead, int64_t server_ms, int64_t sent, int64_t received)
 {
     int64_t least = server_ms - received, most = server_ms - sent;

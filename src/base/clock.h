@@ -10,6 +10,9 @@
 /* Milliseconds on CLOCK_BOOTTIME, rounded down. */
 int64_t lh_clock_ms(void);
 
+/* The same in microseconds: for how long something took. */
+int64_t lh_clock_us(void);
+
 /* How far a server's clock is ahead of this one. The server read `server_ms` between `sent` and
  * `received`, in lh_clock_ms(). Returns `ahead` if this agrees with it, else the nearest value that
  * does. An `ahead` of INT64_MIN: not known yet. For display only; no deadline uses it. */

@@ -16,7 +16,7 @@
 
 /* Options structs: the type, its macro without _INIT, the last field. */
 #define LH_OPTIONS(X)                                                                              \
-    X(lh_store_options, LH_STORE_OPTIONS, audit)                                                   \
+    X(lh_store_options, LH_STORE_OPTIONS, log_free)                                                \
     X(lh_acquire_options, LH_ACQUIRE_OPTIONS, feedback_arg)                                        \
     X(lh_release_options, LH_RELEASE_OPTIONS, note)                                                \
     X(lh_list_options, LH_LIST_OPTIONS, limit)                                                     \
@@ -33,6 +33,7 @@
  * version, which every caller has. */
 #define LH_REPORTS(X)                                                                              \
     X(lh_observed, LH_OBSERVED, skipped, skipped)                                                  \
+    X(lh_metrics, LH_METRICS, acquires_us, acquires_us)                                            \
     X(lh_migrate_report, LH_MIGRATE_REPORT, problems, problems)                                    \
     X(lh_cleanup_report, LH_CLEANUP_REPORT, waiters_dropped, waiters_dropped)                      \
     X(lh_reap_report, LH_REAP_REPORT, alive, alive)

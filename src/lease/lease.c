@@ -162,6 +162,20 @@ static int64_t remaining_ms_locked(const lh_lease *lease)
     return ms > 0 ? ms : 0;
 }
 
+int lh_lease_log(lh_lease *lease, int event, int64_t began_us, int outcome, const lh_error *error)
+{
+    lh_log(lease->store,
+           &(lh_log_event){.event = event,
+                           .outcome = outcome,
+                           .duration_us = lh_clock_us() - began_us,
+                           .token = lh_lease_token(lease),
+                           .count = 1,
+                           .key = lease->key,
+                           .lease = lease->id},
+           error);
+    return outcome;
+}
+
 /* The descriptor's timer: at the deadline; at once (0); never (INT64_MAX). */
 static void set_alarm_locked(const lh_lease *lease, int64_t at_ms)
 {
@@ -200,6 +214,13 @@ void lh_lease_lose(lh_lease *lease)
     if (!news)
         return;
     bool was_held = lh_held_remove(lease);
+    lh_log(store,
+           &(lh_log_event){.event = LH_LOG_LOST,
+                           .outcome = LH_LOST,
+                           .token = lh_lease_token(lease),
+                           .key = lease->key,
+                           .lease = lease->id},
+           NULL);
     if (!lease->enforced)
         store->hooks->missed(store);
     else if (was_held && store->held->on_lost)
@@ -223,7 +244,7 @@ int lh_lease_lost_fd(lh_lease *lease)
     return fd;
 }
 
-int lh_core_release(lh_lease *lease, const char *note, lh_error *error)
+static int release(lh_lease *lease, const char *note, lh_error *error)
 {
     lh_assert(lease && !lease->absent);
     if (error)
@@ -248,6 +269,15 @@ int lh_core_release(lh_lease *lease, const char *note, lh_error *error)
                       lh_lease_ttl_ms(lease) > 0 ? lh_lease_ttl_ms(lease) : LH_TTL_DEFAULT_MS,
                       true);
     return outcome;
+}
+
+int lh_core_release(lh_lease *lease, const char *note, lh_error *error)
+{
+    lh_error mine = LH_ERROR_INIT;
+    int64_t began_us = lh_clock_us();
+    error = error ? error : &mine;
+    int outcome = release(lease, note, error);
+    return lh_lease_log(lease, LH_LOG_RELEASE, began_us, outcome, error);
 }
 
 int64_t lh_lease_expires_after(const lh_store *store, int64_t ttl_ms, int64_t sent)
@@ -416,10 +446,13 @@ static int renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_err
 int lh_core_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error)
 {
     lh_record *record = NULL;
+    lh_error mine = LH_ERROR_INIT;
+    int64_t began_us = lh_clock_us();
+    error = error ? error : &mine;
     int outcome = renew(lease, ttl_ms, ret_record ? &record : NULL, error);
     if (outcome == LH_LOST && ret_record)
         *ret_record = record;
-    return outcome;
+    return lh_lease_log(lease, LH_LOG_RENEW, began_us, outcome, error);
 }
 
 int64_t lh_lease_left_ms(const lh_lease *lease)

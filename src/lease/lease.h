@@ -70,6 +70,9 @@ bool lh_lease_believed(const lh_lease *lease);
 int lh_core_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error);
 int lh_core_release(lh_lease *lease, const char *note, lh_error *error);
 
+/* Logs what a call on one lease came to. Returns the outcome. */
+int lh_lease_log(lh_lease *lease, int event, int64_t began_us, int outcome, const lh_error *error);
+
 /* It is over, by its holder's will: the store need not release it. Was it valid until now? */
 bool lh_lease_end(lh_lease *lease);
 

@@ -88,6 +88,7 @@ int lh_request_check(lh_request *r, const lh_acquire_options *options)
             lh_fail(r->error, LH_INVALID,
                     "resume needs an owner in these options: a name that no other instance has");
     int64_t now = lh_clock_ms();
+    r->began_us = lh_clock_us();
     r->until = r->o.wait_ms > INT64_MAX - now ? INT64_MAX : now + r->o.wait_ms;
     r->checked = outcome == LH_OK;
     return outcome;

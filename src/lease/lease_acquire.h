@@ -12,6 +12,7 @@ typedef struct lh_request {
     lh_acquire_options o; /* complete: lh_request_check() */
     bool checked;         /* … which it went through: at the public call, and nowhere else */
     int64_t until;        /* the end of its wait */
+    int64_t began_us;     /* its call */
     char id[LH_LEASE_ID_ROOM];
     lh_way way;
     bool queue;   /* stay in the queue when it is not granted */

@@ -28,7 +28,10 @@ static bool release_many(lh_store *store, lh_batch_lease *leases, size_t n, int6
 {
     bson_t command = BSON_INITIALIZER, reply;
     lh_batch_release(store->collection, leases, n, &command);
-    lh_call call = {.what = "release the leases", .command = &command, .deadline = deadline};
+    lh_call call = {.what = "release the leases",
+                    .operation = LH_OPERATION_RELEASE,
+                    .command = &command,
+                    .deadline = deadline};
     int outcome = lh_store_run(store, &call, &reply, NULL, NULL);
     bool all = outcome == LH_OK && lh_reply_n(&reply) == (int64_t)n;
     bson_destroy(&command);
@@ -81,6 +84,13 @@ static void release_held(lh_store *store, int64_t deadline)
         if (lh_lease_leave(store, handles[i]->key, handles[i]->id, handles[i]->ttl_ms,
                            (lh_way){deadline, NULL}))
             handles[released++] = handles[i];
+    if (released > 0)
+        lh_log(store,
+               &(lh_log_event){.event = LH_LOG_RELEASE,
+                               .count = released,
+                               .key = handles[0]->key,
+                               .lease = handles[0]->id},
+               NULL);
     if (lh_clock_ms() < deadline)
         tell_released(store, handles, released);
 }

@@ -103,6 +103,7 @@ bool lh_held_add(lh_lease *lease)
             store->held->leases->previous = lease;
         store->held->leases = lease;
         lease->held = true;
+        lh_meter_add(&store->meters, LH_METER(holding), 1);
     }
     pthread_mutex_unlock(&store->held->lock);
     return added;
@@ -120,6 +121,7 @@ static bool unlink_locked(lh_lease *lease)
         lease->next->previous = lease->previous;
     lease->next = lease->previous = NULL;
     lease->held = false;
+    lh_meter_drop(&lease->store->meters, LH_METER(holding));
     lh_due_set(&lease->store->held->renewals[lease->hurried], &lease->renewal, INT64_MAX);
     lh_due_set(&lease->store->held->ends, &lease->end, INT64_MAX);
     return true;

@@ -37,6 +37,27 @@ static const char *what_in_words(lh_do what)
     }
 }
 
+static int operation_of(lh_do what)
+{
+    switch (what) {
+    case LH_DO_ACQUIRE_EXCLUSIVE:
+    case LH_DO_ACQUIRE_SHARED:
+    case LH_DO_RESUME:
+        return LH_OPERATION_ACQUIRE;
+    case LH_DO_WAIT_EXCLUSIVE:
+    case LH_DO_WAIT_SHARED:
+        return LH_OPERATION_WAIT;
+    case LH_DO_RENEW:
+        return LH_OPERATION_RENEW;
+    case LH_DO_LEAVE:
+        return LH_OPERATION_RELEASE;
+    case LH_DO_TRANSFER:
+        return LH_OPERATION_TRANSFER;
+    default:
+        return LH_OPERATION_OTHER;
+    }
+}
+
 /* A findAndModify gives the document; an update how many it found and changed, and its one
  * statement's error. */
 static void read_answer(lh_answer *answer, bool good)
@@ -69,6 +90,8 @@ static int run_form(lh_store *store, lh_do what, bool whole, const lh_vars *vars
     bson_t command = BSON_INITIALIZER;
     lh_pipeline_command(store->pipelines, what, whole, store->collection, vars, &command);
     lh_call call = {.what = what_in_words(what),
+                    .operation = operation_of(what),
+                    .key = vars->by_id ? NULL : vars->key,
                     .command = &command,
                     .deadline = way.deadline,
                     .client = way.client,

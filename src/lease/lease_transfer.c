@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "lease/audit.h"
 #include "lease/lease.h"
@@ -38,8 +39,8 @@ static int judge(const lh_answer *answer, const char *key, const char *to, int64
                    "the lease is not (or no longer) the key's: nothing was changed");
 }
 
-int lh_core_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_ROOM],
-                     lh_error *error)
+static int transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_ROOM],
+                    lh_error *error)
 {
     char to[LH_LEASE_ID_ROOM];
     lh_assert(lease && !lease->absent && to_owner && *to_owner);
@@ -77,4 +78,14 @@ int lh_core_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH
     else if (outcome == LH_UNKNOWN && error)
         memcpy(error->lease_id, to, LH_LEASE_ID_ROOM);
     return outcome;
+}
+
+int lh_core_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_ROOM],
+                     lh_error *error)
+{
+    lh_error mine = LH_ERROR_INIT;
+    int64_t began_us = lh_clock_us();
+    error = error ? error : &mine;
+    int outcome = transfer(lease, to_owner, ret_lease_id, error);
+    return lh_lease_log(lease, LH_LOG_TRANSFER, began_us, outcome, error);
 }

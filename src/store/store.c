@@ -127,6 +127,8 @@ static int check_options(const lh_store_options *o, lh_error *error)
         outcome = check_range("pool_size", o->pool_size, 1, 1000, error);
     if (outcome == LH_OK)
         outcome = check_range("at_open", o->at_open, LH_AT_OPEN_NOTHING, LH_AT_OPEN_MIGRATE, error);
+    if (outcome == LH_OK)
+        outcome = check_range("log_level", o->log_level, 0, LH_LEVEL_DEBUG, error);
     if (outcome == LH_OK && o->owner)
         outcome = lh_owner_check("owner", o->owner, error);
     if (outcome == LH_OK && o->app_name)
@@ -304,6 +306,9 @@ int lh_store_check(const lh_store *store, lh_error *error)
     if (store->pid != getpid())
         return lh_fail(error, LH_FORKED,
                        "the store was opened before a fork(): open one in the child");
+    if (lh_log_is_inside(store))
+        return lh_fail(error, LH_INVALID,
+                       "a log callback must not make calls on the store that it is for");
     return LH_OK;
 }
 

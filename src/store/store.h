@@ -10,6 +10,8 @@
 
 #include "base/error.h"
 #include "base/proc.h"
+#include "store/log.h"
+#include "store/metrics.h"
 #include "store/store_uri_options.h"
 
 #define LH_LEASE_ID_ROOM (LH_LEASE_ID_LEN + 1)
@@ -70,6 +72,9 @@ struct lh_store {
      * one. */
     _Atomic int64_t wary_until;
 
+    lh_log_to log;    /* log.c */
+    lh_meters meters; /* metrics.c */
+
     /* Parts that have a struct of their own, each made, known and freed by the file of its name.
      * Those of the rooms above are NULL in a store that was not opened (lh_roles()'s). */
     struct lh_other_set *other_set; /* store_set.c; NULL: the connection string names no set */
@@ -107,6 +112,8 @@ int64_t lh_store_deadline(const lh_store *store, int64_t timeout_ms);
 
 typedef struct lh_call {
     const char *what;                /* "acquire the lease": for the error's sentence */
+    int operation;                   /* LH_OPERATION_…; 0: by `read` */
+    const char *key;                 /* for the log; NULL: it is about several, or none */
     const bson_t *command;           /* without writeConcern, readConcern and maxTimeMS */
     const char *db;                  /* NULL: the store's */
     int64_t deadline;                /* on lh_clock_ms() */

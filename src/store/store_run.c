@@ -177,11 +177,15 @@ static attempt run_once(lh_store *store, mongoc_client_t *client, const lh_call 
     bson_destroy(reply);
     if (ret_sent)
         *ret_sent = lh_clock_ms();
+    int64_t sent_us = lh_clock_us();
     bool good = call->read || call->bare
                     ? mongoc_client_read_command_with_opts(client, db, call->command, NULL,
                                                            &options, reply, why)
                     : mongoc_client_write_command_with_opts(client, db, call->command, &options,
                                                             reply, why);
+    /* what the server answered itself: a reply, or its refusal */
+    if (good || why->domain == MONGOC_ERROR_SERVER)
+        lh_meter_time(&store->meters, LH_METER(round_trips), lh_clock_us() - sent_us);
     bson_destroy(&options);
     *ret_outcome = LH_OK;
     attempt result = judge_success(reply, why);
@@ -326,9 +330,47 @@ static attempt send_once(lh_store *store, mongoc_client_t *client, const lh_call
     return result;
 }
 
-int lh_store_run(lh_store *store, lh_call *call, bson_t *reply, int64_t *ret_sent, lh_error *error)
+/* A command, from its first attempt to its last. */
+typedef struct {
+    int64_t began_us;
+    int attempts;
+} running;
+
+static void log_repeat(lh_store *store, const lh_call *call, const running *r,
+                       const bson_error_t *why)
 {
-    bson_init(reply);
+    lh_error error = LH_ERROR_INIT;
+    int outcome = fail_unanswered(call, call->maybe, why, store->log.fn ? &error : NULL);
+    lh_log(store,
+           &(lh_log_event){.event = LH_LOG_REPEAT,
+                           .outcome = outcome,
+                           .attempt = r->attempts,
+                           .duration_us = lh_clock_us() - r->began_us,
+                           .key = call->key,
+                           .command = call->what},
+           &error);
+}
+
+static int finish(lh_store *store, const lh_call *call, const running *r, int outcome,
+                  const lh_error *error)
+{
+    int by_read = call->read ? LH_OPERATION_READ : LH_OPERATION_OTHER;
+    lh_meter_command(&store->meters, call->operation ? call->operation : by_read, outcome);
+    if (store->log.fn)
+        lh_log(store,
+               &(lh_log_event){.event = LH_LOG_COMMAND,
+                               .outcome = outcome,
+                               .attempt = r->attempts,
+                               .duration_us = lh_clock_us() - r->began_us,
+                               .key = call->key,
+                               .command = call->what},
+               error);
+    return outcome;
+}
+
+static int run(lh_store *store, lh_call *call, running *r, bson_t *reply, int64_t *ret_sent,
+               lh_error *error)
+{
     int outcome = lh_store_contact(store, call->deadline, error);
     if (outcome != LH_OK)
         return outcome;
@@ -338,6 +380,7 @@ int lh_store_run(lh_store *store, lh_call *call, bson_t *reply, int64_t *ret_sen
         bson_error_t why = {0};
         attempt result = ATTEMPT_NOT_RUN;
         mongoc_client_t *client = take_client(store, call, &why);
+        r->attempts++;
         if (client && (atomic_load(&store->answered) || wait_for_server(client, &why)))
             result = send_once(store, client, call, reply, ret_sent, &outcome, &why, error);
         atomic_store(&store->answered, result == ATTEMPT_DONE);
@@ -354,8 +397,19 @@ int lh_store_run(lh_store *store, lh_call *call, bson_t *reply, int64_t *ret_sen
         bool stop = call->once || (call->client && atomic_load(&store->stopping));
         if (refused || stop || lh_clock_ms() + ms >= call->deadline)
             return fail_unanswered(call, call->maybe, &why, error);
+        log_repeat(store, call, r, &why);
         lh_clock_sleep(ms);
     }
+}
+
+int lh_store_run(lh_store *store, lh_call *call, bson_t *reply, int64_t *ret_sent, lh_error *error)
+{
+    lh_error mine = LH_ERROR_INIT;
+    running r = {.began_us = lh_clock_us()};
+    bson_init(reply);
+    if (!error && store->log.fn)
+        error = &mine;
+    return finish(store, call, &r, run(store, call, &r, reply, ret_sent, error), error);
 }
 
 mongoc_client_t *lh_store_reserve(lh_store *store)
@@ -523,8 +577,8 @@ static attempt each_once(lh_store *store, mongoc_client_t *client, const lh_call
     return result;
 }
 
-int lh_store_each(lh_store *store, const lh_call *call,
-                  int (*each)(void *arg, const bson_t *document), void *arg, lh_error *error)
+static int run_each(lh_store *store, const lh_call *call, running *r,
+                    int (*each)(void *arg, const bson_t *document), void *arg, lh_error *error)
 {
     int outcome = lh_store_contact(store, call->deadline, error);
     if (outcome != LH_OK)
@@ -535,6 +589,7 @@ int lh_store_each(lh_store *store, const lh_call *call,
         bson_error_t why = {0};
         attempt result = ATTEMPT_NOT_RUN;
         mongoc_client_t *client = take_client(store, call, &why);
+        r->attempts++;
         if (client)
             result = each_once(store, client, call, each, arg, &outcome, &why, error);
         give_client(store, call, client);
@@ -543,6 +598,17 @@ int lh_store_each(lh_store *store, const lh_call *call,
             return outcome;
         if (call->once || lh_clock_ms() + ms >= call->deadline)
             return fail_unanswered(call, false, &why, error);
+        log_repeat(store, call, r, &why);
         lh_clock_sleep(ms);
     }
+}
+
+int lh_store_each(lh_store *store, const lh_call *call,
+                  int (*each)(void *arg, const bson_t *document), void *arg, lh_error *error)
+{
+    lh_error mine = LH_ERROR_INIT;
+    running r = {.began_us = lh_clock_us()};
+    if (!error && store->log.fn)
+        error = &mine;
+    return finish(store, call, &r, run_each(store, call, &r, each, arg, error), error);
 }

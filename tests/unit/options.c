@@ -41,6 +41,8 @@ static void test_ranges(void **state)
     REFUSE(pool_size, 1001);
     REFUSE(at_open, -1);
     REFUSE(at_open, 3);
+    REFUSE(log_level, -1);
+    REFUSE(log_level, 5);
     REFUSE(owner, "");
     REFUSE(owner, "a\nb");
     REFUSE(owner, "\xff");
@@ -384,6 +386,19 @@ static void test_a_closure_is_freed_once_on_every_outcome(void **state)
     o.size = 1; /* not read */
     assert_int_equal(lh_store_open(&o, &store, NULL), LH_INVALID);
     assert_int_equal(freed, 3);
+
+    int logs_freed = 0;
+    o = good();
+    o.log_arg = &logs_freed;
+    o.log_free = count;
+    o.log_level = LH_LEVEL_DEBUG + 1;
+    assert_int_equal(lh_store_open(&o, &store, NULL), LH_INVALID);
+    assert_int_equal(logs_freed, 1);
+    o.log_level = LH_LEVEL_DEBUG;
+    assert_int_equal(lh_store_open(&o, &store, NULL), LH_OK);
+    assert_int_equal(logs_freed, 1);
+    lh_store_close(store);
+    assert_int_equal(logs_freed, 2);
 
     lh_driver_log(NULL, &freed, count);
     assert_int_equal(freed, 3);

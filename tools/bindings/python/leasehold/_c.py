@@ -38,7 +38,8 @@ class StoreOptions(Sized):
                 ("pool_size", c_uint32), ("at_open", c_int), ("migrate", c_void_p),
                 ("on_lost", c_void_p), ("on_lost_arg", c_void_p), ("on_lost_free", c_void_p),
                 ("allow_insecure_tls", c_bool), ("for_others", c_bool), ("rollout", c_int),
-                ("audit", c_char_p)]
+                ("audit", c_char_p), ("log_level", c_int), ("log", c_void_p),
+                ("log_arg", c_void_p), ("log_free", c_void_p)]
 
 
 class AcquireOptions(Sized):
