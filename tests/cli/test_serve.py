@@ -6,6 +6,7 @@ import re
 import secrets
 import signal
 import socket
+import threading
 import time
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
@@ -438,6 +439,7 @@ def test_a_socket_that_was_left_behind_is_taken_over(ready, tmp_path):
     server = Server(ready, "--listen", f"unix:{path}")
     assert server("GET", "/readyz").status == 200
     assert ready("serve", "--listen", f"unix:{path}").exit == 78
+    assert ready("serve", "--probe", "--listen", f"unix:{path}").exit == 0
     assert server("GET", "/readyz").status == 200
     server.end()
 
@@ -557,6 +559,19 @@ def test_the_log_is_a_line_a_request(server, key):
 
 
 # ---- beginning and end ----
+
+
+def test_a_probe_asks_whether_a_server_answers(ready, server, key, tmp_path):
+    nowhere = [f"unix:{tmp_path}/nothing", "127.0.0.1:1"]
+    assert ready("serve", "--probe", "--listen", server.name.removeprefix("http://")).exit == 0
+    for address in nowhere:
+        refused = ready("serve", "--probe", "--listen", address)
+        assert refused.exit == 69 and "no server answers" in refused.err, refused
+    assert ready("serve", "--probe", "--listen", "nonsense").exit == 64
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        threading.Thread(target=lambda: other.accept()[0].sendall(b"SSH-2.0-something\r\n"), daemon=True).start()
+        refused = ready("serve", "--probe", "--listen", "127.0.0.1:%d" % other.getsockname()[1])
+        assert refused.exit == 69 and "does not answer" in refused.err, refused
 
 
 def test_it_ends_in_good_order(ready, key, tmp_path):

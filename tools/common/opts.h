@@ -78,6 +78,7 @@ enum opt_id {
     OPT_SINCE,
     OPT_FOLLOW,
     OPT_CLEANUP_EVERY,
+    OPT_PROBE,
     OPT_RELEASE_AT_EXIT,
     OPT_IDS,
 };

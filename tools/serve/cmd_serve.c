@@ -19,6 +19,8 @@ static const struct opt_spec options_table[] = {
      7 * 24 * 3600 * INT64_C(1000), "do what `cleanup` does, about that often (default: never)"},
     {OPT_OLDER_THAN, OPT_DURATION, "older-than", 0, "DURATION", NULL, 1000, OLDER_THAN_MAX,
      "… with what has been free that long (default: 24h)"},
+    {OPT_PROBE, OPT_FLAG, "probe", 0, NULL, NULL, 0, 0,
+     "ask the server at --listen whether it answers, and exit: 0, or 69 (no database is asked)"},
     {OPT_RELEASE_AT_EXIT, OPT_FLAG, "release-at-exit", 0, NULL, NULL, 0, 0,
      "release at the end what sessions hold (default: it stays held)"},
     {0},

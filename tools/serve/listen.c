@@ -21,6 +21,8 @@
 
 enum { BACKLOG = 1024, NAME_SIZE = 256, MOST_PORT = 65535 };
 
+static const char unix_prefix[] = "unix:";
+
 struct listener {
     int fd;
     bool by_address;
@@ -125,7 +127,8 @@ static int open_address(struct listener *listener, const char *text, const struc
     return name_it(listener, error);
 }
 
-static int resolve(struct listener *listener, const char *text, bool with_tokens, lh_error *error)
+/* *ret_found: to be freed with freeaddrinfo(). */
+static int look_up(const char *text, struct addrinfo **ret_found, lh_error *error)
 {
     char host[NAME_SIZE];
     const char *colon = strrchr(text, ':');
@@ -144,43 +147,99 @@ static int resolve(struct listener *listener, const char *text, bool with_tokens
         host[len - 1] = '\0';
         bare++;
     }
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
-                    *found;
-    int wrong = getaddrinfo(bare, colon + 1, &hints, &found);
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    int wrong = getaddrinfo(bare, colon + 1, &hints, ret_found);
     if (wrong != 0)
         return out_fail(error, LH_CONFIG, "--listen %s: %s", text, gai_strerror(wrong));
-    int code = open_address(listener, text, found, with_tokens, error);
-    freeaddrinfo(found);
+    return LH_OK;
+}
+
+static int open_found(struct listener *listener, const char *text, bool with_tokens,
+                      lh_error *error)
+{
+    struct addrinfo *found;
+    int code = look_up(text, &found, error);
+    if (code == LH_OK) {
+        code = open_address(listener, text, found, with_tokens, error);
+        freeaddrinfo(found);
+    }
     return code;
+}
+
+/* `address`, or the default, which is built in `room`. NULL: there is none. */
+static const char *address_or_default(const char *address, char room[NAME_SIZE], lh_error *error)
+{
+    const char *folder = getenv("XDG_RUNTIME_DIR");
+    if (address)
+        return address;
+    if (folder && *folder &&
+        snprintf(room, NAME_SIZE, "%s%s/leasehold.sock", unix_prefix, folder) < NAME_SIZE)
+        return room;
+    (void)out_fail(error, LH_INVALID,
+                   "where to listen? --listen unix:PATH or HOST:PORT (XDG_RUNTIME_DIR, where "
+                   "the default would be, is not set)");
+    return NULL;
+}
+
+/* The path of a Unix socket's address; NULL: it is another. */
+static const char *unix_path(const char *address)
+{
+    size_t len = strlen(unix_prefix);
+    return strncmp(address, unix_prefix, len) == 0 ? address + len : NULL;
 }
 
 int listen_open(const char *address, bool with_tokens, struct listener **ret_listener,
                 lh_error *error)
 {
-    const char *folder = getenv("XDG_RUNTIME_DIR");
-    char path[NAME_SIZE];
+    char room[NAME_SIZE];
+    address = address_or_default(address, room, error);
+    if (!address)
+        return LH_INVALID;
     struct listener *listener = calloc(1, sizeof *listener);
     if (!listener)
         return out_fail(error, LH_MEMORY, "out of memory");
     listener->fd = -1;
-    int code;
-    if (address && strncmp(address, "unix:", 5) == 0) {
-        code = open_unix(listener, address + 5, error);
-    } else if (address) {
-        code = resolve(listener, address, with_tokens, error);
-    } else if (folder && *folder &&
-               snprintf(path, sizeof path, "%s/leasehold.sock", folder) < NAME_SIZE) {
-        code = open_unix(listener, path, error);
-    } else {
-        code = out_fail(error, LH_INVALID,
-                        "where to listen? --listen unix:PATH or HOST:PORT (XDG_RUNTIME_DIR, where "
-                        "the default would be, is not set)");
-    }
+    int code = unix_path(address) ? open_unix(listener, unix_path(address), error)
+                                  : open_found(listener, address, with_tokens, error);
     if (code == LH_OK)
         *ret_listener = listener;
     else
         listen_close(listener);
     return code;
+}
+
+static int connect_to(const struct sockaddr *address, socklen_t len)
+{
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, address, len) == 0)
+        return fd;
+    int why = errno;
+    (void)close(fd);
+    errno = why;
+    return -1;
+}
+
+int listen_connect(const char *address, int *ret_fd, lh_error *error)
+{
+    char room[NAME_SIZE];
+    struct sockaddr_un unix_address = {.sun_family = AF_UNIX};
+    struct addrinfo *found;
+    address = address_or_default(address, room, error);
+    const char *path = address ? unix_path(address) : NULL;
+    int code = !address ? LH_INVALID : path ? LH_OK : look_up(address, &found, error);
+    if (code != LH_OK)
+        return code;
+    if (path) {
+        (void)snprintf(unix_address.sun_path, sizeof unix_address.sun_path, "%s", path);
+        *ret_fd = connect_to((const struct sockaddr *)&unix_address, sizeof unix_address);
+    } else {
+        *ret_fd = connect_to(found->ai_addr, found->ai_addrlen);
+        freeaddrinfo(found);
+    }
+    if (*ret_fd < 0)
+        return out_fail(error, LH_UNREACHABLE, "no server answers at %s: %s", address,
+                        strerror(errno));
+    return LH_OK;
 }
 
 int listen_fd(const struct listener *listener)

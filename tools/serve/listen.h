@@ -13,6 +13,9 @@ struct listener;
  * be listened on, or not without tokens. */
 int listen_open(const char *address, bool with_tokens, struct listener **ret_listener,
                 lh_error *error);
+/* Connects to whoever listens on that address. LH_OK; LH_INVALID, LH_CONFIG: as listen_open();
+ * LH_UNREACHABLE: nobody does. */
+int listen_connect(const char *address, int *ret_fd, lh_error *error);
 int listen_fd(const struct listener *listener);
 /* Where it is: "unix:/run/leasehold.sock", "http://127.0.0.1:8080". */
 const char *listen_name(const struct listener *listener);
