@@ -67,7 +67,23 @@ LH_API const char *lh_outcome_sentence(int outcome);
     X(LH_REASON_TOO_LATE, 207, "too_late", "the grant's reply came too late to be relied on")      \
     X(LH_REASON_ID_USED, 208, "id_used", "the lease id was used before")                           \
     X(LH_REASON_NO_DOCUMENT, 209, "no_document", "no document has that _id")                       \
+    X(LH_REASON_NO_REPLY, 301, "no_reply", "the connection broke, or no reply came in time")       \
+    X(LH_REASON_INTERRUPTED, 302, "interrupted",                                                   \
+      "the server was stopped, or lost an election, during the command")                           \
+    X(LH_REASON_NO_MAJORITY, 303, "no_majority", "no majority of the set acknowledged it in time") \
+    X(LH_REASON_NOT_GIVEN_BACK, 304, "not_given_back",                                             \
+      "the lease was granted but not handed out, and could not be given back")                     \
     X(LH_REASON_STORE_CLOSED, 401, "store_closed", "the store was closed")                         \
+    X(LH_REASON_NO_SERVER, 501, "no_server", "no server accepts connections")                      \
+    X(LH_REASON_NO_ADDRESS, 502, "no_address", "the name of a host cannot be resolved")            \
+    X(LH_REASON_NO_PRIMARY, 503, "no_primary", "the set has no primary now")                       \
+    X(LH_REASON_HANDSHAKE, 504, "handshake", "the TLS handshake failed")                           \
+    X(LH_REASON_TIMED_OUT, 505, "timed_out", "the server did not respond in time")                 \
+    X(LH_REASON_OVERLOADED, 506, "overloaded", "the server refuses work that it has no room for")  \
+    X(LH_REASON_IN_PROGRESS, 507, "in_progress",                                                   \
+      "another operation must end first, such as an index build or a migration")                   \
+    X(LH_REASON_CONNECTIONS, 508, "connections", "all connections of the store are in use")        \
+    X(LH_REASON_CURSOR, 509, "cursor", "the server closed the cursor")                             \
     X(LH_REASON_CREDENTIALS, 601, "credentials", "the user name or the password is wrong")         \
     X(LH_REASON_NO_CREDENTIALS, 602, "no_credentials",                                             \
       "the server requires a user, and the URI has none")                                          \
@@ -106,7 +122,12 @@ LH_API const char *lh_outcome_sentence(int outcome);
       "the server refuses the name of the database or the collection")                             \
     X(LH_REASON_API_VERSION, 721, "api_version", "the server requires a declared API version")     \
     X(LH_REASON_UNREADABLE, 801, "unreadable", "a stored document cannot be read")                 \
-    X(LH_REASON_DOUBLED, 802, "doubled", "the key's document has a field twice")
+    X(LH_REASON_DOUBLED, 802, "doubled", "the key's document has a field twice")                   \
+    X(LH_REASON_DISK_FULL, 901, "disk_full", "the server's disk is full")                          \
+    X(LH_REASON_LIMIT, 902, "limit", "a limit of the hosting service, such as its space")          \
+    X(LH_REASON_NO_SCAN, 903, "no_scan", "an index is missing, and the server refuses to scan")    \
+    X(LH_REASON_TOO_LARGE, 904, "too_large", "the document would be larger than 16 MiB")           \
+    X(LH_REASON_KEY_TOO_LONG, 905, "key_too_long", "the key is too long for the server's index")
 
 enum {
 #define X(name, number, word, sentence) name = number,

@@ -181,7 +181,8 @@ static int acknowledge(const lh_many *many)
     return outcome == LH_OK
                ? LH_OK
                : lh_fail(many->error,
-                         outcome == LH_UNKNOWN ? LH_UNREACHABLE : lh_error_reason(&why, outcome),
+                         outcome == LH_UNKNOWN ? LH_REASON_TIMED_OUT
+                                               : lh_error_reason(&why, outcome),
                          "the leases were given back, for want of their audit lines: %.400s",
                          why.message);
 }
@@ -201,7 +202,7 @@ static int take(lh_many *many)
     for (size_t i = 0; outcome == LH_OK && by_hand && i < many->n; i++)
         lh_held_by_hand(many->entries[i].lease);
     if (outcome != LH_OK && !lh_many_let_go(many) && outcome == LH_UNREACHABLE)
-        outcome = lh_fail(many->error, LH_UNKNOWN,
+        outcome = lh_fail(many->error, LH_REASON_NOT_GIVEN_BACK,
                           "some of the leases were granted, and the server stopped answering: they "
                           "end with their ttl");
     return outcome;

@@ -286,7 +286,7 @@ int lh_path_acquire(lh_request *r, lh_lease **ret_lease, lh_record **ret_busy)
                /* it was granted, and nobody knows that it is not any more */
                outcome == LH_UNREACHABLE) {
         outcome =
-            lh_fail(r->error, LH_UNKNOWN,
+            lh_fail(r->error, LH_REASON_NOT_GIVEN_BACK,
                     "the server did not answer when the keys above and below \"%s\" were looked at",
                     r->key);
         if (r->error)

@@ -193,7 +193,7 @@ void lh_wait_leave(lh_waiting *w, int outcome, struct _mongoc_client_t *client)
     }
     lh_record_free(record);
     if (left == LH_UNREACHABLE && w->stored) {
-        outcome = lh_fail(&w->error, LH_UNKNOWN,
+        outcome = lh_fail(&w->error, LH_REASON_NO_REPLY,
                           "the wait for \"%s\" is over and no server answers: it may be queued or "
                           "granted still, and is "
                           "released as soon as one does",

@@ -142,8 +142,8 @@ static int look_at_fence(const lh_lease *lease, const char *fences, lh_error *er
     int outcome = lh_store_run(store, &call, &reply, NULL, error);
     bson_iter_t top, token;
     if (outcome == LH_UNKNOWN) /* the fence may have been created with token 0, which is harmless */
-        outcome =
-            lh_fail(error, LH_UNREACHABLE, "the reply was lost while the key's fence was read");
+        outcome = lh_fail(error, LH_REASON_TIMED_OUT,
+                          "the reply was lost while the key's fence was read");
     else if (outcome == LH_OK && bson_iter_init(&top, &reply) &&
              bson_iter_find_descendant(&top, "value.token", &token) &&
              BSON_ITER_HOLDS_NUMBER(&token))

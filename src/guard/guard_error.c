@@ -11,6 +11,7 @@
 #include "lease/lease_held.h"
 #include "store/store.h"
 #include "store/store_refused.h"
+#include "store/store_unanswered.h"
 
 enum { CODE_ILLEGAL_OPERATION = 20, CODE_NOT_IN_TRANSACTION = 263 };
 
@@ -56,7 +57,8 @@ static uint32_t code_of(const bson_t *reply)
 
 static int fail_unknown(const char *what, const char *message, lh_error *error)
 {
-    return lh_fail(error, LH_UNKNOWN, "the attempt to %s may have succeeded: %s", what, message);
+    return lh_fail(error, LH_REASON_NO_REPLY, "the attempt to %s may have succeeded: %s", what,
+                   message);
 }
 
 static int judge_code(const char *what, lh_guard_sent sent, const bson_t *reply,
@@ -76,11 +78,12 @@ static int judge_code(const char *what, lh_guard_sent sent, const bson_t *reply,
     case LH_CODE_LATER:
         return sent == LH_SENT_WRITE_AGAIN
                    ? fail_unknown(what, message, error)
-                   : lh_fail(error, LH_UNREACHABLE, "the server could not %s now: %s", what,
-                             message);
+                   : lh_fail(error, lh_store_code_reason(code), "the server could not %s now: %s",
+                             what, message);
     case LH_CODE_OPEN:
-        return lh_fail(error, sent == LH_SENT_NO_WRITE ? LH_UNREACHABLE : LH_UNKNOWN,
-                       "the server was interrupted during the attempt to %s: %s", what, message);
+        return lh_fail(
+            error, sent == LH_SENT_NO_WRITE ? lh_store_code_reason(code) : LH_REASON_INTERRUPTED,
+            "the server was interrupted during the attempt to %s: %s", what, message);
     case LH_CODE_REFUSED:
     default:
         return lh_store_fail_refused(
@@ -101,10 +104,12 @@ int lh_guard_fail(const char *what, lh_guard_sent sent, const bson_t *reply,
     else if (why->domain == MONGOC_ERROR_SERVER_SELECTION && sent == LH_SENT_WRITE_AGAIN)
         outcome = fail_unknown(what, why->message, error);
     else if (why->domain == MONGOC_ERROR_SERVER_SELECTION)
-        outcome = lh_fail(error, LH_UNREACHABLE, "cannot %s: no server can be reached: %s", what,
-                          why->message);
+        outcome = lh_fail(error, lh_store_why_unreachable(why),
+                          "cannot %s: no server can be reached: %s", what, why->message);
     else if (why->domain == MONGOC_ERROR_STREAM || why->domain == MONGOC_ERROR_WRITE_CONCERN)
-        outcome = lh_fail(error, sent == LH_SENT_NO_WRITE ? LH_UNREACHABLE : LH_UNKNOWN,
+        outcome = lh_fail(error,
+                          sent == LH_SENT_NO_WRITE ? lh_store_why_unreachable(why)
+                                                   : lh_store_why_unknown(why),
                           "the reply was lost during the attempt to %s: %s", what, why->message);
     else
         outcome = lh_fail(error, LH_SERVER, "the driver refused to %s: %s", what, why->message);

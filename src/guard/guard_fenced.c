@@ -205,7 +205,7 @@ static int judge(const fencing *f, bool good, const bson_t *reply, const bson_er
     *ret_matched = true;
     bson_iter_t value, pattern;
     if (good && !lh_guard_is_majority(reply))
-        return lh_fail(f->error, LH_UNKNOWN,
+        return lh_fail(f->error, LH_REASON_NO_MAJORITY,
                        "no majority acknowledged the attempt to %s in time: it may have succeeded",
                        f->what);
     if (good && bson_iter_init_find(&value, reply, "value") && BSON_ITER_HOLDS_DOCUMENT(&value)) {

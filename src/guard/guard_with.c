@@ -78,8 +78,9 @@ static int judge(const guarding *g, const bson_t *reply, const bson_error_t *why
         return lh_fail(g->error, LH_STOPPED, "%s",
                        *why->message ? why->message : "the callback returned false");
     if (lh_guard_has_label(reply, "UnknownTransactionCommitResult") || !lh_guard_is_majority(reply))
-        return lh_fail(g->error, LH_UNKNOWN, "the transaction may or may not be committed: %s",
-                       why->message);
+        return lh_fail(g->error,
+                       lh_guard_is_majority(reply) ? LH_REASON_NO_REPLY : LH_REASON_NO_MAJORITY,
+                       "the transaction may or may not be committed: %s", why->message);
     return lh_guard_fail("commit the transaction",
                          g->stopped ? LH_SENT_NO_WRITE : LH_SENT_WRITE_AGAIN, reply, why, g->error);
 }

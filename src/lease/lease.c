@@ -431,7 +431,7 @@ static int renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_err
         outcome = judge_renewal(lease, &vars, &answer, ret_record, error);
     else if (outcome == LH_UNKNOWN) /* no harm if it was applied */
         outcome = lh_fail(
-            error, LH_UNREACHABLE,
+            error, LH_REASON_TIMED_OUT,
             "cannot renew the lease: no answer in time; it is still valid for %lld ms: try again",
             (long long)lh_lease_left_ms(lease));
     bson_destroy(&answer.reply);

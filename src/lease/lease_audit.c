@@ -29,14 +29,14 @@ int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error)
         return LH_OK;
     }
     if (lh_lease_give_back(lease, 0) != LH_OK) {
-        outcome = lh_fail(error, LH_UNKNOWN,
+        outcome = lh_fail(error, LH_REASON_NOT_GIVEN_BACK,
                           "its audit line could not be written, nor was it given back: %.400s",
                           why.message);
         if (error)
             memcpy(error->lease_id, lease->id, LH_LEASE_ID_ROOM);
     } else {
         if (outcome == LH_UNKNOWN)
-            outcome = LH_UNREACHABLE; /* of the line, not of the lease */
+            outcome = LH_REASON_TIMED_OUT; /* of the line, not of the lease */
         outcome =
             lh_fail(error, lh_error_reason(&why, outcome),
                     "the lease was given back, for want of its audit line: %.400s", why.message);

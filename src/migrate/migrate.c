@@ -274,7 +274,7 @@ static int migrate(lh_migration *m, int *ret_index, lh_error *error)
         if ((outcome == LH_UNREACHABLE || outcome == LH_UNKNOWN) && m->report->waited_ms > 0 &&
             late)
             return lh_fail(
-                error, LH_UNREACHABLE,
+                error, LH_REASON_IN_PROGRESS,
                 "out of time during the step \"wait\": another process is migrating %s.%s; "
                 "call again to resume",
                 m->store->db, m->store->collection);

@@ -17,7 +17,7 @@ int lh_migrate_progress(const lh_migration *m, const char *step, uint64_t done, 
                         lh_error *error)
 {
     if (lh_clock_ms() >= m->deadline)
-        return lh_fail(error, LH_UNREACHABLE,
+        return lh_fail(error, LH_REASON_TIMED_OUT,
                        "out of time during the step \"%s\": call again to resume", step);
     if (m->options->progress &&
         m->options->progress(m->options->progress_arg, step, done, total) != 0)

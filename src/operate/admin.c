@@ -155,7 +155,7 @@ static int break_seen(lh_store *store, const char *key, const lh_break_options *
             lh_doc_mine(&answer.document, mine, &broken);
         if (!broken.released && answer.maybe)
             outcome = lh_fail(
-                error, LH_UNKNOWN,
+                error, LH_REASON_NO_REPLY,
                 "\"%s\" was broken, or changed hands at that moment: look at it again", key);
         else if (!broken.released)
             outcome = lh_fail(

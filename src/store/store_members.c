@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "store/store_run.h"
 #include "store/store_set.h"
+#include "store/store_unanswered.h"
 
 #define SAMPLES   5    /* the one with the shortest round trip counts */
 #define MOMENT_MS 1500 /* for members that were not heard from yet */
@@ -157,7 +158,7 @@ static bool look_at_all(mongoc_client_t *client, bool direct,
                         void (*each)(void *arg, const lh_member *member), void *arg,
                         bson_error_t *why)
 {
-    mongoc_server_description_t *primary = mongoc_client_select_server(client, true, NULL, why);
+    mongoc_server_description_t *primary = lh_store_select(client, why);
     if (!primary)
         return false;
     size_t n;
@@ -190,9 +191,12 @@ int lh_store_members(lh_store *store, int64_t deadline,
         return outcome;
     bson_error_t why = {0};
     mongoc_client_t *client = mongoc_client_pool_pop(store->pool);
+    if (!client)
+        lh_store_set_no_connection(&why);
     bool direct = client && lh_store_is_direct(mongoc_client_get_uri(client));
     if (!client || !look_at_all(client, direct, each, arg, &why))
-        outcome = lh_fail(error, LH_UNREACHABLE, "no primary can be asked: %s", why.message);
+        outcome = lh_fail(error, lh_store_why_unreachable(&why), "no primary can be asked: %s",
+                          why.message);
     if (client)
         mongoc_client_pool_push(store->pool, client);
     return outcome;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/error.h"
 #include "base/key.h"
 
@@ -16,13 +17,26 @@ enum { CODE_VALIDATION = 121, CODE_TOO_LARGE = 10334, NAMES_ROOM = 160 };
 typedef struct {
     uint32_t code;
     lh_code_kind kind;
-    int outcome; /* of LH_CODE_REFUSED: an outcome, or a reason, which has one */
+    /* an outcome, or a reason, which has one; what is LH_CODE_OPEN may be LH_UNKNOWN instead */
+    int outcome;
     const char *advice;
 } meaning;
 
 #define PASSES(code, kind)                                                                         \
     {                                                                                              \
-        code, kind, LH_UNREACHABLE, NULL                                                           \
+        code, kind, LH_REASON_TIMED_OUT, NULL                                                      \
+    }
+#define ELECTS(code, kind)                                                                         \
+    {                                                                                              \
+        code, kind, LH_REASON_NO_PRIMARY, NULL                                                     \
+    }
+#define LOADED(code)                                                                               \
+    {                                                                                              \
+        code, LH_CODE_NOT_RUN, LH_REASON_OVERLOADED, NULL                                          \
+    }
+#define LATER(code)                                                                                \
+    {                                                                                              \
+        code, LH_CODE_LATER, LH_REASON_IN_PROGRESS, NULL                                           \
     }
 #define UNFIT(code, why, advice)                                                                   \
     {                                                                                              \
@@ -55,55 +69,55 @@ static const meaning meanings[] = {
     PASSES(109, LH_CODE_NOT_RUN), /* ConfigurationInProgress */
     PASSES(112, LH_CODE_NOT_RUN), /* WriteConflict */
     PASSES(122, LH_CODE_NOT_RUN), /* ReadAfterOptimeTimeout */
-    PASSES(133, LH_CODE_NOT_RUN), /* FailedToSatisfyReadPreference */
+    ELECTS(133, LH_CODE_NOT_RUN), /* FailedToSatisfyReadPreference */
     PASSES(134, LH_CODE_NOT_RUN), /* ReadConcernMajorityNotAvailableYet: just started */
     /* QueryPlanKilled: an index or the collection was dropped under it */
     PASSES(175, LH_CODE_NOT_RUN),
     /* LinearizableReadConcernError: no longer the primary, perhaps */
-    PASSES(187, LH_CODE_NOT_RUN),
+    ELECTS(187, LH_CODE_NOT_RUN),
     PASSES(215, LH_CODE_NOT_RUN),   /* DatabaseDropPending */
-    PASSES(216, LH_CODE_NOT_RUN),   /* ElectionInProgress */
+    ELECTS(216, LH_CODE_NOT_RUN),   /* ElectionInProgress */
     PASSES(234, LH_CODE_NOT_RUN),   /* RetryChangeStream */
-    PASSES(261, LH_CODE_NOT_RUN),   /* TooManyLogicalSessions */
+    LOADED(261),                    /* TooManyLogicalSessions */
     PASSES(262, LH_CODE_NOT_RUN),   /* ExceededTimeLimit */
-    PASSES(264, LH_CODE_NOT_RUN),   /* TooManyFilesOpen */
+    LOADED(264),                    /* TooManyFilesOpen */
     PASSES(308, LH_CODE_NOT_RUN),   /* CurrentConfigNotCommittedYet */
     PASSES(314, LH_CODE_NOT_RUN),   /* ObjectIsBusy */
-    PASSES(365, LH_CODE_NOT_RUN),   /* TemporarilyUnavailable: rolled back, for lack of cache */
-    PASSES(402, LH_CODE_NOT_RUN),   /* ResourceExhausted */
-    PASSES(433, LH_CODE_NOT_RUN),   /* AdmissionQueueOverflow */
-    PASSES(449, LH_CODE_NOT_RUN),   /* RateLimitExceeded */
-    PASSES(462, LH_CODE_NOT_RUN),   /* IngressRequestRateLimitExceeded */
-    PASSES(10058, LH_CODE_NOT_RUN), /* LegacyNotPrimary */
-    PASSES(10107, LH_CODE_NOT_RUN), /* NotWritablePrimary */
-    PASSES(13435, LH_CODE_NOT_RUN), /* NotPrimaryNoSecondaryOk */
-    PASSES(13436, LH_CODE_NOT_RUN), /* NotPrimaryOrSecondary */
-    PASSES(16500, LH_CODE_NOT_RUN), /* of Azure's Cosmos DB: too many requests a second */
+    LOADED(365),                    /* TemporarilyUnavailable: rolled back, for lack of cache */
+    LOADED(402),                    /* ResourceExhausted */
+    LOADED(433),                    /* AdmissionQueueOverflow */
+    LOADED(449),                    /* RateLimitExceeded */
+    LOADED(462),                    /* IngressRequestRateLimitExceeded */
+    ELECTS(10058, LH_CODE_NOT_RUN), /* LegacyNotPrimary */
+    ELECTS(10107, LH_CODE_NOT_RUN), /* NotWritablePrimary */
+    ELECTS(13435, LH_CODE_NOT_RUN), /* NotPrimaryNoSecondaryOk */
+    ELECTS(13436, LH_CODE_NOT_RUN), /* NotPrimaryOrSecondary */
+    LOADED(16500),                  /* of Azure's Cosmos DB: too many requests a second */
 
-    PASSES(117, LH_CODE_LATER),   /* ConflictingOperationInProgress */
-    PASSES(267, LH_CODE_LATER),   /* PreparedTransactionInProgress */
-    PASSES(285, LH_CODE_LATER),   /* IndexBuildAlreadyInProgress */
-    PASSES(12586, LH_CODE_LATER), /* BackgroundOperationInProgressForDatabase */
+    LATER(117),   /* ConflictingOperationInProgress */
+    LATER(267),   /* PreparedTransactionInProgress */
+    LATER(285),   /* IndexBuildAlreadyInProgress */
+    LATER(12586), /* BackgroundOperationInProgressForDatabase */
     /* BackgroundOperationInProgressForNamespace: an index is being built */
-    PASSES(12587, LH_CODE_LATER),
+    LATER(12587),
 
     /* To ask again by the same cursor is of no use; to begin anew is. */
-    PASSES(43, LH_CODE_REFUSED),  /* CursorNotFound */
-    PASSES(237, LH_CODE_REFUSED), /* CursorKilled */
+    UNFIT(43, LH_REASON_CURSOR, NULL),  /* CursorNotFound */
+    UNFIT(237, LH_REASON_CURSOR, NULL), /* CursorKilled */
 
     PASSES(6, LH_CODE_OPEN),     /* HostUnreachable */
     PASSES(7, LH_CODE_OPEN),     /* HostNotFound */
     PASSES(89, LH_CODE_OPEN),    /* NetworkTimeout */
-    PASSES(91, LH_CODE_OPEN),    /* ShutdownInProgress */
-    PASSES(189, LH_CODE_OPEN),   /* PrimarySteppedDown */
+    ELECTS(91, LH_CODE_OPEN),    /* ShutdownInProgress */
+    ELECTS(189, LH_CODE_OPEN),   /* PrimarySteppedDown */
     PASSES(202, LH_CODE_OPEN),   /* NetworkInterfaceExceededTimeLimit */
     PASSES(279, LH_CODE_OPEN),   /* ClientDisconnect */
     PASSES(355, LH_CODE_OPEN),   /* InterruptedDueToStorageChange */
     PASSES(9001, LH_CODE_OPEN),  /* SocketException */
-    PASSES(11600, LH_CODE_OPEN), /* InterruptedAtShutdown */
+    ELECTS(11600, LH_CODE_OPEN), /* InterruptedAtShutdown */
     /* Interrupted: somebody's killOp, perhaps while it waited for the majority */
     PASSES(11601, LH_CODE_OPEN),
-    PASSES(11602, LH_CODE_OPEN), /* InterruptedDueToReplStateChange */
+    ELECTS(11602, LH_CODE_OPEN), /* InterruptedDueToReplStateChange */
     PASSES(46841, LH_CODE_OPEN), /* ClientMarkedKilled */
 
     UNFIT(59, LH_REASON_VERSION, not_mongodb),    /* CommandNotFound */
@@ -125,18 +139,19 @@ static const meaning meanings[] = {
           "name the database as it is there (--db)"), /* DatabaseDifferCase */
     {73, LH_CODE_REFUSED, LH_REASON_NAME,
      "choose another name for the database or the collection (--db, --collection)"},
-    {291, LH_CODE_REFUSED, LH_SERVER,
+    {291, LH_CODE_REFUSED, LH_REASON_NO_SCAN,
      "without an index it would have to scan, which it refuses (notablescan): run the migration "
      "(leasehold migrate) if "
      "the unique index is missing, else db.adminCommand({setParameter: 1, notablescan: false})"},
-    {8000, LH_CODE_REFUSED, LH_SERVER,
+    {8000, LH_CODE_REFUSED, LH_REASON_LIMIT,
      "it is a limit of MongoDB Atlas, such as its space or number of names: raise it"},
-    {14031, LH_CODE_REFUSED, LH_SERVER, "the server's disk is full: free some space"},
-    {CODE_TOO_LARGE, LH_CODE_REFUSED, LH_SERVER, too_large},
+    {14031, LH_CODE_REFUSED, LH_REASON_DISK_FULL, "the server's disk is full: free some space"},
+    {CODE_TOO_LARGE, LH_CODE_REFUSED, LH_REASON_TOO_LARGE, too_large},
     /* MongoDB 7.0; 6.0 dies of it (protocol/twice.h) */
     {7693400, LH_CODE_REFUSED, LH_DATA,
      "a field of the document is stored twice: `leasehold status KEY` names it"},
-    {17280, LH_CODE_REFUSED, LH_SERVER, "the key is too long for an index of this server"},
+    {17280, LH_CODE_REFUSED, LH_REASON_KEY_TOO_LONG,
+     "the key is too long for an index of this server"},
 };
 
 bool lh_store_is_too_large(uint32_t code, const char *message)
@@ -157,6 +172,13 @@ lh_code_kind lh_store_code_kind(uint32_t code)
 {
     const meaning *known = find(code);
     return known ? known->kind : LH_CODE_REFUSED;
+}
+
+int lh_store_code_reason(uint32_t code)
+{
+    const meaning *known = find(code);
+    lh_assert(known && known->kind != LH_CODE_REFUSED && known->kind != LH_CODE_DENIED);
+    return known->outcome;
 }
 
 /* ---- What a validator wants -------------------------------------------------------------------*/

@@ -20,6 +20,9 @@ typedef enum {
 } lh_code_kind;
 lh_code_kind lh_store_code_kind(uint32_t code);
 
+/* Why what was not applied was not, where the code says: the reason of an LH_UNREACHABLE. */
+int lh_store_code_reason(uint32_t code);
+
 /* The server's error codes that more than one file knows by name. */
 enum {
     LH_MONGO_BAD_VALUE = 2,

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -23,6 +24,7 @@
 #include "store/store_refused.h"
 #include "store/store_set.h"
 #include "store/store_tls.h"
+#include "store/store_unanswered.h"
 #include "store/store_uri.h"
 
 #define WIRE_VERSION_6_0 17
@@ -64,8 +66,9 @@ static attempt judge_server_code(const lh_store *store, const lh_call *call, con
     case LH_CODE_NOT_RUN:
         return call->several ? ATTEMPT_OPEN : ATTEMPT_NOT_RUN;
     case LH_CODE_LATER:
-        *ret_outcome = lh_fail(error, LH_UNREACHABLE, "the server cannot %s now: %s (code %u)",
-                               call->what, why->message, why->code);
+        *ret_outcome =
+            lh_fail(error, lh_store_code_reason(why->code),
+                    "the server cannot %s now: %s (code %u)", call->what, why->message, why->code);
         return ATTEMPT_DONE;
     case LH_CODE_OPEN:
         return ATTEMPT_OPEN;
@@ -199,13 +202,32 @@ static attempt run_once(lh_store *store, mongoc_client_t *client, const lh_call 
     return result;
 }
 
-static int fail_unanswered(const lh_call *call, bool maybe, const bson_error_t *why,
-                           lh_error *error)
+/* A command, from its first attempt to its last. */
+typedef struct {
+    int64_t began_us;
+    int attempts;
+    /* LH_REASON_…, if it ends without an answer; 0: no attempt failed so yet */
+    int why_unreachable, why_unknown;
+} running;
+
+/* After an attempt that is to be repeated. The driver avoids a server for a while whose connection
+ * broke, or that is no primary any more: that it finds none then says less than the fault. */
+static void learn(running *r, attempt result, const bson_error_t *why)
 {
+    if (result == ATTEMPT_OPEN)
+        r->why_unknown = lh_store_why_unknown(why);
+    if (r->why_unreachable == 0 || why->domain != MONGOC_ERROR_SERVER_SELECTION)
+        r->why_unreachable = lh_store_why_unreachable(why);
+}
+
+static int fail_unanswered(const lh_call *call, const running *r, bool maybe,
+                           const bson_error_t *why, lh_error *error)
+{
+    lh_assert(maybe || r->why_unreachable != 0);
     int outcome =
-        maybe ? lh_fail(error, LH_UNKNOWN, "the server may or may not have done it (%s): %s",
-                        call->what, why->message)
-              : lh_fail(error, LH_UNREACHABLE, "cannot %s: no server answered in time: %s",
+        maybe ? lh_fail(error, r->why_unknown ? r->why_unknown : LH_REASON_NO_REPLY,
+                        "the server may or may not have done it (%s): %s", call->what, why->message)
+              : lh_fail(error, r->why_unreachable, "cannot %s: no server answered in time: %s",
                         call->what, why->message);
     if (error && why->domain == MONGOC_ERROR_SERVER)
         error->server_code = (int)why->code;
@@ -220,8 +242,7 @@ static mongoc_client_t *take_client(lh_store *store, const lh_call *call, bson_e
         return call->client;
     mongoc_client_t *client = mongoc_client_pool_pop(store->pool);
     if (!client) {
-        bson_set_error(why, MONGOC_ERROR_SERVER_SELECTION, 0,
-                       "all connections of the store are in use");
+        lh_store_set_no_connection(why);
         return NULL;
     }
     if (!call->slow)
@@ -255,7 +276,7 @@ static void give_client(lh_store *store, const lh_call *call, mongoc_client_t *c
  * to the driver's work. */
 static bool wait_for_server(mongoc_client_t *client, bson_error_t *why)
 {
-    mongoc_server_description_t *server = mongoc_client_select_server(client, true, NULL, why);
+    mongoc_server_description_t *server = lh_store_select(client, why);
     mongoc_server_description_destroy(server);
     return server != NULL;
 }
@@ -330,17 +351,11 @@ static attempt send_once(lh_store *store, mongoc_client_t *client, const lh_call
     return result;
 }
 
-/* A command, from its first attempt to its last. */
-typedef struct {
-    int64_t began_us;
-    int attempts;
-} running;
-
 static void log_repeat(lh_store *store, const lh_call *call, const running *r,
                        const bson_error_t *why)
 {
     lh_error error = LH_ERROR_INIT;
-    int outcome = fail_unanswered(call, call->maybe, why, store->log.fn ? &error : NULL);
+    int outcome = fail_unanswered(call, r, call->maybe, why, store->log.fn ? &error : NULL);
     lh_log(store,
            &(lh_log_event){.event = LH_LOG_REPEAT,
                            .outcome = outcome,
@@ -392,11 +407,13 @@ static int run(lh_store *store, lh_call *call, running *r, bson_t *reply, int64_
         if (result == ATTEMPT_DONE &&
             (!refused || !call->maybe || why.code == LH_MONGO_DUPLICATE_KEY || outcome == LH_DATA))
             return outcome;
+        if (result != ATTEMPT_DONE)
+            learn(r, result, &why);
         call->maybe |= result == ATTEMPT_OPEN && !call->read && !call->bare;
         int64_t ms = lh_backoff_next(&pause);
         bool stop = call->once || (call->client && atomic_load(&store->stopping));
         if (refused || stop || lh_clock_ms() + ms >= call->deadline)
-            return fail_unanswered(call, call->maybe, &why, error);
+            return fail_unanswered(call, r, call->maybe, &why, error);
         log_repeat(store, call, r, &why);
         lh_clock_sleep(ms);
     }
@@ -497,6 +514,8 @@ int lh_store_contact(lh_store *store, int64_t deadline, lh_error *error)
         bson_error_t why = {0};
         mongoc_client_t *client = mongoc_client_pool_pop(store->pool);
         mongoc_server_description_t *server = client ? lh_store_choose(store, client, &why) : NULL;
+        if (!client)
+            lh_store_set_no_connection(&why);
         outcome = server ? judge_topology(store, client, server, error)
                          : lh_store_judge_sets(store, error);
         if (!server && outcome == LH_OK)
@@ -544,10 +563,14 @@ static int drain(const lh_store *store, mongoc_client_t *client, bson_t *reply, 
             outcome = lh_fail(error, LH_STOPPED, "stopped while it was going to %s", call->what);
     bson_error_t why;
     if (outcome == LH_OK && mongoc_cursor_error(cursor, &why)) {
-        if (judge_failure(store, call, NULL, &why, &outcome, error) != ATTEMPT_DONE)
-            outcome = fail_unanswered(call, false, &why, error);
-        else if (error)
+        running r = {0};
+        attempt result = judge_failure(store, call, NULL, &why, &outcome, error);
+        if (result != ATTEMPT_DONE) {
+            learn(&r, result, &why);
+            outcome = fail_unanswered(call, &r, false, &why, error);
+        } else if (error) {
             error->server_code = (int)why.code;
+        }
     }
     mongoc_cursor_destroy(cursor);
     return outcome;
@@ -559,7 +582,7 @@ static attempt each_once(lh_store *store, mongoc_client_t *client, const lh_call
                          int (*each)(void *arg, const bson_t *document), void *arg,
                          int *ret_outcome, bson_error_t *why, lh_error *error)
 {
-    mongoc_server_description_t *server = mongoc_client_select_server(client, true, NULL, why);
+    mongoc_server_description_t *server = lh_store_select(client, why);
     if (!server)
         return ATTEMPT_NOT_RUN;
     bson_t reply = BSON_INITIALIZER;
@@ -596,8 +619,9 @@ static int run_each(lh_store *store, const lh_call *call, running *r,
         int64_t ms = lh_backoff_next(&pause);
         if (result == ATTEMPT_DONE)
             return outcome;
+        learn(r, result, &why);
         if (call->once || lh_clock_ms() + ms >= call->deadline)
-            return fail_unanswered(call, false, &why, error);
+            return fail_unanswered(call, r, false, &why, error);
         log_repeat(store, call, r, &why);
         lh_clock_sleep(ms);
     }

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "store/store_unanswered.h"
 
 #define MOMENT_MS 400
 
@@ -136,7 +137,7 @@ mongoc_server_description_t *lh_store_choose(lh_store *store, mongoc_client_t *c
             return NULL;
         lh_clock_sleep(2);
     }
-    return mongoc_client_select_server(client, true, NULL, why);
+    return lh_store_select(client, why);
 }
 
 bool lh_store_is_direct(const mongoc_uri_t *uri)
@@ -180,7 +181,7 @@ int lh_store_judge_direct(const mongoc_server_description_t *server, lh_error *e
         return LH_OK;
     size_t n = lh_store_list_set(hello, hosts, sizeof hosts);
     if (n < 2)
-        return lh_fail(error, LH_UNREACHABLE, "the set's only member is not its primary yet");
+        return lh_fail(error, LH_REASON_NO_PRIMARY, "the set's only member is not its primary yet");
     const char *set = text_in(hello, "setName");
     return lh_fail(error, LH_REASON_SET_NAME,
                    "the connection string names one member of a set, which is not its primary, and "
@@ -194,9 +195,10 @@ int lh_store_reach(lh_store *store, lh_reach *ret_reach, lh_error *error)
 {
     bson_error_t why = {0};
     mongoc_client_t *client = mongoc_client_pool_pop(store->pool);
-    mongoc_server_description_t *server =
-        client ? mongoc_client_select_server(client, true, NULL, &why) : NULL;
+    mongoc_server_description_t *server = client ? lh_store_select(client, &why) : NULL;
     lh_reach reach = {0};
+    if (!client)
+        lh_store_set_no_connection(&why);
     if (server) {
         const bson_t *hello = mongoc_server_description_hello_response(server);
         const mongoc_uri_t *uri = mongoc_client_get_uri(client);
@@ -211,5 +213,6 @@ int lh_store_reach(lh_store *store, lh_reach *ret_reach, lh_error *error)
     if (client)
         mongoc_client_pool_push(store->pool, client);
     return server ? LH_OK
-                  : lh_fail(error, LH_UNREACHABLE, "no primary can be asked: %s", why.message);
+                  : lh_fail(error, lh_store_why_unreachable(&why), "no primary can be asked: %s",
+                            why.message);
 }

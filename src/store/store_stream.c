@@ -31,10 +31,11 @@ int lh_stream_new(lh_store *store, lh_stream **ret_stream, lh_error *error)
         *ret_stream = stream;
         return LH_OK;
     }
-    const char *why =
-        stream->client ? "no server answers" : "all connections of the store are in use";
+    bool connected = stream->client != NULL;
     lh_stream_free(stream);
-    return lh_fail(error, LH_UNREACHABLE, "%s", why);
+    return connected
+               ? lh_fail(error, LH_REASON_NO_SERVER, "no server answers")
+               : lh_fail(error, LH_REASON_CONNECTIONS, "all connections of the store are in use");
 }
 
 static int run(lh_stream *stream, const char *what, const bson_t *command, int64_t deadline,

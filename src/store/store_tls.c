@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "store/store_refused.h"
+#include "store/store_unanswered.h"
 #include "store/store_uri.h"
 
 #define HOSTS_ROOM 128
@@ -134,6 +135,6 @@ int lh_store_fail_no_server(const mongoc_uri_t *uri, const bson_error_t *why, lh
     else if (uri && !mongoc_uri_get_tls(uri) && strstr(reasons, "socket error"))
         hint = "check that it runs, and whether it wants TLS: then the connection string needs "
                "tls=true";
-    return lh_fail(error, LH_UNREACHABLE, "no server can be reached at %s: %s; %s", hosts, hint,
-                   reasons);
+    return lh_fail(error, lh_store_why_unreachable(why), "no server can be reached at %s: %s; %s",
+                   hosts, hint, reasons);
 }

@@ -18,7 +18,8 @@ def test_a_server_that_is_not_there_is_given_up_in_time(offline, command):
     start = time.monotonic()
     result = offline("--json", "--uri", "mongodb://127.0.0.1:1/", *command, env={"LEASEHOLD_TIMEOUT": "1s"})
     assert result.exit == 69, result
-    assert result.lines[-1]["exit"] == 69 and result.lines[-1]["code"] == "unreachable"
+    error = result.lines[-1]
+    assert (error["exit"], error["code"], error["reason"]) == (69, "unreachable", "no_server")
     assert time.monotonic() - start < 4
 
 

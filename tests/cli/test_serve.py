@@ -607,7 +607,7 @@ def test_a_database_that_is_gone_is_503(offline):
     server = Server(WithEnvironment(offline, env), "--listen", "127.0.0.1:0", "--timeout", "300ms")
     with ThreadPoolExecutor(40) as pool:
         answers = list(pool.map(lambda i: server.acquire(f"k{i}"), range(40)))
-    assert {(answer.status, answer.json["code"]) for answer in answers} == {(503, "unreachable")}
+    assert {(answer.status, answer.json["code"], answer.json["reason"]) for answer in answers} == {(503, "unreachable", "no_server")}
     assert answers[0].headers["Retry-After"] == "1"
     assert server("GET", "/readyz").status == 503 and server("GET", "/healthz").status == 200
     assert server.acquire("k", wait_ms=1000).status == 503

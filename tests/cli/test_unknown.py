@@ -37,8 +37,8 @@ def test_acquire_names_the_lease_in_doubt(deaf):
     result = deaf("--json", "--timeout", "1s", "acquire", "k")
     error = result.json
     assert result.exit == 74, result
-    assert list(error) == ["v", "outcome", "code", "exit", "message", "lease"]
-    assert (error["code"], error["exit"]) == ("unknown", 74) and re.fullmatch("[0-9a-f]{32}", error["lease"])
+    assert list(error) == ["v", "outcome", "code", "reason", "exit", "message", "lease"]
+    assert (error["code"], error["reason"], error["exit"]) == ("unknown", "no_reply", 74) and re.fullmatch("[0-9a-f]{32}", error["lease"])
     assert error["lease"] in result.err
 
 

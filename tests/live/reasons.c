@@ -166,7 +166,11 @@ static void test_what_the_server_refuses(void **state)
         int code, reason;
     } refusals[] = {{13, LH_REASON_NO_CREDENTIALS}, {59, LH_REASON_VERSION},
                     {166, LH_REASON_COLLECTION},    {243, LH_REASON_COMPATIBILITY},
-                    {323, LH_REASON_API_VERSION},   {73, LH_REASON_NAME}};
+                    {323, LH_REASON_API_VERSION},   {73, LH_REASON_NAME},
+                    {43, LH_REASON_CURSOR},         {12587, LH_REASON_IN_PROGRESS},
+                    {291, LH_REASON_NO_SCAN},       {8000, LH_REASON_LIMIT},
+                    {10334, LH_REASON_TOO_LARGE},   {14031, LH_REASON_DISK_FULL},
+                    {17280, LH_REASON_KEY_TOO_LONG}};
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
         char what[32];
         (void)snprintf(what, sizeof what, "'errorCode': %d", refusals[i].code);
@@ -174,6 +178,76 @@ static void test_what_the_server_refuses(void **state)
         expect_reason(g, refusals[i].reason, ask(g, "k", NULL));
         mend_commands(g);
     }
+}
+
+static void reopen_hasty(ground *g)
+{
+    lh_store_options options = store_options(g);
+    options.timeout_ms = 400;
+    reopen_store(g, &options);
+}
+
+static int look(ground *g)
+{
+    lh_record *record = NULL;
+    int outcome = lh_status(g->store, "k", &record, &g->error);
+    lh_record_free(record);
+    return outcome;
+}
+
+/* Of a read it is known that it changed nothing. */
+static void test_why_no_server_answered(void **state)
+{
+    ground *g = *state;
+    static const struct {
+        const char *what;
+        bool is_read;
+        int reason;
+    } faults[] = {{"'errorCode': 91", true, LH_REASON_NO_PRIMARY},
+                  {"'errorCode': 462", true, LH_REASON_OVERLOADED},
+                  {"'errorCode': 91", false, LH_REASON_INTERRUPTED},
+                  {"'writeConcernError': {'code': 64, 'errmsg': 'waiting for replication'}", false,
+                   LH_REASON_NO_MAJORITY},
+                  {"'closeConnection': true", false, LH_REASON_NO_REPLY}};
+    reopen_hasty(g);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        within(2000, look(g) == LH_OK); /* after some faults the driver avoids the server a while */
+        break_commands(g, 0, "'find', 'aggregate', 'findAndModify'", faults[i].what);
+        expect_reason(g, faults[i].reason, faults[i].is_read ? look(g) : ask(g, "k", NULL));
+        mend_commands(g);
+    }
+}
+
+static int open_far(ground *g, const char *uri)
+{
+    lh_store_options options = store_options(g);
+    lh_store *store = NULL;
+    options.uri = uri;
+    options.timeout_ms = 400;
+    return lh_store_open(&options, &store, &g->error);
+}
+
+static void test_why_no_server_was_found(void **state)
+{
+    ground *g = *state;
+    char uri[600];
+    expect_reason(g, LH_REASON_NO_SERVER, open_far(g, "mongodb://127.0.0.1:9/"));
+    expect_reason(g, LH_REASON_NO_ADDRESS, open_far(g, "mongodb://leasehold.invalid/"));
+    (void)snprintf(uri, sizeof uri, "%s%stls=true", g->uri, strchr(g->uri, '?') ? "&" : "?");
+    expect_reason(g, LH_REASON_HANDSHAKE, open_far(g, uri));
+}
+
+/* Two leases: the trail accepts no line, and the release of what was granted is not answered. */
+static void test_what_was_granted_and_could_not_be_given_back(void **state)
+{
+    ground *g = *state;
+    lh_store_options options = store_options(g);
+    options.timeout_ms = 400;
+    options.audit = "";
+    reopen_store(g, &options);
+    break_commands(g, 0, "'insert', 'update'", "'closeConnection': true");
+    expect_reason(g, LH_REASON_NOT_GIVEN_BACK, ask(g, "k", NULL));
+    mend_commands(g);
 }
 
 /* ---- What makes a deployment unfit ------------------------------------------------------------*/
@@ -297,6 +371,9 @@ int main(void)
         live_test(test_documents_that_cannot_be_read),
         live_test(test_a_closed_store),
         live_test(test_what_the_server_refuses),
+        live_test(test_why_no_server_answered),
+        bare_test(test_why_no_server_was_found),
+        live_test(test_what_was_granted_and_could_not_be_given_back),
         bare_test(test_what_is_wrong_with_the_collection),
         bare_test(test_the_connection_string),
         live_test(test_a_guard_needs_transactions),

@@ -2,7 +2,10 @@
  * What the server's error codes mean, and the sentences for what it refuses. */
 #include "unit.h"
 
+#include <mongoc/mongoc.h>
+
 #include "store/store_refused.h"
+#include "store/store_unanswered.h"
 
 static void test_what_may_pass_by_itself_is_no_refusal(void **state)
 {
@@ -31,6 +34,54 @@ static void test_what_may_pass_by_itself_is_no_refusal(void **state)
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (lh_store_code_kind(known[i].code) != known[i].kind)
             fail_msg("code %u", known[i].code);
+}
+
+static int unreachable(uint32_t domain, uint32_t code, const char *message)
+{
+    bson_error_t why;
+    bson_set_error(&why, domain, code, "%s", message);
+    return lh_store_why_unreachable(&why);
+}
+
+static int unknown(uint32_t domain, uint32_t code)
+{
+    bson_error_t why;
+    bson_set_error(&why, domain, code, "a reason");
+    return lh_store_why_unknown(&why);
+}
+
+static void test_why_nothing_was_answered(void **state)
+{
+    (void)state;
+    bson_error_t why = {0};
+    lh_store_set_no_connection(&why);
+    assert_int_equal(lh_store_why_unreachable(&why), LH_REASON_CONNECTIONS);
+    assert_int_equal(unreachable(MONGOC_ERROR_SERVER_SELECTION, 13053,
+                                 "No suitable servers found: [connection refused]"),
+                     LH_REASON_NO_SERVER);
+    assert_int_equal(unreachable(MONGOC_ERROR_SERVER_SELECTION, 13053,
+                                 "[Failed to resolve 'db0'. calling hello"),
+                     LH_REASON_NO_ADDRESS);
+    assert_int_equal(
+        unreachable(MONGOC_ERROR_SERVER_SELECTION, 13053, "[TLS handshake failed: wrong version"),
+        LH_REASON_HANDSHAKE);
+    assert_int_equal(unreachable(MONGOC_ERROR_SERVER_SELECTION, 13053,
+                                 "[connection timeout calling hello on '10.0.0.1:27017']"),
+                     LH_REASON_TIMED_OUT);
+    assert_int_equal(unreachable(MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_CONNECT, "refused"),
+                     LH_REASON_NO_SERVER);
+    assert_int_equal(unreachable(MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_NAME_RESOLUTION, ""),
+                     LH_REASON_NO_ADDRESS);
+    assert_int_equal(unreachable(MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET, "timeout"),
+                     LH_REASON_TIMED_OUT);
+    assert_int_equal(unreachable(MONGOC_ERROR_SERVER, 189, ""), LH_REASON_NO_PRIMARY);
+    assert_int_equal(unreachable(MONGOC_ERROR_SERVER, 16500, ""), LH_REASON_OVERLOADED);
+    assert_int_equal(unreachable(MONGOC_ERROR_CLIENT, 11, "shut down"), LH_REASON_TIMED_OUT);
+
+    assert_int_equal(unknown(MONGOC_ERROR_WRITE_CONCERN, 64), LH_REASON_NO_MAJORITY);
+    assert_int_equal(unknown(MONGOC_ERROR_SERVER, 189), LH_REASON_INTERRUPTED);
+    assert_int_equal(unknown(MONGOC_ERROR_SERVER, 10107), LH_REASON_NO_REPLY);
+    assert_int_equal(unknown(MONGOC_ERROR_STREAM, 4), LH_REASON_NO_REPLY);
 }
 
 static bson_t *reply_of(const char *json)
@@ -165,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_may_pass_by_itself_is_no_refusal),
+        cmocka_unit_test(test_why_nothing_was_answered),
         cmocka_unit_test(test_the_sentence_names_the_code_and_what_to_do),
         cmocka_unit_test(test_a_validators_sentence_names_the_fields_and_never_a_lease_id),
         cmocka_unit_test(test_the_first_write_error_that_counts),

@@ -131,6 +131,7 @@ static bool no_transaction(mongoc_client_session_t *session, void *arg, bson_t *
     X(lh_migrate, lh_migrate_options, lh_migrate(w->store, options, NULL, error))                  \
     X(lh_doctor, lh_doctor_options, lh_doctor(w->store, options, no_finding, NULL, error))         \
     X(lh_store_observed, void, lh_store_observed(w->store, NULL, error))                           \
+    X(lh_store_metrics, void, lh_store_metrics(w->store, NULL, error))                             \
     X(lh_key_check, void, lh_key_check("k", 1, error))                                             \
     X(lh_key_join, void, lh_key_join(&a_key, 1, (char **)untouched, error))                        \
     X(lh_cancel_new, void, lh_cancel_new((lh_cancel **)untouched, error))                          \
@@ -516,6 +517,11 @@ static int ask_migrate(world *w, void *report, lh_error *error)
     return lh_migrate(w->store, &o, report, error);
 }
 
+static int ask_metrics(world *w, void *report, lh_error *error)
+{
+    return lh_store_metrics(w->store, report, error);
+}
+
 static int ask_observed(world *w, void *report, lh_error *error)
 {
     return lh_store_observed(w->store, report, error);
@@ -531,6 +537,7 @@ static const struct {
     {"lh_reap_report", "name", sizeof(lh_reap_report), LH_INVALID, ask_reap},
     {"lh_migrate_report", "timeout_ms", sizeof(lh_migrate_report), LH_INVALID, ask_migrate},
     {"lh_observed", "", sizeof(lh_observed), LH_OK, ask_observed},
+    {"lh_metrics", "", sizeof(lh_metrics), LH_OK, ask_metrics},
 };
 #define N_REPORTS (sizeof reports / sizeof *reports)
 
