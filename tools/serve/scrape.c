@@ -58,22 +58,35 @@ static void print_calls(FILE *to, struct metrics *metrics)
     }
 }
 
-static void print_waits(FILE *to, struct metrics *metrics)
+/* `counts` of n buckets, each by itself; the last one has no bound. */
+static void print_histogram(FILE *to, const char *name, const uint64_t *counts, size_t n,
+                            double (*bound_s)(size_t bucket), double sum_s)
 {
     uint64_t sum = 0;
+    for (size_t i = 0; i + 1 < n; i++) {
+        sum += counts[i];
+        fprintf(to, "leasehold_%s_bucket{le=\"%g\"} %" PRIu64 "\n", name, bound_s(i), sum);
+    }
+    sum += counts[n - 1];
+    fprintf(to, "leasehold_%s_bucket{le=\"+Inf\"} %" PRIu64 "\nleasehold_%s_sum %.3f\n", name, sum,
+            name, sum_s);
+    fprintf(to, "leasehold_%s_count %" PRIu64 "\n", name, sum);
+}
+
+static double wait_bound_s(size_t bucket)
+{
+    return (double)metrics_bounds_ms[bucket] / 1000;
+}
+
+static void print_waits(FILE *to, struct metrics *metrics)
+{
+    uint64_t counts[METRICS_BOUNDS + 1];
+    for (size_t i = 0; i <= METRICS_BOUNDS; i++)
+        counts[i] = atomic_load(&metrics->waited[i]);
     head(to, "wait_seconds", "histogram",
          "How long requests with wait_ms waited, however it ended.");
-    for (size_t i = 0; i < METRICS_BOUNDS; i++) {
-        sum += atomic_load(&metrics->waited[i]);
-        fprintf(to, "leasehold_wait_seconds_bucket{le=\"%g\"} %" PRIu64 "\n",
-                (double)metrics_bounds_ms[i] / 1000, sum);
-    }
-    sum += atomic_load(&metrics->waited[METRICS_BOUNDS]);
-    fprintf(to,
-            "leasehold_wait_seconds_bucket{le=\"+Inf\"} %" PRIu64
-            "\nleasehold_wait_seconds_sum %.3f\n",
-            sum, (double)atomic_load(&metrics->waits_ms) / 1000);
-    fprintf(to, "leasehold_wait_seconds_count %" PRIu64 "\n", sum);
+    print_histogram(to, "wait_seconds", counts, METRICS_BOUNDS + 1, wait_bound_s,
+                    (double)atomic_load(&metrics->waits_ms) / 1000);
 }
 
 static void print_gauge(FILE *to, const char *name, const char *help, uint64_t value)
@@ -110,6 +123,39 @@ static void print_counter(FILE *to, const char *name, const char *help, uint64_t
 {
     head(to, name, "counter", help);
     fprintf(to, "leasehold_%s %" PRIu64 "\n", name, value);
+}
+
+static double round_trip_bound_s(size_t bucket)
+{
+    return (double)lh_metrics_bound_us(bucket) / 1e6;
+}
+
+static void print_commands(FILE *to, const char *outcome, const uint64_t *commands)
+{
+    for (int operation = 0; *lh_operation_word(operation); operation++)
+        fprintf(to, "leasehold_store_commands_total{operation=\"%s\",outcome=\"%s\"} %" PRIu64 "\n",
+                lh_operation_word(operation), outcome, commands[operation]);
+}
+
+/* What the library counts itself: between this program and the database. */
+static void print_store(FILE *to, lh_store *store)
+{
+    lh_metrics m = LH_METRICS_INIT;
+    if (lh_store_metrics(store, &m, NULL) != LH_OK)
+        return;
+    head(to, "store_commands_total", "counter",
+         "Commands to the database, by operation and outcome.");
+    print_commands(to, "ok", m.commands_ok);
+    print_commands(to, "refused", m.commands_refused);
+    print_commands(to, "unreachable", m.commands_unreachable);
+    print_commands(to, "unknown", m.commands_unknown);
+    print_counter(to, "store_repeats_total", "Commands that were sent again.", m.repeats);
+    print_counter(to, "store_streams_closed_total",
+                  "How often the change stream that wakes waiters ended.", m.streams_closed);
+    head(to, "store_round_trip_seconds", "histogram",
+         "How long the database took to answer a command.");
+    print_histogram(to, "store_round_trip_seconds", m.round_trips, LH_METRICS_BUCKETS,
+                    round_trip_bound_s, (double)m.round_trips_us / 1e6);
 }
 
 static void print_cleanups(FILE *to, struct cleaning *cleaning)
@@ -162,6 +208,7 @@ void scrape_get(struct request *request)
     print_calls(to, server->metrics);
     print_waits(to, server->metrics);
     print_rollout(to, server->store);
+    print_store(to, server->store);
     print_open(to, server);
     print_cleanups(to, server->cleaning);
     print_counter(to, "handoffs_total", "Grants to requests that had waited in the key's queue.",
