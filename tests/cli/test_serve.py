@@ -516,8 +516,9 @@ def test_routes_and_specification_agree(server):
     assert server("HEAD", "/healthz").status == 200
 
 
-def test_metrics_are_in_prometheus_format(server):
+def test_metrics_are_in_prometheus_format(server, key):
     names = {}
+    server.acquire(key)
     lines = server("GET", "/metrics").body.decode().splitlines()
     for line in lines:
         if line.startswith("# TYPE "):
@@ -530,7 +531,7 @@ def test_metrics_are_in_prometheus_format(server):
             name = re.sub("_(bucket|sum|count)$", "", found[1]) if names.get(found[1]) is None else found[1]
             assert name in names and (names[name] != "counter" or name.endswith("_total")), line
     assert names["leasehold_wait_seconds"] == names["leasehold_store_round_trip_seconds"] == "histogram"
-    assert any(re.fullmatch(r'leasehold_store_commands_total\{operation="other",outcome="ok"\} [1-9]\d*', line) for line in lines)
+    assert any(re.fullmatch(r'leasehold_store_commands_total\{operation="acquire",outcome="ok"\} [1-9]\d*', line) for line in lines)
 
 
 def test_alerts_and_dashboard_name_what_there_is(server, key):
