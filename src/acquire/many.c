@@ -215,6 +215,8 @@ static int acquire_many(lh_many *many, lh_lease **ret_leases, lh_record **ret_bu
     if (outcome != LH_OK)
         return outcome;
     outcome = take(many);
+    for (size_t i = 0; i < many->n; i++) /* all or nothing */
+        lh_assert((outcome == LH_OK) == (many->entries[i].lease != NULL));
     for (size_t i = 0; outcome == LH_OK && i < many->n; i++)
         ret_leases[many->entries[i].at] = many->entries[i].lease;
     lh_held_exit(many->store);

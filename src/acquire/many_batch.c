@@ -17,9 +17,11 @@
 #include "acquire/keeper.h"
 #include "acquire/keeper_renew.h"
 #include "acquire/many.h"
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "lease/lease.h"
+#include "lease/lease_acquire.h"
 #include "lease/lease_handle.h"
 #include "lease/lease_held.h"
 #include "lease/lease_look.h"
@@ -31,9 +33,6 @@
 #include "store/store_run.h"
 
 #define BATCH_MAX 100
-/* As in lease_acquire.c: a first grant that took longer may have an old token. */
-#define INSERT_BELIEVED_MS 1000
-#define INDEX_AGE_MS       60000
 
 typedef struct {
     lh_many *many;
@@ -147,7 +146,7 @@ static bool is_good(const batch *b)
     for (size_t i = 0; i < b->granted; i++)
         if (!b->seen[i].shown)
             return false;
-    return b->answered - b->sent < INSERT_BELIEVED_MS || !b->inserted;
+    return b->answered - b->sent < LH_INSERT_BELIEVED_MS || !b->inserted;
 }
 
 static int take_in_hand(batch *b, size_t i)
@@ -224,7 +223,7 @@ int lh_many_take(lh_many *many, size_t from, size_t *ret_got, size_t *ret_tried)
     if (outcome == LH_OK && b.granted > 0)
         outcome = look(&b);
     if (outcome == LH_OK && b.granted > 0 && b.inserted)
-        outcome = lh_index_require(many->store, INDEX_AGE_MS, deadline_of(many), many->error);
+        outcome = lh_index_require(many->store, LH_INDEX_AGE_MS, deadline_of(many), many->error);
     bool good = outcome == LH_OK && is_good(&b);
     if (outcome == LH_OK && !good) /* the others say more, one by one */
         many->singly = true;
@@ -237,6 +236,7 @@ int lh_many_take(lh_many *many, size_t from, size_t *ret_got, size_t *ret_tried)
         (void)leave(many, b.entries + b.granted, b.n - b.granted, true, deadline_of(many));
     if (outcome == LH_OK)
         *ret_got = b.granted;
+    lh_assert(*ret_got <= *ret_tried && *ret_tried <= many->n - from);
     return outcome == LH_OK ? LH_OK : give_back(&b, outcome);
 }
 

@@ -292,6 +292,7 @@ int lh_path_acquire(lh_request *r, lh_lease **ret_lease, lh_record **ret_busy)
         if (r->error)
             memcpy(r->error->lease_id, r->id, LH_LEASE_ID_ROOM);
     }
+    lh_assert((outcome == LH_OK) == (c.lease != NULL) && (outcome != LH_OK || !r->busy));
     if (outcome == LH_BUSY && ret_busy) {
         *ret_busy = r->busy;
         r->busy = NULL;

@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/error.h"
 #include "guard/guard_error.h"
 #include "lease/lease_held.h"
@@ -222,6 +223,8 @@ static int guard(const lh_lease *lease, mongoc_client_session_t *session, bson_t
                  lh_error *error)
 {
     char name[FENCES_ROOM];
+    /* what lh_guard_check() promised */
+    lh_assert(lease->enforced && lease->mode == LH_EXCLUSIVE && lh_lease_token(lease) != 0);
     const char *fences = fences_of(lease->store, name);
     bool fresh =
         mongoc_client_session_get_transaction_state(session) == MONGOC_TRANSACTION_STARTING;

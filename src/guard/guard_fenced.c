@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/assert.h"
 #include "base/error.h"
 #include "guard/guard.h"
 #include "guard/guard_error.h"
@@ -237,6 +238,7 @@ static int run(const fencing *f, bson_t *ret_document)
 {
     bool matched = false;
     int outcome = LH_OK;
+    lh_assert(!f->lease->enforced || lh_lease_token(f->lease) != 0); /* lh_guard_check() */
     while (!matched && outcome == LH_OK &&
            (outcome = lh_guard_check(f->lease, f->error)) == LH_OK) {
         bson_t reply;

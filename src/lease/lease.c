@@ -147,6 +147,7 @@ int lh_lease_give_back(lh_lease *lease, int64_t timeout_ms)
 {
     lh_store *store = lease->store;
     (void)lh_lease_end(lease);
+    lh_assert(!lh_lease_believed(lease));
     int left =
         lh_lease_leave_queue(store, lease->key, lease->id,
                              (lh_way){lh_store_deadline(store, timeout_ms), NULL}, NULL, NULL);
@@ -255,6 +256,7 @@ static int release(lh_lease *lease, const char *note, lh_error *error)
         lease->given_up;
     pthread_mutex_unlock(&lease->lock);
     (void)lh_lease_end(lease);
+    lh_assert(!lh_lease_believed(lease)); /* from before its release is sent */
     int64_t token = lh_lease_token(lease);
     lh_audit_end line = {.event = "released",
                          .key = lease->key,

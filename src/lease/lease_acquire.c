@@ -27,19 +27,7 @@
 #include "store/store.h"
 #include "store/store_refused.h"
 
-#define RACES_MAX 8 /* lost races for a fresh key until the caller is told */
-/* How old the last look at the index may be when an acquire inserted. (Two inserts of the key as
- * _id collide without it, too; where the document has another _id nothing else keeps a second one
- * away, so the index is looked at after the insert.) */
-#define INDEX_AGE_MS 60000
-
-/* A first grant (an insert) takes its token from the cluster time at which the command started. If
- * the command was then blocked while the document was deleted, that is older than tokens of the
- * deleted document may be. Cleanup deletes what was free for at least a second, so an insert
- * answered within a second cannot have seen that: later ones are not believed. Where the insert's
- * own answer was lost, its acquired_at stands for its start, less what two primaries' clocks may
- * differ by (tests/model: "the servers' clocks taken as they are" is a counterexample). */
-#define INSERT_BELIEVED_MS 1000
+#define RACES_MAX          8 /* lost races for a fresh key until the caller is told */
 #define RETRY_AFTER_CAP_MS 5000
 #define CLAIM_MIN_MS       1000
 #define CLAIM_MAX_MS       60000
@@ -116,6 +104,8 @@ static lh_next give_back(lh_request *r, int *ret_outcome, const char *why)
 
 static int hand_out(lh_request *r, const lh_mine *mine, int64_t deadline)
 {
+    lh_assert(atomic_load(&r->store->index_seen) != 0); /* invariant 9 */
+    lh_assert(mine->holds && mine->written && mine->mode == r->o.mode);
     int outcome = lh_lease_believe(&(lh_granted){.store = r->store,
                                                  .key = r->key,
                                                  .id = r->id,
@@ -147,11 +137,11 @@ static lh_next take(lh_request *r, const bson_t *document, const lh_mine *mine, 
         return give_back(
             r, ret_outcome,
             "the grant was answered after the lease had ended: ask again, or with a longer ttl");
-    if ((inserted || earlier) && took_ms >= INSERT_BELIEVED_MS)
+    if ((inserted || earlier) && took_ms >= LH_INSERT_BELIEVED_MS)
         return give_back(r, ret_outcome,
                          "the server took too long for a first grant to be believed: ask again");
     if (inserted || earlier) {
-        int64_t age_ms = lh_doc_has_text(document, "_id", r->key) ? INDEX_AGE_MS : 0;
+        int64_t age_ms = lh_doc_has_text(document, "_id", r->key) ? LH_INDEX_AGE_MS : 0;
         *ret_outcome = lh_index_require(r->store, age_ms, r->way.deadline, r->error);
         if (*ret_outcome != LH_OK) {
             lh_lease_leave(r->store, r->key, r->id, r->o.ttl_ms,

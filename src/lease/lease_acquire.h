@@ -5,6 +5,19 @@
 
 #include "lease/lease.h"
 
+/* How old the last look at the index may be when an acquire inserted. (Two inserts of the key as
+ * _id collide without it, too; where the document has another _id nothing else keeps a second one
+ * away, so the index is looked at after the insert.) */
+#define LH_INDEX_AGE_MS 60000
+
+/* A first grant (an insert) takes its token from the cluster time at which the command started. If
+ * the command was then blocked while the document was deleted, that is older than tokens of the
+ * deleted document may be. Cleanup deletes what was free for at least a second, so an insert
+ * answered within a second cannot have seen that: later ones are not believed. Where the insert's
+ * own answer was lost, its acquired_at stands for its start, less what two primaries' clocks may
+ * differ by (tests/model: "the servers' clocks taken as they are" is a counterexample). */
+#define LH_INSERT_BELIEVED_MS 1000
+
 typedef struct lh_request {
     /* what is wanted */
     lh_store *store;

@@ -8,6 +8,7 @@
  * key's index is asked. */
 #include "lease/lease_run.h"
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/known.h"
 #include "lease/lease.h"
@@ -174,6 +175,7 @@ int64_t lh_lease_hear_time(lh_store *store, const bson_t *document, int64_t sent
 int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, lh_way way,
                  lh_answer *answer, lh_error *error)
 {
+    lh_assert(strlen(vars->me) == LH_LEASE_ID_LEN && (vars->by_id || *vars->key));
     *answer = (lh_answer){0};
     bson_init(&answer->reply);
     int outcome = LH_OK;
@@ -192,6 +194,8 @@ int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, l
         }
     }
     outcome = run_form(store, what, true, &all, way, answer, error);
+    /* what is read of an answer is read of a document, and only where nothing failed */
+    lh_assert(outcome == LH_OK ? answer->there || !answer->mine.holds : !answer->there);
     if (!vars->by_id)
         note_document(store, vars->key, answer);
     if (outcome == LH_OK && answer->there)

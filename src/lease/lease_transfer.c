@@ -51,6 +51,7 @@ static int transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_
                           "the lease has ended: it was released, or not renewed in time");
     if (outcome != LH_OK)
         return outcome;
+    lh_assert(!lh_lease_believed(lease)); /* from before it is handed on */
     lh_answer answer;
     int64_t to_token = 0;
     lh_vars vars = lh_lease_vars(store, lease->key, lease->id);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -73,6 +74,7 @@ static int dedupe_and_convert(lh_migration *m, lh_error *error)
 int lh_migrate_convert(lh_migration *m, int *ret_index, lh_error *error)
 {
     lh_index_state state;
+    lh_assert(m->held && m->counted && !m->options->dry_run);
     /* Another process may have finished while this one waited for the lease. */
     int outcome = lh_index_look(m->store, lh_migrate_until(m), &state, error);
     if (outcome != LH_OK)

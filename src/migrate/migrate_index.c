@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/shell.h"
@@ -159,11 +160,13 @@ static int modify(lh_migration *m, const char *option, const char *what, lh_erro
 
 int lh_migrate_prepare(lh_migration *m, lh_error *error)
 {
+    lh_assert(m->held && *m->index);
     return modify(m, "prepareUnique", "prepare the index (prepareUnique)", error);
 }
 
 int lh_migrate_make_unique(lh_migration *m, bool *ret_done, lh_error *error)
 {
+    lh_assert(m->held);
     lh_error mine = LH_ERROR_INIT;
     int outcome = modify(m, "unique", "make the index unique", &mine);
     *ret_done = outcome == LH_OK;

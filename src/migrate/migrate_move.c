@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/error.h"
 #include "migrate/migrate_archive.h"
 #include "migrate/migrate_judge.h"
@@ -167,6 +168,8 @@ static int delete_items(lh_migration *m, const lh_slice *s, int64_t *ret_n, lh_e
 static int move_slice(lh_migration *m, lh_slice *s, lh_walk *walk, lh_error *error)
 {
     bool archive = !m->options->no_archive;
+    /* one process moves at a time, but for a document that the caller names */
+    lh_assert(!m->options->dry_run && (m->held || m->options->id));
     int outcome = lh_slice_read(m, s, error);
     if (outcome != LH_OK)
         return outcome;

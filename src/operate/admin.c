@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/error.h"
 #include "base/key.h"
 #include "base/name.h"
@@ -130,6 +131,7 @@ int lh_list(lh_store *store, const lh_list_options *options,
 static int break_seen(lh_store *store, const char *key, const lh_break_options *options,
                       const bson_t *seen, lh_error *error)
 {
+    lh_assert(options->reason && *options->reason); /* checked by lh_break() */
     bson_iter_t doc_id, id, token;
     char mine[LH_LEASE_ID_ROOM], problem[128];
     if (lh_twice_find(seen, problem, sizeof problem))

@@ -4,17 +4,22 @@
  * field that is stored twice, so documents with one are found before the write, and left alone. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/error.h"
 #include "base/options.h"
 #include "lease/lease.h"
+#include "lease/lease_acquire.h"
 #include "protocol/pipeline.h"
 #include "protocol/twice.h"
 #include "store/store.h"
 #include "store/store_run.h"
 
 #define BATCH_MAX        1000
-#define RETENTION_MIN_MS 1000 /* lease_acquire.c (INSERT_BELIEVED_MS) depends on this minimum */
+#define RETENTION_MIN_MS 1000
 #define PATIENCE_MS      (24 * 3600 * INT64_C(1000))
+
+/* Else a first grant that is believed could have an older token than the key had before. */
+_Static_assert(RETENTION_MIN_MS >= LH_INSERT_BELIEVED_MS, "cleanup and acquire must agree");
 
 typedef struct {
     bson_t ids;
@@ -91,6 +96,7 @@ static void sift(cleaning *c, batch *b)
 static void write_batch(cleaning *c, batch *b, bool remove, uint64_t *ret_changed)
 {
     bson_t command = BSON_INITIALIZER, reply;
+    lh_assert(!c->options->dry_run && c->vars.judging && c->vars.ttl_ms >= RETENTION_MIN_MS);
     (remove ? lh_pipeline_remove_many : lh_pipeline_settle_many)(
         c->store->pipelines, c->store->collection, &c->vars, &b->ids, &command);
     lh_call call = {.what = remove ? "remove free keys" : "mark ended leases",

@@ -2,7 +2,7 @@
  * Indexes by which the server deletes documents. It does so by its own clock, whoever holds them:
  * on any other field than `expires_at` it deletes leases that are held. On `expires_at` it deletes
  * what has ended; that is safe from the grace on, and a second on: the same rule as for cleanup
- * (lease_acquire.c, INSERT_BELIEVED_MS). */
+ * (lease_acquire.h, LH_INSERT_BELIEVED_MS). */
 #include "store/index_ttl.h"
 
 #include <inttypes.h>

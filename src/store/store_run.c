@@ -178,9 +178,9 @@ static attempt run_once(lh_store *store, mongoc_client_t *client, const lh_call 
     bson_t options;
     make_options(store, call, cursor, &options);
     bson_destroy(reply);
+    int64_t sent_us = lh_clock_us();
     if (ret_sent)
         *ret_sent = lh_clock_ms();
-    int64_t sent_us = lh_clock_us();
     bool good = call->read || call->bare
                     ? mongoc_client_read_command_with_opts(client, db, call->command, NULL,
                                                            &options, reply, why)
@@ -366,9 +366,22 @@ static void log_repeat(lh_store *store, const lh_call *call, const running *r,
            &error);
 }
 
+/* What callers guarantee. */
+static void expect(const lh_call *call)
+{
+    (void)call;
+    lh_assert(call->what && *call->what && !bson_empty(call->command) && call->deadline > 0);
+    lh_assert(call->read || !call->surely);   /* a write has no read concern */
+    lh_assert(!(call->read && call->maybe));  /* a read changes nothing */
+    lh_assert(!(call->slow && call->client)); /* it needs a socket that waits longer */
+}
+
 static int finish(lh_store *store, const lh_call *call, const running *r, int outcome,
                   const lh_error *error)
 {
+    /* What callers rely on: only a write can be in doubt, and nothing here knows of leases. */
+    lh_assert(outcome != LH_UNKNOWN || (call->maybe && !call->read));
+    lh_assert(outcome != LH_BUSY && outcome != LH_LOST);
     int by_read = call->read ? LH_OPERATION_READ : LH_OPERATION_OTHER;
     lh_meter_command(&store->meters, call->operation ? call->operation : by_read, outcome);
     if (store->log.fn)
@@ -423,6 +436,7 @@ int lh_store_run(lh_store *store, lh_call *call, bson_t *reply, int64_t *ret_sen
 {
     lh_error mine = LH_ERROR_INIT;
     running r = {.began_us = lh_clock_us()};
+    expect(call);
     bson_init(reply);
     if (!error && store->log.fn)
         error = &mine;
@@ -632,6 +646,7 @@ int lh_store_each(lh_store *store, const lh_call *call,
 {
     lh_error mine = LH_ERROR_INIT;
     running r = {.began_us = lh_clock_us()};
+    expect(call);
     if (!error && store->log.fn)
         error = &mine;
     return finish(store, call, &r, run_each(store, call, &r, each, arg, error), error);

@@ -203,11 +203,10 @@ static void test_why_no_server_answered(void **state)
         const char *what;
         bool is_read;
         int reason;
-    } faults[] = {{"'errorCode': 91", true, LH_REASON_NO_PRIMARY},
-                  {"'errorCode': 462", true, LH_REASON_OVERLOADED},
-                  {"'errorCode': 91", false, LH_REASON_INTERRUPTED},
+    } faults[] = {{"'errorCode': 462", true, LH_REASON_OVERLOADED},
                   {"'writeConcernError': {'code': 64, 'errmsg': 'waiting for replication'}", false,
                    LH_REASON_NO_MAJORITY},
+                  {"'errorCode': 91", false, LH_REASON_INTERRUPTED},
                   {"'closeConnection': true", false, LH_REASON_NO_REPLY}};
     reopen_hasty(g);
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
