@@ -57,8 +57,11 @@ def client():
         yield client
 
 
-@pytest.fixture
-def database(client):
+def fresh_database(client):
     name = "api_" + secrets.token_hex(6)
     yield client.get_database(name, write_concern=pymongo.WriteConcern("majority"))
     client.drop_database(name)
+
+
+database = pytest.fixture(fresh_database)
+module_database = pytest.fixture(fresh_database, scope="module")
