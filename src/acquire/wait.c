@@ -54,16 +54,14 @@ lh_waiting *lh_wait_new(const lh_request *r)
     w->o = r->o;
     w->o.owner = w->owner;
     w->o.purpose = w->purpose;
-    w->own_id = r->o.lease_id != NULL;
-    if (w->own_id)
+    w->core = (lh_wait_core){.own_id = r->o.lease_id != NULL, .ask_at = INT64_MAX, .place = -1};
+    if (w->core.own_id)
         memcpy(w->id, r->o.lease_id, LH_LEASE_ID_ROOM);
-    w->o.lease_id = w->own_id ? w->id : NULL;
+    w->o.lease_id = w->core.own_id ? w->id : NULL;
     w->claim_ms = lh_request_claim_ms(&r->o);
     w->began_us = r->began_us;
     w->until = r->until;
-    w->ask_at = INT64_MAX;
     w->beat = w->turn = (lh_due)LH_DUE_NEVER;
-    w->place = -1;
     if (w->key && w->owner && (w->purpose || !r->o.purpose))
         return w;
     lh_wait_unref(w);
@@ -77,10 +75,9 @@ void lh_wait_discard(lh_waiting *w)
 
 void lh_wait_answered(lh_waiting *w, lh_request *r, int outcome, const lh_error *why)
 {
-    lh_assert(w->state == LH_WAITS && !w->spot);
+    lh_assert(w->core.state == LH_WAIT_NEW && !w->spot);
     memcpy(w->id, r->id, LH_LEASE_ID_ROOM); /* an unknown outcome is told with it */
-    w->state = LH_SETTLED;
-    w->outcome = outcome;
+    (void)lh_wait_settle_core(&w->core, outcome);
     w->error = *why;
     w->lease = r->lease;
     w->record = r->busy;
@@ -100,12 +97,11 @@ bool lh_wait_is_crowded(lh_store *store, const char *key)
 /* Into the table before it is asked for: a grant may be heard of before the answer. */
 int lh_wait_queue_up(lh_waiting *w, lh_error *error)
 {
-    lh_assert(w->state == LH_WAITS && !w->spot && w->until > 0);
+    lh_assert(w->core.state == LH_WAIT_NEW && !w->spot && w->until > 0);
     int outcome = *w->id ? LH_OK : lh_lease_id_new(w->id, error);
     if (outcome != LH_OK)
         return outcome;
     outcome = lh_keeper_start(w->store, error);
-    w->busy = true;
     if (outcome == LH_OK)
         outcome = lh_waits_add(w->store->waits, w, error);
     if (outcome != LH_OK)
@@ -120,7 +116,7 @@ int lh_wait_queue_up(lh_waiting *w, lh_error *error)
 static int make_fd_locked(lh_waiting *w)
 {
     if (w->fd < 0)
-        w->fd = eventfd(w->state == LH_SETTLED ? 1 : 0, EFD_CLOEXEC | EFD_NONBLOCK);
+        w->fd = eventfd(lh_wait_is_settled(w->core.state) ? 1 : 0, EFD_CLOEXEC | EFD_NONBLOCK);
     return w->fd;
 }
 
@@ -139,7 +135,7 @@ static void tell_news(lh_waiting *w)
 {
     struct lh_waits *waits = w->store->waits;
     lh_record *record = w->record;
-    uint32_t place = w->place > 0 ? (uint32_t)w->place : 0;
+    uint32_t place = w->core.place > 0 ? (uint32_t)w->core.place : 0;
     w->news = false;
     if (!w->o.feedback || !record)
         return;
@@ -177,9 +173,9 @@ static void wait_until_settled(lh_waiting *w)
     struct lh_waits *waits = w->store->waits;
     w->attended = true;
     lh_wait_plan(w);
-    while (w->state != LH_SETTLED) {
+    while (!lh_wait_is_settled(w->core.state)) {
         int64_t now = lh_clock_ms();
-        if (w->state == LH_LEAVES) { /* the keeper has begun to */
+        if (!lh_wait_is_waiting(w->core.state)) { /* another thread makes it leave */
             pthread_cond_wait(&waits->changed, &waits->lock);
         } else if (lh_cancel_is_now(w->o.cancel)) {
             (void)lh_fail(&w->error, LH_CANCELLED, "the wait for \"%s\" was cancelled", w->key);
@@ -191,7 +187,7 @@ static void wait_until_settled(lh_waiting *w)
         } else {
             if (w->news)
                 tell_news(w);
-            if (w->state == LH_WAITS)
+            if (lh_wait_is_waiting(w->core.state))
                 sleep_a_little(w, now);
         }
     }
@@ -202,7 +198,7 @@ int lh_wait_finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy, lh
     pthread_mutex_lock(&w->store->waits->lock);
     wait_until_settled(w);
     pthread_mutex_unlock(&w->store->waits->lock);
-    int outcome = w->outcome;
+    int outcome = w->core.outcome;
     if (outcome == LH_OK) {
         *ret_lease = w->lease;
         w->lease = NULL;
@@ -250,17 +246,17 @@ int lh_wait_cancel(lh_waiting *w, lh_error *error)
     struct lh_waits *waits = w->store->waits;
     pthread_mutex_lock(&waits->lock);
     w->attended = true;
-    while (w->state == LH_LEAVES)
+    while (!lh_wait_is_waiting(w->core.state) && !lh_wait_is_settled(w->core.state))
         pthread_cond_wait(&waits->changed, &waits->lock);
-    if (w->state == LH_WAITS)
+    if (lh_wait_is_waiting(w->core.state))
         lh_wait_leave(w, LH_CANCELLED, NULL);
     pthread_mutex_unlock(&waits->lock);
     int outcome = LH_OK;
-    if (w->outcome == LH_OK)
+    if (w->core.outcome == LH_OK)
         outcome = cancel_granted(w, error);
-    else if (!has_left(w->outcome))
-        outcome = w->outcome;
-    if (outcome != LH_OK && w->outcome != LH_OK)
+    else if (!has_left(w->core.outcome))
+        outcome = w->core.outcome;
+    if (outcome != LH_OK && w->core.outcome != LH_OK)
         lh_error_give(error, &w->error);
     lh_wait_unref(w);
     return outcome;

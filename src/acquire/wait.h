@@ -3,24 +3,19 @@
  * functions at the end.
  *
  * Threads: `lock` guards the table and every waiter in it; nothing is sent while it is held. It may
- * be held while that of `held` or a lease's is taken, never the other way round. Who is being
- * asked for is `busy`, and is not freed, left, or asked for by another thread meanwhile; but it may
- * be settled: a grant is believed when it is heard of. */
+ * be held while that of `held` or a lease's is taken, never the other way round. A waiter for which
+ * a command is under way is not freed, left, or asked for by another thread meanwhile; but it may be
+ * settled: a grant is believed when it is heard of. wait_step.h has the states. */
 #ifndef LH_WAIT_H
 #define LH_WAIT_H
 
 #include "acquire/wait_belief.h"
+#include "acquire/wait_step.h"
 #include "lease/lease_acquire.h"
 #include "lease/lease_held.h"
 #include "protocol/doc.h"
 
 typedef struct lh_spot lh_spot;
-
-typedef enum {
-    LH_WAITS,   /* in the table */
-    LH_LEAVES,  /* taken out of it, to leave the queue */
-    LH_SETTLED, /* not in it any more; outcome and what belongs to it are there */
-} lh_wait_state;
 
 struct lh_waiting {
     lh_store *store;
@@ -30,28 +25,18 @@ struct lh_waiting {
     int refs;
     lh_acquire_options o; /* owner and purpose point to what is ours */
     char *key, *owner, *purpose;
-    bool own_id; /* the caller chose the lease id: there is no other */
+    lh_wait_core core;
     char id[LH_LEASE_ID_ROOM];
     int64_t claim_ms;
     lh_beats beats;
     int64_t began_us, until; /* the call, and the end of its wait */
-    int64_t ask_at;          /* INT64_MAX: there is nothing to ask for */
     /* turn: to be asked for, or for its wait to end; while it is in the table */
     lh_due beat, turn;
-    int64_t place, waiting; /* as last heard */
-    bool busy, burnt,
-        /* burnt: the id is used up: leave, and ask with another; attended: a thread waits in
-         * finish */
-        attended;
-    bool stored; /* it may stand in the queue, or hold, under this id */
-    /* until then a question that was not answered may arrive, and queue it (again) */
-    int64_t sure_at;
-    bool seen; /* as the batch of beats under way found out */
-    bool news; /* for the feedback */
-    int fd;    /* -1: nobody asked for one */
-    lh_wait_state state;
-    int outcome;
-    int64_t token;     /* LH_OK by another's command: of that grant */
+    int64_t waiting;   /* as last heard */
+    bool attended;     /* a thread waits in finish */
+    bool seen;         /* as the batch of beats under way found out */
+    bool news;         /* for the feedback */
+    int fd;            /* -1: nobody asked for one */
     lh_lease *lease;   /* LH_OK */
     lh_record *record; /* the last that was heard of the holder */
     lh_error error;
@@ -74,7 +59,7 @@ struct lh_spot {
 
 struct lh_waits {
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* somebody is settled, or not busy any more */
+    pthread_cond_t changed; /* somebody is settled, or its command has ended */
     bool closed;
     size_t n, leaving; /* leaving: waiters that a closing waits for */
     uint64_t dice;

@@ -33,7 +33,7 @@ typedef struct {
 static void add(batch *b, lh_waiting *w, int64_t now)
 {
     lh_wait_beat_at(w, now + w->claim_ms / 3);
-    if (w->burnt) /* leaves, and begins anew */
+    if (!lh_wait_hears(w->core.state)) /* not asked for yet, or it begins anew */
         return;
     memcpy(b->ids[b->n], w->id, LH_LEASE_ID_ROOM);
     b->what[b->n] =
@@ -68,7 +68,7 @@ static void note_queued(void *arg, const char *id, bool first)
     if (w) {
         w->seen = true;
         if (first)
-            w->place = 0;
+            w->core.place = 0;
     }
     pthread_mutex_unlock(&waits->lock);
 }
@@ -100,12 +100,13 @@ static void finish(batch *b, bool answered, bool all)
     pthread_mutex_lock(&waits->lock);
     for (size_t i = 0; i < b->n; i++) {
         lh_waiting *w = b->who[i];
-        if (w->state != LH_WAITS || strcmp(w->id, b->ids[i]) != 0 || (answered && all))
+        if (!lh_wait_is_waiting(w->core.state) || strcmp(w->id, b->ids[i]) != 0 ||
+            (answered && all))
             continue;
         if (!answered || w->seen)
             lh_wait_beat_at(w, answered ? now : now + w->claim_ms / 12);
-        else if (!w->busy)
-            lh_wait_ask_at(w, now);
+        else
+            (void)lh_wait_apply(w, &(lh_wait_event){.kind = LH_WAIT_MISSED, .now = now});
     }
     pthread_mutex_unlock(&waits->lock);
     for (size_t i = 0; i < b->n; i++)

@@ -128,7 +128,7 @@ static lh_waiting *close_table(lh_store *store)
         w->refs++;
         (void)lh_fail(&w->error, LH_CLOSED, "the store was closed during the wait for \"%s\"",
                       w->key);
-        lh_wait_settle(w, LH_CLOSED); /* out of the table */
+        (void)lh_wait_apply(w, &(lh_wait_event){.kind = LH_WAIT_CLOSE}); /* out of the table */
         w->next = chain;
         chain = w;
     }

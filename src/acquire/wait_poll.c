@@ -43,7 +43,7 @@ static void schedule(struct lh_waits *waits, lh_spot *spot, int64_t now, bool li
     }
     bool head = false;
     for (lh_waiting *w = spot->first; w && !head; w = w->next)
-        head = w->place == 0;
+        head = w->core.place == 0;
     int64_t cap = head ? HEAD_CAP_MS : CAP_MS;
     if (spot->poll_ms > cap)
         spot->poll_ms = cap;
@@ -87,7 +87,7 @@ static void note_queued(void *arg, const char *id, bool first)
     pthread_mutex_lock(&waits->lock);
     lh_waiting *w = lh_waits_find(waits, id);
     if (w)
-        w->place = 0;
+        w->core.place = 0;
     pthread_mutex_unlock(&waits->lock);
 }
 

@@ -153,14 +153,10 @@ void lh_wait_plan(lh_waiting *w)
 {
     if (!w->spot)
         return;
-    int64_t at = w->attended || w->until > w->ask_at ? w->ask_at : w->until;
-    lh_due_set(&w->store->waits->turns, &w->turn, w->busy ? INT64_MAX : at);
-}
-
-void lh_wait_ask_at(lh_waiting *w, int64_t at)
-{
-    w->ask_at = at;
-    lh_wait_plan(w);
+    int64_t ask_at = w->core.ask_at;
+    bool idle = w->core.state == LH_WAIT_QUEUED || w->core.state == LH_WAIT_SPENT;
+    int64_t at = w->attended || w->until > ask_at ? ask_at : w->until;
+    lh_due_set(&w->store->waits->turns, &w->turn, idle ? at : INT64_MAX);
 }
 
 void lh_wait_beat_at(lh_waiting *w, int64_t at)
@@ -186,16 +182,33 @@ lh_waiting *lh_waits_find(struct lh_waits *waits, const char *id)
     return w;
 }
 
-void lh_wait_settle(lh_waiting *w, int outcome)
+static void follow(lh_waiting *w, unsigned actions)
 {
     struct lh_waits *waits = w->store->waits;
-    lh_waits_remove(waits, w);
-    w->state = LH_SETTLED;
-    w->outcome = outcome;
     uint64_t one = 1;
-    if (w->fd >= 0 && write(w->fd, &one, sizeof one) < 0)
-        w->outcome = outcome; /* an eventfd takes it */
+    if (lh_wait_is_waiting(w->core.state))
+        lh_wait_plan(w);
+    else
+        lh_waits_remove(waits, w);
+    if (!(actions & LH_WAIT_DO_SETTLE))
+        return;
+    if (w->fd >= 0) {
+        ssize_t wrote = write(w->fd, &one, sizeof one);
+        (void)wrote; /* an eventfd takes it */
+    }
     pthread_cond_broadcast(&waits->changed);
+}
+
+unsigned lh_wait_apply(lh_waiting *w, const lh_wait_event *event)
+{
+    unsigned actions = lh_wait_step(&w->core, event);
+    follow(w, actions);
+    return actions;
+}
+
+void lh_wait_settle(lh_waiting *w, int outcome)
+{
+    follow(w, lh_wait_settle_core(&w->core, outcome));
 }
 
 static void free_waiting(lh_waiting *w)
@@ -258,20 +271,18 @@ void lh_wait_granted(lh_store *store, const lh_grant *grant)
     char granted[LH_KEY_MAX + 1] = ""; /* the key: whoever waited may free it at once */
     pthread_mutex_lock(&waits->lock);
     lh_waiting *w = lh_waits_find(waits, grant->id);
-    if (w && w->state == LH_WAITS && !w->burnt) {
+    if (w && lh_wait_hears(w->core.state)) {
         int64_t now = lh_clock_ms(),
                 deadline = lh_beats_deadline(&w->beats, grant->beat, w->o.ttl_ms, w->claim_ms);
         bool good = grant->beat >= 0 && deadline > now;
-        int outcome = good ? take_grant(w, grant, deadline) : LH_BUSY;
-        if (outcome == LH_OK || outcome == LH_LOST) { /* lost: the id is in doubt, for good */
-            w->token = grant->token;
-            memcpy(granted, outcome == LH_OK ? w->key : "", outcome == LH_OK ? strlen(w->key) : 0);
-            lh_wait_settle(w, outcome);
-        } else { /* a mere hint; or too late to be believed: leave it, and ask again */
-            w->burnt = grant->beat >= 0;
-            lh_wait_ask_at(w, now);
+        lh_wait_event event = {.kind = LH_WAIT_GRANTED,
+                               .now = now,
+                               .outcome = good ? take_grant(w, grant, deadline) : LH_BUSY,
+                               .token = grant->token,
+                               .spends = grant->beat >= 0};
+        memcpy(granted, w->key, event.outcome == LH_OK ? strlen(w->key) : 0);
+        if (!(lh_wait_apply(w, &event) & LH_WAIT_DO_SETTLE))
             lh_keeper_poke(store, now);
-        }
     }
     pthread_mutex_unlock(&waits->lock);
     if (*granted)
