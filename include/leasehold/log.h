@@ -74,7 +74,8 @@ typedef struct lh_log_event {
 /* To get the events, set `log` in the lh_store_options (store.h). The callback runs in the thread
  * in which the event happened: in any thread that is in a call on the store, and in the store's own
  * threads; in several at once. The library holds no lock meanwhile. But what the thread does next
- * waits for it, such as the renewals of the keeper: it must return quickly.
+ * waits for it, such as the renewals of the keeper: it must return quickly. It is not called after
+ * lh_store_close() has returned.
  *
  * It may use the functions of a lease, a waiting or a record that send no command and return no
  * outcome, such as lh_lease_remaining_ms(), and the functions that return words. Calls on the store

@@ -66,13 +66,15 @@ static int acquire_for_trail(lh_request *r, lh_lease **ret_lease, lh_record **re
 int lh_core_acquire(lh_request *r, lh_lease **ret_lease, lh_record **ret_busy)
 {
     lh_assert(r->checked && r->until > 0 && r->began_us > 0);
+    lh_store *store = lh_store_ref(r->store); /* a closing that ends the wait may be over first */
     lh_lease *lease = NULL;
     lh_error mine = LH_ERROR_INIT, *error = r->error;
     r->error = error ? error : &mine;
     int outcome = acquire_for_trail(r, &lease, ret_busy);
     if (outcome == LH_OK)
         *ret_lease = lease;
-    (void)lh_acquire_log(r->store, r->key, lease, r->began_us, outcome, r->error);
+    (void)lh_acquire_log(store, r->key, lease, r->began_us, outcome, r->error);
+    lh_store_unref(store);
     r->error = error;
     return outcome;
 }

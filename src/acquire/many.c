@@ -229,7 +229,7 @@ static int acquire_many(lh_many *many, lh_lease **ret_leases, lh_record **ret_bu
 
 int lh_core_acquire_many(lh_many *many, lh_lease **ret_leases, lh_record **ret_busy)
 {
-    lh_store *store = many->store;
+    lh_store *store = lh_store_ref(many->store); /* as lh_core_acquire() */
     lh_error mine = LH_ERROR_INIT, *error = many->error;
     many->error = error ? error : &mine;
     int outcome = acquire_many(many, ret_leases, ret_busy);
@@ -237,6 +237,7 @@ int lh_core_acquire_many(lh_many *many, lh_lease **ret_leases, lh_record **ret_b
         (void)lh_acquire_log(store, NULL, NULL, many->began_us, outcome, many->error);
     for (size_t i = 0; outcome == LH_OK && i < many->n; i++)
         (void)lh_acquire_log(store, NULL, ret_leases[i], many->began_us, outcome, NULL);
+    lh_store_unref(store);
     many->error = error;
     return outcome;
 }

@@ -3,11 +3,13 @@
  * what they pass of a lease id is cut here, and a message is searched for whole ones: the server
  * may have quoted one.
  *
- * Threads: the callback is constant, and called without a lock, in whichever thread has news. */
+ * Threads: the callback is constant, and called without a lock, in whichever thread has news, until
+ * the store is closed. */
 #include "store/log.h"
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "store/store.h"
 
@@ -25,9 +27,11 @@ void lh_log_init(lh_store *store, const lh_store_options *options)
 
 void lh_log_fini(lh_store *store)
 {
+    atomic_store(&store->log.over, true);
+    while (atomic_load(&store->log.calls) > 0)
+        lh_clock_sleep(1);
     if (store->log.arg_free)
         store->log.arg_free(store->log.arg);
-    store->log = (lh_log_to){0};
 }
 
 bool lh_log_is_inside(const lh_store *store)
@@ -105,7 +109,10 @@ static void give(lh_store *store, const lh_log_event *event, int level, const lh
     all.message = message;
     const lh_store *outer = inside;
     inside = store;
-    store->log.fn(store->log.arg, &all);
+    atomic_fetch_add(&store->log.calls, 1);
+    if (!atomic_load(&store->log.over))
+        store->log.fn(store->log.arg, &all);
+    atomic_fetch_sub(&store->log.calls, 1);
     inside = outer;
 }
 

@@ -4,13 +4,16 @@
 #define LH_LOG_H
 
 #include <leasehold/leasehold.h>
+#include <stdatomic.h>
 
-/* Constant from the opening on. */
+/* Constant from the opening on, but for the atomics. */
 typedef struct lh_log_to {
     void (*fn)(void *arg, const lh_log_event *event); /* NULL: nobody reads the log */
     void *arg;
     void (*arg_free)(void *arg);
-    int level; /* events above it are not given away */
+    int level;        /* events above it are not given away */
+    atomic_bool over; /* … and none any more: the store was closed */
+    atomic_int calls; /* threads that are in the callback, or about to look at `over` */
 } lh_log_to;
 
 void lh_log_init(lh_store *store, const lh_store_options *options);
@@ -23,7 +26,8 @@ void lh_log(lh_store *store, const lh_log_event *event, const lh_error *error);
 /* Whether this thread is in the callback of the store. */
 bool lh_log_is_inside(const lh_store *store);
 
-/* Frees the callback's argument: it is not called any more. */
+/* For closing: waits until no thread is in the callback, and frees its argument. From then on
+ * events are only counted: a thread whose wait was ended by the closing may still have one. */
 void lh_log_fini(lh_store *store);
 
 #endif

@@ -275,10 +275,11 @@ static void keeps_the_password(void **state)
 /* ---- Its callback -----------------------------------------------------------------------------*/
 
 typedef struct {
-    lh_store *store;
-    _Atomic int called, refused;
+    pthread_mutex_t lock; /* of what follows */
+    lh_store *store;      /* NULL: nothing is tried */
     lh_lease *lease;
     lh_waiting *waiting;
+    int called, refused;
 } caller;
 
 /* Functions that take locks of the library, and calls that would send commands. */
@@ -287,41 +288,50 @@ static void call_back(void *arg, const lh_log_event *event)
     caller *c = arg;
     lh_lease *lease = NULL;
     (void)event;
-    if (!c->store)
-        return;
-    c->called++;
-    (void)lh_lease_remaining_ms(c->lease);
-    if (c->waiting)
-        (void)lh_waiting_fd(c->waiting);
-    int outcome = lh_acquire(c->store, "another", NULL, &lease, NULL, NULL);
-    int renewed = lh_lease_renew(c->lease, 0, NULL, NULL);
-    c->refused += outcome == LH_INVALID && renewed == LH_INVALID && !lease;
+    pthread_mutex_lock(&c->lock);
+    if (c->store) {
+        (void)lh_lease_remaining_ms(c->lease);
+        if (c->waiting)
+            (void)lh_waiting_fd(c->waiting);
+        int outcome = lh_acquire(c->store, "another", NULL, &lease, NULL, NULL);
+        int renewed = lh_lease_renew(c->lease, 0, NULL, NULL);
+        c->called++;
+        c->refused += outcome == LH_INVALID && renewed == LH_INVALID && !lease;
+    }
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void use(caller *c, lh_store *store, lh_lease *lease, lh_waiting *waiting)
+{
+    pthread_mutex_lock(&c->lock);
+    c->store = store;
+    c->lease = lease;
+    c->waiting = waiting;
+    pthread_mutex_unlock(&c->lock);
 }
 
 static void holds_no_lock_and_lets_no_call_in(void **state)
 {
     ground *g = *state;
     journal *j = begin();
-    static caller c; /* the store is closed later */
+    static caller c = {.lock = PTHREAD_MUTEX_INITIALIZER}; /* the store is closed later */
     j->also = call_back;
     j->also_arg = &c;
     lh_store *store = open_logged(g, j, LH_LEVEL_DEBUG);
-    lh_lease *lease = c.lease = take_on(g, store, "kept", LH_EXCLUSIVE, 1000),
-             *other = take(g, "k"), *granted = NULL;
-    c.store = store;
-    c.waiting = await(g, store, "k", LH_EXCLUSIVE, MINUTE_MS);
-    (void)next(j, LH_LOG_QUEUED, LH_OK);
+    lh_lease *lease = take_on(g, store, "kept", LH_EXCLUSIVE, 1000), *other = take(g, "k"),
+             *granted = NULL;
+    lh_waiting *waiting = await(g, store, "k", LH_EXCLUSIVE, MINUTE_MS);
+    use(&c, store, lease, waiting);
     (void)next(j, LH_LOG_RENEW, LH_OK);
     give(g, other);
     (void)next(j, LH_LOG_GRANTED, LH_OK);
-    lh_waiting *waiting = c.waiting;
-    c.waiting = NULL;
+    use(&c, store, lease, NULL);
     expect(g, LH_OK, lh_waiting_finish(waiting, &granted, NULL, &g->error));
     give(g, granted);
-    assert_true(c.called >= 5);
+    use(&c, NULL, NULL, NULL);
+    assert_true(c.called >= 3);
     assert_int_equal(c.called, c.refused);
     assert_int_equal(count_documents(g), 2); /* "another" was never asked for */
-    c.store = NULL;
     close_later(store);
     lh_lease_free(lease);
     end(j);
@@ -374,13 +384,41 @@ static void comes_from_many_threads(void **state)
     end(j);
 }
 
+static void *wait_for_key(void *store)
+{
+    lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
+    lh_lease *lease = NULL;
+    options.wait_ms = MINUTE_MS;
+    assert_int_equal(lh_acquire(store, "k", &options, &lease, NULL, NULL), LH_CLOSED);
+    return NULL;
+}
+
+/* The thread whose wait it ended may have its last event later. */
+static void is_not_called_after_the_store_was_closed(void **state)
+{
+    ground *g = *state;
+    journal *j = begin();
+    lh_store *store = open_logged(g, j, LH_LEVEL_DEBUG);
+    lh_lease *lease = take(g, "k");
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_key, store), 0);
+    (void)next(j, LH_LOG_QUEUED, LH_OK);
+    lh_store_close(store);
+    size_t n = j->n;
+    (void)next(j, LH_LOG_CLOSED, LH_OK);
+    (void)pthread_join(thread, NULL);
+    assert_int_equal(j->n, n);
+    give(g, lease);
+    end(j);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         live_test(tells_the_life_of_a_lease), live_test(tells_the_life_of_a_waiter),
         live_test(tells_what_is_kept),        live_test(tells_what_is_repeated),
         bare_test(keeps_the_password),        live_test(holds_no_lock_and_lets_no_call_in),
-        live_test(comes_from_many_threads),
+        live_test(comes_from_many_threads),   live_test(is_not_called_after_the_store_was_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
