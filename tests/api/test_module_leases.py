@@ -11,13 +11,10 @@ import warnings
 
 import pytest
 from conftest import URI
-from module import leasehold
+from module import leasehold, shared
 
 
-@pytest.fixture(scope="module")
-def store(module_database):
-    with leasehold.Store(URI, module_database.name, owner="ann", at_open="migrate") as store:
-        yield store
+store = shared
 
 
 @pytest.fixture

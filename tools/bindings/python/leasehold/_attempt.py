@@ -4,7 +4,7 @@
     attempt.start()            one round trip; the caller may be in the queue now
     attempt.fileno()           readable when there is something to see; -1: nothing to wait for
     attempt.is_settled()       after each time that it was readable
-    attempt.finish()           the handles of the leases, or the exception
+    attempt.finish()           sets attempt.handles, of the leases, or raises
     attempt.abandon()          instead of finish(), or after it: leaves the queue, or releases what
                                was granted, whatever an exception interrupted
 
@@ -40,6 +40,7 @@ class Request:
     many: bool
     options: AcquireOptions
     feedback: Optional[Feedback] = None
+    on_lost: Optional[Callable[[Any], object]] = None
 
     def attempt(self, handle: Handle) -> Attempt:
         if self.options.wait_ms == 0:
@@ -59,6 +60,9 @@ def request_for(keys: Sequence[str], many: bool, ttl: float, wait: float, shared
 
 
 class Attempt:
+    #: whether finish() waits where fileno() is -1
+    may_block = False
+
     def __init__(self, handle: Handle, request: Request) -> None:
         self._handle, self._request = handle, request
         self.keys, n = request.keys, len(request.keys)
@@ -79,11 +83,11 @@ class Attempt:
     def is_settled(self) -> bool:
         return True
 
-    def finish(self) -> list[ctypes.c_void_p]:
-        """Does not block once the attempt is settled."""
-        if self._outcome == _c.OK:
-            return self.handles
-        raise self._refusal()
+    def finish(self) -> None:
+        """Sets the handles, or raises. Once the attempt is settled, it blocks for a moment at most
+        (for an entry in the audit trail)."""
+        if self._outcome != _c.OK:
+            raise self._refusal()
 
     def abandon(self) -> None:
         """Nothing stays held, and nothing in the queue."""
@@ -138,6 +142,8 @@ class Once(Attempt):
 class Queued(Attempt):
     """An entry in the store's table, which needs no thread."""
 
+    may_block = True
+
     def __init__(self, handle: Handle, request: Request) -> None:
         super().__init__(handle, request)
         self._waiting = ctypes.c_void_p()
@@ -150,11 +156,11 @@ class Queued(Attempt):
     def fileno(self) -> int:
         return int(lib.lh_waiting_fd(self._waiting))
 
-    def finish(self) -> list[ctypes.c_void_p]:
+    def finish(self) -> None:
         self._outcome = lib.lh_waiting_finish(self._waiting, self._outputs, byref(self._busy),
                                               byref(self._details))
         self._waiting = ctypes.c_void_p()
-        return super().finish()
+        super().finish()
 
     def abandon(self) -> None:
         waiting, self._waiting = self._waiting, ctypes.c_void_p()
@@ -206,11 +212,11 @@ class Apart(Attempt, Stopper):
             self._request.feedback(*self._news.popleft())
         return ended
 
-    def finish(self) -> list[ctypes.c_void_p]:
+    def finish(self) -> None:
         self._thread.join()
         if self._failure:
             raise self._failure
-        return super().finish()
+        super().finish()
 
     def stop(self) -> None:
         self._cancel.now()

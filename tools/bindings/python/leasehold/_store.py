@@ -90,9 +90,8 @@ class Store(Operations):
             [key], False, self._ttl(ttl), wait, shared, feedback, owner=owner, purpose=purpose,
             lease_id=lease_id, by_hand=by_hand, path=path, resume=resume, claim_ms=to_ms(claim),
             timeout_ms=to_ms(timeout))
-        (lease,) = self._acquire(request)
-        if on_lost:
-            lease.on_lost(on_lost)
+        request.on_lost = on_lost
+        lease: Lease = self._begin(request)
         return lease
 
     def acquire_many(self, keys: Sequence[str], ttl: Optional[float] = None, wait: float = 0,
@@ -105,10 +104,8 @@ class Store(Operations):
         request = request_for(
             keys, True, self._ttl(ttl), wait, shared, feedback, owner=owner, purpose=purpose,
             by_hand=by_hand, path=path, claim_ms=to_ms(claim), timeout_ms=to_ms(timeout))
-        leases = Leases(self._acquire(request))
-        if on_lost:
-            for lease in leases:
-                lease.on_lost(on_lost)
+        request.on_lost = on_lost
+        leases: Leases = self._begin(request)
         return leases
 
     def attach(self, key: str, lease_id: str) -> Lease:
@@ -140,19 +137,25 @@ class Store(Operations):
     def _ttl(self, ttl: Optional[float]) -> float:
         return self.ttl if ttl is None else ttl
 
-    def _acquire(self, request: Request) -> list[Lease]:
+    def _begin(self, request: Request) -> Any:
+        """Acquires what is asked for: a lease, or leases."""
         attempt = request.attempt(self._handle)
         try:
             attempt.start()
             attempt.wait()
-            return self._leases(attempt)
+            attempt.finish()
+            leases = self._leases(attempt)
         except BaseException:
             attempt.abandon()
             raise
+        if request.on_lost:
+            for lease in leases:
+                lease.on_lost(request.on_lost)
+        return Leases(leases) if request.many else leases[0]
 
     def _leases(self, attempt: Attempt) -> list[Lease]:
         return [Lease(self, handle, key, ours=True)
-                for handle, key in zip(attempt.finish(), attempt.keys)]
+                for handle, key in zip(attempt.handles, attempt.keys)]
 
     def __enter__(self) -> Store:
         return self
