@@ -79,7 +79,9 @@ typedef struct lh_log_event {
  *
  * It may use the functions of a lease, a waiting or a record that send no command and return no
  * outcome, such as lh_lease_remaining_ms(), and the functions that return words. Calls on the store
- * or its leases that return an outcome are refused with LH_INVALID. It must not close the store. */
+ * or its leases that return an outcome are refused with LH_INVALID. It must not close the store.
+ *
+ * What the guard and the fence (mongo.h) send over the caller's own client is not logged. */
 
 #ifdef __cplusplus
 }

@@ -37,7 +37,8 @@ static int hand_out(int outcome, lh_lease *lease, const char *purpose, lh_lease 
 int lh_acquire_log(lh_store *store, const char *key, lh_lease *lease, int64_t began_us, int outcome,
                    const lh_error *error)
 {
-    if (outcome == LH_OK)
+    lh_assert((outcome == LH_OK) == (lease != NULL));
+    if (lease)
         return lh_lease_log(lease, LH_LOG_ACQUIRE, began_us, outcome, error);
     lh_log(store,
            &(lh_log_event){.event = LH_LOG_ACQUIRE,

@@ -92,7 +92,7 @@ static void hide_lease_ids(char *text)
 static void give(lh_store *store, const lh_log_event *event, int level, const lh_error *error)
 {
     lh_log_event all = *event;
-    char lease[SHOWN + 1] = "", message[sizeof error->message] = "";
+    char lease[SHOWN + 1] = "", message[sizeof(((lh_error *)0)->message)] = "";
     all.size = sizeof all;
     all.level = level;
     if (event->lease) {
