@@ -32,6 +32,7 @@
 #include "lease/lease_handle.h"
 #include "lease/lease_held.h"
 #include "store/store.h"
+#include "store/store_client.h"
 #include "store/store_run.h"
 
 typedef struct {

@@ -26,6 +26,7 @@
 #include "lease/lease_held.h"
 #include "store/index.h"
 #include "store/store.h"
+#include "store/store_contact.h"
 #include "store/store_run.h"
 
 static int compare_keys(const void *a, const void *b)

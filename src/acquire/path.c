@@ -98,8 +98,7 @@ static int look_at(lh_store *store, const bson_t *where, int mode, bool surely, 
     lh_call call = {.what = "look at the keys above and below",
                     .command = &command,
                     .deadline = deadline,
-                    .read = true,
-                    .surely = surely};
+                    .kind = surely ? LH_CALL_READ_SURELY : LH_CALL_READ};
     int outcome = lh_store_run(store, &call, &reply, NULL, error);
     if (outcome == LH_OK && lh_reply_first(&reply, &document)) {
         *ret_conflict = lh_doc_reply_record(&document, store->clock_skew_ms);

@@ -18,6 +18,7 @@
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "store/store_client.h"
 #include "store/store_run.h"
 
 #define AWAIT_MS 500   /* how long the server holds a getMore without news: closing takes as long */

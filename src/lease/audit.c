@@ -88,7 +88,7 @@ int lh_audit_now(lh_store *store, int64_t deadline, int64_t *ret_now_ms, lh_erro
                     .command = command,
                     .db = "admin",
                     .deadline = deadline,
-                    .bare = true};
+                    .kind = LH_CALL_BARE};
     int outcome = lh_store_run(store, &call, &reply, NULL, error);
     bson_iter_t now;
     if (outcome == LH_OK && bson_iter_init_find(&now, &reply, "localTime") &&
@@ -190,7 +190,7 @@ static int find_previous(writing *w, int64_t deadline, lh_error *error)
     lh_call call = {.what = "read what the audit line tells",
                     .command = &command,
                     .deadline = deadline,
-                    .read = true};
+                    .kind = LH_CALL_READ};
     int outcome = lh_store_each(w->store, &call, add_found, w, error);
     bson_destroy(&command);
     if (outcome == LH_OK && w->n_lines < w->n)

@@ -77,7 +77,7 @@ int lh_lease_look(lh_store *store, const bson_t *keys, const bson_t *ids, const 
                     .command = &command,
                     .deadline = way.deadline,
                     .client = way.client,
-                    .read = true};
+                    .kind = LH_CALL_READ};
     int outcome = lh_store_each(store, &call, look_at_one, &l, error);
     bson_destroy(&command);
     return outcome;
@@ -94,7 +94,7 @@ int lh_lease_look_other(lh_store *store, const char *key, lh_way way, lh_record 
                     .command = command,
                     .deadline = way.deadline,
                     .client = way.client,
-                    .read = true};
+                    .kind = LH_CALL_READ};
     int outcome = lh_store_run(store, &call, &reply, NULL, error);
     *ret_other = NULL;
     if (outcome == LH_OK && lh_reply_first(&reply, &document) &&

@@ -77,7 +77,7 @@ static int read_note(lh_lease *lease, lh_error *error)
     lh_call call = {.what = "read the note that was left",
                     .command = command,
                     .deadline = lh_store_deadline(lease->store, 0),
-                    .read = true};
+                    .kind = LH_CALL_READ};
     int outcome = lh_store_run(lease->store, &call, &reply, NULL, error);
     if (outcome == LH_OK && lh_reply_first(&reply, &document))
         lh_lease_hear_note(lease, &document);

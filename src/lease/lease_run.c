@@ -15,6 +15,7 @@
 #include "protocol/doc.h"
 #include "protocol/pipeline.h"
 #include "protocol/pipeline_short.h"
+#include "store/store_contact.h"
 #include "store/store_refused.h"
 #include "store/store_run.h"
 

@@ -48,7 +48,7 @@ static int find_one(lh_store *store, const bson_t *filter, lh_stored *ret_seen, 
     lh_call call = {.what = "read the key",
                     .command = &command,
                     .deadline = lh_store_deadline(store, 0),
-                    .read = true};
+                    .kind = LH_CALL_READ};
     *ret_seen = (lh_stored){0};
     int outcome = lh_store_run(store, &call, &ret_seen->reply, NULL, error);
     bson_destroy(&command);

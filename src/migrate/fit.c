@@ -31,7 +31,7 @@ int lh_fit_check_version(lh_store *store, int64_t deadline, lh_error *error)
                     .command = command,
                     .db = "admin",
                     .deadline = deadline,
-                    .bare = true};
+                    .kind = LH_CALL_BARE};
     int outcome = lh_store_run(store, &call, &reply, NULL, error);
     bson_iter_t top, version;
     if (outcome != LH_OK)
@@ -113,7 +113,7 @@ static int pass_through(const rule *r, const bson_t *document, const bson_t *sta
     lh_call call = {.what = "try the collection's validator",
                     .command = &command,
                     .deadline = r->deadline,
-                    .bare = true};
+                    .kind = LH_CALL_BARE};
     int outcome = lh_store_run(r->store, &call, &reply, NULL, error);
     *ret_there = outcome == LH_OK && bson_iter_init(&top, &reply) &&
                  bson_iter_find_descendant(&top, "cursor.firstBatch.0", &first) &&
@@ -264,7 +264,7 @@ int lh_fit_check_validator(lh_store *store, int64_t deadline, lh_error *error)
     lh_call call = {.what = "read the collection's validator",
                     .command = command,
                     .deadline = deadline,
-                    .bare = true};
+                    .kind = LH_CALL_BARE};
     int outcome = forgive(lh_store_each(store, &call, read_rule, &r, error));
     bson_destroy(command);
     if (outcome == LH_OK && !bson_empty(&r.validator))

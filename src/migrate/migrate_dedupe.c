@@ -64,7 +64,7 @@ static bool was_cut(const walker *w, const bson_t *piece_reply)
     lh_call call = {.what = "close the cursor",
                     .command = command,
                     .deadline = lh_migrate_until(w->m),
-                    .bare = true,
+                    .kind = LH_CALL_BARE,
                     .once = true};
     (void)lh_store_run(w->m->store, &call, &reply, NULL, NULL);
     bson_destroy(command);
@@ -89,7 +89,7 @@ static int read_piece(walker *w, const bson_t *min, const bson_t *max, uint64_t 
     lh_call call = {.what = "read the documents",
                     .command = command,
                     .deadline = lh_migrate_until(w->m),
-                    .read = true};
+                    .kind = LH_CALL_READ};
     bson_destroy(&p->reply);
     lh_error mine = LH_ERROR_INIT;
     int outcome = lh_store_run(w->m->store, &call, &p->reply, NULL, &mine);
@@ -285,7 +285,7 @@ static int pin_survivor(walker *w, const bson_t *bound, lh_error *error)
     lh_call call = {.what = "read a key's documents",
                     .command = command,
                     .deadline = w->m->deadline,
-                    .read = true};
+                    .kind = LH_CALL_READ};
     int outcome = lh_store_each(w->m->store, &call, pin_document, w, error);
     bson_destroy(command);
     if (outcome != LH_OK) {

@@ -102,7 +102,7 @@ int lh_migrate_fail_moved(lh_migration *m, lh_error *error)
     lh_call call = {.what = "list the indexes",
                     .command = command,
                     .deadline = lh_migrate_until(m),
-                    .bare = true};
+                    .kind = LH_CALL_BARE};
     int outcome = lh_store_each(m->store, &call, find_unfit, unfit, error);
     bson_destroy(command);
     if (outcome != LH_OK)
@@ -186,7 +186,7 @@ void lh_migrate_count(lh_migration *m)
     lh_call call = {.what = "count the documents",
                     .command = command,
                     .deadline = lh_migrate_until(m),
-                    .bare = true};
+                    .kind = LH_CALL_BARE};
     if (lh_store_run(m->store, &call, &reply, NULL, NULL) == LH_OK) {
         int64_t n = number_of(&reply, "n");
         m->total = n > 0 ? (uint64_t)n : 0;

@@ -126,7 +126,7 @@ int lh_migrate_lease_look(lh_migration *m, lh_error *error)
     lh_call call = {.what = "read the migration lease",
                     .command = command,
                     .deadline = lh_migrate_until(m),
-                    .read = true};
+                    .kind = LH_CALL_READ};
     int outcome = lh_store_run(m->store, &call, &reply, NULL, error);
     bson_iter_t top, first, live;
     m->busy = false;

@@ -23,7 +23,7 @@ int lh_migrate_read_clock(lh_migration *m, lh_error *error)
     lh_call call = {.what = "read the server's clock",
                     .command = command,
                     .deadline = lh_migrate_until(m),
-                    .bare = true};
+                    .kind = LH_CALL_BARE};
     int64_t sent = 0;
     int outcome = lh_store_run(m->store, &call, &reply, &sent, error);
     bson_iter_t now;
@@ -61,7 +61,7 @@ static int find_string_key(lh_migration *m, bool *ret_there, lh_error *error)
     lh_call call = {.what = "read the documents",
                     .command = command,
                     .deadline = m->deadline,
-                    .read = true,
+                    .kind = LH_CALL_READ,
                     .slow = true};
     int outcome = lh_store_run(m->store, &call, &reply, NULL, error);
     bson_iter_t top, first;
@@ -110,7 +110,7 @@ static int look_for_foreign(lh_migration *m, lh_error *error)
     lh_call call = {.what = "read the documents",
                     .command = command,
                     .deadline = m->deadline,
-                    .read = true,
+                    .kind = LH_CALL_READ,
                     .slow = true};
     outcome = lh_store_each(m->store, &call, look_at, &l, &mine);
     bson_destroy(command);
@@ -288,7 +288,7 @@ int lh_migrate_probe(lh_migration *m, bool *ret_maybe, lh_error *error)
     lh_call call = {.what = "look for keys that are not strings",
                     .command = command,
                     .deadline = lh_migrate_until(m),
-                    .bare = true};
+                    .kind = LH_CALL_BARE};
     int outcome = lh_store_run(m->store, &call, &reply, NULL, error);
     *ret_maybe = outcome == LH_OK && (number_within(&reply, "nReturned") != 0 ||
                                       number_within(&reply, "isMultiKey") != 0);

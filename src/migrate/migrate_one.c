@@ -75,7 +75,7 @@ int lh_migrate_one(lh_migration *m, lh_error *error)
     lh_call call = {.what = "read the document",
                     .command = command,
                     .deadline = lh_migrate_until(m),
-                    .read = true};
+                    .kind = LH_CALL_READ};
     outcome = lh_store_run(m->store, &call, &reply, NULL, error);
     bson_destroy(command);
     bson_destroy(&filter);

@@ -92,7 +92,7 @@ static int find_slice(lh_migration *m, const lh_slice *s, bool whole, bool ids_o
     lh_call call = {.what = "read the documents to move",
                     .command = command,
                     .deadline = lh_migrate_until(m),
-                    .read = true};
+                    .kind = LH_CALL_READ};
     int outcome = lh_store_run(m->store, &call, reply, NULL, error);
     bson_destroy(command);
     return outcome;

@@ -86,7 +86,7 @@ int lh_migrate_survey(lh_migration *m, bool verdicts, lh_walk *ret_walk, lh_erro
     lh_call call = {.what = "read the documents",
                     .command = command,
                     .deadline = m->deadline,
-                    .read = true,
+                    .kind = LH_CALL_READ,
                     .slow = true};
     int outcome = lh_store_each(m->store, &call, survey_document, &s, &mine);
     bson_destroy(command);

@@ -45,7 +45,7 @@ static int list_indexes(lh_migration *m, survey *ret_survey, lh_error *error)
     lh_call call = {.what = "list the indexes",
                     .command = command,
                     .deadline = lh_migrate_until(m),
-                    .bare = true};
+                    .kind = LH_CALL_BARE};
     int outcome = lh_store_each(m->store, &call, note_index, ret_survey, error);
     bson_destroy(command);
     return outcome == LH_SERVER ? LH_LOST : outcome; /* the collection is gone */

@@ -117,7 +117,7 @@ int lh_list(lh_store *store, const lh_list_options *options,
     lh_call call = {.what = "list the keys",
                     .command = &command,
                     .deadline = lh_store_deadline(store, 0),
-                    .read = true};
+                    .kind = LH_CALL_READ};
     outcome = lh_store_each(store, &call, list_one, &l, error);
     bson_destroy(&command);
     if (outcome == LH_STOPPED && l.state == ENDED)

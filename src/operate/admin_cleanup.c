@@ -12,6 +12,7 @@
 #include "protocol/pipeline.h"
 #include "protocol/twice.h"
 #include "store/store.h"
+#include "store/store_contact.h"
 #include "store/store_run.h"
 
 #define BATCH_MAX        1000
@@ -80,7 +81,7 @@ static void sift(cleaning *c, batch *b)
     lh_call call = {.what = "read the documents to clean up",
                     .command = command,
                     .deadline = lh_store_deadline(c->store, 0),
-                    .read = true};
+                    .kind = LH_CALL_READ};
     c->outcome = lh_store_each(c->store, &call, keep_readable, &readable, c->error);
     bson_destroy(command);
     if (readable.n < b->n) {
@@ -170,7 +171,7 @@ static int clean(cleaning *c)
     lh_call call = {.what = "look for dead holders and waiters",
                     .command = &command,
                     .deadline = lh_store_deadline(c->store, PATIENCE_MS),
-                    .read = true};
+                    .kind = LH_CALL_READ};
     lh_error mine = LH_ERROR_INIT;
     int outcome = lh_store_each(c->store, &call, take_one, c, &mine);
     bson_destroy(&command);

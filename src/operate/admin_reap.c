@@ -15,6 +15,7 @@
 #include "lease/lease_run.h"
 #include "protocol/doc.h"
 #include "store/store.h"
+#include "store/store_contact.h"
 #include "store/store_run.h"
 
 typedef struct {
@@ -190,7 +191,7 @@ static int reap(reaping *r, const lh_reap_options *options)
     lh_call call = {.what = "look for leases of dead processes",
                     .command = &command,
                     .deadline = lh_store_deadline(store, 0),
-                    .read = true};
+                    .kind = LH_CALL_READ};
     lh_error mine = LH_ERROR_INIT;
     outcome = lh_store_each(store, &call, take_one, r, &mine);
     bson_destroy(&command);

@@ -10,6 +10,7 @@
 #include "lease/lease_look.h"
 #include "protocol/pipeline.h"
 #include "store/store.h"
+#include "store/store_contact.h"
 #include "store/store_run.h"
 
 #define TIMEOUT_MIN_MS 100
@@ -97,7 +98,7 @@ int lh_stats(lh_store *store, const lh_stats_options *options, lh_stats_report *
     lh_call call = {.what = "count the keys",
                     .command = &command,
                     .deadline = lh_store_deadline(store, used.timeout_ms),
-                    .read = true,
+                    .kind = LH_CALL_READ,
                     .slow = true};
     outcome = lh_store_run(store, &call, &reply, NULL, error);
     lh_stats_report *report = outcome == LH_OK ? read_report(&reply) : NULL;

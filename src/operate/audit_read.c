@@ -136,8 +136,10 @@ static int look(reading *r, int64_t deadline, lh_error *error)
     bson_append_document_end(&command, &sort);
     BSON_APPEND_BOOL(&command, "allowDiskUse", true); /* needed if the indexes do not exist */
     BSON_APPEND_INT32(&command, "batchSize", 500);
-    lh_call call = {
-        .what = "read the audit trail", .command = &command, .deadline = deadline, .read = true};
+    lh_call call = {.what = "read the audit trail",
+                    .command = &command,
+                    .deadline = deadline,
+                    .kind = LH_CALL_READ};
     int outcome = lh_store_each(r->store, &call, take_one, r, error);
     bson_destroy(&command);
     return outcome;

@@ -15,6 +15,7 @@
 #include "operate/doctor_uri.h"
 #include "store/rights.h"
 #include "store/store.h"
+#include "store/store_contact.h"
 #include "store/store_run.h"
 
 /* Tries leases, if asked to. If not, a note says so, so that "ok" does not promise too much. */

@@ -110,8 +110,10 @@ static int look_at_others(lh_doctor_state *d, bool *ret_deletes)
                                BCON_BOOL(true));
     lh_error why = LH_ERROR_INIT;
     others other = {.d = d};
-    lh_call call = {
-        .what = "list the indexes", .command = command, .deadline = d->deadline, .bare = true};
+    lh_call call = {.what = "list the indexes",
+                    .command = command,
+                    .deadline = d->deadline,
+                    .kind = LH_CALL_BARE};
     int outcome = lh_store_each(d->store, &call, look_at_index, &other, &why);
     bson_destroy(command);
     *ret_deletes = other.deletes;

@@ -64,7 +64,7 @@ int lh_doctor_rights(lh_doctor_state *d)
                     .command = command,
                     .db = "admin",
                     .deadline = d->deadline,
-                    .bare = true};
+                    .kind = LH_CALL_BARE};
     int outcome = lh_store_run(d->store, &call, &reply, NULL, &why);
     /* Every user may run this command, so the failure is about the password, and nothing else can
      * be checked. */

@@ -12,6 +12,7 @@
 #include "operate/events_stream.h"
 #include "operate/events_watching.h"
 #include "store/store.h"
+#include "store/store_contact.h"
 #include "store/store_run.h"
 
 #define KEYS_MAX 1000

@@ -32,7 +32,7 @@ static int ask_clock(looking *l)
     lh_call call = {.what = "read the server's clock",
                     .command = command,
                     .deadline = lh_store_deadline(l->w->store, 0),
-                    .bare = true};
+                    .kind = LH_CALL_BARE};
     int outcome = lh_store_run(l->w->store, &call, &reply, NULL, l->w->error);
     if (outcome == LH_OK && bson_iter_init_find(&now, &reply, "localTime") &&
         BSON_ITER_HOLDS_DATE_TIME(&now))
@@ -70,7 +70,7 @@ static int look(looking *l)
     lh_call call = {.what = "watch the keys",
                     .command = &command,
                     .deadline = lh_store_deadline(w->store, 0),
-                    .read = true};
+                    .kind = LH_CALL_READ};
     l->round++;
     l->now_ms = lh_clock_ms() + l->ahead_ms;
     l->outcome = LH_OK;

@@ -63,8 +63,10 @@ int lh_index_look(lh_store *store, int64_t deadline, lh_index_state *ret_state, 
                      true);
     finding found = {.state = LH_INDEX_STATE_NONE, .store = store};
     lh_error mine = LH_ERROR_INIT;
-    lh_call call = {
-        .what = "list the indexes", .command = &command, .deadline = deadline, .bare = true};
+    lh_call call = {.what = "list the indexes",
+                    .command = &command,
+                    .deadline = deadline,
+                    .kind = LH_CALL_BARE};
     int outcome = lh_store_each(store, &call, judge_index, &found, &mine);
     bson_destroy(&command);
     if (outcome == LH_SERVER && mine.server_code == LH_MONGO_NAMESPACE_NOT_FOUND) {
@@ -101,8 +103,10 @@ int lh_index_is_empty(lh_store *store, int64_t deadline, bool *ret_empty, lh_err
     bson_t reply, *command = BCON_NEW("find", BCON_UTF8(store->collection), "projection", "{",
                                       "_id", BCON_INT32(1), "}", "limit", BCON_INT32(1),
                                       "singleBatch", BCON_BOOL(true));
-    lh_call call = {
-        .what = "read the collection", .command = command, .deadline = deadline, .read = true};
+    lh_call call = {.what = "read the collection",
+                    .command = command,
+                    .deadline = deadline,
+                    .kind = LH_CALL_READ};
     int outcome = lh_store_run(store, &call, &reply, NULL, error);
     bson_iter_t top, first;
     if (outcome == LH_OK)
@@ -144,8 +148,10 @@ int lh_index_check_collection(lh_store *store, int64_t deadline, lh_error *error
     char wrong[KIND_ROOM] = "";
     bson_t *command = BCON_NEW("listCollections", BCON_INT32(1), "filter", "{", "name",
                                BCON_UTF8(store->collection), "}");
-    lh_call call = {
-        .what = "look at the collection", .command = command, .deadline = deadline, .bare = true};
+    lh_call call = {.what = "look at the collection",
+                    .command = command,
+                    .deadline = deadline,
+                    .kind = LH_CALL_BARE};
     int outcome = lh_store_each(store, &call, judge_kind, wrong, error);
     bson_destroy(command);
     if (outcome == LH_OK && *wrong)

@@ -110,32 +110,33 @@ int lh_store_check(const lh_store *store, lh_error *error);
  * however great. */
 int64_t lh_store_deadline(const lh_store *store, int64_t timeout_ms);
 
+typedef enum {
+    LH_CALL_WRITE, /* acknowledged by a majority, journalled */
+    LH_CALL_READ,  /* with majority read concern, from the primary */
+    /* Linearizable where there is a set: it sees all that was acknowledged before it was sent. */
+    LH_CALL_READ_SURELY,
+    /* Neither read nor write concern is sent: for commands that take none (listIndexes, …). */
+    LH_CALL_BARE
+} lh_call_kind;
+
 typedef struct lh_call {
+    lh_call_kind kind;
     const char *what;                /* "acquire the lease": for the error's sentence */
-    int operation;                   /* LH_OPERATION_…; 0: by `read` */
+    int operation;                   /* LH_OPERATION_…; 0: by `kind` */
     const char *key;                 /* for the log; NULL: it is about several, or none */
     const bson_t *command;           /* without writeConcern, readConcern and maxTimeMS */
     const char *db;                  /* NULL: the store's */
     int64_t deadline;                /* on lh_clock_ms() */
     struct _mongoc_client_t *client; /* a reserved one; NULL: one of the pool's */
-    struct _mongoc_client_session_t
-        /* of a cursor, which needs always the same (and no maxTimeMS of ours); NULL: any */
-        *session;
-    /* majority read concern, from the primary; else a write, acknowledged by a majority,
-     * journalled */
-    bool read;
-    /* Of a read: linearizable where there is a set: it sees all that was acknowledged before it was
-     * sent. */
-    bool surely;
-    /* neither read nor write concern is sent: for commands that take none (listIndexes, …) */
-    bool bare;
+    /* of a cursor, which needs always the same (and no maxTimeMS of ours); NULL: any */
+    struct _mongoc_client_session_t *session;
     /* not to be repeated when the answer was lost: for commands that are not idempotent */
     bool once;
-    /* in and out: an earlier attempt may have been applied, and its answer was lost */
-    bool maybe;
     bool several; /* statements: an error may come after some of them were done */
     /* may take until `deadline` on the server (an index build), not just the socket timeout */
     bool slow;
+    /* in and out: an earlier attempt may have been applied, and its answer was lost */
+    bool maybe;
 } lh_call;
 
 #endif

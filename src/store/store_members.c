@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "store/store_contact.h"
 #include "store/store_run.h"
 #include "store/store_set.h"
 #include "store/store_unanswered.h"

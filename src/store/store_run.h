@@ -6,16 +6,6 @@
 
 #include "store/store.h"
 
-/* A session for a cursor: the server wants it for all batches, and the driver takes any of the
- * pool's where it is given none: with several threads another one. To be destroyed. NULL: no server
- * answers. */
-struct _mongoc_client_session_t *lh_store_session(struct _mongoc_client_t *client);
-
-/* A connection kept for one of the library's own threads, so that no caller's burst takes it away.
- * NULL: none to be had. */
-struct _mongoc_client_t *lh_store_reserve(lh_store *store);
-void lh_store_unreserve(lh_store *store, struct _mongoc_client_t *client);
-
 /* Runs one command, and repeats it with backoff until its deadline while the answer is lost or
  * retryable (every command of ours is idempotent, most of them by lease id). Where the connection
  * broke, the documents are read before it is sent again: the server may have died of one with a
@@ -34,9 +24,5 @@ int lh_store_run(lh_store *store, lh_call *call, bson_t *reply, int64_t *ret_sen
  * how long the documents take is not bounded, but each batch is. */
 int lh_store_each(lh_store *store, const lh_call *call,
                   int (*each)(void *arg, const bson_t *document), void *arg, lh_error *error);
-
-/* Knows the topology after it: contacts the deployment when nobody did yet. Refuses a mongos and
- * servers below 6.0. */
-int lh_store_contact(lh_store *store, int64_t deadline, lh_error *error);
 
 #endif

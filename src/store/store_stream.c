@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "store/store.h"
+#include "store/store_client.h"
 #include "store/store_run.h"
 
 #define GOODBYE_MS 1000
@@ -46,7 +47,7 @@ static int run(lh_stream *stream, const char *what, const bson_t *command, int64
                     .deadline = deadline,
                     .client = stream->client,
                     .session = stream->session,
-                    .bare = true,
+                    .kind = LH_CALL_BARE,
                     .once = once};
     int outcome = lh_store_run(stream->store, &call, reply, NULL, error);
     bson_iter_t top, id;
