@@ -2,13 +2,14 @@
 """The Python module has all of the C interface, what it has works, and its types are right."""
 import inspect
 import logging
+import os
 import re
 import subprocess
 import sys
 import tomllib
 
 import pytest
-from conftest import ROOT, URI
+from conftest import BUILD, ROOT, URI
 from module import leasehold
 
 PACKAGE = ROOT / "tools/bindings/python/leasehold"
@@ -53,7 +54,6 @@ def test_each_call_is_documented():
 
 
 def test_its_types_are_right(tmp_path):
-    pytest.importorskip("mypy")
     for path in (PACKAGE, ROOT / "tests/api/typed.py"):
         done = subprocess.run([sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path, "--python-version", "3.10", path],
                               cwd=PACKAGE.parent, capture_output=True, text=True)
@@ -170,6 +170,14 @@ def test_an_environment_that_is_wrong(monkeypatch, name, value, message):
     monkeypatch.setenv("LEASEHOLD_" + name, value)
     with pytest.raises(leasehold.ConfigError, match=message):
         leasehold.Store.from_environment()
+
+
+def test_it_runs_the_command_line():
+    command, env = [sys.executable, "-m", "leasehold", "--version"], os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
+    done = subprocess.run(command, env=env | {"PATH": str(BUILD / "tools")}, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"leasehold {leasehold.version()}\n"), done
+    done = subprocess.run(command, env=env | {"PATH": "/nowhere"}, capture_output=True, text=True)
+    assert done.returncode == 127 and "not installed" in done.stderr
 
 
 def test_a_library_that_is_missing_is_named():
