@@ -172,6 +172,17 @@ def test_an_environment_that_is_wrong(monkeypatch, name, value, message):
         leasehold.Store.from_environment()
 
 
+def test_its_readme_is_so(module_database):
+    text = (PACKAGE.parent / "README.md").read_text()
+    place, there = "mongodb://db0,db1,db2/?replicaSet=rs", URI.replace("/?", f"/{module_database.name}?")
+    assert place in text
+    names = {}
+    for code in re.findall(r"```python\n(.*?)```", text, re.S):
+        exec(code.replace(place, there), names)
+    exceptions = {name for name in leasehold.__all__ if isinstance(getattr(leasehold, name), type) and issubclass(getattr(leasehold, name), Exception)}
+    assert {name for name in exceptions if f"`{name}`" not in text} == set()
+
+
 def test_it_runs_the_command_line():
     command, env = [sys.executable, "-m", "leasehold", "--version"], os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
     done = subprocess.run(command, env=env | {"PATH": str(BUILD / "tools")}, capture_output=True, text=True)
