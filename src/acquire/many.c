@@ -137,9 +137,12 @@ static int look_around(lh_many *many)
     for (size_t i = 0; i < many->n; i++)
         keys[many->entries[i].at] = many->entries[i].key; /* in the order of the caller */
     lh_record *conflict = NULL;
-    int outcome =
-        lh_path_look(many->store, keys, many->n, many->o.mode, true,
-                     lh_store_deadline(many->store, many->o.timeout_ms), &conflict, many->error);
+    lh_path_query query = {.keys = keys,
+                           .n = many->n,
+                           .mode = many->o.mode,
+                           .surely = true,
+                           .deadline = lh_store_deadline(many->store, many->o.timeout_ms)};
+    int outcome = lh_path_look(many->store, &query, &conflict, many->error);
     if (outcome != LH_OK || !conflict)
         return outcome;
     lh_request r = {

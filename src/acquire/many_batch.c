@@ -61,23 +61,38 @@ static lh_vars vars_of(const lh_many *many, const lh_many_entry *entry)
     return vars;
 }
 
-static int send(const lh_many *many, lh_do what, const lh_many_entry *entries, size_t n, bool stop,
-                int64_t deadline, bson_t *reply, bool *ret_maybe, lh_error *error)
+typedef struct {
+    lh_do what; /* LH_DO_LEAVE, or one that acquires */
+    const lh_many_entry *entries;
+    size_t n;
+    int64_t deadline;
+    bool maybe; /* after it: an attempt may have been applied, and was not answered */
+    lh_error *error;
+} sending;
+
+static int send(const lh_many *many, sending *s, bson_t *reply)
 {
+    lh_store *store = many->store;
+    bool acquires = s->what != LH_DO_LEAVE;
     lh_vars vars[BATCH_MAX];
     bson_t command = BSON_INITIALIZER;
-    for (size_t i = 0; i < n; i++)
-        vars[i] = vars_of(many, &entries[i]);
-    bool whole = !stop || !lh_pipeline_has_short(what, &vars[0]);
-    lh_many_command(many->store->pipelines, what, whole, many->store->collection, vars, n, stop,
+    for (size_t i = 0; i < s->n; i++)
+        vars[i] = vars_of(many, &s->entries[i]);
+    lh_many_command(store->pipelines,
+                    &(lh_many_form){.what = s->what,
+                                    .whole = !acquires || !lh_pipeline_has_short(s->what, vars),
+                                    .stop = acquires,
+                                    .collection = store->collection,
+                                    .vars = vars,
+                                    .n = s->n},
                     &command);
-    lh_call call = {.what = stop ? "acquire the leases" : "release the leases",
-                    .operation = stop ? LH_OPERATION_ACQUIRE : LH_OPERATION_RELEASE,
+    lh_call call = {.what = acquires ? "acquire the leases" : "release the leases",
+                    .operation = acquires ? LH_OPERATION_ACQUIRE : LH_OPERATION_RELEASE,
                     .command = &command,
-                    .deadline = deadline,
-                    .several = n > 1};
-    int outcome = lh_store_run(many->store, &call, reply, NULL, error);
-    *ret_maybe = call.maybe;
+                    .deadline = s->deadline,
+                    .several = s->n > 1};
+    int outcome = lh_store_run(store, &call, reply, NULL, s->error);
+    s->maybe = call.maybe;
     bson_destroy(&command);
     return outcome;
 }
@@ -88,10 +103,8 @@ static int leave(const lh_many *many, const lh_many_entry *entries, size_t n, bo
                  int64_t deadline)
 {
     bson_t reply = BSON_INITIALIZER;
-    bool repeated;
-    int outcome = lh_clock_ms() >= deadline ? LH_UNREACHABLE
-                                            : send(many, LH_DO_LEAVE, entries, n, false, deadline,
-                                                   &reply, &repeated, NULL);
+    sending s = {.what = LH_DO_LEAVE, .entries = entries, .n = n, .deadline = deadline};
+    int outcome = lh_clock_ms() >= deadline ? LH_UNREACHABLE : send(many, &s, &reply);
     if (outcome == LH_OK && lh_reply_n(&reply) < 0)
         outcome = LH_SERVER;
     for (size_t i = 0; (outcome != LH_OK || maybe) && i < n; i++)
@@ -177,11 +190,15 @@ static int send_batch(batch *b)
                  : many->o.resume          ? LH_DO_RESUME
                                            : LH_DO_ACQUIRE_EXCLUSIVE;
     b->sent = lh_clock_ms();
-    int outcome =
-        send(many, what, b->entries, b->n, true, deadline_of(many), &reply, &b->maybe, many->error);
+    sending s = {.what = what,
+                 .entries = b->entries,
+                 .n = b->n,
+                 .deadline = deadline_of(many),
+                 .error = many->error};
+    int outcome = send(many, &s, &reply);
     b->answered = lh_clock_ms();
     /* refused: all of it, or the statement at which it ended */
-    b->maybe |= outcome == LH_SERVER && b->n > 1;
+    b->maybe = s.maybe || (outcome == LH_SERVER && b->n > 1);
     bson_iter_t upserted;
     b->inserted = b->maybe || bson_iter_init_find(&upserted, &reply, "upserted");
     b->granted = outcome == LH_OK ? read_granted(&reply, b->n) : 0;

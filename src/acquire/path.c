@@ -88,17 +88,17 @@ static void append_not_mine(bson_t *where, const char *const *keys, size_t n)
 }
 
 /* `where`: above or below one of `keys`. */
-static int look_at(lh_store *store, const bson_t *where, int mode, bool surely, int64_t deadline,
+static int look_at(lh_store *store, const lh_path_query *query, const bson_t *where,
                    lh_record **ret_conflict, lh_error *error)
 {
     bson_t command = BSON_INITIALIZER, reply, document;
     lh_vars vars = lh_lease_vars(store, "", "");
-    lh_pipeline_conflict(store->pipelines, store->collection, &vars, mode == LH_SHARED, where,
-                         &command);
+    lh_pipeline_conflict(store->pipelines, store->collection, &vars, query->mode == LH_SHARED,
+                         where, &command);
     lh_call call = {.what = "look at the keys above and below",
                     .command = &command,
-                    .deadline = deadline,
-                    .kind = surely ? LH_CALL_READ_SURELY : LH_CALL_READ};
+                    .deadline = query->deadline,
+                    .kind = query->surely ? LH_CALL_READ_SURELY : LH_CALL_READ};
     int outcome = lh_store_run(store, &call, &reply, NULL, error);
     if (outcome == LH_OK && lh_reply_first(&reply, &document)) {
         *ret_conflict = lh_doc_reply_record(&document, store->clock_skew_ms);
@@ -110,9 +110,11 @@ static int look_at(lh_store *store, const bson_t *where, int mode, bool surely, 
     return outcome;
 }
 
-int lh_path_look(lh_store *store, const char *const *keys, size_t n, int mode, bool surely,
-                 int64_t deadline, lh_record **ret_conflict, lh_error *error)
+int lh_path_look(lh_store *store, const lh_path_query *query, lh_record **ret_conflict,
+                 lh_error *error)
 {
+    const char *const *keys = query->keys;
+    size_t n = query->n;
     int outcome = LH_OK;
     lh_record *conflict = NULL;
     for (size_t from = 0; outcome == LH_OK && !conflict && from < n; from += LOOK_MAX) {
@@ -125,7 +127,7 @@ int lh_path_look(lh_store *store, const char *const *keys, size_t n, int mode, b
         bson_append_array_end(&where, &branches);
         if (n > 1) /* one is neither above nor below itself */
             append_not_mine(&where, keys, n);
-        outcome = look_at(store, &where, mode, surely, deadline, &conflict, error);
+        outcome = look_at(store, query, &where, &conflict, error);
         bson_destroy(&where);
     }
     if (outcome == LH_OK)
@@ -201,8 +203,12 @@ static int look(climb *c, bool surely)
 {
     lh_request *r = c->r;
     lh_record *conflict = NULL;
-    int outcome = lh_path_look(r->store, &r->key, 1, r->o.mode, surely,
-                               lh_store_deadline(r->store, r->o.timeout_ms), &conflict, r->error);
+    lh_path_query query = {.keys = &r->key,
+                           .n = 1,
+                           .mode = r->o.mode,
+                           .surely = surely,
+                           .deadline = lh_store_deadline(r->store, r->o.timeout_ms)};
+    int outcome = lh_path_look(r->store, &query, &conflict, r->error);
     lh_record_free(r->busy);
     r->busy = NULL;
     if (outcome != LH_OK || !conflict)

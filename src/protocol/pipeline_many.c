@@ -78,17 +78,17 @@ static void append_statement(bson_t *updates, uint32_t at, const bson_t *command
     bson_append_document_end(updates, &statement);
 }
 
-void lh_many_command(const lh_pipelines *pipelines, lh_do what, bool whole, const char *collection,
-                     const lh_vars *vars, size_t n, bool stop, bson_t *command)
+void lh_many_command(const lh_pipelines *pipelines, const lh_many_form *form, bson_t *command)
 {
     bson_t updates;
-    BSON_APPEND_UTF8(command, "update", collection);
-    BSON_APPEND_BOOL(command, "ordered", stop);
+    BSON_APPEND_UTF8(command, "update", form->collection);
+    BSON_APPEND_BOOL(command, "ordered", form->stop);
     BSON_APPEND_ARRAY_BEGIN(command, "updates", &updates);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < form->n; i++) {
+        const lh_vars *vars = &form->vars[i];
         bson_t one = BSON_INITIALIZER;
-        lh_pipeline_command(pipelines, what, whole, collection, &vars[i], &one);
-        append_statement(&updates, (uint32_t)i, &one, stop ? &vars[i] : NULL);
+        lh_pipeline_command(pipelines, form->what, form->whole, form->collection, vars, &one);
+        append_statement(&updates, (uint32_t)i, &one, form->stop ? vars : NULL);
         bson_destroy(&one);
     }
     bson_append_array_end(command, &updates);

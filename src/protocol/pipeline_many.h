@@ -6,10 +6,18 @@
 
 #include "protocol/pipeline.h"
 
-/* Appends an update that does to the document of each of `vars`, in their order, what
- * lh_pipeline_command() would do. For an acquire it is an upsert. `stop` ends it, with a
- * writeError, at the first key that is not granted; later keys are not touched. */
-void lh_many_command(const lh_pipelines *pipelines, lh_do what, bool whole, const char *collection,
-                     const lh_vars *vars, size_t n, bool stop, bson_t *command);
+typedef struct {
+    lh_do what;
+    bool whole; /* the whole form; else the short one */
+    bool
+        stop; /* at the first key that is not granted, with a writeError; later keys stay untouched */
+    const char *collection;
+    const lh_vars *vars; /* of each key */
+    size_t n;
+} lh_many_form;
+
+/* Appends an update that does to the document of each key, in their order, what
+ * lh_pipeline_command() would do. For an acquire it is an upsert. */
+void lh_many_command(const lh_pipelines *pipelines, const lh_many_form *form, bson_t *command);
 
 #endif

@@ -197,7 +197,13 @@ static void test_many_commands_are_the_single_ones(void **state)
             bson_t one = BSON_INITIALIZER, many = BSON_INITIALIZER;
             lh_pipeline_command(pipelines, whats[i], whole, "locks", &vars[0], &one);
             vars[0].me = "0123456789abcdef0123456789abcdef"; /* as lease ids are */
-            lh_many_command(pipelines, whats[i], whole, "locks", vars, 2, acquires, &many);
+            lh_many_form form = {.what = whats[i],
+                                 .whole = whole,
+                                 .stop = acquires,
+                                 .collection = "locks",
+                                 .vars = vars,
+                                 .n = 2};
+            lh_many_command(pipelines, &form, &many);
             assert_string_equal(text_at(&many, "update"), "locks");
             assert_string_equal(text_at(&many, "updates.1.q.workspace_id"), "b");
             assert_true(has(&many, "updates.0.u.0.$replaceWith") && !has(&many, "updates.2"));
