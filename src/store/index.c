@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Home of invariant 9: one document per key, and no grant before the index that says so was
- * seen. */
+ * Home of invariant 9: one document per key, and no grant before this store has seen the unique
+ * index. */
 #include "store/index.h"
 
 #include <stdio.h>
@@ -19,10 +19,9 @@
 typedef struct {
     lh_index_state state;
     bool collated;   /* the collection has a default collation: a query for "a" would find "A" */
-    char wrong[256]; /* what is wrong with an index of our name, or with one on our key; "" */
+    char wrong[256]; /* the fault of the index with our name; "": none */
     const lh_store *store;
-    /* … what is held: there is an index by which the server does, and `ttl` is about it */
-    bool deletes;
+    bool deletes; /* an index makes the server delete held leases: `ttl` describes it */
     lh_ttl ttl;
 } finding;
 
@@ -36,12 +35,12 @@ static int judge_index(void *arg, const bson_t *index)
     bool ours = strcmp(name, LH_INDEX_NAME) == 0, on_key = lh_index_is_on_key(index),
          unique = lh_index_is_true(index, "unique");
     const char *unfit = lh_index_unfit_option(index);
-    /* it has the collection's own */
+    /* this index has the collection's default collation */
     if (strcmp(name, "_id_") == 0 && bson_iter_init_find(&value, index, "collation"))
         found->collated = true;
     if (!found->deletes)
         found->deletes = lh_index_judge_ttl(found->store, index, &found->ttl) == LH_TTL_UNSAFE;
-    if (on_key && unique && !unfit) { /* under any name: it does what we need */
+    if (on_key && unique && !unfit) { /* any name will do */
         found->state = LH_INDEX_STATE_RIGHT;
     } else if (ours && !on_key) {
         (void)snprintf(found->wrong, sizeof found->wrong,
@@ -59,7 +58,7 @@ int lh_index_look(lh_store *store, int64_t deadline, lh_index_state *ret_state, 
     bson_t command = BSON_INITIALIZER;
     BSON_APPEND_UTF8(&command, "listIndexes", store->collection);
     BSON_APPEND_BOOL(&command, "includeBuildUUIDs",
-                     /* an index that is being built is then not taken for one that is there */
+                     /* so that an index under construction does not look complete */
                      true);
     finding found = {.state = LH_INDEX_STATE_NONE, .store = store};
     lh_error mine = LH_ERROR_INIT;
@@ -117,8 +116,7 @@ int lh_index_is_empty(lh_store *store, int64_t deadline, bool *ret_empty, lh_err
     return outcome;
 }
 
-/* What makes a collection unfit, as the rest of a sentence that begins with its name; `arg` has
- * room for it. */
+/* Writes to `arg` why the collection is unfit: the rest of a sentence that begins with its name. */
 static int judge_kind(void *arg, const bson_t *entry)
 {
     char *wrong = arg;
@@ -155,10 +153,10 @@ int lh_index_check_collection(lh_store *store, int64_t deadline, lh_error *error
     int outcome = lh_store_each(store, &call, judge_kind, wrong, error);
     bson_destroy(command);
     if (outcome == LH_OK && *wrong)
-        return lh_fail(
-            error, LH_REASON_COLLECTION,
-            "%s.%s %s: leases need an ordinary collection: name another one, or make it anew",
-            store->db, store->collection, wrong);
+        return lh_fail(error, LH_REASON_COLLECTION,
+                       "%s.%s %s: leases need an ordinary collection: name another collection, or "
+                       "create this one again",
+                       store->db, store->collection, wrong);
     return outcome;
 }
 
@@ -166,21 +164,24 @@ int lh_index_create_on_empty(lh_store *store, int64_t deadline, lh_error *error)
 {
     bool empty = true;
     int outcome = lh_index_check_collection(store, deadline, error);
-    if (outcome == LH_OK || outcome == LH_DENIED) /* whoever may not list collections is not told */
+    if (outcome == LH_OK ||
+        outcome ==
+            LH_DENIED) /* a user without the right to list collections goes without this check */
         outcome = lh_index_is_empty(store, deadline, &empty, error);
     if (outcome != LH_OK)
         return outcome;
     if (!empty) {
-        /* since the last look somebody may have created it, and been granted a first lease */
+        /* another client may have created it since the last look, and got a first lease */
         lh_index_state state;
         outcome = lh_index_look(store, deadline, &state, error);
         if (outcome != LH_OK || state == LH_INDEX_STATE_RIGHT)
             return outcome;
-        return lh_fail(error, LH_REASON_INDEX,
-                       "%s.%s has documents but no unique index on workspace_id, so nothing may be "
-                       "granted: run the "
-                       "migration (leasehold migrate)",
-                       store->db, store->collection);
+        return lh_fail(
+            error, LH_REASON_INDEX,
+            "%s.%s has documents but no unique index on workspace_id, so no lease can be "
+            "granted: run the "
+            "migration (leasehold migrate)",
+            store->db, store->collection);
     }
     bson_t reply, *command = BCON_NEW("createIndexes", BCON_UTF8(store->collection), "indexes", "[",
                                       "{", "key", "{", "workspace_id", BCON_INT32(1), "}", "name",

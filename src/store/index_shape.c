@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What an index is like, as listIndexes describes it. */
+ * The properties of an index, as listIndexes describes it. */
 #include "store/index_shape.h"
 
 #include <string.h>

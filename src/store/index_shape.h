@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What an index is like, as listIndexes describes it. */
+ * The properties of an index, as listIndexes describes it. */
 #ifndef LH_INDEX_SHAPE_H
 #define LH_INDEX_SHAPE_H
 
@@ -8,14 +8,13 @@
 
 #define LH_INDEX_NAME "workspace_id_unique"
 
-/* Is it on {workspace_id: 1}, whatever type that number has? */
+/* True if it is on {workspace_id: 1}, with a number of any type. */
 bool lh_index_is_on_key(const bson_t *index);
 
-/* The option for which this index cannot be relied on, as words for a message; NULL: there is
- * none. */
+/* The option that makes this index unreliable, in words for a message; NULL: none. */
 const char *lh_index_unfit_option(const bson_t *index);
 
-/* An option that is a boolean; false where it is missing. */
+/* The value of a boolean option; false if it is missing. */
 bool lh_index_is_true(const bson_t *index, const char *option);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Indexes by which the server deletes documents. It does so by its own clock, whoever holds them:
- * on any other field than `expires_at` it deletes leases that are held. On `expires_at` it deletes
- * what has ended; that is safe from the grace on, and a second on: the same rule as for cleanup
- * (lease_acquire.h, LH_INSERT_BELIEVED_MS). */
+ * TTL indexes. With one the server deletes documents by its own clock, held or not. On any field
+ * but `expires_at` it deletes held leases. On `expires_at` it deletes ended leases. That is safe
+ * from one second after the grace: cleanup follows the same rule (lease_acquire.h,
+ * LH_INSERT_BELIEVED_MS). */
 #include "store/index_ttl.h"
 
 #include <inttypes.h>
@@ -14,10 +14,10 @@
 #include "base/shell.h"
 #include "store/index_shape.h"
 
-#define LEAST_MS 1000 /* a first grant that took longer is not believed */
+#define LEAST_MS 1000 /* a first grant that takes longer is not believed */
 
-/* The field of an index on a single one; else what comes first, in the hope that a person knows
- * it. */
+/* The field of an index on one field; of any other index its first field, by which a person can
+ * recognise it. */
 static bool read_field(const bson_t *index, char field[64])
 {
     bson_iter_t pattern, one;
@@ -31,7 +31,7 @@ static bool read_field(const bson_t *index, char field[64])
     return plain && strcmp(bson_iter_key(&one), "expires_at") == 0 && !bson_iter_next(&one);
 }
 
-/* Whole seconds; what is no number, and what is none (NaN), is -1: unsafe. */
+/* Whole seconds. -1, which is unsafe: no number, or NaN. */
 static int64_t read_seconds(const bson_iter_t *value)
 {
     double seconds = bson_iter_as_double(value);
@@ -47,7 +47,7 @@ lh_ttl_kind lh_index_judge_ttl(const lh_store *store, const bson_t *index, lh_tt
     const uint8_t *data;
     uint32_t len;
     char field[64], label[80], call[LH_CALL_ROOM];
-    /* it is being built */
+    /* under construction */
     if (bson_iter_init_find(&top, index, "spec") && BSON_ITER_HOLDS_DOCUMENT(&top)) {
         bson_iter_document(&top, &len, &data);
         if (bson_init_static(&built, data, len))
@@ -59,7 +59,8 @@ lh_ttl_kind lh_index_judge_ttl(const lh_store *store, const bson_t *index, lh_tt
                            ? bson_iter_utf8(&top, NULL)
                            : "";
     if (strcmp(name, LH_INDEX_NAME) == 0 && lh_index_is_on_key(index))
-        return LH_TTL_NONE; /* of ours it is an option that is unfit: lh_index_unfit_option() */
+        /* our own index with this option is judged by lh_index_unfit_option() */
+        return LH_TTL_NONE;
     bool on_end = read_field(index, field);
     int64_t seconds = read_seconds(&value);
     int64_t least_ms = store->clock_skew_ms > LEAST_MS ? store->clock_skew_ms : LEAST_MS;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The rights that commands and roles need. tests/cli/test_roles.py takes each one away and sees
- * what fails. */
+ * The rights that commands and roles need. tests/cli/test_roles.py removes each one and checks
+ * which command fails. */
 #include "store/rights.h"
 
 #include <stdio.h>
@@ -15,7 +15,7 @@ static bool is_true_at(const bson_t *command, const char *path)
            bson_iter_as_bool(&value);
 }
 
-/* Has an aggregate such a stage? */
+/* True if the aggregate has such a stage. */
 static bool has_stage(const bson_t *command, const char *name)
 {
     bson_iter_t top, list, stage, value;
@@ -68,7 +68,7 @@ void lh_rights_of_command(const bson_t *command, const char *db,
         right.action = "changeStream";
         each(arg, &right);
     }
-    /* ours change what is there, in the same collection, and insert nothing */
+    /* our $merge changes existing documents of the same collection, and inserts nothing */
     if (has_stage(command, "$merge")) {
         right.action = "update";
         each(arg, &right);
@@ -81,7 +81,7 @@ enum { ON_DB, ON_LOCKS, ON_ARCHIVE, ON_MIGRATION, ON_FENCES, ON_AUDIT, PLACES };
 
 static const char *const role_names[] = {"leaseholdRuntime", "leaseholdSetup", "leaseholdOps"};
 
-/* By role and place: the actions, with a blank between. */
+/* The actions by role and place, separated by blanks. */
 static const char *const role_actions[][PLACES] = {
     [LH_ROLE_RUNTIME] = {[ON_LOCKS] = "find insert update listIndexes changeStream",
                          [ON_FENCES] = "find insert update",
@@ -99,7 +99,7 @@ typedef struct {
     char name[LH_RIGHT_ROOM];
 } place;
 
-/* Which collection is meant; "" for the whole database. */
+/* The collection of a place; "": the whole database. */
 static place name_place(int where, const lh_rights_on *on)
 {
     static const char *const suffix[PLACES] = {"", "", "_archive", "_migration", ".fences", ""};
@@ -125,7 +125,7 @@ static bool next_word(const char **list, char word[32])
     return true;
 }
 
-/* The actions of a role there, and where that is; NULL: none. */
+/* The actions of a role at a place, and the collection of that place. NULL: none. */
 static const char *actions_at(int role, int where, const lh_rights_on *on, place *ret_place)
 {
     if (where == ON_AUDIT && !on->audit)
@@ -194,8 +194,8 @@ static bool text_is(const bson_t *document, const char *path, const char *text)
            BSON_ITER_HOLDS_UTF8(&value) && strcmp(bson_iter_utf8(&value, NULL), text) == 0;
 }
 
-/* {db, collection}, where "" means any; {anyResource: true}. Any database's collection of that name
- * counts too. */
+/* {db, collection}, where "" means any, or {anyResource: true}. A collection of that name in any
+ * database matches too. */
 static bool covers(const bson_t *privilege, const lh_right *right)
 {
     if (is_true_at(privilege, "resource.anyResource"))

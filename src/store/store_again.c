@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Whatever a command asks of its documents, it names them by their keys or their _ids: the
- * documents that have one of these are read. Classic updates never bring a server down; only
- * pipelines do. */
+ * A command names its documents by their keys or their _ids, so the documents with one of these are
+ * read. Classic updates never bring a server down; only pipelines do. */
 #include "store/store_again.h"
 
 #include <string.h>
@@ -21,7 +20,7 @@ static void append(bson_t *array, uint32_t *n, const bson_iter_t *value)
     (void)bson_append_iter(array, index, -1, value);
 }
 
-/* One, or those of an {$in: […]}. */
+/* One value, or those of an {$in: […]}. */
 static void add_values(bson_t *array, uint32_t *n, const bson_iter_t *value)
 {
     bson_iter_t in, each;
@@ -35,7 +34,7 @@ static void add_values(bson_t *array, uint32_t *n, const bson_iter_t *value)
         append(array, n, &each);
 }
 
-/* Of a command or a statement: its filter and its change, by their names. */
+/* The filter and the change of a command or a statement, by their field names. */
 static void add_filter(about *a, bson_iter_t in, const char *filter, const char *change)
 {
     bson_iter_t query = {0}, field;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What has to be looked at before a command is sent again whose answer was lost. Pure. */
+ * The documents to read before a command is sent again whose reply was lost. Pure. */
 #ifndef LH_STORE_AGAIN_H
 #define LH_STORE_AGAIN_H
 
@@ -7,8 +7,8 @@
 
 #include <bson/bson.h>
 
-/* A find, in `look` (initialised and empty), of all documents that `command` is about, whole.
- * False: it changes none of `collection` by a pipeline. */
+/* Writes to `look` (initialised and empty) a find of all documents that `command` names. False: the
+ * command changes no document of `collection` with a pipeline. */
 bool lh_again_look(const bson_t *command, const char *collection, bson_t *look);
 
 #endif

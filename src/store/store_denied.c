@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What is missing when the server does not permit a command. Its own sentence names the command,
- * not the action; so the user's privileges are asked for and compared. One round trip more, and
- * only then. */
+ * Names the missing privilege when the server does not permit a command. The server's own sentence
+ * names the command, not the action, so this compares the user's privileges. That costs one round
+ * trip, after a refusal only. */
 #include <mongoc/mongoc.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 typedef struct {
     const bson_t *status;
     char missing[192];
-    lh_right at; /* where; of the last that is missing */
+    lh_right at; /* of the last one that is missing: its place */
 } search;
 
 static void note_missing(void *arg, const lh_right *right)

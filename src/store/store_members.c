@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Asking each member by itself: its clock and its version. For the doctor. */
+ * Asks each member separately for its clock and its version. For the doctor. */
 #include "store/store_members.h"
 
 #include <mongoc/mongoc.h>
@@ -13,8 +13,8 @@
 #include "store/store_set.h"
 #include "store/store_unanswered.h"
 
-#define SAMPLES   5    /* the one with the shortest round trip counts */
-#define MOMENT_MS 1500 /* for members that were not heard from yet */
+#define SAMPLES   5    /* the sample with the shortest round trip is taken */
+#define MOMENT_MS 1500 /* for members that have not answered yet */
 
 static bool ask(mongoc_client_t *client, uint32_t server, const char *name, bson_t *reply)
 {
@@ -41,8 +41,8 @@ static bool says(const bson_t *hello, const char *field)
     return bson_iter_init_find(&value, hello, field) && bson_iter_as_bool(&value);
 }
 
-/* Its clock is read somewhere between the sending and the answer: the middle is taken, and half of
- * it is the doubt. */
+/* The member reads its clock between the sending and the reply. The middle is taken; half of the
+ * round trip is the uncertainty. */
 static bool ask_hello(mongoc_client_t *client, uint32_t server, lh_member *member)
 {
     bson_t reply;
@@ -62,7 +62,7 @@ static bool ask_hello(mongoc_client_t *client, uint32_t server, lh_member *membe
     return good;
 }
 
-/* What the driver knows of a member may be old, or nothing yet: what it answers now counts. */
+/* The driver's view of a member may be old or empty, so the member is asked now. */
 static void look_at(mongoc_client_t *client, const mongoc_server_description_t *server,
                     void (*each)(void *arg, const lh_member *member), void *arg)
 {
@@ -92,8 +92,8 @@ static bool is_described(mongoc_server_description_t **servers, size_t n, const 
     return false;
 }
 
-/* Those in the primary's list that the driver has not heard from. Gives them to `each` (may be
- * NULL), and counts them. */
+/* Counts the members in the primary's list that have not answered the driver, and passes them to
+ * `each` (may be NULL). */
 static size_t each_silent(const bson_t *hello, mongoc_server_description_t **servers, size_t n,
                           bool unasked, void (*each)(void *arg, const lh_member *member), void *arg)
 {
@@ -120,8 +120,8 @@ static size_t each_silent(const bson_t *hello, mongoc_server_description_t **ser
     return silent;
 }
 
-/* The driver is content with a primary; the others it hears from in the background. They get a
- * moment. */
+/* The driver needs only a primary, and contacts the other members in the background. They get a
+ * moment to answer. */
 static mongoc_server_description_t **describe_all(mongoc_client_t *client, const bson_t *hello,
                                                   size_t *ret_n)
 {
@@ -136,8 +136,8 @@ static mongoc_server_description_t **describe_all(mongoc_client_t *client, const
     }
 }
 
-/* A view of its own of the whole set, where the URI is that of one member. NULL: none can be had.
- * To be destroyed. */
+/* A separate view of the whole set, if the URI is that of one member. NULL: not possible. The
+ * caller destroys it. */
 static mongoc_client_pool_t *widen(const mongoc_client_t *client, const bson_t *hello)
 {
     bson_iter_t set;
@@ -154,7 +154,7 @@ static mongoc_client_pool_t *widen(const mongoc_client_t *client, const bson_t *
     return pool;
 }
 
-/* All members that the client's deployment has. False: it has no primary. */
+/* All members of the client's deployment. False: it has no primary. */
 static bool look_at_all(mongoc_client_t *client, bool direct,
                         void (*each)(void *arg, const lh_member *member), void *arg,
                         bson_error_t *why)

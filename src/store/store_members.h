@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The deployment's members, each asked by itself. */
+ * The deployment's members, each asked separately. */
 #ifndef LH_STORE_MEMBERS_H
 #define LH_STORE_MEMBERS_H
 
@@ -7,26 +7,26 @@
 
 typedef struct lh_member {
     const char *host; /* "db0:27017" */
-    /* primary, secondary, or a standalone; of one that does not answer: it should be */
+    /* a primary, secondary or standalone; of a member that does not answer: it should be one */
     bool bears_data;
-    bool is_arbiter; /* votes, and keeps nothing */
-    /* not reached from here by its name, and the URI names another one alone */
+    bool is_arbiter; /* votes, and stores no data */
+    /* its name does not resolve or connect here, and the URI names another member only */
     bool unasked;
-    bool answers;        /* the rest is known only then */
-    int64_t offset_ms;   /* its clock less this machine's */
-    int64_t doubt_ms;    /* by how much that may be wrong: half of the round trip */
-    const char *version; /* "6.0.5"; "" where it does not tell */
+    bool answers;        /* the rest is valid only if true */
+    int64_t offset_ms;   /* its clock minus this machine's */
+    int64_t doubt_ms;    /* the uncertainty of that: half of the round trip */
+    const char *version; /* "6.0.5"; "": unknown */
 } lh_member;
 
-/* Gives each member that the primary lists (hidden ones are not). LH_OK, LH_UNREACHABLE, or what
- * lh_store_contact() returns. */
+/* Passes each member that the primary lists to `each`; hidden members are not listed. LH_OK,
+ * LH_UNREACHABLE, or as lh_store_contact(). */
 int lh_store_members(lh_store *store, int64_t deadline,
                      void (*each)(void *arg, const lh_member *member), void *arg, lh_error *error);
 
 /* The driver's version: "1.23.1". */
 const char *lh_store_driver(void);
 
-/* Is the deployment reached with TLS, or only on this machine? */
+/* True if the connection uses TLS, or stays on this machine. */
 bool lh_store_is_private(lh_store *store);
 
 #endif

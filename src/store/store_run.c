@@ -388,8 +388,8 @@ static int finish(const running *r, int outcome)
 }
 
 /* Is it over? A refusal settles only its own attempt, not an earlier one whose answer was lost. But
- * a duplicate key is contention, which the caller knows how to go on from; and what a server died of
- * was not done. */
+ * a duplicate key is contention, which the caller knows how to go on from; and what a server died
+ * of was not done. */
 static bool is_settled(const running *r, attempt result)
 {
     return result == ATTEMPT_DONE &&

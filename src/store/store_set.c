@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Which set is reached. The driver's monitor calls note_hello() from its own threads. */
+ * The replica set that is reached. The driver's monitor calls note_hello() from its own threads. */
 #include "store/store_set.h"
 
 #include <mongoc/mongoc.h>
@@ -18,7 +18,7 @@ struct lh_other_set {
     char wanted[129]; /* the set that the URI names. Constant, as `seeds` */
     size_t seeds;     /* hosts of the URI */
     pthread_mutex_t lock;
-    /* servers that are in another one: how many, and the last of them */
+    /* servers of another set: their number, and the last of them */
     size_t seen;
     char host[280], name[129];
     bool is_mongos;
@@ -38,7 +38,7 @@ static void note_hello(const mongoc_apm_server_heartbeat_succeeded_t *event)
     const bson_t *hello = mongoc_apm_server_heartbeat_succeeded_get_reply(event);
     const char *set = text_in(hello, "setName"), *kind = text_in(hello, "msg");
     if ((set && strcmp(set, other->wanted) == 0) || bson_has_field(hello, "isreplicaset"))
-        return; /* the right one, or one that is not initiated yet */
+        return; /* the right set, or one that is not initiated yet */
     pthread_mutex_lock(&other->lock);
     (void)snprintf(other->host, sizeof other->host, "%s",
                    mongoc_apm_server_heartbeat_succeeded_get_host(event)->host_and_port);
@@ -48,7 +48,7 @@ static void note_hello(const mongoc_apm_server_heartbeat_succeeded_t *event)
     pthread_mutex_unlock(&other->lock);
 }
 
-/* 0: they come from a name service. */
+/* 0: the hosts come from DNS (SRV). */
 static size_t count_seeds(const mongoc_uri_t *uri)
 {
     size_t n = 0;
@@ -118,7 +118,7 @@ static bool has_primary(mongoc_client_t *client)
     return primaries > 0;
 }
 
-/* The driver asks a server of another set once, and drops it. */
+/* The driver asks a server of another set once, and then drops it. */
 static bool all_are_other(struct lh_other_set *other)
 {
     pthread_mutex_lock(&other->lock);

@@ -16,7 +16,7 @@ struct lh_stream {
     lh_store *store;
     mongoc_client_t *client;
     mongoc_client_session_t *session;
-    int64_t cursor; /* 0: there is none */
+    int64_t cursor; /* 0: no cursor */
 };
 
 int lh_stream_new(lh_store *store, lh_stream **ret_stream, lh_error *error)
@@ -58,7 +58,7 @@ static int run(lh_stream *stream, const char *what, const bson_t *command, int64
     return outcome;
 }
 
-/* The server forgets it by itself, but only after ten minutes. */
+/* The server drops an abandoned cursor by itself, but only after ten minutes. */
 static void kill_cursor(lh_stream *stream)
 {
     if (stream->cursor == 0 || lh_store_check(stream->store, NULL) != LH_OK)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A cursor whose batches the caller asks for one by one, on a connection and a session of its own:
- * for what the driver's cursors hide (a batch's resume token, a snapshot's time), and for following
- * a change stream without the driver's resuming. */
+ * A cursor whose batches the caller requests one by one, on its own connection and session. It
+ * shows what the driver's cursors hide: the resume token of a batch, the time of a snapshot. And it
+ * follows a change stream without the driver's own resuming. */
 #ifndef LH_STORE_STREAM_H
 #define LH_STORE_STREAM_H
 
@@ -13,21 +13,21 @@ typedef struct lh_stream lh_stream;
 int lh_stream_new(lh_store *store, lh_stream **ret_stream, lh_error *error);
 void lh_stream_free(lh_stream *stream);
 
-/* Runs the command that opens a cursor (with readConcern), in place of the one before; repeated
- * until `deadline` while no server answers. `reply` is always initialised, and the caller's to
- * destroy. LH_OK, or as lh_store_run(). */
+/* Runs the command that opens a cursor (with its readConcern), which replaces the one before.
+ * Repeats it until `deadline` while no server answers. `reply` is always initialised; the caller
+ * destroys it. LH_OK, or as lh_store_run(). */
 int lh_stream_open(lh_stream *stream, const char *what, const bson_t *command, int64_t deadline,
                    bson_t *reply, lh_error *error);
 
-/* Are there more batches to come? */
+/* True if more batches are to come. */
 bool lh_stream_goes_on(const lh_stream *stream);
 
-/* The next batch; of a change stream, an empty one after `await_ms` without news (0: not to be
- * said). Asked for once. */
+/* Requests the next batch, once. Of a change stream it is empty after `await_ms` without news (0:
+ * the server's default). */
 int lh_stream_next(lh_stream *stream, int64_t await_ms, bson_t *reply, lh_error *error);
 
-/* Gives the documents of a reply (firstBatch or nextBatch) until `each` returns other than 0, which
- * it returns. */
+/* Passes the documents of a reply (firstBatch or nextBatch) to `each`, until that returns anything
+ * but 0; returns that. */
 int lh_stream_each(const bson_t *reply, int (*each)(void *arg, const bson_t *document), void *arg);
 
 #endif

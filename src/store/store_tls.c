@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * TLS: what of it a connection string may not switch off unasked, and what to say when no server
- * was found because of it.
+ * TLS: the checks that a connection string may switch off only with consent, and the message when
+ * TLS is the reason that no server was found.
  *
- * The driver tells only by sentences why a handshake failed. What they are searched for here is
- * OpenSSL's own wording; where nothing is recognised, the sentence is passed on as it is. */
+ * The driver reports why a handshake failed only in sentences. This file searches them for
+ * OpenSSL's own wording. An unknown sentence is passed on as it is. */
 #include "store/store_tls.h"
 
 #include <errno.h>
@@ -20,10 +20,10 @@
 
 #define HOSTS_ROOM 128
 
-/* Options that let anybody pose as the server, or a revoked certificate pass. The driver knows
- * older names for them too, and turns those into these. */
+/* Options that let anybody pose as the server, or accept a revoked certificate. The driver turns
+ * their older names into these. */
 static const struct {
-    const char *option, *name; /* as the driver knows it, and as it is written */
+    const char *option, *name; /* the driver's spelling, and the usual one */
 } insecure[] = {
     {MONGOC_URI_TLSINSECURE, "tlsInsecure"},
     {MONGOC_URI_TLSALLOWINVALIDCERTIFICATES, "tlsAllowInvalidCertificates"},
@@ -72,7 +72,7 @@ static void list_hosts(const mongoc_uri_t *uri, char list[HOSTS_ROOM])
          host = host->next)
         len += (size_t)snprintf(list + len, HOSTS_ROOM - len, "%s%s", len ? ", " : "",
                                 host->host_and_port);
-    /* its hosts are not known before they are looked up */
+    /* its hosts are unknown before the DNS lookup */
     if (!*list && mongoc_uri_get_srv_hostname(uri))
         (void)snprintf(list, HOSTS_ROOM, "%s", mongoc_uri_get_srv_hostname(uri));
     lh_cut_utf8(list, HOSTS_ROOM - 1);
@@ -86,15 +86,15 @@ static size_t count(const char *text, const char *part)
     return n;
 }
 
-/* The driver gives each host's reason in brackets. Only if all of them are of this kind it is not a
- * matter of asking again. */
+/* The driver gives each host's reason in brackets. Only if all reasons are of this kind is another
+ * attempt useless. */
 static bool all_hosts_say(const char *reasons, const char *what)
 {
     size_t n = count(reasons, ": [") + count(reasons, "] [");
     return n > 0 && count(reasons, what) == n;
 }
 
-/* What about the certificate, and what to do. */
+/* The fault of the certificate, and the remedy. */
 static const char *certificate_advice(const char *reasons)
 {
     if (strstr(reasons, "has expired"))
