@@ -58,7 +58,8 @@ class Library:
         options = _c.AcquireOptions(ttl_ms=ttl_ms, mode=int(shared), owner=owner.encode(), purpose=purpose and purpose.encode(),
                                     lease_id=lease.encode(), wait_ms=FOREVER, claim_ms=claim_ms, by_hand=True)
         waiting, details = ctypes.c_void_p(), _c.Error()
-        assert lib.lh_acquire_start(self.store._open(), key.encode(), options, waiting, details) == _c.OK, details.message
+        with self.store._handle as store:
+            assert lib.lh_acquire_start(store, key.encode(), options, waiting, details) == _c.OK, details.message
         fd, end = lib.lh_waiting_fd(waiting), time.monotonic() + 10
         while not select.select([fd], [], [], 0.01)[0]:
             assert time.monotonic() < end
