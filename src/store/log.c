@@ -8,6 +8,7 @@
 #include "store/log.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -28,7 +29,7 @@ void lh_log_init(lh_store *store, const lh_store_options *options)
 void lh_log_fini(lh_store *store)
 {
     atomic_store(&store->log.over, true);
-    while (atomic_load(&store->log.calls) > 0)
+    while (atomic_load(&store->log.calls) > 0 && store->pid == getpid())
         lh_clock_sleep(1);
     if (store->log.arg_free)
         store->log.arg_free(store->log.arg);

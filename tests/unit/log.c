@@ -124,6 +124,19 @@ static void test_the_store_is_closed_to_its_callback(void **state)
     free(store);
 }
 
+/* A thread of the parent was in the callback at the fork: in the child it never leaves. */
+static void test_a_forked_child_waits_for_nobody(void **state)
+{
+    (void)state;
+    lh_store *store = new_store(NULL, 0);
+    store->pid = getppid();
+    store->log.calls = 1;
+    (void)alarm(10);
+    lh_log_fini(store);
+    (void)alarm(0);
+    free(store);
+}
+
 static void test_words(void **state)
 {
     (void)state;
@@ -207,6 +220,7 @@ int main(void)
         cmocka_unit_test(test_only_the_wanted_levels),
         cmocka_unit_test(test_no_lease_id_is_shown),
         cmocka_unit_test(test_the_store_is_closed_to_its_callback),
+        cmocka_unit_test(test_a_forked_child_waits_for_nobody),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_what_is_counted),
         cmocka_unit_test(test_bounds_grow),
