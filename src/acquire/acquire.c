@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Acquiring one lease: as a path, or as a key by itself; with its line in the trail, where there is
- * one. */
+ * Acquires one lease, of a path or of a single key, and writes its entry to the audit trail. */
 #include "acquire/acquire.h"
 
 #include <stdlib.h>
@@ -22,7 +21,7 @@ static int acquire(lh_request *r, lh_lease **ret_lease, lh_record **ret_busy)
                      : lh_acquire_key(r, ret_lease, ret_busy);
 }
 
-/* The last step of a call that entered: what was granted is handed out when it has its line. */
+/* The last step of an acquire: the lease is returned after its entry is in the trail. */
 static int hand_out(int outcome, lh_lease *lease, const char *purpose, lh_lease **ret_lease,
                     lh_error *error)
 {
@@ -55,7 +54,7 @@ static int acquire_for_trail(lh_request *r, lh_lease **ret_lease, lh_record **re
     if (!r->store->audit)
         return acquire(r, ret_lease, ret_busy);
     lh_lease *lease = NULL;
-    int outcome = lh_held_enter(r->store, r->error); /* a closing of the store waits for the line */
+    int outcome = lh_held_enter(r->store, r->error); /* closing the store waits for the entry */
     if (outcome != LH_OK)
         return outcome;
     outcome = acquire(r, &lease, ret_busy);
@@ -67,7 +66,8 @@ static int acquire_for_trail(lh_request *r, lh_lease **ret_lease, lh_record **re
 int lh_core_acquire(lh_request *r, lh_lease **ret_lease, lh_record **ret_busy)
 {
     lh_assert(r->checked && r->until > 0 && r->began_us > 0);
-    lh_store *store = lh_store_ref(r->store); /* a closing that ends the wait may be over first */
+    lh_store *store =
+        lh_store_ref(r->store); /* closing the store ends the wait, and may finish first */
     lh_lease *lease = NULL;
     lh_error mine = LH_ERROR_INIT, *error = r->error;
     r->error = error ? error : &mine;
@@ -87,11 +87,11 @@ static int finish_for_trail(lh_waiting *w, lh_lease **ret_lease, lh_record **ret
         return lh_wait_finish(w, ret_lease, ret_busy, error);
     lh_store *store = lh_store_ref(w->store);
     char *purpose = w->purpose;
-    w->purpose = NULL; /* else it goes with the waiting */
+    w->purpose = NULL; /* else lh_wait_finish() frees it */
     bool open = lh_held_enter(store, NULL) == LH_OK;
     lh_lease *lease = NULL;
     int outcome = lh_wait_finish(w, &lease, ret_busy, error);
-    if (outcome == LH_OK && !open) { /* closing releases what was granted */
+    if (outcome == LH_OK && !open) { /* closing the store releases the lease */
         lh_lease_free(lease);
         outcome = lh_fail(error, LH_CLOSED, "the store is closed");
     } else {
@@ -116,7 +116,7 @@ int lh_core_finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy, lh
     int outcome = finish_for_trail(w, &lease, ret_busy, error);
     if (outcome == LH_OK)
         *ret_lease = lease;
-    if (store->rollout == LH_ENFORCE) /* else the acquire was over when it began */
+    if (store->rollout == LH_ENFORCE) /* else the acquire was settled when it began */
         (void)lh_acquire_log(store, key, lease, began_us, outcome, error);
     lh_store_unref(store);
     return outcome;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Acquiring one key. The caller's own thread asks once; only a caller that waits, and is told that
- * the key is held, enters wait.c. */
+ * Acquires one key. The caller's own thread asks once. Only if the key is held, and the caller
+ * waits, does it enter wait.c. */
 #include "acquire/acquire_key.h"
 
 #include <string.h>
@@ -16,8 +16,8 @@
 #include "lease/lease_held.h"
 #include "store/store.h"
 
-/* From here on the keeper renews it. If there is no thread for that, or the store was closed
- * meanwhile, it is released. */
+/* Hands the lease to the keeper, which renews it. Releases it if the thread cannot be started,
+ * or if the store was closed meanwhile. */
 static int keep(lh_request *r)
 {
     int64_t first =
@@ -31,7 +31,7 @@ static int keep(lh_request *r)
     return outcome;
 }
 
-/* `why` has what went wrong, and is the caller's to pass on: a caller that waits goes on. */
+/* The error goes to `why`, since a caller that waits goes on and does not report it. */
 static int ask_once(lh_request *r, lh_error *why)
 {
     lh_error *error = r->error;
@@ -48,13 +48,13 @@ static int ask_once(lh_request *r, lh_error *why)
     return outcome;
 }
 
-/* Where others of this store wait for the key, it is surely not free. */
+/* If other callers of this store wait for the key, it is not free. */
 static bool is_worth_asking(const lh_request *r)
 {
     return r->o.wait_ms == 0 || r->o.resume || !lh_wait_is_crowded(r->store, r->key);
 }
 
-/* Is the answer one to wait after? A document that cannot be read has no queue. */
+/* True if the caller now waits. An unreadable document has no queue. */
 static bool is_to_wait(lh_request *r, int outcome)
 {
     if (outcome != LH_BUSY || r->o.wait_ms == 0 || r->busy->why == LH_WHY_MALFORMED)

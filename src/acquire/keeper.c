@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Two threads of a store, each started when it is first needed:
  *
- * - the keeper does what is due and needs the server: renewals, and the waiters' beats and
- *   questions. A command of its may take as long as the socket timeout when the server hangs.
- * - the alarm tells of leases whose local deadline passed, and never talks to the server: only so
- *   is `on_lost` called in time while the keeper hangs. It exists only where the store has an
- *   `on_lost`. (The descriptor of lh_lease_lost_fd() is a timer of the kernel's: it needs no
- *   thread.)
+ * - the keeper does all that needs the server: renewals, and the waiters' beats and questions. If
+ * the server hangs, one of its commands may take as long as the socket timeout. - the alarm tells
+ * of leases whose local deadline passed, and never talks to the server: only so is `on_lost` called
+ * in time while the keeper hangs. It exists only where the store has an `on_lost`. (The descriptor
+ * of lh_lease_lost_fd() is a timer of the kernel's: it needs no thread.)
  *
  * Both sleep on CLOCK_BOOTTIME (a timerfd), so that a machine that was suspended tells at once what
  * it lost. Threads: `lock` guards starting; `next` is when a thread wakes up, so that a poke costs
- * nothing when it is not sooner. */
+ * nothing when it is not sooner.  */
 #include "acquire/keeper.h"
 
 #include <errno.h>

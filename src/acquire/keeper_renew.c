@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Renewing what a store holds: up to 1,000 leases a command, at a third of the ttl.
+ * Renews the store's leases: up to 1,000 in a command, at a third of the ttl.
  *
- * A batch says how many it matched. When that is all, each of them goes on from before the send;
- * when it is short, one read at majority says which hold: what holds and has not ended was matched,
- * because a lease that had ended when the batch came is extended by nobody. Short and long ttls
- * travel apart: a command may take no longer than a third of the ttl allows. */
+ * The reply to a batch has the number of matches. If all matched, each lease is extended from
+ * before the send. If not, one majority read shows which leases hold. A lease that holds and has
+ * not ended was matched, because no command extends a lease that had ended when the batch arrived.
+ * Leases with short and long ttls travel in separate commands: a command may take no longer than a
+ * third of the ttl. */
 #include "acquire/keeper_renew.h"
 
 #include <stdlib.h>
@@ -22,13 +23,13 @@
 
 #define BATCH_MAX    1000
 #define SHORT_TTL_MS 6000
-#define PATIENCE_MS  1000 /* for a command, at least: a batch takes its time */
+#define PATIENCE_MS  1000 /* the least time for a command: a large batch needs it */
 #define RETRY_MS     1000
 
 typedef struct {
     lh_lease *leases[BATCH_MAX];
     lh_batch_lease what[BATCH_MAX];
-    int64_t ends[BATCH_MAX]; /* as looked up; 0: it does not hold */
+    int64_t ends[BATCH_MAX]; /* as the look found it; 0: it does not hold */
     size_t n;
     int64_t shortest_ttl_ms;
 } batch;
@@ -40,7 +41,7 @@ int64_t lh_keeper_renewal(int64_t sent, int64_t ttl_ms, const void *salt)
            (int64_t)(((uintptr_t)salt >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 33) % spread;
 }
 
-/* With the lock of `held`; the lease is due no more, until this batch says when. */
+/* With the lock of `held`. The lease is not due again before this batch is over. */
 static void add_locked(batch *b, lh_lease *lease)
 {
     pthread_mutex_lock(&lease->lock);
@@ -61,15 +62,15 @@ static void add_locked(batch *b, lh_lease *lease)
     b->leases[b->n++] = lh_lease_ref(lease);
 }
 
-/* The kind of ttls that is due first. With the lock of `held`. */
+/* The class of ttls that is due first. With the lock of `held`. */
 static lh_due **first_locked(lh_store *store)
 {
     return &store->held->renewals[lh_due_next(store->held->renewals[1]) <
                                   lh_due_next(store->held->renewals[0])];
 }
 
-/* The leases that are due, and those that soon are, which then need no command of their own. NULL:
- * none is due, or memory is out. *ret_next: when the next one is due. */
+/* The leases that are due, and those that soon are, so that they need no command of their own.
+ * NULL: none is due, or there is no memory. *ret_next: when the next one is due. */
 static batch *collect(lh_store *store, int64_t now, int64_t *ret_next)
 {
     batch *b = NULL;
@@ -90,7 +91,7 @@ void lh_keeper_plan(lh_lease *lease, int64_t at)
     lh_store *store = lease->store;
     int64_t ttl_ms = lh_lease_ttl_ms(lease);
     pthread_mutex_lock(&store->held->lock);
-    /* while it travels it may have been told that it is due sooner */
+    /* while the batch was under way it may have become due sooner */
     if (lease->held && at < lease->renewal.at) {
         lh_due_set(&store->held->renewals[lease->hurried], &lease->renewal, INT64_MAX);
         lease->hurried = ttl_ms < SHORT_TTL_MS;
@@ -109,7 +110,7 @@ static void note_holder(void *arg, const lh_grant *grant, int64_t now_ms)
                              : 0;
 }
 
-/* At those from `from` to `to`. */
+/* Looks at the leases from `from` to `to`. */
 static int look(lh_store *store, batch *b, size_t from, size_t to, lh_way way)
 {
     bson_t keys = BSON_INITIALIZER, ids = BSON_INITIALIZER;
@@ -125,8 +126,8 @@ static int look(lh_store *store, batch *b, size_t from, size_t to, lh_way way)
     return outcome;
 }
 
-/* The batch's answer, for one lease, whose ttl may be another since: it was extended by what was
- * asked for. */
+/* Applies the reply to one lease. Its ttl may have changed since; it was extended by the ttl
+ * that was sent. */
 static void apply(lh_lease *lease, const lh_batch_lease *asked, int64_t end, bool all, int64_t sent)
 {
     int64_t ttl_ms = lh_lease_ttl_ms(lease);
@@ -152,7 +153,7 @@ static void apply(lh_lease *lease, const lh_batch_lease *asked, int64_t end, boo
         lh_keeper_plan(lease, lh_keeper_renewal(sent, ttl_ms, lease));
 }
 
-/* What the server said to the command for those from `from` to `to`. */
+/* Applies the reply to the leases from `from` to `to`. */
 static void hear(batch *b, size_t from, size_t to, int outcome, bool all, int64_t sent)
 {
     for (size_t i = from; i < to; i++) {
@@ -167,9 +168,10 @@ static void hear(batch *b, size_t from, size_t to, int outcome, bool all, int64_
     }
 }
 
-/* A document whose change the server refuses (a validator that came later) ends its statement, and
- * those behind it are not extended; one that cannot be read keeps the whole command from being sent
- * again. So the halves are tried, and their halves, until it stands alone. */
+/* If the server refuses the change of one document (a validator that came later), its statement
+ * ends, and the documents behind it are not extended. A document that cannot be read prevents
+ * the whole command from being sent again. So the batch is halved until that document stands
+ * alone. */
 static void renew(lh_store *store, batch *b, size_t from, size_t to,
                   struct _mongoc_client_t *client)
 {
@@ -177,7 +179,7 @@ static void renew(lh_store *store, batch *b, size_t from, size_t to,
     lh_way way = {.deadline = lh_clock_ms() + (third > PATIENCE_MS ? third : PATIENCE_MS),
                   .client = client};
     bson_t command = BSON_INITIALIZER, reply;
-    /* of the first attempt: not later than that of the answered one */
+    /* of the first attempt, which is not later than the answered one */
     int64_t sent = lh_clock_ms(), began_us = lh_clock_us();
     lh_batch_renew(store->collection, b->what + from, to - from, &command);
     lh_error why = LH_ERROR_INIT;
@@ -218,5 +220,5 @@ int64_t lh_keeper_renew(lh_store *store, struct _mongoc_client_t *client, int64_
     if (b->n > 0)
         renew(store, b, 0, b->n, client);
     free(b);
-    return now; /* after a batch the others are looked at again */
+    return now; /* other leases may have become due during the batch */
 }

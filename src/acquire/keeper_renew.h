@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Renewing what a store holds: up to 1,000 leases a command, at a third of the ttl. */
+ * Renews the store's leases: up to 1,000 in a command, at a third of the ttl. */
 #ifndef LH_KEEPER_RENEW_H
 #define LH_KEEPER_RENEW_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Settling doubts: lease ids that the server may have granted, or not released, while nobody may
- * believe in them, are released in the background, so that their keys are not held for a whole ttl
- * by nobody. Between the renewals, a few at a time; a server that does not answer is asked again
- * after a pause that grows. */
+ * Settles doubts. A doubt is a lease id that the server may have granted, or not released, although
+ * no caller has the lease. It is released in the background, so that its key is not blocked for a
+ * whole ttl. A few are settled at a time, between the renewals. If the server does not answer, the
+ * pause before the next attempt grows. */
 #include "acquire/keeper_settle.h"
 
 #include "acquire/keeper.h"
@@ -10,11 +10,11 @@
 #include "lease/lease.h"
 #include "lease/lease_held.h"
 
-#define AT_ONCE     16  /* before the keeper looks after the leases again, and */
-#define AT_ONCE_MS  100 /* … no more of them after this time: the server may be slow */
+#define AT_ONCE     16  /* before the keeper returns to the renewals, and */
+#define AT_ONCE_MS  100 /* … none after this time: the server may be slow */
 #define PATIENCE_MS 1000
 
-/* False: not answered. */
+/* False: the server did not answer. */
 static bool settle(lh_store *store, const lh_doubtful *doubt, struct _mongoc_client_t *client)
 {
     int64_t sent = lh_clock_ms();

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Acquiring many keys, all or nothing, in the order of their keys, whatever order callers give: who
- * waits for a key holds only smaller ones, so nobody waits in a circle; and of several callers that
- * ask at once without waiting, the one that gets furthest gets all.
+ * Acquires many keys, all or none. It takes them in sorted order, so a caller that waits for a key
+ * holds only smaller keys, and no circle of waiters forms. Of several callers that ask at once
+ * without waiting, the one that gets furthest gets all.
  *
- * The rest is taken a batch at a time (many_batch.c). A batch ends at the first key that is not
- * granted at once. That key is asked for, and waited for, by itself, while the keeper renews the
- * leases in hand. So free keys cost two round trips for a hundred, and what an ordinary acquire
- * knows of unusual documents, races and queues is not written twice. */
+ * Keys are taken in batches (many_batch.c). A batch ends at the first key that is not granted at
+ * once. An ordinary acquire asks and waits for that key, while the keeper renews the leases in
+ * hand. So a hundred free keys cost two round trips, and the rules for unusual documents, races and
+ * queues are written once. */
 #include "acquire/many.h"
 
 #include <stdlib.h>
@@ -130,7 +130,7 @@ static int take_all(lh_many *many)
     return outcome;
 }
 
-/* Together they are shut out by none above or below, but by one of them. */
+/* The keys of one call do not shut each other out; a key above or below them does. */
 static int look_around(lh_many *many)
 {
     const char *keys[LH_MANY_MAX];
@@ -163,7 +163,7 @@ static int check_valid(const lh_many *many)
     return LH_OK;
 }
 
-/* A line for each, in one command. */
+/* Writes one entry for each key, in one command. */
 static int acknowledge(const lh_many *many)
 {
     lh_audit_grant *grants = many->store->audit ? calloc(many->n, sizeof *grants) : NULL;
@@ -195,7 +195,7 @@ static int take(lh_many *many)
 {
     bool by_hand = many->o.by_hand;
     if (many->o.wait_ms > 0)
-        many->o.by_hand = false; /* until they are handed out */
+        many->o.by_hand = false; /* until they are returned to the caller */
     int outcome = take_all(many);
     if (outcome == LH_OK && many->o.path)
         outcome = look_around(many);

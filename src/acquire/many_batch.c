@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The commands on a batch of keys: taking them with one update and one read, and giving them back
- * with one update.
+ * The commands for a batch of keys: one update and one read to take them, one update to give them
+ * back.
  *
- * What may be believed: an update's answer has no documents, so nothing of it is believed. The read
- * that comes behind it, at majority, shows my lease id on a key: the id was drawn for this call,
- * and only this update writes it, so the grant was made after the update's first send, and is in
- * the majority's history, whoever answered. Its end is that of the grant or later, so nobody took
- * over before the time before that send + ttl; a read that is old, from a deposed primary, shows
- * the id too late or not at all, and what is not shown is asked for again. That the read's answer
- * is old does not matter either: as any grant, it is believed until its deadline. */
+ * The reply to an update has no documents, so it proves no grant. The majority read that follows
+ * shows my lease id on a key. The id was drawn for this call, and only this update writes it. So
+ * the grant was made after the first send of the update, and is in the majority's history,
+ * whichever member answered. Nobody takes over before that send + ttl. A stale read, from a deposed
+ * primary, shows the id late or not at all; a key without it is asked for again. The age of the
+ * read's reply does not matter: as any grant, this one is believed until its deadline. */
 #include "acquire/many_batch.h"
 
 #include <stdlib.h>
@@ -37,8 +36,9 @@
 typedef struct {
     lh_many *many;
     lh_many_entry *entries;
-    size_t n, granted; /* asked for; so many from the first on, as the update's answer says */
-    /* some may be first grants; an earlier attempt may be under way still */
+    size_t n;       /* asked for */
+    size_t granted; /* from the first one on, according to the update's reply */
+    /* some may be first grants; an earlier attempt may still arrive */
     bool inserted, maybe;
     int64_t sent, answered; /* before the first send */
     struct {
@@ -66,7 +66,7 @@ typedef struct {
     const lh_many_entry *entries;
     size_t n;
     int64_t deadline;
-    bool maybe; /* after it: an attempt may have been applied, and was not answered */
+    bool maybe; /* out: an attempt may have been applied, and was not answered */
     lh_error *error;
 } sending;
 
@@ -97,8 +97,8 @@ static int send(const lh_many *many, sending *s, bson_t *reply)
     return outcome;
 }
 
-/* LH_OK: none of these lease ids holds, but for a straggler, which nobody believes. Else they are
- * doubts. */
+/* LH_OK: none of these lease ids holds a key. (A late command of an earlier attempt may still
+ * grant one; nobody believes in it.) Else they are doubts. */
 static int leave(const lh_many *many, const lh_many_entry *entries, size_t n, bool maybe,
                  int64_t deadline)
 {
@@ -113,7 +113,7 @@ static int leave(const lh_many *many, const lh_many_entry *entries, size_t n, bo
     return outcome;
 }
 
-/* How many were granted: all, or those before the first writeError. */
+/* The number of grants: all keys, or those before the first writeError. */
 static size_t read_granted(const bson_t *reply, size_t n)
 {
     bson_iter_t top, index;
@@ -153,7 +153,7 @@ static int look(batch *b)
     return outcome;
 }
 
-/* May all of them be believed? */
+/* True if all of them may be believed. */
 static bool is_good(const batch *b)
 {
     for (size_t i = 0; i < b->granted; i++)
@@ -197,7 +197,7 @@ static int send_batch(batch *b)
                  .error = many->error};
     int outcome = send(many, &s, &reply);
     b->answered = lh_clock_ms();
-    /* refused: all of it, or the statement at which it ended */
+    /* either the whole command was refused, or the statement at which it ended */
     b->maybe = s.maybe || (outcome == LH_SERVER && b->n > 1);
     bson_iter_t upserted;
     b->inserted = b->maybe || bson_iter_init_find(&upserted, &reply, "upserted");
@@ -206,11 +206,11 @@ static int send_batch(batch *b)
     return outcome;
 }
 
-/* Nothing of the batch is in hand: what was, or may be, granted is given back. */
+/* Gives back every lease that was, or may have been, granted. None is in hand. */
 static int give_back(batch *b, int outcome)
 {
     lh_many *many = b->many;
-    if (outcome == LH_UNKNOWN) { /* who did not answer that does not answer a release either */
+    if (outcome == LH_UNKNOWN) { /* a server that did not answer does not answer a release either */
         for (size_t i = 0; i < b->n; i++)
             lh_held_doubt(many->store, b->entries[i].key, b->entries[i].id, many->o.ttl_ms, false);
         return outcome;
@@ -242,13 +242,13 @@ int lh_many_take(lh_many *many, size_t from, size_t *ret_got, size_t *ret_tried)
     if (outcome == LH_OK && b.granted > 0 && b.inserted)
         outcome = lh_index_require(many->store, LH_INDEX_AGE_MS, deadline_of(many), many->error);
     bool good = outcome == LH_OK && is_good(&b);
-    if (outcome == LH_OK && !good) /* the others say more, one by one */
+    if (outcome == LH_OK && !good) /* ordinary acquires give a better error */
         many->singly = true;
     if (!good)
         return give_back(&b, outcome);
     for (size_t i = 0; outcome == LH_OK && i < b.granted; i++)
         outcome = take_in_hand(&b, i);
-    /* those behind are asked for again, with other ids */
+    /* the keys behind are asked for again, with other ids */
     if (outcome == LH_OK && b.maybe && b.granted < b.n)
         (void)leave(many, b.entries + b.granted, b.n - b.granted, true, deadline_of(many));
     if (outcome == LH_OK)
@@ -260,7 +260,7 @@ int lh_many_take(lh_many *many, size_t from, size_t *ret_got, size_t *ret_tried)
 bool lh_many_let_go(lh_many *many)
 {
     bool all = true;
-    /* for all together; whom it does not suffice for are doubts */
+    /* for all batches together; leases beyond it become doubts */
     int64_t deadline = deadline_of(many);
     lh_many_entry batch_of[BATCH_MAX];
     size_t n = 0;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Acquiring a path. Home of: of two leases of which one is above the other, and one is exclusive,
- * at most one is handed out.
+ * Acquires a path. Home of this rule: of two leases, one above the other and at least one
+ * exclusive, only one is returned to a caller.
  *
  * An acquire of a path takes its own key first, like any key. Then it looks at the keys above and
- * below, with a linearizable read, which sees every grant that was acknowledged before the read was
- * sent. Of two such acquires at least one acknowledged its grant before the other one looked. So at
- * least one sees the other, and is not handed out. That needs each grant to stand from its write
- * until after its look: it is handed out only if its deadline has not passed then.
+ * below, with a linearizable read, which sees every grant acknowledged before the read was sent. Of
+ * two such acquires, at least one has its grant acknowledged before the other looks. So at least
+ * one sees the other, and returns no lease. For this each grant must stand from its write until
+ * after its look: the lease is returned only if its deadline has not passed by then.
  *
- * Two that see each other must not both yield for ever. The upper one keeps its key and waits until
- * the leases below have ended; nothing new is handed out below meanwhile. The lower one releases
- * its key before it waits. So an acquire that holds a key while it waits, waits for keys below, and
- * there is no circle. */
+ * Two acquires that see each other must not both yield for ever. The upper one keeps its key and
+ * waits until the leases below have ended; meanwhile no new lease below is returned. The lower one
+ * releases its key before it waits. So an acquire that holds a key while it waits, waits only for
+ * keys below, and no circle forms. */
 #include "acquire/path.h"
 
 #include <string.h>
@@ -32,7 +32,7 @@
 #include "store/store.h"
 #include "store/store_run.h"
 
-/* keys in one look: what a server takes to plan it grows faster than they do */
+/* keys in one look: the server's planning time grows faster than their number */
 #define LOOK_MAX       25
 #define PAUSE_FIRST_MS 10
 #define PAUSE_CAP_MS   250
@@ -147,8 +147,8 @@ int lh_path_busy(lh_request *r, lh_record *conflict)
 /* ---- Acquiring --------------------------------------------------------------------------------*/
 
 typedef struct {
-    lh_request *r;   /* its `busy` is the conflict that was seen last */
-    lh_lease *lease; /* on the own key, not handed out yet */
+    lh_request *r;   /* its `busy` is the last conflict seen */
+    lh_lease *lease; /* on the own key, not returned to the caller yet */
 } climb;
 
 static int64_t left_ms(const climb *c)
@@ -162,7 +162,7 @@ static bool is_above(const climb *c)
     return c->r->busy && strlen(c->r->busy->key) < strlen(c->r->key);
 }
 
-/* LH_OK: it is not held any more. */
+/* LH_OK: it is no longer held. */
 static int let_go(climb *c)
 {
     lh_request *r = c->r;
@@ -188,7 +188,7 @@ static int take_own(climb *c)
     own.o.path = false;
     own.o.wait_ms = r->o.wait_ms > 0 ? left_ms(c) : 0;
     if (r->o.wait_ms > 0)
-        own.o.by_hand = false; /* until it is handed out */
+        own.o.by_hand = false; /* until it is returned to the caller */
     int outcome = lh_acquire_key(&own, &c->lease, &busy);
     r->o.resume = false;
     if (outcome == LH_BUSY) {
@@ -198,7 +198,7 @@ static int take_own(climb *c)
     return outcome;
 }
 
-/* r->busy: who is in the way, or NULL. */
+/* r->busy: the conflict, or NULL. */
 static int look(climb *c, bool surely)
 {
     lh_request *r = c->r;
@@ -216,7 +216,8 @@ static int look(climb *c, bool surely)
     return lh_path_busy(r, conflict);
 }
 
-/* Looks again until nobody is in the way (LH_OK), or, with a key in hand, somebody above is. */
+/* Looks again until there is no conflict (LH_OK), or, with a key in hand, until there is one
+ * above. */
 static int await_clear(climb *c)
 {
     lh_request *r = c->r;
@@ -236,8 +237,8 @@ static int await_clear(climb *c)
     }
 }
 
-/* The own key is in hand. LH_OK with c->lease: nobody is in the way. LH_OK without: it was let go
- * of, and may be asked for again. */
+/* The own key is in hand. LH_OK with c->lease: no conflict. LH_OK without: the key was released,
+ * and may be asked for again. */
 static int settle(climb *c)
 {
     lh_request *r = c->r;
@@ -288,7 +289,7 @@ int lh_path_acquire(lh_request *r, lh_lease **ret_lease, lh_record **ret_busy)
             lh_held_by_hand(c.lease);
         *ret_lease = c.lease;
     } else if (let_go(&c) != LH_OK &&
-               /* it was granted, and nobody knows that it is not any more */
+               /* it was granted, and its release is not confirmed */
                outcome == LH_UNREACHABLE) {
         outcome =
             lh_fail(r->error, LH_REASON_NOT_GIVEN_BACK,

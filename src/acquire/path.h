@@ -12,8 +12,8 @@ typedef struct {
     const char *const *keys;
     size_t n;
     int mode; /* of the lease that is wanted */
-    bool
-        surely; /* sees every grant that was acknowledged before the call; else some may be missing */
+    /* sees every grant that was acknowledged before the call; else some may be missing */
+    bool surely;
     int64_t deadline;
 } lh_path_query;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Acquiring until a deadline. The first command in the queue is the caller's thread's own; from
- * then on a waiter is an entry in the store's table, and the keeper does what it needs.
- * lh_wait_acquire() is start and finish, one after the other. */
+ * Acquires until a deadline. The caller's own thread sends the first command that queues. From then
+ * on the waiter is an entry in the store's table, and the keeper acts for it. lh_wait_acquire() is
+ * start and finish in turn. */
 #include "acquire/wait.h"
 
 #include <poll.h>
@@ -22,7 +22,7 @@
 #include "lease/lease_held.h"
 #include "store/store.h"
 
-#define FEEDBACK_MS 200 /* how late news may be told */
+#define FEEDBACK_MS 200 /* the longest delay of feedback */
 
 int lh_wait_pause(lh_store *store, const lh_cancel *cancel, int64_t ms, lh_error *error)
 {
@@ -76,7 +76,7 @@ void lh_wait_discard(lh_waiting *w)
 void lh_wait_answered(lh_waiting *w, lh_request *r, int outcome, const lh_error *why)
 {
     lh_assert(w->core.state == LH_WAIT_NEW && !w->spot);
-    memcpy(w->id, r->id, LH_LEASE_ID_ROOM); /* an unknown outcome is told with it */
+    memcpy(w->id, r->id, LH_LEASE_ID_ROOM); /* an unknown outcome is reported with it */
     (void)lh_wait_settle_core(&w->core, outcome);
     w->error = *why;
     w->lease = r->lease;
@@ -94,7 +94,7 @@ bool lh_wait_is_crowded(lh_store *store, const char *key)
     return crowded;
 }
 
-/* Into the table before it is asked for: a grant may be heard of before the answer. */
+/* It enters the table before it is asked for: news of a grant may come before the reply. */
 int lh_wait_queue_up(lh_waiting *w, lh_error *error)
 {
     lh_assert(w->core.state == LH_WAIT_NEW && !w->spot && w->until > 0);
@@ -130,7 +130,7 @@ int lh_waiting_fd(lh_waiting *w)
     return fd;
 }
 
-/* With the lock, which is let go of during the call. */
+/* With the lock; releases it during the call. */
 static void tell_news(lh_waiting *w)
 {
     struct lh_waits *waits = w->store->waits;
@@ -144,12 +144,12 @@ static void tell_news(lh_waiting *w)
     w->o.feedback(w->o.feedback_arg, record, place);
     pthread_mutex_lock(&waits->lock);
     if (w->record)
-        lh_record_free(record); /* there is a newer one */
+        lh_record_free(record); /* a newer one has come */
     else
         w->record = record;
 }
 
-/* With the lock; lets go of it while it sleeps. */
+/* With the lock; releases it while it sleeps. */
 static void sleep_a_little(lh_waiting *w, int64_t now)
 {
     struct lh_waits *waits = w->store->waits;
@@ -160,7 +160,7 @@ static void sleep_a_little(lh_waiting *w, int64_t now)
         ms = 60000;
     int fd = make_fd_locked(w);
     if (fd < 0 && ms > 10)
-        ms = 10; /* no descriptor is left: by looking */
+        ms = 10; /* no descriptor is left: look instead */
     pthread_mutex_unlock(&waits->lock);
     struct pollfd pollers[] = {{.fd = fd, .events = POLLIN},
                                {.fd = lh_cancel_fd(w->o.cancel), .events = POLLIN}};
@@ -221,10 +221,10 @@ int lh_wait_finish(lh_waiting *w, lh_lease **ret_lease, lh_record **ret_busy, lh
     return outcome;
 }
 
-/* It was granted, and nobody was told. */
+/* It was granted, and the caller does not know that. */
 static int cancel_granted(lh_waiting *w, lh_error *error)
 {
-    /* closing released it; nothing of it is stored */
+    /* closing released it, or nothing of it is stored */
     if (atomic_load(&w->store->closed) || w->lease->absent)
         return LH_OK;
     int outcome = lh_core_release(w->lease, NULL, error);
@@ -233,7 +233,7 @@ static int cancel_granted(lh_waiting *w, lh_error *error)
     return outcome == LH_LOST ? LH_OK : outcome;
 }
 
-/* Ends of a wait with which nothing of it is stored; with all others something may be. */
+/* Outcomes after which the server stores nothing of the wait. After all others it may. */
 static bool has_left(int outcome)
 {
     return outcome == LH_BUSY || outcome == LH_CANCELLED || outcome == LH_CLOSED ||

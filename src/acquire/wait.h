@@ -4,8 +4,8 @@
  *
  * Threads: `lock` guards the table and every waiter in it; nothing is sent while it is held. It may
  * be held while that of `held` or a lease's is taken, never the other way round. A waiter for which
- * a command is under way is not freed, left, or asked for by another thread meanwhile; but it may be
- * settled: a grant is believed when it is heard of. wait_step.h has the states. */
+ * a command is under way is not freed, left, or asked for by another thread meanwhile; but it may
+ * be settled: a grant is believed when it is heard of. wait_step.h has the states. */
 #ifndef LH_WAIT_H
 #define LH_WAIT_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Beats: a waiter shows three times in claim_ms that it is alive, by a timer that nothing else
- * resets. The keeper sends them for all, up to 1,000 in a command, those of one key in one
- * statement. Where a beat finds no waiter, it was granted, or forgotten: it asks again. That is the
- * timer that finds whatever no event told. */
+ * Beats. A waiter shows three times in claim_ms that it is alive, by a timer that nothing else
+ * resets. The keeper sends the beats of all waiters, up to 1,000 in a command; those of one key are
+ * one statement. If a beat does not find its waiter in the queue, the waiter was granted or
+ * dropped, and asks again. So this timer finds whatever no event reported. */
 #include "acquire/wait_beat.h"
 
 #include <stdlib.h>
@@ -25,7 +25,7 @@ typedef struct {
     lh_store *store;            /* first: lh_wait_note_granted() */
     lh_waiting *who[BATCH_MAX]; /* referenced */
     lh_batch_beat what[BATCH_MAX];
-    char ids[BATCH_MAX][LH_LEASE_ID_ROOM]; /* as sent: a waiter may get another */
+    char ids[BATCH_MAX][LH_LEASE_ID_ROOM]; /* as sent; a waiter may get another id meanwhile */
     size_t n;
     int64_t shortest_claim_ms, sent;
 } batch;
@@ -45,8 +45,8 @@ static void add(batch *b, lh_waiting *w, int64_t now)
         b->shortest_claim_ms = w->claim_ms;
 }
 
-/* Who is due, and who nearly is. With one of a key, all that are half-way there: a statement is for
- * those of one key, and from then on they beat together. */
+/* Collects the waiters that are due or nearly so. With one waiter of a key it takes all that are
+ * half-way to their next beat: a statement serves one key, and from then on they beat together. */
 static void collect(struct lh_waits *waits, int64_t now, batch *b)
 {
     while (b->n < BATCH_MAX && waits->beats) {
@@ -73,7 +73,7 @@ static void note_queued(void *arg, const char *id, bool first)
     pthread_mutex_unlock(&waits->lock);
 }
 
-/* Which of them are still queued? */
+/* Finds out which of them are still in their queues. */
 static int look(batch *b, lh_way way)
 {
     bson_t keys = BSON_INITIALIZER, ids = BSON_INITIALIZER;
@@ -91,8 +91,8 @@ static int look(batch *b, lh_way way)
     return outcome;
 }
 
-/* all: every statement matched. Else those that were seen beat again at once, without the ones that
- * are gone. */
+/* `all`: every statement matched. Else the waiters that were seen beat again at once, without
+ * those that are gone. */
 static void finish(batch *b, bool answered, bool all)
 {
     struct lh_waits *waits = b->store->waits;
@@ -148,9 +148,9 @@ int64_t lh_wait_beats(lh_store *store, struct _mongoc_client_t *client, int64_t 
     }
     pthread_mutex_unlock(&waits->lock);
     if (!b)
-        return next <= now ? now + 100 : next; /* there is no memory: soon there may be */
+        return next <= now ? now + 100 : next; /* out of memory: try again soon */
     if (b->n > 0)
         send(b, client);
     free(b);
-    return now; /* after a batch the table is looked at again */
+    return now; /* other beats may have become due during the batch */
 }

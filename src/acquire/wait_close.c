@@ -24,7 +24,7 @@
 
 #define BATCH_MAX 1000
 
-/* The keeper's duty: everything that waiters need. */
+/* The keeper's duty: all that waiters need. */
 static int64_t do_duty(lh_store *store, struct _mongoc_client_t *client, int64_t now)
 {
     int64_t (*const parts[])(lh_store *, struct _mongoc_client_t *,
@@ -70,7 +70,7 @@ int lh_wait_init(lh_store *store, lh_error *error)
     return outcome;
 }
 
-/* Some of those whom the closing found in the table, as they stood in queues. */
+/* Waiters that the closing found in the table, with their places in queues. */
 typedef struct {
     lh_store *store;
     lh_waiting *who[BATCH_MAX]; /* referenced */
@@ -88,7 +88,7 @@ static void leave_granted(void *arg, const lh_grant *grant, int64_t now_ms)
                            (lh_way){l->deadline, NULL});
 }
 
-/* Out of the queues; and who was granted meanwhile releases. */
+/* Takes them out of their queues, and releases those that were granted meanwhile. */
 static void unqueue(leavers *l)
 {
     lh_batch_beat what[BATCH_MAX];
@@ -115,8 +115,8 @@ static void unqueue(leavers *l)
     bson_destroy(&ids);
 }
 
-/* Ends all waiting. Returns those who stood in queues, with a reference each, chained by `next`:
- * closing needs no memory. */
+/* Ends all waits. Returns the waiters that stood in queues, each with a reference, chained by
+ * `next`: closing allocates no memory. */
 static lh_waiting *close_table(lh_store *store)
 {
     struct lh_waits *waits = store->waits;
@@ -136,7 +136,7 @@ static lh_waiting *close_table(lh_store *store)
     return chain;
 }
 
-/* Takes up to a batch of them out of their queues; the rest of the chain. */
+/* Takes up to a batch of them out of their queues. Returns the rest of the chain. */
 static lh_waiting *leave_some(lh_store *store, lh_waiting *chain, int64_t deadline)
 {
     leavers l = {.store = store, .deadline = deadline};
@@ -159,7 +159,7 @@ void lh_wait_stop(lh_store *store, int64_t deadline)
     lh_watch_stop(store);
     lh_keeper_stop(store);
     pthread_mutex_lock(&waits->lock);
-    while (waits->leaving > 0) /* in other threads; their commands are bounded */
+    while (waits->leaving > 0) /* other threads are at it; their commands are bounded */
         pthread_cond_wait(&waits->changed, &waits->lock);
     pthread_mutex_unlock(&waits->lock);
     lh_held_await_empty(store);

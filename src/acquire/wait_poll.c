@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Polling: where no change stream tells who was granted what (a standalone, or while the stream is
- * being opened), the keeper reads the keys on which somebody waits, in batches, at delays that grow
- * from 5 to 250 ms; for who is first in the queue to 50.
+ * Polling. Without a change stream (on a standalone, or while the stream is being opened) the
+ * keeper reads the keys that have waiters, in batches. The delay grows from 5 to 250 ms; for the
+ * first in the queue to 50 ms.
  *
- * Where the stream tells, it still looks every two seconds: a key that was granted to somebody
- * else, who died before he claimed it, ends sooner than the holder that was last heard of, and
- * nobody tells the others. */
+ * With a change stream it still polls every two seconds. If a key is granted to another client,
+ * which dies before it claims the lease, the lease ends sooner than the last known holder's, and no
+ * event reports that. */
 #include "acquire/wait_poll.h"
 
 #include <stdlib.h>
@@ -25,7 +25,7 @@
 #define IDS_MAX     1000
 #define CAP_MS      250
 #define HEAD_CAP_MS 50
-#define AGAIN_MS    300 /* after the stream was opened: what a majority had not yet then */
+#define AGAIN_MS    300 /* after the stream was opened: a majority may have had less */
 #define PATIENCE_MS 1000
 
 typedef struct {
@@ -52,7 +52,7 @@ static void schedule(struct lh_waits *waits, lh_spot *spot, int64_t now, bool li
     spot->poll_ms *= 2;
 }
 
-/* The stream was opened, or ended. */
+/* After the stream was opened or closed. */
 static void change_pace(struct lh_waits *waits, int64_t now, bool live)
 {
     waits->live = live;
@@ -117,7 +117,7 @@ int64_t lh_wait_polls(lh_store *store, struct _mongoc_client_t *client, int64_t 
         lh_look to = {
             .granted = lh_wait_note_granted, .queued = note_queued, .ends = note_end, .arg = &b};
         lh_way way = {.deadline = lh_clock_ms() + PATIENCE_MS, .client = client};
-        /* in vain: there is a next time */
+        /* if it fails, the next poll follows */
         (void)lh_lease_look(store, &b.keys, &b.ids, &to, way, NULL);
     }
     bson_destroy(&b.keys);

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a waiter does next: a pure step from a state and an event to a state and actions. No lock, no
- * clock, no I/O: the rest of wait*.c has those around it.
+ * What a waiter does next: a pure step from a state and an event to a state and actions. No lock,
+ * no clock, no I/O: the rest of wait*.c has those around it.
  *
- *     state          DUE       ANSWERED                     GRANTED                STOP      CLOSE
- *     NEW            ASKING    -                            -                      SETTLED   SETTLED
- *     QUEUED         ASKING    -                            SETTLED, or SPENT      LEAVING   SETTLED
- *     ASKING         -         QUEUED, LEAVING or SETTLED   SETTLED_ASKING,        STOPPING  SETTLED_ASKING
- *                                                           or ASKING_SPENT
- *     ASKING_SPENT   -         SPENT, LEAVING or SETTLED    -                      STOPPING  SETTLED_ASKING
- *     SPENT          RETIRING  -                            -                      LEAVING   SETTLED
- *     RETIRING       -         QUEUED with a new id,        -                      STOPPING  SETTLED_ASKING
- *                              SPENT, LEAVING or SETTLED
- *     STOPPING       -         LEAVING                      -                      -         -
- *     LEAVING        -         (LEFT:) SETTLED              -                      -         -
- *     SETTLED_ASKING -         SETTLED                      -                      -         -
+ *     state           DUE       ANSWERED                    GRANTED            STOP
+ *     NEW             ASKING    -                           -                  SETTLED
+ *     QUEUED          ASKING    -                           SETTLED or SPENT   LEAVING
+ *     ASKING          -         QUEUED, LEAVING or SETTLED  SETTLED_ASKING or  STOPPING
+ *                                                           ASKING_SPENT
+ *     ASKING_SPENT    -         SPENT, LEAVING or SETTLED   -                  STOPPING
+ *     SPENT           RETIRING  -                           -                  LEAVING
+ *     RETIRING        -         QUEUED with a new id,       -                  STOPPING
+ *                               SPENT, LEAVING or SETTLED
+ *     STOPPING        -         LEAVING                     -                  -
+ *     LEAVING         -         (LEFT:) SETTLED             -                  -
+ *     SETTLED_ASKING  -         SETTLED                     -                  -
  *
- * ENDED and MISSED change no state: they only make a command due. tests/unit/wait_step.c tries every
- * event in every state. */
+ * CLOSE settles the first six; a command under way makes that SETTLED_ASKING. ENDED and MISSED
+ * change no state: they only make a command due. tests/unit/wait_step.c tries every event in every
+ * state. */
 #ifndef LH_WAIT_STEP_H
 #define LH_WAIT_STEP_H
 
@@ -30,7 +31,7 @@ typedef enum {
     LH_WAIT_QUEUED,         /* no command is under way; the next one is due at `ask_at` */
     LH_WAIT_ASKING,         /* the question is under way */
     LH_WAIT_ASKING_SPENT,   /* as well, and its lease id is used up: a grant came too late */
-    LH_WAIT_SPENT,          /* it has to leave the queue under that id, and go on with another */
+    LH_WAIT_SPENT,          /* it has to leave the queue under that id, and continue with another */
     LH_WAIT_RETIRING,       /* it does so */
     LH_WAIT_STOPPING,       /* the wait is over; the command under way has to end first: what is
                              * asked after the leaving would queue again */

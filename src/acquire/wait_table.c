@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The table of a store's waiters, by lease id and by key; and what a grant by somebody else's
- * command does to it. */
+ * The table of a store's waiters, by lease id and by key; and the effect of a grant by another
+ * client's command. */
 #include "acquire/wait_table.h"
 
 #include <stdlib.h>
@@ -234,8 +234,8 @@ void lh_wait_unref(lh_waiting *w)
         free_waiting(w);
 }
 
-/* Believed until `deadline`. Held and known to the keeper before its waiter can hear of it, and
- * release it. */
+/* The grant is believed until `deadline`. The lease is in `held` and known to the keeper before
+ * its waiter can learn of it and release it. */
 static int take_grant(lh_waiting *w, const lh_grant *grant, int64_t deadline)
 {
     lh_lease *lease;
@@ -251,8 +251,8 @@ static int take_grant(lh_waiting *w, const lh_grant *grant, int64_t deadline)
                                    &lease, &w->error);
     if (outcome != LH_OK)
         return outcome;
-    /* The keeper claims it, by a renewal. Not at once: what is released by then needs no claim, and
-     * where a key goes from hand to hand that is a third of all that is written. */
+    /* The keeper claims it by a renewal, but not at once: a lease that is released by then needs
+     * no claim. Where a key changes hands quickly, that saves a third of all writes. */
     int64_t now = lh_clock_ms(), pause = (deadline - now) / 20;
     outcome =
         lh_keeper_take(lease, now + (pause < CLAIM_AFTER_MS ? pause : CLAIM_AFTER_MS), &w->error);
@@ -260,7 +260,7 @@ static int take_grant(lh_waiting *w, const lh_grant *grant, int64_t deadline)
         w->lease = lease;
         return outcome;
     }
-    (void)lh_lease_end(lease); /* there is no thread to keep it */
+    (void)lh_lease_end(lease); /* no thread can be started to keep it */
     lh_lease_free(lease);
     return outcome;
 }
@@ -268,7 +268,7 @@ static int take_grant(lh_waiting *w, const lh_grant *grant, int64_t deadline)
 void lh_wait_granted(lh_store *store, const lh_grant *grant)
 {
     struct lh_waits *waits = store->waits;
-    char granted[LH_KEY_MAX + 1] = ""; /* the key: whoever waited may free it at once */
+    char granted[LH_KEY_MAX + 1] = ""; /* the key: the waiting thread may free the waiter at once */
     pthread_mutex_lock(&waits->lock);
     lh_waiting *w = lh_waits_find(waits, grant->id);
     if (w && lh_wait_hears(w->core.state)) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The table of a store's waiters, by lease id and by key; and what a grant by somebody else's
- * command does to it. */
+ * The table of a store's waiters, by lease id and by key; and the effect of a grant by another
+ * client's command. */
 #ifndef LH_WAIT_TABLE_H
 #define LH_WAIT_TABLE_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Following the change stream. Our own cursor on an aggregate, not the driver's change stream: that
- * resumes by itself, and in 1.23 loops or resumes a closed stream (CDRIVER-6182, CDRIVER-4738).
- * Here any error closes the cursor, and a fresh one is opened after a pause; whoever waits is told,
- * and looks once at what may have been missed.
+ * Follows the change stream, with our own cursor on an aggregate. The driver's change stream
+ * resumes by itself, and in 1.23 it loops or resumes a closed stream (CDRIVER-6182, CDRIVER-4738).
+ * Here any error closes the cursor, and a new one is opened after a pause. The waiters then poll
+ * once for missed events.
  *
  * Threads: `lock` guards starting and sleeping; everything else is the thread's own, or atomic. */
 #include "acquire/watch.h"
@@ -21,8 +21,8 @@
 #include "store/store_client.h"
 #include "store/store_run.h"
 
-#define AWAIT_MS 500   /* how long the server holds a getMore without news: closing takes as long */
-#define IDLE_MS  60000 /* without anybody waiting, until the stream is closed */
+#define AWAIT_MS 500   /* how long the server holds a getMore without news; closing takes as long */
+#define IDLE_MS  60000 /* the stream closes after this time without waiters */
 
 struct lh_watch {
     lh_watch_to to;
@@ -35,8 +35,8 @@ struct lh_watch {
     bson_t *pipeline;
 };
 
-/* A grant to somebody who waits changes `wake`. The server writes a small document as a whole where
- * that is shorter than the difference; then the event is a replace. */
+/* A grant to a waiter changes `wake`. The server stores a small document as a whole if that is
+ * shorter than the difference; the event is then a replace. */
 static const char pipeline_text[] =
     "{'0':{'$changeStream':{}},"
     "'1':{'$match':{'$or':[{'operationType':'update','updateDescription.updatedFields.wake':{'$"
@@ -118,7 +118,8 @@ static bool is_wanted(const lh_store *store)
            lh_clock_ms() - atomic_load(&store->watch->wanted_at) < IDLE_MS;
 }
 
-/* Until the cursor fails, or nobody wants it. True: it told something, or lived for a while. */
+/* Runs until the cursor fails or nobody wants the stream. True: it delivered an event, or lived
+ * for a while. */
 static bool follow(lh_store *store, mongoc_cursor_t *cursor)
 {
     int64_t opened = lh_clock_ms();
@@ -132,14 +133,14 @@ static bool follow(lh_store *store, mongoc_cursor_t *cursor)
         if (mongoc_cursor_next(cursor, &event))
             lh_watch_read(event, tell_grant, store);
         else if (lh_clock_ms() == asked)
-            lh_clock_sleep(1); /* a server that does not wait: never a busy loop */
+            lh_clock_sleep(1); /* if the server does not wait: never a busy loop */
     }
     atomic_store(&store->watch->live, false);
     lh_log(store, &(lh_log_event){.event = LH_LOG_STREAM_CLOSED}, NULL);
     return lh_clock_ms() - opened > 1000;
 }
 
-/* Sleeps `ms`, or until it is wanted (INT64_MAX), but not beyond the store's end. */
+/* Sleeps `ms` (INT64_MAX: until the stream is wanted), but not beyond the store's end. */
 static void pause_watching(lh_store *store, int64_t ms)
 {
     struct lh_watch *watch = store->watch;
@@ -218,7 +219,7 @@ void lh_watch_want(lh_store *store)
     pthread_mutex_lock(&watch->lock);
     if (!watch->running && !atomic_load(&store->stopping)) {
         (void)pthread_sigmask(SIG_SETMASK, &all, &mask);
-        /* else the polls do */
+        /* else polling finds the grants */
         watch->running = pthread_create(&watch->thread, NULL, run, store) == 0;
         (void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The watcher: one thread of a store that follows the collection's change stream and says who was
- * granted what. A hint: what it misses, the waiters' timers find. */
+ * The watcher: one thread of a store that follows the collection's change stream and reports
+ * grants. Its events are hints: the waiters' timers find whatever it misses. */
 #ifndef LH_WATCH_H
 #define LH_WATCH_H
 
@@ -8,9 +8,9 @@
 #include "store/store.h"
 
 typedef struct lh_watch_to {
-    /* beat -1: only that there is something to look at */
+    /* beat -1: only that the document has news */
     void (*granted)(lh_store *store, const lh_grant *grant);
-    /* what happened before this was not seen */
+    /* events before this were not seen */
     void (*opened)(lh_store *store);
 } lh_watch_to;
 
@@ -18,14 +18,14 @@ typedef struct lh_watch_to {
 int lh_watch_new(lh_store *store, lh_watch_to to, lh_error *error);
 void lh_watch_free(lh_store *store);
 
-/* Somebody waits: the stream is open from soon on, until nobody said so for a minute. Only on a
- * replica set. */
+/* Called while there are waiters. The stream opens soon, and closes after a minute without this
+ * call. Only on a replica set. */
 void lh_watch_want(lh_store *store);
 
-/* Is the stream open, so that events come? */
+/* True if the stream is open. */
 bool lh_watch_is_live(const lh_store *store);
 
-/* Joins the thread: store->stopping is set. Within half a second, unless the server hangs. */
+/* Joins the thread, within half a second unless the server hangs. store->stopping is set. */
 void lh_watch_stop(lh_store *store);
 
 #endif

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the event says of the grant: an entry with its id. */
+/* The event's entry with the id of the grant. */
 static void complete(void *arg, const lh_grant *entry)
 {
-    lh_grant *grant = arg; /* as `wake` names it */
+    lh_grant *grant = arg; /* the beat in `wake` */
     if (memcmp(entry->id, grant->id, LH_LEASE_ID_LEN) == 0 && entry->token > 0) {
         grant->token = entry->token;
         grant->expires_at_ms = entry->expires_at_ms;
@@ -28,7 +28,7 @@ void lh_watch_read(const bson_t *event, void (*granted)(void *arg, const lh_gran
         at += LH_LEASE_ID_LEN;
         int64_t beat = *at == ':' ? strtoll(at + 1, NULL, 10) : -1;
         lh_doc_each_grant(event, complete, &grant);
-        if (grant.token > 0) /* else the event does not tell all: a mere hint */
+        if (grant.token > 0) /* else the event is incomplete: only a hint */
             grant.beat = beat;
         granted(arg, &grant);
         at += strcspn(at, " ");

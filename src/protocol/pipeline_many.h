@@ -9,8 +9,8 @@
 typedef struct {
     lh_do what;
     bool whole; /* the whole form; else the short one */
-    bool
-        stop; /* at the first key that is not granted, with a writeError; later keys stay untouched */
+    /* at the first key that is not granted, with a writeError; later keys stay untouched */
+    bool stop;
     const char *collection;
     const lh_vars *vars; /* of each key */
     size_t n;
