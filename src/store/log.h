@@ -26,8 +26,9 @@ void lh_log(lh_store *store, const lh_log_event *event, const lh_error *error);
 /* Whether this thread is in the callback of the store. */
 bool lh_log_is_inside(const lh_store *store);
 
-/* For closing: waits until no thread of this process is in the callback, and frees its argument. From then on
- * events are only counted: a thread whose wait was ended by the closing may still have one. */
+/* For closing: waits until no thread of this process is in the callback, and frees its argument.
+ * From then on events are only counted: a thread whose wait was ended by the closing may still have
+ * one. */
 void lh_log_fini(lh_store *store);
 
 #endif
