@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Writing the trail. Home of: no acknowledged grant without its line.
+ * Writes the audit trail. Home of this rule: no lease is returned without its entry.
  *
- * A grant's line is written after the grant, and before its caller is told: what cannot be written
- * in time is given back (by the callers here). So there may be a line of a grant that nobody was
- * told of, never the other way round. The other lines are written after what they tell of, which
- * stands without them; and the next grant's line says how the one before it ended, from the
- * document.
+ * The entry of a grant is written after the grant, and before the lease is returned. If it cannot
+ * be written in time, the callers of this file give the lease back. So the trail may have a grant
+ * that no caller got, never the reverse. All other entries are written after their event, which is
+ * valid without them. The entry of the next grant also records, from the document, how the previous
+ * lease ended.
  *
- * Lines are only ever inserted: a backend needs no right to change or remove what is there. Their
- * time is the server's, as it was heard with what they tell of; never this machine's. A lease id is
- * never in them. */
+ * Entries are only inserted: a backend needs no right to change or remove them. Their time is the
+ * server's, taken from the reply to the event's own command. They never contain a lease id. */
 #include "lease/audit.h"
 
 #include <string.h>
@@ -20,7 +19,7 @@
 #include "store/store_refused.h"
 #include "store/store_run.h"
 
-/* for the line with all that it takes; a reader looks back for twice that (audit_read.c) */
+/* the time for an entry, in all; a reader of the trail looks back twice that far (audit_read.c) */
 #define PATIENCE_MS 5000
 
 static int64_t deadline_of(const lh_store *store)
@@ -37,8 +36,8 @@ static void append_text(bson_t *line, const char *name, const char *text)
 
 /* ---- Sending ----------------------------------------------------------------------------------*/
 
-/* {_id, at, event, key, token, owner, host, pid, …}: what all have. Each has an _id of its own: a
- * repeated insert is found out. */
+/* {_id, at, event, key, token, owner, host, pid, …}: the common fields. A unique _id reveals a
+ * repeated insert. */
 static void begin_line(const lh_store *store, bson_t *lines, uint32_t at, bson_t *ret_line,
                        const lh_audit_end *what)
 {
@@ -73,7 +72,7 @@ static int send(lh_store *store, const bson_t *lines, int64_t deadline, lh_error
     lh_call call = {.what = "write the audit line", .command = &command, .deadline = deadline};
     int outcome = lh_store_run(store, &call, &reply, NULL, error);
     lh_refusal refusal = {.what = call.what, .db = store->db, .collection = store->audit};
-    /* Those that are there already come from an attempt whose answer was lost. */
+    /* Entries that exist already come from an attempt whose reply was lost. */
     if (outcome == LH_OK && lh_store_write_error(&reply, LH_MONGO_DUPLICATE_KEY, &refusal))
         outcome = lh_store_fail_refused(&refusal, error);
     bson_destroy(&command);
@@ -112,7 +111,7 @@ typedef struct {
     uint32_t n_lines;
 } writing;
 
-/* How the holder before ended: owner, how, by, reason, at; not its id. */
+/* How the previous lease ended: owner, how, by, reason, at; not its id. */
 static void append_previous(bson_t *line, const bson_iter_t *released)
 {
     static const char *const fields[] = {"owner", "how", "by", "reason", "at"};
@@ -134,8 +133,8 @@ static bool is_how(const bson_iter_t *released, const char *how)
            BSON_ITER_HOLDS_UTF8(&value) && strcmp(bson_iter_utf8(&value, NULL), how) == 0;
 }
 
-/* `released`: of the document, while it is held: how the one before ended. NULL: nobody was before.
- * Readers come and go beside each other: there it says nothing of this one. */
+/* `released` of a held document records how the previous lease ended. NULL: there was none.
+ * Among readers it does not belong to this lease. */
 static void add_grant(writing *w, const lh_audit_grant *grant, const bson_iter_t *released)
 {
     bson_t line;
@@ -170,8 +169,8 @@ static int add_found(void *arg, const bson_t *document)
     return 0;
 }
 
-/* One read for all: the time, and how the holders before ended. A document that is gone meanwhile
- * gives no line: that grant is lost. */
+/* One read for all leases: the time, and how the previous leases ended. A document that is gone
+ * meanwhile gives no entry: that grant is lost. */
 static int find_previous(writing *w, int64_t deadline, lh_error *error)
 {
     bson_t command = BSON_INITIALIZER, part, in, keys;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A grant is acknowledged when its line is in the trail, and given back when it cannot be. */
+ * A lease is returned to its caller after its entry is in the trail. If the entry cannot be
+ * written, the lease is given back. */
 #include "lease/lease_audit.h"
 
 #include <string.h>
@@ -36,7 +37,7 @@ int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error)
             memcpy(error->lease_id, lease->id, LH_LEASE_ID_ROOM);
     } else {
         if (outcome == LH_UNKNOWN)
-            outcome = LH_REASON_TIMED_OUT; /* of the line, not of the lease */
+            outcome = LH_REASON_TIMED_OUT; /* of the entry, not of the lease */
         outcome =
             lh_fail(error, lh_error_reason(&why, outcome),
                     "the lease was given back, for want of its audit line: %.400s", why.message);

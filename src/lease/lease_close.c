@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Closing a store: what it holds, or may hold, is released, as far as the time allows. No other
- * thread uses the store any more. */
+ * Closes a store: releases the leases that it holds or may hold, as far as the time allows. No
+ * other thread uses the store at this point. */
 #include "lease/lease_close.h"
 
 #include "base/clock.h"
@@ -13,7 +13,7 @@
 
 #define BATCH_MAX 1000
 
-/* The next of the list, out of it and over; NULL: it is empty. */
+/* Takes the next lease from the list, and ends it locally. NULL: the list is empty. */
 static lh_lease *take_first(lh_store *store)
 {
     lh_lease *lease = store->held->leases;
@@ -22,8 +22,8 @@ static lh_lease *take_first(lh_store *store)
     return lease;
 }
 
-/* Most leases are exclusive, and nobody waits for their keys: one command ends up to 1,000 of
- * these. True: all that were given. */
+/* Most leases are exclusive and have no waiters: one command ends up to 1,000 of these. True: it
+ * ended all. */
 static bool release_many(lh_store *store, lh_batch_lease *leases, size_t n, int64_t deadline)
 {
     bson_t command = BSON_INITIALIZER, reply;
@@ -39,7 +39,7 @@ static bool release_many(lh_store *store, lh_batch_lease *leases, size_t n, int6
     return all;
 }
 
-/* Whatever becomes of the lines: there is nobody to tell. */
+/* The result is ignored: no caller is left to report it to. */
 static void tell_released(lh_store *store, lh_lease *const *handles, size_t n)
 {
     lh_audit_end ends[BATCH_MAX];
@@ -55,7 +55,7 @@ static void tell_released(lh_store *store, lh_lease *const *handles, size_t n)
     (void)lh_audit_ended(store, ends, n_ends, NULL);
 }
 
-/* Takes up to a batch of them; the first *ret_simple of the result can be released together. */
+/* Takes up to a batch of leases. The first *ret_simple of them can be released together. */
 static size_t take_batch(lh_store *store, lh_lease **handles, size_t *ret_simple)
 {
     size_t n = 0, simple = 0;
@@ -79,7 +79,7 @@ static void release_held(lh_store *store, int64_t deadline)
         leases[i] = (lh_batch_lease){.key = handles[i]->key, .id = handles[i]->id};
     if (simple > 1 && lh_clock_ms() < deadline && release_many(store, leases, simple, deadline))
         released = simple;
-    /* What is not simple, or where somebody waits, or it ended: one by one. */
+    /* Shared leases, leases with waiters, and ended ones are released one by one. */
     for (size_t i = released; i < n && lh_clock_ms() < deadline; i++)
         if (lh_lease_leave(store, handles[i]->key, handles[i]->id, handles[i]->ttl_ms,
                            (lh_way){deadline, NULL}))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A lease's handle: its memory, counted, and what it tells without asking anybody. */
+ * A lease's handle: its reference count, and the facts that need no command. */
 #include "lease/lease_handle.h"
 
 #include <stdlib.h>

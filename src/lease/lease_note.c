@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the holder before left: heard with the grant where its document came back, else read when
- * somebody asks for it.
+ * The note that the previous holder left. It comes with the grant if the grant's document came
+ * back; else it is read on request.
  *
- * It stands in `released`, which nothing changes while the key is held alone; and which readers
- * leave as it is, or replace by what one of them left later. So it may be read at any time. */
+ * It is stored in `released`. Nothing changes that while the key is held exclusively; readers leave
+ * it, or replace it by a later note. So it may be read at any time. */
 #include "lease/lease_note.h"
 
 #include <stdio.h>
@@ -19,7 +19,7 @@
 #include "store/store.h"
 #include "store/store_run.h"
 
-/* LH_OK, and *ret_note, NULL where there is none; LH_MEMORY. A record's text is safe whatever is
+/* LH_OK with *ret_note (NULL: no note), or LH_MEMORY. A record's text is safe whatever is
  * stored. */
 static int copy_note(const bson_t *document, lh_note **ret_note)
 {
@@ -58,7 +58,7 @@ void lh_lease_hear_note(lh_lease *lease, const bson_t *document)
     free(note);
 }
 
-/* The document, if it shows the lease: alone, or among readers. */
+/* Finds the document, if it shows the lease as exclusive or among readers. */
 static bson_t *query(const lh_lease *lease)
 {
     char reader[16 + LH_LEASE_ID_ROOM];

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the holder before left: heard with the grant where its document came back, else read when
- * somebody asks for it. */
+ * The note that the previous holder left. It comes with the grant if the grant's document came
+ * back; else it is read on request. */
 #ifndef LH_LEASE_NOTE_H
 #define LH_LEASE_NOTE_H
 
 #include "lease/lease_held.h"
 
-/* The document that granted it says what the holder before left. Without memory it is asked for
- * later. */
+/* Takes the note from the document of the grant. Out of memory: it is read later, on request. */
 void lh_lease_hear_note(lh_lease *lease, const bson_t *document);
 
-/* The operation itself, whatever the store's mode: lh_lease_note() without what calls.c checks
- * before it. */
+/* lh_lease_note() in any rollout mode, without the checks of calls.c. */
 int lh_core_note(lh_lease *lease, const lh_note **ret_note, lh_error *error);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One operation on one key: the short form of its command, and the whole one where that did not
- * settle it.
+ * One operation on one key: the short form of its command, then the whole form if the short one did
+ * not settle it.
  *
- * The short forms find a document that we inserted by its _id: that needs no plan, and costs the
- * server half of what the key's index does. Which keys have such a document is remembered (known.h)
- * as a hint: a form that looks for the _id also compares the key, and where it finds nothing the
- * key's index is asked. */
+ * The short forms find a document that we inserted by its _id. That needs no query plan, and costs
+ * the server half of a lookup by the key's index. The keys with such a document are remembered
+ * (known.h) as a hint: a form that looks for the _id also compares the key, and if it finds
+ * nothing, the key's index is used. */
 #include "lease/lease_run.h"
 
 #include "base/assert.h"
@@ -60,8 +60,8 @@ static int operation_of(lh_do what)
     }
 }
 
-/* A findAndModify gives the document; an update how many it found and changed, and its one
- * statement's error. */
+/* The reply to a findAndModify has the document. That to an update has the numbers of found and
+ * changed documents, and the error of its one statement. */
 static void read_answer(lh_answer *answer, bool good)
 {
     bson_iter_t field;
@@ -110,8 +110,8 @@ static int run_form(lh_store *store, lh_do what, bool whole, const lh_vars *vars
     return outcome;
 }
 
-/* Does the short form's answer settle it? It does when it did what was asked, or when the whole
- * form would not either. */
+/* True if the short form's reply settles the operation: it did what was asked, or the whole form
+ * would not do it either. */
 static bool is_settled(lh_do what, const lh_vars *vars, lh_answer *answer)
 {
     const lh_mine *mine = &answer->mine;
@@ -119,12 +119,12 @@ static bool is_settled(lh_do what, const lh_vars *vars, lh_answer *answer)
         return answer->wrote;
     if (!answer->there)
         return true;
-    /* an earlier attempt was applied: the whole form has to say so */
+    /* an earlier attempt may have been applied: the whole form has to confirm that */
     answer->maybe |= mine->holds && !mine->written;
     return mine->holds ? mine->written : lh_doc_is_held_alone(&answer->document, vars->grace_ms);
 }
 
-/* The short form; by the _id first where it is known to be the key. */
+/* The short form; by the _id first if the key is known to be the _id. */
 static int run_short(lh_store *store, lh_do what, lh_vars *vars, lh_way way, lh_answer *answer,
                      lh_error *error)
 {
@@ -149,11 +149,11 @@ typedef struct {
 static void tell_granted(void *arg, const lh_grant *grant)
 {
     granting *g = arg;
-    if (strcmp(grant->id, g->me) != 0) /* the asker's own grant is the caller's matter */
+    if (strcmp(grant->id, g->me) != 0) /* the caller handles the asker's own grant */
         g->store->hooks->granted(g->store, grant);
 }
 
-/* What the answer shows, if it has a document: of its _id, and the server's time. */
+/* Notes the _id of the reply's document, and the server's time. */
 static void note_document(lh_store *store, const char *key, const lh_answer *answer)
 {
     if (!answer->there)
@@ -180,7 +180,7 @@ int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, l
     *answer = (lh_answer){0};
     bson_init(&answer->reply);
     int outcome = LH_OK;
-    /* only after a contact it is known which clock gives the tokens */
+    /* the first contact tells which clock tokens come from */
     if (atomic_load(&store->topology) == LH_TOPOLOGY_UNKNOWN)
         outcome = lh_store_contact(store, way.deadline, error);
     if (outcome != LH_OK)
@@ -195,7 +195,7 @@ int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, l
         }
     }
     outcome = run_form(store, what, true, &all, way, answer, error);
-    /* what is read of an answer is read of a document, and only where nothing failed */
+    /* a reply is only read if it has a document and nothing failed */
     lh_assert(outcome == LH_OK ? answer->there || !answer->mine.holds : !answer->there);
     if (!vars->by_id)
         note_document(store, vars->key, answer);

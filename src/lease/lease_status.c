@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The status of a key: its document, read by majority, and what it means. */
+ * The status of a key: its document, read at majority, and its meaning. */
 #include "lease/lease_status.h"
 
 #include <string.h>
@@ -33,7 +33,7 @@ bool lh_status_read(const bson_t *answer, bson_t *ret_document, int64_t *ret_now
     return bson_init_static(ret_document, data, len);
 }
 
-/* Of several (duplicates that are not yet migrated) the one with the newest end. */
+/* Of several documents (duplicates before the migration) the one with the newest end. */
 static int find_one(lh_store *store, const bson_t *filter, lh_stored *ret_seen, lh_error *error)
 {
     bson_t command = BSON_INITIALIZER, sort;
@@ -82,8 +82,8 @@ int lh_status_find_id(lh_store *store, const char *id, lh_stored *ret_seen, lh_e
                : outcome;
 }
 
-/* Another key's document may have this one for its _id, if its own has not: that is worth a second
- * look. */
+/* If the key's own document does not have the key as its _id, another key's document may. Only
+ * then a second look is needed. */
 static int look_at_id(lh_store *store, const char *key, lh_record *record, lh_error *error)
 {
     lh_record *other;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Reading the document of a key as it is stored, with the clock of the server. */
+ * Reads the stored document of a key, with the server's clock. */
 #ifndef LH_LEASE_STATUS_H
 #define LH_LEASE_STATUS_H
 
@@ -12,19 +12,19 @@ typedef struct lh_stored {
     int64_t now_ms;
 } lh_stored;
 
-/* Adds to a find the projection by which documents come as {d: the document, now: the server's
+/* Adds a projection to a find, so that documents come as {d: the document, now: the server's
  * clock}. */
 void lh_status_append_projection(bson_t *command);
 
 /* The parts of such a document; `ret_document` is a view. */
 bool lh_status_read(const bson_t *answer, bson_t *ret_document, int64_t *ret_now_ms);
 
-/* Of several documents (duplicates that are not yet migrated) the one with the newest end.
- * ret_seen->reply is to be destroyed whatever is returned. */
+/* Of several documents (duplicates before the migration) the one with the newest end. The caller
+ * destroys ret_seen->reply on every outcome. */
 int lh_status_find_key(lh_store *store, const char *key, lh_stored *ret_seen, lh_error *error);
 
-/* By its _id, as extended JSON. LH_LOST: there is no such document. ret_seen->reply is to be
- * destroyed, whatever is returned. */
+/* Finds it by its _id, as extended JSON. LH_LOST: no such document. The caller destroys
+ * ret_seen->reply on every outcome. */
 int lh_status_find_id(lh_store *store, const char *id, lh_stored *ret_seen, lh_error *error);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Handing a lease on: one command that ends it and grants the key to whom the holder says, past the
- * queue. Who is given the new id believes nothing before a renewal of its own; so nobody does while
- * it is on its way. */
+ * Transfers a lease: one command ends it and grants the key to the receiver, past the queue. The
+ * receiver believes in the lease only after its own renewal, so nobody believes in it during the
+ * transfer. */
 #include "lease/lease_transfer.h"
 
 #include <string.h>
@@ -16,8 +16,8 @@
 #include "protocol/doc.h"
 #include "store/store.h"
 
-/* By this command, or by an attempt of it whose answer was lost: the new id, which nobody else
- * knows, holds. */
+/* True if the new id, which nobody else knows, holds: by this command, or by an attempt whose
+ * reply was lost. */
 static int judge(const lh_answer *answer, const char *key, const char *to, int64_t *ret_token,
                  lh_error *error)
 {
@@ -33,7 +33,7 @@ static int judge(const lh_answer *answer, const char *key, const char *to, int64
                        "held until it is "
                        "released, or ends");
     *ret_token = theirs.token;
-    if (theirs.holds || mine.transferred) /* a reader's entry is not in the answer */
+    if (theirs.holds || mine.transferred) /* a reader's entry is not in the reply */
         return LH_OK;
     return lh_fail(error, LH_REASON_NOT_HOLDER,
                    "the lease is not (or no longer) the key's: nothing was changed");
@@ -51,7 +51,7 @@ static int transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_
                           "the lease has ended: it was released, or not renewed in time");
     if (outcome != LH_OK)
         return outcome;
-    lh_assert(!lh_lease_believed(lease)); /* from before it is handed on */
+    lh_assert(!lh_lease_believed(lease)); /* from before the transfer */
     lh_answer answer;
     int64_t to_token = 0;
     lh_vars vars = lh_lease_vars(store, lease->key, lease->id);
