@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """leasehold.h in ctypes: structs, callbacks and functions, as the headers have them.
 
-The library is libleasehold.so.0, as the system's loader finds it, or what LEASEHOLD_LIBRARY
-names."""
+The library is what LEASEHOLD_LIBRARY names, or else the one inside the package (of a wheel), or
+else libleasehold.so.0, as the system's loader finds it."""
 import ctypes
 import os
 from ctypes import (CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char, c_char_p, c_int, c_int64,
                     c_size_t, c_uint32, c_uint64, c_void_p)
+from pathlib import Path
 from typing import Any, ClassVar
 
 OK, BUSY, LOST, UNKNOWN, INVALID, UNREACHABLE, DENIED, CONFIG = 0, 1, 2, 3, 4, 5, 6, 7
@@ -328,7 +329,9 @@ _SIGNATURES |= {kind._init_: (None, POINTER(kind), c_size_t) for kind in Sized._
 
 
 def _load() -> ctypes.CDLL:
-    name = os.environ.get("LEASEHOLD_LIBRARY", "libleasehold.so.0")
+    inside = Path(__file__).parent / "lib" / "libleasehold.so.0"
+    name = os.environ.get("LEASEHOLD_LIBRARY",
+                          str(inside) if inside.exists() else "libleasehold.so.0")
     try:
         library = ctypes.CDLL(name)
     except OSError as why:
