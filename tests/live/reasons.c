@@ -183,7 +183,7 @@ static void test_what_the_server_refuses(void **state)
 static void reopen_hasty(ground *g)
 {
     lh_store_options options = store_options(g);
-    options.timeout_ms = 400;
+    options.timeout_ms = 800;
     reopen_store(g, &options);
 }
 
@@ -210,38 +210,48 @@ static void test_why_no_server_answered(void **state)
                   {"'closeConnection': true", false, LH_REASON_NO_REPLY}};
     reopen_hasty(g);
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
-        within(2000, look(g) == LH_OK); /* after some faults the driver avoids the server a while */
+        within(10000,
+               look(g) == LH_OK); /* after some faults the driver avoids the server a while */
         break_commands(g, 0, "'find', 'aggregate', 'findAndModify'", faults[i].what);
         expect_reason(g, faults[i].reason, faults[i].is_read ? look(g) : ask(g, "k", NULL));
         mend_commands(g);
     }
 }
 
-static int open_far(ground *g, const char *uri)
+static int open_far(ground *g, const char *uri, int64_t timeout_ms)
 {
     lh_store_options options = store_options(g);
     lh_store *store = NULL;
     options.uri = uri;
-    options.timeout_ms = 400;
+    options.timeout_ms = timeout_ms;
     return lh_store_open(&options, &store, &g->error);
+}
+
+/* On a busy machine it takes longer until the driver has tried a server, and knows. */
+static void expect_far(ground *g, int reason, const char *uri)
+{
+    int64_t ms = 400;
+    while (open_far(g, uri, ms) == LH_UNREACHABLE && g->error.reason != reason && ms < 20000)
+        ms *= 3;
+    assert_int_equal(g->error.reason, reason);
 }
 
 static void test_why_no_server_was_found(void **state)
 {
     ground *g = *state;
     char uri[600];
-    expect_reason(g, LH_REASON_NO_SERVER, open_far(g, "mongodb://127.0.0.1:9/"));
-    expect_reason(g, LH_REASON_NO_ADDRESS, open_far(g, "mongodb://leasehold.invalid/"));
+    expect_far(g, LH_REASON_NO_SERVER, "mongodb://127.0.0.1:9/");
+    expect_far(g, LH_REASON_NO_ADDRESS, "mongodb://leasehold.invalid/");
     (void)snprintf(uri, sizeof uri, "%s%stls=true", g->uri, strchr(g->uri, '?') ? "&" : "?");
-    expect_reason(g, LH_REASON_HANDSHAKE, open_far(g, uri));
+    expect_far(g, LH_REASON_HANDSHAKE, uri);
 }
 
-/* Two leases: the trail accepts no line, and the release of what was granted is not answered. */
+/* The trail accepts no line, and the release of what was granted is not answered. */
 static void test_what_was_granted_and_could_not_be_given_back(void **state)
 {
     ground *g = *state;
     lh_store_options options = store_options(g);
-    options.timeout_ms = 400;
+    options.timeout_ms = 800;
     options.audit = "";
     reopen_store(g, &options);
     break_commands(g, 0, "'insert', 'update'", "'closeConnection': true");
