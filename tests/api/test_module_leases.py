@@ -71,6 +71,45 @@ def test_a_program_may_end_without_closing(module_database):
         assert store.status("ends").released_how == "release"
 
 
+def test_a_forked_child_ends_while_its_parent_waits(module_database, shared):
+    """The store is the parent's: calls fail, and the child does not wait for the parent's threads."""
+    code = f"""if True:
+        import leasehold, os, signal, sys, threading, time
+        store = leasehold.Store({URI!r}, {module_database.name!r})
+        wait = threading.Thread(target=lambda: store.acquire("forked", wait=60, path=True).release())
+        wait.start()
+        while not store.status("forked").waiters:
+            time.sleep(0.01)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            try:
+                store.status("forked")
+            except leasehold.Error as why:
+                sys.exit(7 if why.code == "forked" else 1)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        sys.stdin.read()
+        """
+    with pytest.raises(leasehold.Lost), shared.acquire("forked"):
+        with subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": ":".join(sys.path)}, stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True) as program:
+            printed = program.stdout.readline()
+            if printed != "7\n":
+                program.kill()
+            shared.break_("forked", "so that the program ends")
+            program.communicate(timeout=30)
+    assert (printed, program.returncode) == ("7\n", 0)
+
+
+def test_on_lost_cannot_close_its_store(store, module_database, lose, caplog):
+    done, other = threading.Event(), leasehold.Store(URI, module_database.name)
+    lease = other.acquire("k", ttl=1, on_lost=lambda lease: (done.set(), other.close()))
+    lose(lease)
+    assert done.wait(10)
+    other.close()
+    assert "cannot be closed by its own on_lost" in caplog.text
+
+
 def test_a_loss_ends_the_block_with_an_exception(store, lose):
     with pytest.raises(leasehold.Lost, match='"k" ended before') as lost:
         with store.acquire("k", by_hand=True) as lease:

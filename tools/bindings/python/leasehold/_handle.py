@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -20,7 +21,6 @@ from ._errors import Closed, check
 from ._text import from_c
 
 _open: weakref.WeakSet[Handle] = weakref.WeakSet()
-_library_threads = threading.local()
 
 
 class Stopper:
@@ -36,6 +36,7 @@ class Losses:
     def __init__(self, of_all: Optional[Callable[[str, str], object]]) -> None:
         self._of_all = of_all
         self._of_one: dict[str, list[Callable[[], object]]] = {}
+        self._threads: list[int] = []  # the library's, during a call
         self.callback = _c.OnLost(self._from_c)
 
     def add(self, lease_id: str, fn: Callable[[], object]) -> None:
@@ -51,14 +52,18 @@ class Losses:
             self._call(fn)
 
     def _from_c(self, _: object, key: bytes, lease_id: bytes) -> None:
-        _library_threads.inside = True
+        self._threads.append(threading.get_ident())
         try:
             name = from_c(lease_id)
             self.report(name)
             if self._of_all:
                 self._call(self._of_all, from_c(key), name)
         finally:
-            _library_threads.inside = False
+            self._threads.remove(threading.get_ident())
+
+    def are_reported_here(self) -> bool:
+        """Whether this thread is in a callback of the library."""
+        return threading.get_ident() in self._threads
 
     @staticmethod
     def _call(fn: Callable[..., object], *arguments: str) -> None:
@@ -75,9 +80,9 @@ class Handle:
                  on_lost: Optional[Callable[[str, str], object]]) -> None:
         self.losses = Losses(on_lost)
         self._log = _log.callback
-        self._pointer, self._lock = ctypes.c_void_p(), threading.RLock()
-        self._callers: list[int] = []  # their thread's ident, once for each call
+        self._pointer = ctypes.c_void_p()
         self._closing, self._closed = False, threading.Event()
+        self.forget_calls()
         self._stoppers: weakref.WeakSet[Stopper] = weakref.WeakSet()
         options.on_lost = ctypes.cast(self.losses.callback, ctypes.c_void_p)
         options.log = ctypes.cast(self._log, ctypes.c_void_p)
@@ -85,6 +90,11 @@ class Handle:
         details = _c.Error()
         check(lib.lh_store_open(byref(options), byref(self._pointer), byref(details)), details)
         _open.add(self)
+
+    def forget_calls(self) -> None:
+        """Those of other threads do not exist in a forked child."""
+        self._lock = threading.RLock()
+        self._callers: list[int] = []  # their thread's ident, once for each call
 
     @property
     def is_open(self) -> bool:
@@ -124,7 +134,7 @@ class Handle:
     def close(self) -> None:
         """Ends all waits, and releases what is held. In a callback or a signal handler that
         interrupts a call of this thread, the store is closed as soon as that call returns."""
-        if getattr(_library_threads, "inside", False):
+        if self.losses.are_reported_here():
             raise RuntimeError("a store cannot be closed by its own on_lost callback")
         with self._lock:
             first, self._closing = not self._closing, True
@@ -144,6 +154,14 @@ class Handle:
             lib.lh_store_close(pointer)
             self._closed.set()
         self._closed.wait()
+
+
+def _forget_calls() -> None:
+    for handle in list(_open):
+        handle.forget_calls()
+
+
+os.register_at_fork(after_in_child=_forget_calls)
 
 
 @atexit.register
