@@ -107,6 +107,7 @@ static void test_what_cannot_be_given_back_is_unknown(void **state)
              g->app));
     expect(g, LH_UNKNOWN, lh_acquire(g->store, "k", NULL, &lease, NULL, &g->error));
     assert_null(lease);
+    assert_int_equal(g->error.reason, LH_REASON_NOT_GIVEN_BACK);
     assert_int_equal(strlen(g->error.lease_id), LH_LEASE_ID_LEN);
     mend_commands(g);
     for (int i = 0; i < 100 && state_of(g, "k") != LH_FREE; i++)
