@@ -131,10 +131,14 @@ int lh_lease_release_with(lh_lease *lease, const lh_release_options *options, lh
         outcome = lh_release_options_take(&o, options, error);
     if (outcome == LH_OK && o.note)
         outcome = lh_text_check("note", o.note, strlen(o.note), 0, LH_TEXT_MAX, error);
+    if (outcome == LH_OK && (o.keep_ms < 0 || o.keep_ms > LH_TTL_MAX_MS))
+        outcome =
+            lh_fail(error, LH_INVALID, "keep_ms is %lld: it must be 0 to 604,800,000 (7 days)",
+                    (long long)o.keep_ms);
     if (outcome != LH_OK)
         return outcome;
-    return lease->enforced ? lh_core_release(lease, o.note, error)
-                           : lh_rollout_release(lease, o.note, error);
+    return lease->enforced ? lh_core_release(lease, &o, error)
+                           : lh_rollout_release(lease, &o, error);
 }
 
 int lh_lease_release(lh_lease *lease, lh_error *error)

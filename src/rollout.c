@@ -247,10 +247,10 @@ int lh_rollout_renew(lh_lease *lease, int64_t ttl_ms, lh_error *error)
     return LH_OK;
 }
 
-int lh_rollout_release(lh_lease *lease, const char *note, lh_error *error)
+int lh_rollout_release(lh_lease *lease, const lh_release_options *o, lh_error *error)
 {
     if (is_stored(lease))
-        return lh_rollout_judge(lease->store, lh_core_release(lease, note, error));
+        return lh_rollout_judge(lease->store, lh_core_release(lease, o, error));
     if (error)
         error->message[0] = '\0'; /* on LH_OK it is the trail's */
     (void)lh_lease_end(lease);

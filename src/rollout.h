@@ -30,7 +30,7 @@ int lh_rollout_cancel(lh_waiting *w, lh_error *error);
 int lh_rollout_acquire_many(lh_many *many, lh_lease **ret_leases);
 int64_t lh_rollout_remaining_ms(const lh_lease *lease);
 int lh_rollout_renew(lh_lease *lease, int64_t ttl_ms, lh_error *error);
-int lh_rollout_release(lh_lease *lease, const char *note, lh_error *error);
+int lh_rollout_release(lh_lease *lease, const lh_release_options *o, lh_error *error);
 int lh_rollout_transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_ROOM],
                         lh_error *error);
 int lh_rollout_keep(lh_lease *lease, lh_error *error);

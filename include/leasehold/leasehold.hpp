@@ -176,13 +176,14 @@ class lease
         lh_error e = LH_ERROR_INIT;
         detail::check(lh_lease_renew(handle_.get(), ttl.count(), nullptr, &e), e);
     }
-    /* `note` is for the next holder. This lease is empty afterwards, also if the call throws; only
-     * after LH_INVALID (the note is wrong) it is held as before. */
-    void release(const std::string &note = {})
+    /* `note` is for the next holder; for `keep` the key stays taken. This lease is empty
+     * afterwards, also if the call throws; only after LH_INVALID it is held as before. */
+    void release(const std::string &note = {}, milliseconds keep = milliseconds{0})
     {
         lh_error e = LH_ERROR_INIT;
         lh_release_options options = LH_RELEASE_OPTIONS_INIT;
         options.note = detail::text("note", note);
+        options.keep_ms = keep.count();
         const int outcome = lh_lease_release_with(handle_.get(), &options, &e);
         if (outcome != LH_INVALID)
             handle_.reset();

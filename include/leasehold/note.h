@@ -23,11 +23,14 @@ typedef struct lh_release_options {
     size_t size;
     /* Up to LH_TEXT_MAX bytes of UTF-8 without control characters; NULL or "": no note */
     const char *note;
+    /* How long the key stays taken after the release, but no longer than the lease would have
+     * lasted; 0: not at all. 0 … 604,800,000 (7 days) */
+    int64_t keep_ms;
 } lh_release_options;
 
 #define LH_RELEASE_OPTIONS_INIT                                                                    \
     {                                                                                              \
-        sizeof(lh_release_options), NULL                                                           \
+        sizeof(lh_release_options), NULL, 0                                                        \
     }
 LH_API void lh_release_options_init(lh_release_options *options, size_t size);
 
@@ -35,9 +38,18 @@ LH_API void lh_release_options_init(lh_release_options *options, size_t size);
  * holder can read it with lh_lease_note(), and lh_watch() reports it. A second release leaves no
  * other note.
  *
- * LH_INVALID: the note is too long or not such a text; no command was sent, and the lease is still
- * held. LH_UNKNOWN: the note may be missing, also if the lease is released in the background.
- * Otherwise as lh_lease_release(). */
+ * With keep_ms the key stays taken, although this lease ends at once: nobody is granted the key
+ * before now + keep_ms or the end of the lease, whichever is sooner, by the server's clock. Then
+ * the key is free at once, without clock_skew_ms. That holds if the process dies, and nothing but
+ * lh_break() shortens it. It is for work that is due once in a period, on several machines. A
+ * record shows `kept`. Only for an exclusive lease. To keep the key longer, renew the lease first
+ * with a longer ttl.
+ *
+ * LH_INVALID: the note is too long or not such a text, keep_ms is out of range, or the lease is
+ * shared. No command was sent, and the lease is still held; but for an attached lease that was not
+ * renewed, the handle has ended. LH_UNKNOWN: the note may be missing, also if the lease is released
+ * in the background. With keep_ms nothing is sent again: the key is free at the end of the lease at
+ * the latest, and not sooner than asked for. Otherwise as lh_lease_release(). */
 LH_API int lh_lease_release_with(lh_lease *lease, const lh_release_options *options,
                                  lh_error *error);
 

@@ -38,6 +38,8 @@ typedef struct lh_holder {
     int64_t expires_at_ms;  /* LH_NEVER: no end, or an end that cannot be read */
     /* by the server's clock when it replied; 0 or less: past its end; LH_NEVER as above */
     int64_t remaining_ms;
+    /* It has released the lease, and keeps the key taken until expires_at_ms (note.h). */
+    bool kept;
 } lh_holder;
 
 typedef struct lh_waiter {

@@ -55,6 +55,9 @@ typedef struct lh_event {
     const char *by;        /* broken: by whom */
     const char *reason;    /* broken: why; spoilt: what cannot be read */
     const char *note;      /* released: the note for the next holder */
+    /* released: until when the key stays taken (note.h); 0: not at all. Nothing reports that it
+     * is free then. */
+    int64_t kept_until_ms;
 } lh_event;
 
 typedef struct lh_watch_options {

@@ -123,7 +123,10 @@ static void note_holder(lh_waiting *w, lh_request *r)
     w->waiting = r->waiting;
     w->news = true;
     const lh_holder *holder = lh_record_holder(w->record, 0);
-    lh_wait_set_timer(w, holder ? holder->remaining_ms : 0);
+    int64_t grace_ms = w->store->clock_skew_ms; /* the timer adds it: a kept key has none */
+    lh_wait_set_timer(w, !holder        ? 0
+                         : holder->kept ? holder->remaining_ms - grace_ms
+                                        : holder->remaining_ms);
 }
 
 /* The keeper has it from here on, or it is released by whoever waits for it. */

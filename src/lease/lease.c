@@ -87,23 +87,29 @@ int lh_lease_fail_unreadable(const char *key, const char *problem, lh_error *err
         problem, word);
 }
 
+static const char no_keeping[] = "keep_ms is for an exclusive lease, and this one is shared";
+
 /* Sends the release of a lease id, of the token `token` if that is known (not 0); LH_OK also when
  * it was released before, or ended and nobody took over. `line`: for the trail; NULL: it is no end
  * that anybody was told the beginning of. */
 static int leave(lh_store *store, const char *key, const char *lease_id, int64_t token,
-                 const char *note, bool whole, lh_way way, const lh_audit_end *line,
+                 const lh_release_options *o, bool whole, lh_way way, const lh_audit_end *line,
                  lh_error *error)
 {
     lh_answer answer;
     lh_vars vars = lh_lease_vars(store, key, lease_id);
     vars.token = token;
-    vars.note = note;
-    int outcome = lh_lease_run(store, LH_DO_LEAVE, whole, &vars, way, &answer, error);
+    vars.note = o ? o->note : NULL;
+    vars.keep_ms = o ? o->keep_ms : 0;
+    int outcome = lh_lease_run(store, vars.keep_ms > 0 ? LH_DO_LEAVE_KEPT : LH_DO_LEAVE, whole,
+                               &vars, way, &answer, error);
     const lh_mine *mine = &answer.mine;
     char problem[128];
     if (outcome == LH_OK && !answer.wrote && !mine->ended) {
         if (answer.there && lh_doc_reply_problem(&answer.document, problem, sizeof problem))
             outcome = lh_lease_fail_unreadable(key, problem, error);
+        else if (mine->holds && vars.keep_ms > 0)
+            outcome = lh_fail(error, LH_INVALID, "%s", no_keeping);
         else if (!answer
                       /* else an attempt whose answer was lost released it, and others came since */
                       .maybe)
@@ -245,9 +251,23 @@ int lh_lease_lost_fd(lh_lease *lease)
     return fd;
 }
 
-static int release(lh_lease *lease, const char *note, lh_error *error)
+/* A release that keeps the key is not sent again: nothing may free the key sooner. */
+static void doubt_release(lh_lease *lease, bool keeps)
+{
+    int64_t ttl_ms = lh_lease_ttl_ms(lease);
+    ttl_ms = ttl_ms > 0 ? ttl_ms : LH_TTL_DEFAULT_MS;
+    if (keeps)
+        lh_held_bar(lease->store, lease->key, lease->id, ttl_ms);
+    else
+        lh_held_doubt(lease->store, lease->key, lease->id, ttl_ms, true);
+}
+
+static int release(lh_lease *lease, const lh_release_options *o, lh_error *error)
 {
     lh_assert(lease && !lease->absent);
+    bool keeps = o && o->keep_ms > 0;
+    if (keeps && lease->mode == LH_SHARED)
+        return lh_fail(error, LH_INVALID, "%s", no_keeping);
     if (error)
         error->message[0] = '\0'; /* on LH_OK it is the trail's */
     pthread_mutex_lock(&lease->lock);
@@ -263,22 +283,20 @@ static int release(lh_lease *lease, const char *note, lh_error *error)
                          .owner = lease->attached ? NULL : lease->owner,
                          .token = token};
     int outcome = leave(
-        lease->store, lease->key, lease->id, token, note,
+        lease->store, lease->key, lease->id, token, o,
         again || lease->store->audit || lease->mode == LH_SHARED || atomic_load(&lease->crowded),
         (lh_way){lh_store_deadline(lease->store, 0), NULL}, lease->in_trail ? &line : NULL, error);
     if (outcome == LH_UNKNOWN)
-        lh_held_doubt(lease->store, lease->key, lease->id,
-                      lh_lease_ttl_ms(lease) > 0 ? lh_lease_ttl_ms(lease) : LH_TTL_DEFAULT_MS,
-                      true);
+        doubt_release(lease, keeps);
     return outcome;
 }
 
-int lh_core_release(lh_lease *lease, const char *note, lh_error *error)
+int lh_core_release(lh_lease *lease, const lh_release_options *o, lh_error *error)
 {
     lh_error mine = LH_ERROR_INIT;
     int64_t began_us = lh_clock_us();
     error = error ? error : &mine;
-    int outcome = release(lease, note, error);
+    int outcome = release(lease, o, error);
     return lh_lease_log(lease, LH_LOG_RELEASE, began_us, outcome, error);
 }
 

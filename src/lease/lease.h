@@ -66,9 +66,9 @@ int64_t lh_lease_left_ms(const lh_lease *lease);
 bool lh_lease_believed(const lh_lease *lease);
 
 /* The operations themselves, whatever the store's mode: lh_lease_renew() and lh_lease_release()
- * without what calls.c checks before them. `note` may be NULL. */
+ * without what calls.c checks before them. `o` may be NULL. */
 int lh_core_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error);
-int lh_core_release(lh_lease *lease, const char *note, lh_error *error);
+int lh_core_release(lh_lease *lease, const lh_release_options *o, lh_error *error);
 
 /* Logs what a call on one lease came to. Returns the outcome. */
 int lh_lease_log(lh_lease *lease, int event, int64_t began_us, int outcome, const lh_error *error);

@@ -171,7 +171,7 @@ static int64_t retry_after_ms(const lh_request *r, const lh_holder *holder)
 {
     if (!holder || holder->remaining_ms > RETRY_AFTER_CAP_MS)
         return RETRY_AFTER_CAP_MS;
-    int64_t ms = holder->remaining_ms + r->store->clock_skew_ms;
+    int64_t ms = holder->remaining_ms + (holder->kept ? 0 : r->store->clock_skew_ms);
     return ms < 10 ? 10 : ms;
 }
 

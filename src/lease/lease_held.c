@@ -183,25 +183,37 @@ static struct lh_doubt *add_doubt_locked(lh_store *store, const char *key, const
     return doubt;
 }
 
-void lh_held_doubt(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms,
-                   bool sent)
+/* False: no room or memory for it. */
+static bool doubt(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms, bool sent,
+                  bool settled)
 {
     int64_t now = lh_clock_ms(), sure_at = now + store->socket_timeout_ms, until = sure_at + ttl_ms;
     pthread_mutex_lock(&store->held->lock);
-    struct lh_doubt *doubt = find_doubt_locked(store, lease_id, now);
-    if (!doubt)
-        doubt = add_doubt_locked(store, key, lease_id);
-    if (doubt) {
-        doubt->until = until > doubt->until ? until : doubt->until;
-        doubt->sure_at = sure_at;
-        doubt->try_at = now;
-        doubt->pause_ms = PAUSE_FIRST_MS;
-        doubt->settled = false;
-        doubt->sent |= sent;
+    struct lh_doubt *d = find_doubt_locked(store, lease_id, now);
+    if (!d)
+        d = add_doubt_locked(store, key, lease_id);
+    if (d) {
+        d->until = until > d->until ? until : d->until;
+        d->sure_at = sure_at;
+        d->try_at = now;
+        d->pause_ms = PAUSE_FIRST_MS;
+        d->settled = settled;
+        d->sent |= sent;
     }
     pthread_mutex_unlock(&store->held->lock);
-    if (doubt)
+    return d != NULL;
+}
+
+void lh_held_doubt(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms,
+                   bool sent)
+{
+    if (doubt(store, key, lease_id, ttl_ms, sent, false))
         store->hooks->doubted(store);
+}
+
+void lh_held_bar(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms)
+{
+    (void)doubt(store, key, lease_id, ttl_ms, true, true);
 }
 
 bool lh_held_forget_doubt(lh_store *store, const char *lease_id)

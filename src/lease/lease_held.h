@@ -104,6 +104,10 @@ bool lh_held_remove(lh_lease *lease); /* was it in it? */
 void lh_held_doubt(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms,
                    bool sent);
 
+/* The same for a release that was sent and must not be sent again: nothing is sent any more, here
+ * and when the store is closed. */
+void lh_held_bar(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms);
+
 /* It is to be believed after all. False: its release is on its way, or was; never believe it. */
 bool lh_held_forget_doubt(lh_store *store, const char *lease_id);
 

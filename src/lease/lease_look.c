@@ -33,15 +33,16 @@ static void tell_grant(void *arg, const lh_grant *grant)
 }
 
 /* Only a date: what has none, or one that only older code can have written, ends by no timer of
- * ours. */
+ * ours. The timers add the grace, which a kept key does not have. */
 static void tell_end(looking *l, const bson_t *document)
 {
-    bson_iter_t key, end;
+    bson_iter_t key, end, kept;
+    int64_t now_ms =
+        l->now_ms + (bson_iter_init_find(&kept, document, "kept") ? l->store->clock_skew_ms : 0);
     if (l->look->ends && bson_iter_init_find(&key, document, "workspace_id") &&
         BSON_ITER_HOLDS_UTF8(&key) && bson_iter_init_find(&end, document, "end") &&
         BSON_ITER_HOLDS_DATE_TIME(&end))
-        l->look->ends(l->look->arg, bson_iter_utf8(&key, NULL),
-                      bson_iter_date_time(&end) - l->now_ms);
+        l->look->ends(l->look->arg, bson_iter_utf8(&key, NULL), bson_iter_date_time(&end) - now_ms);
 }
 
 static int look_at_one(void *arg, const bson_t *document)

@@ -10,7 +10,7 @@ typedef struct lh_look {
     void (*granted)(void *arg, const lh_grant *grant,
                     int64_t now_ms); /* it holds (its end may have passed at now_ms) */
     void (*queued)(void *arg, const char *id, bool first);
-    /* the holder's end, from when the server answered */
+    /* the holder's end, from when the server answered; of a kept key sooner by the grace */
     void (*ends)(void *arg, const char *key, int64_t in_ms);
     void *arg;
 } lh_look;

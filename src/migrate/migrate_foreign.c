@@ -70,10 +70,9 @@ static bool find_end(const bson_t *document, int64_t *ret_ms)
 
 bool lh_migrate_is_live(const lh_migration *m, const bson_t *document)
 {
-    int64_t end_ms;
+    int64_t end_ms, now_ms = lh_migrate_server_ms(m);
     return !find_end(document, &end_ms) ||
-           (!lh_doc_is_freed(document) &&
-            end_ms > lh_migrate_server_ms(m) - m->store->clock_skew_ms);
+           (!lh_doc_is_freed(document, now_ms) && end_ms > now_ms - m->store->clock_skew_ms);
 }
 
 bool lh_migrate_is_unreadable(const bson_t *document)

@@ -161,7 +161,7 @@ static int take_one(void *arg, const bson_t *document)
     take_entries(r, &top, key, "waiters");
     if (strncmp(id, "shared:", 7) == 0)
         take_entries(r, &top, key, "shared");
-    else if (!lh_doc_is_freed(document))
+    else if (!lh_doc_is_freed(document, LH_DOC_ALL))
         take(r, key, id, &top, false);
     bson_destroy(wrapped);
     return r->outcome != LH_OK;

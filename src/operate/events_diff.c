@@ -74,7 +74,8 @@ static void report_waiter(const difference *d, int kind, const lh_record *record
 }
 
 /* Reports that a holder is gone. A break ends all holders. The other ways end the one whose id is
- * in `released`; any other that is gone was dead. */
+ * in `released`; any other that is gone was dead. (A kept key has no holder: it was reported when it
+ * released the lease.) */
 static void report_end(const difference *d, const lh_holder *h, const char *id)
 {
     const char *how = d->released_anew ? d->after->released_how : "";
@@ -91,6 +92,8 @@ static void report_end(const difference *d, const lh_holder *h, const char *id)
         /* if the tokens differ, a reader left, and the note is an older one */
         if (d->after->note_token == h->token)
             event.note = d->after->note;
+        const lh_holder *left = holder_at(d->after, 0);
+        event.kept_until_ms = left && left->kept ? left->expires_at_ms : 0;
     } else if ((named && strcmp(how, "expire") == 0) || h->expires_at_ms <= d->at_ms) {
         event.kind = LH_EVENT_EXPIRED;
     }
@@ -104,7 +107,7 @@ static void report_ends(const difference *d)
     const lh_holder *h;
     for (size_t i = 0; (h = holder_at(d->before, i)); i++) {
         const char *id = lh_doc_holder_mark(d->before, i).id;
-        if (find_holder(d->after, id, h->token) < 0)
+        if (!h->kept && find_holder(d->after, id, h->token) < 0)
             report_end(d, h, id);
     }
 }
@@ -132,6 +135,8 @@ static void report_holders(const difference *d)
         const char *how = has_waiter(d->before, mark.id) ? "queue"
                           : handed_on                    ? "transfer"
                                                          : "acquire";
+        if (h->kept)
+            continue;
         if (was < 0)
             lh_watching_report(d->w, about_holder(d, LH_EVENT_GRANTED, how, d->after, h));
         else if (lh_doc_holder_mark(d->before, (size_t)was).renewed_at_ms != mark.renewed_at_ms ||

@@ -247,24 +247,56 @@ static bool is_same_string(const lh_field *left, const lh_field *right)
     return left_len == right_len && memcmp(left_text, right_text, left_len) == 0;
 }
 
-bool lh_doc_is_freed(const bson_t *document)
+static const char kept[] = "kept:";
+
+static bool is_kept_id(const char *id)
+{
+    return strncmp(id, kept, sizeof kept - 1) == 0;
+}
+
+const char *lh_doc_released_of(const char *released_id)
+{
+    return released_id + (is_kept_id(released_id) ? sizeof kept - 1 : 0);
+}
+
+/* What decides whether a document is released or kept. */
+typedef struct {
+    bool ended; /* its id is marked as released, and its end can be read */
+    bool kept;  /* … under the id of a key that is kept */
+    int64_t end_ms, released_at_ms;
+} ending;
+
+static ending read_ending(const bson_t *document)
 {
     static const char *const names[] = {"id", "expires_at", "released"}, *const released_names[] = {
                                                                              "id", "at"};
     bson_iter_t in;
     lh_field top[3], released[2];
-    int64_t end_ms;
+    ending e = {0};
     if (!bson_iter_init(&in, document))
-        return false;
+        return e;
     lh_doc_spread(&in, names, 3, top);
     if (!top[2].there || !BSON_ITER_HOLDS_DOCUMENT(&top[2].at) ||
         !bson_iter_recurse(&top[2].at, &in))
-        return false;
+        return e;
     lh_doc_spread(&in, released_names, 2, released);
-    return is_same_string(&top[0], &released[0]) && top[1].there &&
-           lh_doc_instant(&top[1].at, &end_ms) && released[1].there &&
-           BSON_ITER_HOLDS_DATE_TIME(&released[1].at) &&
-           end_ms <= bson_iter_date_time(&released[1].at);
+    e.ended = is_same_string(&top[0], &released[0]) && top[1].there &&
+              lh_doc_instant(&top[1].at, &e.end_ms) && released[1].there &&
+              BSON_ITER_HOLDS_DATE_TIME(&released[1].at);
+    e.kept = e.ended && is_kept_id(bson_iter_utf8(&top[0].at, NULL));
+    e.released_at_ms = e.ended ? bson_iter_date_time(&released[1].at) : 0;
+    return e;
+}
+
+bool lh_doc_is_kept(const bson_t *document)
+{
+    return read_ending(document).kept;
+}
+
+bool lh_doc_is_freed(const bson_t *document, int64_t now_ms)
+{
+    ending e = read_ending(document);
+    return e.ended && (e.end_ms <= e.released_at_ms || (e.kept && e.end_ms <= now_ms));
 }
 
 bool lh_doc_is_spent(const bson_t *document, int64_t now_ms, int64_t grace_ms)
@@ -273,7 +305,7 @@ bool lh_doc_is_spent(const bson_t *document, int64_t now_ms, int64_t grace_ms)
     int64_t end_ms;
     if (lh_doc_token(document) <= TOKEN_MAX_BEFORE)
         return false;
-    return lh_doc_is_freed(document) ||
+    return lh_doc_is_freed(document, now_ms) ||
            (now_ms != LH_DOC_ALL && bson_iter_init_find(&end, document, "expires_at") &&
             lh_doc_instant(&end, &end_ms) && end_ms <= now_ms - grace_ms);
 }
@@ -336,12 +368,12 @@ static void read_last(const lh_field *released, const char *id, const char *leas
         lh_doc_spread(&in, names, 3, values);
     const char *last = as_string(&values[0]), *how = as_string(&values[1]);
     ret_mine->first = !last;
-    ret_mine->released = last && strcmp(last, lease_id) == 0;
+    bool is_it = id && strcmp(id, lease_id) == 0;
+    ret_mine->released = last && strcmp(is_it ? last : lh_doc_released_of(last), lease_id) == 0;
     /* A resume records `by`; a transfer by the holder does not. */
     ret_mine->transferred =
         ret_mine->released && how && strcmp(how, "transfer") == 0 && !as_string(&values[2]);
-    ret_mine->ended = ret_mine->released &&
-                      ((how && strcmp(how, "release") == 0) || (id && strcmp(id, lease_id) == 0));
+    ret_mine->ended = ret_mine->released && ((how && strcmp(how, "release") == 0) || is_it);
 }
 
 void lh_doc_mine(const bson_t *document, const char *lease_id, lh_mine *ret_mine)
@@ -391,7 +423,7 @@ bool lh_doc_is_held_alone(const bson_t *document, int64_t grace_ms)
     if (bson_iter_init(&in, document))
         lh_doc_spread(&in, mine_names, MINE_FIELDS, values);
     const char *id = as_string(&values[ID]);
-    if (lh_doc_is_freed(document) || (id && strncmp(id, "shared:", 7) == 0))
+    if (lh_doc_is_freed(document, as_date(&values[NOW])) || (id && strncmp(id, "shared:", 7) == 0))
         return false;
     if (!values[EXPIRES_AT].there || lh_doc_is_absent(&values[EXPIRES_AT].at))
         return true; /* no end: held */

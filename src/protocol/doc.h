@@ -52,9 +52,15 @@ bool lh_doc_problem(const bson_t *document, char *problem, size_t size);
  * maps. */
 bool lh_doc_reply_problem(const bson_t *document, char *problem, size_t size);
 
-/* Whether it is marked as released, and was not extended after that by an old program that still
- * believes it holds the key. */
-bool lh_doc_is_freed(const bson_t *document);
+/* Whether it is marked as released, is no longer kept, and was not extended after that by an old
+ * program that still believes it holds the key. */
+bool lh_doc_is_freed(const bson_t *document, int64_t now_ms);
+
+/* Whether its holder released it, and keeps the key taken until its end. */
+bool lh_doc_is_kept(const bson_t *document);
+
+/* The lease id in `released.id`, which is another string while the key is kept. */
+const char *lh_doc_released_of(const char *released_id);
 
 /* What the document in the reply to a findAndModify says about one lease id. */
 typedef struct lh_mine {

@@ -184,7 +184,7 @@ static void read_released(box *b, const bson_t *document)
         !BSON_ITER_HOLDS_DOCUMENT(&released))
         return;
     const char *how = get_string(b, &released, "how");
-    b->released_id = get_string(b, &released, "id");
+    b->released_id = lh_doc_released_of(get_string(b, &released, "id"));
     set_released(b, how, get_string(b, &released, "owner"), get_string(b, &released, "by"),
                  get_string(b, &released, "reason"), lh_doc_date_in(&released, "at"));
     bson_iter_t note;
@@ -321,7 +321,7 @@ static void read_holders(box *b, const bson_t *document, bool whole, int64_t now
                          int64_t grace_ms)
 {
     lh_record *r = &b->record;
-    bool freed = lh_doc_is_freed(document);
+    bool freed = lh_doc_is_freed(document, now_ms);
     bson_t *wrapped = wrap(document);
     bson_iter_t top;
     (void)bson_iter_init_find(&top, wrapped, "d");
@@ -332,6 +332,7 @@ static void read_holders(box *b, const bson_t *document, bool whole, int64_t now
         read_readers(b, document, now_ms, grace_ms);
     } else if (!freed) {
         add_holder(b, &top, NULL, readers ? LH_SHARED : LH_EXCLUSIVE, now_ms);
+        b->holders[0].public.kept = lh_doc_is_kept(document);
         /* In a reply, the token at the top level is the highest ever; its reader may have left. */
         bson_iter_t newest;
         if (readers && bson_iter_init_find(&newest, document, "newest") &&

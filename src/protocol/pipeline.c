@@ -84,7 +84,8 @@ void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole,
     bool alone = what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_RENEW;
     BSON_APPEND_DOCUMENT(command, "fields", alone ? pipelines->fields : pipelines->queue_fields);
     lh_vars all = *vars;
-    all.note = what != LH_DO_LEAVE ? NULL : vars->note ? vars->note : "";
+    bool leaves = what == LH_DO_LEAVE || what == LH_DO_LEAVE_KEPT;
+    all.note = !leaves ? NULL : vars->note ? vars->note : "";
     lh_pipeline_let(&all, command);
 }
 

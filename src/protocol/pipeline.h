@@ -25,7 +25,8 @@ typedef enum {
     /* extend the caller's lease if it has not ended; its token must be the given one, unless that
      * is 0 */
     LH_DO_RENEW,
-    LH_DO_LEAVE, /* release, or leave the queue; the same write grants the first waiter */
+    LH_DO_LEAVE,      /* release, or leave the queue; the same write grants the first waiter */
+    LH_DO_LEAVE_KEPT, /* the same, but the key of an exclusive lease stays taken for `keep_ms` */
     /* end the caller's lease, and grant one to `to_owner` under the new lease id `to` */
     LH_DO_TRANSFER,
     LH_DO_BREAK, /* end exactly the holder that was read */
@@ -56,6 +57,7 @@ typedef struct lh_vars {
     const char *to, *to_owner;
     /* for a release: the note for the next holder; NULL or "": none */
     const char *note;
+    int64_t keep_ms;         /* for a release that keeps the key; 0 in all others */
     const char *by, *reason; /* for a break, and a reap */
     const char *dead;        /* for a reap: the process, as stored */
     /* the caller's process and the beginning of `me`; "": no process is recorded */

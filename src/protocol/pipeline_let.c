@@ -75,6 +75,8 @@ void lh_pipeline_let(const lh_vars *vars, bson_t *command)
     }
     if (vars->note)
         lh_append_literal(&let, "note", vars->note);
+    if (vars->keep_ms > 0)
+        BSON_APPEND_INT64(&let, "keep", vars->keep_ms);
     if (vars->judging)
         lh_let_clock(&let, "behind", vars->set, vars->set ? 0 : vars->ttl_ms);
     if (vars->by) {

@@ -56,6 +56,13 @@ def test_its_version_is_the_librarys():
     assert _c.lib.lh_version_number() == major * 1000000 + minor * 1000 + patch
 
 
+def test_a_key_is_kept_after_its_release(store):
+    store.acquire("k").release(keep=20)
+    with pytest.raises(leasehold.Busy) as busy:
+        store.acquire("k")
+    assert busy.value.holder.kept and 0 < busy.value.holder.remaining <= 20
+
+
 def test_a_note_is_left_for_the_next(store):
     lease = store.acquire("k")
     assert lease.note() is None

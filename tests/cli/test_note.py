@@ -60,3 +60,36 @@ def test_watch_tells_it_at_once(cli):
     assert events[0]["note"] is None and events[1]["note"] == {"text": "v7", "token": events[1]["token"], "at": events[1]["at"]}
     watching.terminate()
     watching.wait(timeout=10)
+
+
+def test_a_key_is_kept_after_its_release(cli):
+    watching = cli.start("--json", "watch", "k")
+    assert json.loads(watching.stdout.readline())["event"] == "opened"
+    lease = cli.acquire("k")
+    assert cli("release", "k", "--lease", lease["lease"], "--keep", "20s").out == "released  k\n"
+    status = cli("--json", "status", "k").json
+    (holder,) = status["holders"]
+    assert status["state"] == "held" and holder["kept"] is True and 0 < holder["remaining_ms"] <= 20000
+    assert status["released"]["how"] == "release"
+    assert "; it was released, and is kept until then\n" in cli("status", "k").out
+    assert cli("list").out.splitlines()[1].split()[:2] == ["k", "kept"]
+    events = [json.loads(watching.stdout.readline()) for _ in range(2)]
+    assert [(event["event"], event["kept_until"]) for event in events] == [("granted", None), ("released", holder["expires_at"])]
+    busy = cli("acquire", "k")
+    assert busy.exit == 75 and "kept until then" in busy.out + busy.err
+    watching.terminate()
+    watching.wait(timeout=10)
+
+
+def test_run_keeps_the_key_however_the_command_ended(cli):
+    assert cli("run", "k", "--ttl", "1s", "--keep", "30s", "--", "false").exit == 1
+    (holder,) = cli("--json", "status", "k").json["holders"]
+    assert holder["kept"] is True and 20000 < holder["remaining_ms"] <= 30000  # longer than its ttl
+    assert "ran" not in cli("run", "k", "--wait", "0", "-E", "0", "--", "echo", "ran").out
+    assert cli("run", "k", "--keep", "0s", "--", "true").exit == 64
+
+
+def test_a_shared_lease_is_not_kept(cli):
+    lease = cli.acquire("k", "--shared")
+    assert cli("release", "k", "--lease", lease["lease"], "--keep", "20s").exit == 64
+    assert cli("--json", "status", "k").json["state"] == "held"

@@ -29,7 +29,7 @@ def test_status_of_what_is_held(cli):
     assert list(status) == STATUS
     assert (status["state"], status["token"], status["waiters"]) == ("held", granted["token"], [])
     (holder,) = status["holders"]
-    assert list(holder) == ["owner", "host", "pid", "purpose", "mode", "token", "acquired_at", "expires_at", "remaining_ms"]
+    assert list(holder) == ["owner", "host", "pid", "purpose", "mode", "token", "acquired_at", "expires_at", "remaining_ms", "kept"]
     assert (holder["owner"], holder["mode"], holder["token"]) == ("alice", "exclusive", granted["token"])
     assert holder["purpose"] is None and holder["expires_at"] == granted["expires_at"]
 

@@ -310,6 +310,19 @@ def test_bad_requests(server, method, path, body, headers, status):
         assert answer.headers["Allow"] == ("GET" if path == "/v1/leases" or path.endswith("/session") else "GET, POST, PATCH, DELETE")
 
 
+def test_a_key_is_kept_after_its_release(server):
+    lease = server.held("kept")
+    assert server.release("kept", lease, {"keep_ms": -1}).status == 400
+    assert server.release("kept", lease, {"keep_ms": 1000}).status == 200
+    (holder,) = server("GET", path_of("kept")).json["holders"]
+    assert holder["kept"] is True and holder["remaining_ms"] <= 1000
+    busy = server.acquire("kept")
+    assert busy.status == 423 and busy.json["holder"]["kept"] is True
+    assert server.acquire("kept", owner="bob", wait_ms=20000).status == 201
+    shared = server.acquire("kept-shared", mode="shared").json["lease"]
+    assert server.release("kept-shared", shared, {"keep_ms": 1000}).status == 400
+
+
 def test_a_note_goes_to_who_is_granted_next(server):
     lease = server.held("noted")
     waiter = server.wait("noted", "bob")

@@ -14,7 +14,7 @@ import pymongo
 import pytest
 from conftest import Cli, wait_until
 
-FIELDS = ["v", "event", "key", "at", "how", "owner", "host", "pid", "purpose", "mode", "token", "expires_at", "by", "reason", "note", "id"]
+FIELDS = ["v", "event", "key", "at", "how", "owner", "host", "pid", "purpose", "mode", "token", "expires_at", "by", "reason", "note", "kept_until", "id"]
 
 
 class Watcher:

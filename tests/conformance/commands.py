@@ -11,7 +11,7 @@ from pathlib import Path
 
 FILE = Path(__file__).with_name("commands.json")
 # What the dump writes for numbers, in its order.
-NUMBERS = ["ttl_ms", "grace_ms", "token", "max_shared", "pid", "claim_ms", "beat", "max_waiters"]
+NUMBERS = ["ttl_ms", "grace_ms", "token", "max_shared", "pid", "claim_ms", "beat", "max_waiters", "keep_ms"]
 FIRST = 900000001
 
 

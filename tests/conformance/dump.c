@@ -8,7 +8,7 @@
 #include "protocol/pipeline.h"
 #include "protocol/pipeline_batch.h"
 
-enum { TTL = 900000001, GRACE, TOKEN, MAX_SHARED, PID, CLAIM, BEAT, MAX_WAITERS };
+enum { TTL = 900000001, GRACE, TOKEN, MAX_SHARED, PID, CLAIM, BEAT, MAX_WAITERS, KEEP };
 
 static void print(const char *name, bson_t *command)
 {
@@ -61,6 +61,8 @@ int main(void)
     print_pipeline(pipelines, "renew_short", LH_DO_RENEW, false, &asks);
     print_pipeline(pipelines, "release", LH_DO_LEAVE, true, &leaves);
     print_pipeline(pipelines, "release_short", LH_DO_LEAVE, false, &asks);
+    leaves.keep_ms = KEEP;
+    print_pipeline(pipelines, "release_kept", LH_DO_LEAVE_KEPT, true, &leaves);
     print_pipeline(pipelines, "transfer", LH_DO_TRANSFER, true, &hands);
     lh_vars breaks = asks;
     bson_value_t seen[3] = {{.value_type = BSON_TYPE_UTF8},

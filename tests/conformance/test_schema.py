@@ -111,7 +111,7 @@ def outside_of_literals(value):
 
 
 def test_what_users_typed_stands_under_literal_and_nowhere_else():
-    numbers = {"<ttl_ms>", "<grace_ms>", "<token>", "<max_shared>", "<pid>", "<claim_ms>", "<beat>", "<max_waiters>"}
+    numbers = {"<ttl_ms>", "<grace_ms>", "<token>", "<max_shared>", "<pid>", "<claim_ms>", "<beat>", "<max_waiters>", "<keep_ms>"}
     for name, command in COMMANDS.items():
         if name != "beat":
             sent = command.get("updates", [{}])[0].get("u", command["update"])

@@ -54,7 +54,7 @@ static void decode(const bson_t *document, int64_t now_ms)
 
     lh_mine mine;
     lh_doc_mine(document, "0123456789abcdef0123456789abcdef", &mine);
-    (void)lh_doc_is_freed(document);
+    (void)lh_doc_is_freed(document, 0);
     (void)lh_doc_is_held_alone(document, 1000);
     (void)lh_doc_place(document);
     (void)lh_doc_waiting(document);

@@ -37,6 +37,8 @@ static lh_vars vars_of(lh_do what)
         vars.reason = "$reason";
         vars.dead = "p";
     }
+    if (what == LH_DO_LEAVE_KEPT)
+        vars.keep_ms = 60000;
     if (what == LH_DO_BREAK)
         vars.seen_doc_id = &seen_doc_id;
     return vars;

@@ -25,10 +25,10 @@ static int hear(void *arg, const lh_event *e)
     pthread_mutex_lock(&a->lock);
     assert_in_range(a->n, 0, MOST - 1);
     int n = a->n;
-    (void)snprintf(a->line[n], LINE, "%s%s%s%s%s%s%s%s%s%s%s%s%s", lh_event_word(e->kind),
+    (void)snprintf(a->line[n], LINE, "%s%s%s%s%s%s%s%s%s%s%s%s%s%s", lh_event_word(e->kind),
                    *e->key ? " " : "", e->key, *e->owner ? " " : "", e->owner, *e->how ? " " : "",
                    e->how, *e->by ? " " : "", e->by, *e->reason ? ": " : "", e->reason,
-                   *e->note ? " note " : "", e->note);
+                   e->kept_until_ms > e->at_ms ? " kept" : "", *e->note ? " note " : "", e->note);
     (void)snprintf(a->all[n], LINE, "%s %s %s", e->id, e->host, e->purpose);
     (void)snprintf(a->id[n], sizeof a->id[n], "%s", e->id);
     int stop = ++a->n == a->stop_at;
@@ -155,6 +155,15 @@ static void a_note_is_told_with_the_release_that_left_it(void **state)
         leave_note(p, lease, "v7");
         next(a, "released k tester release note v7");
     }
+    lh_lease *kept = take_on(p, p->store, "k", LH_EXCLUSIVE, 30000);
+    lh_release_options o = LH_RELEASE_OPTIONS_INIT;
+    o.note = "v8";
+    o.keep_ms = 300;
+    next(a, "granted k tester acquire");
+    expect(p, LH_OK, lh_lease_release_with(kept, &o, &p->error));
+    lh_lease_free(kept);
+    next(a, "released k tester release kept note v8");
+    usleep(400000); /* and nothing more of it */
     lh_lease *reader = take_on(p, p->store, "k", LH_SHARED, 30000);
     next(a, "granted k tester acquire");
     expect(p, LH_OK, lh_lease_release(reader, &p->error)); /* passes on what was there before */

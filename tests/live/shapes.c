@@ -271,8 +271,9 @@ static void test_no_whole_form_fails_on_or_touches_what_cannot_be_read(void **st
     ground *g = *state;
     lh_pipelines *pipelines = lh_pipelines_new();
     mongoc_collection_t *ones = mongoc_client_get_collection(g->client, g->db, "ones");
-    static const lh_do all[] = {LH_DO_ACQUIRE_EXCLUSIVE, LH_DO_ACQUIRE_SHARED, LH_DO_RENEW,
-                                LH_DO_LEAVE, LH_DO_SETTLE};
+    static const lh_do all[] = {
+        LH_DO_ACQUIRE_EXCLUSIVE, LH_DO_ACQUIRE_SHARED, LH_DO_RENEW, LH_DO_LEAVE,
+        LH_DO_LEAVE_KEPT,        LH_DO_SETTLE};
     char problem[128];
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         do_command(g, g->db, json("{'delete': 'ones', 'deletes': [{'q': {}, 'limit': 0}]}"));
@@ -286,6 +287,7 @@ static void test_no_whole_form_fails_on_or_touches_what_cannot_be_read(void **st
                         .grace_ms = GRACE_MS,
                         .max_shared = 2,
                         .set = g->set};
+        vars.keep_ms = all[i] == LH_DO_LEAVE_KEPT ? 60000 : 0;
         if (all[i] == LH_DO_RENEW)
             vars.ttl_ms = 0; /* for as long as the document says */
         run_on_all(g, pipelines, all[i], true, "ones", &vars);

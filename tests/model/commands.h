@@ -43,8 +43,11 @@ void load(const char* patches) {
 
 // ---- documents ----------------------------------------------------------------------------------------------------------------
 std::string id_text(u8 id) { char t[40]; snprintf(t, sizeof t, "%032x", id); return t; }
-std::string holder_text(u8 id) { return id >= SHARED ? "shared:" + id_text(u8(id - SHARED)) : id_text(id); }
-u8 id_number(const char* t) { bool shared = !strncmp(t, "shared:", 7); return u8(strtoul(t + (shared ? 7 : 0), nullptr, 16) + (shared ? SHARED : 0)); }
+std::string holder_text(u8 id) { return id >= SHARED ? "shared:" + id_text(u8(id - SHARED)) : id >= KEPT ? "kept:" + id_text(u8(id - KEPT)) : id_text(id); }
+u8 id_number(const char* t) {
+    bool shared = !strncmp(t, "shared:", 7), kept = !strncmp(t, "kept:", 5);
+    return u8(strtoul(t + (shared ? 7 : kept ? 5 : 0), nullptr, 16) + (shared ? SHARED : kept ? KEPT : 0));
+}
 void put_date(bson_t* to, const char* name, int ticks) { BSON_APPEND_DATE_TIME(to, name, BASE + ticks * TICK); }
 void put_token(bson_t* to, u8 token) { if (token) BSON_APPEND_INT64(to, "token", token); }
 const char* const HOW[] = {"", "release", "expire", "transfer", "break"};
@@ -136,7 +139,7 @@ Doc modelled(const bson_t* b) {
             }
         }
     }
-    if (d.id >= SHARED || freed(d)) d.beat = d.proc = 0, d.acquired = 0;   // what nobody reads there
+    if (d.id >= KEPT || freed(d)) d.beat = d.proc = 0, d.acquired = 0;   // what nobody reads there
     return d;
 }
 
@@ -163,7 +166,7 @@ std::unordered_map<Asked, Result, Hash>* known;            // of all scenarios t
 void use_table() {
     static std::map<std::string, std::unordered_map<Asked, Result, Hash>> all;
     std::string means = cfg.text;
-    for (int n : {cfg.ttl, cfg.claim, cfg.grace, int(cfg.tokens), int(cfg.told), int(cfg.polls), cfg.deaths, int(cfg.insert_believed >= 0),
+    for (int n : {cfg.ttl, cfg.claim, cfg.grace, int(cfg.tokens), int(cfg.told), int(cfg.polls), cfg.deaths, cfg.keep, int(cfg.insert_believed >= 0),
                   int(cfg.found_is_done), int(cfg.matched_is_renewed)}) means += " " + std::to_string(n);
     known = &all[means];
 }
@@ -173,6 +176,7 @@ lh_do operation_of(const Asked& a) {
     case ACQUIRE: return a.arg ? a.shared ? LH_DO_WAIT_SHARED : LH_DO_WAIT_EXCLUSIVE : a.shared ? LH_DO_ACQUIRE_SHARED : LH_DO_ACQUIRE_EXCLUSIVE;
     case RENEW: return LH_DO_RENEW;
     case RELEASE: case CANCEL: return LH_DO_LEAVE;
+    case LEAVE_KEPT: return LH_DO_LEAVE_KEPT;
     case TRANSFER: return LH_DO_TRANSFER;
     case REAP: return LH_DO_REAP;
     case BREAK: return LH_DO_BREAK;
@@ -189,6 +193,7 @@ bson_t* command_of(const Asked& a) {
     v.key = "k"; v.me = me.c_str(); v.owner = "o"; v.host = "h"; v.ttl_ms = cfg.ttl * TICK; v.grace_ms = cfg.grace * TICK; v.max_shared = SHARED_MAX; v.set = true;
     if (what == LH_DO_WAIT_EXCLUSIVE || what == LH_DO_WAIT_SHARED) { v.claim_ms = cfg.claim * TICK; v.beat = a.token; v.max_waiters = QUEUE; }
     if (what == LH_DO_RENEW) v.token = a.token;
+    if (what == LH_DO_LEAVE_KEPT) v.keep_ms = cfg.keep * TICK;
     if (what == LH_DO_TRANSFER) v.to = to.c_str(), v.to_owner = "o";
     if (what == LH_DO_REAP) v.dead = dead.c_str();
     if (what == LH_DO_REAP || what == LH_DO_BREAK) v.by = v.reason = "r";

@@ -20,15 +20,15 @@ using u8 = uint8_t; using i8 = int8_t; using u32 = uint32_t; using u64 = uint64_
 
 constexpr int CLIENTS = 3, SHARED_MAX = 3, QUEUE = 3, FLIGHT = 5, BEATS = 4, FLOOR = -12, NEVER = -100;
 constexpr u8 SETTLED = 2;                                  // of a token that was provisional: by this very command
-constexpr u8 NOBODY = 100, SHARED = 200;                   // ids that are no lease id: nobody's any more; SHARED + n stands for "shared:n"
+constexpr u8 NOBODY = 100, KEPT = 150, SHARED = 200;       // ids that are no lease id: nobody's any more; KEPT + n stands for "kept:n", SHARED + n for "shared:n"
 enum Role : u8 { NONE, X, S, LEGACY };        // what a client is: exclusive, shared or an old program
 enum Phase : u8 { IDLE, ASK, WAIT, HOLD, ATTACH, LEAVE, DEAD };   // ASK: outcome of an acquire unknown; ATTACH: was given a lease id; LEAVE: of a release
-enum Kind : u8 { NIL, ACQUIRE, BEAT, RENEW, RELEASE, CANCEL, BREAK, FENCED, UPSERT, DELETE, EXTEND, TRANSFER, REAP, SETTLE, LOOK, REPLY = 64 };
+enum Kind : u8 { NIL, ACQUIRE, BEAT, RENEW, RELEASE, CANCEL, BREAK, FENCED, UPSERT, DELETE, EXTEND, TRANSFER, REAP, SETTLE, LEAVE_KEPT, LOOK, REPLY = 64 };
 enum Outcome : u8 { MISS, OK, QUEUED, BUSY };
-enum Bad : u8 { FINE, OVERLAP = 1, TOKEN = 2, TOLD = 3, STALE = 4, TWO = 5, STUCK = 7, WRONG_BREAK = 8, ORDER = 10, PASSED = 11 };
+enum Bad : u8 { FINE, OVERLAP = 1, TOKEN = 2, TOLD = 3, STALE = 4, TWO = 5, STUCK = 7, WRONG_BREAK = 8, ORDER = 10, PASSED = 11, SOONER = 12 };
 const char* BAD[] = {"", "1 two holders overlap", "2 token not increasing", "3 told what is not so", "4 a stale command changed something / renew shortened",
     "5 one lease id, two believed grants", "", "7 live waiter never granted", "B break hit a grant the operator never saw", "",
-    "10 guarded write out of token order", "10g guard passed though superseded before its snapshot"};
+    "10 guarded write out of token order", "10g guard passed though superseded before its snapshot", "K a key that is kept was granted, or changed"};
 
 // ---- the model's parameters: a scenario is a setting of these ------------------------------------------------------------
 struct State;
@@ -64,6 +64,7 @@ struct Config {
     bool old_primary_again = false;                        // reading: the driver goes back to a primary that it knows to be deposed
     int deaths = 0, reaps = 0;                             // processes that die; what they held is let go of by the process in it
     bool reap_any_id = false;                              // reading: for whatever lease id
+    int keep = 0;                                          // a release may keep the key so long
     int patience = 0, slow_poll = 0;                       // liveness: so long after the end that is stored; waiters look so often
     // what the checker must know of a patched text
     bool end_has_grace = false, release_any = false;
@@ -82,7 +83,7 @@ struct Doc {                                               // `seq` is history: 
     u8 there, id, token, seq, beat, provisional, nshared, nwaiters, released, how, woken, foreign, proc; i8 expires, renewed, released_at, acquired;
     Holder shared[SHARED_MAX]; Waiter waiters[QUEUE];
 };
-struct Msg { u8 kind, client, id, arg, orphan, frozen, cluster, token, seq, prov, form, newer; i8 sent, now; };   // form: 0 whole, 1 short, by the _id
+struct Msg { u8 kind, client, id, arg, orphan, frozen, cluster, token, seq, prov, form, newer, kept; i8 sent, now; };   // form: 0 whole, 1 short, by the _id
 struct Client {
     Phase phase; u8 lease, starts, out, asks, beats, renews, guards, fenced, token, seq, provisional, broken, ev_id, ev_beat, ev_token, ev_seq, ev_prov;
     u8 whole, maybe, left, newer;                          // the short form, or question, was refused; an attempt may be applied still; (history) it was
@@ -107,8 +108,9 @@ const Holder* shared_holder(const Doc& d, u8 id) {
     return nullptr;
 }
 int place(const Doc& d, u8 id) { for (int i = 0; i < d.nwaiters; i++) if (d.waiters[i].id == id) return i; return -1; }
+bool kept(const Doc& d) { return d.id >= KEPT && d.id < SHARED; }                       // also after its end
 bool freed(const Doc& d) { return d.id == d.released && d.expires <= d.released_at; }
-bool exclusive(const Doc& d) { return d.there && !freed(d) && d.id < SHARED; }
+bool exclusive(const Doc& d) { return d.there && !freed(d) && d.id < KEPT; }
 bool is_lease(u8 id) { return id > 0 && owner(id) < CLIENTS; }
 
 #include "commands.h"
@@ -149,6 +151,7 @@ struct Server {
         Doc before = d;
         commands::Result did = commands::run(before, m, now, !cfg.tokens ? 0 : cfg.token_from_now ? 30 + s.tick + now : cluster);
         d = did.after; changed = did.changed;
+        note_kept(before, m);
         note_grants(before);
         note_wakes(did);
         if (m.kind == RENEW) note_renewal(before, m.id);
@@ -159,9 +162,14 @@ struct Server {
         }
         const Holder* h = shared_holder(d, m.id);
         r.arg = m.kind == ACQUIRE ? did.age : 0; r.token = did.token; r.seq = h ? h->seq : d.seq; r.prov = before.provisional && !d.provisional ? SETTLED : d.provisional;
-        if (m.kind == ACQUIRE) r.now = d.expires;
+        if (m.kind == ACQUIRE) r.now = d.expires, r.kept = kept(d);
         if (cfg.insert_own_answer_only && r.arg != 64) r.arg = 0;
         return did.told;
+    }
+    // Until the end of its keeping a key is nobody's, and only a break or the end of that time changes that.
+    void note_kept(const Doc& before, const Msg& m) {
+        if (!before.there || !kept(before) || before.expires <= now || m.kind == BREAK) return;
+        if (d.id != before.id || d.expires != before.expires || d.released_at != before.released_at) s.bad = SOONER;
     }
     static bool has(const Doc& d, u8 id) { return (exclusive(d) && d.id == id) || shared_holder(d, id); }
     // History: the order of grants. However many it grants, the command is one write: one step of the cluster time.
@@ -252,8 +260,9 @@ void heard(State& s, const Msg& m) {                       // a reply reaches it
             believe(s, c, anchor + cfg.ttl - cfg.drift, m.token, m.seq, m.prov);
         } else if (outcome == QUEUED) {
             k.phase = WAIT; k.still = std::max(k.still, m.sent);
+            int grace = cfg.end_has_grace || m.kept ? 0 : cfg.grace;
             bool future = m.now + cfg.grace > s.offset;
-            k.timer = future || cfg.past_expiry_asks ? i8(std::max(m.now + (cfg.end_has_grace ? 0 : cfg.grace), FLOOR)) : i8(NEVER);
+            k.timer = future || cfg.past_expiry_asks ? i8(std::max(m.now + grace, FLOOR)) : i8(NEVER);
         } else if (cfg.own_id && k.phase == ASK && !k.whole) k.whole = 1;              // busy: from here on it waits
         else go_idle(s, c);
         break;
@@ -296,9 +305,10 @@ void judge(State& s) {
 // Invariant 7: from here on nothing fails, everybody but `c` is dead and mute; do its own timers alone get it the key in time?
 bool starves(State s, int c) {
     memset(s.m, 0, sizeof s.m); s.has_old = 0; Client& k = s.c[c]; k.out = 0;
-    int bound = cfg.patience ? std::max(s.doc.expires - s.offset, 0) + cfg.grace + cfg.patience : 2 * (cfg.ttl + cfg.grace + cfg.claim) + 6;
+    int grace = kept(s.doc) ? 0 : cfg.grace;
+    int bound = cfg.patience ? std::max(s.doc.expires - s.offset, 0) + grace + cfg.patience : 2 * (cfg.ttl + cfg.grace + cfg.claim) + 6;
     for (int t = 0; t < bound; t++) {
-        if (cfg.slow_poll && k.phase == WAIT && t % cfg.slow_poll == cfg.slow_poll - 1) k.timer = i8(s.doc.expires + cfg.grace);
+        if (cfg.slow_poll && k.phase == WAIT && t % cfg.slow_poll == cfg.slow_poll - 1) k.timer = i8(s.doc.expires + grace);
         for (int step = 0; step < 2 && (k.phase == ASK || k.phase == WAIT); step++) {
             bool ask = k.phase == ASK || (k.phase == WAIT && k.timer != NEVER && k.timer <= s.offset);
             Msg m = request(s, c, ask ? ACQUIRE : BEAT, ask ? 1 : k.beats), r = m;
@@ -315,12 +325,12 @@ bool starves(State s, int c) {
 // ---- successors ----------------------------------------------------------------------------------------------------------
 bool tracing = false;
 using Emit = std::function<void(State&, const std::string&)>;
-const char* KIND[] = {"", "acquire", "beat", "renew", "release", "cancel", "break", "fenced write", "old upsert", "old delete", "old extension", "transfer", "reap", "settle", ""};
+const char* KIND[] = {"", "acquire", "beat", "renew", "release", "cancel", "break", "fenced write", "old upsert", "old delete", "old extension", "transfer", "reap", "settle", "release that keeps the key", ""};
 const char* OUT[] = {"no match", "ok", "queued", "busy"};
 std::string name(int c) { return std::string(cfg.role[c] == LEGACY ? "Legacy" : cfg.role[c] == S ? "Reader" : "Client") + char('A' + c); }
 std::string show(const Doc& d, int off) {
     if (!d.there) return "[no document]";
-    std::string t = "[id=" + (freed(d) ? std::string("free") : d.id >= SHARED ? "shared" : name(owner(d.id)) + "#" + std::to_string((d.id - 1) % 4));
+    std::string t = "[id=" + (freed(d) ? std::string("free") : d.id >= SHARED ? "shared" : kept(d) ? "kept" : name(owner(d.id)) + "#" + std::to_string((d.id - 1) % 4));
     t += " token=" + std::to_string(d.token) + " expires in " + std::to_string(d.expires - off);
     for (int i = 0; i < d.nshared; i++) t += " +" + name(owner(d.shared[i].id)) + "(" + std::to_string(d.shared[i].expires - off) + ")";
     for (int i = 0; i < d.nwaiters; i++) t += " w:" + name(owner(d.waiters[i].id)) + " beat " + std::to_string(d.waiters[i].beat);
@@ -424,6 +434,10 @@ void client_steps(const State& s, int c, const Emit& emit) {
         Msg m = request(s, c, RELEASE, 0, true);
         if (room(s)) { State t = s; go_idle(t, c); put(t, m); emit(t, tracing ? name(c) + " releases (sends release)" : ""); }
     }
+    if (believes(s, c) && cfg.keep && room(s)) {
+        Msg m = request(s, c, LEAVE_KEPT, 0, true);
+        State t = s; go_idle(t, c); put(t, m); emit(t, tracing ? name(c) + " releases, and keeps the key" : "");
+    }
     for (int to = 0; believes(s, c) && k.starts <= cfg.transfers && to < CLIENTS; to++) {   // to somebody who has nothing yet
         const Client& n = s.c[to];
         if (to == c || cfg.role[to] != X || n.phase != IDLE || n.out || n.starts >= cfg.leases || !room(s)) continue;
@@ -509,7 +523,10 @@ void canonical(State& s) {
     for (Doc* d : {&s.doc, &s.old}) {
         if (!d->there) continue;
         int oldest = (d == &s.doc ? s.offset - cfg.freeze_max : s.old_offset) - cfg.grace;
-        if (freed(*d)) {
+        if (kept(*d)) {
+            d->released_at = FLOOR; d->renewed = FLOOR; d->woken = 0;
+            if (!asked(u8(d->id - KEPT))) d->id = d->released = KEPT + 49;
+        } else if (freed(*d)) {
             if (!asked(d->id)) d->id = d->released = NOBODY, d->how = 0;
             if (!restless) d->expires = d->released_at = FLOOR;
             d->renewed = FLOOR; d->beat = d->woken = d->proc = 0;
@@ -529,7 +546,7 @@ void canonical(State& s) {
     for (Msg& m : s.m) {
         if (!m.kind) continue;
         if (m.orphan && m.kind != UPSERT && m.kind != EXTEND) m.sent = 0;
-        if (m.orphan && (m.kind == RENEW || m.kind == RELEASE || m.kind == CANCEL || m.kind == BEAT) && !cfg.release_any) {
+        if (m.orphan && (m.kind == RENEW || m.kind == RELEASE || m.kind == LEAVE_KEPT || m.kind == CANCEL || m.kind == BEAT) && !cfg.release_any) {
             bool reach = (s.doc.there && (s.doc.id == m.id || shared_holder(s.doc, m.id) || place(s.doc, m.id) >= 0));
             const Client& k = s.c[m.client];
             reach |= (k.phase == ASK || k.phase == WAIT || cfg.id_reused) && lease_id(m.client, k.lease) == m.id;
@@ -552,7 +569,7 @@ void successors(const State& s, const Emit& found) {
         State t = s; Msg m{}; m.kind = BREAK; m.id = s.doc.id; m.token = s.doc.token; m.orphan = 1; t.breaks++; put(t, m);
         emit(t, tracing ? "operator sees " + show(s.doc, s.offset) + ", sends break" : "");
     }
-    if (s.marks > 0 && exclusive(s.doc) && s.doc.expires + cfg.grace <= s.offset) {
+    if (s.marks > 0 && (exclusive(s.doc) || kept(s.doc)) && s.doc.expires + cfg.grace <= s.offset) {
         State t = s; t.marks--; Server sv{t, t.doc, s.offset, s.cluster}; Msg m{}, r{}; m.kind = SETTLE; sv.run(m, r, s.offset);
         emit(t, tracing ? "cleanup marks what has ended" : "");
     }
@@ -562,7 +579,7 @@ void successors(const State& s, const Emit& found) {
     }
     bool alive = false;                                    // somebody in the queue
     for (int i = 0; i < s.doc.nwaiters; i++) alive |= s.doc.waiters[i].at + cfg.claim > s.offset;
-    if (s.cleanups < cfg.cleanups && s.doc.there && !alive && freed(s.doc) && s.doc.expires + cfg.retention <= s.offset) {
+    if (s.cleanups < cfg.cleanups && s.doc.there && !alive && (freed(s.doc) || kept(s.doc)) && s.doc.expires + cfg.retention <= s.offset) {
         State t = s; t.cleanups++; t.doc = Doc{}; t.cluster += cfg.tokens; emit(t, tracing ? "cleanup deletes the document" : "");
     }
     if (s.failovers < cfg.failovers)
@@ -778,6 +795,19 @@ std::vector<Scenario> scenarios() {
     program("reap: the lease id and the process that were seen", FINE, dying);
     program("  a transfer keeps the process, the id has another", FINE, [=](Config& c) { dying(c); c.text = "transfer-keeps-process"; });
     program("  a transfer keeps the process, whatever the id", OVERLAP, [=](Config& c) { dying(c); c.text = "transfer-keeps-process"; c.reap_any_id = true; });
+    auto keeping = [=](Config& c) { brief(c); c.keep = 2; c.tokens = true; c.leases = 2; c.asks = 2; c.beats = 0; c.freezes = 0; c.timeouts = 1; c.wait = false; c.flight = 2; };
+    auto keeping_queue = [=](Config& c) { keeping(c); c.wait = true; c.leases = 1; c.asks = c.beats = 1; c.role[2] = X; };
+    program("kept: nobody has it before its end", FINE, keeping);
+    program("  kept, with a failover", FINE, [=](Config& c) { keeping(c); c.failovers = 1; });
+    program("  kept, frozen commands", FINE, [=](Config& c) { keeping(c); c.freezes = 1; c.leases = 1; });
+    program("  kept, and others wait", FINE, [=](Config& c) { keeping_queue(c); c.failovers = 1; });
+    program("  kept, and shared afterwards", FINE, [=](Config& c) { keeping_queue(c); c.role[1] = c.role[2] = S; });
+    program("  kept, beside an old program; cleanup marks", FINE, [=](Config& c) { keeping(c); c.role[1] = LEGACY; c.extends = c.marks = 1; c.leases = 1; c.tokens = false; });
+    program("  kept, transferred, reaped, deleted", FINE, [=](Config& c) { keeping(c); c.transfers = c.deaths = c.reaps = c.cleanups = 1; c.renews = 0; c.retention = 2; });
+    program("  kept, and broken", FINE, [=](Config& c) { keeping(c); c.breaks = 1; c.leases = 1; });
+    program("  kept, read by programs that know nothing of it", FINE, [=](Config& c) { keeping(c); c.text = "kept-has-grace+kept-goes-on"; });
+    auto keeping_alive = [](Config& c) { c.keep = 2; c.liveness = true; c.ttl = 8; c.grace = 2; c.asks = c.beats = 1; c.renews = 0; c.freezes = c.timeouts = 0; c.flight = 2; c.slow_poll = 1; c.patience = 1; c.cap = 3000000; };
+    program("liveness, kept, then free without a grace", FINE, keeping_alive);
     auto unclaimed = [](Config& c) { c.liveness = true; c.role[2] = X; c.ttl = 16; c.claim = 2; c.asks = 1; c.beats = 1; c.renews = 0; c.freezes = 0; c.timeouts = 0; c.flight = 2; c.slow_poll = 2; c.patience = 8; c.cap = 3000000; };
     program("liveness, a direct grant that nobody claims", FINE, unclaimed);
     program("  without a look now and then", STUCK, [=](Config& c) { unclaimed(c); c.slow_poll = 0; });
@@ -801,6 +831,9 @@ std::vector<Scenario> scenarios() {
     mutant("guard does not write the fence", ORDER, [](Config& c) { c.guard_unfenced = c.tokens = true; c.guards = 1; c.wait = false; c.freezes = 0; });
     mutant("direct grant ignores beat_at", OVERLAP, [](Config& c) { c.text = "beat-time-ignored"; c.leases = 2; c.asks = 1; c.beats = 1; c.renews = 0; c.timeouts = 0; });
     mutant("beats as no-ops", OVERLAP, [](Config& c) { c.beat_noop = true; c.leases = 2; c.asks = 1; c.beats = 1; c.renews = 0; c.timeouts = 0; c.failovers = 1; c.freezes = 0; });
+    mutant("what is kept is free at once", SOONER, [=](Config& c) { keeping(c); c.text = "kept-is-free"; });
+    mutant("what is kept has a grace", STUCK, [=](Config& c) { keeping_alive(c); c.text = "kept-has-grace"; });
+    mutant("what is kept is its holder's still", SOONER, [=](Config& c) { keeping(c); c.text = "kept-is-mine"; });
     mutant("w:1: the deposed primary acknowledges", OVERLAP, [](Config& c) { c.w1 = true; c.failovers = 1; c.wait = false; });
     for (size_t i = 0, n = all.size(); i < n; i++) if (!strcmp(all[i].group, "mutant")) {  // the same scenario without the mutation
         Scenario k = all[i]; Config& c = k.c; k.group = "control"; c.expect = FINE; c.cap = 8000000; c.seconds = 24;

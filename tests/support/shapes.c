@@ -316,7 +316,9 @@ void append_map(shapes *s, bson_t *to, const char *name, bool waiters)
 bson_t *shape(shapes *s, unsigned i, const char *me, const char *the_key)
 {
     static const char *const ids[] = {
-        "old-1", "shared:x", "shared:00000000000000000000000000000001", "$id", "shared", ""};
+        "old-1", "shared:x", "shared:00000000000000000000000000000001",
+        "$id",   "shared",   "kept:00000000000000000000000000000001",
+        ""};
     char key[32], id[64];
     (void)snprintf(key, sizeof key, "shape-%06u", i);
     (void)snprintf(id, sizeof id, "%s%u", roll(&s->state, 3) ? "lease-" : "shared:", i);
@@ -324,7 +326,7 @@ bson_t *shape(shapes *s, unsigned i, const char *me, const char *the_key)
     BSON_APPEND_UTF8(d, "_id", key);
     append_text(d, "workspace_id", the_key ? the_key : key);
     const char *holder = roll(&s->state, 4) == 0   ? me
-                         : roll(&s->state, 8) == 0 ? ids[roll(&s->state, 6)]
+                         : roll(&s->state, 8) == 0 ? ids[roll(&s->state, 7)]
                                                    : id;
     bool odd_id = roll(&s->state, 15) == 0;
     shapes again = *s;

@@ -84,6 +84,39 @@ static void test_the_grace_decides_who_is_held(void **state)
     }
 }
 
+static void test_a_key_is_kept_until_its_end_and_no_longer(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *id, *released;
+        int64_t end;
+        int state;
+        bool kept;
+    } rows[] = {{"kept:x", "kept:x", NOW + 1, LH_HELD, true},
+                {"kept:x", "kept:x", NOW, LH_FREE, false},
+                {"kept:x", "x", NOW, LH_HELD, false}, /* not ours */
+                {"x", "x", NOW + 1, LH_HELD, false},  /* released, and extended by old code */
+                {"kept", "kept", NOW, LH_HELD, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        lh_mine mine;
+        bson_t *document = BCON_NEW("workspace_id", "k", "id", BCON_UTF8(rows[i].id), "expires_at",
+                                    BCON_DATE_TIME(rows[i].end), "now", BCON_DATE_TIME(NOW),
+                                    "released", "{", "id", BCON_UTF8(rows[i].released), "how",
+                                    "release", "at", BCON_DATE_TIME(NOW - 1000), "}");
+        lh_doc_mine(document, "x", &mine);
+        assert_int_equal(mine.ended, strcmp(rows[i].id, "kept") != 0);
+        assert_false(mine.holds);
+        assert_int_equal(lh_doc_is_held_alone(document, GRACE), rows[i].state == LH_HELD);
+        lh_record *r = record_of(document);
+        const lh_holder *h = lh_record_holder(r, 0);
+        assert_int_equal(r->state, rows[i].state);
+        assert_int_equal(h && h->kept, rows[i].kept);
+        assert_string_equal(r->released_how, "release");
+        assert_false(r->expired);
+        lh_record_free(r);
+    }
+}
+
 static void test_owners_of_older_code(void **state)
 {
     (void)state;
@@ -353,6 +386,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_held_document),
         cmocka_unit_test(test_the_grace_decides_who_is_held),
+        cmocka_unit_test(test_a_key_is_kept_until_its_end_and_no_longer),
         cmocka_unit_test(test_owners_of_older_code),
         cmocka_unit_test(test_what_cannot_be_read_is_named),
         cmocka_unit_test(test_null_and_false_count_as_missing),

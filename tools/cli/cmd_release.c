@@ -39,6 +39,7 @@ static int run(const struct cli *cli)
     lh_error error = LH_ERROR_INIT;
     lh_release_options options = LH_RELEASE_OPTIONS_INIT;
     options.note = cli_text(cli, OPT_NOTE);
+    options.keep_ms = cli_number(cli, OPT_KEEP, 0);
     int exit, code = connect_lease(cli, &store, &lease, &error);
     if (code == LH_OK)
         code = lh_lease_release_with(lease, &options, &error);
@@ -60,6 +61,8 @@ static const struct opt_spec options_table[] = {
      "the lease, as acquire printed it"},
     {OPT_NOTE, OPT_TEXT, "note", 0, "TEXT", NULL, 0, 0,
      "for whoever holds the key next: a version, an etag, what was changed; up to 1,024 bytes"},
+    {OPT_KEEP, OPT_DURATION, "keep", 0, "DURATION", NULL, 0, LH_TTL_MAX_MS,
+     "the key stays taken that long, or until the lease would have ended"},
     {0},
 };
 
@@ -70,11 +73,14 @@ const struct command cmd_release = {
     .words = "KEY",
     .options = options_table,
     .summary = "give a lease back",
-    .detail = "Who waits for the key gets it at once, and the note with it; status and watch show\n"
-              "it. It is gone once somebody held the key and left none: who finds a note knows\n"
-              "that nothing was done since.\n"
-              "Releasing again what was released is no error. Releasing what somebody else holds\n"
-              "by now changes nothing and has the exit code 76.",
+    .detail =
+        "Who waits for the key gets it at once, and the note with it; status and watch show\n"
+        "it. It is gone once somebody held the key and left none: who finds a note knows\n"
+        "that nothing was done since.\n"
+        "With --keep nobody gets the key before that time is over. Then the next waiter does.\n"
+        "Only an exclusive lease can be kept.\n"
+        "Releasing again what was released is no error. Releasing what somebody else holds\n"
+        "by now changes nothing and has the exit code 76.",
     .example = "  $ leasehold release project:42 --lease 6a1f0c3e5b7d48219fd6e0a4c2b81357\n"
                "  released  project:42\n",
 };

@@ -81,12 +81,16 @@ static bool ties_init(struct ties *ties, lh_lease *lease, bool pass_uri)
 /* Gives the lease back after the command has ended. Returns the exit code: the command's, unless
  * somebody else had the lease by then — then the command did not run alone, and nobody may think it
  * did. */
-static int give_back(const struct out *out, lh_lease *lease, const char *note, int status)
+static int give_back(const struct cli *cli, lh_lease *lease, int status)
 {
+    const struct out *out = &cli->out;
     lh_error error = LH_ERROR_INIT;
     lh_release_options options = LH_RELEASE_OPTIONS_INIT;
-    options.note = status == 0 ? note : NULL;
+    options.note = status == 0 ? cli_text(cli, OPT_NOTE) : NULL;
+    options.keep_ms = cli_number(cli, OPT_KEEP, 0);
     bool was_valid = lh_lease_valid(lease);
+    if (was_valid && options.keep_ms > lh_lease_remaining_ms(lease)) /* no longer than it lasts */
+        (void)lh_lease_renew(lease, options.keep_ms, NULL, NULL);
     int code = lh_lease_release_with(lease, &options, &error);
     if (code == LH_LOST || !was_valid) {
         if (code != LH_LOST)
@@ -179,7 +183,7 @@ static int run_holding(const struct cli *cli, struct guard *guard, const struct 
 
     int exit = why ? cannot_start(&cli->out, cli->args.rest[0], why) : run.child.status;
     if (held)
-        return give_back(&cli->out, lease, cli_text(cli, OPT_NOTE), exit);
+        return give_back(cli, lease, exit);
     return tell_lost(cli, run.lost, wait->store, lease);
 }
 
@@ -265,6 +269,8 @@ static const struct opt_spec options_table[] = {
      "between TERM and KILL when the lease is lost (default: 5s, at most a third of the ttl)"},
     {OPT_NOTE, OPT_TEXT, "note", 0, "TEXT", NULL, 0, 0,
      "left for whoever holds the key next, if CMD ends with 0; up to 1,024 bytes"},
+    {OPT_KEEP, OPT_DURATION, "keep", 0, "DURATION", NULL, LH_TTL_MIN_MS, LH_TTL_MAX_MS,
+     "the key stays taken that long after CMD has ended, however it ended"},
     {OPT_PASS_URI, OPT_FLAG, "pass-uri", 0, NULL, NULL, 0, 0,
      "CMD inherits LEASEHOLD_URI and MONGODB_URI, also where a password is in them"},
     {OPT_BUSY_EXIT, OPT_NUMBER, "busy-exit", 'E', "N", NULL, 0, 255,
@@ -294,5 +300,7 @@ const struct command cmd_run = {
               "LEASEHOLD_URI_FILE it may read as you may.",
     .example = "  $ leasehold run project:42 --wait 10s --purpose rebuild -- make all\n"
                "  $ leasehold run nightly --wait 0 -E 0 -- ./report.sh     # somebody does it "
-               "already: fine\n",
+               "already: fine\n"
+               "  $ leasehold run hourly --wait 0 -E 0 --keep 10m -- ./bill.sh   # once, on all "
+               "machines\n",
 };

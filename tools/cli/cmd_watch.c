@@ -52,11 +52,16 @@ static void print_part(const char *before, const char *text)
     out_text(text);
 }
 
-/* ", ends in 30 s": what is to come, for those who hold it. Another program may write a lock whose
- * end has passed. */
+/* ", ends in 30 s", ", kept for 20 s": what is to come. Another program may write a lock whose end
+ * has passed. */
 static void print_end(const lh_event *e)
 {
     char duration[TEXT_DURATION_SIZE];
+    if (e->kept_until_ms > 0) {
+        text_from_duration(e->kept_until_ms - e->at_ms, duration);
+        printf(", kept for %s", duration);
+        return;
+    }
     if (e->expires_at_ms == LH_NEVER) {
         fputs(", without an end", stdout);
         return;
@@ -88,7 +93,7 @@ static void print_line(struct viewer *viewer, const lh_event *e)
     print_part(", ", e->purpose);
     if (strcmp(e->how, "queue") == 0 || strcmp(e->how, "transfer") == 0)
         printf(", by %s", e->how);
-    if (holds)
+    if (holds || e->kept_until_ms > 0)
         print_end(e);
     print_part(", by ", e->by);
     print_part(e->by[0] ? ": " : "  ", e->reason);

@@ -20,6 +20,8 @@ const char *record_state(const lh_record *record)
     const lh_holder *holder = lh_record_holder(record, 0);
     if (record->state == LH_HELD && holder && holder->remaining_ms <= 0)
         return "expired";
+    if (holder && holder->kept)
+        return "kept";
     return state_words[record->state];
 }
 
@@ -123,7 +125,9 @@ static void print_holder(const struct out *out, const lh_record *record, const l
     text_from_duration(holder->remaining_ms, duration);
     out_label(holder->remaining_ms > 0 ? "ends in" : "ended");
     printf("%s%s\n", duration,
-           holder->remaining_ms > 0 ? " unless renewed" : " ago; the next to ask gets it");
+           holder->remaining_ms <= 0 ? " ago; the next to ask gets it"
+           : holder->kept            ? "; it was released, and is kept until then"
+                                     : " unless renewed");
 }
 
 static void print_waiters(const lh_record *record)
@@ -301,8 +305,10 @@ char *record_sentence(const char *key, const lh_record *record)
         n = asprintf(&text, "%s is held by %s, without an end", key, holder->owner);
     } else {
         text_from_duration(holder->remaining_ms > 0 ? holder->remaining_ms : 0, duration);
-        n = asprintf(&text, "%s is held by %s, for %s more unless renewed", key, holder->owner,
-                     duration);
+        n = holder->kept ? asprintf(&text, "%s was released by %s, and is kept for %s more", key,
+                                    holder->owner, duration)
+                         : asprintf(&text, "%s is held by %s, for %s more unless renewed", key,
+                                    holder->owner, duration);
     }
     return n < 0 ? NULL : text;
 }

@@ -21,6 +21,7 @@ static void append_holder(bson_t *json, const lh_holder *holder)
     json_time(json, "acquired_at", holder->acquired_at_ms, 0);
     json_time(json, "expires_at", holder->expires_at_ms, LH_NEVER);
     json_number_or_null(json, "remaining_ms", holder->remaining_ms, LH_NEVER);
+    bson_append_bool(json, "kept", -1, holder->kept);
 }
 
 void object_append_holders(bson_t *json, const lh_record *record)
@@ -183,5 +184,6 @@ void object_event(bson_t *json, const lh_event *e)
     json_text(json, "by", e->by);
     json_text(json, "reason", e->reason);
     append_note(json, e->note, e->token, e->at_ms);
+    json_time(json, "kept_until", e->kept_until_ms, 0);
     json_text(json, "id", e->id);
 }

@@ -42,9 +42,10 @@ void leases_release(struct request *request)
 {
     char note[LH_TEXT_MAX + 1] = "";
     lh_release_options options = LH_RELEASE_OPTIONS_INIT;
-    const struct field fields[] = {{"note", note, sizeof note, NULL}};
+    const struct field fields[] = {{"note", note, sizeof note, NULL},
+                                   {"keep_ms", NULL, 0, &options.keep_ms}};
     options.note = note;
-    if (!body_read(request, fields, 1))
+    if (!body_read(request, fields, sizeof fields / sizeof fields[0]))
         return;
     lh_lease *lease = attach_lease(request);
     if (!lease)

@@ -32,7 +32,7 @@ function holderFacts(holder) {
     fact("For", holder.purpose && said(holder.purpose)),
     fact("On", holder.host && said(holder.host), holder.pid ? ` · pid ${holder.pid}` : null),
     fact("Since", ...since(holder.since)),
-    fact("Ends", ...(end === null ? ["never, or unreadable"] : [make("span", clock.clockTime(end)), make("span.quiet", " unless it is renewed")])),
+    fact("Ends", ...(end === null ? ["never, or unreadable"] : [make("span", clock.clockTime(end)), make("span.quiet", holder.kept ? " (released, and kept until then)" : " unless it is renewed")])),
     fact("Mode", holder.mode),
     fact("Token", holder.token === null ? null : make("span.number", String(holder.token))));
 }

@@ -27,7 +27,7 @@ const time = (text) => (text ? Date.parse(text) : null);
 function holderOf(from) {
   return {
     owner: from.owner, host: from.host, pid: from.pid, purpose: from.purpose, mode: from.mode, token: from.token,
-    since: time(from.acquired_at), ends: time(from.expires_at), length: null, // as long as it is not seen to be renewed
+    since: time(from.acquired_at), ends: time(from.expires_at), kept: from.kept, length: null, // as long as it is not seen to be renewed
   };
 }
 
@@ -159,7 +159,8 @@ function renew(lease, event, at) {
 
 function end(lease, event, at) {
   const left = lease.holders.filter((holder) => !sameHolder(holder, event));
-  if (left.length === lease.holders.length && lease.state === "held") return;
+  if (event.kept_until) for (const holder of lease.holders) if (sameHolder(holder, event)) left.push({ ...holder, kept: true, length: null, ends: time(event.kept_until) });
+  if (left.length === lease.holders.length && lease.state === "held" && !event.kept_until) return;
   const how = { released: "release", transferred: "transfer", broken: "break", expired: "expire" }[event.event];
   lease.released = { owner: event.owner, how, by: event.by, reason: event.reason, at };
   lease.holders = left;

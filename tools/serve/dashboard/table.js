@@ -47,6 +47,7 @@ function second(lease) {
 
 function more(lease) {
   if (lease.holders.length > 1) return `and ${plural(lease.holders.length - 1, "reader", "readers")}`;
+  if (lease.holders[0]?.kept) return "released, kept";
   return lease.holders[0]?.mode === "shared" ? "shared" : "";
 }
 
@@ -70,7 +71,7 @@ export function remaining(lease, sure = certain) {
   if (end === Infinity) return { text: "no end", state: "held", part: 1 };
   if (left <= 0) return { text: sure ? "ended" : "unknown", state: "ended", part: 0 };
   let length = 0;
-  for (const holder of lease.holders) if (holder.ends === end) length = holder.length ?? 0;
+  for (const holder of lease.holders) if (holder.ends === end && !holder.kept) length = holder.length ?? 0;
   return { text: clock.countdown(left), state: "held", late: left < length / 3, part: length ? Math.min(1, left / length) : null };
 }
 

@@ -60,7 +60,7 @@ class AcquireOptions(Sized):
 class Holder(Structure):
     _fields_ = [("owner", c_char_p), ("host", c_char_p), ("purpose", c_char_p), ("pid", c_int64),
                 ("mode", c_int), ("token", c_int64), ("acquired_at_ms", c_int64),
-                ("expires_at_ms", c_int64), ("remaining_ms", c_int64)]
+                ("expires_at_ms", c_int64), ("remaining_ms", c_int64), ("kept", c_bool)]
 
 
 class Record(Structure):
@@ -75,7 +75,7 @@ class Record(Structure):
 
 class ReleaseOptions(Sized):
     _init_ = "lh_release_options_init"
-    _fields_ = [("size", c_size_t), ("note", c_char_p)]
+    _fields_ = [("size", c_size_t), ("note", c_char_p), ("keep_ms", c_int64)]
 
 
 class Observed(Sized):
@@ -112,7 +112,8 @@ class Event(Structure):
     _fields_ = [("kind", c_int), ("id", c_char_p), ("key", c_char_p), ("at_ms", c_int64),
                 ("how", c_char_p), ("owner", c_char_p), ("host", c_char_p), ("purpose", c_char_p),
                 ("pid", c_int64), ("mode", c_int), ("token", c_int64), ("expires_at_ms", c_int64),
-                ("by", c_char_p), ("reason", c_char_p), ("note", c_char_p)]
+                ("by", c_char_p), ("reason", c_char_p), ("note", c_char_p),
+                ("kept_until_ms", c_int64)]
 
 
 class Waiter(Structure):

@@ -104,11 +104,13 @@ class Lease(LeaseFacts):
             outcome = lib.lh_lease_renew(self._handle, to_ms(ttl), None, byref(details))
         check(outcome, details)
 
-    def release(self, note: Optional[str] = None) -> None:
+    def release(self, note: Optional[str] = None, keep: float = 0) -> None:
         """Releases the lease, and grants the key to the head of the queue. `note` is a text for the
-        next holder: a version, an etag, a summary of the changes. A second release does nothing.
-        Raises `Lost` if another holder has the key."""
-        details, options = _c.Error(), _c.ReleaseOptions(note=to_c(note))
+        next holder: a version, an etag, a summary of the changes. The key of an exclusive lease
+        stays taken for `keep` seconds, or until the lease would have ended. A second release does
+        nothing. Raises `Lost` if another holder has the key."""
+        details = _c.Error()
+        options = _c.ReleaseOptions(note=to_c(note), keep_ms=to_ms(keep))
         if self._over:
             return
         with self._core:

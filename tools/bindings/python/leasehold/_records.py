@@ -25,6 +25,7 @@ class Holder:
     acquired_at: float  #: 0 if unknown
     expires_at: float  #: infinite if there is no end
     remaining: float  #: seconds when the server replied; infinite if there is no end
+    kept: bool  #: it has released the lease, and keeps the key taken until `expires_at`
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class Event:
     by: str
     reason: str
     note: str
+    kept_until: float  #: of a release that keeps the key taken until then; 0 if it does not
 
 
 @dataclass(frozen=True)

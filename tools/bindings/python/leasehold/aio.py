@@ -229,8 +229,8 @@ class Lease(_Block, LeaseFacts):
     note = _threaded(SyncLease.note)
     keep = _threaded(SyncLease.keep)
 
-    async def release(self, note: Optional[str] = None) -> None:
-        await self._threads.run(lambda: self._sync.release(note))
+    async def release(self, note: Optional[str] = None, keep: float = 0) -> None:
+        await self._threads.run(lambda: self._sync.release(note, keep))
 
     release.__doc__ = SyncLease.release.__doc__
 
