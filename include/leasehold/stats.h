@@ -18,7 +18,7 @@ typedef struct lh_since {
 } lh_since;
 
 /* Totals over all documents. Each key is exactly one of: exclusive, shared, malformed, free,
- * expired. */
+ * expired. A key that is kept after its release (note.h) counts as exclusive. */
 typedef struct lh_stats_report {
     uint64_t documents;
     uint64_t exclusive, shared; /* keys with a holder that is not past its end + grace */

@@ -74,7 +74,7 @@ static void report_waiter(const difference *d, int kind, const lh_record *record
 }
 
 /* Reports that a holder is gone. A break ends all holders. The other ways end the one whose id is
- * in `released`; any other that is gone was dead. (A kept key has no holder: it was reported when it
+ * in `released`; any other that is gone was dead. (The holder of a kept key was reported when it
  * released the lease.) */
 static void report_end(const difference *d, const lh_holder *h, const char *id)
 {
