@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""reap: what really died processes of this host held and waited for is let go of, and nothing else: by processes, of which some are
+"""reap: leases and places of really dead processes of this host are released, and nothing else: by processes, of which some are
 killed, stopped, in another namespace, or followed by one with the same pid."""
 import os
 import signal
@@ -233,4 +233,4 @@ def test_for_people(cli, crowd):
     assert lines[0].split() == ["KEY", "WAS", "OWNER", "PID", "SINCE", "PURPOSE"]
     first, second = sorted(lines[1:3])
     assert first.startswith("b       holder  of b       ") and second.startswith("日本語  holder  of 日本語  ")
-    assert lines[3].startswith("ok  let go of 2 leases and 0 places in queues")
+    assert lines[3].startswith("ok  released 2 leases and 0 places in queues")

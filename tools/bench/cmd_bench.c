@@ -22,7 +22,7 @@ static const part parts[] = {
     {"commands", 0.40, bench_single, "one command at a time"},
     {"handoff", 0.20, bench_handoff, "from hand to hand"},
     {"threads", 0.25, bench_threads, "many threads"},
-    {"hot", 0.15, bench_hot_key, "many who want the same key"},
+    {"hot", 0.15, bench_hot_key, "many clients on one key"},
 };
 enum { PARTS = sizeof parts / sizeof *parts };
 
@@ -127,7 +127,7 @@ static int run(const struct cli *cli)
 
 static const struct opt_spec options_table[] = {
     {OPT_SECONDS, OPT_NUMBER, "seconds", 0, "N", NULL, 1, 3600,
-     "how long to measure, about (default: 20)"},
+     "the approximate duration (default: 20)"},
     {OPT_ONLY, OPT_NAME, "only", 0, "NAME", NULL, 0, 0,
      "one part: commands, handoff, threads or hot"},
     {0},
@@ -137,12 +137,13 @@ const struct command cmd_bench = {
     .name = "bench",
     .run = run,
     .options = options_table,
-    .summary = "measure what leases cost on this deployment",
-    .detail = "Beside each other, in one run: the floor, which is a plain upsert through the same\n"
-              "driver with the same write concern, and what Leasehold does. Trust the ratios more\n"
-              "than the milliseconds. It works in a collection of its own, leasehold_bench_ and a\n"
-              "random number in the same database, which it drops at the end, and touches nothing\n"
-              "else. The deployment is busy meanwhile.",
+    .summary = "measure the cost of leases on this deployment",
+    .detail = "Measures leases beside a floor, alternating in one run. The floor is a plain\n"
+              "upsert through the same driver, with the same write concern. Trust the ratios more\n"
+              "than the milliseconds.\n"
+              "It works in a collection of its own in the same database, leasehold_bench_ and a\n"
+              "random number, and drops it at the end. It touches nothing else, but it keeps the\n"
+              "deployment busy.",
     .example = "  $ leasehold bench --seconds 60\n"
                "  $ leasehold bench --only handoff --json\n",
 };

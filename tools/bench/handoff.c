@@ -56,11 +56,11 @@ int bench_partner_start(struct bench *bench)
 {
     int go[2], told[2];
     if (pipe(go) != 0)
-        return out_fail(&bench->error, LH_BUG, "no pipe is to be had");
+        return out_fail(&bench->error, LH_BUG, "cannot create a pipe");
     if (pipe(told) != 0) {
         (void)close(go[0]);
         (void)close(go[1]);
-        return out_fail(&bench->error, LH_BUG, "no pipe is to be had");
+        return out_fail(&bench->error, LH_BUG, "cannot create a pipe");
     }
     bench->partner = fork();
     if (bench->partner == 0) {
@@ -220,7 +220,7 @@ int bench_hot_key(struct bench *bench, double ms)
     while (code == LH_OK && started < n) {
         clients[started].until_ms = start_ms + ms;
         if (pthread_create(&clients[started].thread, NULL, want_the_key, &clients[started]) != 0)
-            code = out_fail(&bench->error, LH_MEMORY, "no thread is to be had");
+            code = out_fail(&bench->error, LH_MEMORY, "cannot start a thread");
         else
             started++;
     }

@@ -54,7 +54,7 @@ static double run_slice(struct bench *bench, worker *workers, int threads, bool 
         w->until_ms = start_ms + ms;
         w->done = 0;
         if (pthread_create(&w->thread, NULL, work, w) != 0) {
-            code = out_fail(&bench->error, LH_MEMORY, "no thread is to be had");
+            code = out_fail(&bench->error, LH_MEMORY, "cannot start a thread");
             break;
         }
     }

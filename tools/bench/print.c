@@ -20,7 +20,7 @@ static const struct {
     [ROW_ACQUIRE] = {"acquire", "acquire"},
     [ROW_RENEW] = {"renew", "renew"},
     [ROW_RELEASE] = {"release", "release"},
-    [ROW_BUSY] = {"busy", "acquire, told busy"},
+    [ROW_BUSY] = {"busy", "acquire of a held key"},
     [ROW_STATUS] = {"status", "status"},
     [ROW_LIST] = {"list", "list of 34 keys"},
     [ROW_HANDOFF] = {"handoff", "hand-off, two processes"},

@@ -51,7 +51,7 @@ static int run(const struct cli *cli)
 
 static const struct opt_spec options_table[] = {
     {OPT_WAIT, OPT_PATIENCE, "wait", 0, "DURATION", NULL, 0, OPT_WAIT_MAX,
-     "wait for it that long, or forever (default: 0, ask once)"},
+     "how long to wait for the key, or forever (default: 0, ask once)"},
     {0},
 };
 
@@ -62,11 +62,12 @@ const struct command cmd_acquire = {
     .words = "KEY",
     .options = options_table,
     .also = opts_lease,
-    .summary = "take the lease on a key, or say who holds it",
-    .detail = "Prints the lease id: whoever knows it may renew and release the lease. It ends by\n"
-              "itself after --ttl. Send the token along with what you write under the lease;\n"
-              "whoever stores it refuses a smaller one. With --wait it stands in the key's queue:\n"
-              "first come, first served; whoever gives up leaves no trace.\n"
+    .summary = "acquire the lease on a key, or report the holder",
+    .detail = "Prints the lease id. Anyone who knows it can renew and release the lease. The\n"
+              "lease ends by itself after --ttl.\n"
+              "Send the token along with everything you write under the lease; the receiver\n"
+              "refuses a smaller token. With --wait the command joins the key's queue: first\n"
+              "come, first served. A command that gives up leaves the queue.\n"
               "Exit codes: 0 granted, 75 busy (also when the wait is over). With --quiet it\n"
               "prints only the lease id. To hold a lease while a program runs, `leasehold run` is\n"
               "simpler and safer.",

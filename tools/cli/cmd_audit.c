@@ -140,17 +140,16 @@ static int run(const struct cli *cli)
     if (code != LH_OK)
         return out_stopped(&cli->out, &error);
     if (!reader.began && !cli->out.json)
-        out_note(
-            &cli->out,
-            "nothing to show: the trail is kept by those who run with LEASEHOLD_AUDIT, or --audit");
+        out_note(&cli->out,
+                 "nothing to show: programs write the trail only with LEASEHOLD_AUDIT or --audit");
     return EXIT_DONE;
 }
 
 static const struct opt_spec options_table[] = {
     {OPT_SINCE, OPT_DURATION, "since", 0, "DURATION", NULL, 0, OLDER_THAN_MAX,
-     "only so long ago, and later"},
+     "only entries of this last period"},
     {OPT_FOLLOW, OPT_FLAG, "follow", 'f', NULL, NULL, 0, 0,
-     "go on with what comes, until a signal ends it"},
+     "then print new entries until a signal ends the command"},
     {0},
 };
 
@@ -160,15 +159,15 @@ const struct command cmd_audit = {
     .words = "[KEY]",
     .any_words = true,
     .options = options_table,
-    .summary = "show who was granted what, and how it ended",
-    .detail = "The trail is kept by programs that run with LEASEHOLD_AUDIT=NAME (the collection;\n"
-              "`on`: the leases' collection and _audit), or --audit NAME, or the library's\n"
-              "option, and read with the same. Events: granted, taken_over (the one before had\n"
-              "ended and was not released), released, transferred, broken, reaped. No lease is\n"
-              "granted without its line; renewals have none. `leasehold --audit NAME migrate`\n"
-              "makes the indexes, of which one removes lines after 30 days (--audit-keep). Times\n"
-              "are the server's.\n"
-              "With --json an object a line.",
+    .summary = "show all grants and how they ended",
+    .detail = "Programs write the trail if they run with LEASEHOLD_AUDIT=NAME (the collection;\n"
+              "`on`: the name of the leases' collection and _audit), with --audit NAME, or with\n"
+              "the library's option. Read it with the same setting.\n"
+              "Events: granted, taken_over (the lease before had ended without a release),\n"
+              "released, transferred, broken, reaped. Every grant has an entry; renewals have\n"
+              "none. `leasehold --audit NAME migrate` creates the indexes; one of them makes the\n"
+              "server remove entries after 30 days (--audit-keep). Times are the server's.\n"
+              "With --json one object per line.",
     .example = "  $ leasehold audit project:42 --since 1h\n"
                "  AT                        EVENT     KEY         OWNER       TOKEN                "
                "HOST  PID   DETAILS\n"

@@ -58,8 +58,8 @@ static int show_and_ask(const struct cli *cli, lh_store *store, lh_break_options
             record_print(&cli->out, record);
         if (options->token < 0 && holder && record->holders == 1)
             options->token = holder->token;
-        code = confirm_ask("leasehold break: take it from its holder, who may still be working?",
-                           error);
+        code =
+            confirm_ask("leasehold break: end this lease? Its holder may still be working.", error);
     }
     lh_record_free(record);
     return code;
@@ -83,7 +83,7 @@ static int run(const struct cli *cli)
                         "why? --reason TEXT is stored with the key, for whoever is hit by it");
     if (code == LH_OK && ask && !confirm_can_ask())
         code = out_fail(&error, LH_INVALID,
-                        "break takes a lease from its holder, who may still be working: add --yes");
+                        "break ends a lease although its holder may still be working: add --yes");
     if (code == LH_OK)
         code = connect_store(cli, connect_timeout_ms(cli), connect_owner(), &store, &error);
     if (code == LH_OK && ask)
@@ -107,9 +107,9 @@ static int run(const struct cli *cli)
 
 static const struct opt_spec options_table[] = {
     {OPT_REASON, OPT_TEXT, "reason", 0, "TEXT", NULL, 0, 0,
-     "why; required, and stored with the key"},
+     "the reason; required, and stored with the key"},
     {OPT_TOKEN, OPT_NUMBER, "token", 0, "N", NULL, 0, INT64_MAX,
-     "only if it is still the grant with this token"},
+     "only if the current grant has this token"},
     {OPT_ID, OPT_TEXT, "id", 0, "JSON", NULL, 0, 0,
      "instead of KEY: the document with this _id, in extended JSON"},
     {OPT_YES, OPT_FLAG, "yes", 0, NULL, NULL, 0, 0, "do not ask"},
@@ -122,13 +122,13 @@ const struct command cmd_break = {
     .words = "KEY",
     .or_id = true,
     .options = options_table,
-    .summary = "take a key from whoever holds it (operators)",
-    .detail = "Shows who it was. The holder is not asked: it learns of it at its next renewal,\n"
-              "and until then two may work at once; whoever checks tokens is still safe. Also\n"
-              "frees a key whose document cannot be read; --id finds one that has no key that a\n"
-              "lease could have.\n"
-              "On a terminal it asks first; elsewhere it needs --yes. Exit code 76: nobody held\n"
-              "it, or not that grant.",
+    .summary = "end the lease of another holder (operators)",
+    .detail = "Prints the holder whose lease it ends. The holder is not asked. It learns of the\n"
+              "end at its next renewal; until then two may work at once, and only writes that\n"
+              "check the token are safe. It also frees a key whose document cannot be read; --id\n"
+              "finds a document whose key no lease could have.\n"
+              "On a terminal it asks first; elsewhere it needs --yes. Exit code 76: the key was\n"
+              "not held, or not by that grant.",
     .example =
         "  $ leasehold break project:42 --reason 'web1 is gone' --token 7427466391552000000 --yes\n"
         "  broken; it was:\n"

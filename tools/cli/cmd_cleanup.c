@@ -91,8 +91,8 @@ static int run(const struct cli *cli)
 
 static const struct opt_spec options_table[] = {
     {OPT_OLDER_THAN, OPT_DURATION, "older-than", 0, "DURATION", NULL, 1000, OLDER_THAN_MAX,
-     "what has been free, or past its end, that long (default: 24h)"},
-    {OPT_DRY_RUN, OPT_FLAG, "dry-run", 0, NULL, NULL, 0, 0, "count, change nothing"},
+     "the least time since the release or the end (default: 24h)"},
+    {OPT_DRY_RUN, OPT_FLAG, "dry-run", 0, NULL, NULL, 0, 0, "only count"},
     {OPT_YES, OPT_FLAG, "yes", 0, NULL, NULL, 0, 0, "do not ask"},
     {0},
 };
@@ -101,10 +101,10 @@ const struct command cmd_cleanup = {
     .name = "cleanup",
     .run = run,
     .options = options_table,
-    .summary = "remove what has been free for long, and dead holders and waiters",
-    .detail = "What cannot be read is never touched. Tokens go on growing: a key that was removed\n"
-              "starts above all that it ever had.\n"
-              "On a terminal it looks and asks first; elsewhere it needs --yes.",
+    .summary = "remove keys that have been free for long, and dead holders and waiters",
+    .detail = "Never changes a document that cannot be read. Tokens keep growing: if a removed\n"
+              "key is used again, its tokens are larger than all before.\n"
+              "On a terminal it shows the counts and asks first; elsewhere it needs --yes.",
     .example = "  $ leasehold cleanup --older-than 7d --yes\n"
                "  ok  removed 310 keys that were free that long, and dropped 2 dead holders and 0 "
                "dead waiters\n",

@@ -230,9 +230,9 @@ const struct command cmd_completion = {
     .run = run,
     .words = "bash|zsh|fish",
     .any_words = true,
-    .summary = "print a script by which a shell completes commands and options",
-    .detail = "Packages install it where the shell looks. By hand, for bash: source <(leasehold\n"
-              "completion bash), in ~/.bashrc. For zsh write it to a file named _leasehold, in a\n"
-              "folder of $fpath.",
+    .summary = "print the completion script for a shell",
+    .detail = "Packages install it where the shell finds it. By hand, for bash, add to ~/.bashrc:\n"
+              "source <(leasehold completion bash). For zsh write it to a file named _leasehold\n"
+              "in a folder of $fpath.",
     .example = "  $ leasehold completion fish > ~/.config/fish/completions/leasehold.fish\n",
 };

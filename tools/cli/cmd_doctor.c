@@ -176,11 +176,11 @@ static int run(const struct cli *cli)
 
 static const struct opt_spec options_table[] = {
     {OPT_AS, OPT_NAME, "as", 0, "ROLE", NULL, 0, 0,
-     "what the URI's user is to be able to do: runtime (default), setup or ops"},
+     "the role that the URI's user should have: runtime (default), setup or ops"},
     {OPT_TRIAL, OPT_FLAG, "trial", 0, NULL, NULL, 0, 0,
-     "if no error is found, try leases on a key of its own, whose document is removed again"},
+     "if there is no error, try leases on a key of its own, and remove its document"},
     {OPT_ROLES, OPT_FLAG, "roles", 0, NULL, NULL, 0, 0,
-     "print the roles, as createRole commands, and ask no server"},
+     "print the roles as createRole commands, without a connection"},
     {0},
 };
 
@@ -189,20 +189,20 @@ const struct command cmd_doctor = {
     .run = run,
     .holds = true,
     .options = options_table,
-    .summary = "look whether all is as leases need it, and print the roles that users need",
+    .summary = "check the deployment, and print the roles that users need",
     .detail =
-        "Looks at privileges, topology, each member's clock and version, the collection and\n"
-        "its index, and every document; says what to do about each finding.\n"
-        "Exit codes: 0 without errors (there may be warnings), else that of the worst one:\n"
-        "78 configuration, 77 a privilege is missing, 65 stored data that cannot be read.\n"
-        "With --quiet notes are left out. Changes nothing without --trial.\n"
+        "Checks privileges, topology, the clock and version of each member, the collection\n"
+        "and its index, and every document. Each finding says what to do.\n"
+        "Exit codes: 0 without errors (there may be warnings), else that of the worst\n"
+        "error: 78 configuration, 77 a missing privilege, 65 stored data that cannot be\n"
+        "read. With --quiet it leaves out notes. It changes nothing without --trial.\n"
         "--trial acquires, is refused, renews, waits and releases, so that \"ok\" means that\n"
         "leases work.\n"
-        "--roles prints three roles with the fewest actions that do: leaseholdRuntime for\n"
-        "backends (acquire, renew, release, wait, guard, status), leaseholdSetup for\n"
+        "--roles prints three roles with the fewest actions that suffice: leaseholdRuntime\n"
+        "for backends (acquire, renew, release, wait, guard, status), leaseholdSetup for\n"
         "migrate, leaseholdOps for list, break, cleanup and doctor. Run each line on the\n"
         "leases' database: db.runCommand(…). An archive of another name (migrate --archive)\n"
-        "must be put into leaseholdSetup by hand.",
+        "must be added to leaseholdSetup by hand.",
     .example = "  $ leasehold doctor\n"
                "  error  index: leasehold.workspace_locks has no unique index on workspace_id, so "
                "nothing is granted\n"

@@ -144,10 +144,11 @@ static const struct opt_spec options_table[] = {
     {OPT_OWNER, OPT_NAME, "owner", 0, "NAME", NULL, 0, 0,
      "only keys that this owner holds or waits for"},
     {OPT_EXPIRED, OPT_FLAG, "expired", 0, NULL, NULL, 0, 0,
-     "only holders past their end that nobody took over"},
-    {OPT_MALFORMED, OPT_FLAG, "malformed", 0, NULL, NULL, 0, 0, "only what cannot be read"},
+     "only holders past their end, not taken over yet"},
+    {OPT_MALFORMED, OPT_FLAG, "malformed", 0, NULL, NULL, 0, 0,
+     "only documents that cannot be read"},
     {OPT_ALL, OPT_FLAG, "all", 0, NULL, NULL, 0, 0, "also keys that are free"},
-    {OPT_LIMIT, OPT_NUMBER, "limit", 0, "N", NULL, 1, INT64_MAX, "at most so many"},
+    {OPT_LIMIT, OPT_NUMBER, "limit", 0, "N", NULL, 1, INT64_MAX, "the largest number of keys"},
     {0},
 };
 
@@ -155,9 +156,9 @@ const struct command cmd_list = {
     .name = "list",
     .run = run,
     .options = options_table,
-    .summary = "list the keys that are held",
-    .detail = "In the order of the keys, streamed: any number of them.\n"
-              "With --json one status object a line; with --quiet only the keys.",
+    .summary = "list the held keys",
+    .detail = "Prints the keys in order, as they arrive: their number does not matter.\n"
+              "With --json one status object per line; with --quiet only the keys.",
     .example = "  $ leasehold list --prefix project:\n"
                "  KEY         STATE  OWNER       ENDS  LAST              WAITING  TOKEN            "
                "    PURPOSE\n"

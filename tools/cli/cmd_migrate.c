@@ -274,11 +274,11 @@ static int run(const struct cli *cli)
 
 static const struct opt_spec options_table[] = {
     {OPT_DRY_RUN, OPT_FLAG, "dry-run", 0, NULL, NULL, 0, 0,
-     "look and report; with --verbose say why each survivor stays"},
+     "only report; with --verbose also why each surviving document stays"},
     {OPT_YES, OPT_FLAG, "yes", 0, NULL, NULL, 0, 0,
-     "remove duplicates without asking: for a migration at boot"},
+     "remove duplicates without asking, as a migration at boot needs"},
     {OPT_ARCHIVE, OPT_NAME, "archive", 0, "NAME", NULL, 0, 0,
-     "the collection that keeps what is removed (default: <collection>_archive)"},
+     "the collection for removed documents (default: <collection>_archive)"},
     {OPT_NO_ARCHIVE, OPT_FLAG, "no-archive", 0, NULL, NULL, 0, 0, "keep no copies"},
     {OPT_QUARANTINE, OPT_FLAG, "quarantine", 0, NULL, NULL, 0, 0,
      "also move documents that cannot be read, such as those whose workspace_id is no string"},
@@ -290,13 +290,13 @@ static const struct opt_spec options_table[] = {
     {OPT_EVEN_MOST, OPT_FLAG, "even-most", 0, NULL, NULL, 0, 0,
      "with --quarantine: also more than half of the collection"},
     {OPT_ACCEPT_FOREIGN_KEYS, OPT_FLAG, "accept-foreign-keys", 0, NULL, NULL, 0, 0,
-     "leave documents whose workspace_id is no string, also live ones"},
+     "leave documents whose workspace_id is no string, even live ones"},
     {OPT_ADOPT, OPT_FLAG, "adopt", 0, NULL, NULL, 0, 0,
-     "the collection is one of leases, though no workspace_id in it is a string"},
+     "use the collection for leases although no workspace_id in it is a string"},
     {OPT_NO_TRIAL, OPT_FLAG, "no-trial", 0, NULL, NULL, 0, 0,
-     "do not try leases when the index was made"},
+     "do not try leases after creating the index"},
     {OPT_AUDIT_KEEP, OPT_DURATION, "audit-keep", 0, "DURATION", NULL, 1000, AUDIT_KEEP_MAX,
-     "with --audit: after what time the server removes lines of the trail (default: 30d)"},
+     "with --audit: how long the server keeps entries of the trail (default: 30d)"},
     {0},
 };
 
@@ -304,22 +304,22 @@ const struct command cmd_migrate = {
     .name = "migrate",
     .run = run,
     .options = options_table,
-    .summary = "make the collection ready: the unique index, and no duplicates",
-    .detail = "Nothing is granted before the unique index is there. Where a key has several\n"
-              "documents, the one that ends last stays and the others are moved to the archive.\n"
-              "Safe at every boot, by any number of processes at once, beside live writers;\n"
-              "interrupted, it goes on where it was. When there is nothing to do it is two round\n"
+    .summary = "prepare the collection: create the unique index, remove duplicates",
+    .detail = "No lease is granted before the unique index exists. Of several documents of one\n"
+              "key, the one that ends last stays; the others are moved to the archive.\n"
+              "It is safe at every boot, in any number of processes at once, and beside live\n"
+              "writers. If interrupted, it resumes. If there is nothing to do, it takes two round\n"
               "trips.\n"
-              "On a terminal it asks before it removes anything; elsewhere it needs --yes:\n"
-              "without that, duplicates are reported and the exit code is 78.\n"
-              "It also ends with 78, and changes nothing: where documents whose workspace_id is\n"
-              "no string are live or stand in the way of the index, where no workspace_id is a\n"
-              "string (another program's collection?), and where --quarantine would move live\n"
-              "documents or more than half of all. A flag allows each. A run that was killed is\n"
+              "On a terminal it asks before it removes anything. Elsewhere it needs --yes:\n"
+              "without that it reports duplicates and ends with 78.\n"
+              "It also ends with 78, and changes nothing, in three cases: documents whose\n"
+              "workspace_id is no string are live or prevent the index; no workspace_id is a\n"
+              "string (the collection may belong to another program); --quarantine would move\n"
+              "live documents, or more than half of all. A flag allows each. A killed run is\n"
               "resumed, or undone, by the next one.\n"
-              "When the index was made, leases are tried on a key of its own, as by doctor\n"
-              "--trial: where they do not work it ends as they do, and the index stays. A user\n"
-              "who may not hold leases tries nothing.",
+              "After it has created the index, it tries leases on a key of its own, as doctor\n"
+              "--trial does. If they do not work, it ends with their exit code, and the index\n"
+              "stays. A user without the right to hold leases tries nothing.",
     .example = "  $ leasehold migrate --yes\n"
                "  ok  the unique index is converted; leases were tried, and work\n"
                "    scanned  4127 documents\n"

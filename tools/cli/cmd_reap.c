@@ -68,7 +68,7 @@ static void print_report(const struct reap *reap, bool dry_run, const lh_reap_re
         out_word(reap->out, dry_run ? OUT_WARN : OUT_GOOD, dry_run ? "dry run" : "ok");
         printf("  %s %" PRIu64 " %s and %" PRIu64 " %s of dead processes of this host; %" PRIu64
                " of living ones\n",
-               dry_run ? "would have let go of" : "let go of", report->holders,
+               dry_run ? "would have released" : "released", report->holders,
                report->holders == 1 ? "lease" : "leases", report->waiters,
                report->waiters == 1 ? "place in a queue" : "places in queues", report->alive);
     }
@@ -97,7 +97,7 @@ static int run(const struct cli *cli)
 }
 
 static const struct opt_spec options_table[] = {
-    {OPT_DRY_RUN, OPT_FLAG, "dry-run", 0, NULL, NULL, 0, 0, "show, change nothing"},
+    {OPT_DRY_RUN, OPT_FLAG, "dry-run", 0, NULL, NULL, 0, 0, "only show"},
     {0},
 };
 
@@ -105,17 +105,18 @@ const struct command cmd_reap = {
     .name = "reap",
     .run = run,
     .options = options_table,
-    .summary = "let go of what processes of this host held that have died",
-    .detail = "For the start of a service that was killed: nobody needs to wait for the ends of\n"
-              "its leases. Safe at any time: boot, host name, pid namespace, pid and start time\n"
-              "are recorded with a lease, and all must match a process that is surely gone. Not\n"
-              "touched: who is stopped, other containers (run it inside, or in the next container\n"
-              "that shares the namespace), what was held before a reboot, what `leasehold\n"
-              "acquire` and `leasehold serve` acquired for others, and leases that were handed\n"
-              "on.",
+    .summary = "release the leases of dead processes on this host",
+    .detail = "For the start of a service that was killed, so that nobody has to wait for the\n"
+              "ends of its leases. Safe at any time: a lease records boot, host name, pid\n"
+              "namespace, pid and start time, and all must belong to a process that is surely\n"
+              "dead.\n"
+              "It leaves alone: stopped processes; other containers (run it inside one, or in the\n"
+              "next container that shares its namespace); leases from before a reboot; leases\n"
+              "that `leasehold acquire` and `leasehold serve` hold for others; transferred\n"
+              "leases.",
     .example = "  $ leasehold reap\n"
                "  KEY         WAS     OWNER       PID   SINCE                     PURPOSE\n"
                "  project:42  holder  alice@web1  4242  2026-03-01T10:00:00.000Z  rebuild\n"
-               "  ok  let go of 1 lease and 0 places in queues of dead processes of this host; 0 "
+               "  ok  released 1 lease and 0 places in queues of dead processes of this host; 0 "
                "of living ones\n",
 };

@@ -77,7 +77,7 @@ static const struct opt_spec options_table[] = {
     {OPT_LEASE, OPT_SECRET, "lease", 0, "ID", "LEASEHOLD_LEASE", 0, 0,
      "the lease, as acquire printed it"},
     {OPT_TTL, OPT_DURATION, "ttl", 0, "DURATION", "LEASEHOLD_TTL", LH_TTL_MIN_MS, LH_TTL_MAX_MS,
-     "from now on this long (default: the ttl that it was acquired or last renewed with)"},
+     "its new length from now on (default: that of the acquire or the last renewal)"},
     {0},
 };
 
@@ -88,8 +88,8 @@ const struct command cmd_renew = {
     .words = "KEY",
     .options = options_table,
     .summary = "extend a lease",
-    .detail = "Never shortens a lease, and never revives one that has ended: then it says lost\n"
-              "(exit code 76), and the work under it must stop. Renew at a third of the time to\n"
+    .detail = "Never shortens a lease, and never revives one that has ended: that is `lost` (exit\n"
+              "code 76), and the work under the lease must stop. Renew at a third of the time to\n"
               "live, so that two failures do no harm.",
     .example = "  $ leasehold renew project:42 --lease 6a1f0c3e5b7d48219fd6e0a4c2b81357 --ttl 5m\n"
                "  renewed  project:42\n"

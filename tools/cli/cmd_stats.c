@@ -20,10 +20,10 @@ static const struct number {
     {"shared", "shared", "keys", "shared", AT(shared)},
     {"malformed", "malformed", "keys", "cannot be read, so held", AT(malformed)},
     {"free", "free", "keys", "free", AT(free)},
-    {"expired", "expired", "keys", "past their end, nobody took over", AT(expired)},
-    {"shared_holders", NULL, "shared_holders", "who share them", AT(shared_holders)},
-    {"queues", NULL, "queues", "with somebody waiting", AT(queues)},
-    {"waiters", NULL, "waiters", "who wait", AT(waiters)},
+    {"expired", "expired", "keys", "past their end, not taken over", AT(expired)},
+    {"shared_holders", NULL, "shared_holders", "holders of shared keys", AT(shared_holders)},
+    {"queues", NULL, "queues", "keys with waiters", AT(queues)},
+    {"waiters", NULL, "waiters", "waiters", AT(waiters)},
 #undef AT
 };
 enum { NUMBERS = sizeof numbers / sizeof numbers[0] };
@@ -82,14 +82,14 @@ static void print_prometheus(const lh_stats_report *report)
                    value_of(report, &numbers[i]));
     print_gauge("shared_holders", "Leases on shared keys.");
     printf("leasehold_shared_holders %" PRIu64 "\n", report->shared_holders);
-    print_gauge("queues", "Keys that somebody waits for.");
+    print_gauge("queues", "Keys with waiters.");
     printf("leasehold_queues %" PRIu64 "\n", report->queues);
-    print_gauge("waiters", "Who waits for a key, everywhere.");
+    print_gauge("waiters", "Waiters for all keys.");
     printf("leasehold_waiters %" PRIu64 "\n", report->waiters);
     print_gauge("oldest_lease_seconds",
                 "Age of the lease that has been held for the longest time.");
     printf("leasehold_oldest_lease_seconds %.3f\n", (double)age_ms(report, &report->oldest) / 1000);
-    print_gauge("longest_wait_seconds", "How long the one who has waited longest has waited.");
+    print_gauge("longest_wait_seconds", "The longest time that a current waiter has waited.");
     printf("leasehold_longest_wait_seconds %.3f\n",
            (double)age_ms(report, &report->longest_wait) / 1000);
 }
@@ -146,7 +146,7 @@ static int run(const struct cli *cli)
 }
 
 static const struct opt_spec options_table[] = {
-    {OPT_PROMETHEUS, OPT_FLAG, "prometheus", 0, NULL, NULL, 0, 0, "as Prometheus reads it"},
+    {OPT_PROMETHEUS, OPT_FLAG, "prometheus", 0, NULL, NULL, 0, 0, "print metrics for Prometheus"},
     {0},
 };
 
@@ -154,19 +154,20 @@ const struct command cmd_stats = {
     .name = "stats",
     .run = run,
     .options = options_table,
-    .summary = "count what is held, free, expired, and waited for",
-    .detail = "The server reads every document once: some seconds for a million. It is given up\n"
-              "after a minute, or what --timeout says. With --prometheus for a textfile\n"
-              "collector: write it to a file of another name, and rename.",
+    .summary = "count held, free and expired keys, and waiters",
+    .detail = "The server reads every document once, which takes some seconds for a million. The\n"
+              "command gives up after a minute, or after --timeout. For a textfile collector of\n"
+              "Prometheus write the output of --prometheus to a file of another name, then rename\n"
+              "that.",
     .example = "  $ leasehold stats\n"
                "          3  keys\n"
                "          1  held exclusively\n"
                "          0  shared\n"
                "          0  cannot be read, so held\n"
                "          2  free\n"
-               "          0  past their end, nobody took over\n"
-               "          0  who share them\n"
-               "          0  with somebody waiting\n"
-               "          0  who wait\n"
+               "          0  past their end, not taken over\n"
+               "          0  holders of shared keys\n"
+               "          0  keys with waiters\n"
+               "          0  waiters\n"
                "  held longest: 12 s, project:42, alice@web1\n",
 };

@@ -44,13 +44,13 @@ const struct command cmd_status = {
     .words = "KEY",
     .or_id = true,
     .options = options_table,
-    .summary = "show who holds a key, who waits, and how the last holder ended",
-    .detail = "Reads what a majority of the servers has. Lease ids are not shown: they are their\n"
-              "holders' secret.\n"
-              "Exit codes: 0, or 65 when what is stored cannot be read (it counts as held). With\n"
-              "--quiet it prints one word: free, held, expired or malformed. --id finds a\n"
-              "document by its _id (extended JSON), also one without a key that a lease could\n"
-              "have; 76: no document has that _id.",
+    .summary = "show the holder of a key, its waiters, and how the last lease ended",
+    .detail = "Shows what a majority of the servers has. Lease ids are not shown: they are\n"
+              "secrets of their holders.\n"
+              "Exit codes: 0, or 65 if the stored data cannot be read (the key counts as held).\n"
+              "With --quiet it prints one word: free, held, expired or malformed. --id finds a\n"
+              "document by its _id (extended JSON), also one whose key no lease could have; 76:\n"
+              "no document has that _id.",
     .example = "  $ leasehold status project:42\n"
                "  held  project:42\n"
                "    holder   alice@web1 (web1, pid 4242)\n"

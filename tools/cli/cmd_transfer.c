@@ -55,7 +55,7 @@ static int run(const struct cli *cli)
 static const struct opt_spec options_table[] = {
     {OPT_LEASE, OPT_SECRET, "lease", 0, "ID", "LEASEHOLD_LEASE", 0, 0,
      "the lease, as acquire printed it"},
-    {OPT_TO, OPT_NAME, "to", 0, "OWNER", NULL, 0, 0, "who is to hold it, for people to read"},
+    {OPT_TO, OPT_NAME, "to", 0, "OWNER", NULL, 0, 0, "the new holder's name, shown to people"},
     {0},
 };
 
@@ -65,12 +65,12 @@ const struct command cmd_transfer = {
     .holds = true,
     .words = "KEY",
     .options = options_table,
-    .summary = "hand a lease on to another owner",
-    .detail = "Ends the lease and grants the key anew, past the queue, in one step: nobody gets\n"
-              "in between. Prints the new lease, as acquire does: give its id to whoever goes on,\n"
-              "and forget the old one, which is worth nothing from then on. The token grows, so\n"
-              "that what is written under the old lease can be refused. Exit code 76: the lease\n"
-              "had ended, or was not the key's; nothing was changed.",
+    .summary = "transfer a lease to another owner",
+    .detail = "Ends the lease and grants the key again, past the queue, in one step: nobody gets\n"
+              "in between. Prints the new lease, as acquire does. Give its id to the new holder,\n"
+              "and forget the old id, which has no effect from then on. The token grows, so that\n"
+              "writes under the old lease can be refused.\n"
+              "Exit code 76: the lease had ended, or was not the key's; nothing was changed.",
     .example =
         "  $ leasehold transfer project:42 --lease 6a1f0c3e5b7d48219fd6e0a4c2b81357 --to bob\n"
         "  granted  project:42\n"

@@ -99,12 +99,12 @@ void manual_program(void)
     fputs("leasehold(1)\n\n# NAME\n\nleasehold - leases on keys, kept in MongoDB\n\n# SYNOPSIS\n\n"
           "*leasehold* [_global options_] _COMMAND_ [_options_] [_KEY_] [-- _CMD_...]\n\n# "
           "DESCRIPTION\n\n"
-          "A lease is a lock with an end. Who holds the lease on a key may work on\n"
+          "A lease is a lock with an end. The holder of the lease on a key may work on\n"
           "it until the lease ends, is released, or is broken by an operator.\n"
           "Results go to the standard output, everything else to standard error.\n"
           "A flag beats the environment. White space around a name, an address, a\n"
-          "number or a duration is taken off, as files and variables often end in a\n"
-          "line feed; inside a name it is refused. Keys are taken as\n"
+          "number or a duration is removed, as files and variables often end in a\n"
+          "line feed; inside a name it is refused. Keys are used as\n"
           "they are, and so are the texts of --purpose, --reason, --note and --prefix.\n"
           "Each command has a page of its own.\n\n# COMMANDS\n\n",
           stdout);
@@ -116,13 +116,14 @@ void manual_program(void)
     fputs("# OPTIONS\n\nBefore or after the command.\n\n", stdout);
     put_options(opts_global);
     fputs("Durations are 250ms, 30s, 5m, 2h, 7d; a bare number is seconds.\n\n# ENVIRONMENT\n\n"
-          "*LEASEHOLD\\_PROTECT*\n\tcommands that are refused with the exit status 77, with a "
-          "comma between: break,cleanup\n\n"
+          "*LEASEHOLD\\_PROTECT*\n\tcommands that are refused with the exit status 77, "
+          "separated by commas: break,cleanup\n\n"
           "*LEASEHOLD\\_MODE*\n\t_enforce_, _observe_ or _off_: how acquire, renew, release, "
           "transfer and run take part in a roll-out. See *leasehold-upgrade*(7)\n\n"
-          "*MONGODB\\_URI*\n\tthe deployment, where LEASEHOLD\\_URI does not say\n\n"
-          "*NO\\_COLOR*\n\tany value: no colours\n\nOthers are named beside the option that they "
-          "stand for.\n\n",
+          "*MONGODB\\_URI*\n\tthe deployment, if LEASEHOLD\\_URI is not set\n\n"
+          "*NO\\_COLOR*\n\tany value: no colours\n\nOther variables are named beside the option "
+          "that they "
+          "set.\n\n",
           stdout);
     put_exits();
     fputs("# EXAMPLES\n\n```\n$ export LEASEHOLD_URI=mongodb://db0,db1,db2/?replicaSet=rs\n$ "

@@ -66,7 +66,7 @@ void help_command(const struct command *command)
     help_usage(stdout, command);
     printf("\n%s\n", command->detail);
     if (command->options) {
-        puts("\nOptions [and what the environment may say instead]:");
+        puts("\nOptions [and the environment variable for it]:");
         help_options(stdout, command->also);
         help_options(stdout, command->options);
     }

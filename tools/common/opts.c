@@ -19,7 +19,7 @@ enum {
 
 const struct opt_spec opts_global[] = {
     {OPT_URI, OPT_SECRET, "uri", 0, "URI", "LEASEHOLD_URI", 0, 0,
-     "the deployment: mongodb://host1,host2/?replicaSet=name. Then MONGODB_URI is looked at"},
+     "the deployment: mongodb://host1,host2/?replicaSet=name (default: MONGODB_URI)"},
     {OPT_URI_FILE, OPT_NAME, "uri-file", 0, "FILE", "LEASEHOLD_URI_FILE", 0, 0,
      "a file with the URI in it, or - for stdin: keeps passwords off the command line"},
     {OPT_DB, OPT_NAME, "db", 0, "NAME", "LEASEHOLD_DB", 0, 0,
@@ -27,17 +27,18 @@ const struct opt_spec opts_global[] = {
     {OPT_COLLECTION, OPT_NAME, "collection", 0, "NAME", "LEASEHOLD_COLLECTION", 0, 0,
      "the collection (default: workspace_locks)"},
     {OPT_AUDIT, OPT_NAME, "audit", 0, "NAME", "LEASEHOLD_AUDIT", 0, 0,
-     "keep a trail in this collection; `on`: the collection's name and _audit (default: none)"},
+     "keep an audit trail in this collection; `on`: the collection's name and _audit (default: "
+     "none)"},
     {OPT_TIMEOUT, OPT_DURATION, "timeout", 0, "DURATION", "LEASEHOLD_TIMEOUT", 100, 600000,
      "when to give up on a server that does not answer (default: 10s)"},
     {OPT_INSECURE_TLS, OPT_FLAG, "insecure-tls", 0, NULL, NULL, 0, 0,
-     "allow a URI that switches off a check of TLS (tlsInsecure, tlsAllowInvalid…): for tests"},
+     "for tests: allow a URI that switches off checks of TLS (tlsInsecure, tlsAllowInvalid…)"},
     {OPT_JSON, OPT_FLAG, "json", 0, NULL, NULL, 0, 0,
      "print results, and errors too, as JSON objects on stdout"},
     {OPT_QUIET, OPT_FLAG, "quiet", 'q', NULL, NULL, 0, 0, "print only what a script needs"},
     {OPT_VERBOSE, OPT_FLAG, "verbose", 'v', NULL, NULL, 0, 0, "print more"},
     {OPT_NO_COLOR, OPT_FLAG, "no-color", 0, NULL, NULL, 0, 0,
-     "no colours (as the environment's NO_COLOR)"},
+     "no colours (also with NO_COLOR in the environment)"},
     {OPT_HELP, OPT_FLAG, "help", 'h', NULL, NULL, 0, 0, "explain the command"},
     {OPT_VERSION, OPT_FLAG, "version", 0, NULL, NULL, 0, 0, "print the version"},
     {0},
@@ -45,16 +46,17 @@ const struct opt_spec opts_global[] = {
 
 const struct opt_spec opts_lease[] = {
     {OPT_TTL, OPT_DURATION, "ttl", 0, "DURATION", "LEASEHOLD_TTL", LH_TTL_MIN_MS, LH_TTL_MAX_MS,
-     "how long the lease lasts unless it is renewed (default: 30s)"},
-    {OPT_SHARED, OPT_FLAG, "shared", 0, NULL, NULL, 0, 0,
-     "share the key with others that share it: readers"},
+     "how long the lease lasts without a renewal (default: 30s)"},
+    {OPT_SHARED, OPT_FLAG, "shared", 0, NULL, NULL, 0, 0, "share the key with other readers"},
     {OPT_OWNER, OPT_NAME, "owner", 0, "NAME", "LEASEHOLD_OWNER", 0, 0,
-     "who holds it, for people to read (default: user@host)"},
-    {OPT_PURPOSE, OPT_TEXT, "purpose", 0, "TEXT", NULL, 0, 0, "why, for people to read"},
+     "the holder's name, shown to people (default: user@host)"},
+    {OPT_PURPOSE, OPT_TEXT, "purpose", 0, "TEXT", NULL, 0, 0, "the reason, shown to people"},
     {OPT_PATH, OPT_FLAG, "path", 0, NULL, NULL, 0, 0,
-     "the key is a path: org/project shuts out org and all below it; all users of a tree say so"},
+     "the key is a path: org/project shuts out org and all below it; all users of a tree use "
+     "--path"},
     {OPT_RESUME, OPT_FLAG, "resume", 0, NULL, NULL, 0, 0,
-     "take over what the same --owner holds: for a restarted program whose owner is its alone"},
+     "take over the lease of the same --owner: for a restarted program with an owner name of its "
+     "own"},
     {0},
 };
 

@@ -62,7 +62,7 @@ static struct ask *read_ask(struct request *request)
     const char *wrong = NULL;
     bool read = body_read(request, fields, sizeof fields / sizeof fields[0]);
     if (read && !*ask->owner)
-        wrong = "\"owner\" is missing: who is to be named to others as the holder?";
+        wrong = "\"owner\" is missing: the name of the holder, which others see";
     else if (read && *mode && strcmp(mode, "exclusive") != 0 && strcmp(mode, "shared") != 0)
         wrong = "\"mode\" must be \"exclusive\" or \"shared\"";
     else if (read && ask->wait_ms < 0)

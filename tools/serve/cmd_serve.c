@@ -6,23 +6,23 @@ static const struct opt_spec options_table[] = {
     {OPT_LISTEN, OPT_NAME, "listen", 0, "WHERE", "LEASEHOLD_LISTEN", 0, 0,
      "unix:PATH or HOST:PORT (default: unix:$XDG_RUNTIME_DIR/leasehold.sock)"},
     {OPT_TOKEN_FILE, OPT_NAME, "token-file", 0, "FILE", NULL, 0, 0,
-     "who may call: lines with TOKEN or NAME:TOKEN"},
+     "the clients that may call: lines with TOKEN or NAME:TOKEN"},
     {OPT_ADMIN_TOKEN_FILE, OPT_NAME, "admin-token-file", 0, "FILE", NULL, 0, 0,
-     "who may also break leases"},
+     "the clients that may also break leases"},
     {OPT_MAX_WAIT, OPT_DURATION, "max-wait", 0, "DURATION", NULL, 0, 24 * 3600 * INT64_C(1000),
-     "how long a request may wait for a key (default: 5m)"},
+     "the longest wait of a request for a key (default: 5m)"},
     {OPT_MAX_WAITS, OPT_NUMBER, "max-waits", 0, "N", NULL, 1, 10000,
-     "how many may wait (default: 10000)"},
+     "the largest number of waits (default: 10000)"},
     {OPT_MAX_WAITS_PER_CLIENT, OPT_NUMBER, "max-waits-per-client", 0, "N", NULL, 1, 10000,
-     "… of one client (default: 1000)"},
+     "the largest number of waits of one client (default: 1000)"},
     {OPT_CLEANUP_EVERY, OPT_DURATION, "cleanup-every", 0, "DURATION", NULL, 1000,
-     7 * 24 * 3600 * INT64_C(1000), "do what `cleanup` does, about that often (default: never)"},
+     7 * 24 * 3600 * INT64_C(1000), "run `cleanup` about that often (default: never)"},
     {OPT_OLDER_THAN, OPT_DURATION, "older-than", 0, "DURATION", NULL, 1000, OLDER_THAN_MAX,
-     "… with what has been free that long (default: 24h)"},
+     "for --cleanup-every: the least time since the release (default: 24h)"},
     {OPT_PROBE, OPT_FLAG, "probe", 0, NULL, NULL, 0, 0,
-     "ask the server at --listen whether it answers, and exit: 0, or 69 (no database is asked)"},
+     "check that the server at --listen answers, and exit with 0 or 69 (asks no database)"},
     {OPT_RELEASE_AT_EXIT, OPT_FLAG, "release-at-exit", 0, NULL, NULL, 0, 0,
-     "release at the end what sessions hold (default: it stays held)"},
+     "release the leases of sessions at the end (default: they stay held)"},
     {0},
 };
 
@@ -31,55 +31,57 @@ const struct command cmd_serve = {
     .program = "leasehold-serve",
     .holds = true,
     .options = options_table,
-    .summary = "leases over HTTP, for any language",
+    .summary = "serve leases over HTTP, for any language",
     .detail =
-        "Serves until SIGTERM or SIGINT; then who waits is told to ask again, and what is\n"
-        "held stays held.\n"
+        "Runs until SIGTERM or SIGINT. Waiting clients are then asked to retry, and leases\n"
+        "stay held.\n"
         "  POST   /v1/leases/KEY        acquire: "
-        "{\"owner\",\"ttl_ms\",\"wait_ms\",\"mode\",\"purpose\"}; 201, or 423 and who holds it\n"
-        "  PATCH  /v1/leases/KEY        renew, with the header Lease-Id: a third of ttl_ms is a "
-        "good pace; 410: lost\n"
-        "  DELETE /v1/leases/KEY        release, with the header Lease-Id; 410: it was somebody "
-        "else's already\n"
-        "  GET    /v1/leases[/KEY]      who holds what; GET /v1/events tells it as it happens "
+        "{\"owner\",\"ttl_ms\",\"wait_ms\",\"mode\",\"purpose\"}; 201, or 423 and the holder\n"
+        "  PATCH  /v1/leases/KEY        renew, with the header Lease-Id, at a third of ttl_ms; "
+        "410: lost\n"
+        "  DELETE /v1/leases/KEY        release, with the header Lease-Id; 410: it was no longer "
+        "yours\n"
+        "  GET    /v1/leases[/KEY]      the holders; GET /v1/events streams the changes "
         "(server-sent events)\n"
-        "  GET    /v1/leases/KEY/session  renewed while this stream is kept open, with the header "
-        "Lease-Id\n"
+        "  GET    /v1/leases/KEY/session  renews the lease while this stream is open, with the "
+        "header Lease-Id\n"
         "  POST   /v1/leases/KEY/break  {\"reason\"}, with an admin's token\n"
-        "  GET    /                     a dashboard, for the browser; it asks for a token where "
-        "one is needed\n"
+        "  GET    /                     a dashboard for the browser; it asks for a token if one is "
+        "needed\n"
         "  GET    /v1/busy, /v1/whoami, /openapi.json, /metrics, /healthz, /readyz\n"
-        "KEY is percent-encoded, a '/' in it too (%2F). The client renews, or keeps a\n"
-        "session open: when its connection ends, renewing does, and the lease ends by its\n"
-        "ttl. wait_ms keeps the request open in the key's queue; a client that goes away\n"
-        "leaves it. With the header Idempotency-Key a POST may be repeated: the same wait\n"
-        "or the same grant is answered, as long as this server runs, to the same client.\n"
-        "Without --token-file it listens on a Unix socket (mode 0600) or loopback only, and\n"
-        "nobody may break.\n"
+        "KEY is percent-encoded, also a '/' in it (%2F). The client renews the lease or\n"
+        "keeps a session open. When its connection ends, renewing ends, and the lease ends\n"
+        "by its ttl. wait_ms keeps the request open in the key's queue; a client that\n"
+        "disconnects leaves the queue. A POST with the header Idempotency-Key may be\n"
+        "repeated by the same client: as long as this server runs, the reply is that of the\n"
+        "same wait or grant.\n"
+        "Without --token-file the server listens on a Unix socket (mode 0600) or loopback\n"
+        "only, and nobody may break leases.\n"
         "A token file is a regular file of at most 64 lines TOKEN or NAME:TOKEN; # begins a\n"
-        "comment. A token is 16 to 256 printable ASCII characters without blanks, and\n"
-        "stands once in all files. The name, of A-Z a-z 0-9 . _ @ -, ends at the first ':';\n"
-        "a token that has a ':' itself is written :TOKEN, or with a name. Names are shown\n"
-        "in the log, and, of an admin who breaks a lease, in `by` and the audit; several\n"
-        "tokens may have the same. Tokens without one are logged as #1, #2, …\n"
-        "SIGHUP reads the files again; if one is wrong, the log says why, and all tokens\n"
-        "stay as they were. A token that is gone ends what its client has open, within a\n"
-        "second: waits leave their queues (401), streams of events end, sessions end with\n"
-        "the event `revoked`. Leases stay held until their ttl is over: `break` them if\n"
-        "need be. A token that is still there, renamed or moved, keeps all; one that left\n"
-        "the admins' file breaks nothing from then on.\n"
+        "comment. A token has 16 to 256 printable ASCII characters without blanks, and\n"
+        "occurs once in all files. The name consists of A-Z a-z 0-9 . _ @ - and ends at the\n"
+        "first ':'. Write a token that contains a ':' as :TOKEN, or with a name. The log\n"
+        "shows names; so do `by` and the audit trail when an admin breaks a lease. Several\n"
+        "tokens may have one name. Tokens without a name are logged as #1, #2, …\n"
+        "On SIGHUP the server reads the files again. If one is wrong, the log says why, and\n"
+        "all tokens stay as they were. If a token is gone, everything that its client has\n"
+        "open ends within a second: waits leave their queues (401), event streams end,\n"
+        "sessions end with the event `revoked`. Leases stay held until their ttl is over;\n"
+        "use `break` if necessary. A token that was renamed or moved keeps everything. A\n"
+        "token that left the admins' file can no longer break leases.\n"
         "A client is a token; without tokens it is the user (uid) behind a Unix socket, or\n"
-        "an address: on loopback all programs are one client. One client can have half of\n"
-        "the server's 4000 requests for the database, 1000 streams of events, 4 long lists\n"
-        "and 10000 sessions, 12000 of its 20000 connections, and --max-waits-per-client\n"
-        "waits; more is 429. Clients take turns at the database, and requests whose client\n"
-        "has gone are dropped. 10000 Idempotency-Keys are remembered: the client with the\n"
-        "most loses its oldest first.\n"
-        "A request whose end or head can be read in two ways (two lengths, a length beside\n"
-        "chunks, folded lines, bare line feeds, NULs) is 400, and its connection is closed.\n"
-        "With --cleanup-every no `leasehold cleanup` by a timer is needed; any number of\n"
-        "servers may do it.\n"
-        "Each request is a JSON line on stderr, without secrets; --quiet: none. Lines that\n"
+        "an address: on loopback all programs are one client. One client may use half of\n"
+        "the server's 4000 requests for the database, 1000 event streams, 4 long lists and\n"
+        "10000 sessions, 12000 of its 20000 connections, and --max-waits-per-client waits;\n"
+        "more is 429. Clients take turns at the database. Requests of disconnected clients\n"
+        "are dropped. The server remembers 10000 Idempotency-Keys; the client with the most\n"
+        "loses its oldest first.\n"
+        "If the end or head of a request can be read in two ways (two lengths, a length\n"
+        "beside chunks, folded lines, bare line feeds, NULs), the reply is 400, and the\n"
+        "connection is closed.\n"
+        "--cleanup-every replaces `leasehold cleanup` by a timer; any number of servers may\n"
+        "use it.\n"
+        "Each request is a JSON line on stderr, without secrets (--quiet: none). Lines that\n"
         "cannot be written are dropped and counted.",
     .example = "  $ leasehold serve --listen 127.0.0.1:8080 &\n"
                "  leasehold 0.1.0 listens on http://127.0.0.1:8080\n"

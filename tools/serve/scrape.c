@@ -101,8 +101,7 @@ static void print_rollout(FILE *to, lh_store *store)
     lh_observed observed = LH_OBSERVED_INIT;
     if (lh_store_observed(store, &observed, NULL) != LH_OK)
         return;
-    print_gauge(to, "enforced",
-                "1: who is refused is refused. 0: LEASEHOLD_MODE is observe or off.",
+    print_gauge(to, "enforced", "1: leases are enforced. 0: LEASEHOLD_MODE is observe or off.",
                 observed.rollout == LH_ENFORCE);
     const struct {
         const char *word;

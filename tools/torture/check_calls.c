@@ -73,14 +73,15 @@ static void check_acknowledged(struct check *check, size_t at)
     const struct event *end = &check->events[at];
     size_t times, grant = find_grant(check, end->key, end->id, &times);
     if (times == 0)
-        check_violation(check, 3, at, SIZE_MAX,
-                        "process %d was told that it was granted \"%s\" (lease %.8s…), but that "
-                        "was not committed",
-                        end->who.p, end->key, end->id);
+        check_violation(
+            check, 3, at, SIZE_MAX,
+            "process %d got the reply that it was granted \"%s\" (lease %.8s…), but that "
+            "was not committed",
+            end->who.p, end->key, end->id);
     else if (check_holder(check->events[grant].state, end->id)->token != end->token)
         check_violation(check, 3, at, grant,
-                        "process %d was told another token of \"%s\" than was committed",
-                        end->who.p, end->key);
+                        "process %d got another token of \"%s\" than was committed", end->who.p,
+                        end->key);
 }
 
 static const struct state *last_state(const struct check *check, const char *key)

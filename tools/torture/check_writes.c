@@ -79,7 +79,8 @@ static void check_told(struct check *check, size_t at)
         refused = refused || strcmp(end->outcome, refusals[i]) == 0;
     if (ok && found == SIZE_MAX)
         check_violation(check, 10, at, SIZE_MAX,
-                        "process %d was told that it wrote, and that is not there", end->who.p);
+                        "process %d got the reply that it wrote, and the write is missing",
+                        end->who.p);
     if (refused && found != SIZE_MAX)
         check_violation(check, 10, at, found,
                         "process %d was told \"%s\" of a write, and it landed", end->who.p,
