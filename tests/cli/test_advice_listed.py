@@ -144,6 +144,7 @@ FACTS = (
     "another server listens", "cannot listen", "the address listened on", "lines dropped here", "the system has no thread", "the client has closed",
     "out of memory", "is there twice", "the tokens were read again", "the tokens stay as they were", "leasehold %s listens", "ends by signal", "cleanup removed", "keys, and dropped",
     "dead holders and", "dead waiters", "long lists", "not in HTTP/1.0", "cleanup ended early", "the revoked", "default-src", "Content Too Large",
+    "no server answers at", "the server did not answer", "the server is there, and does not answer",
 )
 
 STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')

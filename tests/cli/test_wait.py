@@ -90,7 +90,7 @@ def test_after_a_wait_the_command_is_left_in_peace(cli, locks, tmp_path):
 def test_off_a_terminal_it_says_nothing_or_one_line(cli, locks):
     cli.acquire("k", "--owner", "alice")
     assert cli("acquire", "k", "--wait", "300ms", "--quiet").err == ""
-    result = cli("acquire", "k", "--wait", "300ms", "--verbose")
+    result = cli("acquire", "k", "--wait", "3s", "--verbose")  # long enough to be queued on a busy machine
     assert result.err.count("\n") == 1 and "waiting: k is held by alice" in result.err
 
 

@@ -323,7 +323,7 @@ static void catches_writes_that_the_fence_should_keep_out(void **state)
                      10, "with token 5 landed after one with token 6");
     expect_violation(RUN("true") WRITES(1100, 0, 2, "ok") WROTE(9000, "0.0.2", 5) WROTE(9001, "0.0.2", 5), 10,
                      "landed twice");
-    expect_violation(RUN("true") WRITES(1100, 0, 2, "ok"), 10, "is not there");
+    expect_violation(RUN("true") WRITES(1100, 0, 2, "ok"), 10, "the write is missing");
     expect_violation(RUN("true") WRITES(1100, 0, 2, "lost") WROTE(9000, "0.0.2", 5), 10, "and it landed");
     expect_violation(RUN("true") WRITES(1100, 0, 2, "unknown"), 0, "");
 }
