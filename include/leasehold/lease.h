@@ -39,8 +39,8 @@ LH_API int lh_lease_lost_fd(lh_lease *lease);
 LH_API int lh_lease_renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error);
 
 /* Releases the lease; lh_lease_valid() is false from the start of the call. One command, which also
- * grants the key to the head of the queue. A second release is LH_OK, and so is the release of a
- * lease that has ended while the key was not granted again.
+ * grants the key to the head of the queue. The release of a lease that was released
+ * before, or has ended, is LH_OK as long as the key was not granted again.
  *
  * LH_LOST: the key has another holder; nothing was changed. LH_UNKNOWN: the command was sent and
  * the reply was lost. It is sent again in the background, and the lease ends with its ttl at the
