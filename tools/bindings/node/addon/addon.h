@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The addon of Node: libleasehold as functions that return promises. `lib/index.js` is its only
+ * caller, and checks all arguments first.
+ *
+ * The loop's thread sends no command. Each call that does is an `lhn_call`, which runs in a thread
+ * of a small pool of the addon's own: libuv's threads would be missing for files and names while a
+ * server hangs. An acquire that waits needs no thread (acquire.c), a watch has one (watch.c). */
+#ifndef LEASEHOLD_NODE_ADDON_H
+#define LEASEHOLD_NODE_ADDON_H
+
+#define NAPI_VERSION 8
+#include <node_api.h>
+#include <uv.h>
+
+#include <leasehold/leasehold.h>
+
+typedef struct lhn_addon lhn_addon; /* what belongs to one environment (a thread of JavaScript) */
+typedef struct lhn_store lhn_store; /* store.c */
+
+/* ---- Calls (call.c) ------------------------------------------------------------------------- */
+
+/* One call of the library. It is the first member of a struct with its arguments and results. */
+typedef struct lhn_call lhn_call;
+struct lhn_call {
+    lhn_call *next; /* in the list of the addon */
+    lhn_addon *addon;
+    lhn_store *store; /* on which the call is; NULL: on none. Counted in store->calls */
+    /* It has no promise, and neither the loop nor a close waits for it: lhn_event_new(). */
+    bool event;
+    /* The JavaScript value that keeps the handle alive during the call; NULL: there is none. */
+    napi_ref hold;
+    napi_deferred deferred; /* NULL: nobody gets the result */
+    /* In a thread of the pool: calls the library, and sets `outcome` and `error`. */
+    void (*work)(lhn_call *call);
+    /* In the loop's thread, when `work` is done. Usually lhn_call_settle(). */
+    void (*done)(napi_env env, lhn_call *call);
+    /* Makes the value of a call with LH_OK; NULL: undefined. */
+    napi_value (*value)(napi_env env, lhn_call *call);
+    void (*free)(lhn_call *call); /* frees arguments and results; not the struct */
+    int outcome;
+    lh_error error;
+    lh_record *record; /* the holder in the way */
+};
+
+/* Makes a call with a struct of `size` bytes, zeroed. `hold`: a handle that must outlive the call,
+ * or NULL. Aborts without memory, as Node does. */
+void *lhn_call_new(napi_env env, size_t size, lhn_store *store, napi_value hold,
+                   void (*work)(lhn_call *call));
+/* Makes something that `done` reports to JavaScript. From any thread; lhn_call_done() sends it.
+ * NULL: no memory is left. */
+void *lhn_event_new(lhn_addon *addon, size_t size, void (*done)(napi_env env, lhn_call *call));
+/* Gives the call to the pool, and returns the promise of its result. */
+napi_value lhn_call_start(napi_env env, lhn_call *call);
+/* Gives the call to the pool, once more. */
+void lhn_call_queue(lhn_call *call);
+/* Resolves or rejects the promise, and frees the call. */
+void lhn_call_settle(napi_env env, lhn_call *call);
+void lhn_call_reject(napi_env env, lhn_call *call);
+void lhn_call_free(napi_env env, lhn_call *call);
+/* Runs `call->done` in the loop's thread. From any thread. */
+void lhn_call_done(lhn_call *call);
+
+/* ---- The environment (addon.c, call.c) --------------------------------------------------------
+ */
+
+enum { LHN_THREADS = 8 };
+
+struct lhn_addon {
+    napi_env env;
+    napi_async_cleanup_hook_handle hook;
+    napi_async_context context; /* for promises that are settled from the loop */
+    napi_ref resource;
+    uv_async_t done_async; /* wakes the loop: `done` is not empty */
+    size_t pending;        /* calls under way; the loop goes on while there are some */
+    lhn_store *stores;
+
+    uv_mutex_t mutex; /* protects what follows */
+    uv_cond_t todo_cond;
+    lhn_call *todo, **todo_end;
+    lhn_call *done, **done_end;
+    uv_thread_t threads[LHN_THREADS];
+    size_t n_threads, n_idle;
+    bool stopping;
+};
+
+lhn_addon *lhn_addon_of(napi_env env);
+/* Keeps the loop going, or no longer. */
+void lhn_addon_pending(lhn_addon *addon, int change);
+/* To be called around whatever runs JavaScript or settles promises from the loop. */
+napi_callback_scope lhn_addon_enter(lhn_addon *addon, napi_handle_scope *ret_handles);
+void lhn_addon_leave(lhn_addon *addon, napi_callback_scope scope, napi_handle_scope handles);
+
+void lhn_pool_init(lhn_addon *addon);
+/* Runs what is queued, and ends the threads. */
+void lhn_pool_drain(lhn_addon *addon);
+/* Frees the calls that are done, without their results. */
+void lhn_pool_discard(lhn_addon *addon);
+
+/* ---- Stores (store.c) -------------------------------------------------------------------------
+ */
+
+struct lhn_store {
+    lhn_store *next;
+    lhn_addon *addon;
+    lh_store *store;
+    napi_ref on_lost;           /* a function of JavaScript: (lease id) */
+    size_t calls;               /* under way, with watches, without acquires that wait */
+    lhn_call *closing;          /* waits until `calls` is 0 */
+    struct lhn_acquire *queued; /* acquires that wait: acquire.c */
+    struct lhn_watch *watches;  /* watch.c */
+    bool leaving;               /* its close was asked for */
+    bool closed;
+    bool forgotten; /* JavaScript has no handle on it any more */
+};
+
+/* A call on the store has ended: the last one lets the store be closed. */
+void lhn_store_left(lhn_store *store);
+/* When the environment ends: closes the store, in this thread. */
+void lhn_store_end(lhn_store *store);
+
+napi_value lhn_open(napi_env env, napi_callback_info info);
+napi_value lhn_close(napi_env env, napi_callback_info info);
+napi_value lhn_status(napi_env env, napi_callback_info info);
+napi_value lhn_break(napi_env env, napi_callback_info info);
+
+/* ---- Acquiring (acquire.c), leases (lease.c), watching (watch.c) ------------------------------
+ */
+
+/* Makes {handle, id, token, owner}. The handle frees the lease. */
+napi_value lhn_lease_value(napi_env env, lh_lease *lease);
+/* Leaves the queue, with a call that the pool runs. */
+void lhn_acquire_leave(struct lhn_acquire *acquire);
+/* Ends the watch, within half a second; its thread then calls lhn_call_done(). */
+void lhn_watch_cancel(struct lhn_watch *watch);
+struct lhn_watch *lhn_watch_next(struct lhn_watch *watch);
+/* When the environment ends: waits for the thread. */
+void lhn_watch_join(struct lhn_watch *watch);
+
+napi_value lhn_acquire(napi_env env, napi_callback_info info);
+napi_value lhn_cancel(napi_env env, napi_callback_info info);
+napi_value lhn_renew(napi_env env, napi_callback_info info);
+napi_value lhn_release(napi_env env, napi_callback_info info);
+napi_value lhn_transfer(napi_env env, napi_callback_info info);
+napi_value lhn_remaining(napi_env env, napi_callback_info info);
+napi_value lhn_watch_start(napi_env env, napi_callback_info info);
+napi_value lhn_watch_stop(napi_env env, napi_callback_info info);
+
+/* ---- Values (value.c) -------------------------------------------------------------------------
+ */
+
+enum { LHN_ARGUMENTS = 4 };
+/* The arguments of a call from JavaScript; those that are missing are undefined. */
+void lhn_arguments(napi_env env, napi_callback_info info, napi_value values[LHN_ARGUMENTS]);
+void *lhn_pointer(napi_env env, napi_value external);
+napi_value lhn_property(napi_env env, napi_value object, const char *name);
+
+/* A copy, which free() frees. NULL: the value is not a string. */
+char *lhn_text(napi_env env, napi_value value);
+char *lhn_text_of(napi_env env, napi_value object, const char *name);
+/* Infinity is INT64_MAX. */
+int64_t lhn_number(napi_env env, napi_value value, int64_t otherwise);
+int64_t lhn_number_of(napi_env env, napi_value object, const char *name, int64_t otherwise);
+bool lhn_flag_of(napi_env env, napi_value object, const char *name);
+
+napi_value lhn_object(napi_env env);
+napi_value lhn_undefined(napi_env env);
+napi_value lhn_text_value(napi_env env, const char *text);
+/* INT64_MAX is Infinity. */
+napi_value lhn_number_value(napi_env env, int64_t number);
+void lhn_set(napi_env env, napi_value object, const char *name, napi_value value);
+void lhn_set_text(napi_env env, napi_value object, const char *name, const char *text);
+void lhn_set_number(napi_env env, napi_value object, const char *name, int64_t number);
+void lhn_set_flag(napi_env env, napi_value object, const char *name, bool flag);
+
+napi_value lhn_record_value(napi_env env, const lh_record *record);
+/* What a promise is rejected with: an object that lib/index.js makes an error of. */
+napi_value lhn_failure(napi_env env, int outcome, const lh_error *error, const lh_record *record);
+
+#endif
