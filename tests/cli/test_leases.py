@@ -51,7 +51,7 @@ def test_busy_says_who(cli):
     assert (busy["v"], busy["outcome"], busy["key"], busy["reason"]) == (1, "busy", "k", "held")
     assert (busy["holders"], busy["waiters"]) == (1, 0) and busy["retry_after_ms"] > 0
     holder = busy["holder"]
-    assert list(holder) == ["owner", "host", "pid", "purpose", "mode", "token", "acquired_at", "expires_at", "remaining_ms"]
+    assert list(holder) == ["owner", "host", "pid", "purpose", "mode", "token", "acquired_at", "expires_at", "remaining_ms", "kept"]
     assert (holder["owner"], holder["purpose"], holder["mode"]) == ("alice", "rebuild", "exclusive")
     assert holder["pid"] > 0 and holder["host"] and 0 < holder["remaining_ms"] <= 300000
     assert instant(holder["expires_at"]) > instant(holder["acquired_at"])

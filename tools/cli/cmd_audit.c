@@ -141,7 +141,7 @@ static int run(const struct cli *cli)
         return out_stopped(&cli->out, &error);
     if (!reader.began && !cli->out.json)
         out_note(&cli->out,
-                 "nothing to show: programs write the trail only with LEASEHOLD_AUDIT or --audit");
+                 "nothing to show: programs write the trail only with LEASEHOLD_AUDIT, or --audit");
     return EXIT_DONE;
 }
 

@@ -145,8 +145,8 @@ int connect_options(const struct cli *cli, int64_t timeout_ms, const char *owner
     if (options.allow_insecure_tls) /* also with --quiet */
         fprintf(
             stderr,
-            "leasehold: --insecure-tls: the checks of TLS that the connection string switches off "
-            "are NOT done: another server may pose as yours, and learn the password\n");
+            "leasehold: --insecure-tls: NOT checked: the parts of TLS that the connection string "
+            "switches off. Another server may pose as yours, and learn the password\n");
     *ret_options = options;
     return LH_OK;
 }

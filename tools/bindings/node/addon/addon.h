@@ -170,6 +170,9 @@ napi_value lhn_text_value(napi_env env, const char *text);
 napi_value lhn_number_value(napi_env env, int64_t number);
 void lhn_set(napi_env env, napi_value object, const char *name, napi_value value);
 void lhn_set_text(napi_env env, napi_value object, const char *name, const char *text);
+/* A token is a BigInt: it may be above 2^53, and surely is from the year 2038 on. */
+void lhn_set_token(napi_env env, napi_value object, int64_t token);
+int64_t lhn_token_of(napi_env env, napi_value object, const char *name, int64_t otherwise);
 void lhn_set_number(napi_env env, napi_value object, const char *name, int64_t number);
 void lhn_set_flag(napi_env env, napi_value object, const char *name, bool flag);
 

@@ -18,7 +18,7 @@ napi_value lhn_lease_value(napi_env env, lh_lease *lease)
     lhn_set(env, value, "handle", handle);
     lhn_set_text(env, value, "id", lh_lease_id(lease));
     lhn_set_text(env, value, "owner", lh_lease_owner(lease));
-    lhn_set_number(env, value, "token", lh_lease_token(lease));
+    lhn_set_token(env, value, lh_lease_token(lease));
     return value;
 }
 

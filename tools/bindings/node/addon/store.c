@@ -261,6 +261,6 @@ napi_value lhn_break(napi_env env, napi_callback_info info)
     lh_break_options_init(&query->options, sizeof query->options);
     query->options.reason = query->reason = lhn_text_of(env, arguments[2], "reason");
     query->options.by = query->by = lhn_text_of(env, arguments[2], "by");
-    query->options.token = lhn_number_of(env, arguments[2], "token", -1);
+    query->options.token = lhn_token_of(env, arguments[2], "token", -1);
     return lhn_call_start(env, &query->call);
 }

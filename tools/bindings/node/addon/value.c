@@ -37,6 +37,16 @@ char *lhn_text(napi_env env, napi_value value)
     return text;
 }
 
+int64_t lhn_token_of(napi_env env, napi_value object, const char *name, int64_t otherwise)
+{
+    int64_t token = otherwise;
+    bool lossless = true;
+    if (napi_get_value_bigint_int64(env, lhn_property(env, object, name), &token, &lossless) !=
+        napi_ok)
+        return otherwise;
+    return lossless ? token : INT64_MAX; /* no grant has it */
+}
+
 char *lhn_text_of(napi_env env, napi_value object, const char *name)
 {
     return lhn_text(env, lhn_property(env, object, name));
@@ -107,6 +117,13 @@ void lhn_set_number(napi_env env, napi_value object, const char *name, int64_t n
     lhn_set(env, object, name, lhn_number_value(env, number));
 }
 
+void lhn_set_token(napi_env env, napi_value object, int64_t token)
+{
+    napi_value value;
+    napi_create_bigint_int64(env, token, &value);
+    lhn_set(env, object, "token", value);
+}
+
 void lhn_set_flag(napi_env env, napi_value object, const char *name, bool flag)
 {
     napi_value value;
@@ -122,7 +139,7 @@ static napi_value holder_value(napi_env env, const lh_holder *holder)
     lhn_set_text(env, value, "purpose", holder->purpose);
     lhn_set_number(env, value, "pid", holder->pid);
     lhn_set_flag(env, value, "shared", holder->mode == LH_SHARED);
-    lhn_set_number(env, value, "token", holder->token);
+    lhn_set_token(env, value, holder->token);
     lhn_set_number(env, value, "acquiredAt", holder->acquired_at_ms);
     lhn_set_number(env, value, "expiresAt", holder->expires_at_ms);
     lhn_set_number(env, value, "remaining", holder->remaining_ms);
@@ -178,7 +195,7 @@ static napi_value note_value(napi_env env, const lh_record *record)
         return lhn_undefined(env);
     napi_value value = lhn_object(env);
     lhn_set_text(env, value, "text", record->note);
-    lhn_set_number(env, value, "token", record->note_token);
+    lhn_set_token(env, value, record->note_token);
     lhn_set_number(env, value, "at", record->note_at_ms);
     return value;
 }
@@ -190,7 +207,7 @@ napi_value lhn_record_value(napi_env env, const lh_record *record)
     lhn_set_text(env, value, "key", record->key);
     lhn_set_text(env, value, "state", states[record->state]);
     lhn_set_text(env, value, "problem", record->problem);
-    lhn_set_number(env, value, "token", record->token);
+    lhn_set_token(env, value, record->token);
     lhn_set_flag(env, value, "expired", record->expired);
     lhn_set(env, value, "holders", holders_value(env, record));
     lhn_set(env, value, "waiters", waiters_value(env, record));

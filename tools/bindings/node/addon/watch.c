@@ -40,7 +40,7 @@ static void report_event(napi_env env, lhn_call *call)
     lhn_set_number(env, value, "at", event->event.at_ms);
     lhn_set_number(env, value, "pid", event->event.pid);
     lhn_set_flag(env, value, "shared", event->event.mode == LH_SHARED);
-    lhn_set_number(env, value, "token", event->event.token);
+    lhn_set_token(env, value, event->event.token);
     lhn_set_number(env, value, "expiresAt", event->event.expires_at_ms);
     napi_get_reference_value(env, event->watch->each, &function);
     napi_call_function(env, lhn_undefined(env), function, 1, &value, &ignored);

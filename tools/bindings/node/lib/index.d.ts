@@ -9,7 +9,7 @@ export interface Holder {
   /** 0 if unknown. */
   readonly pid: number;
   readonly shared: boolean;
-  readonly token: number;
+  readonly token: bigint;
   readonly acquiredAt: number;
   readonly expiresAt: number;
   readonly remaining: number;
@@ -28,7 +28,7 @@ export interface Status {
   /** "malformed" counts as held. */
   readonly state: "free" | "held" | "malformed";
   readonly problem: string;
-  readonly token: number;
+  readonly token: bigint;
   readonly expired: boolean;
   readonly holders: readonly Holder[];
   readonly waiters: readonly Waiter[];
@@ -42,7 +42,7 @@ export interface Status {
     readonly reason: string;
     readonly at: number;
   };
-  readonly note?: { readonly text: string; readonly token: number; readonly at: number };
+  readonly note?: { readonly text: string; readonly token: bigint; readonly at: number };
 }
 
 /** The base of all errors of the library. A wrong type of an argument is a TypeError. */
@@ -118,8 +118,8 @@ export class Lease implements AsyncDisposable {
   readonly key: string;
   /** A capability: with it, any process can renew and release the lease. */
   readonly id: string;
-  /** The fencing token: it strictly increases per key. */
-  readonly token: number;
+  /** The fencing token: it strictly increases per key. It may be above Number.MAX_SAFE_INTEGER. */
+  readonly token: bigint;
   readonly owner: string;
   readonly valid: boolean;
   readonly remaining: number;
@@ -149,7 +149,7 @@ export interface LeaseEvent {
   readonly purpose: string;
   readonly pid: number;
   readonly shared: boolean;
-  readonly token: number;
+  readonly token: bigint;
   readonly expiresAt: number;
   readonly by: string;
   readonly reason: string;
@@ -177,7 +177,7 @@ export class Store implements AsyncDisposable {
   ): Promise<T>;
   status(key: string): Promise<Status>;
   /** For operators: takes the key from its holder. What was broken. */
-  break(key: string, options: { reason: string; by?: string; token?: number }): Promise<Status>;
+  break(key: string, options: { reason: string; by?: string; token?: bigint }): Promise<Status>;
   /** These keys, and all that begin with the prefix; without either, all keys. */
   watch(options?: { keys?: readonly string[]; prefix?: string; after?: string }): Watch;
   /** Ends all waits and watches, and releases what is held. */

@@ -21,6 +21,10 @@ function checkNumber(name, number) {
   if (typeof number !== "number" || Number.isNaN(number)) throw new TypeError(`${name} must be a number`);
 }
 
+function checkToken(name, token) {
+  if (typeof token !== "bigint") throw new TypeError(`${name} must be a BigInt`);
+}
+
 function checkFlag(name, flag) {
   if (typeof flag !== "boolean") throw new TypeError(`${name} must be true or false`);
 }
@@ -48,7 +52,7 @@ const ACQUIRE = {
   resume: checkFlag, owner: checkText, purpose: checkText, leaseId: checkText,
 };
 const RELEASE = { note: checkText };
-const BREAK = { reason: checkText, by: checkText, token: checkNumber };
+const BREAK = { reason: checkText, by: checkText, token: checkToken };
 const WATCH = { keys: checkTexts, prefix: checkText, after: checkText };
 
 /** Checks the options, and leaves out those that are undefined. */

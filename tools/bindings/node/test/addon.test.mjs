@@ -33,7 +33,7 @@ const waiters = async (key) => (await store.status(key)).waiters.length;
 
 test("a lease is acquired, renewed and released, and others are refused meanwhile", async () => {
   const lease = await store.acquire("life", { ttl: 5_000, purpose: "tést" });
-  assert.ok(lease.valid && lease.remaining <= 5_000 && Number.isSafeInteger(lease.token) && lease.owner === "a");
+  assert.ok(lease.valid && lease.remaining <= 5_000 && typeof lease.token === "bigint" && lease.owner === "a");
   const refused = await other.acquire("life").catch((error) => error);
   assert.ok(refused instanceof BusyError && !(refused instanceof LockTimeoutError));
   assert.deepEqual([refused.name, refused.code, refused.reason], ["BusyError", "busy", "held"]);
@@ -100,7 +100,10 @@ test("withLease releases at the end, also when the function throws", async () =>
 test("a lease that is broken aborts its signal, and withLease throws", async () => {
   await assert.rejects(
     store.withLease("broken", { ttl: 1_000 }, async (lease) => {
-      await other.break("broken", { reason: "try it" });
+      const { token } = await other.status("broken");
+      await assert.rejects(other.break("broken", { reason: "try it", token: Number(token) }), TypeError);
+      await assert.rejects(other.break("broken", { reason: "try it", token: 2n ** 64n + token }), { reason: "changed_hands" });
+      await other.break("broken", { reason: "try it", token });
       await until(() => lease.signal.aborted);
       assert.ok(!lease.valid && lease.signal.reason instanceof LeaseLostError);
     }),
