@@ -92,6 +92,7 @@ static int finish_for_trail(lh_waiting *w, lh_lease **ret_lease, lh_record **ret
     lh_lease *lease = NULL;
     int outcome = lh_wait_finish(w, &lease, ret_busy, error);
     if (outcome == LH_OK && !open) { /* closing the store releases the lease */
+        lh_held_await_released(store);
         lh_lease_free(lease);
         outcome = lh_fail(error, LH_CLOSED, "the store is closed");
     } else {

@@ -106,4 +106,5 @@ void lh_held_release_all(lh_store *store, int64_t deadline)
         if (lh_clock_ms() < deadline)
             (void)lh_lease_leave(store, doubt.key, doubt.id, LH_TTL_DEFAULT_MS,
                                  (lh_way){deadline, NULL});
+    lh_held_set_released(store);
 }

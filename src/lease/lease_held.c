@@ -42,7 +42,7 @@ int lh_held_new(lh_store *store, const lh_store_options *options, lh_error *erro
     held->enforced = store->rollout == LH_ENFORCE;
     atomic_init(&held->clock_ahead, INT64_MIN);
     pthread_mutex_init(&held->lock, NULL);
-    pthread_cond_init(&held->empty, NULL);
+    pthread_cond_init(&held->changed, NULL);
     store->held = held;
     return LH_OK;
 }
@@ -52,7 +52,7 @@ void lh_held_free(lh_store *store)
     if (!store->held)
         return;
     lh_known_free(store->held->known);
-    pthread_cond_destroy(&store->held->empty);
+    pthread_cond_destroy(&store->held->changed);
     pthread_mutex_destroy(&store->held->lock);
     free(store->held);
     store->held = NULL;
@@ -73,7 +73,7 @@ void lh_held_exit(lh_store *store)
     pthread_mutex_lock(&store->held->lock);
     lh_assert(store->held->inside > 0);
     if (--store->held->inside == 0)
-        pthread_cond_broadcast(&store->held->empty);
+        pthread_cond_broadcast(&store->held->changed);
     pthread_mutex_unlock(&store->held->lock);
 }
 
@@ -88,7 +88,23 @@ void lh_held_await_empty(lh_store *store)
 {
     pthread_mutex_lock(&store->held->lock);
     while (store->held->inside > 0)
-        pthread_cond_wait(&store->held->empty, &store->held->lock);
+        pthread_cond_wait(&store->held->changed, &store->held->lock);
+    pthread_mutex_unlock(&store->held->lock);
+}
+
+void lh_held_set_released(lh_store *store)
+{
+    pthread_mutex_lock(&store->held->lock);
+    store->held->released = true;
+    pthread_cond_broadcast(&store->held->changed);
+    pthread_mutex_unlock(&store->held->lock);
+}
+
+void lh_held_await_released(lh_store *store)
+{
+    pthread_mutex_lock(&store->held->lock);
+    while (!store->held->released)
+        pthread_cond_wait(&store->held->changed, &store->held->lock);
     pthread_mutex_unlock(&store->held->lock);
 }
 

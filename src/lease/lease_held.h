@@ -64,9 +64,10 @@ struct lh_held {
     lh_due *ends;            /* … and their local deadlines, or sooner; only with an on_lost */
     struct lh_doubt *doubts; /* lease ids that may hold, and that nobody may believe in */
     size_t n_doubts;
-    bool closing;         /* no call may enter any more */
-    size_t inside;        /* calls that entered, and did not exit yet */
-    pthread_cond_t empty; /* … there is none */
+    bool closing;           /* no call may enter any more */
+    bool released;          /* closing has released all leases that it could */
+    size_t inside;          /* calls that entered, and did not exit yet */
+    pthread_cond_t changed; /* `inside` is 0, or `released` is true */
 };
 
 /* Made with the store, before anybody else has it; freed with its last reference. LH_OK,
@@ -82,6 +83,11 @@ void lh_held_exit(lh_store *store);
 /* For closing the store: from here on no call enters; and waits until the last one has left. */
 void lh_held_shut(lh_store *store);
 void lh_held_await_empty(lh_store *store);
+
+/* Closing has released all leases that it could; and, for a call that could not enter, waits for
+ * that: what it frees before would not be released. */
+void lh_held_set_released(lh_store *store);
+void lh_held_await_released(lh_store *store);
 
 /* A renewal that was answered. */
 typedef struct lh_renewed {

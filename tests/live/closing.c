@@ -114,6 +114,41 @@ static void test_a_settled_wait_may_be_cancelled_afterwards(void **state)
     expect(g, LH_OK, lh_waiting_cancel(waiting, &g->error));
 }
 
+static void *close_it(void *arg)
+{
+    lh_store_close(arg);
+    return NULL;
+}
+
+/* Granted before, and fetched while the store is being closed: it has no entry in the trail, so it
+ * goes to nobody. Another call delays the closing. */
+static void test_a_grant_that_is_fetched_during_the_closing_is_released(void **state)
+{
+    ground *g = *state;
+    lh_store_options options = store_options(g);
+    lh_store *store = NULL;
+    lh_waiting *waiting = NULL;
+    lh_lease *lease = NULL;
+    pthread_t asking, closing;
+    options.audit = "trail";
+    expect(g, LH_OK, lh_store_open(&options, &store, &g->error));
+    lh_store_close(g->store);
+    g->store = store;
+    expect(g, LH_OK, lh_acquire_start(store, "k", NULL, &waiting, &g->error));
+    asker other = {.g = g, .key = "other", .error = LH_ERROR_INIT};
+    break_commands(g, 0, WRITES, "'blockConnection': true, 'blockTimeMS': 900");
+    assert_int_equal(pthread_create(&asking, NULL, ask, &other), 0);
+    usleep(300000);
+    assert_int_equal(pthread_create(&closing, NULL, close_it, store), 0);
+    usleep(200000);
+    expect(g, LH_CLOSED, lh_waiting_finish(waiting, &lease, NULL, &g->error));
+    assert_int_equal(pthread_join(closing, NULL) + pthread_join(asking, NULL), 0);
+    g->store = NULL;
+    mend_commands(g);
+    lh_lease_free(other.leases[0]);
+    assert_false(is_held(g, "k") || is_held(g, "other"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +157,7 @@ int main(void)
         live_test(test_a_path_is_awaited),
         live_test(test_many_are_awaited),
         live_test(test_a_settled_wait_may_be_cancelled_afterwards),
+        live_test(test_a_grant_that_is_fetched_during_the_closing_is_released),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
