@@ -160,7 +160,7 @@ def test_leases_as_they_come_and_go(page, serve, uri, key):
     with program_on(uri) as cli:
         server = serve(cli, "--listen", "127.0.0.1:0")
         page.open(server)
-        wait_until(lambda: "Nobody holds anything" in page.text("#empty") and server.name in page.text("#empty"))
+        wait_until(lambda: "No key is held" in page.text("#empty") and server.name in page.text("#empty"))
         lease = server.held(key, purpose="rebuild", ttl_ms=20000)
         assert server.acquire(key, "carol").status == 423
         row = page.wait_for(key)

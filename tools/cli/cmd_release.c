@@ -60,7 +60,7 @@ static const struct opt_spec options_table[] = {
     {OPT_LEASE, OPT_SECRET, "lease", 0, "ID", "LEASEHOLD_LEASE", 0, 0,
      "the lease, as acquire printed it"},
     {OPT_NOTE, OPT_TEXT, "note", 0, "TEXT", NULL, 0, 0,
-     "for whoever holds the key next: a version, an etag, what was changed; up to 1,024 bytes"},
+     "a note for the next holder: a version, an etag, a description; up to 1,024 bytes"},
     {OPT_KEEP, OPT_DURATION, "keep", 0, "DURATION", NULL, 0, LH_TTL_MAX_MS,
      "the key stays taken that long, or until the lease would have ended"},
     {0},
@@ -72,15 +72,14 @@ const struct command cmd_release = {
     .holds = true,
     .words = "KEY",
     .options = options_table,
-    .summary = "give a lease back",
-    .detail =
-        "Who waits for the key gets it at once, and the note with it; status and watch show\n"
-        "it. It is gone once somebody held the key and left none: who finds a note knows\n"
-        "that nothing was done since.\n"
-        "With --keep nobody gets the key before that time is over. Then the next waiter does.\n"
-        "Only an exclusive lease can be kept.\n"
-        "Releasing again what was released is no error. Releasing what somebody else holds\n"
-        "by now changes nothing and has the exit code 76.",
+    .summary = "release a lease",
+    .detail = "The next waiter gets the key at once, with the note; status and watch show the\n"
+              "note. It stays until the key was held again by a holder that left none. So a new\n"
+              "holder that finds a note knows that nobody has held the key since.\n"
+              "With --keep nobody gets the key before that time is over. Then the next waiter\n"
+              "does. Only an exclusive lease can be kept.\n"
+              "A second release is no error. If the key has another holder by now, nothing is\n"
+              "changed, and the exit code is 76.",
     .example = "  $ leasehold release project:42 --lease 6a1f0c3e5b7d48219fd6e0a4c2b81357\n"
                "  released  project:42\n",
 };

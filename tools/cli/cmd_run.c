@@ -264,15 +264,15 @@ static int run(const struct cli *cli)
 
 static const struct opt_spec options_table[] = {
     {OPT_WAIT, OPT_PATIENCE, "wait", 0, "DURATION", NULL, 0, OPT_WAIT_MAX,
-     "wait for it that long; 0 asks once (default: forever)"},
+     "how long to wait for the key; 0 asks once (default: forever)"},
     {OPT_GRACE, OPT_DURATION, "grace", 0, "DURATION", NULL, 0, LH_TTL_MAX_MS,
-     "between TERM and KILL when the lease is lost (default: 5s, at most a third of the ttl)"},
+     "the time between TERM and KILL after a loss (default: 5s, at most a third of the ttl)"},
     {OPT_NOTE, OPT_TEXT, "note", 0, "TEXT", NULL, 0, 0,
-     "left for whoever holds the key next, if CMD ends with 0; up to 1,024 bytes"},
+     "a note for the next holder, stored if CMD ends with 0; up to 1,024 bytes"},
     {OPT_KEEP, OPT_DURATION, "keep", 0, "DURATION", NULL, LH_TTL_MIN_MS, LH_TTL_MAX_MS,
-     "the key stays taken that long after CMD has ended, however it ended"},
+     "how long the key stays taken after CMD has ended, whatever its exit code"},
     {OPT_PASS_URI, OPT_FLAG, "pass-uri", 0, NULL, NULL, 0, 0,
-     "CMD inherits LEASEHOLD_URI and MONGODB_URI, also where a password is in them"},
+     "CMD inherits LEASEHOLD_URI and MONGODB_URI even if they contain a password"},
     {OPT_BUSY_EXIT, OPT_NUMBER, "busy-exit", 'E', "N", NULL, 0, 255,
      "the exit code for busy (default: 75)"},
     {0},
@@ -287,17 +287,17 @@ const struct command cmd_run = {
     .options = options_table,
     .also = opts_lease,
     .summary = "hold a lease while a command runs",
-    .detail = "Waits for the lease in the key's queue, runs CMD, renews the lease all the while,\n"
-              "releases it at the end, and ends with CMD's own exit code (128 + N when signal N\n"
-              "ended it; 126 and 127 as in a shell). TERM, INT, HUP, QUIT, USR1 and USR2 are\n"
-              "passed on. When the lease is lost or can't be renewed, CMD and all of its process\n"
-              "group get TERM, and KILL before the lease can end; the exit code is 76 then. CMD\n"
-              "does not survive leasehold. What CMD leaves running in the background when it ends\n"
-              "is not covered by the lease. CMD finds LEASEHOLD_KEY, LEASEHOLD_LEASE,\n"
-              "LEASEHOLD_TOKEN and LEASEHOLD_OWNER in its environment, and LEASEHOLD_NOTE where\n"
-              "the holder before left a note. LEASEHOLD_URI and MONGODB_URI are kept from it\n"
-              "where a password is in them, unless --pass-uri says otherwise; the file of\n"
-              "LEASEHOLD_URI_FILE it may read as you may.",
+    .detail = "Waits for the lease in the key's queue, runs CMD, renews the lease meanwhile, and\n"
+              "releases it at the end. The exit code is that of CMD (128 + N if signal N ended\n"
+              "it; 126 and 127 as in a shell). TERM, INT, HUP, QUIT, USR1 and USR2 are passed on.\n"
+              "If the lease is lost or cannot be renewed, CMD and its process group get TERM, and\n"
+              "KILL before the lease can end; the exit code is then 76. CMD does not survive\n"
+              "leasehold. Processes that CMD leaves in the background are not covered by the\n"
+              "lease.\n"
+              "The environment of CMD has LEASEHOLD_KEY, LEASEHOLD_LEASE, LEASEHOLD_TOKEN and\n"
+              "LEASEHOLD_OWNER, and LEASEHOLD_NOTE if the previous holder left a note. It has\n"
+              "LEASEHOLD_URI and MONGODB_URI only if they contain no password, or with\n"
+              "--pass-uri. CMD may read the file of LEASEHOLD_URI_FILE if you may.",
     .example = "  $ leasehold run project:42 --wait 10s --purpose rebuild -- make all\n"
                "  $ leasehold run nightly --wait 0 -E 0 -- ./report.sh     # somebody does it "
                "already: fine\n"

@@ -145,9 +145,10 @@ static int run(const struct cli *cli)
 }
 
 static const struct opt_spec options_table[] = {
-    {OPT_PREFIX, OPT_TEXT, "prefix", 0, "TEXT", NULL, 0, 0, "also the keys that begin with this"},
+    {OPT_PREFIX, OPT_TEXT, "prefix", 0, "TEXT", NULL, 0, 0,
+     "also the keys that begin with this text"},
     {OPT_AFTER, OPT_NAME, "after", 0, "ID", NULL, 0, 0,
-     "go on behind the event with this id, as --json prints it"},
+     "continue after the event with this id, as --json prints it"},
     {0},
 };
 
@@ -157,16 +158,16 @@ const struct command cmd_watch = {
     .words = "[KEY…]",
     .any_words = true,
     .options = options_table,
-    .summary = "tell what happens to keys, as it happens",
-    .detail = "A line for each event, of the keys given, or of all; until it is ended by a\n"
-              "signal. Events: granted, renewed, released, transferred, broken, expired, queued,\n"
-              "left (the queue), removed (the document), spoilt (it can't be read any more),\n"
-              "opened (watching has begun) and gap (events may have been missed). An end by time\n"
-              "is seen when somebody takes the key over: expired.\n"
-              "With --json an object a line.\n"
-              "On a replica set each event is told once, also over elections. On a standalone the\n"
-              "documents are looked at five times a second: what comes and goes in between is\n"
-              "missed, and there is no --after.",
+    .summary = "print events on keys as they happen",
+    .detail = "Prints a line for each event, of the given keys or of all, until a signal ends the\n"
+              "command. Events: granted, renewed, released, transferred, broken, expired, queued,\n"
+              "left (the queue), removed (the document), spoilt (the document cannot be read any\n"
+              "more), opened (watching has begun) and gap (events may have been missed). A lease\n"
+              "that ends by time shows up as expired when the key is taken over.\n"
+              "With --json one object per line.\n"
+              "On a replica set each event is printed once, also across elections. On a\n"
+              "standalone the command reads the documents five times a second: it misses shorter\n"
+              "changes, and there is no --after.",
     .example = "  $ leasehold watch --prefix project:\n"
                "  2026-03-01T10:00:00.412Z  opened       watching\n"
                "  2026-03-01T10:00:07.120Z  granted      project:42    alice@web1 (web1, pid "

@@ -79,8 +79,8 @@ function code(...lines) {
 
 function lesson() {
   const secret = me.needs_token ? ' -H "Authorization: Bearer $TOKEN"' : "";
-  return [make("h3", "Nobody holds anything"),
-    make("p", "A lease is a lock with an end: whoever holds a key may work on it until the lease ends, is given back, or is broken. Leases appear here as they are granted. Try one:"),
+  return [make("h3", "No key is held"),
+    make("p", "A lease is a lock with an end: the holder of a key may work on it until the lease ends, is released, or is broken. Leases appear here as they are granted. Try one:"),
     code("leasehold run demo -- sleep 20"),
     make("p", "or, over HTTP:"),
     code(`curl${secret} --json '{"owner":"me","purpose":"a try"}' \\`, `  ${location.origin}/v1/leases/demo`)];
@@ -94,7 +94,7 @@ function nothingFound() {
     filter();
     $("prefix").focus();
   });
-  return [make("h3", "No lease matches"), make("p", "Keys are compared from their beginning, with upper and lower case; owners anywhere."), clear];
+  return [make("h3", "No lease matches"), make("p", "A key matches by its beginning, in the same case; an owner by any part, in any case."), clear];
 }
 
 function showEmpty() {
@@ -111,8 +111,8 @@ const words = { connecting: "Connecting", live: "Live", lost: "No connection", d
 
 function bannerText() {
   const { kind, detail: why, retryAt } = link.state;
-  const old = loaded ? " What is shown may be old." : "";
-  if (kind === "database") return ["The database does not answer.", `The server is there, and tries again: ${why}.${old}`];
+  const old = loaded ? " The page may be out of date." : "";
+  if (kind === "database") return ["The database does not answer.", `The server runs, and tries again: ${why}.${old}`];
   if (kind === "token") return ["This server asks for a token.", why];
   if (kind !== "lost") return null;
   const seconds = Math.ceil((retryAt - performance.now()) / 1000);

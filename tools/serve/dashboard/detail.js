@@ -50,8 +50,8 @@ function queueSection() {
   return section(`Queue: ${lease.waiters.length.toLocaleString("en")} waiting`, make("ol.line", ...items), rest > 0 ? make("p.quiet", `and ${rest} more`) : null);
 }
 
-const reasons = { held: "somebody holds it", queue: "others were waiting", malformed: "it cannot be read", full: "it has as many readers as it may",
-  full_queue: "the queue is full", race: "others were faster", path: "a key above or below it is held", timeout: "the wait was over" };
+const reasons = { held: "somebody holds it", queue: "others were waiting", malformed: "it cannot be read", full: "it has the largest number of readers",
+  full_queue: "the queue is full", race: "other clients were faster", path: "a key above or below it is held", timeout: "the wait timed out" };
 
 function refusedSection() {
   const refused = lease.refused;
@@ -86,7 +86,7 @@ function headline() {
 function renderBody() {
   ticking = [];
   const large = headline();
-  const words = { held: "left", free: "nobody holds it", malformed: "it counts as held" };
+  const words = { held: "left", free: "not held", malformed: "it counts as held" };
   body.replaceChildren(...[
     make("div.headline", large, make("p.quiet", lease.holders.some((holder) => holder.ends === null) ? "it is held" : words[lease.state])),
     lease.state === "malformed" ? make("p.wrong", said(lease.problem)) : null,

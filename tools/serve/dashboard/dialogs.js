@@ -32,15 +32,15 @@ export function askToBreak(lease, done) {
 }
 
 function whyNot(error) {
-  if (error.status === 409) return "It is not held any more, or by somebody else: nothing was done. Close this and look again.";
-  if (error.status === 504) return "Whether it was broken is not known: look again.";
+  if (error.status === 409) return "The key is free, or has another holder: nothing was done. Close this and look again.";
+  if (error.status === 504) return "The result is unknown: look again.";
   return `Nothing was done: ${error.message}`;
 }
 
 async function breakIt(event) {
   event.preventDefault();
   const { lease, done } = broken, reason = $("break-reason").value.trim(), by = $("break-by").value.trim(), button = $("break-do");
-  if (!reason) return complain($("break-wrong"), "Say why: whoever is hit by it will ask.");
+  if (!reason) return complain($("break-wrong"), "Give a reason: the former holder will ask for it.");
   const body = { reason };
   if (by) body.by = by;
   if (lease.state === "held" && lease.holders[0]?.token !== null) body.token = lease.token;

@@ -18,7 +18,7 @@ const sentences = {
   granted: (e, it) => [who(e), " got ", it, e.how === "queue" ? " from the queue" : e.how === "transfer" ? " by transfer" : ""],
   renewed: (e, it) => [who(e), " renewed ", it],
   released: (e, it) => [who(e), e.how === "other" ? " lost " : " released ", it],
-  transferred: (e, it) => [who(e), " handed on ", it],
+  transferred: (e, it) => [who(e), " transferred ", it],
   broken: (e, it) => [make("b", said(e.by ?? "somebody")), " broke the lease of ", who(e), " on ", it, ": ", said(e.reason)],
   expired: (e, it) => ["the lease of ", who(e), " on ", it, " ran out"],
   queued: (e, it) => [who(e), " waits for ", it],

@@ -124,7 +124,7 @@ class Session {
     for (;;) {
       await this.refusals();
       await sleep(this.gap ? 0 : POLL_MS, this.signal);
-      if (performance.now() - this.heard > SILENT_MS) throw new api.Refusal(0, "network", "nothing is heard of the server");
+      if (performance.now() - this.heard > SILENT_MS) throw new api.Refusal(0, "network", "the server has been silent for too long");
       if (performance.now() - began > 10000) pauseMs = FIRST_PAUSE_MS;
       await this.whenDatabase(() => api.ready({ signal: this.signal }));
       if (state.kind !== "live" || this.gap || performance.now() - this.loaded > AFRESH_MS) await this.whenDatabase(() => this.load());
@@ -135,7 +135,7 @@ class Session {
   async run() {
     const me = await api.whoami({ signal: this.signal });
     hooks.who(me);
-    if (me.may === "look_in") throw new api.Refusal(401, "unauthorized", api.hasToken() ? "The server does not know the token any more." : "");
+    if (me.may === "look_in") throw new api.Refusal(401, "unauthorized", api.hasToken() ? "The server no longer knows the token." : "");
     clock.forget();
     const stream = api.events(this.signal, (event) => this.take(event)).then(() => {
       throw new api.Refusal(0, "network", "the server ended the connection");
