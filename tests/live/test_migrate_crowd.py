@@ -75,6 +75,8 @@ def nothing_is_lost(db, docs):
 def is_as_the_oracle_says(db, docs):
     best, highest = legacy.survivors(docs), tokens(docs)
     left = {document["workspace_id"]: document for document in db.locks.find() if isinstance(document["workspace_id"], str)}
+    # A migrator that is killed while it tries leases leaves the key of its trial, for the next cleanup.
+    left = {key: document for key, document in left.items() if not key.startswith("leasehold:trial:")}
     assert left.keys() == best.keys()
     for key, document in best.items():
         wanted = dict(document)
