@@ -27,7 +27,7 @@
 #include "store/store.h"
 #include "store/store_refused.h"
 
-#define RACES_MAX          8 /* lost races for a fresh key until the caller is told */
+#define RACES_MAX          8 /* lost races for a fresh key before it is an error */
 #define RETRY_AFTER_CAP_MS 5000
 #define CLAIM_MIN_MS       1000
 #define CLAIM_MAX_MS       60000

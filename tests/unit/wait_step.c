@@ -235,7 +235,7 @@ static bool is_in_table(int state, lh_wait_event_kind kind)
     return false;
 }
 
-/* What is not in the table changes nothing. Answers come only to commands: an assertion. */
+/* No other event changes anything. An answer without a command is an assertion. */
 static void ignores_every_other_event(void **state)
 {
     (void)state;

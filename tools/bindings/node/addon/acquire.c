@@ -39,7 +39,7 @@ static void work_finish(lhn_call *call)
     call->outcome = lh_waiting_finish(waiting, &acquire->lease, &call->record, &call->error);
 }
 
-/* Leaves the queue. What was granted meanwhile is released. */
+/* Leaves the queue; a lease granted meanwhile is released. */
 static void work_leave(lhn_call *call)
 {
     struct lhn_acquire *acquire = (struct lhn_acquire *)call;

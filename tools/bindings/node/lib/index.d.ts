@@ -22,7 +22,7 @@ export interface Waiter {
   readonly since: number;
 }
 
-/** What is stored for a key. */
+/** The stored state of a key. */
 export interface Status {
   readonly key: string;
   /** "malformed" counts as held. */
@@ -88,7 +88,7 @@ export interface OpenOptions {
   clockSkew?: number;
   maxWaiters?: number;
   maxShared?: number;
-  /** What is done about the unique index; by default "verify". */
+  /** How the unique index is treated at open; by default "verify". */
   atOpen?: "nothing" | "verify" | "migrate";
   rollout?: "enforce" | "observe" | "off" | "environment";
 }
@@ -176,7 +176,7 @@ export class Store implements AsyncDisposable {
     fn: (lease: Lease) => T | PromiseLike<T>,
   ): Promise<T>;
   status(key: string): Promise<Status>;
-  /** For operators: takes the key from its holder. What was broken. */
+  /** For operators: ends the lease of the holder. Returns the state before. */
   break(key: string, options: { reason: string; by?: string; token?: bigint }): Promise<Status>;
   /** These keys, and all that begin with the prefix; without either, all keys. */
   watch(options?: { keys?: readonly string[]; prefix?: string; after?: string }): Watch;

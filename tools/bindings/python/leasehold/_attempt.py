@@ -34,7 +34,7 @@ Feedback = Callable[[Status, int], object]
 
 @dataclass
 class Request:
-    """What is asked for."""
+    """The request."""
 
     keys: Sequence[str]
     many: bool

@@ -113,7 +113,7 @@ class Operations:
     def list(self, prefix: Optional[str] = None, owner: Optional[str] = None,
              expired: bool = False, malformed: bool = False, free: bool = False,
              limit: int = 0) -> builtins.list[Status]:
-        """What is held or cannot be read, in the order of the keys; with `free` also free keys.
+        """Held and unreadable keys, in order; with `free` also free keys.
         `expired` and `malformed` select only these."""
         found: builtins.list[Status] = []
         trap, details = _Trap(), _c.Error()
@@ -250,7 +250,7 @@ class Operations:
 
     @property
     def warnings(self) -> builtins.list[str]:
-        """What has no effect in the connection string, and why."""
+        """The parts of the connection string without effect, and why."""
         found: builtins.list[str] = []
         with self._handle as store:
             while (sentence := lib.lh_store_warning(store, len(found))) is not None:

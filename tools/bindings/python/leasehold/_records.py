@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is stored for a key, and what happened to it."""
+"""The stored state of a key, and events of keys."""
 from __future__ import annotations
 
 import ctypes

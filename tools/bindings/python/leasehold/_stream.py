@@ -63,7 +63,7 @@ class Source(Stopper, Generic[T]):
 
 class Stream(Iterator[T]):
     """One thing after the other, as it happens, until it is closed; as a context manager at the end
-    of the block. It keeps its store. What was not taken yet is kept in memory, without a bound."""
+    of the block. It keeps its store. Events not taken yet stay in memory, without a bound."""
 
     def __init__(self, store: Store, source: Source[T]) -> None:
         self._store, self._source = store, source
