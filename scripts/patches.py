@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small changes of the sources, as tables of {file, from, to}: for scripts/mutants and scripts/model."""
+"""Small changes of the sources, as tables of {file, from, to}: for scripts/mutants and
+scripts/model."""
 
 
 class DoesNotApply(Exception):

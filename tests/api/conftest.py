@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the installed software share: a staged installation, and a database of each test's own.
+"""What the tests of the installed software share: a staged installation, and a database of each
+test's own.
 
 Environment: LEASEHOLD_BUILD (the build folder), LEASEHOLD_TEST_URI (a server)."""
 import os
@@ -27,7 +28,9 @@ def cached(variable):
 def install(destdir, *options):
     """Installs under a DESTDIR, as a package's build does. Returns where the prefix is in it."""
     env = os.environ | {"DESTDIR": str(destdir)}
-    subprocess.run(["cmake", "--install", BUILD, *options], env=env, check=True, capture_output=True)
+    subprocess.run(
+        ["cmake", "--install", BUILD, *options], env=env, check=True, capture_output=True
+    )
     return destdir / cached("CMAKE_INSTALL_PREFIX").lstrip("/")
 
 
@@ -37,11 +40,14 @@ class Staged:
     def __init__(self, destdir):
         self.prefix = install(destdir)
         (self.libdir,) = {path.parent for path in self.prefix.rglob("libleasehold.so")}
-        self.env = {name: value for name, value in os.environ.items() if not name.startswith("LEASEHOLD_")} | {
-            "PKG_CONFIG_PATH": str(self.libdir / "pkgconfig"), "LD_LIBRARY_PATH": str(self.libdir)}
+        self.env = {
+            name: value for name, value in os.environ.items() if not name.startswith("LEASEHOLD_")
+        } | {"PKG_CONFIG_PATH": str(self.libdir / "pkgconfig"), "LD_LIBRARY_PATH": str(self.libdir)}
 
     def run(self, *command, **options):
-        done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=120, **options)
+        done = subprocess.run(
+            command, env=self.env, capture_output=True, text=True, timeout=120, **options
+        )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""leasehold.aio: waits without threads, cancellations that leave nothing behind, blocks that end when their lease is lost."""
+"""leasehold.aio: waits without threads, cancellations that leave nothing behind, blocks that end
+when their lease is lost."""
 import asyncio
 import functools
 import importlib
@@ -41,14 +42,19 @@ async def until(condition):
 
 
 def asynchronous(test):
-    """The test's own coroutine function, with a store of its loop; what it does last is checked by the observer."""
+    """The test's own coroutine function, with a store of its loop; what it does last is checked by
+    the observer."""
     arguments = list(inspect.signature(test).parameters.values())[1:]
 
     def run(with_store, **fixtures):
         with_store(lambda store: test(store, **fixtures))
 
-    run.__signature__ = inspect.Signature([inspect.Parameter("with_store", inspect.Parameter.KEYWORD_ONLY),
-                                           *(argument.replace(kind=inspect.Parameter.KEYWORD_ONLY) for argument in arguments)])
+    run.__signature__ = inspect.Signature(
+        [
+            inspect.Parameter("with_store", inspect.Parameter.KEYWORD_ONLY),
+            *(argument.replace(kind=inspect.Parameter.KEYWORD_ONLY) for argument in arguments),
+        ]
+    )
     run.__name__, run.__doc__ = test.__name__, test.__doc__
     return run
 
@@ -56,7 +62,10 @@ def asynchronous(test):
 @asynchronous
 async def test_a_lease_ends_with_its_block(store, observer):
     async with store.acquire("k", purpose="build") as lease:
-        assert lease.valid and (await store.status("k")).token == lease.token == observer.status("k").token
+        assert (
+            lease.valid
+            and (await store.status("k")).token == lease.token == observer.status("k").token
+        )
         with pytest.raises(leasehold.Busy) as busy:
             await store.acquire("k")
         assert busy.value.holder.purpose == "build"
@@ -116,14 +125,19 @@ async def test_waits_need_no_threads(store, observer):
         async with store.acquire("crowd", wait=math.inf, ttl=60):
             granted.append(number)
 
-    await asyncio.gather(*(store.status("crowd") for _ in range(20)))  # now the threads for commands are there
+    await asyncio.gather(
+        *(store.status("crowd") for _ in range(20))
+    )  # now the threads for commands are there
     tasks = [asyncio.ensure_future(wait(0))]
     await until(lambda: queue_of(observer, "crowd") == 1)
     threads = len(os.listdir("/proc/self/task"))
     tasks += [asyncio.ensure_future(wait(number)) for number in range(1, WAITERS)]
     await until(lambda: queue_of(observer, "crowd") == WAITERS)
     assert len(os.listdir("/proc/self/task")) == threads
-    assert len([thread for thread in threading.enumerate() if thread.name.startswith("leasehold")]) <= 3
+    assert (
+        len([thread for thread in threading.enumerate() if thread.name.startswith("leasehold")])
+        <= 3
+    )
     for task in tasks[10:]:
         task.cancel()
     await asyncio.gather(*tasks[10:], return_exceptions=True)
@@ -136,10 +150,20 @@ async def test_waits_need_no_threads(store, observer):
 @pytest.mark.parametrize("way", ["key", "path", "many"])
 def test_a_cancellation_leaves_no_trace(with_store, observer, way):
     async def test(store):
-        waits = {"key": lambda: store.acquire("k", wait=math.inf), "path": lambda: store.acquire("k", wait=math.inf, path=True),
-                 "many": lambda: store.acquire_many(["j", "k"], wait=math.inf)}
+        waits = {
+            "key": lambda: store.acquire("k", wait=math.inf),
+            "path": lambda: store.acquire("k", wait=math.inf, path=True),
+            "many": lambda: store.acquire_many(["j", "k"], wait=math.inf),
+        }
         async with store.acquire("k"):
-            for delay in (0, 0.001, 0.003, 0.01, 0.1, None):  # before, during and after the first command
+            for delay in (
+                0,
+                0.001,
+                0.003,
+                0.01,
+                0.1,
+                None,
+            ):  # before, during and after the first command
                 task = asyncio.ensure_future(waits[way]())
                 if delay is None:
                     await until(lambda: queue_of(observer, "k"))
@@ -150,12 +174,14 @@ def test_a_cancellation_leaves_no_trace(with_store, observer, way):
                     await task
                 assert queue_of(observer, "k") == 0 and observer.status("j").state == "free"
         assert observer.status("k").state == "free"
+
     with_store(test)
 
 
 @asynchronous
 async def test_a_cancellation_gives_back_what_was_granted_meanwhile(store, observer):
-    """The release grants the key to a task that is cancelled at about the same time: never a lease that nobody has."""
+    """The release grants the key to a task that is cancelled at about the same time: never a lease
+    that nobody has."""
     for delay in (0, 0.001, 0.002, 0.004, 0.008):
         held = await store.acquire("k")
         task = asyncio.ensure_future(store.acquire("k", wait=math.inf))
@@ -192,7 +218,11 @@ async def test_a_loss_cancels_the_block(store, module_database):
                 await asyncio.sleep(60)
             finally:
                 reached.append("cancelled")
-    assert reached == ["cancelled"] and lost == [lease] and isinstance(why.value.__cause__, asyncio.CancelledError)
+    assert (
+        reached == ["cancelled"]
+        and lost == [lease]
+        and isinstance(why.value.__cause__, asyncio.CancelledError)
+    )
     with pytest.raises(leasehold.Lost):
         async with store.acquire_many(["lost", "kept"], ttl=1) as leases:
             await lose(leases[0])
@@ -273,9 +303,12 @@ def test_closing_ends_the_waits(observer, module_database):
             await until(lambda: queue_of(observer, "k") == 3)
             await store.close()
             results = await asyncio.gather(*tasks, return_exceptions=True)
-            assert {type(result) for result in results} == {leasehold.Closed} and queue_of(observer, "k") == 0
+            assert {type(result) for result in results} == {leasehold.Closed} and queue_of(
+                observer, "k"
+            ) == 0
         with pytest.raises(leasehold.Closed):
             await store.acquire("k")
+
     asyncio.run(main())
 
 
@@ -287,11 +320,20 @@ def test_a_store_that_is_not_open_says_so():
 def test_it_has_what_the_other_one_has():
     for kind in ("Store", "Lease", "Leases", "Stream"):
         there, here = (set(dir(getattr(module, kind))) for module in (leasehold, aio))
-        assert {name for name in there - here if not name.startswith("_")} <= {"next", "fileno", "warnings", "index", "count"}, kind
+        assert {name for name in there - here if not name.startswith("_")} <= {
+            "next",
+            "fileno",
+            "warnings",
+            "index",
+            "count",
+        }, kind
         for name in here:
             if not name.startswith("_"):
                 assert getattr(getattr(aio, kind), name).__doc__, f"{kind}.{name}"
-    assert "wait" in inspect.signature(aio.Store.acquire).parameters and "rollout" in inspect.signature(aio.Store.__init__).parameters
+    assert (
+        "wait" in inspect.signature(aio.Store.acquire).parameters
+        and "rollout" in inspect.signature(aio.Store.__init__).parameters
+    )
 
 
 @pytest.mark.parametrize("name", ["uvloop", "anyio"])
@@ -317,7 +359,11 @@ def test_other_loops(name, observer, module_database):
                     await asyncio.sleep(10)
                 raise asyncio.CancelledError
 
-    runner = functools.partial(library.run, main) if name == "anyio" else functools.partial(_run_on, library.new_event_loop, main)
+    runner = (
+        functools.partial(library.run, main)
+        if name == "anyio"
+        else functools.partial(_run_on, library.new_event_loop, main)
+    )
     with pytest.raises(leasehold.Lost):
         runner()
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Leases of the Python module from their grant to their end: what keeps them, and how a loss is reported."""
+"""Leases of the Python module from their grant to their end: what keeps them, and how a loss is
+reported."""
 import gc
 import os
 import pickle
@@ -62,17 +63,26 @@ def test_what_is_done_with_is_not_warned_of(store, lose):
 
 def test_a_program_may_end_without_closing(module_database):
     """And it releases what it holds."""
-    code = (f"import leasehold, logging; logging.basicConfig(level=logging.DEBUG, filename='/dev/null'); store = leasehold.Store({URI!r}, {module_database.name!r}); lease = store.acquire('ends'); "
-            "stream = store.watch()")
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True,
-                          timeout=30)
+    code = (
+        "import leasehold, logging; logging.basicConfig(level=logging.DEBUG,"
+        f" filename='/dev/null'); store = leasehold.Store({URI!r}, {module_database.name!r}); lease"
+        " = store.acquire('ends'); stream = store.watch()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), done
     with leasehold.Store(URI, module_database.name) as store:
         assert store.status("ends").released_how == "release"
 
 
 def test_a_forked_child_ends_while_its_parent_waits(module_database, shared):
-    """The store is the parent's: calls fail, and the child does not wait for the parent's threads."""
+    """The store is the parent's: calls fail, and the child does not wait for the parent's
+    threads."""
     code = f"""if True:
         import leasehold, os, signal, sys, threading, time
         store = leasehold.Store({URI!r}, {module_database.name!r})
@@ -91,8 +101,13 @@ def test_a_forked_child_ends_while_its_parent_waits(module_database, shared):
         sys.stdin.read()
         """
     with pytest.raises(leasehold.Lost), shared.acquire("forked"):
-        with subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": ":".join(sys.path)}, stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE, text=True) as program:
+        with subprocess.Popen(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONPATH": ":".join(sys.path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as program:
             printed = program.stdout.readline()
             if printed != "7\n":
                 program.kill()
@@ -144,8 +159,12 @@ def test_on_lost_is_called_once_from_another_thread(store, module_database, lose
         calls.append((lease, threading.get_ident()))
         lost.set()
 
-    with leasehold.Store(URI, module_database.name, on_lost=lambda *what: all_calls.append(what)) as other:
-        lease, kept = other.acquire("k", ttl=1, on_lost=on_lost), other.acquire("kept", on_lost=on_lost)
+    with leasehold.Store(
+        URI, module_database.name, on_lost=lambda *what: all_calls.append(what)
+    ) as other:
+        lease, kept = other.acquire("k", ttl=1, on_lost=on_lost), other.acquire(
+            "kept", on_lost=on_lost
+        )
         lose(lease)
         assert lost.wait(10) and select.select([lease.fileno()], [], [], 10)[0]
         kept.release()
@@ -195,7 +214,9 @@ def test_paths_exclude_what_is_below(store):
 def test_errors_have_their_kind(store):
     with pytest.raises(leasehold.Unreachable) as unreachable:
         leasehold.Store("mongodb://127.0.0.1:1/", timeout=0.1)
-    assert isinstance(unreachable.value, leasehold.Error) and unreachable.value.code == "unreachable"
+    assert (
+        isinstance(unreachable.value, leasehold.Error) and unreachable.value.code == "unreachable"
+    )
     with pytest.raises(leasehold.ConfigError) as config:
         leasehold.Store(URI + "&w=1")
     assert config.value.reason == "write_concern"
@@ -206,12 +227,23 @@ def test_errors_have_their_kind(store):
         with pytest.raises(leasehold.Busy) as busy:
             store.acquire("k")
     again = pickle.loads(pickle.dumps(busy.value))  # as a worker sends it to its parent
-    assert (type(again), again.args, vars(again)) == (leasehold.Busy, busy.value.args, vars(busy.value))
+    assert (type(again), again.args, vars(again)) == (
+        leasehold.Busy,
+        busy.value.args,
+        vars(busy.value),
+    )
 
 
-@pytest.mark.parametrize("number, kind", [(3, "Unknown"), (6, "Denied"), (15, "Closed"), (9, "Error")])
+@pytest.mark.parametrize(
+    "number, kind", [(3, "Unknown"), (6, "Denied"), (15, "Closed"), (9, "Error")]
+)
 def test_each_outcome_has_its_kind(number, kind):
     from leasehold import _c, _errors
+
     details = _c.Error(code=number, message=b"why", lease_id=b"a" * 32, server_code=13)
     error = _errors.error_from(number, details)
-    assert type(error).__name__ == kind and (str(error), error.lease_id, error.server_code) == ("why", "a" * 32, 13)
+    assert type(error).__name__ == kind and (str(error), error.lease_id, error.server_code) == (
+        "why",
+        "a" * 32,
+        13,
+    )

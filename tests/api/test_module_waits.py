@@ -16,7 +16,8 @@ store = shared
 
 @pytest.fixture
 def held(store):
-    """A lease that others wait for. A wait that does not end would get it after a while, and the test would fail."""
+    """A lease that others wait for. A wait that does not end would get it after a while, and the
+    test would fail."""
     with store.acquire("k") as lease:
         rescue = threading.Timer(20, lease.release)
         rescue.start()
@@ -30,11 +31,13 @@ def queue_of(store, key="k"):
 
 def when(condition, act):
     """Acts in another thread once the condition is true."""
+
     def run():
         end = time.monotonic() + 15
         while not condition() and time.monotonic() < end:
             time.sleep(0.01)
         act()
+
     thread = threading.Thread(target=run)
     thread.start()
     return thread
@@ -47,25 +50,34 @@ class Stop(Exception):
 @pytest.fixture
 def handler():
     """A handler of SIGTERM and SIGINT that raises; both as they were afterwards."""
+
     def stop(number, frame):
         raise Stop(number)
+
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
     for number, old in before.items():
         signal.signal(number, old)
 
 
-WAYS = {"key": lambda store, **how: store.acquire("k", owner="bob", wait=math.inf, **how),
-        "path": lambda store, **how: store.acquire("k", owner="bob", wait=math.inf, path=True, **how),
-        "many": lambda store, **how: store.acquire_many(["j", "k"], owner="bob", wait=math.inf, **how),
-        "feedback": lambda store, **how: store.acquire("k", owner="bob", wait=math.inf, feedback=lambda *_: None, **how)}
+WAYS = {
+    "key": lambda store, **how: store.acquire("k", owner="bob", wait=math.inf, **how),
+    "path": lambda store, **how: store.acquire("k", owner="bob", wait=math.inf, path=True, **how),
+    "many": lambda store, **how: store.acquire_many(["j", "k"], owner="bob", wait=math.inf, **how),
+    "feedback": lambda store, **how: store.acquire(
+        "k", owner="bob", wait=math.inf, feedback=lambda *_: None, **how
+    ),
+}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 @pytest.mark.parametrize("way", WAYS)
 def test_what_a_signal_handler_raises_ends_a_wait(store, held, handler, way, number):
     signalled = []
-    thread = when(lambda: queue_of(store) == ["bob"], lambda: (signalled.append(time.monotonic()), os.kill(os.getpid(), number)))
+    thread = when(
+        lambda: queue_of(store) == ["bob"],
+        lambda: (signalled.append(time.monotonic()), os.kill(os.getpid(), number)),
+    )
     with pytest.raises(Stop):
         WAYS[way](store)
     print(f"{way} {number.name}: {(time.monotonic() - signalled[0]) * 1000:.1f} ms")
@@ -93,7 +105,12 @@ def test_an_end_of_a_wait_by_time_is_its_own_exception(store, held):
     with pytest.raises(leasehold.WaitTimeout) as late:
         store.acquire("k", wait=0.1)
     assert isinstance(late.value, TimeoutError) and isinstance(late.value, leasehold.Busy)
-    assert (late.value.reason, late.value.why, late.value.holder.owner, late.value.key) == ("timeout", "held", "ann", "k")
+    assert (late.value.reason, late.value.why, late.value.holder.owner, late.value.key) == (
+        "timeout",
+        "held",
+        "ann",
+        "k",
+    )
     with pytest.raises(leasehold.Busy) as busy:
         store.acquire("k")
     assert not isinstance(busy.value, TimeoutError) and busy.value.reason == "held"
@@ -136,7 +153,10 @@ def test_closing_the_store_ends_the_waits_of_all_threads(store, module_database,
     when(lambda: len(queue_of(store)) == (3 if way != "many" else 1), other.close).join()
     for thread in threads:
         thread.join(10)
-    assert len(outcomes) == 3 and {type(each) for each in outcomes} <= {leasehold.Closed, leasehold.Error}
+    assert len(outcomes) == 3 and {type(each) for each in outcomes} <= {
+        leasehold.Closed,
+        leasehold.Error,
+    }
     assert queue_of(store) == []
 
 
@@ -157,7 +177,9 @@ def test_a_signal_handler_may_close_the_store(store, module_database, held):
 def test_a_store_is_closed_when_the_last_call_returns(module_database):
     """From a callback within a call, and while other threads call."""
     other, closed_inside = leasehold.Store(URI, module_database.name), []
-    module_database.workspace_locks.insert_one({"_id": "old", "workspace_id": "old", "expires_at": 0})
+    module_database.workspace_locks.insert_one(
+        {"_id": "old", "workspace_id": "old", "expires_at": 0}
+    )
     failures = []
 
     def close(*_):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The protocol's compiler: what it refuses, that its checks find what is wrong, and that the model's patches still apply."""
+"""The protocol's compiler: what it refuses, that its checks find what is wrong, and that the
+model's patches still apply."""
 import importlib.machinery
 import importlib.util
 import shutil
@@ -14,7 +15,9 @@ SCRIPT, SOURCE = ROOT / "scripts/protocol", ROOT / "src/protocol"
 
 
 def compiled(folder):
-    return subprocess.run([sys.executable, SCRIPT, "--source", folder], capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, SCRIPT, "--source", folder], capture_output=True, text=True
+    )
 
 
 @pytest.fixture
@@ -29,16 +32,19 @@ def test_the_source_alone_makes_the_commands(source):
     assert (source / "texts.c").read_text() == (SOURCE / "texts.c").read_text()
 
 
-@pytest.mark.parametrize("added, why", [
-    ("define short_x = nobody", "there is no nobody here"),
-    ("define short_x = y define y = short_x", "short_x is defined by itself"),
-    ("define short_x = later(now)", "later takes 2 arguments, not 1"),
-    ("define cut = now", "cut is defined in another file too"),
-    ("define x = 1 define x = 2", "x is defined twice"),
-    ("define x = .a is number", "number is no type"),
-    ("define x = (1", "expected ')'"),
-    ("define x = 1 ?", "cannot read '?'"),
-])
+@pytest.mark.parametrize(
+    "added, why",
+    [
+        ("define short_x = nobody", "there is no nobody here"),
+        ("define short_x = y define y = short_x", "short_x is defined by itself"),
+        ("define short_x = later(now)", "later takes 2 arguments, not 1"),
+        ("define cut = now", "cut is defined in another file too"),
+        ("define x = 1 define x = 2", "x is defined twice"),
+        ("define x = .a is number", "number is no type"),
+        ("define x = (1", "expected ')'"),
+        ("define x = 1 ?", "cannot read '?'"),
+    ],
+)
 def test_mistakes_are_named(source, added, why):
     (source / "more.lp").write_text(added)
     done = compiled(source)
@@ -49,6 +55,7 @@ def test_mistakes_are_named(source, added, why):
 def test_every_patch_of_the_model_applies_and_compiles(source):
     sys.path.insert(0, str(ROOT / "scripts"))
     from patches import apply
+
     for name, row in tomllib.loads((ROOT / "tests/model/patches.toml").read_text()).items():
         before = {path: path.read_text() for path in source.glob("*.lp")}
         for change in row["change"]:

@@ -20,19 +20,31 @@ def units(staged, tmp_path_factory):
     for unit in (staged.prefix / cached("LEASEHOLD_UNIT_DIR")).iterdir():
         text = unit.read_text()
         if unit.suffix == ".service":
-            program = {"leasehold.service": "leasehold-serve", "leasehold-cleanup.service": "leasehold"}[unit.name]
+            program = {
+                "leasehold.service": "leasehold-serve",
+                "leasehold-cleanup.service": "leasehold",
+            }[unit.name]
             assert f"ExecStart={cached('CMAKE_INSTALL_PREFIX')}/bin/{program} " in text
             # Where it is to be is nothing yet.
-            text = text.replace(f"{cached('CMAKE_INSTALL_PREFIX')}/bin/leasehold", str(BUILD / "tools" / "leasehold"))
-        text = "\n".join(line for line in text.splitlines() if not line.startswith("Documentation=")) # man looks at what is installed
+            text = text.replace(
+                f"{cached('CMAKE_INSTALL_PREFIX')}/bin/leasehold",
+                str(BUILD / "tools" / "leasehold"),
+            )
+        text = "\n".join(
+            line for line in text.splitlines() if not line.startswith("Documentation=")
+        )  # man looks at what is installed
         (place / unit.name).write_text(text)
-    assert {path.name for path in place.iterdir()} == {"leasehold-cleanup.service", "leasehold-cleanup.timer"} | (
-        {"leasehold.service"} if cached("LEASEHOLD_SERVE") in ("ON", "1") else set())
+    assert {path.name for path in place.iterdir()} == {
+        "leasehold-cleanup.service",
+        "leasehold-cleanup.timer",
+    } | ({"leasehold.service"} if cached("LEASEHOLD_SERVE") in ("ON", "1") else set())
     return place
 
 
 def analyze(*arguments):
-    return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        ["systemd-analyze", *arguments], capture_output=True, text=True, timeout=60
+    )
 
 
 def test_the_units_are_right(units):
@@ -45,7 +57,9 @@ def test_the_units_are_right(units):
 def test_the_services_are_confined(units, capsys):
     for unit in units.glob("*.service"):
         done = analyze("security", "--offline=yes", "--threshold=15", unit)
-        assert done.returncode == 0 and "exposure level" in done.stdout, done.stdout[-300:] + done.stderr
+        assert done.returncode == 0 and "exposure level" in done.stdout, (
+            done.stdout[-300:] + done.stderr
+        )
         with capsys.disabled():
             print("\n" + done.stdout.strip().splitlines()[-1].strip("→ "), end="")
 
@@ -62,9 +76,19 @@ def test_the_server_tells_systemd_when_it_is_ready(units, database, tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.bind(str(tmp_path / "notify"))
         told.settimeout(30)
-        env = os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify"), "LEASEHOLD_LISTEN": "127.0.0.1:0", "LEASEHOLD_DB": database.name}
+        env = os.environ | {
+            "NOTIFY_SOCKET": str(tmp_path / "notify"),
+            "LEASEHOLD_LISTEN": "127.0.0.1:0",
+            "LEASEHOLD_DB": database.name,
+        }
         command = line.removeprefix("ExecStart=").replace("%d", str(tmp_path)).split()
-        server = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        server = subprocess.Popen(
+            command,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         try:
             assert b"READY=1" in told.recv(1000)
         finally:
@@ -73,8 +97,18 @@ def test_the_server_tells_systemd_when_it_is_ready(units, database, tmp_path):
 
 
 def test_its_command_line_does_what_it_is_for(units, database, tmp_path):
-    (line,) = [line for line in (units / "leasehold-cleanup.service").read_text().splitlines() if line.startswith("ExecStart=")]
+    (line,) = [
+        line
+        for line in (units / "leasehold-cleanup.service").read_text().splitlines()
+        if line.startswith("ExecStart=")
+    ]
     (tmp_path / "uri").write_text(URI + "\n")
     command = line.removeprefix("ExecStart=").replace("%d", str(tmp_path)).split()
-    done = subprocess.run([*command, "--db", database.name, "--json"], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [*command, "--db", database.name, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+    )
     assert done.returncode == 0 and json.loads(done.stdout)["outcome"] == "ok", done

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program with types, for mypy --strict: what users write has the types that they expect. It is not run."""
+"""A program with types, for mypy --strict: what users write has the types that they expect. It is
+not run."""
 import math
 from typing import Optional
 
@@ -21,7 +22,9 @@ def work(uri: str) -> Optional[str]:
             store.acquire("k").release(note="v7")
         except leasehold.Busy as busy:
             return busy.holder.owner if busy.holder else busy.why
-        report: leasehold.MigrateReport = store.migrate(progress=lambda step, done, total: print(step, done / total))
+        report: leasehold.MigrateReport = store.migrate(
+            progress=lambda step, done, total: print(step, done / total)
+        )
         return report.index
 
 

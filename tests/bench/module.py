@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the Python module adds to the library: microseconds for an acquire and a release, on a store that is off, where C sends no
-command; how soon a signal ends a wait; and many waits on one loop.
+"""What the Python module adds to the library: microseconds for an acquire and a release, on a store
+that is off, where C sends no command; how soon a signal ends a wait; and many waits on one loop.
 
     LEASEHOLD_BUILD=build tests/bench/module.py [URI [WAITERS]]
 
@@ -77,11 +77,35 @@ async def in_asyncio():
 def overhead():
     with tempfile.TemporaryDirectory() as folder, leasehold.Store(None, rollout="off") as store:
         program = Path(folder) / "program"
-        subprocess.run(["cc", "-O2", f"-DTIMES={TIMES}", f"-I{ROOT}/include", "-x", "c", "-", "-x", "none", "-o", program, os.environ["LEASEHOLD_LIBRARY"],
-                        f"-Wl,-rpath,{BUILD}/src"], input=PROGRAM, text=True, check=True)
-        c, python = (min(measure() for _ in range(ROUNDS)) for measure in (lambda: in_c(program), lambda: in_python(store)))
-    print(f"acquire and release, no server: C {c:.1f} us, Python {python:.1f} us, the module adds {python - c:.1f} us; "
-          f"asyncio {min(asyncio.run(in_asyncio()) for _ in range(ROUNDS)):.1f} us")
+        subprocess.run(
+            [
+                "cc",
+                "-O2",
+                f"-DTIMES={TIMES}",
+                f"-I{ROOT}/include",
+                "-x",
+                "c",
+                "-",
+                "-x",
+                "none",
+                "-o",
+                program,
+                os.environ["LEASEHOLD_LIBRARY"],
+                f"-Wl,-rpath,{BUILD}/src",
+            ],
+            input=PROGRAM,
+            text=True,
+            check=True,
+        )
+        c, python = (
+            min(measure() for _ in range(ROUNDS))
+            for measure in (lambda: in_c(program), lambda: in_python(store))
+        )
+    print(
+        f"acquire and release, no server: C {c:.1f} us, Python {python:.1f} us, the module adds"
+        f" {python - c:.1f} us; asyncio"
+        f" {min(asyncio.run(in_asyncio()) for _ in range(ROUNDS)):.1f} us"
+    )
 
 
 class Stop(Exception):
@@ -113,7 +137,10 @@ def interruption(store, number):
                 times.append((time.monotonic() - sent[0]) * 1000)
             thread.join()
             assert not store.status("k").waiters
-    print(f"{signal.Signals(number).name} ends a wait, out of the queue: median {statistics.median(times):.1f} ms, most {max(times):.1f} ms")
+    print(
+        f"{signal.Signals(number).name} ends a wait, out of the queue: median"
+        f" {statistics.median(times):.1f} ms, most {max(times):.1f} ms"
+    )
 
 
 async def crowd(uri, database, waiters):
@@ -129,12 +156,21 @@ async def crowd(uri, database, waiters):
         while (await store.status("crowd")).waiters < waiters:
             await asyncio.sleep(0.1)
         queued = time.monotonic()
-        threads = len([thread for thread in threading.enumerate() if thread.name.startswith(("leasehold", "MainThread"))])
+        threads = len(
+            [
+                thread
+                for thread in threading.enumerate()
+                if thread.name.startswith(("leasehold", "MainThread"))
+            ]
+        )
         everything = len(os.listdir("/proc/self/task"))
         await held.release()
         granted = len([each for each in await asyncio.gather(*tasks) if each])
-        print(f"{waiters} waits on one loop: queued in {queued - begin:.1f} s, {threads} threads of Python ({everything} with the library's and "
-              f"the driver's); {granted} granted one after the other in {time.monotonic() - queued:.1f} s")
+        print(
+            f"{waiters} waits on one loop: queued in {queued - begin:.1f} s, {threads} threads of"
+            f" Python ({everything} with the library's and the driver's); {granted} granted one"
+            f" after the other in {time.monotonic() - queued:.1f} s"
+        )
 
 
 def main():

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`leasehold serve` in numbers and in trouble. Starts a server of its own (build/tools/leasehold, or LEASEHOLD_BUILD). Prints; asserts
-nothing.
+"""`leasehold serve` in numbers and in trouble. Starts a server of its own (build/tools/leasehold,
+or LEASEHOLD_BUILD). Prints; asserts nothing.
 
     python serve.py waits URI [n]              n requests (5000) that wait on 50 keys: memory, threads, how long until all are in a queue
     python serve.py slow URI [n] [seconds]     n requests (2000) that stay half open, and what others meet meanwhile
@@ -37,8 +37,12 @@ class Server:
     def __init__(self, uri, *options):
         env = os.environ | {"LEASEHOLD_URI": uri, "LEASEHOLD_DB": DB}
         subprocess.run([LEASEHOLD, "migrate", "--yes", "--quiet"], env=env, check=True)
-        self.process = subprocess.Popen([LEASEHOLD, "serve", "--listen", "127.0.0.1:0", "--quiet", *options], env=env,
-                                        stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            [LEASEHOLD, "serve", "--listen", "127.0.0.1:0", "--quiet", *options],
+            env=env,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         self.netloc = self.process.stdout.readline().split("//")[1].strip()
 
     def connect(self):
@@ -55,11 +59,16 @@ class Server:
         return response.status, response.read()
 
     def metric(self, name):
-        return float(re.search(rf"^leasehold_{name} (\S+)$", self("GET", "/metrics")[1].decode(), re.M)[1])
+        return float(
+            re.search(rf"^leasehold_{name} (\S+)$", self("GET", "/metrics")[1].decode(), re.M)[1]
+        )
 
     def cost(self):
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        threads, now, most = (int(re.search(rf"^{name}:\s+(\d+)", status, re.M)[1]) for name in ("Threads", "VmRSS", "VmHWM"))
+        threads, now, most = (
+            int(re.search(rf"^{name}:\s+(\d+)", status, re.M)[1])
+            for name in ("Threads", "VmRSS", "VmHWM")
+        )
         return f"{threads} threads, {now / 1024:.1f} MiB (at most {most / 1024:.1f})"
 
     def end(self):
@@ -71,16 +80,24 @@ class Server:
 
 def percentiles(values):
     values = sorted(values)
-    return f"p50 {1000 * statistics.median(values):.1f} ms, p99 {1000 * values[len(values) * 99 // 100]:.1f} ms, at most {1000 * values[-1]:.1f} ms"
+    return (
+        f"p50 {1000 * statistics.median(values):.1f} ms, p99"
+        f" {1000 * values[len(values) * 99 // 100]:.1f} ms, at most {1000 * values[-1]:.1f} ms"
+    )
 
 
 def waits(uri, n=5000):
     server = Server(uri, "--max-waits-per-client", "10000")
     keys = [f"/v1/leases/waits:{i}" for i in range(50)]
-    leases = [json.loads(server("POST", key, {"owner": "holder", "ttl_ms": 600000})[1])["lease"] for key in keys]
+    leases = [
+        json.loads(server("POST", key, {"owner": "holder", "ttl_ms": 600000})[1])["lease"]
+        for key in keys
+    ]
     print("before:", server.cost())
     began = time.monotonic()
-    waiting = [server.send("POST", keys[i % 50], {"owner": f"w{i}", "wait_ms": 300000}) for i in range(n)]
+    waiting = [
+        server.send("POST", keys[i % 50], {"owner": f"w{i}", "wait_ms": 300000}) for i in range(n)
+    ]
     while server.metric("waiting") < n or server.metric("jobs_queued") > 0:
         time.sleep(0.2)
     print(f"{n} wait, after {time.monotonic() - began:.1f} s:", server.cost())
@@ -97,13 +114,18 @@ def waits(uri, n=5000):
         for fd, _ in poller.poll(1000):
             poller.unregister(fd)
             granted += by_fd[fd].getresponse().status == 201
-    print(f"50 keys released: {granted} were granted to the next in {time.monotonic() - began:.1f} s")
+    print(
+        f"50 keys released: {granted} were granted to the next in {time.monotonic() - began:.1f} s"
+    )
     for connection in waiting:
         connection.close()
     began = time.monotonic()
     while server.metric("waiting") > 0:
         time.sleep(0.2)
-    print(f"all others went away: out of the queues after {time.monotonic() - began:.1f} s:", server.cost())
+    print(
+        f"all others went away: out of the queues after {time.monotonic() - began:.1f} s:",
+        server.cost(),
+    )
     server.end()
 
 
@@ -113,9 +135,12 @@ def normal(server, until):
     while time.monotonic() < until:
         for method in ("POST", "DELETE"):
             began = time.monotonic()
-            body, headers = ({"owner": "normal"}, {}) if method == "POST" else (None, {"Lease-Id": lease})
+            body, headers = (
+                ({"owner": "normal"}, {}) if method == "POST" else (None, {"Lease-Id": lease})
+            )
             status, text = (lambda r: (r.status, r.read()))(
-                server.send(method, "/v1/leases/normal", body, headers, connection).getresponse())
+                server.send(method, "/v1/leases/normal", body, headers, connection).getresponse()
+            )
             took.append(time.monotonic() - began)
             assert status in (200, 201), text
             lease = json.loads(text).get("lease")
@@ -140,6 +165,7 @@ def slow(uri, n=2000, seconds=30):
                 except OSError:
                     halves.remove(half)
             time.sleep(0.5)
+
     until = time.monotonic() + seconds
     dripping = threading.Thread(target=drip, args=(until,))
     dripping.start()
@@ -154,16 +180,29 @@ def slow(uri, n=2000, seconds=30):
 
 def a_list(uri, n=100000):
     server = Server(uri)
-    lease = json.loads(server("POST", "/v1/leases/list", {"owner": "bench", "ttl_ms": 600000})[1])["lease"]
+    lease = json.loads(server("POST", "/v1/leases/list", {"owner": "bench", "ttl_ms": 600000})[1])[
+        "lease"
+    ]
     with pymongo.MongoClient(uri) as client:
         locks = client[DB].workspace_locks
         model = locks.find_one({"workspace_id": "list"})
         for i in range(0, n, 10000):
-            locks.insert_many([{**model, "_id": f"list:{k:07}", "workspace_id": f"list:{k:07}"} for k in range(i, min(i + 10000, n))])
+            locks.insert_many(
+                [
+                    {**model, "_id": f"list:{k:07}", "workspace_id": f"list:{k:07}"}
+                    for k in range(i, min(i + 10000, n))
+                ]
+            )
         print("before:", server.cost())
         began = time.monotonic()
         status, text = server("GET", "/v1/leases?prefix=list:&limit=1000000")
-        print(f"{status}: {len(json.loads(text)['leases'])} leases, {len(text) >> 20} MiB in {time.monotonic() - began:.1f} s:", server.cost())
+        print(
+            (
+                f"{status}: {len(json.loads(text)['leases'])} leases, {len(text) >> 20} MiB in"
+                f" {time.monotonic() - began:.1f} s:"
+            ),
+            server.cost(),
+        )
         server("DELETE", "/v1/leases/list", headers={"Lease-Id": lease})
         locks.delete_many({"_id": {"$regex": "^list:"}})
     server.end()
@@ -179,7 +218,12 @@ def events(uri, n=200):
         connection = server.connect()
         for i in range(n):
             began[f"events:{i}"] = time.monotonic()
-            server.send("POST", f"/v1/leases/events:{i}", {"owner": "bench", "ttl_ms": 60000}, connection=connection).getresponse().read()
+            server.send(
+                "POST",
+                f"/v1/leases/events:{i}",
+                {"owner": "bench", "ttl_ms": 60000},
+                connection=connection,
+            ).getresponse().read()
             time.sleep(0.02)
 
     time.sleep(1)
@@ -190,7 +234,10 @@ def events(uri, n=200):
         if found:
             took.append(time.monotonic() - began[found[1]])
     thread.join()
-    print(f"{n} grants, from the request to the event, which the grant's own time is part of: {percentiles(took)}")
+    print(
+        f"{n} grants, from the request to the event, which the grant's own time is part of:"
+        f" {percentiles(took)}"
+    )
     server.end()
 
 
@@ -201,11 +248,15 @@ def close_at_once(netloc, n, rounds=1):
     """By a process of its own: sends n waits for one key, none of which is waited for."""
     host, port = netloc.split(":")
     body = json.dumps({"owner": "flooder", "wait_ms": 60000})
-    request = (f"POST /v1/leases/flooded HTTP/1.1\r\nHost: {netloc}\r\nAuthorization: Bearer {FLOODER}\r\n"
-               f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}").encode()
+    request = (
+        f"POST /v1/leases/flooded HTTP/1.1\r\nHost: {netloc}\r\nAuthorization: Bearer {FLOODER}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    ).encode()
     for _ in range(rounds):
         for _ in range(n):
-            with contextlib.suppress(OSError), socket.create_connection((host, int(port))) as connection:
+            with contextlib.suppress(OSError), socket.create_connection(
+                (host, int(port))
+            ) as connection:
                 connection.sendall(request)
         time.sleep(0.5)
 
@@ -215,7 +266,9 @@ def looks(server, until):
     took, connection, headers = [], server.connect(), {"Authorization": f"Bearer {OTHER}"}
     while not until():
         began = time.monotonic()
-        response = server.send("GET", "/v1/leases/other", headers=headers, connection=connection).getresponse()
+        response = server.send(
+            "GET", "/v1/leases/other", headers=headers, connection=connection
+        ).getresponse()
         response.read()
         assert response.status == 200
         took.append(time.monotonic() - began)
@@ -243,29 +296,44 @@ def two_clients(uri):
         file.write(f"flooder:{FLOODER}\nother:{OTHER}\n")
         file.flush()
         server = Server(uri, "--token-file", file.name)
-        server("POST", "/v1/leases/flooded", {"owner": "holder", "ttl_ms": 600000}, headers={"Authorization": f"Bearer {OTHER}"})
+        server(
+            "POST",
+            "/v1/leases/flooded",
+            {"owner": "holder", "ttl_ms": 600000},
+            headers={"Authorization": f"Bearer {OTHER}"},
+        )
         yield server
         server.end()
 
 
 def flood(uri, n=300, rounds=20):
     with two_clients(uri) as server:
+
         def alone(seconds):
             until = time.monotonic() + seconds
             return looks(server, lambda: time.monotonic() > until)
+
         quiet = alone(5)
         print(f"alone: {percentiles(quiet)} ({len(quiet)} requests)")
         for n, rounds in ((n, rounds), (12400, 1)):
             took = flooding(server, n, rounds)
-            print(f"beside {rounds} x {n} waits closed at once: {percentiles(took)} ({len(took)} requests): p99 is {p99(took) / p99(quiet):.1f} times")
+            print(
+                f"beside {rounds} x {n} waits closed at once:"
+                f" {percentiles(took)} ({len(took)} requests): p99 is"
+                f" {p99(took) / p99(quiet):.1f} times"
+            )
         print(f"afterwards: {percentiles(alone(5))}")
 
 
 def kill(seconds=30):
     name = f"bench-serve-{os.getpid()}"
     mongod = ROOT / "scripts/mongod"
-    uri = subprocess.run([mongod, "up", "set", "--name", name, "--end-with", str(os.getpid())], check=True, capture_output=True,
-                         text=True).stdout.strip()
+    uri = subprocess.run(
+        [mongod, "up", "set", "--name", name, "--end-with", str(os.getpid())],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
     server = Server(uri)
     until = time.monotonic() + seconds
     saw, gaps, lock = collections.Counter(), [], threading.Lock()
@@ -273,11 +341,19 @@ def kill(seconds=30):
     def work(number):
         last, key, lease, longest = time.monotonic(), f"/v1/leases/kill:{number}", None, 0
         while time.monotonic() < until:
-            method, headers = ("PATCH", {"Lease-Id": lease}) if lease and saw["turn"] % 3 else ("DELETE" if lease else "POST",
-                                                                                             {"Lease-Id": lease} if lease else {})
+            method, headers = (
+                ("PATCH", {"Lease-Id": lease})
+                if lease and saw["turn"] % 3
+                else ("DELETE" if lease else "POST", {"Lease-Id": lease} if lease else {})
+            )
             saw["turn"] += 1
             try:
-                status, text = server(method, key, None if lease else {"owner": "bench", "ttl_ms": 60000}, headers=headers)
+                status, text = server(
+                    method,
+                    key,
+                    None if lease else {"owner": "bench", "ttl_ms": 60000},
+                    headers=headers,
+                )
             except OSError as error:
                 status, text = type(error).__name__, b"{}"
             good = status in (200, 201)
@@ -289,6 +365,7 @@ def kill(seconds=30):
             elif status == 410:
                 lease = None
         gaps.append(longest)
+
     threads = [threading.Thread(target=work, args=(i,)) for i in range(16)]
     for thread in threads:
         thread.start()
@@ -296,7 +373,9 @@ def kill(seconds=30):
     with pymongo.MongoClient(uri) as client:
         port = client.admin.command("hello")["primary"].split(":")[1]
         data = client.get_database("admin").command("getCmdLineOpts")["parsed"]["storage"]["dbPath"]
-    pid = int((Path(data).parent / "pid").read_text())  # of serverStatus it may be another process's
+    pid = int(
+        (Path(data).parent / "pid").read_text()
+    )  # of serverStatus it may be another process's
     os.kill(pid, signal.SIGKILL)
     print(f"killed the primary ({port})")
     for thread in threads:
@@ -304,13 +383,23 @@ def kill(seconds=30):
     del saw["turn"]
     for (method, status), n in sorted(saw.items(), key=str):
         print(f"{method:6} {status}: {n}")
-    print(f"longest time without success, of 16 clients: {max(gaps):.1f} s (the shortest of them: {min(gaps):.1f} s)")
+    print(
+        f"longest time without success, of 16 clients: {max(gaps):.1f} s (the shortest of them:"
+        f" {min(gaps):.1f} s)"
+    )
     server.end()
     subprocess.run([mongod, "down", "--name", name], check=True, capture_output=True)
 
 
 if __name__ == "__main__":
-    commands = {"waits": waits, "slow": slow, "list": a_list, "events": events, "flood": flood, "kill": kill}
+    commands = {
+        "waits": waits,
+        "slow": slow,
+        "list": a_list,
+        "events": events,
+        "flood": flood,
+        "kill": kill,
+    }
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
         sys.exit(__doc__)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

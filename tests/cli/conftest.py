@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the black-box tests of the command line share: the program, a database of its own for each test, an observer.
+"""What the black-box tests of the command line share: the program, a database of its own for each
+test, an observer.
 
-Environment: LEASEHOLD_BUILD (the build folder), LEASEHOLD_TEST_URI (a server), LEASEHOLD_MONGOD (scripts/mongod; the tests
-that need a server with access control are skipped without it)."""
+Environment: LEASEHOLD_BUILD (the build folder), LEASEHOLD_TEST_URI (a server), LEASEHOLD_MONGOD
+(scripts/mongod; the tests that need a server with access control are skipped without it)."""
 import json
 import os
 import re
@@ -57,14 +58,23 @@ class Cli:
 
     def __call__(self, *args, env=None, timeout=60, **options):
         options.setdefault("stdin", None if "input" in options else subprocess.DEVNULL)
-        done = subprocess.run([BINARY, *args], env=self.environment(env), capture_output=True, encoding="utf-8",
-                              errors="surrogateescape", timeout=timeout, **options)
+        done = subprocess.run(
+            [BINARY, *args],
+            env=self.environment(env),
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            timeout=timeout,
+            **options,
+        )
         return Result(done)
 
     def start(self, *args, env=None, **options):
         for stream in ("stdin", "stdout", "stderr"):
             options.setdefault(stream, subprocess.DEVNULL if stream == "stdin" else subprocess.PIPE)
-        return subprocess.Popen([BINARY, *args], env=self.environment(env), encoding="utf-8", **options)
+        return subprocess.Popen(
+            [BINARY, *args], env=self.environment(env), encoding="utf-8", **options
+        )
 
     def acquire(self, key, *options):
         result = self("--json", "acquire", key, *options)
@@ -114,7 +124,9 @@ def offline():
 
 def commands_of(cli):
     """The commands that the help lists."""
-    return re.findall(r"^  ([a-z]+) ", cli("--help").out.split("Commands:")[1].split("\n\n")[0], re.M)
+    return re.findall(
+        r"^  ([a-z]+) ", cli("--help").out.split("Commands:")[1].split("\n\n")[0], re.M
+    )
 
 
 def wait_until(condition, seconds=10):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls that messages print for the MongoDB shell, run by pymongo as that shell runs them. It begins in the database `test`, so
-that a call which does not say where it belongs goes astray here as it would for a person."""
+"""Calls that messages print for the MongoDB shell, run by pymongo as that shell runs them. It
+begins in the database `test`, so that a call which does not say where it belongs goes astray here
+as it would for a person."""
 import json
 import re
 
@@ -10,7 +11,8 @@ KEY = re.compile(r"([{,]\s*)([A-Za-z_]\w*)\s*:")
 
 
 def closing(text, at):
-    """Behind the parenthesis that closes the one at `at`; the text's end where it is a part of a call."""
+    """Behind the parenthesis that closes the one at `at`; the text's end where it is a part of a
+    call."""
     depth, quoted = 0, False
     while at < len(text):
         letter = text[at]
@@ -34,15 +36,16 @@ def parts(text):
         at, links = match.end(), []
         while name := NAME.match(text, at):
             at, arguments = name.end(), None
-            if text[at:at + 1] == "(":
+            if text[at : at + 1] == "(":
                 end = closing(text, at)
-                arguments, at = text[at + 1:end - 1], end
+                arguments, at = text[at + 1 : end - 1], end
             links.append((name[1], arguments))
         yield match[0], links
 
 
 def calls(text):
-    """What a call is, without what differs from case to case: the methods, and the names of what is passed."""
+    """What a call is, without what differs from case to case: the methods, and the names of what is
+    passed."""
     found = set()
     for start, links in parts(text):
         names = [start, *(name for name, arguments in links if arguments is not None)]
@@ -58,7 +61,11 @@ def run(client, text):
     for start, links in parts(text):
         this = client["test"] if start == "db" else client["admin"]
         for name, arguments in links:
-            values = None if arguments is None else json.loads("[" + KEY.sub(r'\1"\2":', arguments) + "]")
+            values = (
+                None
+                if arguments is None
+                else json.loads("[" + KEY.sub(r'\1"\2":', arguments) + "]")
+            )
             this = step(client, this, name, values)
         answer = this
     assert answer is not None, f"no call in {text!r}"

@@ -21,9 +21,15 @@ def start(name, *options):
     if "--tls" in options and os.environ.get("LEASEHOLD_SERVER_LACKS") == "tls":
         pytest.skip("NOT TESTED: what needs TLS, which this server does not have")
     name = f"{name}-{os.getpid()}"
-    up = subprocess.run([script, "up", *options, "--name", name, "--end-with", str(os.getpid())], check=True, capture_output=True,
-                        text=True)
-    return up.stdout.strip(), lambda: subprocess.run([script, "down", "--name", name], check=True, capture_output=True)
+    up = subprocess.run(
+        [script, "up", *options, "--name", name, "--end-with", str(os.getpid())],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return up.stdout.strip(), lambda: subprocess.run(
+        [script, "down", "--name", name], check=True, capture_output=True
+    )
 
 
 def folder_of(uri):
@@ -55,19 +61,32 @@ class Impostor(Served):
 
 
 def start_alone(folder, *options):
-    """The URI of one mongod with options that scripts/mongod does not have, and a function that ends it."""
+    """The URI of one mongod with options that scripts/mongod does not have, and a function that
+    ends it."""
     script = os.environ.get("LEASEHOLD_MONGOD")
     if not script:
         pytest.skip("LEASEHOLD_MONGOD does not name scripts/mongod")
-    binary = subprocess.run([script, "get"], check=True, capture_output=True, text=True).stdout.strip()
+    binary = subprocess.run(
+        [script, "get"], check=True, capture_output=True, text=True
+    ).stdout.strip()
     (folder / "db").mkdir()
     for _ in range(5):
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         process = subprocess.Popen(
-            [binary, f"--dbpath={folder}/db", f"--port={port}", "--bind_ip=127.0.0.1", "--nounixsocket",
-             "--wiredTigerCacheSizeGB=0.25", f"--logpath={folder}/log", *options], stdout=subprocess.DEVNULL,
-            preexec_fn=lambda: ctypes.CDLL(None).prctl(1, signal.SIGKILL))  # with the test's process it ends, too
+            [
+                binary,
+                f"--dbpath={folder}/db",
+                f"--port={port}",
+                "--bind_ip=127.0.0.1",
+                "--nounixsocket",
+                "--wiredTigerCacheSizeGB=0.25",
+                f"--logpath={folder}/log",
+                *options,
+            ],
+            stdout=subprocess.DEVNULL,
+            preexec_fn=lambda: ctypes.CDLL(None).prctl(1, signal.SIGKILL),
+        )  # with the test's process it ends, too
         while process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -78,6 +97,7 @@ def start_alone(folder, *options):
             def end():
                 process.kill()
                 process.wait()
+
             return f"mongodb://127.0.0.1:{port}/", end
         if process.returncode != 48:  # somebody else has the port
             return None, (folder / "log").read_text()

@@ -73,9 +73,15 @@ class Server:
         connection.close()
         if answer.status >= 400 and method != "HEAD":
             assert answer.headers["Content-Type"] == "application/problem+json", answer.body
-            assert answer.json["status"] == answer.status and answer.json["detail"] and answer.json["code"], answer.body
+            assert (
+                answer.json["status"] == answer.status
+                and answer.json["detail"]
+                and answer.json["code"]
+            ), answer.body
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert answer.headers["Cache-Control"] == ("no-cache" if "ETag" in answer.headers else "no-store")
+        assert answer.headers["Cache-Control"] == (
+            "no-cache" if "ETag" in answer.headers else "no-store"
+        )
         return answer
 
     def acquire(self, key, owner="alice", headers={}, **body):
@@ -112,7 +118,10 @@ class Stream:
     def __init__(self, server, path="/v1/events", **headers):
         self.connection = server.send("GET", path, headers=headers)
         self.response = self.connection.getresponse()
-        assert self.response.status == 200 and self.response.headers["Content-Type"] == "text/event-stream"
+        assert (
+            self.response.status == 200
+            and self.response.headers["Content-Type"] == "text/event-stream"
+        )
 
     def next(self):
         """The next event: its fields, and when it came."""
@@ -173,8 +182,18 @@ def tokens(tmp_path_factory):
 def server(ready, tokens, tmp_path_factory):
     """Most tests share it: with tokens, on a Unix socket."""
     path = tmp_path_factory.mktemp("socket") / "leasehold.sock"
-    server = Server(ready, "--listen", f"unix:{path}", "--token-file", tokens / "clients", "--admin-token-file",
-                    tokens / "admins", "--max-waits-per-client", "50", token=CLIENT)
+    server = Server(
+        ready,
+        "--listen",
+        f"unix:{path}",
+        "--token-file",
+        tokens / "clients",
+        "--admin-token-file",
+        tokens / "admins",
+        "--max-waits-per-client",
+        "50",
+        token=CLIENT,
+    )
     assert path.stat().st_mode & 0o777 == 0o600
     yield server
     log = server.end()

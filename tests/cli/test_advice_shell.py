@@ -11,22 +11,37 @@ from advice import findings, follow, page
 from conftest import URI, Cli
 from test_operators import ahead
 
-PLACES = [{}, {"LEASEHOLD_COLLECTION": "work-locks"}, {"LEASEHOLD_COLLECTION": "2.it's\\"}, {"LEASEHOLD_COLLECTION": "locks(old)"}]
+PLACES = [
+    {},
+    {"LEASEHOLD_COLLECTION": "work-locks"},
+    {"LEASEHOLD_COLLECTION": "2.it's\\"},
+    {"LEASEHOLD_COLLECTION": "locks(old)"},
+]
 
 
 @pytest.fixture
 def elsewhere(bare, database):
     """The program and its collection, under a name."""
+
     def make(env):
         cli = Cli(URI, database.name)
         cli.env |= env
         return cli, database[env.get("LEASEHOLD_COLLECTION", "workspace_locks")]
+
     return make
 
 
-@pytest.mark.parametrize("env", PLACES, ids=lambda env: env.get("LEASEHOLD_COLLECTION", "as always"))
-@pytest.mark.parametrize("options", [{"hidden": True, "name": "older"}, {"sparse": True, "name": "workspace_id_unique"},
-                                     {"hidden": True, "name": "it's \"mine\""}])
+@pytest.mark.parametrize(
+    "env", PLACES, ids=lambda env: env.get("LEASEHOLD_COLLECTION", "as always")
+)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"hidden": True, "name": "older"},
+        {"sparse": True, "name": "workspace_id_unique"},
+        {"hidden": True, "name": 'it\'s "mine"'},
+    ],
+)
 def test_an_index_to_drop(elsewhere, client, env, options):
     cli, locks = elsewhere(env)
     locks.insert_one({"workspace_id": "k"})
@@ -42,33 +57,59 @@ def test_an_index_to_drop(elsewhere, client, env, options):
     assert cli("migrate", "--yes").exit == 0
 
 
-@pytest.mark.parametrize("env", PLACES, ids=lambda env: env.get("LEASEHOLD_COLLECTION", "as always"))
-@pytest.mark.parametrize("field, options, which", [("owner", {"unique": True}, "other_index"),
-                                                   ("acquired_at", {"expireAfterSeconds": 60}, "ttl_index")])
+@pytest.mark.parametrize(
+    "env", PLACES, ids=lambda env: env.get("LEASEHOLD_COLLECTION", "as always")
+)
+@pytest.mark.parametrize(
+    "field, options, which",
+    [
+        ("owner", {"unique": True}, "other_index"),
+        ("acquired_at", {"expireAfterSeconds": 60}, "ttl_index"),
+    ],
+)
 def test_an_index_that_acts_on_leases(elsewhere, client, env, field, options, which):
     cli, locks = elsewhere(env)
     assert cli("migrate", "--yes").exit == 0
-    locks.create_index(field, name="once \"only\"", **options)
+    locks.create_index(field, name='once "only"', **options)
     mongosh.run(client, findings(cli)[which]["do"])
-    assert which not in findings(cli) and "once \"only\"" not in locks.index_information()
+    assert which not in findings(cli) and 'once "only"' not in locks.index_information()
 
 
 def test_an_index_by_which_ended_leases_go(cli, locks):
-    """It may stay: what is said of it is where the message sends its reader, and cleanup does the same."""
+    """It may stay: what is said of it is where the message sends its reader, and cleanup does the
+    same."""
     locks.create_index("expires_at", expireAfterSeconds=3600)
     do = findings(cli)["ttl_index"]["do"]
     assert "expireAfterSeconds" in page("leasehold-upgrade(7)") and "leasehold-upgrade(7)" in do
-    locks.insert_one({"_id": "k", "workspace_id": "k", "id": "a", "token": 5, "expires_at": ahead(-3 * 24 * 3600)})
+    locks.insert_one(
+        {
+            "_id": "k",
+            "workspace_id": "k",
+            "id": "a",
+            "token": 5,
+            "expires_at": ahead(-3 * 24 * 3600),
+        }
+    )
     assert follow(cli, do, "cleanup")[0] == 0 and locks.count_documents({}) == 0
 
 
-@pytest.mark.parametrize("env", PLACES, ids=lambda env: env.get("LEASEHOLD_COLLECTION", "as always"))
+@pytest.mark.parametrize(
+    "env", PLACES, ids=lambda env: env.get("LEASEHOLD_COLLECTION", "as always")
+)
 def test_a_validator_in_the_way(elsewhere, database, client, env):
     cli, locks = elsewhere(env)
     assert cli("migrate", "--yes").exit == 0
-    for make in (lambda: cli("acquire", "k").err, lambda: findings(cli)["validator"]["what"],
-                 lambda: cli("migrate", "--yes").err):
-        database.command("collMod", locks.name, validator={"user_id": {"$exists": True}}, validationAction="error")
+    for make in (
+        lambda: cli("acquire", "k").err,
+        lambda: findings(cli)["validator"]["what"],
+        lambda: cli("migrate", "--yes").err,
+    ):
+        database.command(
+            "collMod",
+            locks.name,
+            validator={"user_id": {"$exists": True}},
+            validationAction="error",
+        )
         if make.__code__.co_consts and "migrate" in make.__code__.co_consts:
             locks.drop_index("workspace_id_unique")
         mongosh.run(client, make())
@@ -103,7 +144,10 @@ def test_an_old_feature_compatibility_version(own, place):
     if version_of(own) != "6.0":
         pytest.skip("NOT TESTED: this server has no version below 6.0 to be set to")
     db.workspace_locks.insert_one({"workspace_id": "a"})
-    for make in (lambda: cli("migrate", "--yes").err, lambda: findings(cli)["compatibility"]["what"]):
+    for make in (
+        lambda: cli("migrate", "--yes").err,
+        lambda: findings(cli)["compatibility"]["what"],
+    ):
         own.admin.command("setFeatureCompatibilityVersion", "5.0")
         mongosh.run(own, make())
         assert version_of(own) == "6.0"
@@ -114,8 +158,17 @@ def test_an_old_feature_compatibility_version(own, place):
 def test_a_command_that_the_version_forbids(own, place, code):
     db, cli = place
     assert cli("migrate", "--yes").exit == 0
-    own.admin.command({"configureFailPoint": "failCommand", "mode": "alwaysOn", "data": {
-        "failCommands": ["findAndModify", "update"], "appName": "leasehold", "errorCode": code}})
+    own.admin.command(
+        {
+            "configureFailPoint": "failCommand",
+            "mode": "alwaysOn",
+            "data": {
+                "failCommands": ["findAndModify", "update"],
+                "appName": "leasehold",
+                "errorCode": code,
+            },
+        }
+    )
     try:
         refused = cli("acquire", "k")
     finally:

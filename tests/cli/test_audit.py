@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The trail: a line for each grant before it is told, and for each end; what becomes of grants whose line cannot be written; who may do
-what; and reading it, also while it is written."""
+"""The trail: a line for each grant before it is told, and for each end; what becomes of grants
+whose line cannot be written; who may do what; and reading it, also while it is written."""
 import datetime
 import json
 import re
@@ -12,8 +12,24 @@ from bson.int64 import Int64
 from conftest import wait_until
 
 UTC = datetime.timezone.utc
-FIELDS = ["v", "at", "event", "key", "owner", "host", "pid", "purpose", "mode", "token", "by", "reason", "to", "to_token",
-          "previous_owner", "previous_how"]
+FIELDS = [
+    "v",
+    "at",
+    "event",
+    "key",
+    "owner",
+    "host",
+    "pid",
+    "purpose",
+    "mode",
+    "token",
+    "by",
+    "reason",
+    "to",
+    "to_token",
+    "previous_owner",
+    "previous_how",
+]
 
 
 @pytest.fixture
@@ -40,8 +56,17 @@ def test_the_life_of_a_lease(cli, trail, locks):
     cli("release", "k", "--lease", granted["lease"])
     first, second = lines(cli)
     assert list(first) == list(second) == FIELDS
-    assert (first["event"], first["key"], first["owner"], first["purpose"]) == ("granted", "k", "alice", "rebuild")
-    assert (first["token"], first["mode"], first["previous_how"]) == (granted["token"], "exclusive", None)
+    assert (first["event"], first["key"], first["owner"], first["purpose"]) == (
+        "granted",
+        "k",
+        "alice",
+        "rebuild",
+    )
+    assert (first["token"], first["mode"], first["previous_how"]) == (
+        granted["token"],
+        "exclusive",
+        None,
+    )
     assert (second["event"], second["owner"]) == ("released", "alice")
     at = locks.find_one({"_id": "k"})
     wanted = [at["acquired_at"], at["released"]["at"]]
@@ -55,14 +80,26 @@ def test_how_leases_end_and_what_was_before(cli, trail, locks):
     handed = cli("--json", "transfer", "k", "--lease", first["lease"], "--to", "bob").json
     cli("break", "k", "--reason", "bob is gone", "--yes", env={"LEASEHOLD_OWNER": "ops"})
     cli.acquire("k", "--owner", "carol")
-    locks.update_one({}, {"$set": {"expires_at": datetime.datetime.now(UTC) - datetime.timedelta(seconds=60)}})
+    locks.update_one(
+        {}, {"$set": {"expires_at": datetime.datetime.now(UTC) - datetime.timedelta(seconds=60)}}
+    )
     cli.acquire("k", "--owner", "dave")
     cli.acquire("k", "--owner", "dave", "--resume", "--ttl", "1h")
-    assert told(cli, "k") == [("granted", "alice", None), ("transferred", "alice", None), ("broken", "bob", None),
-                              ("granted", "carol", "break"), ("taken_over", "dave", "expire"), ("granted", "dave", "transfer")]
+    assert told(cli, "k") == [
+        ("granted", "alice", None),
+        ("transferred", "alice", None),
+        ("broken", "bob", None),
+        ("granted", "carol", "break"),
+        ("taken_over", "dave", "expire"),
+        ("granted", "dave", "transfer"),
+    ]
     _, transferred, broken, _, taken, _ = lines(cli, "k")
     assert (transferred["to"], transferred["to_token"]) == ("bob", handed["token"])
-    assert (broken["by"], broken["reason"], broken["token"]) == ("ops", "bob is gone", handed["token"])
+    assert (broken["by"], broken["reason"], broken["token"]) == (
+        "ops",
+        "bob is gone",
+        handed["token"],
+    )
     assert taken["previous_owner"] == "carol"
     secrets = [document["id"] for document in locks.find()] + [first["lease"], handed["lease"]]
     assert not [secret for secret in secrets if secret in str(list(trail.find()))]
@@ -72,7 +109,9 @@ def test_readers_and_paths(cli, trail):
     cli.acquire("s", "--shared", "--owner", "a")
     cli.acquire("s", "--shared", "--owner", "b")
     cli.acquire("org/project", "--path", "--owner", "c")
-    assert cli("acquire", "org", "--path").exit == 75  # let go of again: not a grant that anybody was told of
+    assert (
+        cli("acquire", "org", "--path").exit == 75
+    )  # let go of again: not a grant that anybody was told of
     assert cli("acquire", "s").exit == 75
     assert told(cli) == [("granted", owner, None) for owner in "abc"]
     assert [line["mode"] for line in lines(cli)] == ["shared", "shared", "exclusive"]
@@ -91,8 +130,18 @@ def test_who_is_granted_by_a_release_has_a_line_too(cli, trail, locks):
         process.stdout.close()
         process.stderr.close()
     events = told(cli)
-    assert [how for event, _, how in events if event == "granted"] == [None, "release", "release", "release"]
-    assert sorted(owner for event, owner, _ in events if event == "released") == ["alice", "w0", "w1", "w2"]
+    assert [how for event, _, how in events if event == "granted"] == [
+        None,
+        "release",
+        "release",
+        "release",
+    ]
+    assert sorted(owner for event, owner, _ in events if event == "released") == [
+        "alice",
+        "w0",
+        "w1",
+        "w2",
+    ]
 
 
 def test_a_killed_holder_is_told_of_by_reap(cli, trail, locks):
@@ -115,7 +164,11 @@ def test_no_grant_without_its_line(cli, trail, database, locks):
         assert cli("status", "k", "--quiet").out == "free\n"
     assert cli("run", "k", "--", "false").exit not in (0, 1)
     broken = cli("break", "held", "--reason", "r", "--yes")
-    assert broken.exit == 0 and "its audit line is missing" in broken.err and cli("status", "held", "--quiet").out == "free\n"
+    assert (
+        broken.exit == 0
+        and "its audit line is missing" in broken.err
+        and cli("status", "held", "--quiet").out == "free\n"
+    )
     again = cli("release", "held", "--lease", held["lease"])
     assert again.exit == 76
     database.command("collMod", trail.name, validator={})
@@ -137,7 +190,10 @@ def test_without_it_nothing_is_written(cli, database):
 def test_the_migration_bounds_it(cli, trail):
     assert cli("migrate").exit == 0
     indexes = trail.index_information()
-    assert indexes["at_age"]["expireAfterSeconds"] == 30 * 86400 and indexes["key_at"]["key"] == [("key", 1), ("at", 1)]
+    assert indexes["at_age"]["expireAfterSeconds"] == 30 * 86400 and indexes["key_at"]["key"] == [
+        ("key", 1),
+        ("at", 1),
+    ]
     assert cli("migrate", "--audit-keep", "7d").exit == 0
     assert trail.index_information()["at_age"]["expireAfterSeconds"] == 7 * 86400
     assert cli("migrate", "--audit", "other", "--dry-run").exit == 0
@@ -152,7 +208,14 @@ def test_a_name_that_cannot_be_is_refused(cli, name):
 def test_it_is_read_by_key_and_by_time(cli, trail):
     now = datetime.datetime.now(UTC)
     for i in range(4):
-        trail.insert_one({"at": now - datetime.timedelta(hours=i), "event": "granted", "key": f"k{i % 2}", "token": Int64(i)})
+        trail.insert_one(
+            {
+                "at": now - datetime.timedelta(hours=i),
+                "event": "granted",
+                "key": f"k{i % 2}",
+                "token": Int64(i),
+            }
+        )
     assert [line["token"] for line in lines(cli)] == [3, 2, 1, None]
     assert [line["token"] for line in lines(cli, "k1")] == [3, 1]
     assert [line["token"] for line in lines(cli, "--since", "90m")] == [1, None]
@@ -163,26 +226,43 @@ def test_it_is_read_by_key_and_by_time(cli, trail):
 def test_the_table_lines_up_and_is_safe(cli, trail):
     for key in ("a", "日本語のキー", "🔒", "e\u0301"):
         cli.acquire(key, "--owner", "THEOWNER", "--purpose", "x")
-    trail.insert_one({"at": datetime.datetime.now(UTC), "event": "\x1b[2J", "key": 7, "owner": {}, "pid": "x", "previous": 3})
+    trail.insert_one(
+        {
+            "at": datetime.datetime.now(UTC),
+            "event": "\x1b[2J",
+            "key": 7,
+            "owner": {},
+            "pid": "x",
+            "previous": 3,
+        }
+    )
     table = cli("audit").out.splitlines()
     assert table[0].split() == ["AT", "EVENT", "KEY", "OWNER", "TOKEN", "HOST", "PID", "DETAILS"]
     from test_seeing import columns
-    assert {columns(line[:line.index("THEOWNER")]) for line in table[1:5]} == {table[0].index("OWNER")}
+
+    assert {columns(line[: line.index("THEOWNER")]) for line in table[1:5]} == {
+        table[0].index("OWNER")
+    }
     assert len(table) == 6 and "\x1b" not in "".join(table)
 
 
 def test_following(cli, trail):
-    """Everything once, though other lines are older than what was read: inserted late, or with the same time."""
+    """Everything once, though other lines are older than what was read: inserted late, or with the
+    same time."""
     cli.acquire("before", "--owner", "alice")
     process = cli.start("--json", "audit", "--follow", "--since", "1h")
     seen = []
-    reader = threading.Thread(target=lambda: seen.extend(json.loads(line) for line in process.stdout))
+    reader = threading.Thread(
+        target=lambda: seen.extend(json.loads(line) for line in process.stdout)
+    )
     reader.start()
     wait_until(lambda: seen)
     now = datetime.datetime.now(UTC)
     for i in range(5):
         trail.insert_one({"at": now, "event": "granted", "key": f"same{i}"})
-        trail.insert_one({"at": now - datetime.timedelta(seconds=4), "event": "granted", "key": f"late{i}"})
+        trail.insert_one(
+            {"at": now - datetime.timedelta(seconds=4), "event": "granted", "key": f"late{i}"}
+        )
     wait_until(lambda: len(seen) == 11)
     leases = [cli.acquire(f"k{i}") for i in range(3)]
     wait_until(lambda: len(seen) == 14, 2)
@@ -191,13 +271,17 @@ def test_following(cli, trail):
     reader.join()
     process.stdout.close()
     process.stderr.close()
-    assert len(leases) == 3 and sorted(line["key"] for line in seen) == sorted(line["key"] for line in lines(cli))
+    assert len(leases) == 3 and sorted(line["key"] for line in seen) == sorted(
+        line["key"] for line in lines(cli)
+    )
 
 
 def test_a_backend_needs_to_insert_and_no_more(cli):
     result = cli("--json", "doctor", "--roles", "--audit", "trail")
-    privileges = {role["createRole"]: {p["resource"]["collection"]: p["actions"] for p in role["privileges"]}
-                  for role in result.json["roles"]}
+    privileges = {
+        role["createRole"]: {p["resource"]["collection"]: p["actions"] for p in role["privileges"]}
+        for role in result.json["roles"]
+    }
     assert privileges["leaseholdRuntime"]["trail"] == ["insert"]
     assert privileges["leaseholdOps"]["trail"] == ["find", "insert"]
     assert "trail" not in str(cli("doctor", "--roles").out)

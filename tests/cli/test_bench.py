@@ -7,7 +7,9 @@ SAMPLES = ("ping", "floor", "acquire", "renew", "release", "busy", "status", "li
 
 
 def names(database):
-    return [name for name in database.list_collection_names() if name.startswith("leasehold_bench_")]
+    return [
+        name for name in database.list_collection_names() if name.startswith("leasehold_bench_")
+    ]
 
 
 def test_tells_each_figure_and_leaves_nothing_behind(cli, database):
@@ -43,7 +45,9 @@ def test_measures_threads_and_a_hot_key(cli, database):
 
 def test_prints_a_table_for_people(cli, database):
     done = cli("bench", "--seconds", "1", "--only", "commands")
-    assert done.exit == 0 and done.err == "" and "\r" not in done.out, done  # no progress off a terminal
+    assert (
+        done.exit == 0 and done.err == "" and "\r" not in done.out
+    ), done  # no progress off a terminal
     assert "plain upsert (floor)" in done.out and "x floor" in done.out
 
 

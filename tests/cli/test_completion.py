@@ -15,16 +15,34 @@ def options_of(offline, *command):
 
 
 def bash(script, words):
-    harness = ('eval "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _leasehold leasehold "${COMP_WORDS[COMP_CWORD]}" ""; '
-               'printf "%s\\n" "${COMPREPLY[@]}"')
-    done = subprocess.run(["bash", "--norc", "-uc", harness, "bash", script, *words], capture_output=True, text=True, timeout=30)
+    harness = (
+        'eval "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _leasehold leasehold'
+        ' "${COMP_WORDS[COMP_CWORD]}" ""; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "--norc", "-uc", harness, "bash", script, *words],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
     assert done.returncode == 0 and done.stderr == "", done
     return done.stdout.split()
 
 
 def fish(script, words):
-    done = subprocess.run(["fish", "--no-config", "-c", 'source (echo $argv[1] | psub); complete -C $argv[2]', script, " ".join(words)],
-                          capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [
+            "fish",
+            "--no-config",
+            "-c",
+            "source (echo $argv[1] | psub); complete -C $argv[2]",
+            script,
+            " ".join(words),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 0 and done.stderr == "", done
     return [line.split("\t")[0] for line in done.stdout.splitlines()]
 
@@ -45,7 +63,9 @@ words=("$@") CURRENT=$#; curcontext=; _leasehold; true
 
 
 def zsh(script, words):
-    done = subprocess.run(["zsh", "-f", "-c", ZSH, "zsh", script, *words], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        ["zsh", "-f", "-c", ZSH, "zsh", script, *words], capture_output=True, text=True, timeout=30
+    )
     assert done.returncode == 0 and done.stderr == "", done
     return [word for word in done.stdout.split() if word.startswith(words[-1])]
 
@@ -71,14 +91,19 @@ def test_commands_are_offered(offered, offline):
 def test_options_are_offered_where_they_are_taken(offered, offline):
     everywhere = {option for option in options_of(offline)}
     for command in commands_of(offline):
-        assert set(word for word in offered(command, "--") if word != "--") == options_of(offline, command) | everywhere, command
+        assert (
+            set(word for word in offered(command, "--") if word != "--")
+            == options_of(offline, command) | everywhere
+        ), command
     assert "--ttl" not in offered("status", "--") and "--ttl" in offered("acquire", "key", "--t")
 
 
 def test_bash_knows_what_is_a_value(offline, tmp_path):
     script = offline("completion", "bash").out
     (tmp_path / "secret.uri").touch()
-    assert bash(script, ["leasehold", "--uri-file", str(tmp_path / "sec")]) == [str(tmp_path / "secret.uri")]
+    assert bash(script, ["leasehold", "--uri-file", str(tmp_path / "sec")]) == [
+        str(tmp_path / "secret.uri")
+    ]
     assert bash(script, ["leasehold", "--db", "acq"]) == []
     assert bash(script, ["leasehold", "--db", "x", "acq"]) == ["acquire"]
     assert bash(script, ["leasehold", "acquire", "key", "--ttl", ""]) == []

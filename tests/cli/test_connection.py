@@ -12,20 +12,41 @@ from conftest import BINARY, URI, Cli, wait_until
 CANARY = "canary-9d1f"
 
 
-@pytest.mark.parametrize("command", [["acquire", "k"], ["status", "k"], ["list"], ["migrate", "--yes"], ["cleanup", "--yes"],
-                                     ["run", "k", "--", "true"], ["break", "k", "--reason", "r", "--yes"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["acquire", "k"],
+        ["status", "k"],
+        ["list"],
+        ["migrate", "--yes"],
+        ["cleanup", "--yes"],
+        ["run", "k", "--", "true"],
+        ["break", "k", "--reason", "r", "--yes"],
+    ],
+)
 def test_a_server_that_is_not_there_is_given_up_in_time(offline, command):
     start = time.monotonic()
-    result = offline("--json", "--uri", "mongodb://127.0.0.1:1/", *command, env={"LEASEHOLD_TIMEOUT": "1s"})
+    result = offline(
+        "--json", "--uri", "mongodb://127.0.0.1:1/", *command, env={"LEASEHOLD_TIMEOUT": "1s"}
+    )
     assert result.exit == 69, result
     error = result.lines[-1]
     assert (error["exit"], error["code"], error["reason"]) == (69, "unreachable", "no_server")
     assert time.monotonic() - start < 4
 
 
-@pytest.mark.parametrize("uri", [f"mongodb://user:{CANARY}@", f"mongodb://user:{CANARY}@host:port/", f"nonsense://u:{CANARY}@h/",
-                                 f"mongodb://user:{CANARY}%zz@host/", f"user:{CANARY}@host", f"mongodb://u:{CANARY}@h/?replicaSet",
-                                 f"mongodb://u:{CANARY}@h/?w=1"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"mongodb://user:{CANARY}@",
+        f"mongodb://user:{CANARY}@host:port/",
+        f"nonsense://u:{CANARY}@h/",
+        f"mongodb://user:{CANARY}%zz@host/",
+        f"user:{CANARY}@host",
+        f"mongodb://u:{CANARY}@h/?replicaSet",
+        f"mongodb://u:{CANARY}@h/?w=1",
+    ],
+)
 @pytest.mark.parametrize("voice", [[], ["--json"], ["--verbose"]])
 def test_a_bad_uri_is_78_and_its_password_is_not_shown(offline, uri, voice):
     result = offline(*voice, "status", "k", "--uri", uri)
@@ -35,15 +56,32 @@ def test_a_bad_uri_is_78_and_its_password_is_not_shown(offline, uri, voice):
 
 def test_a_uri_in_the_wrong_place_is_not_repeated(offline):
     uri = f"mongodb://user:{CANARY}@host/"
-    for args in ([uri], [uri, "status", "k"], ["list", uri], ["status", "k", f"--urk={uri}"], ["status", "k", "--uri-fil", uri],
-                 ["acquire", "k", "--ttl", uri], ["list", "--limit", uri], [f"--uri{uri}", "list"]):
+    for args in (
+        [uri],
+        [uri, "status", "k"],
+        ["list", uri],
+        ["status", "k", f"--urk={uri}"],
+        ["status", "k", "--uri-fil", uri],
+        ["acquire", "k", "--ttl", uri],
+        ["list", "--limit", uri],
+        [f"--uri{uri}", "list"],
+    ):
         result = offline("--json", *args)
         assert result.exit == 64, result
         assert CANARY not in result.out + result.err, result
 
 
 def test_an_unreachable_server_s_password_is_not_shown(offline):
-    result = offline("--json", "--verbose", "status", "k", "--timeout", "500ms", "--uri", f"mongodb://u:{CANARY}@127.0.0.1:1/")
+    result = offline(
+        "--json",
+        "--verbose",
+        "status",
+        "k",
+        "--timeout",
+        "500ms",
+        "--uri",
+        f"mongodb://u:{CANARY}@127.0.0.1:1/",
+    )
     assert result.exit == 69
     assert CANARY not in result.out + result.err
 
@@ -51,7 +89,9 @@ def test_an_unreachable_server_s_password_is_not_shown(offline):
 # Connection strings with a password, by what is wrong with them.
 CANARY_URIS = {
     "a server that is not there": f"mongodb://u:{CANARY}@127.0.0.1:1/",
-    "several that are not there": f"mongodb://u:{CANARY}@127.0.0.1:1,127.0.0.1:2,[::1]:3/?replicaSet=rs",
+    "several that are not there": (
+        f"mongodb://u:{CANARY}@127.0.0.1:1,127.0.0.1:2,[::1]:3/?replicaSet=rs"
+    ),
     "a name that is none": f"mongodb://u:{CANARY}@nobody.invalid/",
     "an SRV name that is none": f"mongodb+srv://u:{CANARY}@nobody.invalid/",
     "an SRV name without dots": f"mongodb+srv://u:{CANARY}@host/",
@@ -98,17 +138,35 @@ CANARY_URIS = {
 }
 
 
-@pytest.mark.parametrize("way", ["flag", "flag=", "environment", "other environment", "file", "stdin"])
+@pytest.mark.parametrize(
+    "way", ["flag", "flag=", "environment", "other environment", "file", "stdin"]
+)
 def test_no_way_of_giving_a_uri_shows_its_password(offline, tmp_path, way):
-    """In nothing that is printed; and on the command line only for the moment until it is read (a flag), or not at all."""
+    """In nothing that is printed; and on the command line only for the moment until it is read (a
+    flag), or not at all."""
     started = {}
     for i, (fault, uri) in enumerate(CANARY_URIS.items()):
         (tmp_path / f"uri{i}").write_text(uri + "\n")
-        args, env = {"flag": (["--uri", uri], {}), "flag=": ([f"--uri={uri}"], {}),
-                     "environment": ([], {"LEASEHOLD_URI": uri}), "other environment": ([], {"MONGODB_URI": uri}),
-                     "file": (["--uri-file", str(tmp_path / f"uri{i}")], {}), "stdin": (["--uri-file", "-"], {})}[way]
+        args, env = {
+            "flag": (["--uri", uri], {}),
+            "flag=": ([f"--uri={uri}"], {}),
+            "environment": ([], {"LEASEHOLD_URI": uri}),
+            "other environment": ([], {"MONGODB_URI": uri}),
+            "file": (["--uri-file", str(tmp_path / f"uri{i}")], {}),
+            "stdin": (["--uri-file", "-"], {}),
+        }[way]
         with open(tmp_path / f"uri{i}") as file:
-            started[fault] = offline.start("--json", "--verbose", "status", "k", "--timeout", "400ms", *args, env=env, stdin=file)
+            started[fault] = offline.start(
+                "--json",
+                "--verbose",
+                "status",
+                "k",
+                "--timeout",
+                "400ms",
+                *args,
+                env=env,
+                stdin=file,
+            )
         if len(started) % 8 == 0:
             started[fault].wait(30)
     for fault, process in started.items():
@@ -134,8 +192,15 @@ def test_the_command_line_never_holds_what_came_another_way(offline, tmp_path, w
     file.write_text(uri)
     args = {"environment": [], "file": ["--uri-file", str(file)], "stdin": ["--uri-file", "-"]}[way]
     with open(file) as stdin:
-        process = offline.start("status", "k", "--timeout", "1s", *args, stdin=stdin,
-                                env={"LEASEHOLD_URI": uri} if way == "environment" else {})
+        process = offline.start(
+            "status",
+            "k",
+            "--timeout",
+            "1s",
+            *args,
+            stdin=stdin,
+            env={"LEASEHOLD_URI": uri} if way == "environment" else {},
+        )
         while process.poll() is None:
             assert CANARY.encode() not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
             time.sleep(0.02)
@@ -145,7 +210,10 @@ def test_the_command_line_never_holds_what_came_another_way(offline, tmp_path, w
 def test_the_process_list_does_not_show_the_uri_or_the_lease(cli):
     lease = cli.acquire("k")["lease"]
     uri = f"mongodb://u:{CANARY}@127.0.0.1:1/"
-    for args in (["renew", "k", "--uri", uri, "--lease", lease], ["renew", "k", f"--uri={uri}", f"--lease={lease}"]):
+    for args in (
+        ["renew", "k", "--uri", uri, "--lease", lease],
+        ["renew", "k", f"--uri={uri}", f"--lease={lease}"],
+    ):
         process = cli.start(*args, "--timeout", "3s")
         cmdline = Path(f"/proc/{process.pid}/cmdline")
         wait_until(lambda: b"xxxxxxxx" in cmdline.read_bytes())
@@ -164,7 +232,9 @@ def test_the_uri_comes_from_flags_then_the_environment(bare, tmp_path):
     assert bare(*fast, "--uri", URI, env={"LEASEHOLD_URI": nowhere}).exit == 0
     assert bare(*fast, "--uri-file", str(file), env={"LEASEHOLD_URI": nowhere}).exit == 0
     assert bare(*fast, "--uri-file", "-", env=none, input=URI + "\n").exit == 0
-    assert bare(*fast, env=none | {"LEASEHOLD_URI_FILE": str(file), "MONGODB_URI": nowhere}).exit == 0
+    assert (
+        bare(*fast, env=none | {"LEASEHOLD_URI_FILE": str(file), "MONGODB_URI": nowhere}).exit == 0
+    )
     assert bare(*fast, env=none | {"MONGODB_URI": URI}).exit == 0
     assert bare(*fast, env={"MONGODB_URI": nowhere}).exit == 0
     assert bare(*fast, "--uri", nowhere).exit == 69
@@ -180,8 +250,16 @@ def test_a_useless_uri_file_is_78(offline, tmp_path, content):
 
 
 # What files, variables and editors put around a text.
-AROUND = {"line feed": "\n", "carriage return": "\r\n", "blanks": "  ", "tab": "\t", "no-break space": "\u00a0", "em space": "\u2003",
-          "byte order mark": "\ufeff", "zero width": "\u200b"}
+AROUND = {
+    "line feed": "\n",
+    "carriage return": "\r\n",
+    "blanks": "  ",
+    "tab": "\t",
+    "no-break space": "\u00a0",
+    "em space": "\u2003",
+    "byte order mark": "\ufeff",
+    "zero width": "\u200b",
+}
 
 
 @pytest.mark.parametrize("around", AROUND)
@@ -189,19 +267,38 @@ def test_white_space_around_a_name_is_taken_off_in_every_place(offline, tmp_path
     """`doctor --roles` names the database and the collections, and asks no server."""
     with_it = lambda name: AROUND[around] + name + AROUND[around]
     uri, file = "mongodb://127.0.0.1:1/base", tmp_path / "uri"
-    roles = lambda *args, input=None, **env: offline("doctor", "--roles", *args, env=env, input=input)
+    roles = lambda *args, input=None, **env: offline(
+        "doctor", "--roles", *args, env=env, input=input
+    )
     plain = roles("--uri", uri, "--collection", "locks", "--audit", "trail")
-    assert plain.exit == 0 and '"base"' in plain.out and '"locks"' in plain.out and '"trail"' in plain.out
+    assert (
+        plain.exit == 0
+        and '"base"' in plain.out
+        and '"locks"' in plain.out
+        and '"trail"' in plain.out
+    )
     file.write_text(with_it(uri))
     rest = {"LEASEHOLD_URI": uri, "LEASEHOLD_COLLECTION": "locks", "LEASEHOLD_AUDIT": "trail"}
     ways = [roles(**rest | {name: with_it(rest[name])}) for name in rest]
-    ways += [roles(**rest | {"LEASEHOLD_URI": "mongodb://127.0.0.1:1", "LEASEHOLD_DB": with_it("base")}),
-             roles("--db", with_it("base"), **rest), roles("--collection", with_it("locks"), **rest),
-             roles("--audit", with_it("trail"), **rest), roles("--uri", with_it(uri), **rest),
-             roles(**rest | {"LEASEHOLD_URI": None, "MONGODB_URI": with_it(uri)}), roles("--uri-file", str(file), **rest),
-             roles(**rest | {"LEASEHOLD_URI": None, "LEASEHOLD_URI_FILE": with_it(str(file))}),
-             roles("--uri-file", "-", input=with_it(uri), **rest),
-             roles(**rest | {"LEASEHOLD_DB": AROUND[around], "LEASEHOLD_TTL": with_it("30s"), "LEASEHOLD_TIMEOUT": with_it("2s")})]
+    ways += [
+        roles(**rest | {"LEASEHOLD_URI": "mongodb://127.0.0.1:1", "LEASEHOLD_DB": with_it("base")}),
+        roles("--db", with_it("base"), **rest),
+        roles("--collection", with_it("locks"), **rest),
+        roles("--audit", with_it("trail"), **rest),
+        roles("--uri", with_it(uri), **rest),
+        roles(**rest | {"LEASEHOLD_URI": None, "MONGODB_URI": with_it(uri)}),
+        roles("--uri-file", str(file), **rest),
+        roles(**rest | {"LEASEHOLD_URI": None, "LEASEHOLD_URI_FILE": with_it(str(file))}),
+        roles("--uri-file", "-", input=with_it(uri), **rest),
+        roles(
+            **rest
+            | {
+                "LEASEHOLD_DB": AROUND[around],
+                "LEASEHOLD_TTL": with_it("30s"),
+                "LEASEHOLD_TIMEOUT": with_it("2s"),
+            }
+        ),
+    ]
     for result in ways:
         assert (result.exit, result.out) == (0, plain.out), result
 
@@ -209,12 +306,27 @@ def test_white_space_around_a_name_is_taken_off_in_every_place(offline, tmp_path
 @pytest.mark.parametrize("inside", AROUND.values())
 def test_white_space_inside_a_name_is_refused_in_every_place(offline, inside):
     name = f"a{inside}b"
-    for args, env in ((["--db", name], {}), ([], {"LEASEHOLD_DB": name}), (["--collection", name], {}), ([], {"LEASEHOLD_COLLECTION": name}),
-                      (["--audit", name], {}), ([], {"LEASEHOLD_AUDIT": name}), ([], {"LEASEHOLD_MODE": f"of{inside}f"})):
+    for args, env in (
+        (["--db", name], {}),
+        ([], {"LEASEHOLD_DB": name}),
+        (["--collection", name], {}),
+        ([], {"LEASEHOLD_COLLECTION": name}),
+        (["--audit", name], {}),
+        ([], {"LEASEHOLD_AUDIT": name}),
+        ([], {"LEASEHOLD_MODE": f"of{inside}f"}),
+    ):
         for command in (["status", "k"], ["run", "k", "--", "true"]):
-            result = offline(command[0], *args, *command[1:], env={"LEASEHOLD_URI": "mongodb://127.0.0.1:1/", "LEASEHOLD_TIMEOUT": "300ms"} | env)
+            result = offline(
+                command[0],
+                *args,
+                *command[1:],
+                env={"LEASEHOLD_URI": "mongodb://127.0.0.1:1/", "LEASEHOLD_TIMEOUT": "300ms"} | env,
+            )
             assert result.exit in (64, 78), (args, env, result)
-    for uri in (f"mongodb://127.0.0.1:1/{name}", f"mongodb://127.0.0.1:1/{urllib.parse.quote(name)}"):
+    for uri in (
+        f"mongodb://127.0.0.1:1/{name}",
+        f"mongodb://127.0.0.1:1/{urllib.parse.quote(name)}",
+    ):
         assert offline("status", "k", env={"LEASEHOLD_URI": uri}).exit == 78
 
 
@@ -222,9 +334,18 @@ def test_a_line_feed_does_not_make_a_second_holder(bare, cli, locks):
     """A URI and an owner from files that end in one, as all files do."""
     db = bare.env["LEASEHOLD_DB"]
     uri = URI.replace("/?", f"/{db}?") if "?" in URI else URI.rstrip("/") + "/" + db
-    ways = [{"LEASEHOLD_URI": uri + "\n"}, {"MONGODB_URI": uri + "\r\n", "LEASEHOLD_URI": None}, {"LEASEHOLD_URI": "\ufeff" + uri + " "},
-            {"LEASEHOLD_DB": db + "\n"}]
-    held = bare("--json", "acquire", "k", env={"LEASEHOLD_DB": None, "LEASEHOLD_OWNER": "ann lee\n"} | ways[0]).json
+    ways = [
+        {"LEASEHOLD_URI": uri + "\n"},
+        {"MONGODB_URI": uri + "\r\n", "LEASEHOLD_URI": None},
+        {"LEASEHOLD_URI": "\ufeff" + uri + " "},
+        {"LEASEHOLD_DB": db + "\n"},
+    ]
+    held = bare(
+        "--json",
+        "acquire",
+        "k",
+        env={"LEASEHOLD_DB": None, "LEASEHOLD_OWNER": "ann lee\n"} | ways[0],
+    ).json
     assert held["owner"] == "ann lee" == locks.find_one({"workspace_id": "k"})["owner"]
     for env in ways:
         assert bare("acquire", "k", env={"LEASEHOLD_DB": None} | env).exit == 75
@@ -233,18 +354,30 @@ def test_a_line_feed_does_not_make_a_second_holder(bare, cli, locks):
     assert locks.find_one({"workspace_id": "k"})["owner"] == "bob"
 
 
-@pytest.mark.parametrize("content", [b"mongodb://127.0.0.1:1/a\0b", b"mongodb://127.0.0.1:1/" + b"x" * 20000, b"mongodb://h/\x07", b"mongodb://h/\xff",
-                                     "mongodb://h/".encode("utf-16")])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"mongodb://127.0.0.1:1/a\0b",
+        b"mongodb://127.0.0.1:1/" + b"x" * 20000,
+        b"mongodb://h/\x07",
+        b"mongodb://h/\xff",
+        "mongodb://h/".encode("utf-16"),
+    ],
+)
 def test_a_uri_file_that_is_no_text_is_78(offline, tmp_path, content):
     (tmp_path / "uri").write_bytes(content)
-    assert offline("status", "k", "--uri-file", str(tmp_path / "uri"), "--timeout", "300ms").exit == 78
+    assert (
+        offline("status", "k", "--uri-file", str(tmp_path / "uri"), "--timeout", "300ms").exit == 78
+    )
 
 
 def test_database_and_collection(bare, client):
     other = bare.env["LEASEHOLD_DB"] + "_other"
     try:
-        for args, env in ((["--db", other, "--collection", "named"], {}),
-                          ([], {"LEASEHOLD_DB": other, "LEASEHOLD_COLLECTION": "named"})):
+        for args, env in (
+            (["--db", other, "--collection", "named"], {}),
+            ([], {"LEASEHOLD_DB": other, "LEASEHOLD_COLLECTION": "named"}),
+        ):
             key = "flag" if args else "environment"
             assert bare(*args, "migrate", "--yes", env=env).exit == 0
             assert bare("acquire", key, *args, env=env).exit == 0
@@ -255,22 +388,34 @@ def test_database_and_collection(bare, client):
 
 def test_a_result_that_cannot_be_written_is_not_a_success(cli):
     with open("/dev/full", "w") as full:
-        done = subprocess.run([BINARY, "status", "k"], env=cli.env, stdout=full, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            [BINARY, "status", "k"], env=cli.env, stdout=full, stderr=subprocess.PIPE, text=True
+        )
     assert done.returncode == 74 and "could not be written" in done.stderr
 
 
 def without(cli, streams, *args):
     """Runs it with these streams closed, as `leasehold … <&- >&-` does."""
     shell = " ".join(["exec", '"$@"', *streams])
-    return subprocess.run(["sh", "-c", shell, "sh", BINARY, *args], env=cli.env, capture_output=True, text=True, timeout=30)
+    return subprocess.run(
+        ["sh", "-c", shell, "sh", BINARY, *args],
+        env=cli.env,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
 
 
-@pytest.mark.parametrize("args", [["list"], ["--json", "status", "k"], ["--quiet", "acquire", "k"], ["--version"]])
+@pytest.mark.parametrize(
+    "args", [["list"], ["--json", "status", "k"], ["--quiet", "acquire", "k"], ["--version"]]
+)
 def test_a_result_without_a_stdout_goes_nowhere_else(cli, args):
     """What is opened next would get its number: the connection to the server."""
     cli.acquire("other", "--ttl", "1m")
     done = without(cli, [">&-"], *args)
-    assert done.returncode == 74 and "could not be written: Bad file descriptor" in done.stderr, done
+    assert (
+        done.returncode == 74 and "could not be written: Bad file descriptor" in done.stderr
+    ), done
     assert cli("--json", "status", "k").json["state"] == "free"
 
 
@@ -288,12 +433,24 @@ def test_without_any_stream_it_works(cli):
 @pytest.mark.parametrize("voice", [[], ["--json"], ["--quiet"]])
 def test_a_grant_that_cannot_be_told_is_released(cli, voice):
     with open("/dev/full", "w") as full:
-        done = subprocess.run([BINARY, *voice, "acquire", "k"], env=cli.env, stdout=full, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            [BINARY, *voice, "acquire", "k"],
+            env=cli.env,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
     assert done.returncode == 74
     assert cli("--json", "status", "k").json["state"] == "free"
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run([BINARY, *voice, "acquire", "k"], env=cli.env, stdout=writer, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [BINARY, *voice, "acquire", "k"],
+        env=cli.env,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     os.close(writer)
     assert done.returncode == 74 and "could not be written: Broken pipe" in done.stderr
     assert cli("--json", "status", "k").json["state"] == "free"
@@ -302,7 +459,13 @@ def test_a_grant_that_cannot_be_told_is_released(cli, voice):
 def test_a_lease_that_was_handed_on_and_cannot_be_told_is_released(cli):
     lease = cli.acquire("k", "--ttl", "1h")["lease"]
     with open("/dev/full", "w") as full:
-        done = subprocess.run([BINARY, "transfer", "k", "--lease", lease, "--to", "ben"], env=cli.env, stdout=full, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            [BINARY, "transfer", "k", "--lease", lease, "--to", "ben"],
+            env=cli.env,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
     assert done.returncode == 74 and "released again" in done.stderr
     assert cli("--json", "status", "k").json["state"] == "free"
 

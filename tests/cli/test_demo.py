@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/demo, on the tests' server: the story ends well, the README quotes it truly, and nothing is left behind."""
+"""scripts/demo, on the tests' server: the story ends well, the README quotes it truly, and nothing
+is left behind."""
 import os
 import re
 import signal
@@ -15,9 +16,16 @@ DEMO = ROOT / "scripts" / "demo"
 
 def environment(scratch, **more):
     """As conftest's: what the developer has set steers nothing."""
-    env = {name: value for name, value in os.environ.items() if name.startswith("LEASEHOLD_PYTHON") or
-           not name.startswith(("LEASEHOLD_", "MONGODB_URI"))}
-    return env | {"LEASEHOLD_URI": URI, "LEASEHOLD_BUILD": str(BINARY.parents[1]), "TMPDIR": str(scratch)} | more
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("LEASEHOLD_PYTHON") or not name.startswith(("LEASEHOLD_", "MONGODB_URI"))
+    }
+    return (
+        env
+        | {"LEASEHOLD_URI": URI, "LEASEHOLD_BUILD": str(BINARY.parents[1]), "TMPDIR": str(scratch)}
+        | more
+    )
 
 
 def databases(client):
@@ -43,8 +51,15 @@ def nothing_left(process, scratch, client):
 
 
 def start(scratch, *args, **env):
-    return subprocess.Popen([DEMO, *args], env=environment(scratch, **env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(
+        [DEMO, *args],
+        env=environment(scratch, **env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +77,24 @@ def test_it_tells_the_whole_story(story):
     chapters = re.findall(r"^(\d)\. ", story, re.MULTILINE)
     assert chapters == [str(n) for n in range(1, len(chapters) + 1)]
     lines = "\n".join(masked(story))
-    for expected in ("ok the unique index is converted; leases were tried, and work", "ok the unique index is present", "granted project:42",
-                     "busy project:42: somebody else holds it", "renewed project:42", "released project:42",
-                     "lost project:42", "busy nightly", "at work with token TOKEN", "broken; it was:"):
+    for expected in (
+        "ok the unique index is converted; leases were tried, and work",
+        "ok the unique index is present",
+        "granted project:42",
+        "busy project:42: somebody else holds it",
+        "renewed project:42",
+        "released project:42",
+        "lost project:42",
+        "busy nightly",
+        "at work with token TOKEN",
+        "broken; it was:",
+    ):
         assert expected in lines, expected
     assert re.findall(r"\(exit code (\d+)\)", story) == ["78", "78", "75", "76", "75", "3"]
     assert "this is never printed\n" not in story
-    assert re.search(r"The end\. The demo's database, leasehold_demo_\w+, is dropped again\.\n$", story)
+    assert re.search(
+        r"The end\. The demo's database, leasehold_demo_\w+, is dropped again\.\n$", story
+    )
 
 
 def test_it_fits_on_a_terminal_and_has_no_colour_off_one(story):
@@ -77,9 +103,12 @@ def test_it_fits_on_a_terminal_and_has_no_colour_off_one(story):
 
 
 def test_the_readme_quotes_it(story):
-    """Each part of the README's excerpt, as it stands; the parts in their order. Anybody may have won the race."""
+    """Each part of the README's excerpt, as it stands; the parts in their order. Anybody may have
+    won the race."""
+
     def comparable(text):
         return re.sub(r"\b(anna|ben|carol|dora|emil) \(", "SOMEBODY (", "\n".join(masked(text)))
+
     (excerpt,) = blocks("text")
     rest = comparable(story)
     for part in comparable(excerpt).split("…\n"):
@@ -115,21 +144,33 @@ def test_a_step_that_goes_wrong_ends_it(client, tmp_path):
     tools = tmp_path / "build" / "tools"
     tools.mkdir(parents=True)
     fake = tools / "leasehold"
-    fake.write_text(f'#!/bin/sh\ncase $* in *renew*) echo nonsense; exit 70 ;; esac\nexec {BINARY} "$@"\n')
+    fake.write_text(
+        f'#!/bin/sh\ncase $* in *renew*) echo nonsense; exit 70 ;; esac\nexec {BINARY} "$@"\n'
+    )
     fake.chmod(0o755)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     process = start(scratch, LEASEHOLD_BUILD=str(tmp_path / "build"))
     out, err = process.communicate(timeout=240)
-    assert process.returncode == 1 and "nonsense" in out and "exit code 0, not 70: leasehold renew" in err, out + err
+    assert (
+        process.returncode == 1
+        and "nonsense" in out
+        and "exit code 0, not 70: leasehold renew" in err
+    ), (out + err)
     nothing_left(process, scratch, client)
 
 
-@pytest.mark.parametrize("env, words", [
-    ({"LEASEHOLD_URI": "mongodb://u:canary-1@127.0.0.1:1/?serverSelectionTimeoutMS=500"}, "no server can be reached"),
-    ({"LEASEHOLD_URI": "mongodb//canary-1"}, "LEASEHOLD_URI is of no use"),
-    ({"LEASEHOLD_PROTECT": "break"}, "LEASEHOLD_PROTECT is set"),
-])
+@pytest.mark.parametrize(
+    "env, words",
+    [
+        (
+            {"LEASEHOLD_URI": "mongodb://u:canary-1@127.0.0.1:1/?serverSelectionTimeoutMS=500"},
+            "no server can be reached",
+        ),
+        ({"LEASEHOLD_URI": "mongodb//canary-1"}, "LEASEHOLD_URI is of no use"),
+        ({"LEASEHOLD_PROTECT": "break"}, "LEASEHOLD_PROTECT is set"),
+    ],
+)
 def test_where_it_can_not_run_it_says_so(client, tmp_path, env, words):
     process = start(tmp_path, **env)
     out, err = process.communicate(timeout=60)

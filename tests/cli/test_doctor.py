@@ -49,11 +49,16 @@ def test_it_changes_nothing(bare, database):
 
 def test_a_collection_that_is_not_there(bare):
     findings, exit = examine(bare)
-    assert exit == 78 and list(findings) == ["index"] and "does not exist" in findings["index"]["what"]
+    assert (
+        exit == 78 and list(findings) == ["index"] and "does not exist" in findings["index"]["what"]
+    )
 
 
 def test_without_the_index_duplicates_are_counted(bare, locks):
-    locks.insert_many({"workspace_id": f"k{i % 2}", "id": str(i), "token": 1, "expires_at": now(hours=1)} for i in range(5))
+    locks.insert_many(
+        {"workspace_id": f"k{i % 2}", "id": str(i), "token": 1, "expires_at": now(hours=1)}
+        for i in range(5)
+    )
     findings, exit = examine(bare)
     assert exit == 78 and set(findings) == {"index", "duplicates"}
     assert findings["duplicates"]["count"] == 2 and "3 too many" in findings["duplicates"]["what"]
@@ -61,13 +66,24 @@ def test_without_the_index_duplicates_are_counted(bare, locks):
     assert examine(bare) == ({}, 0)
 
 
-@pytest.mark.parametrize("options, says", [({"sparse": True}, "sparse"), ({"expireAfterSeconds": 60}, "deletes documents"),
-                                           ({"collation": {"locale": "en", "strength": 2}}, "collation"), ({}, "not unique"),
-                                           ({"partialFilterExpression": {"owner": "a"}}, "partialFilterExpression")])
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ({"sparse": True}, "sparse"),
+        ({"expireAfterSeconds": 60}, "deletes documents"),
+        ({"collation": {"locale": "en", "strength": 2}}, "collation"),
+        ({}, "not unique"),
+        ({"partialFilterExpression": {"owner": "a"}}, "partialFilterExpression"),
+    ],
+)
 def test_a_wrong_index(bare, locks, options, says):
     locks.create_index("workspace_id", name="workspace_id_unique", unique=bool(options), **options)
     findings, exit = examine(bare)
-    assert exit == 78 and findings["index"]["severity"] == "error" and says in findings["index"]["what"], findings
+    assert (
+        exit == 78
+        and findings["index"]["severity"] == "error"
+        and says in findings["index"]["what"]
+    ), findings
 
 
 def test_the_right_index_under_another_name_will_do(bare, locks):
@@ -75,8 +91,14 @@ def test_the_right_index_under_another_name_will_do(bare, locks):
     assert examine(bare) == ({}, 0)
 
 
-@pytest.mark.parametrize("options, says", [({"collation": {"locale": "en", "strength": 2}}, "collation"),
-                                           ({"capped": True, "size": 4096}, "capped"), ({"viewOn": "other"}, "view")])
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ({"collation": {"locale": "en", "strength": 2}}, "collation"),
+        ({"capped": True, "size": 4096}, "capped"),
+        ({"viewOn": "other"}, "view"),
+    ],
+)
 def test_a_collection_that_is_not_fit(bare, database, options, says):
     database.create_collection("workspace_locks", **options)
     findings, exit = examine(bare)
@@ -88,26 +110,53 @@ def test_other_indexes_that_act_on_leases(cli, locks):
     assert not {"other_index", "ttl_index"} & set(examine(cli)[0])
     locks.create_index("expires_at", expireAfterSeconds=60, name="ends")
     findings, exit = examine(cli)
-    assert findings["ttl_index"]["severity"] == "note" and '"ends"' in findings["ttl_index"]["what"] and exit == 0
+    assert (
+        findings["ttl_index"]["severity"] == "note"
+        and '"ends"' in findings["ttl_index"]["what"]
+        and exit == 0
+    )
     locks.create_index([("owner", 1), ("id", 1)], unique=True, name="once")
     findings, exit = examine(cli)
-    assert findings["other_index"]["severity"] == "error" and '"once"' in findings["other_index"]["what"] and exit == 78
+    assert (
+        findings["other_index"]["severity"] == "error"
+        and '"once"' in findings["other_index"]["what"]
+        and exit == 78
+    )
 
 
-@pytest.mark.parametrize("name, field, options", [
-    ("gone", "acquired_at", {"expireAfterSeconds": 2}), ("o'clock \"x\"\\", "released.at", {"expireAfterSeconds": 3600, "hidden": True}),
-    ("ends", "expires_at", {"expireAfterSeconds": 0}), ("workspace_id_unique", "created_at", {"expireAfterSeconds": 10})])
-def test_an_index_that_deletes_held_leases_is_refused_by_all_and_the_advice_works(bare, database, locks, name, field, options):
+@pytest.mark.parametrize(
+    "name, field, options",
+    [
+        ("gone", "acquired_at", {"expireAfterSeconds": 2}),
+        ('o\'clock "x"\\', "released.at", {"expireAfterSeconds": 3600, "hidden": True}),
+        ("ends", "expires_at", {"expireAfterSeconds": 0}),
+        ("workspace_id_unique", "created_at", {"expireAfterSeconds": 10}),
+    ],
+)
+def test_an_index_that_deletes_held_leases_is_refused_by_all_and_the_advice_works(
+    bare, database, locks, name, field, options
+):
     locks.create_index(field, name=name, **options)
     findings, exit = examine(bare)
-    assert exit == 78 and findings["ttl_index"]["severity"] == "error" and field in findings["ttl_index"]["what"], findings
+    assert (
+        exit == 78
+        and findings["ttl_index"]["severity"] == "error"
+        and field in findings["ttl_index"]["what"]
+    ), findings
     before = locks.index_information()
     for command in (["migrate", "--dry-run"], ["migrate", "--yes"], ["acquire", "k"]):
         done = bare(*command)
-        assert done.exit == 78 and field in done.err and "expireAfterSeconds" in done.err + findings["ttl_index"]["what"], done
+        assert (
+            done.exit == 78
+            and field in done.err
+            and "expireAfterSeconds" in done.err + findings["ttl_index"]["what"]
+        ), done
         assert locks.index_information() == before and locks.count_documents({}) == 0
         assert findings["ttl_index"]["do"] in done.err
-    call = re.search(r'drop it: db\.getSiblingDB\((".*")\)\.getCollection\((".*")\)\.dropIndex\((".*")\)', findings["ttl_index"]["do"])
+    call = re.search(
+        r'drop it: db\.getSiblingDB\((".*")\)\.getCollection\((".*")\)\.dropIndex\((".*")\)',
+        findings["ttl_index"]["do"],
+    )
     db, collection, index = (json.loads(part) for part in call.groups())
     assert (db, collection, index) == (database.name, locks.name, name)
     locks.drop_index(index)
@@ -122,75 +171,136 @@ def test_a_trial_says_that_leases_work_and_leaves_nothing(cli, locks):
     cli.acquire("k")
     before = list(locks.find())
     result = cli("--json", "doctor")
-    assert {"not_tried"} <= {f["id"] for f in result.json["findings"]}, "nothing was tried, and that is said"
+    assert {"not_tried"} <= {
+        f["id"] for f in result.json["findings"]
+    }, "nothing was tried, and that is said"
     result = cli("--json", "doctor", "--trial")
-    assert result.exit == 0 and not {"trial", "trial_left", "not_tried"} & {f["id"] for f in result.json["findings"]}, result
+    assert result.exit == 0 and not {"trial", "trial_left", "not_tried"} & {
+        f["id"] for f in result.json["findings"]
+    }, result
     assert list(locks.find()) == before
 
 
 def test_a_trial_removes_what_a_killed_one_left_and_nothing_else(cli, locks):
     trial, purpose = "leasehold:trial:" + 32 * "a", {"purpose": "a trial: leasehold doctor --trial"}
     old = {"expires_at": now(minutes=-2)} | purpose
-    locks.insert_many([{"workspace_id": trial} | old, {"workspace_id": "leasehold:trial:mine"} | old,
-                       {"workspace_id": trial + "a"} | old, {"workspace_id": trial[:-1] + "b", "expires_at": now(minutes=-2)},
-                       {"workspace_id": trial[:-1] + "c"} | old | {"expires_at": now(seconds=5)},
-                       {"workspace_id": trial[:-1] + "d"} | old | {"expires_at": None}])
+    locks.insert_many(
+        [
+            {"workspace_id": trial} | old,
+            {"workspace_id": "leasehold:trial:mine"} | old,
+            {"workspace_id": trial + "a"} | old,
+            {"workspace_id": trial[:-1] + "b", "expires_at": now(minutes=-2)},
+            {"workspace_id": trial[:-1] + "c"} | old | {"expires_at": now(seconds=5)},
+            {"workspace_id": trial[:-1] + "d"} | old | {"expires_at": None},
+        ]
+    )
     assert cli("doctor", "--trial").exit == 0
-    assert set(locks.distinct("workspace_id")) == {"leasehold:trial:mine", trial + "a", *(trial[:-1] + end for end in "bcd")}
+    assert set(locks.distinct("workspace_id")) == {
+        "leasehold:trial:mine",
+        trial + "a",
+        *(trial[:-1] + end for end in "bcd"),
+    }
 
 
 def test_a_trial_is_not_made_where_there_is_an_error(bare, database):
     result = bare("--json", "doctor", "--trial")
-    assert result.exit == 78 and "not_tried" in {f["id"] for f in result.json["findings"]} and database.list_collection_names() == []
+    assert (
+        result.exit == 78
+        and "not_tried" in {f["id"] for f in result.json["findings"]}
+        and database.list_collection_names() == []
+    )
 
 
 def test_a_migration_that_made_the_index_tries_leases(bare, locks):
     locks.insert_one({"workspace_id": "old", "expires_at": now(hours=1)})
     result = bare("--json", "migrate", "--yes")
-    assert result.exit == 0 and result.json["tried"] is True and locks.distinct("workspace_id") == ["old"], result
+    assert (
+        result.exit == 0
+        and result.json["tried"] is True
+        and locks.distinct("workspace_id") == ["old"]
+    ), result
     assert bare("--json", "migrate", "--yes").json["tried"] is False
     locks.drop_index("workspace_id_unique")
     assert bare("--json", "migrate", "--yes", "--no-trial").json["tried"] is False
 
 
 def test_documents(cli, locks):
-    locks.insert_many([
-        {"workspace_id": "array", "id": "a", "token": 1, "expires_at": []},
-        {"workspace_id": "token", "id": "b", "token": "x", "expires_at": now(hours=1)},
-        {"workspace_id": 5, "id": "c", "token": 1, "expires_at": now(hours=1)},
-        {"workspace_id": "null", "id": "d", "token": 1, "expires_at": None},
-        {"workspace_id": "far", "id": "e", "token": 1, "expires_at": now(days=8)},
-        {"workspace_id": "near", "id": "f", "token": 1, "expires_at": now(days=6)},
-        {"workspace_id": "wrong unit", "id": "g", "token": 1, "expires_at": int(now().timestamp()) * 10000},
-        {"workspace_id": "dead", "id": "h", "token": 1, "expires_at": now(days=-2)},
-        {"workspace_id": "ended", "id": "i", "token": 1, "expires_at": now(hours=-2)},
-        {"workspace_id": "freed", "id": "j", "token": 1, "expires_at": now(days=-2),
-         "released": {"id": "j", "how": "release", "at": now(days=-2)}},
-        {"workspace_id": "old", "id": "k", "user_id": "u", "expires_at": now(hours=1)}])
+    locks.insert_many(
+        [
+            {"workspace_id": "array", "id": "a", "token": 1, "expires_at": []},
+            {"workspace_id": "token", "id": "b", "token": "x", "expires_at": now(hours=1)},
+            {"workspace_id": 5, "id": "c", "token": 1, "expires_at": now(hours=1)},
+            {"workspace_id": "null", "id": "d", "token": 1, "expires_at": None},
+            {"workspace_id": "far", "id": "e", "token": 1, "expires_at": now(days=8)},
+            {"workspace_id": "near", "id": "f", "token": 1, "expires_at": now(days=6)},
+            {
+                "workspace_id": "wrong unit",
+                "id": "g",
+                "token": 1,
+                "expires_at": int(now().timestamp()) * 10000,
+            },
+            {"workspace_id": "dead", "id": "h", "token": 1, "expires_at": now(days=-2)},
+            {"workspace_id": "ended", "id": "i", "token": 1, "expires_at": now(hours=-2)},
+            {
+                "workspace_id": "freed",
+                "id": "j",
+                "token": 1,
+                "expires_at": now(days=-2),
+                "released": {"id": "j", "how": "release", "at": now(days=-2)},
+            },
+            {"workspace_id": "old", "id": "k", "user_id": "u", "expires_at": now(hours=1)},
+        ]
+    )
     findings, exit = examine(cli)
     assert exit == 65, "only data is wrong"
     assert {name: (f["severity"], f["count"]) for name, f in findings.items()} == {
-        "malformed": ("error", 3), "no_end": ("warning", 1), "too_long": ("warning", 2), "leaked": ("warning", 1),
-        "no_token": ("note", 1)}
-    for name, key in (("malformed", '"array"'), ("malformed", '"token"'), ("no_end", '"null"'), ("too_long", '"far"'),
-                      ("leaked", '"dead"'), ("no_token", '"old"')):
+        "malformed": ("error", 3),
+        "no_end": ("warning", 1),
+        "too_long": ("warning", 2),
+        "leaked": ("warning", 1),
+        "no_token": ("note", 1),
+    }
+    for name, key in (
+        ("malformed", '"array"'),
+        ("malformed", '"token"'),
+        ("no_end", '"null"'),
+        ("too_long", '"far"'),
+        ("leaked", '"dead"'),
+        ("no_token", '"old"'),
+    ):
         assert key in findings[name]["what"], findings[name]
 
 
 def test_fields_of_ours_with_other_meanings_are_counted_before_the_switch(cli, locks):
     past = {"expires_at": now(hours=-1)}
-    odd = ({"token": "u-u-i-d"}, {"token": "x"}, {"shared": True}, {"shared": None, "waiters": 0}, {"shared": False, "token": False},
-           {"token": 2.5}, {"mode": 5, "released": "yes"}, {"mode": 6, "owner": None})
+    odd = (
+        {"token": "u-u-i-d"},
+        {"token": "x"},
+        {"shared": True},
+        {"shared": None, "waiters": 0},
+        {"shared": False, "token": False},
+        {"token": 2.5},
+        {"mode": 5, "released": "yes"},
+        {"mode": 6, "owner": None},
+    )
     locks.insert_many({"workspace_id": f"s{i}", **past, **fields} for i, fields in enumerate(odd))
     what = examine(cli)[0]["malformed"]["what"]
-    for problem in ("token is a string, not one from 0 to 2^62 - 1: 2", "shared is a boolean, not an object: 1", "waiters is a number, not an object: 1"):
+    for problem in (
+        "token is a string, not one from 0 to 2^62 - 1: 2",
+        "shared is a boolean, not an object: 1",
+        "waiters is a number, not an object: 1",
+    ):
         assert problem in what
     locks.drop_index("workspace_id_unique")
     told = cli("--json", "migrate", "--dry-run").json
     assert told["malformed"] == 4
-    for problem in ("token is a string, not one from 0 to 2^62 - 1: 2", "shared is a boolean, not an object: 1",
-                    "waiters is a number, not an object: 1", "mode is a number, which a grant overwrites: 2",
-                    "released is a string, which a grant overwrites: 1"):
+    for problem in (
+        "token is a string, not one from 0 to 2^62 - 1: 2",
+        "shared is a boolean, not an object: 1",
+        "waiters is a number, not an object: 1",
+        "mode is a number, which a grant overwrites: 2",
+        "released is a string, which a grant overwrites: 1",
+    ):
         assert problem in told["problems"]
     assert "owner" not in told["problems"] and "mode is a number" in cli("migrate", "--dry-run").out
     cli("migrate", "--yes")
@@ -218,9 +328,19 @@ def test_a_document_whose_id_is_another_keys_name(cli, locks):
 
 
 def test_many_documents_give_few_examples(cli, locks):
-    locks.insert_many({"workspace_id": "\u202e" + f"{i:04}" + "ü" * 400, "id": str(i), "token": 1, "expires_at": {}} for i in range(500))
+    locks.insert_many(
+        {
+            "workspace_id": "\u202e" + f"{i:04}" + "ü" * 400,
+            "id": str(i),
+            "token": 1,
+            "expires_at": {},
+        }
+        for i in range(500)
+    )
     finding = examine(cli)[0]["malformed"]
-    assert finding["count"] == 500 and finding["what"].count("üü…") == 3 and len(finding["what"]) < 500
+    assert (
+        finding["count"] == 500 and finding["what"].count("üü…") == 3 and len(finding["what"]) < 500
+    )
     assert "\u202e" not in cli("doctor").out
 
 
@@ -244,8 +364,12 @@ class Set:
         self.db = client.doctor
 
     def user(self, name, *roles):
-        self.db.command("createUser", name, pwd="pw", roles=[{"role": role, "db": "doctor"} for role in roles])
-        return self.uri.replace("root:root@", f"{name}:pw@").replace("authSource=admin", "authSource=doctor")
+        self.db.command(
+            "createUser", name, pwd="pw", roles=[{"role": role, "db": "doctor"} for role in roles]
+        )
+        return self.uri.replace("root:root@", f"{name}:pw@").replace(
+            "authSource=admin", "authSource=doctor"
+        )
 
     def secondary(self):
         states = self.client.admin.command("replSetGetStatus")["members"]
@@ -257,10 +381,19 @@ class Set:
         wait_until(lambda: not Path(f"/proc/{pid}").exists())
 
     def restart(self, member, env=()):
-        subprocess.run([self.folder / member.split(":")[1] / "run"], check=True, env=os.environ | dict(env), capture_output=True)
-        with pymongo.MongoClient(f"mongodb://{member}/?directConnection=true", tls=True,
-                                 tlsCAFile=str(self.folder / "tls/ca.pem")) as one:
+        subprocess.run(
+            [self.folder / member.split(":")[1] / "run"],
+            check=True,
+            env=os.environ | dict(env),
+            capture_output=True,
+        )
+        with pymongo.MongoClient(
+            f"mongodb://{member}/?directConnection=true",
+            tls=True,
+            tlsCAFile=str(self.folder / "tls/ca.pem"),
+        ) as one:
             wait_until(lambda: one.admin.command("hello").get("secondary"), 30)
+
 
 @pytest.fixture(scope="module")
 def own():
@@ -290,9 +423,17 @@ def test_a_trial_as_each_role(own):
     assert result.exit == 0 and len(left) == 1, result
     key = left[0]["what"].split()[-1]
     assert runtime("status", key, "--quiet").out == "free\n"
-    ops = Cli(own.user("looking", "leaseholdOps"), "doctor")("--json", "doctor", "--as", "ops", "--trial")
-    assert ops.exit == 77 and "acquire" in next(f for f in ops.json["findings"] if f["id"] == "trial")["what"], ops
-    own.db.workspace_locks.update_one({"_id": key}, {"$set": {"expires_at": now(minutes=-2), "purpose": "a trial: leasehold doctor --trial"}})
+    ops = Cli(own.user("looking", "leaseholdOps"), "doctor")(
+        "--json", "doctor", "--as", "ops", "--trial"
+    )
+    assert (
+        ops.exit == 77
+        and "acquire" in next(f for f in ops.json["findings"] if f["id"] == "trial")["what"]
+    ), ops
+    own.db.workspace_locks.update_one(
+        {"_id": key},
+        {"$set": {"expires_at": now(minutes=-2), "purpose": "a trial: leasehold doctor --trial"}},
+    )
     assert Cli(own.uri, "doctor")("doctor", "--trial").exit == 0
     assert own.db.workspace_locks.count_documents({"_id": key}) == 0, "a later trial removes it"
 
@@ -300,7 +441,9 @@ def test_a_trial_as_each_role(own):
 def test_the_runtime_role_may_follow_the_change_stream(own):
     with pymongo.MongoClient(own.user("follower", "leaseholdRuntime")) as client:
         client.doctor.workspace_locks.watch().close()
-    with pymongo.MongoClient(own.user("setup", "leaseholdSetup")) as client, pytest.raises(pymongo.errors.OperationFailure):
+    with pymongo.MongoClient(own.user("setup", "leaseholdSetup")) as client, pytest.raises(
+        pymongo.errors.OperationFailure
+    ):
         client.doctor.workspace_locks.watch().close()
 
 
@@ -326,12 +469,26 @@ def test_a_member_that_is_down_and_one_whose_clock_is_off(own, tmp_path):
 
     if not library:
         own.restart(member)
-        pytest.skip("libfaketime is not installed (scripts/setup test): what a clock's offset does is NOT tested")
+        pytest.skip(
+            "libfaketime is not installed (scripts/setup test): what a clock's offset does is NOT"
+            " tested"
+        )
     clock.write_text("+0s\n")
-    own.restart(member, {"LD_PRELOAD": library[0], "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
-                         "FAKETIME_DONT_FAKE_MONOTONIC": "1"})
+    own.restart(
+        member,
+        {
+            "LD_PRELOAD": library[0],
+            "FAKETIME_TIMESTAMP_FILE": str(clock),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        },
+    )
     wait_until(lambda: examine(cli) == ({}, 0), 20)  # it closes connections while it starts
-    for offset_ms, severity in ((5000, "error"), (-400, "warning"), (0, None)):  # the grace is 500 ms
+    for offset_ms, severity in (
+        (5000, "error"),
+        (-400, "warning"),
+        (0, None),
+    ):  # the grace is 500 ms
         clock.write_text(f"{offset_ms / 1000:+}s\n")
         findings, exit = examine(cli)
         assert exit == (78 if severity == "error" else 0)

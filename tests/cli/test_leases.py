@@ -18,15 +18,38 @@ def instant(text):
 
 def test_acquire_grants(cli, locks):
     granted = cli.acquire("project:42", "--ttl", "60s", "--owner", "alice", "--purpose", "rebuild")
-    assert list(granted) == ["v", "outcome", "key", "lease", "owner", "mode", "token", "ttl_ms", "expires_at", "remaining_ms",
-                             "enforced", "note"]
-    assert (granted["v"], granted["outcome"], granted["key"], granted["owner"]) == (1, "granted", "project:42", "alice")
+    assert list(granted) == [
+        "v",
+        "outcome",
+        "key",
+        "lease",
+        "owner",
+        "mode",
+        "token",
+        "ttl_ms",
+        "expires_at",
+        "remaining_ms",
+        "enforced",
+        "note",
+    ]
+    assert (granted["v"], granted["outcome"], granted["key"], granted["owner"]) == (
+        1,
+        "granted",
+        "project:42",
+        "alice",
+    )
     assert (granted["mode"], granted["ttl_ms"]) == ("exclusive", 60000)
     assert re.fullmatch("[0-9a-f]{32}", granted["lease"]) and granted["token"] > 0
     assert 50000 < granted["remaining_ms"] <= 60000
     stored = locks.find_one({"workspace_id": "project:42"})
-    assert stored["id"] == granted["lease"] and stored["owner"] == "alice" and stored["purpose"] == "rebuild"
-    assert stored["token"] == granted["token"] and stored["expires_at"] == instant(granted["expires_at"])
+    assert (
+        stored["id"] == granted["lease"]
+        and stored["owner"] == "alice"
+        and stored["purpose"] == "rebuild"
+    )
+    assert stored["token"] == granted["token"] and stored["expires_at"] == instant(
+        granted["expires_at"]
+    )
 
 
 def test_the_lease_outlives_acquire(cli):
@@ -37,7 +60,9 @@ def test_the_lease_outlives_acquire(cli):
 def test_acquire_for_people_and_for_scripts(cli):
     result = cli("acquire", "k", "--ttl", "2m")
     assert result.exit == 0 and result.err == ""
-    assert re.match(r"granted  k\n  lease    [0-9a-f]{32}\n  token    \d+\n  ends in  2 min 0 s", result.out)
+    assert re.match(
+        r"granted  k\n  lease    [0-9a-f]{32}\n  token    \d+\n  ends in  2 min 0 s", result.out
+    )
     result = cli("acquire", "q", "--quiet")
     assert result.exit == 0 and re.fullmatch(r"[0-9a-f]{32}\n", result.out)
 
@@ -47,11 +72,31 @@ def test_busy_says_who(cli):
     result = cli("--json", "acquire", "k", "--owner", "bob")
     busy = result.json
     assert result.exit == 75 and result.err == ""
-    assert list(busy) == ["v", "outcome", "key", "reason", "holder", "holders", "waiters", "retry_after_ms"]
+    assert list(busy) == [
+        "v",
+        "outcome",
+        "key",
+        "reason",
+        "holder",
+        "holders",
+        "waiters",
+        "retry_after_ms",
+    ]
     assert (busy["v"], busy["outcome"], busy["key"], busy["reason"]) == (1, "busy", "k", "held")
     assert (busy["holders"], busy["waiters"]) == (1, 0) and busy["retry_after_ms"] > 0
     holder = busy["holder"]
-    assert list(holder) == ["owner", "host", "pid", "purpose", "mode", "token", "acquired_at", "expires_at", "remaining_ms", "kept"]
+    assert list(holder) == [
+        "owner",
+        "host",
+        "pid",
+        "purpose",
+        "mode",
+        "token",
+        "acquired_at",
+        "expires_at",
+        "remaining_ms",
+        "kept",
+    ]
     assert (holder["owner"], holder["purpose"], holder["mode"]) == ("alice", "rebuild", "exclusive")
     assert holder["pid"] > 0 and holder["host"] and 0 < holder["remaining_ms"] <= 300000
     assert instant(holder["expires_at"]) > instant(holder["acquired_at"])
@@ -67,9 +112,17 @@ def test_busy_for_people(cli):
 
 def test_nobody_is_shown_somebody_else_s_lease(cli):
     lease = cli.acquire("k")["lease"]
-    for args in (["acquire", "k"], ["status", "k"], ["list"], ["--json", "acquire", "k"], ["--json", "status", "k"],
-                 ["--json", "list"], ["renew", "k", "--lease", ID], ["release", "k", "--lease", ID],
-                 ["--json", "break", "k", "--reason", "r", "--yes"]):
+    for args in (
+        ["acquire", "k"],
+        ["status", "k"],
+        ["list"],
+        ["--json", "acquire", "k"],
+        ["--json", "status", "k"],
+        ["--json", "list"],
+        ["renew", "k", "--lease", ID],
+        ["release", "k", "--lease", ID],
+        ["--json", "break", "k", "--reason", "r", "--yes"],
+    ):
         result = cli(*args)
         assert lease not in result.out + result.err
 
@@ -79,7 +132,11 @@ def test_shared_leases(cli):
     second = cli.acquire("k", "--shared")
     assert first["mode"] == second["mode"] == "shared" and second["token"] >= first["token"]
     result = cli("--json", "acquire", "k")
-    assert result.exit == 75 and result.json["holders"] == 2 and result.json["holder"]["mode"] == "shared"
+    assert (
+        result.exit == 75
+        and result.json["holders"] == 2
+        and result.json["holder"]["mode"] == "shared"
+    )
     for lease in (first, second):
         assert cli("release", "k", "--lease", lease["lease"]).exit == 0
     assert cli("acquire", "k").exit == 0
@@ -93,7 +150,9 @@ def test_a_path_shuts_out_those_above_and_below(cli):
         assert busy.json["key"] == key and busy.json["holder_key"] == "org/project"
         assert busy.json["holder"]["owner"] == "anna"
     shown = cli("acquire", "org", "--path")
-    assert "a path above or below" in shown.out and re.search(r"path +org/project\n", shown.out), shown
+    assert "a path above or below" in shown.out and re.search(
+        r"path +org/project\n", shown.out
+    ), shown
     cli.acquire("org/projects", "--path")
     assert cli("acquire", "org//x", "--path").exit == 64
 
@@ -128,8 +187,17 @@ def test_owner_and_ttl_come_from_the_environment_too(cli):
     assert re.fullmatch(r".+@.+", cli.acquire("m")["owner"])
 
 
-@pytest.mark.parametrize("text, ms", [("1500ms", 1500), ("45", 45000), ("45s", 45000), ("3m", 180000), ("2h", 7200000),
-                                      ("7d", 604800000)])
+@pytest.mark.parametrize(
+    "text, ms",
+    [
+        ("1500ms", 1500),
+        ("45", 45000),
+        ("45s", 45000),
+        ("3m", 180000),
+        ("2h", 7200000),
+        ("7d", 604800000),
+    ],
+)
 def test_durations(cli, text, ms):
     assert cli.acquire("k", "--ttl", text)["ttl_ms"] == ms
 
@@ -139,15 +207,22 @@ def test_options_stand_before_and_after_the_key_and_globals_anywhere(cli):
     assert cli("--json", "--quiet", "release", "--lease", ID, "k").exit == 76
 
 
-@pytest.mark.parametrize("key", ["-dash", "--json", "--", "$where", "a.b", "$", "日本語", "emoji 🔒", " space ", "a" * 1024])
+@pytest.mark.parametrize(
+    "key", ["-dash", "--json", "--", "$where", "a.b", "$", "日本語", "emoji 🔒", " space ", "a" * 1024]
+)
 def test_odd_keys(cli, locks, key):
     result = cli("--json", "acquire", "--", key)
     assert result.exit == 0 and result.json["key"] == key
     assert locks.count_documents({"workspace_id": key}) == 1
-    assert cli("--json", "release", "--lease", result.json["lease"], "--", key).json["outcome"] == "released"
+    assert (
+        cli("--json", "release", "--lease", result.json["lease"], "--", key).json["outcome"]
+        == "released"
+    )
 
 
-@pytest.mark.parametrize("text", ["$token", "$$ROOT", "{$gt: 1}", "'; --", "back\\slash \"quoted\"", "日本語"])
+@pytest.mark.parametrize(
+    "text", ["$token", "$$ROOT", "{$gt: 1}", "'; --", 'back\\slash "quoted"', "日本語"]
+)
 def test_texts_are_stored_as_given(cli, locks, text):
     granted = cli.acquire("k", "--owner", text, "--purpose", text)
     stored = locks.find_one({"workspace_id": "k"})
@@ -159,8 +234,22 @@ def test_renew(cli):
     result = cli("--json", "renew", "k", "--lease", granted["lease"], "--ttl", "5m")
     renewed = result.json
     assert result.exit == 0
-    assert list(renewed) == ["v", "outcome", "key", "lease", "token", "ttl_ms", "expires_at", "remaining_ms", "enforced"]
-    assert (renewed["outcome"], renewed["lease"], renewed["token"]) == ("renewed", granted["lease"], granted["token"])
+    assert list(renewed) == [
+        "v",
+        "outcome",
+        "key",
+        "lease",
+        "token",
+        "ttl_ms",
+        "expires_at",
+        "remaining_ms",
+        "enforced",
+    ]
+    assert (renewed["outcome"], renewed["lease"], renewed["token"]) == (
+        "renewed",
+        granted["lease"],
+        granted["token"],
+    )
     assert renewed["ttl_ms"] == 300000 and 290000 < renewed["remaining_ms"] <= 300000
     assert instant(renewed["expires_at"]) > instant(granted["expires_at"])
 
@@ -173,7 +262,9 @@ def test_renew_without_ttl_keeps_the_ttl_it_has(cli):
 def test_renew_never_shortens(cli):
     granted = cli.acquire("k", "--ttl", "10m")
     renewed = cli("--json", "renew", "k", "--lease", granted["lease"], "--ttl", "1s").json
-    assert renewed["outcome"] == "renewed" and instant(renewed["expires_at"]) >= instant(granted["expires_at"])
+    assert renewed["outcome"] == "renewed" and instant(renewed["expires_at"]) >= instant(
+        granted["expires_at"]
+    )
 
 
 def test_the_lease_may_come_from_the_environment(cli):
@@ -195,7 +286,9 @@ def test_renew_of_what_is_not_mine_is_lost(cli):
     cli.acquire("k", "--owner", "alice")
     result = cli("--json", "renew", "k", "--lease", ID)
     assert result.exit == 76 and result.json["outcome"] == "lost" and result.json["key"] == "k"
-    assert [holder["owner"] for holder in result.json["holders"]] == ["alice"] and ID not in result.out
+    assert [holder["owner"] for holder in result.json["holders"]] == [
+        "alice"
+    ] and ID not in result.out
     assert "alice" in cli("renew", "k", "--lease", ID).out
 
 
@@ -248,7 +341,11 @@ def test_taken_over_after_the_end_plus_grace(cli):
 def test_nothing_is_granted_without_the_index(bare, locks):
     locks.insert_many([{"workspace_id": "k", "id": "a"}, {"workspace_id": "k", "id": "b"}])
     result = bare("--json", "acquire", "other")
-    assert result.exit == 78 and result.json["code"] == "config" and "migrate" in result.json["message"]
+    assert (
+        result.exit == 78
+        and result.json["code"] == "config"
+        and "migrate" in result.json["message"]
+    )
     assert locks.count_documents({}) == 2
 
 

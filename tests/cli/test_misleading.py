@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a reader does not see, or what turns text around, is escaped wherever others' text is printed: each character of the table,
-at each place, on a terminal and off it, in JSON too."""
+"""What a reader does not see, or what turns text around, is escaped wherever others' text is
+printed: each character of the table, at each place, on a terminal and off it, in JSON too."""
 import datetime
 import json
 import os
@@ -25,18 +25,39 @@ SERVES = BINARY.with_name("leasehold-serve").exists()
 def table_of(file, name):
     """The ranges, as they stand in the source."""
     text = file.read_text().split(name)[1]
-    return [tuple(int(end, 16) for end in pair) for pair in re.findall(r"[{\[](0x\w+), (0x\w+)[}\]]", text[:text.index(";")])]
+    return [
+        tuple(int(end, 16) for end in pair)
+        for pair in re.findall(r"[{\[](0x\w+), (0x\w+)[}\]]", text[: text.index(";")])
+    ]
 
 
 TABLE = table_of(ROOT / "tools/common/text.c", "} misleading[] =")
 # The ends of each range, and what is often met within; a control character is none that a key may
 # have.
-INSIDE = [0x200C, 0x200D, 0x202B, 0x2066, 0x2067, 0x180E, 0xFE0E, 0xE0020, 0xE0041, 0xE007F, 0xE0100, 0xE01EF]
-ALL = sorted({end for pair in TABLE for end in pair if not 0xD800 <= end <= 0xDFFF and end != 0} | {0x1B, 0x85, *INSIDE})
+INSIDE = [
+    0x200C,
+    0x200D,
+    0x202B,
+    0x2066,
+    0x2067,
+    0x180E,
+    0xFE0E,
+    0xE0020,
+    0xE0041,
+    0xE007F,
+    0xE0100,
+    0xE01EF,
+]
+ALL = sorted(
+    {end for pair in TABLE for end in pair if not 0xD800 <= end <= 0xDFFF and end != 0}
+    | {0x1B, 0x85, *INSIDE}
+)
 KEYED = [c for c in ALL if c > 0x9F]
 FEW = "".join(map(chr, KEYED[:5]))
 # An owner that a caller names has no white space but blanks.
-EVIL_OWNER = "".join(chr(c) for c in KEYED if not chr(c).isspace() and c not in (0x180E, 0x200B, 0x2060, 0xFEFF))
+EVIL_OWNER = "".join(
+    chr(c) for c in KEYED if not chr(c).isspace() and c not in (0x180E, 0x200B, 0x2060, 0xFEFF)
+)
 EVIL, EVIL_KEY = ("|".join(map(chr, points)) for points in (ALL, KEYED))
 # What looks odd, and is what it is: as it stands.
 PLAIN = "ä漢字עברית😀é\u00a0 \\u202e %s"
@@ -49,7 +70,14 @@ def is_misleading(character):
 def shown(character):
     code = ord(character)
     named = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-    return named.get(character, f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}")
+    return named.get(
+        character,
+        f"\\x{code:02x}"
+        if code < 0x80
+        else f"\\u{code:04x}"
+        if code <= 0xFFFF
+        else f"\\U{code:08x}",
+    )
 
 
 def safe(text):
@@ -59,8 +87,13 @@ def safe(text):
 def on_terminal(cli, *args, env=None):
     """What a terminal is sent on both streams, and the exit code."""
     master, slave = os.openpty()
-    process = subprocess.Popen([BINARY, *args], env=cli.environment({"NO_COLOR": "1", "TERM": "xterm"} | (env or {})), stdin=slave,
-                               stdout=slave, stderr=slave)
+    process = subprocess.Popen(
+        [BINARY, *args],
+        env=cli.environment({"NO_COLOR": "1", "TERM": "xterm"} | (env or {})),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
     os.close(slave)
     sent = b""
     while True:
@@ -85,28 +118,69 @@ def ahead(seconds):
 
 
 def lock(key, **fields):
-    return {"_id": key, "workspace_id": key, "id": rid(), "owner": EVIL, "host": EVIL, "purpose": EVIL, "expires_at": ahead(3600),
-            "acquired_at": ahead(-9), "token": Int64(5), "mode": "exclusive", "v": 1} | fields
+    return {
+        "_id": key,
+        "workspace_id": key,
+        "id": rid(),
+        "owner": EVIL,
+        "host": EVIL,
+        "purpose": EVIL,
+        "expires_at": ahead(3600),
+        "acquired_at": ahead(-9),
+        "token": Int64(5),
+        "mode": "exclusive",
+        "v": 1,
+    } | fields
 
 
 def before(how):
-    return {"id": "gone", "owner": EVIL + "!", "how": how, "by": EVIL, "reason": EVIL, "at": ahead(-9),
-            "note": {"text": EVIL, "token": Int64(4), "at": ahead(-9)}}
+    return {
+        "id": "gone",
+        "owner": EVIL + "!",
+        "how": how,
+        "by": EVIL,
+        "reason": EVIL,
+        "at": ahead(-9),
+        "note": {"text": EVIL, "token": Int64(4), "at": ahead(-9)},
+    }
 
 
-WAITING = {"mode": "exclusive", "owner": EVIL, "purpose": EVIL, "since": ahead(-60), "beat": Int64(1), "beat_at": ahead(600),
-           "ttl_ms": Int64(30000), "claim_ms": Int64(600000)}
+WAITING = {
+    "mode": "exclusive",
+    "owner": EVIL,
+    "purpose": EVIL,
+    "since": ahead(-60),
+    "beat": Int64(1),
+    "beat_at": ahead(600),
+    "ttl_ms": Int64(30000),
+    "claim_ms": Int64(600000),
+}
 LOCKS = [
-    lock("held" + EVIL_KEY, waiters={rid(): WAITING}), lock("broken" + EVIL_KEY), lock("alive" + EVIL_KEY, id="a" * 32),
-    lock("free" + EVIL_KEY, id="gone", expires_at=ahead(-9), released=before("break")), lock("odd" + EVIL_KEY, token="x")]
-LINE = {"at": ahead(-9), "event": "granted", "key": EVIL_KEY, "owner": EVIL, "host": EVIL, "purpose": EVIL, "token": Int64(5),
-        "previous_owner": EVIL, "previous_how": "expire"}
+    lock("held" + EVIL_KEY, waiters={rid(): WAITING}),
+    lock("broken" + EVIL_KEY),
+    lock("alive" + EVIL_KEY, id="a" * 32),
+    lock("free" + EVIL_KEY, id="gone", expires_at=ahead(-9), released=before("break")),
+    lock("odd" + EVIL_KEY, token="x"),
+]
+LINE = {
+    "at": ahead(-9),
+    "event": "granted",
+    "key": EVIL_KEY,
+    "owner": EVIL,
+    "host": EVIL,
+    "purpose": EVIL,
+    "token": Int64(5),
+    "previous_owner": EVIL,
+    "previous_how": "expire",
+}
 
 
 @pytest.fixture
 def stored(client, ready):
     """The program, where there is a key for each of what there is to say of one."""
-    database = client.get_database(ready.env["LEASEHOLD_DB"], write_concern=pymongo.WriteConcern("majority"))
+    database = client.get_database(
+        ready.env["LEASEHOLD_DB"], write_concern=pymongo.WriteConcern("majority")
+    )
     database.workspace_locks.delete_many({})
     database.workspace_locks.insert_many(LOCKS)
     database.twice.delete_many({})
@@ -148,7 +222,13 @@ PLACES = {
 
 
 # Sentences have a greatest length: these show the beginning.
-CUT = {"doctor", "a wrong option", "a wrong command", "a wrong duration", "a command that is not there"}
+CUT = {
+    "doctor",
+    "a wrong option",
+    "a wrong command",
+    "a wrong duration",
+    "a command that is not there",
+}
 
 
 def check(name, text, as_json):
@@ -193,7 +273,8 @@ def test_the_table_is_complete_and_the_dashboard_s_is_the_same(tmp_path):
     if not node:
         pytest.skip("NOT TESTED: Unicode's own table, for want of node")
     (tmp_path / "dom.mjs").write_text(DOM.read_text())
-    (tmp_path / "try.mjs").write_text("""
+    (tmp_path / "try.mjs").write_text(
+        """
 import { visible } from "./dom.mjs";
 const unicode = /[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}\\p{DI}]/u, wrong = [];
 for (let c = 0; c <= 0x10ffff; c++) {
@@ -201,10 +282,16 @@ for (let c = 0; c <= 0x10ffff; c++) {
   if (unicode.test(text) === (visible(text) === text)) wrong.push(c.toString(16));
 }
 console.log(JSON.stringify({ wrong, shown: JSON.parse(process.argv[2]).map(visible) }));
-""")
+"""
+    )
     texts = [EVIL, PLAIN, "\ud800x", "a\udc00", "\ud83d\ude00"]
-    done = subprocess.run([node, tmp_path / "try.mjs", json.dumps(texts)], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == {"wrong": [], "shown": [safe(EVIL), PLAIN, "\\ud800x", "a\\udc00", "😀"]}
+    done = subprocess.run(
+        [node, tmp_path / "try.mjs", json.dumps(texts)], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == {
+        "wrong": [],
+        "shown": [safe(EVIL), PLAIN, "\\ud800x", "a\\udc00", "😀"],
+    }
 
 
 def raw_lock(key, owner):
@@ -220,24 +307,48 @@ def test_bytes_that_are_no_text(stored, client, as_json):
     locks.insert_many(raw_lock(f"raw{i}", b"a" + some + b"b") for i, some in enumerate(bad))
     for i, some in enumerate(bad):
         text, code = on_terminal(stored, *(["--json"] if as_json else []), "status", f"raw{i}")
-        assert code == 0 and not [c for c in text if is_misleading(c) and c != "\n"] and f"a{'?' * len(some)}b" in text, text
+        assert (
+            code == 0
+            and not [c for c in text if is_misleading(c) and c != "\n"]
+            and f"a{'?' * len(some)}b" in text
+        ), text
 
 
-@pytest.mark.skipif(not shutil.which("bash"), reason="NOT TESTED: advice in bash's words, for want of bash")
-@pytest.mark.parametrize("key", [EVIL_KEY, "it's \\u202e \u202e", "a\\'b\u00ad", "plain \\u202e 'quoted'"])
+@pytest.mark.skipif(
+    not shutil.which("bash"), reason="NOT TESTED: advice in bash's words, for want of bash"
+)
+@pytest.mark.parametrize(
+    "key", [EVIL_KEY, "it's \\u202e \u202e", "a\\'b\u00ad", "plain \\u202e 'quoted'"]
+)
 def test_advice_names_the_same_key(stored, client, key):
     locks = client[stored.env["LEASEHOLD_DB"]].workspace_locks
     locks.insert_one(lock("advice" + key, token="x"))
     text, _ = on_terminal(stored, "status", "advice" + key)
     assert not [c for c in text if is_misleading(c) and c != "\n"]
     (word,) = re.findall(r"migrate --quarantine --even-live --id (\$?'.*)\n", text)
-    said = subprocess.run(["bash", "-c", f"printf %s {word}"], env=os.environ | {"LC_ALL": "C.UTF-8"}, capture_output=True, check=True).stdout
+    said = subprocess.run(
+        ["bash", "-c", f"printf %s {word}"],
+        env=os.environ | {"LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        check=True,
+    ).stdout
     assert json.loads(said) == "advice" + key
 
 
 def test_reap(ready, stored, client):
     key = "r" + EVIL_KEY
-    process = ready.start("run", key, "--owner", "o" + EVIL_OWNER, "--purpose", "p" + EVIL_KEY, "--", "sh", "-c", "echo; exec sleep 60")
+    process = ready.start(
+        "run",
+        key,
+        "--owner",
+        "o" + EVIL_OWNER,
+        "--purpose",
+        "p" + EVIL_KEY,
+        "--",
+        "sh",
+        "-c",
+        "echo; exec sleep 60",
+    )
     assert process.stdout.readline() == "\n"
     process.kill()
     process.communicate()
@@ -252,10 +363,20 @@ def test_watch(ready, stored):
         process = ready.start(*(["--json"] if as_json else []), "watch")
         try:
             assert "opened" in process.stdout.readline()
-            lease = ready.acquire("k" + EVIL_KEY, "--owner", "o" + EVIL_OWNER, "--purpose", "p" + EVIL_KEY)["lease"]
-            check("watch", next(line for line in iter(process.stdout.readline, "") if "granted" in line), as_json)
+            lease = ready.acquire(
+                "k" + EVIL_KEY, "--owner", "o" + EVIL_OWNER, "--purpose", "p" + EVIL_KEY
+            )["lease"]
+            check(
+                "watch",
+                next(line for line in iter(process.stdout.readline, "") if "granted" in line),
+                as_json,
+            )
             ready("release", "k" + EVIL_KEY, "--lease", lease, "--note", "n" + EVIL_KEY)
-            check("watch", next(line for line in iter(process.stdout.readline, "") if "released" in line), as_json)
+            check(
+                "watch",
+                next(line for line in iter(process.stdout.readline, "") if "released" in line),
+                as_json,
+            )
         finally:
             process.kill()
             process.communicate()
@@ -264,9 +385,15 @@ def test_watch(ready, stored):
 @pytest.mark.skipif(not SERVES, reason="NOT TESTED: built without serve")
 def test_serve(ready, stored):
     server = Server(ready, "--listen", "127.0.0.1:0")
-    assert server.acquire("k" + EVIL_KEY, owner="o" + EVIL_OWNER, purpose="p" + EVIL_KEY).status == 201
-    for answer in (server("GET", path_of("k" + EVIL_KEY)), server.acquire("k" + EVIL_KEY), server("GET", "/v1/leases"),
-                   server("GET", "/v1/leases?%E2%80%AE=%E2%80%AE")):
+    assert (
+        server.acquire("k" + EVIL_KEY, owner="o" + EVIL_OWNER, purpose="p" + EVIL_KEY).status == 201
+    )
+    for answer in (
+        server("GET", path_of("k" + EVIL_KEY)),
+        server.acquire("k" + EVIL_KEY),
+        server("GET", "/v1/leases"),
+        server("GET", "/v1/leases?%E2%80%AE=%E2%80%AE"),
+    ):
         body = answer.body.decode()
         assert not [c for c in body if is_misleading(c) and c != "\n"], body
     assert server("GET", path_of("k" + EVIL_KEY)).json["holders"][0]["owner"] == "o" + EVIL_OWNER

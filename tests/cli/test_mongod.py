@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of scripts/mongod, which may be in a place that everybody may write to: what somebody else has put there under its name
-is neither used nor removed."""
+"""The folder of scripts/mongod, which may be in a place that everybody may write to: what somebody
+else has put there under its name is neither used nor removed."""
 import os
 import subprocess
 import warnings
@@ -16,15 +16,29 @@ PLANTED = {
     "a link to itself": (lambda at, victim: at.symlink_to(at), "is no folder"),
     "a file": (lambda at, victim: at.write_text("x"), "is no folder"),
     "a pipe": (lambda at, victim: os.mkfifo(at), "is no folder"),
-    "a folder that all may write to": (lambda at, victim: (at.mkdir(), at.chmod(0o777)), "others may write to"),
-    "a folder that a group may write to": (lambda at, victim: (at.mkdir(), at.chmod(0o770)), "others may write to"),
-    "somebody else's folder": (lambda at, victim: (at.mkdir(), os.chown(at, NOBODY, NOBODY)), "belongs to somebody else"),
-    "somebody else's link": (lambda at, victim: (at.symlink_to(victim), os.lchown(at, NOBODY, NOBODY)), "is no folder"),
+    "a folder that all may write to": (
+        lambda at, victim: (at.mkdir(), at.chmod(0o777)),
+        "others may write to",
+    ),
+    "a folder that a group may write to": (
+        lambda at, victim: (at.mkdir(), at.chmod(0o770)),
+        "others may write to",
+    ),
+    "somebody else's folder": (
+        lambda at, victim: (at.mkdir(), os.chown(at, NOBODY, NOBODY)),
+        "belongs to somebody else",
+    ),
+    "somebody else's link": (
+        lambda at, victim: (at.symlink_to(victim), os.lchown(at, NOBODY, NOBODY)),
+        "is no folder",
+    ),
 }
 
 
 def mongod(where, *args):
-    return subprocess.run([MONGOD, *args], env=os.environ | where, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [MONGOD, *args], env=os.environ | where, capture_output=True, text=True, timeout=60
+    )
 
 
 @pytest.fixture
@@ -59,7 +73,11 @@ def test_what_was_planted_is_refused(shared, victim, name, slash):
     for where in ({"TMPDIR": str(shared)}, {"LEASEHOLD_SERVERS": f"{at}{slash}"}):
         for args in (["status"], ["down", "--name", "set"], ["down", "--all"]):
             done = mongod(where, *args)
-            assert done.returncode == 1 and sentence in done.stderr and "LEASEHOLD_SERVERS" in done.stderr, done
+            assert (
+                done.returncode == 1
+                and sentence in done.stderr
+                and "LEASEHOLD_SERVERS" in done.stderr
+            ), done
 
 
 def test_its_own_is_made_for_nobody_else(shared, tmp_path):
@@ -67,7 +85,9 @@ def test_its_own_is_made_for_nobody_else(shared, tmp_path):
     (made,) = shared.iterdir()
     assert made.stat().st_mode & 0o7777 == 0o700
     assert mongod({"TMPDIR": str(shared)}, "status").returncode == 0  # again
-    assert mongod({"LEASEHOLD_SERVERS": str(tmp_path / "some/where")}, "status").returncode == 0  # a place that was named
+    assert (
+        mongod({"LEASEHOLD_SERVERS": str(tmp_path / "some/where")}, "status").returncode == 0
+    )  # a place that was named
     assert (tmp_path / "some").stat().st_mode & 0o7777 == 0o700
 
 

@@ -16,13 +16,19 @@ def test_it_is_left_and_found(cli):
     assert first["note"] is None
     leave(cli, first, "etag 7")
     status = cli("--json", "status", "k").json
-    assert status["note"]["text"] == "etag 7" and status["note"]["token"] == first["token"] and status["note"]["at"] == status["released"]["at"]
+    assert (
+        status["note"]["text"] == "etag 7"
+        and status["note"]["token"] == first["token"]
+        and status["note"]["at"] == status["released"]["at"]
+    )
     assert "note     etag 7\n" in cli("status", "k").out
     second = cli.acquire("k")
     assert second["note"] == status["note"]
     leave(cli, second, "\u202eevil $token")
     text = cli("acquire", "k").out
-    assert "note     " in text and "\u202e" not in text and "evil $token" in text  # a terminal is not fooled
+    assert (
+        "note     " in text and "\u202e" not in text and "evil $token" in text
+    )  # a terminal is not fooled
 
 
 def test_who_waits_is_told(cli):
@@ -57,7 +63,11 @@ def test_watch_tells_it_at_once(cli):
     leave(cli, cli.acquire("k"), "v7")
     events = [json.loads(watching.stdout.readline()) for _ in range(2)]
     assert [event["event"] for event in events] == ["granted", "released"]
-    assert events[0]["note"] is None and events[1]["note"] == {"text": "v7", "token": events[1]["token"], "at": events[1]["at"]}
+    assert events[0]["note"] is None and events[1]["note"] == {
+        "text": "v7",
+        "token": events[1]["token"],
+        "at": events[1]["at"],
+    }
     watching.terminate()
     watching.wait(timeout=10)
 
@@ -69,12 +79,17 @@ def test_a_key_is_kept_after_its_release(cli):
     assert cli("release", "k", "--lease", lease["lease"], "--keep", "20s").out == "released  k\n"
     status = cli("--json", "status", "k").json
     (holder,) = status["holders"]
-    assert status["state"] == "held" and holder["kept"] is True and 0 < holder["remaining_ms"] <= 20000
+    assert (
+        status["state"] == "held" and holder["kept"] is True and 0 < holder["remaining_ms"] <= 20000
+    )
     assert status["released"]["how"] == "release"
     assert "; it was released, and is kept until then\n" in cli("status", "k").out
     assert cli("list").out.splitlines()[1].split()[:2] == ["k", "kept"]
     events = [json.loads(watching.stdout.readline()) for _ in range(2)]
-    assert [(event["event"], event["kept_until"]) for event in events] == [("granted", None), ("released", holder["expires_at"])]
+    assert [(event["event"], event["kept_until"]) for event in events] == [
+        ("granted", None),
+        ("released", holder["expires_at"]),
+    ]
     busy = cli("acquire", "k")
     assert busy.exit == 75 and "kept until then" in busy.out + busy.err
     watching.terminate()

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README says what is true: every ```console block in it is run, in order, in one shell, in a fresh database.
+"""The README says what is true: every ```console block in it is run, in order, in one shell, in a
+fresh database.
 
-In such a block a line that begins with "$ " is a command, and the lines up to the next one are what it prints on stdout
-and then on stderr. What differs from run to run is masked on both sides. The first ```c block is rebuild.c; a block of
-any other kind is only shown."""
+In such a block a line that begins with "$ " is a command, and the lines up to the next one are what
+it prints on stdout and then on stderr. What differs from run to run is masked on both sides. The
+first ```c block is rebuild.c; a block of any other kind is only shown."""
 import difflib
 import re
 import shutil
@@ -52,18 +53,26 @@ def session():
 
 def run_in_one_shell(commands, directory, env):
     """What each command printed. The shell goes on after one that failed."""
-    script = "".join(f"{{ {command}\n}} >{i}.out 2>{i}.err </dev/null\n" for i, command in enumerate(commands))
+    script = "".join(
+        f"{{ {command}\n}} >{i}.out 2>{i}.err </dev/null\n" for i, command in enumerate(commands)
+    )
     subprocess.run(["bash", "-c", script], cwd=directory, env=env, timeout=120)
-    return [(directory / f"{i}.out").read_text() + (directory / f"{i}.err").read_text() for i in range(len(commands))]
+    return [
+        (directory / f"{i}.out").read_text() + (directory / f"{i}.err").read_text()
+        for i in range(len(commands))
+    ]
 
 
 def place(directory):
-    """A folder that looks like the checkout after ./scripts/build; a cc that builds as this build was built."""
+    """A folder that looks like the checkout after ./scripts/build; a cc that builds as this build
+    was built."""
     build = BINARY.parents[1]
     for name, target in (("build", build), ("include", ROOT / "include")):
         (directory / name).symlink_to(target)
     (directory / "rebuild.c").write_text(blocks("c")[0])
-    sanitize = re.search(r"^LEASEHOLD_SANITIZE:\w+=(.+)$", (build / "CMakeCache.txt").read_text(), re.MULTILINE)
+    sanitize = re.search(
+        r"^LEASEHOLD_SANITIZE:\w+=(.+)$", (build / "CMakeCache.txt").read_text(), re.MULTILINE
+    )
     flags = f"-fsanitize={sanitize[1]}" if sanitize else ""
     (directory / "bin").mkdir()
     cc = directory / "bin" / "cc"
@@ -81,8 +90,14 @@ def test_what_it_shows_is_what_happens(database, tmp_path):
     commands = [command for command, _ in steps]
     printed = run_in_one_shell(commands, tmp_path, env)
     shown = [line for command, output in steps for line in ["$ " + command, *masked(output)]]
-    real = [line for command, output in zip(commands, printed) for line in ["$ " + command, *masked(output)]]
-    assert real == shown, "\n".join(difflib.unified_diff(shown, real, "README.md", "what happens", lineterm=""))
+    real = [
+        line
+        for command, output in zip(commands, printed)
+        for line in ["$ " + command, *masked(output)]
+    ]
+    assert real == shown, "\n".join(
+        difflib.unified_diff(shown, real, "README.md", "what happens", lineterm="")
+    )
 
 
 def test_nothing_is_missing():
@@ -96,7 +111,9 @@ def test_nothing_is_missing():
 def test_it_stays_readable():
     assert README.count("\n") <= 250
     named = re.findall(r"\]\(([^):]+)\)|\./(scripts/\w+)", README)
-    assert named and not [name for pair in named for name in pair if name and not (ROOT / name).exists()]
+    assert named and not [
+        name for pair in named for name in pair if name and not (ROOT / name).exists()
+    ]
 
 
 def test_it_lists_the_exit_codes_and_variables_of_the_help(offline):

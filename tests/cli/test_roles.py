@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The roles that `doctor --roles` prints: each is enough for what it is for, and none of its actions can be left out."""
+"""The roles that `doctor --roles` prints: each is enough for what it is for, and none of its
+actions can be left out."""
 import copy
 import datetime
 import json
@@ -21,8 +22,12 @@ def printed_roles(db):
 
 
 # What may be left out: (role, collection, action) of the roles for one database.
-ACTIONS = [(name, privilege["resource"]["collection"], action) for name, role in printed_roles("x").items()
-           for privilege in role["privileges"] for action in privilege["actions"]]
+ACTIONS = [
+    (name, privilege["resource"]["collection"], action)
+    for name, role in printed_roles("x").items()
+    for privilege in role["privileges"]
+    for action in privilege["actions"]
+]
 
 
 @pytest.fixture(scope="module")
@@ -54,15 +59,38 @@ class Place:
     def with_duplicates(self):
         now = datetime.datetime.now(datetime.timezone.utc)
         self.db.workspace_locks.insert_many(  # a token that is to be handed on to the one that stays
-            {"workspace_id": f"k{i % 3}", "id": f"i{i}", "token": 9 - i, "expires_at": now} for i in range(9))
+            {"workspace_id": f"k{i % 3}", "id": f"i{i}", "token": 9 - i, "expires_at": now}
+            for i in range(9)
+        )
 
     def ready(self):
         """With the index, a key that is held, and one that cleanup would remove."""
-        self.db.workspace_locks.create_index("workspace_id", name="workspace_id_unique", unique=True)
-        long_ago, later = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days) for days in (-9, 1))
-        self.db.workspace_locks.insert_many([
-            {"_id": "gone", "workspace_id": "gone", "id": "a", "token": 1, "expires_at": long_ago},
-            {"_id": "held", "workspace_id": "held", "id": "b", "owner": "o", "token": 1, "expires_at": later}])
+        self.db.workspace_locks.create_index(
+            "workspace_id", name="workspace_id_unique", unique=True
+        )
+        long_ago, later = (
+            datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
+            for days in (-9, 1)
+        )
+        self.db.workspace_locks.insert_many(
+            [
+                {
+                    "_id": "gone",
+                    "workspace_id": "gone",
+                    "id": "a",
+                    "token": 1,
+                    "expires_at": long_ago,
+                },
+                {
+                    "_id": "held",
+                    "workspace_id": "held",
+                    "id": "b",
+                    "owner": "o",
+                    "token": 1,
+                    "expires_at": later,
+                },
+            ]
+        )
 
 
 @pytest.fixture
@@ -94,6 +122,7 @@ def renew_and_release(cli, _):
 
 class Refused:
     """An exception of pymongo's, in the form of a result."""
+
     exit, json = 77, {}
 
     def __init__(self, error, action):
@@ -106,7 +135,11 @@ def fence(cli, place):
     with pymongo.MongoClient(place.uri) as client:
         fences = client[place.name].workspace_fences
         try:
-            fences.find_one_and_update({"_id": "k", "token": {"$lte": 5}}, {"$set": {"token": 5}, "$inc": {"n": 1}}, upsert=True)
+            fences.find_one_and_update(
+                {"_id": "k", "token": {"$lte": 5}},
+                {"$set": {"token": 5}, "$inc": {"n": 1}},
+                upsert=True,
+            )
         except pymongo.errors.OperationFailure as error:
             return Refused(error, "find insert update")
     return None
@@ -115,19 +148,45 @@ def fence(cli, place):
 # In order: each role's operations. The doctor comes last, so that what others fail for is shown by
 # them.
 OPERATIONS = {
-    RUNTIME: [command("acquire", "k"), command("acquire", "s", "--shared"), command("status", "k"), renew_and_release,
-              command("run", "j", "--", "true"), command("acquire", "r", "--wait", "1s"), fence, doctor("runtime")],
-    SETUP: [command("migrate", "--yes"), command("migrate", "--dry-run"), command("migrate", "--audit-keep", "7d"), doctor("setup")],
-    OPS: [command("list"), command("status", "held"), command("break", "held", "--reason", "r", "--yes"),
-          command("cleanup", "--older-than", "7d", "--yes"), command("audit"), command("reap"), command("stats"), doctor("ops")],
+    RUNTIME: [
+        command("acquire", "k"),
+        command("acquire", "s", "--shared"),
+        command("status", "k"),
+        renew_and_release,
+        command("run", "j", "--", "true"),
+        command("acquire", "r", "--wait", "1s"),
+        fence,
+        doctor("runtime"),
+    ],
+    SETUP: [
+        command("migrate", "--yes"),
+        command("migrate", "--dry-run"),
+        command("migrate", "--audit-keep", "7d"),
+        doctor("setup"),
+    ],
+    OPS: [
+        command("list"),
+        command("status", "held"),
+        command("break", "held", "--reason", "r", "--yes"),
+        command("cleanup", "--older-than", "7d", "--yes"),
+        command("audit"),
+        command("reap"),
+        command("stats"),
+        doctor("ops"),
+    ],
 }
 # Only the doctor misses them: without a change stream a waiter asks by itself (test_doctor.py shows
 # the stream itself), and without remove the migration's own lease is not given back, so that the
 # next one waits for its end. A break stands without its line. Without dropIndex a migration that is
 # refused after all leaves its index, and says so.
-TOLD_BY_THE_DOCTOR = {(RUNTIME, "workspace_locks", "changeStream"), (OPS, "workspace_locks", "changeStream"),
-                      (OPS, "workspace_locks", "listIndexes"), (OPS, "workspace_locks_audit", "insert"), (SETUP, "workspace_locks_migration", "remove"),
-                      (SETUP, "workspace_locks", "dropIndex")}
+TOLD_BY_THE_DOCTOR = {
+    (RUNTIME, "workspace_locks", "changeStream"),
+    (OPS, "workspace_locks", "changeStream"),
+    (OPS, "workspace_locks", "listIndexes"),
+    (OPS, "workspace_locks_audit", "insert"),
+    (SETUP, "workspace_locks_migration", "remove"),
+    (SETUP, "workspace_locks", "dropIndex"),
+}
 
 
 def prepare(place, role):
@@ -159,12 +218,21 @@ def test_no_action_of_a_role_can_be_left_out(place, role, collection, action):
     results = (operation(cli, place) for operation in operations)
     failed = next((result for result in results if result is not None and result.exit != 0), None)
     assert failed is None or (failed.exit == 77 and action in failed.out), failed
-    assert (failed is not None) == ((role, collection, action) not in TOLD_BY_THE_DOCTOR), "who notices has changed"
+    assert (failed is not None) == (
+        (role, collection, action) not in TOLD_BY_THE_DOCTOR
+    ), "who notices has changed"
     result = examine(cli, place)
-    assert result.exit in (77, 78), result  # 78: what the other operations should have made is missing
+    assert result.exit in (
+        77,
+        78,
+    ), result  # 78: what the other operations should have made is missing
     findings = [f for f in result.json["findings"] if f["id"] == "privilege"]
-    wanted = f"lacks {action} on " + (f"{place.name}.{collection}" if collection else f"the database {place.name}")
-    assert [f["severity"] for f in findings] == ["error"] and wanted in findings[0]["what"], findings
+    wanted = f"lacks {action} on " + (
+        f"{place.name}.{collection}" if collection else f"the database {place.name}"
+    )
+    assert [f["severity"] for f in findings] == ["error"] and wanted in findings[0][
+        "what"
+    ], findings
 
 
 def test_the_error_says_who_lacks_what_and_where(place):
@@ -178,15 +246,32 @@ def test_the_error_says_who_lacks_what_and_where(place):
 
 
 def test_no_role_lets_a_backend_delete():
-    actions = [action for privilege in printed_roles("x")[RUNTIME]["privileges"] for action in privilege["actions"]]
+    actions = [
+        action
+        for privilege in printed_roles("x")[RUNTIME]["privileges"]
+        for action in privilege["actions"]
+    ]
     assert "remove" not in actions
 
 
 def test_the_roles_are_for_the_collection_that_is_named():
-    for args, env in ((["--db", "d", "--collection", "c"], {}), ([], {"LEASEHOLD_DB": "d", "LEASEHOLD_COLLECTION": "c"}),
-                      (["--collection", "c", "--uri", "mongodb://127.0.0.1:1/d"], {})):
+    for args, env in (
+        (["--db", "d", "--collection", "c"], {}),
+        ([], {"LEASEHOLD_DB": "d", "LEASEHOLD_COLLECTION": "c"}),
+        (["--collection", "c", "--uri", "mongodb://127.0.0.1:1/d"], {}),
+    ):
         result = Cli(None, None)("--json", "doctor", "--roles", *args, env=env)
         assert result.exit == 0, result
-        places = {(p["resource"]["db"], p["resource"]["collection"]) for role in result.json["roles"] for p in role["privileges"]}
-        assert places == {("d", ""), ("d", "c"), ("d", "c.fences"), ("d", "c_archive"), ("d", "c_migration")}
+        places = {
+            (p["resource"]["db"], p["resource"]["collection"])
+            for role in result.json["roles"]
+            for p in role["privileges"]
+        }
+        assert places == {
+            ("d", ""),
+            ("d", "c"),
+            ("d", "c.fences"),
+            ("d", "c_archive"),
+            ("d", "c_migration"),
+        }
         assert json.loads(result.out)["outcome"] == "ok"

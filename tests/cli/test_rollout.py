@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""LEASEHOLD_MODE: whether the command line's leases bind, which is never left unsaid; and what operators do in every mode."""
+"""LEASEHOLD_MODE: whether the command line's leases bind, which is never left unsaid; and what
+operators do in every mode."""
 import time
 
 import pytest
@@ -13,8 +14,16 @@ OBSERVE, OFF = {"LEASEHOLD_MODE": "observe"}, {"LEASEHOLD_MODE": "off"}
 def test_off_needs_no_server(offline, uri):
     env = OFF | {"LEASEHOLD_URI": uri}
     result = offline("--json", "acquire", "k", "--wait", "forever", env=env)
-    assert result.exit == 0 and result.json["outcome"] == "granted" and result.json["enforced"] is False, result
-    assert result.json["token"] == 0 and "refusal" not in result.json and "LEASEHOLD_MODE" not in result.out
+    assert (
+        result.exit == 0
+        and result.json["outcome"] == "granted"
+        and result.json["enforced"] is False
+    ), result
+    assert (
+        result.json["token"] == 0
+        and "refusal" not in result.json
+        and "LEASEHOLD_MODE" not in result.out
+    )
     lease = result.json["lease"]
     renewed = offline("--json", "renew", "k", "--lease", lease, env=env).json
     assert renewed["outcome"] == "renewed" and renewed["enforced"] is False
@@ -33,10 +42,16 @@ def test_observing_refuses_nobody_and_says_who_it_would_have_been(cli, locks):
     held = cli.acquire("k", "--owner", "alice", "--ttl", "1h")
     before = locks.find_one({"workspace_id": "k"})
     result = cli("--json", "acquire", "k", "--wait", "forever", env=OBSERVE)
-    assert result.exit == 0 and result.json["enforced"] is False and result.json["refusal"] == "busy"
+    assert (
+        result.exit == 0 and result.json["enforced"] is False and result.json["refusal"] == "busy"
+    )
     assert "alice" in result.json["message"] and result.json["token"] == 0
     text = cli("acquire", "k", env=OBSERVE)
-    assert text.exit == 0 and "not enforced, and would have been refused" in text.err and "alice" in text.err
+    assert (
+        text.exit == 0
+        and "not enforced, and would have been refused" in text.err
+        and "alice" in text.err
+    )
     lease = result.json["lease"]
     renewed = cli("renew", "k", "--lease", lease, env=OBSERVE)
     assert renewed.exit == 0 and "not enforced" in renewed.out
@@ -48,7 +63,9 @@ def test_observing_refuses_nobody_and_says_who_it_would_have_been(cli, locks):
 
 
 def test_observing_records_and_does_not_end_work_whose_lease_is_lost(cli, locks):
-    process = cli.start("run", "k", "--ttl", "2s", "--", "sh", "-c", "sleep 3; echo done", env=OBSERVE)
+    process = cli.start(
+        "run", "k", "--ttl", "2s", "--", "sh", "-c", "sleep 3; echo done", env=OBSERVE
+    )
     while not locks.find_one({"workspace_id": "k"}):
         time.sleep(0.02)
     assert cli("acquire", "k").exit == 75  # who enforces is refused
@@ -60,9 +77,17 @@ def test_observing_records_and_does_not_end_work_whose_lease_is_lost(cli, locks)
 
 def test_observing_bears_an_outage_and_a_database_that_is_not_ready(offline, bare, locks):
     began = time.monotonic()
-    result = offline("--json", "acquire", "k", "--timeout", "60s", env=OBSERVE | {"LEASEHOLD_URI": NOWHERE})
-    assert result.exit == 0 and result.json["refusal"] == "unreachable" and time.monotonic() - began < 30
-    locks.insert_many([{"workspace_id": "d"}, {"workspace_id": "d"}])  # no unique index before a migration
+    result = offline(
+        "--json", "acquire", "k", "--timeout", "60s", env=OBSERVE | {"LEASEHOLD_URI": NOWHERE}
+    )
+    assert (
+        result.exit == 0
+        and result.json["refusal"] == "unreachable"
+        and time.monotonic() - began < 30
+    )
+    locks.insert_many(
+        [{"workspace_id": "d"}, {"workspace_id": "d"}]
+    )  # no unique index before a migration
     assert bare("acquire", "k").exit == 78
     assert bare("--json", "acquire", "k", env=OBSERVE).json["refusal"] == "config"
 
@@ -85,13 +110,20 @@ def test_over_http(cli, offline):
     cli.env |= OBSERVE
     server = Server(cli, "--listen", "127.0.0.1:0")
     granted = server.acquire("k", "bob", wait_ms=20000)
-    assert granted.status == 201 and granted.json["enforced"] is False and granted.json["refusal"] == "busy"
+    assert (
+        granted.status == 201
+        and granted.json["enforced"] is False
+        and granted.json["refusal"] == "busy"
+    )
     head = {"Lease-Id": granted.json["lease"]}
     assert server("PATCH", "/v1/leases/k", {}, head).status == 200
     assert server("DELETE", "/v1/leases/k", None, head).status == 200
     assert [server("GET", "/readyz").status for _ in range(3)] == [200] * 3
     metrics = server("GET", "/metrics").body.decode()
-    assert "leasehold_enforced 0\n" in metrics and 'leasehold_observed_total{what="contended"} 1\n' in metrics
+    assert (
+        "leasehold_enforced 0\n" in metrics
+        and 'leasehold_observed_total{what="contended"} 1\n' in metrics
+    )
     server.end()
     assert cli("--json", "status", "k").json["holders"][0]["token"] == held["token"]
     offline.env |= OFF

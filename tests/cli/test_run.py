@@ -17,9 +17,19 @@ def state(cli, key="k"):
 
 
 def start_sleeper(cli, tmp_path, *options, script="sleep 60", **how):
-    """Starts a shell that writes its pid and then does `script`; returns the process and that pid."""
+    """Starts a shell that writes its pid and then does `script`; returns the process and that
+    pid."""
     file = tmp_path / "pid"
-    process = cli.start("run", "k", *options, "--", "sh", "-c", f'echo $$ > "{file}.part"; mv "{file}.part" "{file}"; {script}', **how)
+    process = cli.start(
+        "run",
+        "k",
+        *options,
+        "--",
+        "sh",
+        "-c",
+        f'echo $$ > "{file}.part"; mv "{file}.part" "{file}"; {script}',
+        **how,
+    )
     wait_until(lambda: file.exists() or process.poll() is not None)
     assert file.exists(), process.communicate()
     return process, int(file.read_text())
@@ -46,29 +56,67 @@ def test_what_cannot_be_run(cli, tmp_path):
 
 
 def test_the_command_is_told_of_its_lease(cli, locks):
-    result = cli("run", "project:42", "--owner", "alice", "--purpose", "rebuild", "--", "env",
-                 env={"LEASEHOLD_KEY": "stale", "LEASEHOLD_TOKEN": "stale"})
+    result = cli(
+        "run",
+        "project:42",
+        "--owner",
+        "alice",
+        "--purpose",
+        "rebuild",
+        "--",
+        "env",
+        env={"LEASEHOLD_KEY": "stale", "LEASEHOLD_TOKEN": "stale"},
+    )
     given = dict(line.split("=", 1) for line in result.out.splitlines() if "=" in line)
     stored = locks.find_one({})
     assert given["LEASEHOLD_KEY"] == "project:42" and given["LEASEHOLD_OWNER"] == "alice"
-    assert given["LEASEHOLD_LEASE"] == stored["id"] and given["LEASEHOLD_TOKEN"] == str(stored["token"])
+    assert given["LEASEHOLD_LEASE"] == stored["id"] and given["LEASEHOLD_TOKEN"] == str(
+        stored["token"]
+    )
     assert result.out.count("LEASEHOLD_KEY=") == 1 and stored["purpose"] == "rebuild"
 
 
 SECRET = "canary-7d1f"
-SECRETS = [f"mongodb://u:{SECRET}@h/", f"mongodb+srv://u:{SECRET}@h/?tls=true", f"mongodb://u:{SECRET}/x@h/", f"mongodb://u:{SECRET}@x@h,h2/db",
-           f"u:{SECRET}@h", f"mongodb://:{SECRET}@h/", f"mongodb://h/?tlsCertificateKeyFilePassword={SECRET}", f"mongodb://h/?PROXYPASSWORD={SECRET}",
-           f"mongodb://h/?authMechanismProperties=AWS_SESSION_TOKEN:{SECRET}"]
-OPEN = ["mongodb://h/", "mongodb://h:27017,i:27018/db?replicaSet=rs", "mongodb://user@h:1/?authMechanism=MONGODB-X509", "mongodb://[::1]:27017/", ""]
+SECRETS = [
+    f"mongodb://u:{SECRET}@h/",
+    f"mongodb+srv://u:{SECRET}@h/?tls=true",
+    f"mongodb://u:{SECRET}/x@h/",
+    f"mongodb://u:{SECRET}@x@h,h2/db",
+    f"u:{SECRET}@h",
+    f"mongodb://:{SECRET}@h/",
+    f"mongodb://h/?tlsCertificateKeyFilePassword={SECRET}",
+    f"mongodb://h/?PROXYPASSWORD={SECRET}",
+    f"mongodb://h/?authMechanismProperties=AWS_SESSION_TOKEN:{SECRET}",
+]
+OPEN = [
+    "mongodb://h/",
+    "mongodb://h:27017,i:27018/db?replicaSet=rs",
+    "mongodb://user@h:1/?authMechanism=MONGODB-X509",
+    "mongodb://[::1]:27017/",
+    "",
+]
 
 
 @pytest.mark.parametrize("uri", SECRETS + OPEN)
 def test_a_password_is_kept_from_the_command(cli, uri):
     for flags, passed in (([], uri not in SECRETS), (["--pass-uri"], True)):
-        result = cli("--uri", cli.env["LEASEHOLD_URI"], "run", "k", *flags, "--", "env", env={"LEASEHOLD_URI": uri, "MONGODB_URI": uri, "MONGODB_URIS": uri})
+        result = cli(
+            "--uri",
+            cli.env["LEASEHOLD_URI"],
+            "run",
+            "k",
+            *flags,
+            "--",
+            "env",
+            env={"LEASEHOLD_URI": uri, "MONGODB_URI": uri, "MONGODB_URIS": uri},
+        )
         assert result.exit == 0, result
         lines = result.out.splitlines()
-        assert (f"LEASEHOLD_URI={uri}" in lines, f"MONGODB_URI={uri}" in lines, f"MONGODB_URIS={uri}" in lines) == (passed, passed, True)
+        assert (
+            f"LEASEHOLD_URI={uri}" in lines,
+            f"MONGODB_URI={uri}" in lines,
+            f"MONGODB_URIS={uri}" in lines,
+        ) == (passed, passed, True)
 
 
 def test_stdin_is_the_command_s(cli):
@@ -86,7 +134,9 @@ def test_no_descriptor_of_ours_is_passed_on(cli):
     os.close(reader)
     os.close(writer)
     # 0, 1, 2, the one that was passed, and the one that ls opens
-    assert {"0", "1", "2", str(writer)} <= set(result.out.split()) and len(result.out.split()) == 5, result
+    assert {"0", "1", "2", str(writer)} <= set(result.out.split()) and len(
+        result.out.split()
+    ) == 5, result
 
 
 def test_the_signal_mask_is_not_passed_on(cli):
@@ -108,7 +158,11 @@ def test_it_is_held_and_renewed_while_the_command_runs(cli, tmp_path):
 def test_busy(cli):
     cli.acquire("k", "--owner", "alice")
     result = cli("--json", "run", "k", "--wait", "0", "--", "echo", "ran")
-    assert result.exit == 75 and result.json["outcome"] == "busy" and result.json["holder"]["owner"] == "alice"
+    assert (
+        result.exit == 75
+        and result.json["outcome"] == "busy"
+        and result.json["holder"]["owner"] == "alice"
+    )
     assert cli("run", "k", "--wait", "0", "-E", "0", "--", "echo", "ran").exit == 0
     assert cli("run", "k", "--wait", "300ms", "-E7", "--", "echo", "ran").exit == 7
 
@@ -122,10 +176,15 @@ def test_it_waits_for_ever_by_default(cli):
     assert process.communicate(timeout=10) == ("ran\n", "") and process.returncode == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2],
+)
 def test_signals_are_forwarded(cli, tmp_path, number):
     name = number.name[3:]
-    process, _ = start_sleeper(cli, tmp_path, script=f"trap 'echo got {name}; exit 9' {name}; while :; do sleep 0.05; done")
+    process, _ = start_sleeper(
+        cli, tmp_path, script=f"trap 'echo got {name}; exit 9' {name}; while :; do sleep 0.05; done"
+    )
     time.sleep(0.2)
     process.send_signal(number)
     out, _ = process.communicate(timeout=10)
@@ -142,7 +201,9 @@ def test_a_signal_reaches_the_whole_group(cli, tmp_path):
 
 
 def test_when_leasehold_is_killed_nothing_of_the_command_goes_on(cli, tmp_path):
-    process, pid = start_sleeper(cli, tmp_path, script="trap '' TERM HUP; sleep 60 & echo $!; wait; sleep 60")
+    process, pid = start_sleeper(
+        cli, tmp_path, script="trap '' TERM HUP; sleep 60 & echo $!; wait; sleep 60"
+    )
     grandchild = int(process.stdout.readline())
     process.kill()
     wait_until(lambda: not alive(pid) and not alive(grandchild), 5)
@@ -156,12 +217,21 @@ def end_it(how, cli, locks):
     elif how == "deleted":
         locks.delete_one({"workspace_id": "k"})
     else:
-        locks.update_one({"workspace_id": "k"}, {"$set": {"id": "thief", "owner": "thief"}, "$unset": {"released": 1}})
+        locks.update_one(
+            {"workspace_id": "k"},
+            {"$set": {"id": "thief", "owner": "thief"}, "$unset": {"released": 1}},
+        )
 
 
 @pytest.mark.parametrize("how", ["broken", "stolen", "deleted"])
 def test_when_the_lease_is_lost_the_command_is_ended(cli, locks, tmp_path, how):
-    process, pid = start_sleeper(cli, tmp_path, "--ttl", "3s", script="trap 'echo asked; exit 0' TERM; while :; do sleep 0.05; done")
+    process, pid = start_sleeper(
+        cli,
+        tmp_path,
+        "--ttl",
+        "3s",
+        script="trap 'echo asked; exit 0' TERM; while :; do sleep 0.05; done",
+    )
     end_it(how, cli, locks)
     start = time.monotonic()
     out, err = process.communicate(timeout=10)
@@ -170,10 +240,20 @@ def test_when_the_lease_is_lost_the_command_is_ended(cli, locks, tmp_path, how):
 
 
 def test_a_command_that_ignores_term_is_killed_after_the_grace(cli, locks, tmp_path):
-    process, pid = start_sleeper(cli, tmp_path, "--ttl", "6s", "--grace", "1s", script="trap '' TERM; echo $$; sleep 60 & sleep 60")
+    process, pid = start_sleeper(
+        cli,
+        tmp_path,
+        "--ttl",
+        "6s",
+        "--grace",
+        "1s",
+        script="trap '' TERM; echo $$; sleep 60 & sleep 60",
+    )
     process.stdout.readline()
     end_it("stolen", cli, locks)
-    asked = wait_until(lambda: "ending the command" in process.stderr.readline() and time.monotonic())
+    asked = wait_until(
+        lambda: "ending the command" in process.stderr.readline() and time.monotonic()
+    )
     assert process.wait(timeout=10) == 76
     assert 0.8 < time.monotonic() - asked < 2 and not alive(pid)
     process.communicate()
@@ -190,7 +270,7 @@ def test_lost_is_told_as_an_object_too(cli, locks, tmp_path):
 
 
 def test_a_command_that_ends_after_its_lease_was_taken_is_no_success(cli, locks):
-    script = 'sleep 0.3; exit 0'
+    script = "sleep 0.3; exit 0"
     process = cli.start("run", "k", "--ttl", "60s", "--", "sh", "-c", script)
     wait_until(lambda: locks.find_one({"workspace_id": "k"}))
     end_it("stolen", cli, locks)
@@ -199,7 +279,9 @@ def test_a_command_that_ends_after_its_lease_was_taken_is_no_success(cli, locks)
 
 
 def test_stopped_past_the_lease_s_end_the_command_is_killed_on_waking(cli, tmp_path):
-    process, pid = start_sleeper(cli, tmp_path, "--ttl", "1s", script="trap '' TERM; while :; do sleep 0.05; done")
+    process, pid = start_sleeper(
+        cli, tmp_path, "--ttl", "1s", script="trap '' TERM; while :; do sleep 0.05; done"
+    )
     process.send_signal(signal.SIGSTOP)
     time.sleep(2)
     assert cli("acquire", "k").exit == 0
@@ -222,11 +304,20 @@ def test_stopped_for_a_while_it_goes_on(cli, tmp_path):
 def test_the_server_going_away_ends_the_command_before_the_lease(cli, tmp_path):
     """Through a tunnel that then keeps silent: a renewal that hangs delays nothing."""
     with Tunnel(cli.env["LEASEHOLD_URI"]) as tunnel:
-        process, pid = start_sleeper(cli, tmp_path, "--ttl", "3s", script="trap '' TERM; while :; do sleep 0.05; done",
-                                     env={"LEASEHOLD_URI": tunnel.uri})
+        process, pid = start_sleeper(
+            cli,
+            tmp_path,
+            "--ttl",
+            "3s",
+            script="trap '' TERM; while :; do sleep 0.05; done",
+            env={"LEASEHOLD_URI": tunnel.uri},
+        )
         time.sleep(0.3)
         tunnel.freeze()
-        expiry = cli("--json", "status", "k").json["holders"][0]["remaining_ms"] / 1000 + time.monotonic()
+        expiry = (
+            cli("--json", "status", "k").json["holders"][0]["remaining_ms"] / 1000
+            + time.monotonic()
+        )
         wait_until(lambda: not alive(pid), 6)
         assert time.monotonic() < expiry
         assert process.wait(timeout=15) == 76
@@ -235,7 +326,7 @@ def test_the_server_going_away_ends_the_command_before_the_lease(cli, tmp_path):
 
 def test_two_never_run_at_once(cli, tmp_path):
     log = tmp_path / "log"
-    script = f'echo in >> {log}; sleep 0.1; echo out >> {log}'
+    script = f"echo in >> {log}; sleep 0.1; echo out >> {log}"
     processes = [cli.start("run", "k", "--", "sh", "-c", script) for _ in range(8)]
     assert [p.wait(timeout=60) for p in processes] == [0] * 8
     for process in processes:
@@ -245,8 +336,18 @@ def test_two_never_run_at_once(cli, tmp_path):
 
 def test_readers_run_together(cli, tmp_path):
     marks = [tmp_path / "a", tmp_path / "b"]
-    processes = [cli.start("run", "k", "--shared", "--", "sh", "-c", f"touch {mine}; until [ -e {other} ]; do sleep 0.05; done")
-                 for mine, other in (marks, marks[::-1])]
+    processes = [
+        cli.start(
+            "run",
+            "k",
+            "--shared",
+            "--",
+            "sh",
+            "-c",
+            f"touch {mine}; until [ -e {other} ]; do sleep 0.05; done",
+        )
+        for mine, other in (marks, marks[::-1])
+    ]
     assert [p.wait(timeout=20) for p in processes] == [0, 0]
     for process in processes:
         process.communicate()
@@ -258,7 +359,11 @@ class Terminal:
     def __init__(self, cli):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.execve("/bin/sh", ["sh", "-i"], cli.env | {"PS1": "prompt> ", "PATH": f"{BINARY.parent}:{os.environ['PATH']}"})
+            os.execve(
+                "/bin/sh",
+                ["sh", "-i"],
+                cli.env | {"PS1": "prompt> ", "PATH": f"{BINARY.parent}:{os.environ['PATH']}"},
+            )
         self.shown = ""
 
     def type(self, text):
@@ -288,19 +393,23 @@ def terminal(cli):
 
 
 def test_on_a_terminal_the_command_reads_and_the_shell_gets_it_back(terminal):
-    terminal.type("leasehold run k -- sh -c 'echo rea\"\"dy; read x; echo got $x'; echo sta\"\"tus $?\n")
+    terminal.type(
+        'leasehold run k -- sh -c \'echo rea""dy; read x; echo got $x\'; echo sta""tus $?\n'
+    )
     terminal.expect("ready")
     terminal.type("hello\n")
     terminal.expect("got hello")
     terminal.expect("status 0")
-    terminal.type("echo my tu\"\"rn\n")
+    terminal.type('echo my tu""rn\n')
     terminal.expect("my turn")
 
 
 def test_control_c_ends_the_command(cli, terminal):
     # "ready" comes when sleep runs: a shell that is between fork and exec may lose the signal (dash
     # does).
-    terminal.type("leasehold run k -- sh -c '(sleep 1; echo rea\"\"dy) & exec sleep 60'; echo sta\"\"tus $?\n")
+    terminal.type(
+        'leasehold run k -- sh -c \'(sleep 1; echo rea""dy) & exec sleep 60\'; echo sta""tus $?\n'
+    )
     terminal.expect("ready")
     terminal.type("\x03")
     terminal.expect("status 130")
@@ -308,7 +417,10 @@ def test_control_c_ends_the_command(cli, terminal):
 
 
 def test_control_z_stops_both_and_fg_goes_on(cli, terminal):
-    terminal.type("leasehold run k --ttl 1m -- sh -c 'echo rea\"\"dy; read x; echo got $x'; echo sta\"\"tus $?\n")
+    terminal.type(
+        'leasehold run k --ttl 1m -- sh -c \'echo rea""dy; read x; echo got $x\'; echo sta""tus'
+        " $?\n"
+    )
     terminal.expect("ready")
     terminal.type("\x1a")
     terminal.expect("prompt> ")
@@ -330,5 +442,5 @@ def test_woken_after_the_lease_s_end_a_stopped_command_does_not_go_on(cli, termi
     terminal.type("fg\n")
     terminal.expect("the command was ended")
     terminal.expect("prompt> ")
-    terminal.type("echo sta\"\"tus $?\n")
+    terminal.type('echo sta""tus $?\n')
     terminal.expect("status 76")

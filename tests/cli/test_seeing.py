@@ -18,8 +18,16 @@ def ahead(seconds):
 def test_status_of_what_was_never_held(cli):
     result = cli("--json", "status", "k")
     assert result.exit == 0
-    assert result.json == {"v": 1, "key": "k", "state": "free", "token": 0, "holders": [], "waiters": [], "released": None,
-                           "note": None}
+    assert result.json == {
+        "v": 1,
+        "key": "k",
+        "state": "free",
+        "token": 0,
+        "holders": [],
+        "waiters": [],
+        "released": None,
+        "note": None,
+    }
     assert list(result.json) == STATUS
 
 
@@ -29,8 +37,23 @@ def test_status_of_what_is_held(cli):
     assert list(status) == STATUS
     assert (status["state"], status["token"], status["waiters"]) == ("held", granted["token"], [])
     (holder,) = status["holders"]
-    assert list(holder) == ["owner", "host", "pid", "purpose", "mode", "token", "acquired_at", "expires_at", "remaining_ms", "kept"]
-    assert (holder["owner"], holder["mode"], holder["token"]) == ("alice", "exclusive", granted["token"])
+    assert list(holder) == [
+        "owner",
+        "host",
+        "pid",
+        "purpose",
+        "mode",
+        "token",
+        "acquired_at",
+        "expires_at",
+        "remaining_ms",
+        "kept",
+    ]
+    assert (holder["owner"], holder["mode"], holder["token"]) == (
+        "alice",
+        "exclusive",
+        granted["token"],
+    )
     assert holder["purpose"] is None and holder["expires_at"] == granted["expires_at"]
 
 
@@ -97,18 +120,46 @@ def test_locks_of_older_code(cli, locks, fields, state, has_end):
     assert repr(after) == repr(before)  # NaN is not equal to itself
 
 
-@pytest.mark.parametrize("expires_at", [ahead(-60), ahead(-60).isoformat(), ahead(-60).timestamp(), 0, bson.Int64(1)])
+@pytest.mark.parametrize(
+    "expires_at", [ahead(-60), ahead(-60).isoformat(), ahead(-60).timestamp(), 0, bson.Int64(1)]
+)
 def test_what_older_code_left_behind_is_taken_over(cli, locks, expires_at):
-    locks.insert_one({"workspace_id": "k", "id": "legacy-1", "user_id": "carol", "expires_at": expires_at, "color": "red"})
+    locks.insert_one(
+        {
+            "workspace_id": "k",
+            "id": "legacy-1",
+            "user_id": "carol",
+            "expires_at": expires_at,
+            "color": "red",
+        }
+    )
     assert cli("--json", "acquire", "k").exit == 0
     assert locks.find_one({"workspace_id": "k"})["color"] == "red"
 
 
-@pytest.mark.parametrize("fields", [{"id": 7}, {"id": None}, {"token": "high"}, {"shared": 5}, {"shared": []}, {"waiters": "none"},
-                                    {"mode": 3}, {"owner": {"$gt": 1}}, {"waiters": {"x": 1}}, {"shared": {"x": None}},
-                                    {"released": "yes"}, {"acquired_at": "x"}, {"ttl_ms": "x"}, {"pid": []}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"id": 7},
+        {"id": None},
+        {"token": "high"},
+        {"shared": 5},
+        {"shared": []},
+        {"waiters": "none"},
+        {"mode": 3},
+        {"owner": {"$gt": 1}},
+        {"waiters": {"x": 1}},
+        {"shared": {"x": None}},
+        {"released": "yes"},
+        {"acquired_at": "x"},
+        {"ttl_ms": "x"},
+        {"pid": []},
+    ],
+)
 def test_no_stored_shape_is_granted_over_or_crashes(cli, locks, fields):
-    locks.insert_one({"workspace_id": "k", "id": "x", "expires_at": ahead(3600), "owner": "o"} | fields)
+    locks.insert_one(
+        {"workspace_id": "k", "id": "x", "expires_at": ahead(3600), "owner": "o"} | fields
+    )
     before = repr(locks.find_one({}))
     status = cli("--json", "status", "k")
     assert status.exit in (0, 65) and status.json["state"] in ("held", "malformed"), status
@@ -127,8 +178,22 @@ def test_renew_and_release_of_what_cannot_be_read_is_65(cli, locks):
 
 def test_stored_control_characters_never_reach_the_terminal(cli, locks):
     evil = "a\x1b[2Jb\x07\r\nc\u009bd\u202ee\x7f"
-    locks.insert_one({"workspace_id": "k", "id": "x", "owner": evil, "purpose": evil, "host": evil, "expires_at": ahead(3600)})
-    for args in (["status", "k"], ["list"], ["acquire", "k"], ["break", "k", "--reason", "r", "--yes"]):
+    locks.insert_one(
+        {
+            "workspace_id": "k",
+            "id": "x",
+            "owner": evil,
+            "purpose": evil,
+            "host": evil,
+            "expires_at": ahead(3600),
+        }
+    )
+    for args in (
+        ["status", "k"],
+        ["list"],
+        ["acquire", "k"],
+        ["break", "k", "--reason", "r", "--yes"],
+    ):
         result = cli(*args)
         shown = result.out + result.err
         assert "a\\x1b[2Jb" in shown, result
@@ -163,13 +228,27 @@ def test_list_is_status_objects_in_key_order(many):
 
 
 def test_list_filters(many, locks):
-    assert keys(many("--json", "list", "--prefix", "project:")) == [f"project:{i}" for i in range(5)]
-    assert keys(many("--json", "list", "--prefix", "project:", "--owner", "alice")) == ["project:1", "project:3"]
+    assert keys(many("--json", "list", "--prefix", "project:")) == [
+        f"project:{i}" for i in range(5)
+    ]
+    assert keys(many("--json", "list", "--prefix", "project:", "--owner", "alice")) == [
+        "project:1",
+        "project:3",
+    ]
     assert keys(many("--json", "list", "--owner", "nobody")) == []
     assert keys(many("--json", "list", "--limit", "2")) == ["other", "project:0"]
     assert "freed" in keys(many("--json", "list", "--all"))
-    assert keys(many("--json", "list", "--expired")) == keys(many("--json", "list", "--malformed")) == []
-    locks.insert_many([{"workspace_id": "past", "id": "p", "expires_at": ahead(-9)}, {"workspace_id": "odd", "id": 7, "expires_at": []}])
+    assert (
+        keys(many("--json", "list", "--expired"))
+        == keys(many("--json", "list", "--malformed"))
+        == []
+    )
+    locks.insert_many(
+        [
+            {"workspace_id": "past", "id": "p", "expires_at": ahead(-9)},
+            {"workspace_id": "odd", "id": 7, "expires_at": []},
+        ]
+    )
     assert keys(many("--json", "list", "--expired")) == ["past"]
     assert keys(many("--json", "list", "--malformed")) == ["odd"]
 
@@ -180,13 +259,20 @@ def test_a_prefix_is_no_pattern(many, prefix):
 
 
 def test_list_for_scripts(many):
-    assert many("list", "--quiet", "--prefix", "project:").out.splitlines() == [f"project:{i}" for i in range(5)]
+    assert many("list", "--quiet", "--prefix", "project:").out.splitlines() == [
+        f"project:{i}" for i in range(5)
+    ]
 
 
 def columns(text):
     """The column where each cell of the second kind begins, by width on the screen."""
+
     def width(s):
-        return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in s)
+        return sum(
+            0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+            for c in s
+        )
+
     return width(text)
 
 
@@ -194,22 +280,40 @@ def test_the_table_lines_up_whatever_is_in_it(cli):
     for key in ("a", "日本語のキー", "äöü", "e\u0301accent", "long" * 8, "🔒"):
         cli.acquire(key, "--owner", "THEOWNER")
     lines = cli("list").out.splitlines()
-    assert lines[0].split() == ["KEY", "STATE", "OWNER", "ENDS", "LAST", "WAITING", "TOKEN", "PURPOSE"]
+    assert lines[0].split() == [
+        "KEY",
+        "STATE",
+        "OWNER",
+        "ENDS",
+        "LAST",
+        "WAITING",
+        "TOKEN",
+        "PURPOSE",
+    ]
     at = lines[0].index("OWNER")
     assert len(lines) == 7
-    assert {columns(line[:line.index("THEOWNER")]) for line in lines[1:]} == {at}
+    assert {columns(line[: line.index("THEOWNER")]) for line in lines[1:]} == {at}
 
 
 def test_the_table_tells_what_happened_last(many, locks):
     many("break", "project:2", "--reason", "r", "--yes")
-    locks.insert_one({"workspace_id": "past", "id": "p", "owner": "THEOWNER", "expires_at": ahead(-300)})
+    locks.insert_one(
+        {"workspace_id": "past", "id": "p", "owner": "THEOWNER", "expires_at": ahead(-300)}
+    )
     locks.insert_one({"workspace_id": "old", "id": "o", "expires_at": ahead(300)})
-    locks.insert_one({"workspace_id": "fast", "id": "f", "acquired_at": ahead(3700), "expires_at": ahead(9999)})
+    locks.insert_one(
+        {"workspace_id": "fast", "id": "f", "acquired_at": ahead(3700), "expires_at": ahead(9999)}
+    )
     lines = {line.split()[0]: line for line in many("list", "--all").out.splitlines()[1:]}
     at = many("list", "--all").out.splitlines()[0].index("LAST")
     assert lines["fast"][at:].startswith("granted 1 h 1 min from now"), lines["fast"]
-    for key, word in (("freed", "released"), ("other", "granted"), ("project:1", "granted"), ("project:2", "broken"),
-                      ("past", "expired")):
+    for key, word in (
+        ("freed", "released"),
+        ("other", "granted"),
+        ("project:1", "granted"),
+        ("project:2", "broken"),
+        ("past", "expired"),
+    ):
         assert lines[key][at:].startswith(word + " ") and " ago" in lines[key][at:], lines[key]
     assert "granted" not in lines["old"]  # older code says nothing of it
 
@@ -221,7 +325,9 @@ def test_an_empty_list(cli):
 
 
 def test_a_long_list_into_a_closed_pipe(cli, locks):
-    locks.insert_many({"workspace_id": f"k{i:05}", "id": f"i{i}", "expires_at": ahead(3600)} for i in range(5000))
+    locks.insert_many(
+        {"workspace_id": f"k{i:05}", "id": f"i{i}", "expires_at": ahead(3600)} for i in range(5000)
+    )
     process = cli.start("--json", "list")
     json.loads(process.stdout.readline())
     process.stdout.close()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Advice of `leasehold serve` does what it says: in its problems by HTTP, and in what it says when it starts."""
+"""Advice of `leasehold serve` does what it says: in its problems by HTTP, and in what it says when
+it starts."""
 import re
 import secrets
 import shutil
@@ -11,7 +12,18 @@ import pytest
 from advice import ROOT
 from conftest import BINARY, wait_until
 from serving import (  # noqa: F401  (fixtures among them)
-    ADMIN, CLIENT, OTHER, Answer, Server, key, loopback, path_of, ready, server, tokens)
+    ADMIN,
+    CLIENT,
+    OTHER,
+    Answer,
+    Server,
+    key,
+    loopback,
+    path_of,
+    ready,
+    server,
+    tokens,
+)
 
 TEXT = {"Content-Type": "text/plain"}
 
@@ -22,37 +34,87 @@ def refused(server, *request, status=400):
     return answer.json["detail"]
 
 
-@pytest.mark.parametrize("wrong, detail, right", [
-    (("POST", {"wait_ms": 0}), '"owner" is missing', ("POST", {"owner": "ann"})),
-    (("POST", {"owner": "ann", "mode": "none"}), '"exclusive" or "shared"', ("POST", {"owner": "ann", "mode": "shared"})),
-    (("POST", {"owner": "ann", "mode": "none"}), '"exclusive" or "shared"', ("POST", {"owner": "ann", "mode": "exclusive"})),
-    (("POST", {"owner": "ann", "wait_ms": -1}), "0 or more", ("POST", {"owner": "ann", "wait_ms": 0})),
-    (("POST", {"owner": "ann"}, {"Idempotency-Key": "x" * 256}), "1 to 255 printable ASCII", ("POST", {"owner": "ann"}, {"Idempotency-Key": "~ " * 127 + "!"})),
-    (("POST", {"owner": 1}), "must be a string", ("POST", {"owner": "1"})),
-    (("POST", {"owner": "a\0b"}), "without a NUL", ("POST", {"owner": "ab"})),
-    (("POST", {"owner": "ann", "ttl_ms": 1500.5}), "a whole number", ("POST", {"owner": "ann", "ttl_ms": 1500})),
-    (("POST", {"owner": "ann", "ttl": 1}), "is no field of this body", ("POST", {"owner": "ann"})),
-    (("POST", [{"owner": "ann"}]), "one JSON object", ("POST", {"owner": "ann"})),
-    (("POST", {"owner": "ann"}, TEXT), "Content-Type: application/json", ("POST", {"owner": "ann"}, {"Content-Type": "application/json"})),
-    (("DELETE",), "Send its id in the header Lease-Id", ("DELETE", None, {"Lease-Id": "MINE"})),
-    (("PATCH", None, {"Lease-Id": "F" * 32}), "32 digits of lower-case hexadecimal", ("PATCH", None, {"Lease-Id": "MINE"})),
-], ids=lambda value: value if isinstance(value, str) else None)
+@pytest.mark.parametrize(
+    "wrong, detail, right",
+    [
+        (("POST", {"wait_ms": 0}), '"owner" is missing', ("POST", {"owner": "ann"})),
+        (
+            ("POST", {"owner": "ann", "mode": "none"}),
+            '"exclusive" or "shared"',
+            ("POST", {"owner": "ann", "mode": "shared"}),
+        ),
+        (
+            ("POST", {"owner": "ann", "mode": "none"}),
+            '"exclusive" or "shared"',
+            ("POST", {"owner": "ann", "mode": "exclusive"}),
+        ),
+        (
+            ("POST", {"owner": "ann", "wait_ms": -1}),
+            "0 or more",
+            ("POST", {"owner": "ann", "wait_ms": 0}),
+        ),
+        (
+            ("POST", {"owner": "ann"}, {"Idempotency-Key": "x" * 256}),
+            "1 to 255 printable ASCII",
+            ("POST", {"owner": "ann"}, {"Idempotency-Key": "~ " * 127 + "!"}),
+        ),
+        (("POST", {"owner": 1}), "must be a string", ("POST", {"owner": "1"})),
+        (("POST", {"owner": "a\0b"}), "without a NUL", ("POST", {"owner": "ab"})),
+        (
+            ("POST", {"owner": "ann", "ttl_ms": 1500.5}),
+            "a whole number",
+            ("POST", {"owner": "ann", "ttl_ms": 1500}),
+        ),
+        (
+            ("POST", {"owner": "ann", "ttl": 1}),
+            "is no field of this body",
+            ("POST", {"owner": "ann"}),
+        ),
+        (("POST", [{"owner": "ann"}]), "one JSON object", ("POST", {"owner": "ann"})),
+        (
+            ("POST", {"owner": "ann"}, TEXT),
+            "Content-Type: application/json",
+            ("POST", {"owner": "ann"}, {"Content-Type": "application/json"}),
+        ),
+        (("DELETE",), "Send its id in the header Lease-Id", ("DELETE", None, {"Lease-Id": "MINE"})),
+        (
+            ("PATCH", None, {"Lease-Id": "F" * 32}),
+            "32 digits of lower-case hexadecimal",
+            ("PATCH", None, {"Lease-Id": "MINE"}),
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
 def test_a_request_that_is_wrong(server, key, wrong, detail, right):
     lease = server.held(key) if "MINE" in str(right) else None
     path = path_of(key)
-    assert detail in refused(server, wrong[0], path, *wrong[1:], status=415 if TEXT in wrong else 400)
+    assert detail in refused(
+        server, wrong[0], path, *wrong[1:], status=415 if TEXT in wrong else 400
+    )
     method, *rest = right
-    answer = server(method, path, *[{"Lease-Id": lease} if part == {"Lease-Id": "MINE"} else part for part in rest])
+    answer = server(
+        method,
+        path,
+        *[{"Lease-Id": lease} if part == {"Lease-Id": "MINE"} else part for part in rest],
+    )
     assert answer.status in (200, 201), answer.body
 
 
-@pytest.mark.parametrize("wrong, detail, right", [
-    ("/v1/leases?limit=0", "1 to 1000000", "/v1/leases?limit=1"), ("/v1/leases?limit=2000000", "1 to 1000000", "/v1/leases?limit=1000000"),
-    ("/v1/leases?all=perhaps", "true or false", "/v1/leases?all=true"), ("/v1/leases?all=perhaps", "true or false", "/v1/leases?all=false"),
-    ("/v1/leases?prefix=%ff", "percent-encoded UTF-8", "/v1/leases?prefix=%C3%A4"), ("/v1/leases?onwer=x", 'no argument "onwer"', "/v1/leases?owner=x"),
-    ("/v1/leases?limit=1&limit=2", "there twice", "/v1/leases?limit=1"), ("/v1/leases/a%zz", "two hexadecimal digits", "/v1/leases/a%25zz"),
-    ("/v1/leases?" + "&".join(["limit=1"] * 70), "too many arguments", "/v1/leases?limit=1"),
-    ("/v1/busy?after=x", '"next" of an answer before', "/v1/busy?after=NEXT")])
+@pytest.mark.parametrize(
+    "wrong, detail, right",
+    [
+        ("/v1/leases?limit=0", "1 to 1000000", "/v1/leases?limit=1"),
+        ("/v1/leases?limit=2000000", "1 to 1000000", "/v1/leases?limit=1000000"),
+        ("/v1/leases?all=perhaps", "true or false", "/v1/leases?all=true"),
+        ("/v1/leases?all=perhaps", "true or false", "/v1/leases?all=false"),
+        ("/v1/leases?prefix=%ff", "percent-encoded UTF-8", "/v1/leases?prefix=%C3%A4"),
+        ("/v1/leases?onwer=x", 'no argument "onwer"', "/v1/leases?owner=x"),
+        ("/v1/leases?limit=1&limit=2", "there twice", "/v1/leases?limit=1"),
+        ("/v1/leases/a%zz", "two hexadecimal digits", "/v1/leases/a%25zz"),
+        ("/v1/leases?" + "&".join(["limit=1"] * 70), "too many arguments", "/v1/leases?limit=1"),
+        ("/v1/busy?after=x", '"next" of an answer before', "/v1/busy?after=NEXT"),
+    ],
+)
 def test_an_argument_that_is_wrong(server, wrong, detail, right):
     connection = server.send("GET", wrong)
     answer = Answer(connection.getresponse())
@@ -67,7 +129,9 @@ def test_a_path_with_nothing_there(server, key):
     paths = server("GET", "/openapi.json").json["paths"]
     assert "/v1/leases/{key}" in paths and server("GET", "/v1/leases/a%2Fb").json["key"] == "a/b"
     wrong = server("PUT", path_of(key), {})
-    assert wrong.status == 405 and wrong.json["detail"] == "this path takes " + wrong.headers["Allow"]
+    assert (
+        wrong.status == 405 and wrong.json["detail"] == "this path takes " + wrong.headers["Allow"]
+    )
     assert server(wrong.headers["Allow"].split(", ")[0], path_of(key)).status == 200
     assert "takes no body here" in refused(server, "GET", path_of(key), {})
 
@@ -75,7 +139,9 @@ def test_a_path_with_nothing_there(server, key):
 @pytest.mark.parametrize("field", ["owner", "purpose"])
 def test_a_text_that_is_too_long(server, key, field):
     body = {"owner": "ann", field: "ä" * 2000}
-    assert "see maxLength in /openapi.json (bytes of UTF-8)" in refused(server, "POST", path_of(key), body)
+    assert "see maxLength in /openapi.json (bytes of UTF-8)" in refused(
+        server, "POST", path_of(key), body
+    )
     text = server("GET", "/openapi.json").body.decode()
     longest = int(re.search(rf'"{field}":\s*{{[^{{}}]*"maxLength":\s*(\d+)', text)[1])
     body[field] = "ä" * (longest // 2)
@@ -87,6 +153,7 @@ def test_a_text_that_is_too_long(server, key, field):
 def test_an_idempotency_key_that_is_spent(server, key):
     def ask(again, **body):
         return server.acquire(key, "ann", {"Idempotency-Key": again}, **body)
+
     name = secrets.token_hex(8)
     lease = ask(name).json["lease"]
     other = ask(name, ttl_ms=5000)
@@ -106,11 +173,21 @@ def test_who_may_not_is_told_how(server, loopback, ready, tokens, key):
     assert "an admin's token" in refused(server, "POST", path, body, status=403)
     assert server("POST", path, body, token=ADMIN).status == 200
     detail = refused(loopback, "GET", "/v1/leases", None, {"Host": "evil.example"}, status=421)
-    names = re.search(r"only requests for (\S+), (\S+) or (\S+) are answered, as the Host", detail).groups()
-    assert [loopback("GET", "/v1/leases", headers={"Host": name}).status for name in names] == [200] * 3
+    names = re.search(
+        r"only requests for (\S+), (\S+) or (\S+) are answered, as the Host", detail
+    ).groups()
+    assert [loopback("GET", "/v1/leases", headers={"Host": name}).status for name in names] == [
+        200
+    ] * 3
     held = server.held(key + ":2")
-    assert '"reason" is missing' in server("POST", path_of(key + ":2") + "/break", {}, token=ADMIN).json["detail"] and held
-    assert server("POST", path_of(key + ":2") + "/break", {"reason": "r"}, token=ADMIN).status == 200
+    assert (
+        '"reason" is missing'
+        in server("POST", path_of(key + ":2") + "/break", {}, token=ADMIN).json["detail"]
+        and held
+    )
+    assert (
+        server("POST", path_of(key + ":2") + "/break", {"reason": "r"}, token=ADMIN).status == 200
+    )
 
 
 def test_where_to_listen(ready, tokens, tmp_path):
@@ -123,6 +200,7 @@ def test_where_to_listen(ready, tokens, tmp_path):
         server = Server(ready, *args)
         assert server("GET", "/healthz").status == 200
         server.end()
+
     nowhere = said()
     assert "--listen unix:PATH or HOST:PORT" in nowhere and "XDG_RUNTIME_DIR" in nowhere
     assert "unix:PATH or HOST:PORT, like 127.0.0.1:8080" in said("--listen", "nowhere")
@@ -132,8 +210,17 @@ def test_where_to_listen(ready, tokens, tmp_path):
     assert "a path of 1 to 107 bytes" in said("--listen", f"unix:{tmp_path}/" + "x" * 108)
     assert "give --token-file, or listen on 127.0.0.1" in said("--listen", "0.0.0.0:0")
     serves("--listen", "0.0.0.0:0", "--token-file", tokens / "clients")
-    assert "needs --token-file" in said("--listen", "127.0.0.1:0", "--admin-token-file", tokens / "admins")
-    serves("--listen", "127.0.0.1:0", "--admin-token-file", tokens / "admins", "--token-file", tokens / "clients")
+    assert "needs --token-file" in said(
+        "--listen", "127.0.0.1:0", "--admin-token-file", tokens / "admins"
+    )
+    serves(
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-token-file",
+        tokens / "admins",
+        "--token-file",
+        tokens / "clients",
+    )
     there = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     there.bind(str(tmp_path / "used"))
     assert "Listen elsewhere, or remove it" in said("--listen", f"unix:{tmp_path}/used")
@@ -142,17 +229,25 @@ def test_where_to_listen(ready, tokens, tmp_path):
     serves("--listen", f"unix:{tmp_path}/used")
 
 
-@pytest.mark.parametrize("wrong, advice, right", [
-    (f"{CLIENT}\n{OTHER}\n{CLIENT}\n", "remove one of the two", f"{CLIENT}\n{OTHER}\n"),
-    (f"{CLIENT} {OTHER}\n", "one a line", f"{CLIENT}\n{OTHER}\n"),
-    (f"na/me:{CLIENT}\n", "is written :TOKEN", f":na/me:{CLIENT}\n"),
-    (f"{'n' * 65}:{CLIENT}\n", "1 to 64 of A-Z a-z 0-9 . _ @ -", f"{'n' * 64}:{CLIENT}\n"),
-    (f"{CLIENT}\u00e4\n", "printable ASCII", f"{CLIENT}a\n"),
-    ("short\n", "16 to 256 characters", f"{'t' * 16}\n{'u' * 256}\n"),
-    (f"\ufeff{CLIENT}\n", "save it as plain ASCII", f"{CLIENT}\n"),
-    (f"{CLIENT}\0\n", "plain text", f"{CLIENT}\n"),
-    (f"{CLIENT}\r{OTHER}\r", "end with a line feed", f"{CLIENT}\n{OTHER}\n"),
-    ("".join(f"{CLIENT}{i}\n" for i in range(65)), "64 tokens at most", "".join(f"{CLIENT}{i}\n" for i in range(64)))])
+@pytest.mark.parametrize(
+    "wrong, advice, right",
+    [
+        (f"{CLIENT}\n{OTHER}\n{CLIENT}\n", "remove one of the two", f"{CLIENT}\n{OTHER}\n"),
+        (f"{CLIENT} {OTHER}\n", "one a line", f"{CLIENT}\n{OTHER}\n"),
+        (f"na/me:{CLIENT}\n", "is written :TOKEN", f":na/me:{CLIENT}\n"),
+        (f"{'n' * 65}:{CLIENT}\n", "1 to 64 of A-Z a-z 0-9 . _ @ -", f"{'n' * 64}:{CLIENT}\n"),
+        (f"{CLIENT}\u00e4\n", "printable ASCII", f"{CLIENT}a\n"),
+        ("short\n", "16 to 256 characters", f"{'t' * 16}\n{'u' * 256}\n"),
+        (f"\ufeff{CLIENT}\n", "save it as plain ASCII", f"{CLIENT}\n"),
+        (f"{CLIENT}\0\n", "plain text", f"{CLIENT}\n"),
+        (f"{CLIENT}\r{OTHER}\r", "end with a line feed", f"{CLIENT}\n{OTHER}\n"),
+        (
+            "".join(f"{CLIENT}{i}\n" for i in range(65)),
+            "64 tokens at most",
+            "".join(f"{CLIENT}{i}\n" for i in range(64)),
+        ),
+    ],
+)
 def test_a_token_file_that_is_wrong(ready, tmp_path, wrong, advice, right):
     file = tmp_path / "tokens"
     file.write_text(wrong)
@@ -204,10 +299,23 @@ def test_a_command_that_is_not_installed_names_a_package_that_there_is(offline, 
     env = offline.env | {"PATH": str(tmp_path)}
     said = subprocess.run([alone, command, "--help"], env=env, capture_output=True, text=True)
     if said.returncode == 0:  # its help is the command line's
-        said = subprocess.run([alone, command, "--yes"] if command == "torture" else [alone, command], env=env, capture_output=True, text=True)
+        said = subprocess.run(
+            [alone, command, "--yes"] if command == "torture" else [alone, command],
+            env=env,
+            capture_output=True,
+            text=True,
+        )
     name = re.search(r"a program of its own, (\S+), in a package of that name", said.stderr)[1]
-    packages = "".join(path.read_text(encoding="utf-8", errors="replace") for path in (ROOT / "scripts").glob("deb*") if path.is_file())
-    packages += "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tools/dist").rglob("control*") if path.is_file())
+    packages = "".join(
+        path.read_text(encoding="utf-8", errors="replace")
+        for path in (ROOT / "scripts").glob("deb*")
+        if path.is_file()
+    )
+    packages += "".join(
+        path.read_text(encoding="utf-8")
+        for path in (ROOT / "tools/dist").rglob("control*")
+        if path.is_file()
+    )
     assert name in packages
     shutil.copy(BINARY.parent / name, tmp_path / name)
     found = subprocess.run([alone, command, "--nonsense"], env=env, capture_output=True, text=True)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""serve, attacked by those who may call it: others' leases, what a revoked token keeps, token files, logs, sockets."""
+"""serve, attacked by those who may call it: others' leases, what a revoked token keeps, token
+files, logs, sockets."""
 import http.client
 import json
 import os
@@ -14,7 +15,17 @@ from pathlib import Path
 
 import pytest
 from conftest import wait_until
-from serving import ADMIN, CLIENT, OTHER, Answer, Server, Stream, key, path_of, ready  # noqa: F401  (fixtures among them)
+from serving import (
+    ADMIN,
+    CLIENT,
+    OTHER,
+    Answer,
+    Server,
+    Stream,
+    key,
+    path_of,
+    ready,
+)  # noqa: F401  (fixtures among them)
 
 NEW = "third-token-0123456789"
 
@@ -25,12 +36,24 @@ class Guarded:
     def __init__(self, ready, folder, clients, admins=(ADMIN,)):
         self.clients, self.admins = folder / "clients", folder / "admins"
         self.write(clients, admins)
-        self.server = Server(ready, "--listen", "127.0.0.1:0", "--token-file", self.clients, "--admin-token-file", self.admins)
+        self.server = Server(
+            ready,
+            "--listen",
+            "127.0.0.1:0",
+            "--token-file",
+            self.clients,
+            "--admin-token-file",
+            self.admins,
+        )
 
     def write(self, clients, admins=None):
         for file, lines in ((self.clients, clients), (self.admins, admins)):
             if lines is not None:
-                file.write_bytes(lines if isinstance(lines, bytes) else "".join(f"{line}\n" for line in lines).encode())
+                file.write_bytes(
+                    lines
+                    if isinstance(lines, bytes)
+                    else "".join(f"{line}\n" for line in lines).encode()
+                )
                 file.chmod(0o600)
 
     def reload(self, clients, admins=None, noted="read again"):
@@ -41,7 +64,9 @@ class Guarded:
 
     def acquire(self, key, token, again=None, **body):
         headers = {"Idempotency-Key": again} if again else {}
-        return self.server("POST", path_of(key), {"owner": "alice", "ttl_ms": 60000, **body}, headers, token=token)
+        return self.server(
+            "POST", path_of(key), {"owner": "alice", "ttl_ms": 60000, **body}, headers, token=token
+        )
 
 
 @pytest.fixture
@@ -51,6 +76,7 @@ def guarded(ready, tmp_path):
     def make(*args, **options):
         made.append(Guarded(ready, tmp_path, *args, **options))
         return made[-1]
+
     yield make
     for each in made:
         log = each.server.end()
@@ -62,10 +88,10 @@ def guarded(ready, tmp_path):
 
 
 CHANGES = [
-    ([OTHER], OTHER),               # the owner's line is gone: the next moves up
-    ([NEW, CLIENT, OTHER], NEW),    # a line in front of it
-    ([OTHER, CLIENT], OTHER),       # turned round
-    ([NEW, OTHER], NEW),            # exchanged in its place
+    ([OTHER], OTHER),  # the owner's line is gone: the next moves up
+    ([NEW, CLIENT, OTHER], NEW),  # a line in front of it
+    ([OTHER, CLIENT], OTHER),  # turned round
+    ([NEW, OTHER], NEW),  # exchanged in its place
     (["#gone", OTHER], OTHER),
     ([f"ci:{OTHER}", f"ci:{CLIENT}"], OTHER),  # the same name
 ]
@@ -79,7 +105,10 @@ def test_nobody_gets_anothers_lease_by_a_changed_file(guarded, key):
         assert mine.status == 201
         it.reload(after)
         stolen = it.acquire(f"{key}:{i}", thief, "job-42")
-        assert stolen.status == 423 and mine.json["lease"] not in stolen.body.decode(), (after, stolen.body)
+        assert stolen.status == 423 and mine.json["lease"] not in stolen.body.decode(), (
+            after,
+            stolen.body,
+        )
         if any(line.endswith(CLIENT) for line in after):
             assert it.acquire(f"{key}:{i}", CLIENT, "job-42").json["lease"] == mine.json["lease"]
 
@@ -115,7 +144,15 @@ def test_a_token_stands_once(guarded, ready):
         noted = [line for line in it.server.log if "stay as they were" in line][-1]
         assert all(name in noted for name in named), noted
         assert it.server("GET", "/v1/whoami", token=OTHER).json["may"] == "call"
-    result = ready("serve", "--listen", "127.0.0.1:0", "--token-file", it.clients, "--admin-token-file", it.admins)
+    result = ready(
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--token-file",
+        it.clients,
+        "--admin-token-file",
+        it.admins,
+    )
     assert result.exit == 78 and all(name in result.err for name in named), result
 
 
@@ -128,8 +165,21 @@ def test_users_of_a_socket_are_clients_of_their_own(ready, tmp_path, key):
     assert mine.status == 201
     (folder / "socket").chmod(0o666)
     stolen = subprocess.run(
-        ["curl", "-s", "--unix-socket", f"{folder}/socket", "-H", "Idempotency-Key: job-42", "--json", '{"owner":"alice"}',
-         "http://localhost" + path_of(key)], user=65534, capture_output=True, text=True)
+        [
+            "curl",
+            "-s",
+            "--unix-socket",
+            f"{folder}/socket",
+            "-H",
+            "Idempotency-Key: job-42",
+            "--json",
+            '{"owner":"alice"}',
+            "http://localhost" + path_of(key),
+        ],
+        user=65534,
+        capture_output=True,
+        text=True,
+    )
     assert json.loads(stolen.stdout)["status"] == 423, stolen
     server.end()
     folder.rmdir()
@@ -145,16 +195,23 @@ def test_tokens_have_names(guarded, key):
 
     def logged(name):
         return [json.loads(line) for line in it.server.log if f'"{name}"' in line]
+
     wait_until(lambda: logged("ci.build-1"))
     assert logged("ci.build-1")[0]["token"] == "ci.build-1"
-    anonymous = wait_until(lambda: [line for line in map(json.loads, it.server.log) if line.get("token", "").startswith("#")])
+    anonymous = wait_until(
+        lambda: [
+            line for line in map(json.loads, it.server.log) if line.get("token", "").startswith("#")
+        ]
+    )
     assert re.fullmatch("#[0-9]+", anonymous[0]["token"])
     path = path_of(key) + "/break"
     assert it.server("POST", path, {"reason": "stuck"}, token=ADMIN).status == 200
     assert it.server("GET", path_of(key), token=CLIENT).json["released"]["by"] == "ops@example"
     it.acquire(key, CLIENT)
     assert it.server("POST", path, {"reason": "stuck", "by": "alice"}, token=ADMIN).status == 200
-    assert it.server("GET", path_of(key), token=CLIENT).json["released"]["by"] == "alice (ops@example)"
+    assert (
+        it.server("GET", path_of(key), token=CLIENT).json["released"]["by"] == "alice (ops@example)"
+    )
     it.acquire(key, CLIENT)
     assert it.server("POST", path, {"reason": "stuck", "by": "x" * 256}, token=ADMIN).status == 400
     assert it.server("GET", "/v1/whoami", token=CLIENT).json["name"] == "ci.build-1"
@@ -173,12 +230,23 @@ def test_a_removed_token_keeps_nothing_open(guarded, key):
 
     def stream(path, **headers):
         return Stream(it.server, path, Authorization=f"Bearer {CLIENT}", **headers)
-    session, idle = (stream(path_of(key + ":session") + "/session", **{"Lease-Id": held}) for _ in range(2))
+
+    session, idle = (
+        stream(path_of(key + ":session") + "/session", **{"Lease-Id": held}) for _ in range(2)
+    )
     events = stream("/v1/events")
     assert session.next()["event"] == "renewed" and events.next()
     body = {"owner": "bob", "wait_ms": 30000}
-    waits = [it.server.send("POST", path_of(key), {**body, "owner": f"w{i}"}, {"Idempotency-Key": "k"} if i < 1 else {}, token=CLIENT)
-             for i in range(3)]
+    waits = [
+        it.server.send(
+            "POST",
+            path_of(key),
+            {**body, "owner": f"w{i}"},
+            {"Idempotency-Key": "k"} if i < 1 else {},
+            token=CLIENT,
+        )
+        for i in range(3)
+    ]
     others = it.server.send("POST", path_of(key), body, token=OTHER)
     wait_until(lambda: len(it.server("GET", path_of(key), token=OTHER).json["waiters"]) == 4)
     began = time.monotonic()
@@ -189,7 +257,9 @@ def test_a_removed_token_keeps_nothing_open(guarded, key):
     last = session.next()
     while last["event"] == "renewed":
         last = session.next()
-    assert last["event"] == "revoked" and last["remaining_ms"] > 0 and last["key"] == key + ":session"
+    assert (
+        last["event"] == "revoked" and last["remaining_ms"] > 0 and last["key"] == key + ":session"
+    )
     for each in (session, events):
         with pytest.raises(EOFError):
             while True:
@@ -204,22 +274,36 @@ def test_a_removed_token_keeps_nothing_open(guarded, key):
     assert ends["state"] == "held" and ends["waiters"] == []
     time.sleep(2.5)
     later = it.server("GET", path_of(key + ":session"), token=OTHER).json
-    assert later["state"] == "free" or later["holders"][0]["expires_at"] == ends["holders"][0]["expires_at"]
+    assert (
+        later["state"] == "free"
+        or later["holders"][0]["expires_at"] == ends["holders"][0]["expires_at"]
+    )
     idle.close()
 
 
 def test_a_renamed_token_keeps_all_and_a_demoted_one_breaks_nothing(guarded, key):
     it = guarded([f"old:{CLIENT}"], [f"ops:{ADMIN}", NEW])
     lease = it.acquire(key, CLIENT).json["lease"]
-    session = Stream(it.server, path_of(key) + "/session", Authorization=f"Bearer {CLIENT}", **{"Lease-Id": lease})
+    session = Stream(
+        it.server,
+        path_of(key) + "/session",
+        Authorization=f"Bearer {CLIENT}",
+        **{"Lease-Id": lease},
+    )
     events = Stream(it.server, Authorization=f"Bearer {ADMIN}")
     assert session.next()["event"] == "renewed" and events.next()["event"] == "opened"
-    waiting = it.server.send("POST", path_of(key), {"owner": "admin", "wait_ms": 30000}, token=ADMIN)
+    waiting = it.server.send(
+        "POST", path_of(key), {"owner": "admin", "wait_ms": 30000}, token=ADMIN
+    )
     wait_until(lambda: it.server("GET", path_of(key), token=CLIENT).json["waiters"])
     it.reload([f"new:{CLIENT}", f"was-ops:{ADMIN}"], [NEW])
     refused = it.server("POST", path_of(key) + "/break", {"reason": "x"}, token=ADMIN)
-    assert refused.status == 403 and it.server("GET", "/v1/whoami", token=ADMIN).json["may"] == "call"
-    assert it.server("DELETE", path_of(key), headers={"Lease-Id": lease}, token=CLIENT).status == 200
+    assert (
+        refused.status == 403 and it.server("GET", "/v1/whoami", token=ADMIN).json["may"] == "call"
+    )
+    assert (
+        it.server("DELETE", path_of(key), headers={"Lease-Id": lease}, token=CLIENT).status == 200
+    )
     assert session.next()["event"] == "released"
     assert Answer(waiting.getresponse()).json["owner"] == "admin"
     assert events.next_of("granted", key)
@@ -231,7 +315,11 @@ def test_a_renamed_token_keeps_all_and_a_demoted_one_breaks_nothing(guarded, key
 TOO_LONG = "t" * 257
 FILES = [
     (b"\xef\xbb\xbf" + CLIENT.encode() + b"\n", "line 1", "byte order mark"),
-    (b"\xef\xbb\xbf# tokens of production\n" + CLIENT.encode() + b"\n", "line 1", "byte order mark"),
+    (
+        b"\xef\xbb\xbf# tokens of production\n" + CLIENT.encode() + b"\n",
+        "line 1",
+        "byte order mark",
+    ),
     (CLIENT.encode("utf-16"), "line 1", "byte order mark"),
     (CLIENT.encode("utf-16-le"), "line 1", "NUL"),
     (f"{CLIENT}\r{OTHER}\r".encode(), "line 1", "carriage return"),
@@ -266,14 +354,23 @@ def test_token_files_that_are_no_such(ready, guarded):
     for content, where, what in FILES[::7]:
         it.write(content)
         result = ready("serve", "--listen", "127.0.0.1:0", "--token-file", it.clients)
-        assert result.exit == 78 and where in result.err and what in result.err, (content[:60], result)
+        assert result.exit == 78 and where in result.err and what in result.err, (
+            content[:60],
+            result,
+        )
     it.write([CLIENT])
 
 
 GOOD_FILES = [
-    (f"{CLIENT}\r\n{OTHER}\r\n", [CLIENT, OTHER]), (CLIENT, [CLIENT]), (f"{CLIENT}\r", [CLIENT]),
-    (f"\t {CLIENT} \t\n  # x\n\n", [CLIENT]), (f":{CLIENT}:x\n", [CLIENT + ":x"]), (f"a:{CLIENT}:{OTHER}\n", [f"{CLIENT}:{OTHER}"]),
-    (f"{'t' * 16}\n{'u' * 256}\n", ["t" * 16, "u" * 256]), (f"a_b.c@d-e:{CLIENT}\n", [CLIENT]), ("!$%&'*+/=?^`{|}~()\n", ["!$%&'*+/=?^`{|}~()"]),
+    (f"{CLIENT}\r\n{OTHER}\r\n", [CLIENT, OTHER]),
+    (CLIENT, [CLIENT]),
+    (f"{CLIENT}\r", [CLIENT]),
+    (f"\t {CLIENT} \t\n  # x\n\n", [CLIENT]),
+    (f":{CLIENT}:x\n", [CLIENT + ":x"]),
+    (f"a:{CLIENT}:{OTHER}\n", [f"{CLIENT}:{OTHER}"]),
+    (f"{'t' * 16}\n{'u' * 256}\n", ["t" * 16, "u" * 256]),
+    (f"a_b.c@d-e:{CLIENT}\n", [CLIENT]),
+    ("!$%&'*+/=?^`{|}~()\n", ["!$%&'*+/=?^`{|}~()"]),
 ]
 
 
@@ -295,7 +392,11 @@ def test_a_token_file_that_would_block_is_refused(ready, guarded, tmp_path):
     it.clients.unlink()
     os.mkfifo(it.clients)
     it.server.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: any("stay as they were" in line and "regular file" in line for line in it.server.log))
+    wait_until(
+        lambda: any(
+            "stay as they were" in line and "regular file" in line for line in it.server.log
+        )
+    )
     assert it.server("GET", "/v1/whoami", token=CLIENT).json["may"] == "call"
 
 
@@ -305,7 +406,9 @@ def test_a_token_file_that_would_block_is_refused(ready, guarded, tmp_path):
 def ask(server, path, method=b"GET"):
     with socket.create_connection(server.name.removeprefix("http://").split(":")) as connection:
         connection.settimeout(5)
-        connection.sendall(method + b" " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        connection.sendall(
+            method + b" " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
@@ -393,7 +496,11 @@ def test_a_pipe_that_others_share_stays_as_it_was(ready):
 
 def test_a_living_socket_is_not_taken_away(ready, tmp_path):
     path = tmp_path / "socket"
-    for kind, fills in ((socket.SOCK_DGRAM, False), (socket.SOCK_SEQPACKET, False), (socket.SOCK_STREAM, True)):
+    for kind, fills in (
+        (socket.SOCK_DGRAM, False),
+        (socket.SOCK_SEQPACKET, False),
+        (socket.SOCK_STREAM, True),
+    ):
         there, waiting = socket.socket(socket.AF_UNIX, kind), []
         there.bind(str(path))
         if kind != socket.SOCK_DGRAM:
@@ -415,7 +522,9 @@ def test_another_users_socket_is_not_taken_away(ready):
     folder.mkdir()
     folder.chmod(0o777)
     server = Server(ready, "--listen", f"unix:{folder}/socket")
-    other = ready.start("serve", "--listen", f"unix:{folder}/socket", user=65534, group=65534, extra_groups=[])
+    other = ready.start(
+        "serve", "--listen", f"unix:{folder}/socket", user=65534, group=65534, extra_groups=[]
+    )
     out, err = other.communicate(timeout=10)
     assert other.returncode == 78 and "Permission denied" in err, (out, err)
     assert server("GET", "/healthz").status == 200

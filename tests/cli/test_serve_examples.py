@@ -12,7 +12,14 @@ from pathlib import Path
 
 import pytest
 from conftest import wait_until
-from serving import ADMIN, CLIENT, Server, path_of, ready, tokens  # noqa: F401  (fixtures among them)
+from serving import (
+    ADMIN,
+    CLIENT,
+    Server,
+    path_of,
+    ready,
+    tokens,
+)  # noqa: F401  (fixtures among them)
 
 EXAMPLES = Path(__file__).parents[2] / "tools/examples/http"
 TTL_MS = 2500
@@ -20,25 +27,41 @@ TTL_MS = 2500
 
 @pytest.fixture(scope="module")
 def server(ready, tokens):
-    server = Server(ready, "--listen", "127.0.0.1:0", "--token-file", tokens / "clients", "--admin-token-file",
-                    tokens / "admins", token=CLIENT)
+    server = Server(
+        ready,
+        "--listen",
+        "127.0.0.1:0",
+        "--token-file",
+        tokens / "clients",
+        "--admin-token-file",
+        tokens / "admins",
+        token=CLIENT,
+    )
     yield server
     server.end()
 
 
 @pytest.fixture(scope="module")
 def env(server):
-    return os.environ | {"LEASEHOLD_HTTP": server.name, "LEASEHOLD_TOKEN": CLIENT, "TTL_MS": str(TTL_MS)}
+    return os.environ | {
+        "LEASEHOLD_HTTP": server.name,
+        "LEASEHOLD_TOKEN": CLIENT,
+        "TTL_MS": str(TTL_MS),
+    }
 
 
 class App:
     def __init__(self, env, *command):
-        self.process = subprocess.Popen([*command, "0"], env=env, stdout=subprocess.PIPE, encoding="utf-8")
+        self.process = subprocess.Popen(
+            [*command, "0"], env=env, stdout=subprocess.PIPE, encoding="utf-8"
+        )
         self.url = self.process.stdout.readline().split("/plan")[0]
 
     def __call__(self, method, path):
         try:
-            with urllib.request.urlopen(urllib.request.Request(self.url + path, method=method), timeout=20) as answer:
+            with urllib.request.urlopen(
+                urllib.request.Request(self.url + path, method=method), timeout=20
+            ) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -65,7 +88,11 @@ def old_lock(ready, client):
 
 def expect_old_lock(app):
     status, text = app("GET", "/old?user=alice")
-    assert status == 423 and "<b>somebody</b> is editing" in text and re.search(r'<span id="seconds">[1-9]\d*</span>', text), text
+    assert (
+        status == 423
+        and "<b>somebody</b> is editing" in text
+        and re.search(r'<span id="seconds">[1-9]\d*</span>', text)
+    ), text
 
 
 def test_python_with_a_heartbeat(env, server, old_lock):
@@ -110,7 +137,14 @@ def test_curl_with_a_session(env, server, tmp_path):
     script = EXAMPLES / "rebuild.sh"
 
     def rebuild(*command):
-        return subprocess.Popen([script, "curl", *command], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+        return subprocess.Popen(
+            [script, "curl", *command],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+
     first = rebuild("sh", "-c", f"echo 1 >>{tmp_path}/log; sleep 1; echo 2 >>{tmp_path}/log")
     wait_until((tmp_path / "log").exists)
     wait_until(lambda: "leasehold_sessions 1\n" in server("GET", "/metrics").body.decode(), 30)

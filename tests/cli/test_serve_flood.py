@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""serve, flooded by one client: what another meets meanwhile. Compared within one run, by bench/serve.py, which measures more of it."""
+"""serve, flooded by one client: what another meets meanwhile. Compared within one run, by
+bench/serve.py, which measures more of it."""
 import re
 import sys
 import time
@@ -7,7 +8,16 @@ from pathlib import Path
 
 import pytest
 from conftest import URI, wait_until
-from serving import CLIENT, OTHER, Stream, key, path_of, ready, server, tokens  # noqa: F401  (fixtures among them)
+from serving import (
+    CLIENT,
+    OTHER,
+    Stream,
+    key,
+    path_of,
+    ready,
+    server,
+    tokens,
+)  # noqa: F401  (fixtures among them)
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 import serve as bench  # noqa: E402
@@ -27,7 +37,8 @@ def flooded(client):
 
 
 def bearable(quiet):
-    """Five times as long, and at least what a busy machine adds to anything: without turns it were seconds."""
+    """Five times as long, and at least what a busy machine adds to anything: without turns it were
+    seconds."""
     return max(5 * quiet, 0.5)
 
 
@@ -45,7 +56,12 @@ def test_waits_that_are_closed_at_once_hold_up_nobody_else(flooded):
 def test_waits_that_stay_hold_up_nobody_else(flooded):
     server, quiet = flooded
     headers = {"Authorization": f"Bearer {bench.FLOODER}"}
-    waits = [server.send("POST", "/v1/leases/flooded", {"owner": f"w{i}", "wait_ms": 60000}, headers=headers) for i in range(200)]
+    waits = [
+        server.send(
+            "POST", "/v1/leases/flooded", {"owner": f"w{i}", "wait_ms": 60000}, headers=headers
+        )
+        for i in range(200)
+    ]
     busy = measure(server)
     print(f"p99 {1000 * quiet:.1f} ms alone, {1000 * busy:.1f} ms while 200 enter a queue")
     for each in waits:
@@ -58,7 +74,9 @@ def test_waits_that_stay_hold_up_nobody_else(flooded):
 
 def test_waits_are_counted_before_a_worker_has_them(server, key):
     lease = server.held(key)
-    waiting = [server.send("POST", path_of(key), {"owner": f"w{i}", "wait_ms": 20000}) for i in range(50)]
+    waiting = [
+        server.send("POST", path_of(key), {"owner": f"w{i}", "wait_ms": 20000}) for i in range(50)
+    ]
     refused = [server.acquire(key, "more", wait_ms=20000) for _ in range(20)]
     assert {(answer.status, answer.json["code"]) for answer in refused} == {(429, "too_many_waits")}
     assert len(server.queue(key)) <= 50
@@ -76,10 +94,15 @@ def test_streams_of_one_client_leave_room_for_another(server):
         connection.connect()
         connection.sock.sendall(request)
         return connection.sock
+
     streams = [begin() for _ in range(500)]
     statuses = {stream.recv(100)[9:12] for stream in streams}
     refused = server("GET", "/v1/events")
-    assert statuses == {b"200"} and refused.status == 429 and refused.json["code"] == "too_many_streams"
+    assert (
+        statuses == {b"200"}
+        and refused.status == 429
+        and refused.json["code"] == "too_many_streams"
+    )
     other = Stream(server, Authorization=f"Bearer {OTHER}")
     assert other.next()
     other.close()

@@ -61,19 +61,26 @@ REFUSED = {
     "an encoding that is nothing": head(b"Transfer-Encoding: identity") + CHUNKS,
     "no encoding": head(b"Transfer-Encoding:") + CHUNKS,
     "two encodings": head(b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity") + CHUNKS,
-    "the same encoding twice": head(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked") + CHUNKS,
+    "the same encoding twice": head(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked")
+    + CHUNKS,
     "a list of encodings": head(b"Transfer-Encoding: gzip, chunked") + CHUNKS,
     "chunked twice in a list": head(b"Transfer-Encoding: chunked, chunked") + CHUNKS,
     "an encoding with a parameter": head(b"Transfer-Encoding: chunked;q=1") + CHUNKS,
     "an encoding behind a vertical tab": head(b"Transfer-Encoding: \x0bchunked") + CHUNKS,
     "an encoding on a second line": head(b"Transfer-Encoding:", b" chunked") + CHUNKS,
-    "an encoding in HTTP/1.0": head(b"Transfer-Encoding: chunked", first=b"PATCH /v1/leases/framed HTTP/1.0") + CHUNKS,
+    "an encoding in HTTP/1.0": head(
+        b"Transfer-Encoding: chunked", first=b"PATCH /v1/leases/framed HTTP/1.0"
+    )
+    + CHUNKS,
     "chunks without an encoding's value": head(b"Transfer-Encoding: chunked\0x") + CHUNKS,
     "a NUL behind the encoding": head(b"Transfer-Encoding: chunked\0") + CHUNKS,
     "a length on two lines": head(b"Content-Length: 1", b" 6") + JSON,
     "any value on two lines": head(b"X-Other: a", b" b", LENGTH) + JSON,
     "any value on two lines, by a tab": head(b"X-Other: a", b"\tContent-Length: 3", LENGTH) + JSON,
-    "a first line that is folded": head(LENGTH, first=b"PATCH /v1/leases/framed HTTP/1.1\r\n X-Other: 1") + JSON,
+    "a first line that is folded": head(
+        LENGTH, first=b"PATCH /v1/leases/framed HTTP/1.1\r\n X-Other: 1"
+    )
+    + JSON,
     "a last line that is folded": head(LENGTH, b"X-Other: 1", b" ") + JSON,
     "a NUL in a value": head(b"X-Other: a\0b", LENGTH) + JSON,
     "a NUL at a value's end": head(b"X-Other: a\0", LENGTH) + JSON,
@@ -91,7 +98,10 @@ REFUSED = {
     "a bare line feed": head(b"X-Other: a\nX-More: b", LENGTH) + JSON,
     "bare line feeds": head(LENGTH, end=b"\n") + JSON,
     "a bare line feed at the end": head(LENGTH)[:-2] + b"\n" + JSON,
-    "a bare line feed behind the first line": head(LENGTH, first=b"PATCH /v1/leases/framed HTTP/1.1\nX-Other: 1") + JSON,
+    "a bare line feed behind the first line": head(
+        LENGTH, first=b"PATCH /v1/leases/framed HTTP/1.1\nX-Other: 1"
+    )
+    + JSON,
     "an escape in a value": head(b"X-Other: a\x1b[m", LENGTH) + JSON,
     "two blanks in the first line": head(LENGTH, first=b"PATCH  /v1/leases/framed HTTP/1.1") + JSON,
     "a blank behind the version": head(LENGTH, first=b"PATCH /v1/leases/framed HTTP/1.1 ") + JSON,
@@ -123,7 +133,10 @@ TAKEN = {
     "an empty last value": (head(LENGTH, b"X-Other:") + JSON, b"410"),
     "a tab in a value": (head(b"X-Other: a\tb", LENGTH) + JSON, b"410"),
     "bytes beyond ASCII in a value": (head(b"X-Other: \xc3\xa4\xff", LENGTH) + JSON, b"410"),
-    "a header twice that is none of ours": (head(b"X-Other: a", b"X-Other: b", b"Via: a", b"Via: b", LENGTH) + JSON, b"410"),
+    "a header twice that is none of ours": (
+        head(b"X-Other: a", b"X-Other: b", b"Via: a", b"Via: b", LENGTH) + JSON,
+        b"410",
+    ),
     "all that a name may have": (head(b"!#$%&'*+-.^_`|~09azAZ: 1", LENGTH) + JSON, b"410"),
     "a cookie": (head(b"Cookie: a=b; c=d", LENGTH) + JSON, b"410"),
     "many headers": (head(*(b"X-%d: %d" % (i, i) for i in range(90)), LENGTH) + JSON, b"410"),
@@ -134,7 +147,10 @@ TAKEN = {
     "an argument twice": (get(b"/v1/leases?limit=1&limit=2"), b"400"),
     "400 arguments": (get(many(60)), b"400"),
     "Host with a port": (b"GET /v1/busy HTTP/1.1\r\nHost: localhost:80\r\n\r\n", b"200"),
-    "Host that begins like ours": (b"GET /v1/busy HTTP/1.1\r\nHost: localhost:x@evil.example\r\n\r\n", b"421"),
+    "Host that begins like ours": (
+        b"GET /v1/busy HTTP/1.1\r\nHost: localhost:x@evil.example\r\n\r\n",
+        b"421",
+    ),
     "Host with no port": (b"GET /v1/busy HTTP/1.1\r\nHost: localhost:\r\n\r\n", b"200"),
     "Host that goes on": (b"GET /v1/busy HTTP/1.1\r\nHost: localhost.evil.example\r\n\r\n", b"421"),
 }
@@ -176,7 +192,9 @@ def loopback(ready):
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_can_be_read_in_two_ways_is_refused(loopback, name):
     got = exchange(loopback, REFUSED[name] + BEHIND)
-    assert set(statuses(got)) == {b"400"}, got  # libmicrohttpd says some of its own twice, and closes
+    assert set(statuses(got)) == {
+        b"400"
+    }, got  # libmicrohttpd says some of its own twice, and closes
     assert b"did not close" not in got
 
 
@@ -188,8 +206,14 @@ def test_what_is_clear_is_answered(loopback, name):
 
 
 def test_nothing_is_read_behind_chunks(loopback):
-    """Where a chunk ends is read in more than one way, too, and libmicrohttpd does not say how it was."""
-    for body in (CHUNKS, b"10;x=y\r\n" + JSON + b"\r\n0\r\n\r\n", b"10\n" + JSON + b"\n0\n\n", b"10;\nx\r\n" + JSON + b"\r\n0\r\n\r\n"):
+    """Where a chunk ends is read in more than one way, too, and libmicrohttpd does not say how it
+    was."""
+    for body in (
+        CHUNKS,
+        b"10;x=y\r\n" + JSON + b"\r\n0\r\n\r\n",
+        b"10\n" + JSON + b"\n0\n\n",
+        b"10;\nx\r\n" + JSON + b"\r\n0\r\n\r\n",
+    ):
         for encoding in (b"chunked", b"Chunked"):
             got = exchange(loopback, head(b"Transfer-Encoding: " + encoding) + body + BEHIND)
             assert statuses(got) in ([b"410"], [b"400"]), got
@@ -200,7 +224,8 @@ def test_nothing_is_read_behind_chunks(loopback):
 
 
 class Proxy:
-    """Sends the requests of several clients over one connection, where it finds their ends by a rule that is not the server's."""
+    """Sends the requests of several clients over one connection, where it finds their ends by a
+    rule that is not the server's."""
 
     def __init__(self, server, length_of):
         self.length_of, self.connection = length_of, connect(server)
@@ -210,33 +235,55 @@ class Proxy:
         head, _, rest = text.partition(b"\r\n\r\n")
         self.connection.settimeout(0.5)
         try:
-            self.connection.sendall(head + b"\r\n\r\n" + rest[:self.length_of(head, rest)])
+            self.connection.sendall(head + b"\r\n\r\n" + rest[: self.length_of(head, rest)])
             return self.connection.recv(65536)
         except (TimeoutError, OSError):
             return b""
 
 
 def lengths(head):
-    return [int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
+    return [
+        int(line.split(b":")[1])
+        for line in head.split(b"\r\n")
+        if line.lower().startswith(b"content-length:")
+    ]
 
 
 def chunked(head, rest):
-    return rest.index(b"0\r\n\r\n") + 5 if b"chunked" in head.lower() else (lengths(head) or [0])[-1]
+    return (
+        rest.index(b"0\r\n\r\n") + 5 if b"chunked" in head.lower() else (lengths(head) or [0])[-1]
+    )
 
 
 PREFIX = b"POST /v1/leases/smuggled/break HTTP/1.1\r\nX: "
 RULES = {
-    "by the last length": (lambda head, rest: (lengths(head) or [0])[-1],
-                           lambda n: [b"Content-Length: 0", b"Content-Length: %d" % n], b""),
-    "by the first length": (lambda head, rest: (lengths(head) or [0])[0],
-                            lambda n: [b"Content-Length: %d" % n, b"Content-Length: 0"], b""),
-    "by the length, beside chunks": (lambda head, rest: (lengths(head) or [0])[0],
-                                     lambda n: [b"Content-Length: %d" % (n + 5), b"Transfer-Encoding: chunked"], b"0\r\n\r\n"),
-    "by any encoding that has chunked in it": (chunked, lambda n: [b"Transfer-Encoding : chunked"], b""),
+    "by the last length": (
+        lambda head, rest: (lengths(head) or [0])[-1],
+        lambda n: [b"Content-Length: 0", b"Content-Length: %d" % n],
+        b"",
+    ),
+    "by the first length": (
+        lambda head, rest: (lengths(head) or [0])[0],
+        lambda n: [b"Content-Length: %d" % n, b"Content-Length: 0"],
+        b"",
+    ),
+    "by the length, beside chunks": (
+        lambda head, rest: (lengths(head) or [0])[0],
+        lambda n: [b"Content-Length: %d" % (n + 5), b"Transfer-Encoding: chunked"],
+        b"0\r\n\r\n",
+    ),
+    "by any encoding that has chunked in it": (
+        chunked,
+        lambda n: [b"Transfer-Encoding : chunked"],
+        b"",
+    ),
     "by chunks on a second line": (chunked, lambda n: [b"Transfer-Encoding:", b" chunked"], b""),
     "by chunks behind a NUL": (chunked, lambda n: [b"Transfer-Encoding: \0chunked"], b""),
-    "by a length behind a NUL": (lambda head, rest: (lengths(head.replace(b"\0", b"")) or [0])[0],
-                                 lambda n: [b"\0Content-Length: %d" % n], b""),
+    "by a length behind a NUL": (
+        lambda head, rest: (lengths(head.replace(b"\0", b"")) or [0])[0],
+        lambda n: [b"\0Content-Length: %d" % n],
+        b"",
+    ),
 }
 
 

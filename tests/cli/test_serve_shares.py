@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""serve: what one client may have of what all share, at the bounds that serve has (server.h). One client takes all that it gets; the
-other then has its own, so that a bound which is shared is seen. Where the database does not matter, the server has none: with
-LEASEHOLD_MODE=off it grants by itself."""
+"""serve: what one client may have of what all share, at the bounds that serve has (server.h). One
+client takes all that it gets; the other then has its own, so that a bound which is shared is seen.
+Where the database does not matter, the server has none: with LEASEHOLD_MODE=off it grants by
+itself."""
 import contextlib
 import json
 import re
@@ -17,9 +18,24 @@ import pytest
 import servers
 from conftest import Cli, wait_until
 from serving import (  # noqa: F401  (fixtures among them)
-    CLIENT, OTHER, Answer, Server, Stream, WithEnvironment, path_of, ready, server, tokens)
+    CLIENT,
+    OTHER,
+    Answer,
+    Server,
+    Stream,
+    WithEnvironment,
+    path_of,
+    ready,
+    server,
+    tokens,
+)
 
-BOUNDS = dict(re.findall(r"\b(MOST_\w+) = (\d+)", next(Path(__file__).parents[2].glob("tools/serve/server.h")).read_text(encoding="utf-8")))
+BOUNDS = dict(
+    re.findall(
+        r"\b(MOST_\w+) = (\d+)",
+        next(Path(__file__).parents[2].glob("tools/serve/server.h")).read_text(encoding="utf-8"),
+    )
+)
 
 
 def bound(name):
@@ -40,7 +56,14 @@ def many_files():
 def alone(offline, tokens):
     """A server without a database."""
     env = {"LEASEHOLD_MODE": "off", "LEASEHOLD_URI": "mongodb://127.0.0.1:1/"}
-    server = Server(WithEnvironment(offline, env), "--listen", "127.0.0.1:0", "--token-file", tokens / "clients", token=CLIENT)
+    server = Server(
+        WithEnvironment(offline, env),
+        "--listen",
+        "127.0.0.1:0",
+        "--token-file",
+        tokens / "clients",
+        token=CLIENT,
+    )
     yield server
     server.end()
 
@@ -56,7 +79,9 @@ class Crowd:
         if body:
             head |= {"Content-Type": "application/json", "Content-Length": len(body)}
         lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
-        connection = socket.create_connection((self.address.hostname, self.address.port), timeout=60)
+        connection = socket.create_connection(
+            (self.address.hostname, self.address.port), timeout=60
+        )
         connection.sendall(f"{method} {path} HTTP/1.1\r\n{lines}\r\n{body}".encode())
         self.sockets.append(connection)
         return connection
@@ -118,8 +143,15 @@ def test_sessions(alone):
             if i % 500 == 499:
                 assert set(it.statuses(it.sockets[-500:])) == {200}, i
         refused(alone("GET", path, None, head), "too_many_sessions")
-        others = alone("POST", path_of("other"), {"owner": "bob", "ttl_ms": 600000}, token=OTHER).json["lease"]
-        stream = Stream(alone, path_of("other") + "/session", Authorization=f"Bearer {OTHER}", **{"Lease-Id": others})
+        others = alone(
+            "POST", path_of("other"), {"owner": "bob", "ttl_ms": 600000}, token=OTHER
+        ).json["lease"]
+        stream = Stream(
+            alone,
+            path_of("other") + "/session",
+            Authorization=f"Bearer {OTHER}",
+            **{"Lease-Id": others},
+        )
         assert stream.next()["event"] == "renewed"
         stream.close()
 
@@ -128,6 +160,7 @@ def test_sessions(alone):
         status = stream.getresponse().status
         stream.close()
         return status == 200
+
     wait_until(again, 30)
 
 
@@ -150,10 +183,14 @@ def test_long_lists(server, ready, client):
     key = "l:" + secrets.token_hex(4)
     server.held(key, ttl_ms=600000, purpose="x" * 900)
     model = locks.find_one({"workspace_id": key})
-    locks.insert_many([{**model, "_id": f"{key}:{i}", "workspace_id": f"{key}:{i}"} for i in range(6000)])
+    locks.insert_many(
+        [{**model, "_id": f"{key}:{i}", "workspace_id": f"{key}:{i}"} for i in range(6000)]
+    )
     path = f"/v1/leases?limit=10000&prefix={urllib.parse.quote(key)}"
     slow = [server.send("GET", path) for _ in range(bound("MOST_LISTS") // 2)]
-    assert [select.select([each.sock], [], [], 30)[0] for each in slow] == [[each.sock] for each in slow]
+    assert [select.select([each.sock], [], [], 30)[0] for each in slow] == [
+        [each.sock] for each in slow
+    ]
     refused(server("GET", path), "too_many_lists")
     assert server("GET", f"/v1/leases?limit=10&prefix={urllib.parse.quote(key)}").status == 200
     whole = server("GET", path, token=OTHER)
@@ -165,20 +202,37 @@ def test_long_lists(server, ready, client):
 
 
 def test_requests_in_work(tokens):
-    """On a database that takes its time for each: one client has half of them, most of which wait for a worker."""
+    """On a database that takes its time for each: one client has half of them, most of which wait
+    for a worker."""
     uri, end = servers.start("cli-shares", "standalone")
     cli, most = Cli(uri, "shares"), bound("MOST_REQUESTS") // 2
     assert cli("migrate", "--yes").exit == 0
-    server = Server(cli, "--listen", "127.0.0.1:0", "--token-file", tokens / "clients", token=CLIENT)
+    server = Server(
+        cli, "--listen", "127.0.0.1:0", "--token-file", tokens / "clients", token=CLIENT
+    )
     with pymongo.MongoClient(uri) as client, crowd(server) as it:
-        client.admin.command({"configureFailPoint": "failCommand", "mode": "alwaysOn", "data": {
-            "failCommands": ["find", "aggregate"], "appName": "leasehold", "blockConnection": True, "blockTimeMS": 1500}})
+        client.admin.command(
+            {
+                "configureFailPoint": "failCommand",
+                "mode": "alwaysOn",
+                "data": {
+                    "failCommands": ["find", "aggregate"],
+                    "appName": "leasehold",
+                    "blockConnection": True,
+                    "blockTimeMS": 1500,
+                },
+            }
+        )
         for _ in range(most + 200):
             it.send("GET", path_of("k"))
         assert server("GET", "/healthz").status == 200
         told = it.answered()
-        assert told.count(429) >= 100 and set(told) <= {200, 429}, {status: told.count(status) for status in set(told)}
-        answer = server("GET", path_of("k"), token=OTHER)  # in its turn, though two thousand were there before
+        assert told.count(429) >= 100 and set(told) <= {200, 429}, {
+            status: told.count(status) for status in set(told)
+        }
+        answer = server(
+            "GET", path_of("k"), token=OTHER
+        )  # in its turn, though two thousand were there before
         assert answer.status == 200, answer.body
         client.admin.command("configureFailPoint", "failCommand", mode="off")
         it.close()
@@ -192,15 +246,22 @@ def test_requests_in_work(tokens):
 
 @pytest.mark.parametrize("others", [1, 200])
 def test_idempotency_keys_of_one_client_evict_no_others(alone, others):
-    """One more than there is room for, in all: then the oldest of whoever has the most of them goes."""
+    """One more than there is room for, in all: then the oldest of whoever has the most of them
+    goes."""
+
     def ask(name, token, connection=None):
         connection = connection or alone.connect()
-        connection.request("POST", path_of("k:" + name), json.dumps({"owner": "o", "ttl_ms": 600000}),
-                           alone.head({"Content-Type": "application/json", "Idempotency-Key": name}, token))
+        connection.request(
+            "POST",
+            path_of("k:" + name),
+            json.dumps({"owner": "o", "ttl_ms": 600000}),
+            alone.head({"Content-Type": "application/json", "Idempotency-Key": name}, token),
+        )
         response = connection.getresponse()
         answer = json.loads(response.read())
         assert response.status == 201, answer
         return answer["lease"]
+
     mine = {f"mine:{i}": ask(f"mine:{i}", OTHER) for i in range(others)}
     connection, first = alone.connect(), {}
     for i in range(bound("MOST_REPEATS") + 10):
@@ -210,7 +271,9 @@ def test_idempotency_keys_of_one_client_evict_no_others(alone, others):
     assert {name: ask(name, OTHER) for name in mine} == mine
     oldest, *newest = first
     assert all(ask(name, CLIENT) == first[name] for name in newest)
-    assert ask(oldest, CLIENT) != first[oldest], "nothing had to go: the flood was too small to show anything"
+    assert (
+        ask(oldest, CLIENT) != first[oldest]
+    ), "nothing had to go: the flood was too small to show anything"
     assert {name: ask(name, OTHER) for name in mine} == mine
     connection.close()
 
@@ -224,8 +287,11 @@ def test_what_is_taken_is_given_back(alone):
         response = connection.getresponse()
         response.read()
         return response.status
+
     for _ in range(bound("MOST_LISTS") + 1):
-        assert ask("/v1/leases?limit=2000&all=perhaps") == 400 and ask("/v1/leases?limit=2000") != 429
+        assert (
+            ask("/v1/leases?limit=2000&all=perhaps") == 400 and ask("/v1/leases?limit=2000") != 429
+        )
     for _ in range(bound("MOST_SUBSCRIBERS") // 2 + 10):
         assert ask("/v1/events?prefix=%ff") == 400
     connection.close()

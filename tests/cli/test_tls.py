@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TLS and passwords against a real server: what is accepted, what is refused, and what is said of it."""
+"""TLS and passwords against a real server: what is accepted, what is refused, and what is said of
+it."""
 import subprocess
 import time
 
@@ -28,7 +29,9 @@ class Tls:
 def tls():
     uri, end = servers.start("cli-tls", "standalone", "--tls", "--auth")
     with pymongo.MongoClient(uri) as client:
-        client.admin.command("createUser", "sha256", pwd=PASSWORD, roles=["root"], mechanisms=["SCRAM-SHA-256"])
+        client.admin.command(
+            "createUser", "sha256", pwd=PASSWORD, roles=["root"], mechanisms=["SCRAM-SHA-256"]
+        )
     yield Tls(uri)
     end()
 
@@ -58,13 +61,25 @@ def test_scram_sha_256(tls):
 
 
 def test_another_authority(tls):
-    refused(status(tls.trusting("other-ca")), 78, f"127.0.0.1:{tls.port}", "tlsCAFile", "no authority that is trusted")
+    refused(
+        status(tls.trusting("other-ca")),
+        78,
+        f"127.0.0.1:{tls.port}",
+        "tlsCAFile",
+        "no authority that is trusted",
+    )
     refused(status(tls.made(ALWAYS)), 78, "tlsCAFile")  # the system's authorities
 
 
 def test_an_expired_certificate(tls):
     with servers.Impostor(tls.files / "expired.pem") as impostor:
-        told = refused(status(tls.trusting("ca", port=impostor.port)), 78, f"127.0.0.1:{impostor.port}", "has expired", "renew")
+        told = refused(
+            status(tls.trusting("ca", port=impostor.port)),
+            78,
+            f"127.0.0.1:{impostor.port}",
+            "has expired",
+            "renew",
+        )
         assert told.json["reason"] == "certificate"
     assert impostor.heard == b""
 
@@ -72,7 +87,12 @@ def test_an_expired_certificate(tls):
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_a_certificate_for_another_host(tls, host):
     with servers.Impostor(tls.files / "other-host.pem") as impostor:
-        refused(status(tls.trusting("ca", port=impostor.port, host=host)), 78, f"{host}:{impostor.port}", "for another host")
+        refused(
+            status(tls.trusting("ca", port=impostor.port, host=host)),
+            78,
+            f"{host}:{impostor.port}",
+            "for another host",
+        )
     assert impostor.heard == b"", "something was told to a stranger"
 
 
@@ -91,7 +111,13 @@ def test_one_member_that_is_down_is_an_outage_and_no_certificate(tls):
 @pytest.mark.parametrize("option", ["tlsCAFile", "tlsCertificateKeyFile"])
 def test_a_file_that_is_not_there(tls, option):
     begin = time.monotonic()
-    refused(status(tls.made(ALWAYS, f"{option}=/nowhere/c.pem")), 78, option, "/nowhere/c.pem", "No such file")
+    refused(
+        status(tls.made(ALWAYS, f"{option}=/nowhere/c.pem")),
+        78,
+        option,
+        "/nowhere/c.pem",
+        "No such file",
+    )
     assert time.monotonic() - begin < 1
 
 
@@ -108,7 +134,9 @@ def test_no_tls_towards_a_server_that_wants_it(tls):
 def test_tls_towards_a_server_without(tls):
     plain = URI.split("//")[1].split("/")[0].split(",")[0]
     host, port = plain.split(":")
-    refused(status(tls.trusting("ca", user="", host=host, port=port)), 69, plain, "speaks TLS at all")
+    refused(
+        status(tls.trusting("ca", user="", host=host, port=port)), 69, plain, "speaks TLS at all"
+    )
 
 
 @pytest.mark.parametrize("user", ["root:wrong@", "nobody:root@"])
@@ -120,8 +148,13 @@ def test_no_password(tls):
     refused(status(tls.trusting("ca", user="")), 77, "wants a user and password")
 
 
-INSECURE = ["tlsInsecure=true", "tlsAllowInvalidCertificates=true", "tlsAllowInvalidHostnames=true",
-            "tlsDisableOCSPEndpointCheck=true", "tlsDisableCertificateRevocationCheck=true"]
+INSECURE = [
+    "tlsInsecure=true",
+    "tlsAllowInvalidCertificates=true",
+    "tlsAllowInvalidHostnames=true",
+    "tlsDisableOCSPEndpointCheck=true",
+    "tlsDisableCertificateRevocationCheck=true",
+]
 OLD_NAMES = ["sslAllowInvalidCertificates=true", "sslAllowInvalidHostnames=true"]
 
 
@@ -151,5 +184,7 @@ def test_run_and_acquire_work_over_tls(tls):
     cli = Cli(tls.trusting("ca"), "cli_tls")
     assert cli("migrate", "--yes").exit == 0
     assert cli("run", "k", "--", "true").exit == 0
-    done = subprocess.run([BINARY, "acquire", "k", "--quiet"], env=cli.env, capture_output=True, text=True)
+    done = subprocess.run(
+        [BINARY, "acquire", "k", "--quiet"], env=cli.env, capture_output=True, text=True
+    )
     assert done.returncode == 0 and cli("release", "k", "--lease", done.stdout.strip()).exit == 0

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""torture: the true store is clean under it, and what it refuses. That it finds what is wrong, scripts/mutants shows."""
+"""torture: the true store is clean under it, and what it refuses. That it finds what is wrong,
+scripts/mutants shows."""
 import contextlib
 import json
 import os
@@ -29,20 +30,36 @@ def told(result):
 
 def test_the_store_is_clean_with_clients_that_are_stopped_and_killed(bare, tmp_path):
     history = tmp_path / "a history"
-    result = told(bare("--json", "torture", "--yes", "--seed", "1", "--seconds", "8", "--history", str(history)))
+    result = told(
+        bare(
+            "--json", "torture", "--yes", "--seed", "1", "--seconds", "8", "--history", str(history)
+        )
+    )
     assert result["outcome"] == "ok" and result["violations"] == 0 and result["oplog"]
-    assert result["grants"] > 0 and result["commits"] > result["grants"] and result["faults"]["pause"] > 0
+    assert (
+        result["grants"] > 0
+        and result["commits"] > result["grants"]
+        and result["faults"]["pause"] > 0
+    )
     assert history.stat().st_mode & 0o077 == 0, "lease ids are in it"
     again = told(bare("--json", "torture", "--check", str(history), env={"LEASEHOLD_URI": None}))
     assert (again["outcome"], again["seed"], again["operations"]) == ("ok", 1, result["operations"])
     # Whoever was granted a key once was not granted it with another token: a spoilt history is told
     # as a story.
     lines = [json.loads(line) for line in history.read_text().splitlines()]
-    grant = next(line for line in lines if line["e"] == "end" and line["op"] == "acquire" and line["outcome"] == "ok")
+    grant = next(
+        line
+        for line in lines
+        if line["e"] == "end" and line["op"] == "acquire" and line["outcome"] == "ok"
+    )
     grant["token"] += 1
     history.write_text("".join(json.dumps(line) + "\n" for line in lines))
     spoilt = bare("torture", "--check", str(history))
-    assert spoilt.exit == 70 and "Invariant 3: process" in spoilt.out and "was granted it" in spoilt.out
+    assert (
+        spoilt.exit == 70
+        and "Invariant 3: process" in spoilt.out
+        and "was granted it" in spoilt.out
+    )
 
 
 @contextlib.contextmanager
@@ -50,8 +67,12 @@ def set_up(*options):
     script, name = os.environ.get("LEASEHOLD_MONGOD"), f"torture-{secrets.token_hex(4)}"
     if not script:
         pytest.skip("LEASEHOLD_MONGOD is not set")
-    up = subprocess.run([script, "up", "set", "--name", name, "--end-with", str(os.getpid()), *options], check=True, capture_output=True,
-                        text=True)
+    up = subprocess.run(
+        [script, "up", "set", "--name", name, "--end-with", str(os.getpid()), *options],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     yield up.stdout.strip()
     subprocess.run([script, "down", "--name", name], check=True, capture_output=True)
 
@@ -69,9 +90,23 @@ def small_oplog():
 
 
 def test_the_store_is_clean_while_primaries_step_down_and_answers_are_lost(own_set):
-    """One run with the faults that torture makes by itself. (Which kinds come to pass in so short a time is luck: faults.mix gives
-    each its turn.)"""
-    result = told(Cli(own_set, "unused")("--json", "torture", "--yes", "--seed", "2", "--seconds", "12", "--keys", "6", "--faults", "all"))
+    """One run with the faults that torture makes by itself. (Which kinds come to pass in so short a
+    time is luck: faults.mix gives each its turn.)"""
+    result = told(
+        Cli(own_set, "unused")(
+            "--json",
+            "torture",
+            "--yes",
+            "--seed",
+            "2",
+            "--seconds",
+            "12",
+            "--keys",
+            "6",
+            "--faults",
+            "all",
+        )
+    )
     assert result["outcome"] == "ok" and len(result["faults"]) == 8
     assert sum(result["faults"].values()) > 5 and result["grants"] > 0
 
@@ -90,15 +125,30 @@ def roll_over(deployment, pause):
 
 
 def test_an_oplog_that_rolls_over_is_read_in_time_or_said_to_be_missing(small_oplog):
-    """One of a megabyte, filled by somebody else: read while it goes on. Then torture itself is stopped meanwhile, and its processes
-    are not: there is a hole."""
+    """One of a megabyte, filled by somebody else: read while it goes on. Then torture itself is
+    stopped meanwhile, and its processes are not: there is a hole."""
     with pymongo.MongoClient(small_oplog) as deployment:
         for stopped in (False, True):
-            torture = Cli(small_oplog, "unused").start("--json", "torture", "--yes", "--seconds", "50", "--processes", "4", "--faults", "none")
-            wait_until(lambda: any(deployment[name].workspace_locks.find_one({"token": {"$gt": 0}}) for name in databases(deployment)))
+            torture = Cli(small_oplog, "unused").start(
+                "--json",
+                "torture",
+                "--yes",
+                "--seconds",
+                "50",
+                "--processes",
+                "4",
+                "--faults",
+                "none",
+            )
+            wait_until(
+                lambda: any(
+                    deployment[name].workspace_locks.find_one({"token": {"$gt": 0}})
+                    for name in databases(deployment)
+                )
+            )
             if stopped:
                 torture.send_signal(signal.SIGSTOP)
-            roll_over(deployment, 0 if stopped else 0.2) # a reader of ten times a second keeps up
+            roll_over(deployment, 0 if stopped else 0.2)  # a reader of ten times a second keeps up
             torture.send_signal(signal.SIGCONT)
             torture.send_signal(signal.SIGINT)
             out, err = torture.communicate(timeout=60)
@@ -111,7 +161,18 @@ def test_an_oplog_that_rolls_over_is_read_in_time_or_said_to_be_missing(small_op
 
 def test_it_leaves_nothing_behind(bare, client, tmp_path):
     before = databases(client)
-    result = told(bare("--json", "torture", "--yes", "--seconds", "1", "--processes", "2", env={"TMPDIR": str(tmp_path)}))
+    result = told(
+        bare(
+            "--json",
+            "torture",
+            "--yes",
+            "--seconds",
+            "1",
+            "--processes",
+            "2",
+            env={"TMPDIR": str(tmp_path)},
+        )
+    )
     assert result["outcome"] == "ok" and not set(databases(client)) - set(before)
     assert list(tmp_path.iterdir()) == []
 
@@ -120,7 +181,9 @@ def test_it_leaves_nothing_behind(bare, client, tmp_path):
 def test_stopped_early_it_leaves_nothing_behind_either(bare, client, tmp_path, number):
     """By Control-C, or because its terminal is gone."""
     before = databases(client)
-    process = bare.start("torture", "--yes", "--seconds", "60", "--processes", "2", env={"TMPDIR": str(tmp_path)})
+    process = bare.start(
+        "torture", "--yes", "--seconds", "60", "--processes", "2", env={"TMPDIR": str(tmp_path)}
+    )
     wait_until(lambda: [there for there in databases(client) if there not in before])
     process.send_signal(number)
     out, err = process.communicate(timeout=30)

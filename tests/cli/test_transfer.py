@@ -15,7 +15,12 @@ def test_it_is_handed_on(cli, options):
     result = cli("--json", "transfer", "k", "--lease", old["lease"], "--to", "bob")
     new = result.json
     assert result.exit == 0 and result.err == "" and list(new) == list(old)
-    assert (new["outcome"], new["key"], new["owner"], new["mode"]) == ("granted", "k", "bob", old["mode"])
+    assert (new["outcome"], new["key"], new["owner"], new["mode"]) == (
+        "granted",
+        "k",
+        "bob",
+        old["mode"],
+    )
     assert new["lease"] != old["lease"] and new["token"] > old["token"] and new["ttl_ms"] == 60000
     assert cli("renew", "k", "--lease", old["lease"]).exit == 76
     assert cli("renew", "k", "--lease", new["lease"]).exit == 0
@@ -41,7 +46,9 @@ def test_for_people_and_for_scripts(cli):
     result = cli("transfer", "k", "--lease", lease, "--to", "bob")
     assert result.out.startswith("granted  k\n  lease    ") and result.err == ""
     lease = re.search("[0-9a-f]{32}", result.out)[0]
-    assert re.fullmatch(r"[0-9a-f]{32}\n", cli("transfer", "k", "--lease", lease, "--to", "carol", "--quiet").out)
+    assert re.fullmatch(
+        r"[0-9a-f]{32}\n", cli("transfer", "k", "--lease", lease, "--to", "carol", "--quiet").out
+    )
 
 
 def test_of_what_is_not_mine_it_changes_nothing(cli, locks):
@@ -64,7 +71,11 @@ def test_of_what_is_not_mine_it_changes_nothing(cli, locks):
 
 def test_what_must_be_said(offline):
     env = {"LEASEHOLD_URI": "mongodb://127.0.0.1:1/"}
-    for args, hint in ((["--to", "bob"], "which lease?"), (["--lease", ID], "to whom?"), (["--lease", "x", "--to", "bob"], "lease")):
+    for args, hint in (
+        (["--to", "bob"], "which lease?"),
+        (["--lease", ID], "to whom?"),
+        (["--lease", "x", "--to", "bob"], "lease"),
+    ):
         result = offline("transfer", "k", *args, env=env)
         assert result.exit == 64 and hint in result.err, result
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When the answer is lost: exit code 74, and the JSON names the lease in doubt. Needs a server with test commands."""
+"""When the answer is lost: exit code 74, and the JSON names the lease in doubt. Needs a server with
+test commands."""
 import fcntl
 import os
 import re
@@ -13,7 +14,8 @@ from conftest import URI, Cli
 
 @pytest.fixture
 def deaf(cli, client):
-    """The program on connections of a name of their own, whose writes to the locks are never answered."""
+    """The program on connections of a name of their own, whose writes to the locks are never
+    answered."""
     name = "cli_" + secrets.token_hex(6)
     parts = URI.partition("?")
     uri = f"{parts[0]}?{parts[2]}{'&' if parts[2] else ''}appName={name}"
@@ -21,7 +23,11 @@ def deaf(cli, client):
     # A server has one such failpoint: those that use it take turns (tests/support/live.h).
     port = re.search(r":(\d+)", URI.split("@")[-1]).group(1)
     folder = os.environ.get("TMPDIR", "/tmp")
-    with os.fdopen(os.open(f"{folder}/leasehold-failpoint-{port}", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)) as turn:
+    with os.fdopen(
+        os.open(
+            f"{folder}/leasehold-failpoint-{port}", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600
+        )
+    ) as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
         try:
             client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=data)
@@ -38,7 +44,11 @@ def test_acquire_names_the_lease_in_doubt(deaf):
     error = result.json
     assert result.exit == 74, result
     assert list(error) == ["v", "outcome", "code", "reason", "exit", "message", "lease"]
-    assert (error["code"], error["reason"], error["exit"]) == ("unknown", "no_reply", 74) and re.fullmatch("[0-9a-f]{32}", error["lease"])
+    assert (error["code"], error["reason"], error["exit"]) == (
+        "unknown",
+        "no_reply",
+        74,
+    ) and re.fullmatch("[0-9a-f]{32}", error["lease"])
     assert error["lease"] in result.err
 
 
@@ -55,7 +65,9 @@ def test_release_that_is_not_answered_is_unknown(cli, deaf):
 
 def test_transfer_names_the_new_lease_in_doubt(cli, deaf, client):
     lease = cli.acquire("k")["lease"]
-    client.admin.command("configureFailPoint", "failCommand", mode={"skip": 1}, data=deaf.data)  # its renewal is answered
+    client.admin.command(
+        "configureFailPoint", "failCommand", mode={"skip": 1}, data=deaf.data
+    )  # its renewal is answered
     result = deaf("--json", "--timeout", "1s", "transfer", "k", "--lease", lease, "--to", "bob")
     assert result.exit == 74 and result.json["code"] == "unknown", result
     assert re.fullmatch("[0-9a-f]{32}", result.json["lease"]) and result.json["lease"] != lease
@@ -77,4 +89,8 @@ def test_a_signal_while_the_server_keeps_silent_ends_it(cli, deaf):
     start = time.monotonic()
     process.terminate()
     _, err = process.communicate(timeout=10)
-    assert process.returncode == 128 + 15 and time.monotonic() - start < 5 and "has not answered" in err
+    assert (
+        process.returncode == 128 + 15
+        and time.monotonic() - start < 5
+        and "has not answered" in err
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The upgrade guide's commands, in its order, on a collection of old locks with duplicates, beside an old program that goes on."""
+"""The upgrade guide's commands, in its order, on a collection of old locks with duplicates, beside
+an old program that goes on."""
 import datetime
 import os
 import re
@@ -20,16 +21,27 @@ def old_program(locks, key):
     """Takes a lock and gives it back, as before there was Leasehold. False: somebody has it."""
     if locks.find_one({"workspace_id": key, "expires_at": {"$gt": now(0)}}):
         return False
-    locks.insert_one({"id": key + "-old", "workspace_id": key, "user_id": "old", "expires_at": now(30)})
+    locks.insert_one(
+        {"id": key + "-old", "workspace_id": key, "user_id": "old", "expires_at": now(30)}
+    )
     assert locks.delete_one({"id": key + "-old"}).deleted_count == 1
     return True
 
 
 def test_each_command_does_what_the_guide_says(bare, locks, tmp_path):
-    steps = re.findall(r"^## (\d)\. .*?\n```\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    steps = re.findall(
+        r"^## (\d)\. .*?\n```\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.M | re.S
+    )
     assert [step for step, _ in steps] == list("12345678")
     for i in range(6):  # left behind: two of each key
-        locks.insert_one({"id": f"i{i}", "workspace_id": f"project:{i // 2}", "user_id": "old", "expires_at": now(-3600 - i)})
+        locks.insert_one(
+            {
+                "id": f"i{i}",
+                "workspace_id": f"project:{i // 2}",
+                "user_id": "old",
+                "expires_at": now(-3600 - i),
+            }
+        )
     (tmp_path / "rebuild").write_text("#!/bin/sh\necho rebuilt with token $LEASEHOLD_TOKEN\n")
     (tmp_path / "rebuild").chmod(0o755)
     (tmp_path / "leasehold").symlink_to(BINARY)
@@ -37,11 +49,22 @@ def test_each_command_does_what_the_guide_says(bare, locks, tmp_path):
     tokens, ran = {}, 0
     for step, block in steps:
         for command in re.findall(r"^\$ (.*)$", block, re.M):
-            done = subprocess.run(["sh", "-c", command], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+            done = subprocess.run(
+                ["sh", "-c", command],
+                env=env,
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
             if "doctor" in command and step == "2":
-                assert done.returncode == 78 and "duplicates" in done.stdout, done  # what is in the way
+                assert (
+                    done.returncode == 78 and "duplicates" in done.stdout
+                ), done  # what is in the way
             elif "--dry-run" in command and step == "4":
-                assert done.returncode == 0 and "3" in done.stdout and locks.count_documents({}) == 6, done
+                assert (
+                    done.returncode == 0 and "3" in done.stdout and locks.count_documents({}) == 6
+                ), done
             else:
                 assert done.returncode == 0, (step, command, done)
             if "rebuild" in command:
@@ -65,6 +88,11 @@ def test_going_back(bare, locks):
     assert bare("acquire", "k", env={"LEASEHOLD_MODE": "off"}).exit == 0
     locks.drop_index("workspace_id_unique")
     assert bare("release", "k", "--lease", held["lease"]).exit == 0
-    locks.insert_many([{"workspace_id": "d", "expires_at": now(-9)}, {"workspace_id": "d", "expires_at": now(-9)}])
+    locks.insert_many(
+        [{"workspace_id": "d", "expires_at": now(-9)}, {"workspace_id": "d", "expires_at": now(-9)}]
+    )
     assert bare("acquire", "k").exit == 78
-    assert bare("--json", "acquire", "k", env={"LEASEHOLD_MODE": "observe"}).json["refusal"] == "config"
+    assert (
+        bare("--json", "acquire", "k", env={"LEASEHOLD_MODE": "observe"}).json["refusal"]
+        == "config"
+    )

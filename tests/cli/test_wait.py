@@ -30,7 +30,10 @@ def start_waiting(cli, locks, *args, **options):
 def test_first_come_first_served(cli, locks, tmp_path):
     lease = cli.acquire("k")["lease"]
     log = tmp_path / "log"
-    processes = [start_waiting(cli, locks, "run", "k", "--", "sh", "-c", f"echo {i} >> {log}; sleep 0.05") for i in range(5)]
+    processes = [
+        start_waiting(cli, locks, "run", "k", "--", "sh", "-c", f"echo {i} >> {log}; sleep 0.05")
+        for i in range(5)
+    ]
     cli("release", "k", "--lease", lease)
     assert [p.wait(timeout=30) for p in processes] == [0] * 5
     for process in processes:
@@ -44,12 +47,18 @@ def test_at_the_deadline_it_leaves_no_trace(cli, locks, command):
     cli.acquire("k", "--owner", "alice")
     rest = ["--", "echo", "ran"] if command[0] == "run" else []
     result = cli("--json", *command, "--wait", "400ms", *rest)
-    assert result.exit == 75 and result.json["outcome"] == "busy" and result.json["holder"]["owner"] == "alice"
+    assert (
+        result.exit == 75
+        and result.json["outcome"] == "busy"
+        and result.json["holder"]["owner"] == "alice"
+    )
     assert result.err == "" and queued(locks) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("command", [["acquire", "k", "--wait", "forever"], ["run", "k", "--", "echo", "ran"]])
+@pytest.mark.parametrize(
+    "command", [["acquire", "k", "--wait", "forever"], ["run", "k", "--", "echo", "ran"]]
+)
 def test_a_signal_leaves_the_queue_at_once(cli, locks, command, number):
     cli.acquire("k")
     process = start_waiting(cli, locks, *command)
@@ -61,7 +70,9 @@ def test_a_signal_leaves_the_queue_at_once(cli, locks, command, number):
 
 def test_a_killed_one_is_passed_over(cli, locks):
     lease = cli.acquire("k")["lease"]
-    first = start_waiting(cli, locks, "acquire", "k", "--wait", "forever", "--ttl", "1500ms")  # claims within its ttl
+    first = start_waiting(
+        cli, locks, "acquire", "k", "--wait", "forever", "--ttl", "1500ms"
+    )  # claims within its ttl
     second = start_waiting(cli, locks, "--json", "acquire", "k", "--wait", "30s")
     first.kill()
     first.communicate()
@@ -76,13 +87,18 @@ def test_after_a_wait_it_has_its_full_ttl(cli, locks):
     cli("release", "k", "--lease", lease)
     process.communicate(timeout=10)
     status = cli("--json", "status", "k").json
-    assert process.returncode == 0 and status["holders"][0]["remaining_ms"] > 50000  # and not just what was to be claimed
+    assert (
+        process.returncode == 0 and status["holders"][0]["remaining_ms"] > 50000
+    )  # and not just what was to be claimed
 
 
 def test_after_a_wait_the_command_is_left_in_peace(cli, locks, tmp_path):
-    """A lease that was granted directly lasts no longer than the grace: it is claimed before the command begins."""
+    """A lease that was granted directly lasts no longer than the grace: it is claimed before the
+    command begins."""
     lease = cli.acquire("k")["lease"]
-    process = start_waiting(cli, locks, "run", "k", "--ttl", "30s", "--", "sh", "-c", "sleep 1; echo done")
+    process = start_waiting(
+        cli, locks, "run", "k", "--ttl", "30s", "--", "sh", "-c", "sleep 1; echo done"
+    )
     cli("release", "k", "--lease", lease)
     assert process.communicate(timeout=20) == ("done\n", "") and process.returncode == 0
 
@@ -90,7 +106,9 @@ def test_after_a_wait_the_command_is_left_in_peace(cli, locks, tmp_path):
 def test_off_a_terminal_it_says_nothing_or_one_line(cli, locks):
     cli.acquire("k", "--owner", "alice")
     assert cli("acquire", "k", "--wait", "300ms", "--quiet").err == ""
-    result = cli("acquire", "k", "--wait", "3s", "--verbose")  # long enough to be queued on a busy machine
+    result = cli(
+        "acquire", "k", "--wait", "3s", "--verbose"
+    )  # long enough to be queued on a busy machine
     assert result.err.count("\n") == 1 and "waiting: k is held by alice" in result.err
 
 
@@ -125,7 +143,9 @@ def test_on_a_terminal_a_line_says_who_and_how_long(cli, locks, screen):
     process = start_waiting(cli, locks, "acquire", "k", "--wait", "forever", stderr=screen.other)
     screen.read(lambda shown: len(set(re.findall(r"\r([|/\\-]) ", shown))) == 4)  # it turns
     line = screen.shown.split("\r")[-2]
-    assert "waiting for k, 1 in front; held by alice\\u202e, 4 min 5" in line and line.endswith("\033[K"), line
+    assert "waiting for k, 1 in front; held by alice\\u202e, 4 min 5" in line and line.endswith(
+        "\033[K"
+    ), line
     assert "\n" not in screen.shown
     first.terminate()
     first.communicate()
@@ -150,5 +170,10 @@ def test_the_line_fits_the_terminal(cli, locks, screen):
 
 def test_quiet_draws_nothing(cli, screen):
     cli.acquire("k")
-    assert cli.start("acquire", "k", "--wait", "500ms", "--quiet", stderr=screen.other).wait(timeout=10) == 75
+    assert (
+        cli.start("acquire", "k", "--wait", "500ms", "--quiet", stderr=screen.other).wait(
+            timeout=10
+        )
+        == 75
+    )
     assert not select.select([screen.fd], [], [], 0.1)[0]

@@ -14,7 +14,25 @@ import pymongo
 import pytest
 from conftest import Cli, wait_until
 
-FIELDS = ["v", "event", "key", "at", "how", "owner", "host", "pid", "purpose", "mode", "token", "expires_at", "by", "reason", "note", "kept_until", "id"]
+FIELDS = [
+    "v",
+    "event",
+    "key",
+    "at",
+    "how",
+    "owner",
+    "host",
+    "pid",
+    "purpose",
+    "mode",
+    "token",
+    "expires_at",
+    "by",
+    "reason",
+    "note",
+    "kept_until",
+    "id",
+]
 
 
 class Watcher:
@@ -30,7 +48,12 @@ class Watcher:
         for line in self.process.stdout:
             event = json.loads(line)
             if event["event"] != "opened":
-                self.late.append(time.time() - datetime.datetime.fromisoformat(event["at"].replace("Z", "+00:00")).timestamp())
+                self.late.append(
+                    time.time()
+                    - datetime.datetime.fromisoformat(
+                        event["at"].replace("Z", "+00:00")
+                    ).timestamp()
+                )
             self.lines.put(event)
 
     def next(self, event):
@@ -58,8 +81,17 @@ def test_each_kind_as_it_happens(cli, locks):
 
     first = cli.acquire("k", "--owner", "alice", "--purpose", "rebuild")
     granted = watcher.next("granted")
-    assert (granted["v"], granted["key"], granted["owner"], granted["purpose"]) == (1, "k", "alice", "rebuild")
-    assert (granted["how"], granted["mode"], granted["token"]) == ("acquire", "exclusive", first["token"])
+    assert (granted["v"], granted["key"], granted["owner"], granted["purpose"]) == (
+        1,
+        "k",
+        "alice",
+        "rebuild",
+    )
+    assert (granted["how"], granted["mode"], granted["token"]) == (
+        "acquire",
+        "exclusive",
+        first["token"],
+    )
     assert granted["expires_at"] == first["expires_at"] and granted["host"] and granted["pid"] > 0
     (renewed,) = after("renew", "k", "--lease", first["lease"], "--ttl", "5m", expect=["renewed"])
     assert renewed["expires_at"] > granted["expires_at"]
@@ -70,18 +102,32 @@ def test_each_kind_as_it_happens(cli, locks):
     waiting.communicate()
     waiting = cli.start("--json", "acquire", "k", "--wait", "forever", "--owner", "carol")
     watcher.next("queued")
-    released, granted = after("release", "k", "--lease", first["lease"], expect=["released", "granted"])
+    released, granted = after(
+        "release", "k", "--lease", first["lease"], expect=["released", "granted"]
+    )
     assert released["owner"] == "alice" and (granted["owner"], granted["how"]) == ("carol", "queue")
     lease = json.loads(waiting.communicate(timeout=10)[0])["lease"]
-    handed, granted = after("transfer", "k", "--lease", lease, "--to", "dave", expect=["transferred", "granted"])
+    handed, granted = after(
+        "transfer", "k", "--lease", lease, "--to", "dave", expect=["transferred", "granted"]
+    )
     assert handed["owner"] == "carol" and (granted["owner"], granted["how"]) == ("dave", "transfer")
-    (broken,) = after("break", "k", "--reason", "stuck", "--yes", expect=["broken"], env={"LEASEHOLD_OWNER": "ops"})
+    (broken,) = after(
+        "break",
+        "k",
+        "--reason",
+        "stuck",
+        "--yes",
+        expect=["broken"],
+        env={"LEASEHOLD_OWNER": "ops"},
+    )
     assert (broken["owner"], broken["by"], broken["reason"]) == ("dave", "ops", "stuck")
     short = cli.acquire("k", "--ttl", "1s", "--owner", "erin")
     watcher.next("granted")
     wait_until(lambda: cli("acquire", "k", "--owner", "frank").exit == 0)
     expired = watcher.next("expired")
-    assert (expired["owner"], expired["token"]) == ("erin", short["token"]) and watcher.next("granted")["owner"] == "frank"
+    assert (expired["owner"], expired["token"]) == ("erin", short["token"]) and watcher.next(
+        "granted"
+    )["owner"] == "frank"
     locks.delete_one({"workspace_id": "k"})
     assert watcher.next("removed")["owner"] == "frank"
     locks.insert_one({"workspace_id": "k", "id": "x", "user_id": "old", "expires_at": [1]})
@@ -116,14 +162,20 @@ def test_for_people(cli, locks):
     assert process.stdout.readline().endswith("  opened       watching\n")
     lease = cli.acquire("k", "--owner", "alice\u202e", "--purpose", "rebuild")["lease"]
     line = process.stdout.readline()
-    assert "  granted      k             alice\\u202e (" in line and line.endswith("), rebuild, ends in 30 s\n"), line
+    assert "  granted      k             alice\\u202e (" in line and line.endswith(
+        "), rebuild, ends in 30 s\n"
+    ), line
     cli("release", "k", "--lease", lease)
     assert "  released     k " in process.stdout.readline()
     locks.delete_many({})
     assert "  removed      k " in process.stdout.readline()
-    ended = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=2, hours=1, minutes=9)
+    ended = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(
+        days=2, hours=1, minutes=9
+    )
     locks.insert_one({"workspace_id": "k", "id": "x", "expires_at": ended})
-    assert process.stdout.readline().endswith("  granted      k             (no name), ended 2 d 1 h ago\n")
+    assert process.stdout.readline().endswith(
+        "  granted      k             (no name), ended 2 d 1 h ago\n"
+    )
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=5) == 130 and lease not in line
     assert process.communicate() == ("", "")
@@ -152,8 +204,12 @@ def own_set():
     if not script:
         pytest.skip("LEASEHOLD_MONGOD does not name scripts/mongod")
     name = f"cli-watch-{os.getpid()}"
-    up = subprocess.run([script, "up", "set", "--name", name, "--end-with", str(os.getpid())], check=True, capture_output=True,
-                        text=True)
+    up = subprocess.run(
+        [script, "up", "set", "--name", name, "--end-with", str(os.getpid())],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     yield up.stdout.strip()
     subprocess.run([script, "down", "--name", name], check=True, capture_output=True)
 

@@ -7,7 +7,9 @@ import urllib.parse
 
 
 class Served:
-    """Something that listens, as long as it is entered: `serve` runs in a thread of its own until `closed`."""
+    """Something that listens, as long as it is entered: `serve` runs in a thread of its own until
+    `closed`."""
+
     def __enter__(self):
         self.closed = False
         self.thread = threading.Thread(target=self.serve)

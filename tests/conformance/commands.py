@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""commands.json: the commands that a driver sends, as the library's own dump says them, in a form to read and to fill in.
+"""commands.json: the commands that a driver sends, as the library's own dump says them, in a form
+to read and to fill in.
 
     python3 commands.py build/tests/conformance_dump > commands.json      writes it anew
 """
@@ -11,7 +12,17 @@ from pathlib import Path
 
 FILE = Path(__file__).with_name("commands.json")
 # What the dump writes for numbers, in its order.
-NUMBERS = ["ttl_ms", "grace_ms", "token", "max_shared", "pid", "claim_ms", "beat", "max_waiters", "keep_ms"]
+NUMBERS = [
+    "ttl_ms",
+    "grace_ms",
+    "token",
+    "max_shared",
+    "pid",
+    "claim_ms",
+    "beat",
+    "max_waiters",
+    "keep_ms",
+]
 FIRST = 900000001
 
 
@@ -37,11 +48,20 @@ def pretty(value, indent=0, width=150):
         return flat
     inner = indent + 1
     if isinstance(value, dict):
-        parts = [f"{json.dumps(name)}: " + pretty(part, inner, width) for name, part in value.items()]
+        parts = [
+            f"{json.dumps(name)}: " + pretty(part, inner, width) for name, part in value.items()
+        ]
     else:
         parts = [pretty(part, inner, width) for part in value]
     opening, closing = "{}" if isinstance(value, dict) else "[]"
-    return opening + "\n" + ",\n".join(" " * inner + part for part in parts) + "\n" + " " * indent + closing
+    return (
+        opening
+        + "\n"
+        + ",\n".join(" " * inner + part for part in parts)
+        + "\n"
+        + " " * indent
+        + closing
+    )
 
 
 if __name__ == "__main__":

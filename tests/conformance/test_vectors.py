@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The vectors, replayed by two drivers that are not ours (pymongo and, where node is, npm's `mongodb`) and by the library; and all three
-at once on the same keys. The last test prints the table.
+"""The vectors, replayed by two drivers that are not ours (pymongo and, where node is, npm's
+`mongodb`) and by the library; and all three at once on the same keys. The last test prints the
+table.
 
-A vector is {name, operation, with, before, outcome, after}: the key's document before (null: none), what is asked, what is told, the
-document after: all of its fields, and the queue's order. In it
+A vector is {name, operation, with, before, outcome, after}: the key's document before (null: none),
+what is asked, what is told, the document after: all of its fields, and the queue's order. In it
     {"$now": ms}      a date, so many ms from the server's now
     {"$kept": true}   as it was before          {"$grown": true}   a long, greater than the token before
     {"$any": type}    whatever of that type; "process": a string, null, or missing
@@ -41,12 +42,28 @@ import leasehold  # noqa: E402
 from library import Library  # noqa: E402
 
 URI = os.environ["LEASEHOLD_TEST_URI"]
-FILES = sorted(path for path in HERE.glob("*.json") if path.name not in ("commands.json", "package.json", "package-lock.json"))
+FILES = sorted(
+    path
+    for path in HERE.glob("*.json")
+    if path.name not in ("commands.json", "package.json", "package-lock.json")
+)
 VECTORS = [vector for path in FILES for vector in json_util.loads(path.read_text(encoding="utf-8"))]
-OUTCOMES = {"acquire": "granted busy", "acquire_shared": "granted busy", "wait": "granted queued busy", "wait_shared": "granted queued busy",
-            "beat": "alive gone", "claim": "renewed lost", "renew": "renewed lost", "release": "released lost", "cancel": "left",
-            "transfer": "transferred lost", "break": "broken lost"}
-NODE_MODULES = subprocess.run([ROOT / "scripts" / "setup", "--node"], capture_output=True, text=True, check=True).stdout.strip()
+OUTCOMES = {
+    "acquire": "granted busy",
+    "acquire_shared": "granted busy",
+    "wait": "granted queued busy",
+    "wait_shared": "granted queued busy",
+    "beat": "alive gone",
+    "claim": "renewed lost",
+    "renew": "renewed lost",
+    "release": "released lost",
+    "cancel": "left",
+    "transfer": "transferred lost",
+    "break": "broken lost",
+}
+NODE_MODULES = subprocess.run(
+    [ROOT / "scripts" / "setup", "--node"], capture_output=True, text=True, check=True
+).stdout.strip()
 HAS_NODE = Path(NODE_MODULES, "mongodb").exists()
 if not HAS_NODE:
     warnings.warn("NOT TESTED: node's mongodb, for want of it: scripts/setup node")
@@ -57,11 +74,18 @@ class Node:
     """player.js, which is asked by a line and answers by a line."""
 
     def __init__(self, database):
-        self.process = subprocess.Popen(["node", HERE / "player.js", URI, database.name], env=os.environ | {"NODE_PATH": NODE_MODULES},
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            ["node", HERE / "player.js", URI, database.name],
+            env=os.environ | {"NODE_PATH": NODE_MODULES},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     def ask(self, **request):
-        self.process.stdin.write(json_util.dumps(request, json_options=json_util.CANONICAL_JSON_OPTIONS) + "\n")
+        self.process.stdin.write(
+            json_util.dumps(request, json_options=json_util.CANONICAL_JSON_OPTIONS) + "\n"
+        )
         self.process.stdin.flush()
         return json_util.loads(self.process.stdout.readline())
 
@@ -79,7 +103,9 @@ def database():
     name = "conformance_" + secrets.token_hex(6)
     with pymongo.MongoClient(URI, retryWrites=False) as client:
         leasehold.Store(URI, name, at_open="migrate").close()
-        yield client.get_database(name, write_concern=pymongo.WriteConcern(1))  # for what is prepared
+        yield client.get_database(
+            name, write_concern=pymongo.WriteConcern(1)
+        )  # for what is prepared
         client.drop_database(name)
 
 
@@ -105,7 +131,11 @@ def made(value, now):
     if isinstance(value, list):
         return [made(part, now) for part in value]
     if isinstance(value, dict):
-        return now + ms(value["$now"]) if "$now" in value else {name: made(part, now) for name, part in value.items()}
+        return (
+            now + ms(value["$now"])
+            if "$now" in value
+            else {name: made(part, now) for name, part in value.items()}
+        )
     return value
 
 
@@ -117,26 +147,53 @@ def differences(wanted, found, before, told, path=""):
     token, since, until = told
     if isinstance(wanted, dict):
         if "$now" in wanted:
-            good = isinstance(found, datetime.datetime) and since + ms(wanted["$now"]) <= found <= until + ms(wanted["$now"])
+            good = isinstance(found, datetime.datetime) and since + ms(
+                wanted["$now"]
+            ) <= found <= until + ms(wanted["$now"])
         elif "$kept" in wanted:
             good = found == before and type(found) is type(before)
         elif "$any" in wanted:
             good = isinstance(found, TYPES[wanted["$any"]])
         elif "$new" in wanted:
-            good = isinstance(found, str) and re.fullmatch("[0-9a-f]{32}", found) is not None and found != before
+            good = (
+                isinstance(found, str)
+                and re.fullmatch("[0-9a-f]{32}", found) is not None
+                and found != before
+            )
         elif "$grown" in wanted:
-            good = isinstance(found, Int64) and found > (token if isinstance(token, (int, float)) else 0)
+            good = isinstance(found, Int64) and found > (
+                token if isinstance(token, (int, float)) else 0
+            )
         elif not isinstance(found, dict):
             good = False
         else:
-            missing = [f"{path}.{name} is missing" for name in wanted.keys() - found.keys()
-                       if wanted[name] != {"$any": "process"}]
-            more = [f"{path}.{name} is there: {found[name]!r}" for name in found.keys() - wanted.keys()]
-            if path in (".waiters", ".shared") and not missing and not more and list(wanted) != list(found):
+            missing = [
+                f"{path}.{name} is missing"
+                for name in wanted.keys() - found.keys()
+                if wanted[name] != {"$any": "process"}
+            ]
+            more = [
+                f"{path}.{name} is there: {found[name]!r}" for name in found.keys() - wanted.keys()
+            ]
+            if (
+                path in (".waiters", ".shared")
+                and not missing
+                and not more
+                and list(wanted) != list(found)
+            ):
                 more = [f"{path} is in another order: {list(found)}"]
             inner = before if isinstance(before, dict) else {}
-            return missing + more + [words for name in wanted.keys() & found.keys()
-                                     for words in differences(wanted[name], found[name], inner.get(name), told, f"{path}.{name}")]
+            return (
+                missing
+                + more
+                + [
+                    words
+                    for name in wanted.keys() & found.keys()
+                    for words in differences(
+                        wanted[name], found[name], inner.get(name), told, f"{path}.{name}"
+                    )
+                ]
+            )
     else:
         good = wanted == found and type(wanted) is type(found)
     return [] if good else [f"{path} is {found!r}, not {wanted!r} (before: {before!r})"]
@@ -147,8 +204,17 @@ def longs(value):
 
 
 DRIVERS = ("pymongo", "pymongo, short", "node", "node, short", "library")
-CASES = [(vector, driver) for vector in VECTORS for driver in DRIVERS
-         if not (driver == "library" and "native_only" in vector or driver.endswith("short") and vector["operation"] not in SHORT)]
+CASES = [
+    (vector, driver)
+    for vector in VECTORS
+    for driver in DRIVERS
+    if not (
+        driver == "library"
+        and "native_only" in vector
+        or driver.endswith("short")
+        and vector["operation"] not in SHORT
+    )
+]
 
 
 class Pymongo:
@@ -171,7 +237,13 @@ class Libraries:
     def of(self, grace_ms=500, max_shared=128, max_waiters=1000, **_):
         how = (grace_ms, max_shared, max_waiters)
         if how not in self.opened:
-            self.opened[how] = Library(URI, self.locks, clock_skew=grace_ms / 1000, max_shared=max_shared, max_waiters=max_waiters)
+            self.opened[how] = Library(
+                URI,
+                self.locks,
+                clock_skew=grace_ms / 1000,
+                max_shared=max_shared,
+                max_waiters=max_waiters,
+            )
         return self.opened[how]
 
     def run(self, operation, _, given):
@@ -194,7 +266,11 @@ def play(driver, player, locks, vector):
     if short and operation in ("renew", "release"):  # which need to know it
         token = (before or {}).get("token", 0)
         asked = {"token": token if isinstance(token, int) else 0} | asked
-    outcome = player.run(operation, short, longs(asked | {"collection": locks.name}) if driver != "library" else asked)
+    outcome = player.run(
+        operation,
+        short,
+        longs(asked | {"collection": locks.name}) if driver != "library" else asked,
+    )
     until, found = server_now(locks.database) + ms(1), list(locks.find())
     if driver == "library":
         player.of(**vector["with"]).leave()
@@ -203,9 +279,17 @@ def play(driver, player, locks, vector):
 
 def play_all(driver, database, played):
     """Each driver has a collection of its own, and a thread."""
-    majority = pymongo.WriteConcern("majority" if driver == "library" else 1) # a break by the library reads what is committed
+    majority = pymongo.WriteConcern(
+        "majority" if driver == "library" else 1
+    )  # a break by the library reads what is committed
     locks = database.get_collection("locks_" + driver.replace(", ", "_"), write_concern=majority)
-    player = Libraries(locks) if driver == "library" else Node(database) if driver.startswith("node") else Pymongo(database)
+    player = (
+        Libraries(locks)
+        if driver == "library"
+        else Node(database)
+        if driver.startswith("node")
+        else Pymongo(database)
+    )
     for i, (vector, who) in enumerate(CASES):
         if who == driver:
             try:
@@ -218,8 +302,11 @@ def play_all(driver, database, played):
 @pytest.fixture(scope="module")
 def played(database):
     results = {}
-    threads = [threading.Thread(target=play_all, args=(driver, database, results)) for driver in DRIVERS
-               if HAS_NODE or not driver.startswith("node")]
+    threads = [
+        threading.Thread(target=play_all, args=(driver, database, results))
+        for driver in DRIVERS
+        if HAS_NODE or not driver.startswith("node")
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -227,8 +314,13 @@ def played(database):
     return results
 
 
-@pytest.mark.parametrize("case", [pytest.param(i, id=f"{vector['operation']}: {vector['name']}: {driver}")
-                                  for i, (vector, driver) in enumerate(CASES)])
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(i, id=f"{vector['operation']}: {vector['name']}: {driver}")
+        for i, (vector, driver) in enumerate(CASES)
+    ],
+)
 def test_vector(played, case):
     vector, driver = CASES[case]
     if driver.startswith("node") and not HAS_NODE:
@@ -256,7 +348,10 @@ def test_every_vector_has_its_own_name_and_every_outcome_has_one():
     names = [(vector["operation"], vector["name"]) for vector in VECTORS]
     assert len(set(names)) == len(names) > 150
     assert {(vector["operation"], vector["outcome"]) for vector in VECTORS} == {
-        (operation, outcome) for operation, outcomes in OUTCOMES.items() for outcome in outcomes.split()}
+        (operation, outcome)
+        for operation, outcomes in OUTCOMES.items()
+        for outcome in outcomes.split()
+    }
 
 
 KEYS = ["one", "two", "three"]
@@ -264,7 +359,8 @@ SECONDS = 3
 
 
 def take_turns(database, salt, acquire, failures, turns):
-    """One who competes: under each lease it counts, and not atomically. acquire(key) gives (token, how to release), or None."""
+    """One who competes: under each lease it counts, and not atomically. acquire(key) gives (token,
+    how to release), or None."""
     try:
         end, turn = time.monotonic() + SECONDS, secrets.randbelow(3)
         while time.monotonic() < end:
@@ -291,8 +387,12 @@ def by_pymongo(database, short):
             return None
 
         def release():
-            assert driver.run("release", key=key, lease=lease, token=found["token"])[0] == "released"
+            assert (
+                driver.run("release", key=key, lease=lease, token=found["token"])[0] == "released"
+            )
+
         return found["token"], release
+
     return acquire
 
 
@@ -303,6 +403,7 @@ def by_library(store):
         except leasehold.Busy:
             return None
         return lease.token, lease.release
+
     return acquire
 
 
@@ -313,17 +414,27 @@ def store(database):
 
 
 def test_all_compete_for_the_same_keys(database, store, node):
-    """Whoever counts beside another loses a count. And tokens grow in the order of the counts, whoever made them."""
+    """Whoever counts beside another loses a count. And tokens grow in the order of the counts,
+    whoever made them."""
     database.workspace_locks.delete_many({})
     salt = secrets.token_hex(4)
     database.counters.insert_many([{"_id": salt + key, "n": 0} for key in KEYS])
     failures, turns = [], {"library": [], "pymongo": [], "node": []}
-    ways = [("library", by_library(store)), ("pymongo", by_pymongo(database, False)),
-            ("library", by_library(store)), ("pymongo", by_pymongo(database, True))]
-    threads = [threading.Thread(target=take_turns, args=(database, salt, way, failures, turns[who])) for who, way in ways]
+    ways = [
+        ("library", by_library(store)),
+        ("pymongo", by_pymongo(database, False)),
+        ("library", by_library(store)),
+        ("pymongo", by_pymongo(database, True)),
+    ]
+    threads = [
+        threading.Thread(target=take_turns, args=(database, salt, way, failures, turns[who]))
+        for who, way in ways
+    ]
 
     def by_node():
-        turns["node"] = node.ask(contend={"keys": KEYS, "ms": SECONDS * 1000, "workers": 2, "salt": salt})["turns"]
+        turns["node"] = node.ask(
+            contend={"keys": KEYS, "ms": SECONDS * 1000, "workers": 2, "salt": salt}
+        )["turns"]
 
     threads.append(threading.Thread(target=by_node))
     for thread in threads:
@@ -332,7 +443,12 @@ def test_all_compete_for_the_same_keys(database, store, node):
         thread.join()
     assert failures == []
     for key in KEYS:
-        mixed = sorted((int(turn["n"]), int(turn["token"]), who) for who, own in turns.items() for turn in own if turn["key"] == key)
+        mixed = sorted(
+            (int(turn["n"]), int(turn["token"]), who)
+            for who, own in turns.items()
+            for turn in own
+            if turn["key"] == key
+        )
         assert [n for n, _, _ in mixed] == list(range(len(mixed))), "counted twice: two held it"
         assert database.counters.find_one({"_id": salt + key})["n"] == len(mixed)
         tokens = [token for _, token, _ in mixed]
@@ -345,15 +461,25 @@ def test_all_compete_for_the_same_keys(database, store, node):
 def test_the_results_of_all_three(capsys):
     """What the tests above found, as a table. Says what did not run."""
     wanted = collections.Counter(driver for _, driver in CASES)
-    names = {"library": f"libleasehold {leasehold.version()}", "pymongo": f"pymongo {pymongo.version}", "node": "node mongodb"}
+    names = {
+        "library": f"libleasehold {leasehold.version()}",
+        "pymongo": f"pymongo {pymongo.version}",
+        "node": "node mongodb",
+    }
     with_node = Path(NODE_MODULES, "mongodb", "package.json")
     if with_node.exists():
         names["node"] += " " + json.loads(with_node.read_text())["version"]
     with capsys.disabled():
-        print(f"\n{'implementation':24}{'vectors':>12}{'short forms':>14}{'grants on the same keys':>26}")
+        print(
+            f"\n{'implementation':24}{'vectors':>12}{'short forms':>14}{'grants on the same keys':>26}"
+        )
         for who, name in names.items():
-            short = f"{RESULTS[who + ', short']}/{wanted[who + ', short']}" if who != "library" else "-"
-            print(f"{name:24}{RESULTS[who]:>8}/{wanted[who]}{short:>14}{GRANTS.get(who, 'not run'):>26}")
+            short = (
+                f"{RESULTS[who + ', short']}/{wanted[who + ', short']}" if who != "library" else "-"
+            )
+            print(
+                f"{name:24}{RESULTS[who]:>8}/{wanted[who]}{short:>14}{GRANTS.get(who, 'not run'):>26}"
+            )
         print("none lost, tokens strictly increasing" if GRANTS else "the contest did not run")
     if not RESULTS:
         pytest.skip("nothing ran before")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kinds of harm. Each is done at an instant of a schedule, and undone by what its deed returns, a while later."""
+"""The kinds of harm. Each is done at an instant of a schedule, and undone by what its deed returns,
+a while later."""
 import errno
 import os
 import signal
@@ -11,7 +12,7 @@ from servers import NOTHING_PASSES, set_clock
 
 # What `leasehold torture` does itself, to its processes and to the deployment.
 OF_TORTURE = ["pause", "kill", "old", "stepdown", "lag", "rollback", "errors", "killops"]
-GRACE_CLOCK_MS = 200 # to either side: two members differ by less than the grace of 500 ms
+GRACE_CLOCK_MS = 200  # to either side: two members differ by less than the grace of 500 ms
 
 
 # Older code wrote under an _id of its own: only the index keeps it from a second document of a key.
@@ -23,18 +24,30 @@ class Cannot(Exception):
 
 
 class Harm:
-    """One in `every` seconds on the average, for `lasts` seconds. `felt` is for how long after its end it may be felt."""
+    """One in `every` seconds on the average, for `lasts` seconds. `felt` is for how long after its
+    end it may be felt."""
 
     def __init__(self, word, every, lasts, do, needs=None, far=False, felt=4):
-        self.word, self.every, self.lasts, self.do, self.needs, self.far, self.felt = word, every, lasts, do, needs, far, felt
+        self.word, self.every, self.lasts, self.do, self.needs, self.far, self.felt = (
+            word,
+            every,
+            lasts,
+            do,
+            needs,
+            far,
+            felt,
+        )
 
 
 def someone(world):
-    """A member to make ill. At most one is, and in one case of four two are: then there is no majority."""
+    """A member to make ill. At most one is, and in one case of four two are: then there is no
+    majority."""
     well = world.set.well()
     if len(well) == 1 or (len(well) == 2 and world.dice.random() > 0.25):
         raise Cannot
-    primary = world.set.primary() if world.dice.random() < 0.5 else None # half of the harm is the primary's
+    primary = (
+        world.set.primary() if world.dice.random() < 0.5 else None
+    )  # half of the harm is the primary's
     member = primary if primary in well else world.dice.choice(well)
     member.ill = True
     return member
@@ -52,6 +65,7 @@ def kill_member(world):
     def undo():
         member.revive()
         member.ill = False
+
     return undo
 
 
@@ -62,6 +76,7 @@ def pause_member(world):
     def undo():
         member.process.send_signal(signal.SIGCONT)
         recovered(member)
+
     return undo
 
 
@@ -81,6 +96,7 @@ def fill_disk(world):
         world.ended_by_disk += member.is_dead()
         member.revive()
         recovered(member)
+
     return undo
 
 
@@ -91,6 +107,7 @@ def cut(world, to=True, back=True):
     def undo():
         world.set.networks.calm(member.name)
         recovered(member)
+
     return undo
 
 
@@ -102,6 +119,7 @@ def split(world):
     def undo():
         world.set.networks.split(member.name, False)
         recovered(member)
+
     return undo
 
 
@@ -114,8 +132,16 @@ def slow_network(world):
     """Everybody's, the clients' too; it makes nobody ill."""
     if world.client_network:
         raise Cannot
-    delay, loss, kbit = world.dice.randint(5, 60), world.dice.randint(0, 4), world.dice.randint(300, 1500)
-    qdisc = f"netem delay {delay}ms {delay // 2}ms loss {loss}%" if world.set.netem else f"tbf rate {kbit}kbit burst 4k latency 300ms"
+    delay, loss, kbit = (
+        world.dice.randint(5, 60),
+        world.dice.randint(0, 4),
+        world.dice.randint(300, 1500),
+    )
+    qdisc = (
+        f"netem delay {delay}ms {delay // 2}ms loss {loss}%"
+        if world.set.netem
+        else f"tbf rate {kbit}kbit burst 4k latency 300ms"
+    )
     names = [*(m.name for m in world.set.well()), "client"]
     for name in names:
         world.set.networks.disturb(name, qdisc.split())
@@ -126,6 +152,7 @@ def slow_network(world):
             if not next((m.ill for m in world.set.members if m.name == name), False):
                 world.set.networks.calm(name)
         world.client_network = None
+
     return undo
 
 
@@ -140,13 +167,14 @@ def cut_clients(world):
     def undo():
         world.set.networks.calm("client")
         world.client_network = None
+
     return undo
 
 
 def step_clock(world):
     member = world.dice.choice(world.set.members)
     set_clock(member.clock, world.dice.randint(-GRACE_CLOCK_MS, GRACE_CLOCK_MS) / 1000)
-    return lambda: None # it stays until its next step
+    return lambda: None  # it stays until its next step
 
 
 def step_clock_far(world):
@@ -164,7 +192,9 @@ def database(world):
     """The one that torture works in."""
     if not world.database:
         names = world.set.watch.list_database_names()
-        world.database = next((name for name in names if name.startswith("leasehold_torture_")), None)
+        world.database = next(
+            (name for name in names if name.startswith("leasehold_torture_")), None
+        )
     if not world.database:
         raise Cannot
     return world.set.watch[world.database]
@@ -191,15 +221,18 @@ def roll_oplog(world):
         raise Cannot
     try:
         there = list(processes_of(world.torture))
-    except OSError as gone: # one of them, or torture
+    except OSError as gone:  # one of them, or torture
         raise Cannot from gone
-    rolling = Rolling(world.set.watch, data.name, world.history, world.dice.sample(there, min(3, len(there))))
+    rolling = Rolling(
+        world.set.watch, data.name, world.history, world.dice.sample(there, min(3, len(there)))
+    )
 
     def undo():
         if rolling.is_going_on():
             raise Cannot
         rolling.finish()
         world.rolled.append(rolling)
+
     return undo
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The oplog rolls over: somebody else's writes push out what the clients' change streams stood at, while some clients are stopped."""
+"""The oplog rolls over: somebody else's writes push out what the clients' change streams stood at,
+while some clients are stopped."""
 import json
 import os
 import signal
@@ -12,8 +13,8 @@ import pymongo
 FILLING = os.urandom(200_000)
 STREAM_WAITS_S = 1.5  # so long the server may go on reading for a client that was stopped
 GIVE_UP_S = 12
-PAUSE_S = 0.15        # between fills: who reads the oplog ten times a second keeps up
-LOST = [136, 286]     # CappedPositionLost, ChangeStreamHistoryLost
+PAUSE_S = 0.15  # between fills: who reads the oplog ten times a second keeps up
+LOST = [136, 286]  # CappedPositionLost, ChangeStreamHistoryLost
 
 
 def processes_of(pid):
@@ -29,14 +30,19 @@ def send(pid, number):
     try:
         os.kill(pid, number)
     except ProcessLookupError:
-        pass # torture's own fault: it was killed
+        pass  # torture's own fault: it was killed
 
 
 class Rolling:
     """Goes on until nothing is left of when it began, then lets the stopped clients go on."""
 
     def __init__(self, client, database, history, stopped):
-        self.client, self.database, self.history, self.stopped = client, client[database], history, stopped
+        self.client, self.database, self.history, self.stopped = (
+            client,
+            client[database],
+            history,
+            stopped,
+        )
         self.rolled, self.lost, self.enough = False, 0, threading.Event()
         self.began_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         self.database.command("profile", 1, filter={"errCode": {"$in": LOST}})
@@ -46,7 +52,9 @@ class Rolling:
         self.thread.start()
 
     def end_of_oplog(self, which):
-        return self.client.local["oplog.rs"].find_one(sort=[("$natural", which)], projection=["ts"])["ts"]
+        return self.client.local["oplog.rs"].find_one(
+            sort=[("$natural", which)], projection=["ts"]
+        )["ts"]
 
     def run(self):
         newest, n = None, 0
@@ -62,23 +70,44 @@ class Rolling:
         for pid, _, _ in self.stopped:
             send(pid, signal.SIGCONT)
         self.tell()
-        self.enough.wait(STREAM_WAITS_S) # until they have asked, and were refused
+        self.enough.wait(STREAM_WAITS_S)  # until they have asked, and were refused
 
     def fill(self, n):
         """A fifth of the oplog. No member is left behind: it would never come back."""
         all_members = pymongo.WriteConcern(w=len(self.client.nodes), wtimeout=1000)
-        self.client.leasehold_faults.get_collection("filling", write_concern=all_members).bulk_write(
-            [pymongo.ReplaceOne({"_id": i}, {"n": n, "filling": FILLING}, upsert=True) for i in range(3)])
+        self.client.leasehold_faults.get_collection(
+            "filling", write_concern=all_members
+        ).bulk_write(
+            [
+                pymongo.ReplaceOne({"_id": i}, {"n": n, "filling": FILLING}, upsert=True)
+                for i in range(3)
+            ]
+        )
 
     def tell(self):
         """As torture does of those that it stops."""
         ms = (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - self.began_ns) // 1_000_000 + 1000
         with open(self.history, "ab", buffering=0) as history:
             for _, p, life in self.stopped:
-                history.write(json.dumps({"e": "fault", "t": self.began_ns, "kind": "pause", "p": p, "life": life, "ms": ms}).encode() + b"\n")
+                history.write(
+                    json.dumps(
+                        {
+                            "e": "fault",
+                            "t": self.began_ns,
+                            "kind": "pause",
+                            "p": p,
+                            "life": life,
+                            "ms": ms,
+                        }
+                    ).encode()
+                    + b"\n"
+                )
 
     def is_going_on(self):
-        return self.thread.is_alive() and time.clock_gettime_ns(time.CLOCK_BOOTTIME) < self.began_ns + GIVE_UP_S * 10**9
+        return (
+            self.thread.is_alive()
+            and time.clock_gettime_ns(time.CLOCK_BOOTTIME) < self.began_ns + GIVE_UP_S * 10**9
+        )
 
     def finish(self):
         self.enough.set()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What scripts/faults does: rounds of `leasehold torture` on a set of its own, with harm beside it by a seeded schedule."""
+"""What scripts/faults does: rounds of `leasehold torture` on a set of its own, with harm beside it
+by a seeded schedule."""
 import argparse
 import heapq
 import json
@@ -19,8 +20,8 @@ from kinds import KINDS, NOT_NOW, NOT_TOGETHER, OF_TORTURE, Cannot, GRACE_CLOCK_
 from servers import OwnSet, clock_environment, set_clock
 
 VIOLATION = 70
-CALM_S = 5 # at a round's end: what is left of it has to be told, and read from the oplog
-PROMISED_ALWAYS = {2, 10} # tokens grow, and the fence holds, whatever clocks and collections do
+CALM_S = 5  # at a round's end: what is left of it has to be told, and read from the oplog
+PROMISED_ALWAYS = {2, 10}  # tokens grow, and the fence holds, whatever clocks and collections do
 
 
 def now_ns():
@@ -34,17 +35,28 @@ class World:
         self.set, self.dice = own_set, dice
         self.client_clock = own_set.folder / "client.clock"
         self.client_network, self.database, self.ended_by_disk = None, None, 0
-        self.torture, self.history, self.rolled = None, None, [] # its process id, its history; how the oplog was rolled over
+        self.torture, self.history, self.rolled = (
+            None,
+            None,
+            [],
+        )  # its process id, its history; how the oplog was rolled over
 
 
 class Tally:
     def __init__(self):
-        self.times, self.operations, self.violations, self.skipped = Counter(), Counter(), Counter(), Counter()
+        self.times, self.operations, self.violations, self.skipped = (
+            Counter(),
+            Counter(),
+            Counter(),
+            Counter(),
+        )
 
     def print(self, words):
         print(f"\n{'kind':14}{'how often':>10}{'not done':>10}{'operations':>12}{'violations':>12}")
         for word in words:
-            print(f"{word:14}{self.times[word]:10}{self.skipped[word]:10}{self.operations[word]:12}{self.violations[word]:12}")
+            print(
+                f"{word:14}{self.times[word]:10}{self.skipped[word]:10}{self.operations[word]:12}{self.violations[word]:12}"
+            )
 
 
 class Round:
@@ -52,11 +64,12 @@ class Round:
         self.program, self.set, self.harms, self.of_torture = program, own_set, harms, of_torture
         self.seed, self.seconds, self.far = seed, seconds, any(harm.far for harm in harms)
         self.history = Path(folder) / f"history-{seed}"
-        self.windows = [] # (word, from, to) in ns
+        self.windows = []  # (word, from, to) in ns
         self.skipped = Counter()
 
     def plan(self, dice):
-        """A heap of (when, number, which, for how long), from the seed alone: each once at least."""
+        """A heap of (when, number, which, for how long), from the seed alone: each once at
+        least."""
         deeds = []
         for harm in self.harms:
             lasts, end = dice.uniform(*harm.lasts), self.seconds - CALM_S
@@ -69,24 +82,56 @@ class Round:
         return deeds
 
     def start(self, world):
-        program = self.history.parent / "torture" # by another name: the processes that it starts have the stepped clocks, it has not
+        program = (
+            self.history.parent / "torture"
+        )  # by another name: the processes that it starts have the stepped clocks, it has not
         program.unlink(missing_ok=True)
         program.symlink_to(self.program)
-        command = [program, "--json", "--yes", "--seed", str(self.seed), "--seconds", f"{self.seconds}s",
-                   "--faults", ",".join(self.of_torture) or "none", "--processes", "8", "--keys", "4", "--history", self.history]
+        command = [
+            program,
+            "--json",
+            "--yes",
+            "--seed",
+            str(self.seed),
+            "--seconds",
+            f"{self.seconds}s",
+            "--faults",
+            ",".join(self.of_torture) or "none",
+            "--processes",
+            "8",
+            "--keys",
+            "4",
+            "--history",
+            self.history,
+        ]
         if self.set.networks:
             command = ["ip", "netns", "exec", self.set.networks.space("client"), *command]
         environment = os.environ | {"LEASEHOLD_URI": self.set.uri, "MONGOC_DISABLE_SHM": "1"}
         if any(harm.word == "client-clock" for harm in self.harms):
             set_clock(world.client_clock, 0)
-            environment |= clock_environment(world.client_clock) | {"FAKETIME_ONLY_CMDS": "leasehold-torture"}
-        return subprocess.Popen([str(word) for word in command], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True, start_new_session=True)
+            environment |= clock_environment(world.client_clock) | {
+                "FAKETIME_ONLY_CMDS": "leasehold-torture"
+            }
+        return subprocess.Popen(
+            [str(word) for word in command],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
     def note(self, harm, lasts):
         """A line of the history, so that the checker knows when the deployment was disturbed."""
         begin, end = now_ns(), now_ns() + int((lasts + harm.felt) * 1e9)
-        line = {"e": "fault", "t": begin, "kind": harm.word, "p": -1, "ms": int((lasts + harm.felt) * 1000)}
+        line = {
+            "e": "fault",
+            "t": begin,
+            "kind": harm.word,
+            "p": -1,
+            "ms": int((lasts + harm.felt) * 1000),
+        }
         if harm.word == "clock":
             line["clocks_ms"] = 2 * GRACE_CLOCK_MS
         with open(self.history, "ab", buffering=0) as history:
@@ -95,7 +140,9 @@ class Round:
 
     def harm(self, world, torture):
         """Until the round is nearly over, or torture is."""
-        while torture.poll() is None and not (self.history.exists() and self.history.stat().st_size):
+        while torture.poll() is None and not (
+            self.history.exists() and self.history.stat().st_size
+        ):
             time.sleep(0.02)
         world.torture, world.history = torture.pid, self.history
         begin, deeds, undo = time.monotonic(), self.plan(world.dice), []
@@ -109,7 +156,7 @@ class Round:
                 except NOT_NOW:
                     heapq.heappush(deeds, (now + 0.5, order, harm, lasts))
             self.undo(undo, now)
-            for member in self.set.members: # a server that crashes by itself comes back too
+            for member in self.set.members:  # a server that crashes by itself comes back too
                 if member.is_dead() and not member.ill:
                     print(f"  {member.name} ended by itself", flush=True)
                     member.revive()
@@ -138,14 +185,19 @@ class Round:
 
     def count(self, tally):
         events = [json.loads(line) for line in self.history.read_text().splitlines()]
-        windows = self.windows + [(e["kind"], e["t"], e["t"] + e["ms"] * 1000000) for e in events
-                                  if e["e"] == "fault" and e["kind"] in OF_TORTURE]
+        windows = self.windows + [
+            (e["kind"], e["t"], e["t"] + e["ms"] * 1000000)
+            for e in events
+            if e["e"] == "fault" and e["kind"] in OF_TORTURE
+        ]
         calls = [e["t"] for e in events if e["e"] == "call"]
         tally.times.update(word for word, _, _ in windows)
         tally.skipped.update(self.skipped)
         for word in {word for word, _, _ in windows}:
             mine = [(begin, end) for w, begin, end in windows if w == word]
-            tally.operations[word] += sum(any(begin <= t <= end for begin, end in mine) for t in calls)
+            tally.operations[word] += sum(
+                any(begin <= t <= end for begin, end in mine) for t in calls
+            )
         return {word for word, _, _ in windows}
 
     def run(self, world, tally):
@@ -161,22 +213,44 @@ class Round:
         lines = [json.loads(line) for line in out.splitlines()]
         result = next((line for line in lines if line["outcome"] in ("ok", "violated")), None)
         if result is None or torture.returncode not in (0, VIOLATION):
-            raise RuntimeError(f"seed {self.seed}: torture ended with {torture.returncode}: {out}{story}")
+            raise RuntimeError(
+                f"seed {self.seed}: torture ended with {torture.returncode}: {out}{story}"
+            )
         seen = self.count(tally)
         not_rolled = sum(not rolling.rolled for rolling in world.rolled)
         tally.times["oplog"] -= not_rolled
         tally.skipped["oplog"] += not_rolled
-        of = {int(i): int(n) for n, i in re.findall(r"^(\d+) violations? of invariant (\d+)$", story, re.M)}
+        of = {
+            int(i): int(n)
+            for n, i in re.findall(r"^(\d+) violations? of invariant (\d+)$", story, re.M)
+        }
         wrong = sum(n for i, n in of.items() if not self.far or i in PROMISED_ALWAYS)
-        failed = lines[-1]["message"] if torture.returncode == VIOLATION and result["outcome"] == "ok" else None
+        failed = (
+            lines[-1]["message"]
+            if torture.returncode == VIOLATION and result["outcome"] == "ok"
+            else None
+        )
         for word in seen:
             tally.violations[word] += wrong
-        print(f"  seed {self.seed}: {result['operations']} operations, {result['grants']} grants, {result['commits']} committed changes, "
-              f"elections {result['elections']}, {len(self.windows)} harms beside torture's, violations {wrong}"
-              + (f" (clocks and data are not what is promised on: {sum(of.values())} seen)" if self.far else "")
-              + (f"; change streams that fell off the oplog {sum(rolling.lost for rolling in world.rolled)}" if world.rolled else "")
-              + ("" if result["oplog"] else "; WITHOUT THE OPLOG, WHICH WAS CUT OFF")
-              + (f"; {failed}" if failed else ""), flush=True)
+        print(
+            f"  seed {self.seed}: {result['operations']} operations, {result['grants']} grants,"
+            f" {result['commits']} committed changes, elections {result['elections']},"
+            f" {len(self.windows)} harms beside torture's, violations {wrong}"
+            + (
+                f" (clocks and data are not what is promised on: {sum(of.values())} seen)"
+                if self.far
+                else ""
+            )
+            + (
+                "; change streams that fell off the oplog"
+                f" {sum(rolling.lost for rolling in world.rolled)}"
+                if world.rolled
+                else ""
+            )
+            + ("" if result["oplog"] else "; WITHOUT THE OPLOG, WHICH WAS CUT OFF")
+            + (f"; {failed}" if failed else ""),
+            flush=True,
+        )
         if wrong or failed:
             print(story, f"the history: {self.history}", sep="\n", flush=True)
         else:
@@ -205,21 +279,35 @@ def choose(parser, words, own_set):
         if words and harm.word not in words:
             continue
         if harm.needs and not getattr(own_set, harm.needs):
-            print(f"SKIPPED: {harm.word}: this machine gives us no {harm.needs} of our own (they need root, iproute2, mount; clocks libfaketime)",
-                  flush=True)
+            print(
+                (
+                    f"SKIPPED: {harm.word}: this machine gives us no {harm.needs} of our own (they"
+                    " need root, iproute2, mount; clocks libfaketime)"
+                ),
+                flush=True,
+            )
         else:
             harms.append(harm)
             if harm.word == "slow" and not own_set.netem:
-                print("this kernel has no netem: slow is narrow lines, which delay and drop under load", flush=True)
+                print(
+                    (
+                        "this kernel has no netem: slow is narrow lines, which delay and drop under"
+                        " load"
+                    ),
+                    flush=True,
+                )
     return harms, of_torture
 
 
 def of_round(number, rounds, harms, of_torture, dice):
-    """The kinds of a round: what is promised on, and in each third round (if asked for), what isn't. With a dice, each of them
-    in every other round: what some kinds hide, others show without them."""
+    """The kinds of a round: what is promised on, and in each third round (if asked for), what
+    isn't. With a dice, each of them in every other round: what some kinds hide, others show without
+    them."""
     near, far = [h for h in harms if not h.far], [h for h in harms if h.far]
     if dice:
-        near, of_torture = [h for h in near if dice.random() < 0.5], [word for word in of_torture if dice.random() < 0.5]
+        near, of_torture = [h for h in near if dice.random() < 0.5], [
+            word for word in of_torture if dice.random() < 0.5
+        ]
     if far and (number % 3 == min(2, rounds - 1) or not (near or of_torture)):
         return far, [word for word in of_torture if word in ("kill", "pause", "stepdown")]
     for one, other in NOT_TOGETHER:
@@ -247,13 +335,27 @@ def main():
     own_set = OwnSet(options.mongod, folder)
     try:
         harms, of_torture = choose(parser, [word for word in options.kinds if word != "/"], own_set)
-        print(f"seed {options.seed}, {rounds} rounds of {options.round_s} s: {' '.join([*of_torture, *(h.word for h in harms)])}", flush=True)
+        print(
+            (
+                f"seed {options.seed}, {rounds} rounds of {options.round_s} s:"
+                f" {' '.join([*of_torture, *(h.word for h in harms)])}"
+            ),
+            flush=True,
+        )
         for number in range(rounds):
             seed = options.seed + number
             if named:
-                near, own = [h for h in harms if h.word in named[number]], [word for word in of_torture if word in named[number]]
+                near, own = [h for h in harms if h.word in named[number]], [
+                    word for word in of_torture if word in named[number]
+                ]
             else:
-                near, own = of_round(number, rounds, harms, of_torture, None if options.kinds else random.Random(-seed))
+                near, own = of_round(
+                    number,
+                    rounds,
+                    harms,
+                    of_torture,
+                    None if options.kinds else random.Random(-seed),
+                )
             one = Round(options.torture, own_set, near, own, seed, options.round_s, folder)
             result, found, why = one.run(World(own_set, random.Random(seed)), tally)
             wrong, failed, grants = wrong + found, failed + bool(why), grants + result["grants"]
@@ -264,13 +366,22 @@ def main():
     tally.print([*of_torture, *(h.word for h in harms)])
     never = [word for word in [*of_torture, *(h.word for h in harms)] if tally.times[word] == 0]
     if never:
-        print(f"\nNOT DONE, though asked for (nobody was there to do it to, or the time was over): {' '.join(never)}")
-    print(f"\n{'violated' if wrong or failed else 'ok'}: {wrong} violations, {failed} processes that hung or crashed")
+        print(
+            "\nNOT DONE, though asked for (nobody was there to do it to, or the time was over):"
+            f" {' '.join(never)}"
+        )
+    print(
+        f"\n{'violated' if wrong or failed else 'ok'}: {wrong} violations, {failed} processes that"
+        " hung or crashed"
+    )
     if wrong or failed:
         return VIOLATION
     shutil.rmtree(folder)
     if unread:
-        print(f"the oplog was cut off before it was read in the rounds of the seeds {unread}: what was committed is not checked there")
+        print(
+            f"the oplog was cut off before it was read in the rounds of the seeds {unread}: what"
+            " was committed is not checked there"
+        )
         return 1
     if grants == 0 or (named and idle):
         print(f"nothing was granted in the rounds of the seeds {idle}: they show nothing")

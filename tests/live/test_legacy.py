@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Old code beside ours on one collection: `$setOnInsert` upserts, deletes by `id` on expiry. Never two live holders.
+"""Old code beside ours on one collection: `$setOnInsert` upserts, deletes by `id` on expiry. Never
+two live holders.
 
 Environment: LEASEHOLD_BUILD (the build folder), LEASEHOLD_TEST_URI (a server)."""
 import datetime
@@ -35,8 +36,12 @@ class Old:
         mine = str(uuid.uuid4())
         fields = {"id": mine, "workspace_id": KEY, "user_id": "old", "expires_at": now() + ttl}
         try:
-            found = self.locks.find_one_and_update({"workspace_id": KEY}, {"$setOnInsert": fields}, upsert=True,
-                                                   return_document=pymongo.ReturnDocument.AFTER)
+            found = self.locks.find_one_and_update(
+                {"workspace_id": KEY},
+                {"$setOnInsert": fields},
+                upsert=True,
+                return_document=pymongo.ReturnDocument.AFTER,
+            )
         except pymongo.errors.DuplicateKeyError:
             return False
         if found["id"] == mine:
@@ -52,13 +57,21 @@ class Old:
 
 class Ours:
     def __init__(self, db):
-        self.env = {name: value for name, value in os.environ.items() if not name.startswith("LEASEHOLD_")}
+        self.env = {
+            name: value for name, value in os.environ.items() if not name.startswith("LEASEHOLD_")
+        }
         self.env |= {"LEASEHOLD_URI": URI, "LEASEHOLD_DB": db}
         self.lease = self.token = None
 
     def run(self, *args):
-        done = subprocess.run([BINARY, "--json", *args], env=self.env, capture_output=True, text=True, timeout=60,
-                              stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            [BINARY, "--json", *args],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+        )
         assert done.returncode in (0, 75, 76), done
         return done.returncode, json.loads(done.stdout)
 
@@ -95,8 +108,21 @@ def ours(database):
 
 
 def age(locks, **ago):
-    locks.update_one({"workspace_id": KEY}, [{"$set": {"expires_at": {
-        "$subtract": ["$$NOW", datetime.timedelta(**ago) // datetime.timedelta(milliseconds=1)]}}}])
+    locks.update_one(
+        {"workspace_id": KEY},
+        [
+            {
+                "$set": {
+                    "expires_at": {
+                        "$subtract": [
+                            "$$NOW",
+                            datetime.timedelta(**ago) // datetime.timedelta(milliseconds=1),
+                        ]
+                    }
+                }
+            }
+        ],
+    )
 
 
 def test_neither_gets_what_the_other_holds(locks, ours):
@@ -120,7 +146,9 @@ def test_what_old_code_left_behind_is_taken_over(locks, ours):
     assert ours.acquire()
     assert not old.release()  # deletes by its own id: nothing
     assert ours.renew()
-    assert locks.find_one({"workspace_id": KEY})["user_id"] == "old"  # fields that we do not know stay
+    assert (
+        locks.find_one({"workspace_id": KEY})["user_id"] == "old"
+    )  # fields that we do not know stay
 
 
 def test_what_we_left_behind_is_taken_over_by_old_code(locks, ours):
@@ -149,7 +177,13 @@ class Watch:
     """Who is inside, and whether anybody ever was twice."""
 
     def __init__(self, until):
-        self.lock, self.inside, self.entered, self.doubles, self.tokens = threading.Lock(), None, {}, [], []
+        self.lock, self.inside, self.entered, self.doubles, self.tokens = (
+            threading.Lock(),
+            None,
+            {},
+            [],
+            [],
+        )
         self.until = until
 
     def enter(self, name, token=None):
@@ -185,9 +219,16 @@ def compete(name, one, watch, errors):
 
 def test_both_compete_and_never_are_two_inside(locks, database):
     watch, errors = Watch(time.monotonic() + 6), []
-    crowd = [("old-1", Old(locks)), ("old-2", Old(locks)), ("new-1", Ours(database.name)), ("new-2", Ours(database.name)),
-             ("new-3", Ours(database.name))]
-    threads = [threading.Thread(target=compete, args=(name, one, watch, errors)) for name, one in crowd]
+    crowd = [
+        ("old-1", Old(locks)),
+        ("old-2", Old(locks)),
+        ("new-1", Ours(database.name)),
+        ("new-2", Ours(database.name)),
+        ("new-3", Ours(database.name)),
+    ]
+    threads = [
+        threading.Thread(target=compete, args=(name, one, watch, errors)) for name, one in crowd
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

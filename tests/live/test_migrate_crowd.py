@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Migrators in a crowd: sixteen at once, killed ones, and live writers beside them. pymongo watches and is the judge; what
-stays is compared with the oracle of tests/support/legacy.py, which was written from the specification.
+"""Migrators in a crowd: sixteen at once, killed ones, and live writers beside them. pymongo watches
+and is the judge; what stays is compared with the oracle of tests/support/legacy.py, which was
+written from the specification.
 
-Needs LEASEHOLD_TEST_URI, and LEASEHOLD_BUILD (default: build) with tools/leasehold in it. LEASEHOLD_TEST_SEED replays."""
+Needs LEASEHOLD_TEST_URI, and LEASEHOLD_BUILD (default: build) with tools/leasehold in it.
+LEASEHOLD_TEST_SEED replays."""
 import json
 import os
 import pathlib
@@ -38,8 +40,21 @@ def db():
 
 
 def start(db, *options):
-    command = [BUILD / "tools" / "leasehold", "--uri", URI, "--db", db.name, "--collection", "locks", "--json", "migrate", "--yes"]
-    return subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [
+        BUILD / "tools" / "leasehold",
+        "--uri",
+        URI,
+        "--db",
+        db.name,
+        "--collection",
+        "locks",
+        "--json",
+        "migrate",
+        "--yes",
+    ]
+    return subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def finish(process, seconds=120):
@@ -74,9 +89,16 @@ def nothing_is_lost(db, docs):
 
 def is_as_the_oracle_says(db, docs):
     best, highest = legacy.survivors(docs), tokens(docs)
-    left = {document["workspace_id"]: document for document in db.locks.find() if isinstance(document["workspace_id"], str)}
-    # A migrator that is killed while it tries leases leaves the key of its trial, for the next cleanup.
-    left = {key: document for key, document in left.items() if not key.startswith("leasehold:trial:")}
+    left = {
+        document["workspace_id"]: document
+        for document in db.locks.find()
+        if isinstance(document["workspace_id"], str)
+    }
+    # A migrator that is killed while it tries leases leaves the key of its trial, for the next
+    # cleanup.
+    left = {
+        key: document for key, document in left.items() if not key.startswith("leasehold:trial:")
+    }
     assert left.keys() == best.keys()
     for key, document in best.items():
         wanted = dict(document)
@@ -95,7 +117,9 @@ def is_as_the_oracle_says(db, docs):
 def test_sixteen_at_once_on_ten_thousand_documents(db, odd, largest):
     docs = list(legacy.documents(10_000, SEED, odd, largest))
     legacy.load(db.locks, docs)
-    reports = [finish(process) for process in [start(db, "--accept-foreign-keys") for _ in range(16)]]
+    reports = [
+        finish(process) for process in [start(db, "--accept-foreign-keys") for _ in range(16)]
+    ]
     assert is_unique(db)
     nothing_is_lost(db, docs)
     is_as_the_oracle_says(db, docs)
@@ -144,7 +168,7 @@ def test_a_migrator_that_is_killed_again_and_again_loses_nothing(db, lease_ends_
         process.communicate()
         killed += process.returncode == -9
         nothing_is_lost(db, docs)
-        if not lease_ends_by_itself: # or the next one waits for it
+        if not lease_ends_by_itself:  # or the next one waits for it
             db.locks_migration.delete_many({})
     assert killed
     finish(start(db))
@@ -171,10 +195,13 @@ def test_a_killed_one_among_many_holds_nobody_up_for_long(db):
 
 
 def old_code(db, stop, rng):
-    """Acquires and releases as older code does: an upsert that may make duplicates, and a delete by id."""
+    """Acquires and releases as older code does: an upsert that may make duplicates, and a delete by
+    id."""
     while not stop.is_set():
         key, mine = f"live-{rng.randrange(40)}", f"{rng.getrandbits(64):x}"
-        at = legacy.EPOCH + legacy.datetime.timedelta(milliseconds=legacy.BASE_MS + rng.randrange(10**6))
+        at = legacy.EPOCH + legacy.datetime.timedelta(
+            milliseconds=legacy.BASE_MS + rng.randrange(10**6)
+        )
         fresh = {"id": mine, "workspace_id": key, "user_id": "live", "expires_at": at}
         try:
             if rng.random() < 0.5:
@@ -184,7 +211,9 @@ def old_code(db, stop, rng):
         except pymongo.errors.DuplicateKeyError:
             pass
         if rng.random() < 0.5:
-            db.locks.update_one({"id": mine}, {"$set": {"expires_at": at + legacy.datetime.timedelta(seconds=5)}})
+            db.locks.update_one(
+                {"id": mine}, {"$set": {"expires_at": at + legacy.datetime.timedelta(seconds=5)}}
+            )
         else:
             db.locks.delete_one({"id": mine})
 
@@ -193,11 +222,14 @@ def test_it_ends_beside_live_writers(db):
     docs = list(legacy.documents(8_000, SEED))
     legacy.load(db.locks, docs)
     stop = threading.Event()
-    threads = [threading.Thread(target=old_code, args=(db, stop, random.Random(SEED + i))) for i in range(4)]
+    threads = [
+        threading.Thread(target=old_code, args=(db, stop, random.Random(SEED + i)))
+        for i in range(4)
+    ]
     for thread in threads:
         thread.start()
     try:
-        time.sleep(0.5) # some duplicates of theirs
+        time.sleep(0.5)  # some duplicates of theirs
         for process in [start(db) for _ in range(4)]:
             finish(process)
     finally:
@@ -207,7 +239,10 @@ def test_it_ends_beside_live_writers(db):
     assert is_unique(db)
     nothing_is_lost(db, docs)
     best = legacy.survivors(docs)
-    left = {document["workspace_id"]: document["_id"] for document in db.locks.find({"workspace_id": {"$regex": "^ws-"}})}
+    left = {
+        document["workspace_id"]: document["_id"]
+        for document in db.locks.find({"workspace_id": {"$regex": "^ws-"}})
+    }
     assert left == {key: document["_id"] for key, document in best.items()}
 
 

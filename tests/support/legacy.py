@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Fills a collection as older code left it: duplicates of a workspace_id, ends of many types, fields nobody knows.
+"""Fills a collection as older code left it: duplicates of a workspace_id, ends of many types,
+fields nobody knows.
 
 Usage: legacy.py URI DB COLLECTION --documents N --seed S [--odd N] [--largest N]
 
-Prints one line of JSON: what is in the collection, by an oracle of its own that the tests compare the migration with.
-The same seed gives the same documents. tests/live/migrate_crowd.py imports documents(), survivors() and instant()."""
+Prints one line of JSON: what is in the collection, by an oracle of its own that the tests compare
+the migration with. The same seed gives the same documents. tests/live/migrate_crowd.py imports
+documents(), survivors() and instant()."""
 import argparse
 import datetime
 import json
@@ -24,8 +26,8 @@ ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?([Zz]|[
 
 
 def instant(value):
-    """expires_at in milliseconds; None when it has no end (null) or cannot be read. Written from the specification, not
-    from the C."""
+    """expires_at in milliseconds; None when it has no end (null) or cannot be read. Written from
+    the specification, not from the C."""
     if isinstance(value, datetime.datetime):
         return round((value - EPOCH) / datetime.timedelta(milliseconds=1))
     if isinstance(value, bool):
@@ -52,7 +54,8 @@ def instant(value):
 
 
 def end(rng, ms):
-    """expires_at at about `ms`, in one of the ways that were in use. A second value says that there is none."""
+    """expires_at at about `ms`, in one of the ways that were in use. A second value says that there
+    is none."""
     at = EPOCH + datetime.timedelta(milliseconds=ms)
     kind = rng.randrange(20)
     if kind < 9:
@@ -60,7 +63,9 @@ def end(rng, ms):
     if kind < 11:
         return at.isoformat(timespec="milliseconds") + "Z", True
     if kind < 12:
-        return (at + datetime.timedelta(minutes=90)).isoformat(timespec="microseconds") + "+01:30", True
+        return (at + datetime.timedelta(minutes=90)).isoformat(
+            timespec="microseconds"
+        ) + "+01:30", True
     if kind < 13:
         return (at - datetime.timedelta(hours=5)).isoformat(timespec="seconds") + "-05:00", True
     if kind < 14:
@@ -79,7 +84,8 @@ def end(rng, ms):
 
 
 def documents(count, seed, odd=0, largest=0):
-    """`count` documents; `odd` of them without a string workspace_id, all different; `largest` of one key."""
+    """`count` documents; `odd` of them without a string workspace_id, all different; `largest` of
+    one key."""
     rng = random.Random(seed)
     keys = max(1, (count - odd - largest) * 3 // 4)
     for i in range(count):
@@ -124,7 +130,9 @@ def survivors(docs):
 
 def is_malformed(document):
     value = document.get("expires_at")
-    return not isinstance(document.get("workspace_id"), str) or (value is not None and instant(value) is None)
+    return not isinstance(document.get("workspace_id"), str) or (
+        value is not None and instant(value) is None
+    )
 
 
 def summary(docs):
@@ -156,7 +164,9 @@ def main():
     parser.add_argument("collection")
     parser.add_argument("--documents", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--odd", type=int, default=0, help="documents whose workspace_id is no string")
+    parser.add_argument(
+        "--odd", type=int, default=0, help="documents whose workspace_id is no string"
+    )
     parser.add_argument("--largest", type=int, default=0, help="documents of one more key")
     args = parser.parse_args()
     docs = list(documents(args.documents, args.seed, args.odd, args.largest))

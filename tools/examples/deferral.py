@@ -26,22 +26,36 @@ def now():
 
 def take(jobs):
     """A job that is due, for us alone for a while."""
-    return jobs.find_one_and_update({"state": "queued", "due": {"$lte": now()}}, {"$set": {"due": now() + HIDDEN}}, sort=[("due", 1)])
+    return jobs.find_one_and_update(
+        {"state": "queued", "due": {"$lte": now()}},
+        {"$set": {"due": now() + HIDDEN}},
+        sort=[("due", 1)],
+    )
 
 
 def defer(jobs, job, busy):
     """Back into the queue until it is worth asking again; no attempt is used up."""
     holder = {"owner": busy.holder.owner, "purpose": busy.holder.purpose} if busy.holder else None
     last = {"why": busy.why, "message": str(busy), "holder": holder, "at": now()}
-    jobs.update_one({"_id": job["_id"]}, {"$set": {"due": now() + datetime.timedelta(seconds=busy.retry_after), "last_busy": last},
-                                          "$inc": {"deferred": 1}})
+    jobs.update_one(
+        {"_id": job["_id"]},
+        {
+            "$set": {
+                "due": now() + datetime.timedelta(seconds=busy.retry_after),
+                "last_busy": last,
+            },
+            "$inc": {"deferred": 1},
+        },
+    )
     print(f"{job['_id']}: deferred, {busy}", flush=True)
 
 
 def work(jobs, job, lease):
     """The work itself. Whoever stores something for it sends the token along."""
     jobs.update_one({"_id": job["_id"]}, {"$inc": {"attempts": 1}})
-    done = subprocess.run(job["command"], env=os.environ | {"TOKEN": str(lease.token)}, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        job["command"], env=os.environ | {"TOKEN": str(lease.token)}, stdin=subprocess.DEVNULL
+    )
     good = done.returncode == 0 and lease.valid
     state = "done" if good else "failed" if job["attempts"] + 1 >= MOST_ATTEMPTS else "queued"
     jobs.update_one({"_id": job["_id"]}, {"$set": {"state": state, "due": now()}})
@@ -54,7 +68,9 @@ def main():
     with leasehold.Store(uri, name, owner=f"worker {os.getpid()}", at_open="migrate") as store:
         while job := take(jobs):
             try:
-                with store.acquire(leasehold.key_join("project", job["project"]), purpose=f"job {job['_id']}") as lease:
+                with store.acquire(
+                    leasehold.key_join("project", job["project"]), purpose=f"job {job['_id']}"
+                ) as lease:
                     work(jobs, job, lease)
             except leasehold.Busy as busy:
                 defer(jobs, job, busy)

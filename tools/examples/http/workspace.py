@@ -22,7 +22,9 @@ TTL_MS = int(os.environ.get("TTL_MS", "30000"))
 http = requests.Session()
 if "LEASEHOLD_TOKEN" in os.environ:
     http.headers["Authorization"] = "Bearer " + os.environ["LEASEHOLD_TOKEN"]
-leases = {}  # (workspace, user) -> lease id: a secret between this server and leasehold. In a real one, part of the user's session.
+leases = (
+    {}
+)  # (workspace, user) -> lease id: a secret between this server and leasehold. In a real one, part of the user's session.
 
 EDITOR = """<!doctype html><title>{workspace}</title><h1>{workspace}</h1><p>You are editing, {user}.</p><textarea></textarea>
 <script>
@@ -42,8 +44,13 @@ setInterval(() => {{ if (--seconds.textContent <= 0) location.reload(); }}, 1000
 
 def lease(method, workspace, lease_id=None, **body):
     headers = {"Lease-Id": lease_id} if lease_id else {}
-    return http.request(method, f"{LEASEHOLD}/v1/leases/workspace:{quote(workspace, safe='')}", json=body or None,
-                        headers=headers, timeout=15)
+    return http.request(
+        method,
+        f"{LEASEHOLD}/v1/leases/workspace:{quote(workspace, safe='')}",
+        json=body or None,
+        headers=headers,
+        timeout=15,
+    )
 
 
 class Workspace(BaseHTTPRequestHandler):
@@ -72,9 +79,16 @@ class Workspace(BaseHTTPRequestHandler):
             self.answer(200, EDITOR.format(**names, beat_ms=TTL_MS // 3))
         elif asked.status_code == 423:
             busy = asked.json()
-            holder = busy["holder"] or {}  # none: others are in line; a lock of older code may have no name, and no end
+            holder = (
+                busy["holder"] or {}
+            )  # none: others are in line; a lock of older code may have no name, and no end
             seconds = -(-(holder.get("remaining_ms") or busy["retry_after_ms"]) // 1000)
-            self.answer(423, BUSY.format(**names, holder=escape(holder.get("owner") or "somebody"), seconds=seconds))
+            self.answer(
+                423,
+                BUSY.format(
+                    **names, holder=escape(holder.get("owner") or "somebody"), seconds=seconds
+                ),
+            )
         else:
             self.answer(503, "<p>Workspaces cannot be opened just now.</p>")
 
@@ -90,6 +104,8 @@ class Workspace(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 8000), Workspace)
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 8000), Workspace
+    )
     print(f"http://127.0.0.1:{server.server_port}/plan?user=alice", flush=True)
     server.serve_forever()

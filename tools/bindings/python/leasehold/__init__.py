@@ -19,18 +19,71 @@ Calls raise `Error` if they do not do what they are called for. `Busy`, `WaitTim
 `Unreachable`, `Unknown`, `Denied`, `ConfigError`, `Invalid` and `Closed` are kinds of it. The
 logger `leasehold` gets the events of the stores, and `leasehold.driver` the lines of the MongoDB
 driver."""
-from ._errors import (Busy, Closed, ConfigError, Denied, Error, Invalid, Lost, Unknown,
-                      Unreachable, WaitTimeout)
+from ._errors import (
+    Busy,
+    Closed,
+    ConfigError,
+    Denied,
+    Error,
+    Invalid,
+    Lost,
+    Unknown,
+    Unreachable,
+    WaitTimeout,
+)
 from ._keys import key_check, key_join, roles, version
 from ._lease import Lease, Leases
 from ._records import AuditEntry, Event, Holder, Note, Status, Waiter
-from ._reports import (CleanupReport, Finding, Histogram, Metrics, MigrateReport, Observed, Reaped,
-                       ReapReport, Since, Stats, Verdict)
+from ._reports import (
+    CleanupReport,
+    Finding,
+    Histogram,
+    Metrics,
+    MigrateReport,
+    Observed,
+    Reaped,
+    ReapReport,
+    Since,
+    Stats,
+    Verdict,
+)
 from ._store import Store
 from ._stream import Stream
 
-__all__ = ["AuditEntry", "Busy", "CleanupReport", "Closed", "ConfigError", "Denied", "Error",
-           "Event", "Finding", "Histogram", "Holder", "Invalid", "Lease", "Leases", "Lost",
-           "Metrics", "MigrateReport", "Note", "Observed", "ReapReport", "Reaped", "Since",
-           "Stats", "Status", "Store", "Stream", "Unknown", "Unreachable", "Verdict",
-           "WaitTimeout", "Waiter", "key_check", "key_join", "roles", "version"]
+__all__ = [
+    "AuditEntry",
+    "Busy",
+    "CleanupReport",
+    "Closed",
+    "ConfigError",
+    "Denied",
+    "Error",
+    "Event",
+    "Finding",
+    "Histogram",
+    "Holder",
+    "Invalid",
+    "Lease",
+    "Leases",
+    "Lost",
+    "Metrics",
+    "MigrateReport",
+    "Note",
+    "Observed",
+    "ReapReport",
+    "Reaped",
+    "Since",
+    "Stats",
+    "Status",
+    "Store",
+    "Stream",
+    "Unknown",
+    "Unreachable",
+    "Verdict",
+    "WaitTimeout",
+    "Waiter",
+    "key_check",
+    "key_join",
+    "roles",
+    "version",
+]

@@ -14,8 +14,10 @@ def main() -> NoReturn:
     bundled = Path(__file__).parent / "bin" / "leasehold"
     program = str(bundled) if bundled.exists() else shutil.which("leasehold")
     if program is None:
-        print("leasehold: the command line is not installed (the Debian package is leasehold)",
-              file=sys.stderr)
+        print(
+            "leasehold: the command line is not installed (the Debian package is leasehold)",
+            file=sys.stderr,
+        )
         sys.exit(127)
     os.execv(program, ["leasehold", *sys.argv[1:]])
 

@@ -50,8 +50,15 @@ class Request:
         return Queued(handle, self)
 
 
-def request_for(keys: Sequence[str], many: bool, ttl: float, wait: float, shared: bool,
-                feedback: Optional[Feedback], **others: Any) -> Request:
+def request_for(
+    keys: Sequence[str],
+    many: bool,
+    ttl: float,
+    wait: float,
+    shared: bool,
+    feedback: Optional[Feedback],
+    **others: Any,
+) -> Request:
     """`others`: options by their name in C; texts as str, and times in seconds."""
     for name in ("owner", "purpose", "lease_id"):
         others[name] = to_c(others.get(name))
@@ -112,10 +119,20 @@ class Attempt:
         """The call that does not return before the end."""
         options, busy, details = byref(self._request.options), byref(self._busy), self._details
         if self._request.many:
-            return int(lib.lh_acquire_many(pointer, self._keys, len(self._keys), options,
-                                           self._outputs, busy, byref(details)))
-        return int(lib.lh_acquire(pointer, self._keys[0], options, self._outputs, busy,
-                                  byref(details)))
+            return int(
+                lib.lh_acquire_many(
+                    pointer,
+                    self._keys,
+                    len(self._keys),
+                    options,
+                    self._outputs,
+                    busy,
+                    byref(details),
+                )
+            )
+        return int(
+            lib.lh_acquire(pointer, self._keys[0], options, self._outputs, busy, byref(details))
+        )
 
     def _refusal(self) -> Exception:
         error = error_from(self._outcome, self._details)
@@ -150,15 +167,24 @@ class Queued(Attempt):
 
     def start(self) -> None:
         with self._handle as pointer:
-            check(lib.lh_acquire_start(pointer, self._keys[0], byref(self._request.options),
-                                       byref(self._waiting), byref(self._details)), self._details)
+            check(
+                lib.lh_acquire_start(
+                    pointer,
+                    self._keys[0],
+                    byref(self._request.options),
+                    byref(self._waiting),
+                    byref(self._details),
+                ),
+                self._details,
+            )
 
     def fileno(self) -> int:
         return int(lib.lh_waiting_fd(self._waiting))
 
     def finish(self) -> None:
-        self._outcome = lib.lh_waiting_finish(self._waiting, self._outputs, byref(self._busy),
-                                              byref(self._details))
+        self._outcome = lib.lh_waiting_finish(
+            self._waiting, self._outputs, byref(self._busy), byref(self._details)
+        )
         self._waiting = ctypes.c_void_p()
         super().finish()
 

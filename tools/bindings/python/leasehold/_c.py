@@ -5,8 +5,21 @@ The library is what LEASEHOLD_LIBRARY names, or else the one inside the package 
 else libleasehold.so.0, as the system's loader finds it."""
 import ctypes
 import os
-from ctypes import (CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char, c_char_p, c_int, c_int64,
-                    c_size_t, c_uint32, c_uint64, c_void_p)
+from ctypes import (
+    CFUNCTYPE,
+    POINTER,
+    Structure,
+    byref,
+    c_bool,
+    c_char,
+    c_char_p,
+    c_int,
+    c_int64,
+    c_size_t,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,45 +45,106 @@ class Sized(Structure):
 
 class Error(Sized):
     _init_ = "lh_error_init"
-    _fields_ = [("size", c_size_t), ("code", c_int), ("server_code", c_int), ("reason", c_int),
-                ("lease_id", c_char * 36), ("message", c_char * 512)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("code", c_int),
+        ("server_code", c_int),
+        ("reason", c_int),
+        ("lease_id", c_char * 36),
+        ("message", c_char * 512),
+    ]
 
 
 class StoreOptions(Sized):
     _init_ = "lh_store_options_init"
-    _fields_ = [("size", c_size_t), ("uri", c_char_p), ("db", c_char_p), ("collection", c_char_p),
-                ("owner", c_char_p), ("app_name", c_char_p), ("timeout_ms", c_int64),
-                ("clock_skew_ms", c_int64), ("max_waiters", c_uint32), ("max_shared", c_uint32),
-                ("pool_size", c_uint32), ("at_open", c_int), ("migrate", c_void_p),
-                ("on_lost", c_void_p), ("on_lost_arg", c_void_p), ("on_lost_free", c_void_p),
-                ("allow_insecure_tls", c_bool), ("for_others", c_bool), ("rollout", c_int),
-                ("audit", c_char_p), ("log_level", c_int), ("log", c_void_p),
-                ("log_arg", c_void_p), ("log_free", c_void_p)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("uri", c_char_p),
+        ("db", c_char_p),
+        ("collection", c_char_p),
+        ("owner", c_char_p),
+        ("app_name", c_char_p),
+        ("timeout_ms", c_int64),
+        ("clock_skew_ms", c_int64),
+        ("max_waiters", c_uint32),
+        ("max_shared", c_uint32),
+        ("pool_size", c_uint32),
+        ("at_open", c_int),
+        ("migrate", c_void_p),
+        ("on_lost", c_void_p),
+        ("on_lost_arg", c_void_p),
+        ("on_lost_free", c_void_p),
+        ("allow_insecure_tls", c_bool),
+        ("for_others", c_bool),
+        ("rollout", c_int),
+        ("audit", c_char_p),
+        ("log_level", c_int),
+        ("log", c_void_p),
+        ("log_arg", c_void_p),
+        ("log_free", c_void_p),
+    ]
 
 
 class AcquireOptions(Sized):
     _init_ = "lh_acquire_options_init"
-    _fields_ = [("size", c_size_t), ("ttl_ms", c_int64), ("mode", c_int), ("owner", c_char_p),
-                ("purpose", c_char_p), ("lease_id", c_char_p), ("timeout_ms", c_int64),
-                ("wait_ms", c_int64), ("claim_ms", c_int64), ("by_hand", c_bool),
-                ("path", c_bool), ("resume", c_bool), ("cancel", c_void_p),
-                ("feedback", c_void_p), ("feedback_arg", c_void_p)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("ttl_ms", c_int64),
+        ("mode", c_int),
+        ("owner", c_char_p),
+        ("purpose", c_char_p),
+        ("lease_id", c_char_p),
+        ("timeout_ms", c_int64),
+        ("wait_ms", c_int64),
+        ("claim_ms", c_int64),
+        ("by_hand", c_bool),
+        ("path", c_bool),
+        ("resume", c_bool),
+        ("cancel", c_void_p),
+        ("feedback", c_void_p),
+        ("feedback_arg", c_void_p),
+    ]
 
 
 class Holder(Structure):
-    _fields_ = [("owner", c_char_p), ("host", c_char_p), ("purpose", c_char_p), ("pid", c_int64),
-                ("mode", c_int), ("token", c_int64), ("acquired_at_ms", c_int64),
-                ("expires_at_ms", c_int64), ("remaining_ms", c_int64), ("kept", c_bool)]
+    _fields_ = [
+        ("owner", c_char_p),
+        ("host", c_char_p),
+        ("purpose", c_char_p),
+        ("pid", c_int64),
+        ("mode", c_int),
+        ("token", c_int64),
+        ("acquired_at_ms", c_int64),
+        ("expires_at_ms", c_int64),
+        ("remaining_ms", c_int64),
+        ("kept", c_bool),
+    ]
 
 
 class Record(Structure):
-    _fields_ = [("key", c_char_p), ("state", c_int), ("problem", c_char_p), ("token", c_int64),
-                ("expired", c_bool), ("holders", c_size_t), ("waiters", c_size_t),
-                ("now_ms", c_int64), ("released_how", c_char_p), ("released_owner", c_char_p),
-                ("released_by", c_char_p), ("released_reason", c_char_p),
-                ("released_at_ms", c_int64), ("why", c_int), ("retry_after_ms", c_int64),
-                ("note", c_char_p), ("note_token", c_int64), ("note_at_ms", c_int64),
-                ("document_id", c_char_p), ("id_taken_by", c_char_p), ("id_json", c_char_p)]
+    _fields_ = [
+        ("key", c_char_p),
+        ("state", c_int),
+        ("problem", c_char_p),
+        ("token", c_int64),
+        ("expired", c_bool),
+        ("holders", c_size_t),
+        ("waiters", c_size_t),
+        ("now_ms", c_int64),
+        ("released_how", c_char_p),
+        ("released_owner", c_char_p),
+        ("released_by", c_char_p),
+        ("released_reason", c_char_p),
+        ("released_at_ms", c_int64),
+        ("why", c_int),
+        ("retry_after_ms", c_int64),
+        ("note", c_char_p),
+        ("note_token", c_int64),
+        ("note_at_ms", c_int64),
+        ("document_id", c_char_p),
+        ("id_taken_by", c_char_p),
+        ("id_json", c_char_p),
+    ]
 
 
 class ReleaseOptions(Sized):
@@ -80,9 +154,15 @@ class ReleaseOptions(Sized):
 
 class Observed(Sized):
     _init_ = "lh_observed_init"
-    _fields_ = [("size", c_size_t), ("rollout", c_int), ("granted", c_uint64),
-                ("contended", c_uint64), ("failed", c_uint64), ("lost", c_uint64),
-                ("skipped", c_uint64)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("rollout", c_int),
+        ("granted", c_uint64),
+        ("contended", c_uint64),
+        ("failed", c_uint64),
+        ("lost", c_uint64),
+        ("skipped", c_uint64),
+    ]
 
 
 class Note(Structure):
@@ -91,29 +171,59 @@ class Note(Structure):
 
 class ListOptions(Sized):
     _init_ = "lh_list_options_init"
-    _fields_ = [("size", c_size_t), ("prefix", c_char_p), ("owner", c_char_p),
-                ("expired", c_bool), ("malformed", c_bool), ("free_too", c_bool),
-                ("limit", c_uint64)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("prefix", c_char_p),
+        ("owner", c_char_p),
+        ("expired", c_bool),
+        ("malformed", c_bool),
+        ("free_too", c_bool),
+        ("limit", c_uint64),
+    ]
 
 
 class WatchOptions(Sized):
     _init_ = "lh_watch_options_init"
-    _fields_ = [("size", c_size_t), ("keys", POINTER(c_char_p)), ("n_keys", c_size_t),
-                ("prefix", c_char_p), ("after", c_char_p), ("cancel", c_void_p)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("keys", POINTER(c_char_p)),
+        ("n_keys", c_size_t),
+        ("prefix", c_char_p),
+        ("after", c_char_p),
+        ("cancel", c_void_p),
+    ]
 
 
 class BreakOptions(Sized):
     _init_ = "lh_break_options_init"
-    _fields_ = [("size", c_size_t), ("reason", c_char_p), ("by", c_char_p), ("token", c_int64),
-                ("id", c_char_p)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("reason", c_char_p),
+        ("by", c_char_p),
+        ("token", c_int64),
+        ("id", c_char_p),
+    ]
 
 
 class Event(Structure):
-    _fields_ = [("kind", c_int), ("id", c_char_p), ("key", c_char_p), ("at_ms", c_int64),
-                ("how", c_char_p), ("owner", c_char_p), ("host", c_char_p), ("purpose", c_char_p),
-                ("pid", c_int64), ("mode", c_int), ("token", c_int64), ("expires_at_ms", c_int64),
-                ("by", c_char_p), ("reason", c_char_p), ("note", c_char_p),
-                ("kept_until_ms", c_int64)]
+    _fields_ = [
+        ("kind", c_int),
+        ("id", c_char_p),
+        ("key", c_char_p),
+        ("at_ms", c_int64),
+        ("how", c_char_p),
+        ("owner", c_char_p),
+        ("host", c_char_p),
+        ("purpose", c_char_p),
+        ("pid", c_int64),
+        ("mode", c_int),
+        ("token", c_int64),
+        ("expires_at_ms", c_int64),
+        ("by", c_char_p),
+        ("reason", c_char_p),
+        ("note", c_char_p),
+        ("kept_until_ms", c_int64),
+    ]
 
 
 class Waiter(Structure):
@@ -121,34 +231,68 @@ class Waiter(Structure):
 
 
 class AuditEntry(Structure):
-    _fields_ = [("at_ms", c_int64), ("event", c_char_p), ("key", c_char_p), ("owner", c_char_p),
-                ("host", c_char_p), ("pid", c_int64), ("purpose", c_char_p), ("by", c_char_p),
-                ("reason", c_char_p), ("to", c_char_p), ("previous_owner", c_char_p),
-                ("previous_how", c_char_p), ("token", c_int64), ("to_token", c_int64),
-                ("mode", c_int)]
+    _fields_ = [
+        ("at_ms", c_int64),
+        ("event", c_char_p),
+        ("key", c_char_p),
+        ("owner", c_char_p),
+        ("host", c_char_p),
+        ("pid", c_int64),
+        ("purpose", c_char_p),
+        ("by", c_char_p),
+        ("reason", c_char_p),
+        ("to", c_char_p),
+        ("previous_owner", c_char_p),
+        ("previous_how", c_char_p),
+        ("token", c_int64),
+        ("to_token", c_int64),
+        ("mode", c_int),
+    ]
 
 
 class AuditOptions(Sized):
     _init_ = "lh_audit_options_init"
-    _fields_ = [("size", c_size_t), ("key", c_char_p), ("since_ms", c_int64), ("follow", c_bool),
-                ("cancel", c_void_p)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("key", c_char_p),
+        ("since_ms", c_int64),
+        ("follow", c_bool),
+        ("cancel", c_void_p),
+    ]
 
 
 class CleanupOptions(Sized):
     _init_ = "lh_cleanup_options_init"
-    _fields_ = [("size", c_size_t), ("older_than_ms", c_int64), ("dry_run", c_bool),
-                ("progress", c_void_p), ("progress_arg", c_void_p)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("older_than_ms", c_int64),
+        ("dry_run", c_bool),
+        ("progress", c_void_p),
+        ("progress_arg", c_void_p),
+    ]
 
 
 class CleanupReport(Sized):
     _init_ = "lh_cleanup_report_init"
-    _fields_ = [("size", c_size_t), ("removed", c_uint64), ("holders_dropped", c_uint64),
-                ("waiters_dropped", c_uint64)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("removed", c_uint64),
+        ("holders_dropped", c_uint64),
+        ("waiters_dropped", c_uint64),
+    ]
 
 
 class Reaped(Structure):
-    _fields_ = [("key", c_char_p), ("owner", c_char_p), ("purpose", c_char_p), ("pid", c_int64),
-                ("token", c_int64), ("mode", c_int), ("waited", c_bool), ("since_ms", c_int64)]
+    _fields_ = [
+        ("key", c_char_p),
+        ("owner", c_char_p),
+        ("purpose", c_char_p),
+        ("pid", c_int64),
+        ("token", c_int64),
+        ("mode", c_int),
+        ("waited", c_bool),
+        ("since_ms", c_int64),
+    ]
 
 
 class ReapOptions(Sized):
@@ -158,33 +302,67 @@ class ReapOptions(Sized):
 
 class ReapReport(Sized):
     _init_ = "lh_reap_report_init"
-    _fields_ = [("size", c_size_t), ("holders", c_uint64), ("waiters", c_uint64),
-                ("alive", c_uint64)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("holders", c_uint64),
+        ("waiters", c_uint64),
+        ("alive", c_uint64),
+    ]
 
 
 class Verdict(Structure):
-    _fields_ = [("key", c_char_p), ("survivor", c_char_p), ("reason", c_char_p),
-                ("losers", c_uint64)]
+    _fields_ = [
+        ("key", c_char_p),
+        ("survivor", c_char_p),
+        ("reason", c_char_p),
+        ("losers", c_uint64),
+    ]
 
 
 class MigrateOptions(Sized):
     _init_ = "lh_migrate_options_init"
-    _fields_ = [("size", c_size_t), ("dry_run", c_bool), ("remove", c_bool),
-                ("no_archive", c_bool), ("archive", c_char_p), ("quarantine", c_bool),
-                ("adopt", c_bool), ("accept_foreign_keys", c_bool), ("even_live", c_bool),
-                ("even_most", c_bool), ("check_keys", c_bool), ("no_trial", c_bool),
-                ("timeout_ms", c_int64), ("progress", c_void_p), ("progress_arg", c_void_p),
-                ("verdict", c_void_p), ("verdict_arg", c_void_p), ("audit_keep_ms", c_int64),
-                ("id", c_char_p)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("dry_run", c_bool),
+        ("remove", c_bool),
+        ("no_archive", c_bool),
+        ("archive", c_char_p),
+        ("quarantine", c_bool),
+        ("adopt", c_bool),
+        ("accept_foreign_keys", c_bool),
+        ("even_live", c_bool),
+        ("even_most", c_bool),
+        ("check_keys", c_bool),
+        ("no_trial", c_bool),
+        ("timeout_ms", c_int64),
+        ("progress", c_void_p),
+        ("progress_arg", c_void_p),
+        ("verdict", c_void_p),
+        ("verdict_arg", c_void_p),
+        ("audit_keep_ms", c_int64),
+        ("id", c_char_p),
+    ]
 
 
 class MigrateReport(Sized):
     _init_ = "lh_migrate_report_init"
-    _fields_ = [("size", c_size_t), ("index", c_int), ("interrupted", c_bool), ("tried", c_bool),
-                ("scanned", c_uint64), ("duplicate_keys", c_uint64), ("removed", c_uint64),
-                ("archived", c_uint64), ("quarantined", c_uint64), ("malformed", c_uint64),
-                ("waited_ms", c_uint64), ("elapsed_ms", c_uint64), ("foreign", c_uint64 * 14),
-                ("foreign_live", c_uint64), ("problems", c_char * 512)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("index", c_int),
+        ("interrupted", c_bool),
+        ("tried", c_bool),
+        ("scanned", c_uint64),
+        ("duplicate_keys", c_uint64),
+        ("removed", c_uint64),
+        ("archived", c_uint64),
+        ("quarantined", c_uint64),
+        ("malformed", c_uint64),
+        ("waited_ms", c_uint64),
+        ("elapsed_ms", c_uint64),
+        ("foreign", c_uint64 * 14),
+        ("foreign_live", c_uint64),
+        ("problems", c_char * 512),
+    ]
 
 
 class Since(Structure):
@@ -192,10 +370,20 @@ class Since(Structure):
 
 
 class StatsReport(Structure):
-    _fields_ = [("documents", c_uint64), ("exclusive", c_uint64), ("shared", c_uint64),
-                ("malformed", c_uint64), ("free", c_uint64), ("expired", c_uint64),
-                ("shared_holders", c_uint64), ("queues", c_uint64), ("waiters", c_uint64),
-                ("oldest", Since), ("longest_wait", Since), ("now_ms", c_int64)]
+    _fields_ = [
+        ("documents", c_uint64),
+        ("exclusive", c_uint64),
+        ("shared", c_uint64),
+        ("malformed", c_uint64),
+        ("free", c_uint64),
+        ("expired", c_uint64),
+        ("shared_holders", c_uint64),
+        ("queues", c_uint64),
+        ("waiters", c_uint64),
+        ("oldest", Since),
+        ("longest_wait", Since),
+        ("now_ms", c_int64),
+    ]
 
 
 class StatsOptions(Sized):
@@ -204,8 +392,14 @@ class StatsOptions(Sized):
 
 
 class Finding(Structure):
-    _fields_ = [("id", c_char_p), ("severity", c_int), ("outcome", c_int), ("count", c_uint64),
-                ("what", c_char_p), ("what_to_do", c_char_p)]
+    _fields_ = [
+        ("id", c_char_p),
+        ("severity", c_int),
+        ("outcome", c_int),
+        ("count", c_uint64),
+        ("what", c_char_p),
+        ("what_to_do", c_char_p),
+    ]
 
 
 class DoctorOptions(Sized):
@@ -215,24 +409,51 @@ class DoctorOptions(Sized):
 
 class Metrics(Sized):
     _init_ = "lh_metrics_init"
-    _fields_ = [("size", c_size_t), ("commands_ok", c_uint64 * 8),
-                ("commands_refused", c_uint64 * 8), ("commands_unreachable", c_uint64 * 8),
-                ("commands_unknown", c_uint64 * 8), ("repeats", c_uint64), ("acquired", c_uint64),
-                ("busy", c_uint64), ("acquires_failed", c_uint64), ("queued", c_uint64),
-                ("granted", c_uint64), ("renewed", c_uint64), ("renewals_failed", c_uint64),
-                ("lost", c_uint64), ("released", c_uint64), ("releases_failed", c_uint64),
-                ("transferred", c_uint64), ("streams_closed", c_uint64), ("waiting", c_uint64),
-                ("holding", c_uint64), ("round_trips", c_uint64 * 16),
-                ("round_trips_us", c_uint64), ("acquires", c_uint64 * 16),
-                ("acquires_us", c_uint64)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("commands_ok", c_uint64 * 8),
+        ("commands_refused", c_uint64 * 8),
+        ("commands_unreachable", c_uint64 * 8),
+        ("commands_unknown", c_uint64 * 8),
+        ("repeats", c_uint64),
+        ("acquired", c_uint64),
+        ("busy", c_uint64),
+        ("acquires_failed", c_uint64),
+        ("queued", c_uint64),
+        ("granted", c_uint64),
+        ("renewed", c_uint64),
+        ("renewals_failed", c_uint64),
+        ("lost", c_uint64),
+        ("released", c_uint64),
+        ("releases_failed", c_uint64),
+        ("transferred", c_uint64),
+        ("streams_closed", c_uint64),
+        ("waiting", c_uint64),
+        ("holding", c_uint64),
+        ("round_trips", c_uint64 * 16),
+        ("round_trips_us", c_uint64),
+        ("acquires", c_uint64 * 16),
+        ("acquires_us", c_uint64),
+    ]
 
 
 class LogEvent(Structure):
-    _fields_ = [("size", c_size_t), ("event", c_int), ("level", c_int), ("outcome", c_int),
-                ("reason", c_int), ("server_code", c_int), ("attempt", c_int),
-                ("duration_us", c_int64), ("token", c_int64), ("count", c_uint64),
-                ("key", c_char_p), ("lease", c_char_p), ("command", c_char_p),
-                ("message", c_char_p)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("event", c_int),
+        ("level", c_int),
+        ("outcome", c_int),
+        ("reason", c_int),
+        ("server_code", c_int),
+        ("attempt", c_int),
+        ("duration_us", c_int64),
+        ("token", c_int64),
+        ("count", c_uint64),
+        ("key", c_char_p),
+        ("lease", c_char_p),
+        ("command", c_char_p),
+        ("message", c_char_p),
+    ]
 
 
 # Callbacks: the first argument is the `arg` of the call, which Python does not need.
@@ -282,8 +503,16 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "lh_record_waiter": (POINTER(Waiter), POINTER(Record), c_size_t),
     "lh_record_free": (None, POINTER(Record)),
     "lh_acquire": (c_int, _STORE, c_char_p, POINTER(AcquireOptions), _HANDLE, _RECORD, _ERROR),
-    "lh_acquire_many": (c_int, _STORE, POINTER(c_char_p), c_size_t, POINTER(AcquireOptions),
-                        _HANDLE, _RECORD, _ERROR),
+    "lh_acquire_many": (
+        c_int,
+        _STORE,
+        POINTER(c_char_p),
+        c_size_t,
+        POINTER(AcquireOptions),
+        _HANDLE,
+        _RECORD,
+        _ERROR,
+    ),
     "lh_acquire_start": (c_int, _STORE, c_char_p, POINTER(AcquireOptions), _HANDLE, _ERROR),
     "lh_waiting_fd": (c_int, _WAITING),
     "lh_waiting_finish": (c_int, _WAITING, _HANDLE, _RECORD, _ERROR),
@@ -319,8 +548,15 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "lh_stats_free": (None, POINTER(StatsReport)),
     "lh_break": (c_int, _STORE, c_char_p, POINTER(BreakOptions), _RECORD, _ERROR),
     "lh_cleanup": (c_int, _STORE, POINTER(CleanupOptions), POINTER(CleanupReport), _ERROR),
-    "lh_reap": (c_int, _STORE, POINTER(ReapOptions), EachReaped, c_void_p, POINTER(ReapReport),
-                _ERROR),
+    "lh_reap": (
+        c_int,
+        _STORE,
+        POINTER(ReapOptions),
+        EachReaped,
+        c_void_p,
+        POINTER(ReapReport),
+        _ERROR,
+    ),
     "lh_migrate": (c_int, _STORE, POINTER(MigrateOptions), POINTER(MigrateReport), _ERROR),
     "lh_doctor": (c_int, _STORE, POINTER(DoctorOptions), EachFinding, c_void_p, _ERROR),
     "lh_roles": (c_int, POINTER(StoreOptions), _HANDLE, _ERROR),
@@ -331,14 +567,16 @@ _SIGNATURES |= {kind._init_: (None, POINTER(kind), c_size_t) for kind in Sized._
 
 def _load() -> ctypes.CDLL:
     inside = Path(__file__).parent / "lib" / "libleasehold.so.0"
-    name = os.environ.get("LEASEHOLD_LIBRARY",
-                          str(inside) if inside.exists() else "libleasehold.so.0")
+    name = os.environ.get(
+        "LEASEHOLD_LIBRARY", str(inside) if inside.exists() else "libleasehold.so.0"
+    )
     try:
         library = ctypes.CDLL(name)
     except OSError as why:
         raise ImportError(
             f"leasehold needs its C library: {why}. Install libleasehold (the Debian package is "
-            "libleasehold0), or set LEASEHOLD_LIBRARY to the path of libleasehold.so.0") from why
+            "libleasehold0), or set LEASEHOLD_LIBRARY to the path of libleasehold.so.0"
+        ) from why
     for function, (result, *arguments) in _SIGNATURES.items():
         bound = getattr(library, function)
         bound.restype, bound.argtypes = result, arguments

@@ -21,7 +21,7 @@ def _trimmed(text: str) -> str:
     encoded = os.fsencode(text)
     buffer, n = ctypes.create_string_buffer(encoded), ctypes.c_size_t()
     start = lib.lh_trim(buffer, byref(n)) - ctypes.addressof(buffer)
-    return from_c(encoded[start:start + n.value])
+    return from_c(encoded[start : start + n.value])
 
 
 def _variable(name: str) -> Optional[str]:
@@ -34,8 +34,10 @@ def _duration(name: str) -> Optional[float]:
         return None
     found = re.fullmatch(r"([0-9]+)(d|h|m|s|ms|)", text)
     if not found or math.isinf(float(found[1])):
-        raise ConfigError(f"{name}: a duration is a number with d, h, m, s or ms, such as 30s, "
-                          f"not {text!r}", code="config")
+        raise ConfigError(
+            f"{name}: a duration is a number with d, h, m, s or ms, such as 30s, " f"not {text!r}",
+            code="config",
+        )
     return int(found[1]) * _UNITS[found[2]]
 
 
@@ -46,8 +48,9 @@ def _from_file(path: str) -> str:
     except (OSError, UnicodeDecodeError) as why:
         raise ConfigError(f"the URI file {path} cannot be read: {why}", code="config") from None
     if not uri or "\n" in uri or "\r" in uri:
-        raise ConfigError(f"the URI file {path} must hold one line of text: the connection string",
-                          code="config")
+        raise ConfigError(
+            f"the URI file {path} must hold one line of text: the connection string", code="config"
+        )
     return uri
 
 
@@ -62,13 +65,20 @@ def _uri() -> Optional[str]:
 def options_from_environment() -> dict[str, Any]:
     """The options of a store; those that no variable sets are not there."""
     audit = _variable("LEASEHOLD_AUDIT")
-    found = {"uri": _uri(), "db": _variable("LEASEHOLD_DB"),
-             "collection": _variable("LEASEHOLD_COLLECTION"), "owner": _variable("LEASEHOLD_OWNER"),
-             "audit": "" if audit == "on" else audit, "timeout": _duration("LEASEHOLD_TIMEOUT"),
-             "ttl": _duration("LEASEHOLD_TTL"), "rollout": _variable("LEASEHOLD_MODE")}
+    found = {
+        "uri": _uri(),
+        "db": _variable("LEASEHOLD_DB"),
+        "collection": _variable("LEASEHOLD_COLLECTION"),
+        "owner": _variable("LEASEHOLD_OWNER"),
+        "audit": "" if audit == "on" else audit,
+        "timeout": _duration("LEASEHOLD_TIMEOUT"),
+        "ttl": _duration("LEASEHOLD_TTL"),
+        "rollout": _variable("LEASEHOLD_MODE"),
+    }
     if found["rollout"] not in (None, "enforce", "observe", "off"):
         raise ConfigError("LEASEHOLD_MODE must be enforce, observe or off", code="config")
     if found["uri"] is None and found["rollout"] != "off":
-        raise ConfigError("which MongoDB? Set LEASEHOLD_URI=mongodb://host/ in the environment",
-                          code="config")
+        raise ConfigError(
+            "which MongoDB? Set LEASEHOLD_URI=mongodb://host/ in the environment", code="config"
+        )
     return {name: value for name, value in found.items() if value is not None or name == "uri"}

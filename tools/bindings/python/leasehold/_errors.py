@@ -20,8 +20,15 @@ class Error(Exception):
     cause ("mongos", "timeout", …), or "". `server_code` is MongoDB's error code, or 0. `lease_id`
     is the lease in doubt if the code is "unknown", otherwise ""."""
 
-    def __init__(self, message: str = "", *, code: str = "", reason: str = "",
-                 server_code: int = 0, lease_id: str = "") -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        code: str = "",
+        reason: str = "",
+        server_code: int = 0,
+        lease_id: str = "",
+    ) -> None:
         super().__init__(message)
         self.code, self.reason = code, reason
         self.server_code, self.lease_id = server_code, lease_id
@@ -73,8 +80,14 @@ class Closed(Error, ValueError):
 
 
 _KINDS: dict[int, type[Error]] = {
-    _c.BUSY: Busy, _c.LOST: Lost, _c.UNKNOWN: Unknown, _c.INVALID: Invalid,
-    _c.UNREACHABLE: Unreachable, _c.DENIED: Denied, _c.CONFIG: ConfigError, _c.CLOSED: Closed,
+    _c.BUSY: Busy,
+    _c.LOST: Lost,
+    _c.UNKNOWN: Unknown,
+    _c.INVALID: Invalid,
+    _c.UNREACHABLE: Unreachable,
+    _c.DENIED: Denied,
+    _c.CONFIG: ConfigError,
+    _c.CLOSED: Closed,
 }
 
 
@@ -85,9 +98,13 @@ def error_from(outcome: int, details: _c.Error) -> Error:
         kind = WaitTimeout
     elif details.reason == _c.REASON_STORE_CLOSED:
         kind = Closed
-    return kind(from_c(details.message), code=from_c(lib.lh_outcome_word(outcome)),
-                reason=from_c(lib.lh_reason_word(details.reason)),
-                server_code=details.server_code, lease_id=from_c(details.lease_id))
+    return kind(
+        from_c(details.message),
+        code=from_c(lib.lh_outcome_word(outcome)),
+        reason=from_c(lib.lh_reason_word(details.reason)),
+        server_code=details.server_code,
+        lease_id=from_c(details.lease_id),
+    )
 
 
 def check(outcome: int, details: _c.Error) -> None:

@@ -76,8 +76,9 @@ class Losses:
 class Handle:
     """`with handle as pointer:` around each call on the store, and on its leases."""
 
-    def __init__(self, options: _c.StoreOptions,
-                 on_lost: Optional[Callable[[str, str], object]]) -> None:
+    def __init__(
+        self, options: _c.StoreOptions, on_lost: Optional[Callable[[str, str], object]]
+    ) -> None:
         self.losses = Losses(on_lost)
         self._log = _log.callback
         self._pointer = ctypes.c_void_p()
@@ -109,8 +110,12 @@ class Handle:
         self.__exit__(None, None, None)
         raise Closed("the store is closed", code="closed", reason="store_closed")
 
-    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        value: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
         with self._lock:
             self._callers.remove(threading.get_ident())
             last = self._closing and not self._callers

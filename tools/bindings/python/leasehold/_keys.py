@@ -32,12 +32,17 @@ def key_check(key: str) -> None:
     check(lib.lh_key_check(encoded, len(encoded), byref(details)), details)
 
 
-def roles(uri: Optional[str] = None, db: Optional[str] = None, collection: Optional[str] = None,
-          audit: Optional[str] = None) -> list[dict[str, Any]]:
+def roles(
+    uri: Optional[str] = None,
+    db: Optional[str] = None,
+    collection: Optional[str] = None,
+    audit: Optional[str] = None,
+) -> list[dict[str, Any]]:
     """The commands that create the roles for a collection: leaseholdRuntime, …Setup and …Ops. Run
     them on the database of the leases. No server is contacted."""
-    options = _c.StoreOptions(uri=to_c(uri), db=to_c(db), collection=to_c(collection),
-                              audit=to_c(audit))
+    options = _c.StoreOptions(
+        uri=to_c(uri), db=to_c(db), collection=to_c(collection), audit=to_c(audit)
+    )
     found, details = ctypes.c_void_p(), _c.Error()
     check(lib.lh_roles(byref(options), byref(found), byref(details)), details)
     commands: list[dict[str, Any]] = json.loads(_taken(found))["roles"]

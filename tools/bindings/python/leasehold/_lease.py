@@ -182,22 +182,33 @@ class Lease(LeaseFacts):
         """The exception for the end of a block."""
         if not self._is_lost():
             return None
-        return Lost(f'the lease on "{self.key}" ended before the end of its block', code="lost",
-                    reason="ended")
+        return Lost(
+            f'the lease on "{self.key}" ended before the end of its block',
+            code="lost",
+            reason="ended",
+        )
 
     def __enter__(self) -> Lease:
         return self
 
-    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        value: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
         end_block(self._loss(), self.release, kind is not None)
 
     def __del__(self) -> None:
         if not getattr(self, "_handle", None):
             return
         if self._ours and not self._ended and self.valid and not self.store.for_others:
-            warnings.warn(f"the lease on {self.key!r} was forgotten: it was not released, and ends "
-                          "with its ttl", ResourceWarning, source=self)
+            warnings.warn(
+                f"the lease on {self.key!r} was forgotten: it was not released, and ends "
+                "with its ttl",
+                ResourceWarning,
+                source=self,
+            )
         self._core.losses.forget(self.id)
         free_lease(self._handle)
 
@@ -224,10 +235,12 @@ class LeasesFacts(Sequence[AnyLease], Generic[AnyLease]):
         self._leases = tuple(leases)
 
     @overload
-    def __getitem__(self, index: int) -> AnyLease: ...
+    def __getitem__(self, index: int) -> AnyLease:
+        ...
 
     @overload
-    def __getitem__(self, index: slice) -> tuple[AnyLease, ...]: ...
+    def __getitem__(self, index: slice) -> tuple[AnyLease, ...]:
+        ...
 
     def __getitem__(self, index: Union[int, slice]) -> Union[AnyLease, tuple[AnyLease, ...]]:
         return self._leases[index]
@@ -267,6 +280,10 @@ class Leases(LeasesFacts[Lease]):
     def __enter__(self) -> Leases:
         return self
 
-    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        value: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
         end_block(self._loss(), self.release, kind is not None)

@@ -15,18 +15,30 @@ logger = logging.getLogger("leasehold")
 logger.addHandler(logging.NullHandler())  # what a program does not log is not printed
 _driver = logging.getLogger("leasehold.driver")
 
-_LEVELS = {_c.LEVEL_ERROR: logging.ERROR, _c.LEVEL_WARNING: logging.WARNING,
-           _c.LEVEL_INFO: logging.INFO, _c.LEVEL_DEBUG: logging.DEBUG}
+_LEVELS = {
+    _c.LEVEL_ERROR: logging.ERROR,
+    _c.LEVEL_WARNING: logging.WARNING,
+    _c.LEVEL_INFO: logging.INFO,
+    _c.LEVEL_DEBUG: logging.DEBUG,
+}
 #: by the driver's numbers: error, critical, warning, message, info, debug, trace
-_DRIVER_LEVELS = (logging.ERROR, logging.CRITICAL, logging.WARNING, logging.INFO, logging.INFO,
-                  logging.DEBUG, logging.DEBUG)
+_DRIVER_LEVELS = (
+    logging.ERROR,
+    logging.CRITICAL,
+    logging.WARNING,
+    logging.INFO,
+    logging.INFO,
+    logging.DEBUG,
+    logging.DEBUG,
+)
 
 
 def level_for_c(level: Optional[int]) -> int:
     """The most detailed events that C must report for a level of `logging`; None: the logger's."""
     wanted = logger.getEffectiveLevel() if level is None else level
-    return max((number for number, name in _LEVELS.items() if name >= wanted),
-               default=_c.LEVEL_ERROR)
+    return max(
+        (number for number, name in _LEVELS.items() if name >= wanted), default=_c.LEVEL_ERROR
+    )
 
 
 def _sentence(event: dict[str, Any]) -> str:

@@ -13,11 +13,23 @@ from . import _c
 from ._c import lib
 from ._errors import check
 from ._handle import Handle
-from ._records import (AuditEntry, Event, Status, entry_from, event_from, status_from,
-                       taken_status)
-from ._reports import (CleanupReport, Finding, MigrateReport, Metrics, Observed, Reaped,
-                       ReapReport, Stats, Verdict, finding_from, metrics_from,
-                       migrate_report_from, observed_from, stats_from)
+from ._records import AuditEntry, Event, Status, entry_from, event_from, status_from, taken_status
+from ._reports import (
+    CleanupReport,
+    Finding,
+    MigrateReport,
+    Metrics,
+    Observed,
+    Reaped,
+    ReapReport,
+    Stats,
+    Verdict,
+    finding_from,
+    metrics_from,
+    migrate_report_from,
+    observed_from,
+    stats_from,
+)
 from ._stream import Put, Source
 from ._text import all_to_c, fields, from_c, to_c, to_ms
 
@@ -110,22 +122,35 @@ class Operations:
             check(lib.lh_status_by_id(store, to_c(id_json), byref(found), byref(details)), details)
         return taken_status(found)
 
-    def list(self, prefix: Optional[str] = None, owner: Optional[str] = None,
-             expired: bool = False, malformed: bool = False, free: bool = False,
-             limit: int = 0) -> builtins.list[Status]:
+    def list(
+        self,
+        prefix: Optional[str] = None,
+        owner: Optional[str] = None,
+        expired: bool = False,
+        malformed: bool = False,
+        free: bool = False,
+        limit: int = 0,
+    ) -> builtins.list[Status]:
         """Held and unreadable keys, in order; with `free` also free keys.
         `expired` and `malformed` select only these."""
         found: builtins.list[Status] = []
         trap, details = _Trap(), _c.Error()
-        options = _c.ListOptions(prefix=to_c(prefix), owner=to_c(owner), expired=expired,
-                                 malformed=malformed, free_too=free, limit=limit)
+        options = _c.ListOptions(
+            prefix=to_c(prefix),
+            owner=to_c(owner),
+            expired=expired,
+            malformed=malformed,
+            free_too=free,
+            limit=limit,
+        )
         each = trap(_c.EachRecord, lambda record: found.append(status_from(record)))
         with self._handle as store:
             trap.check(lib.lh_list(store, byref(options), each, None, byref(details)), details)
         return found
 
-    def audit(self, key: Optional[str] = None,
-              since: float = math.inf) -> builtins.list[AuditEntry]:
+    def audit(
+        self, key: Optional[str] = None, since: float = math.inf
+    ) -> builtins.list[AuditEntry]:
         """The entries of the audit trail, in the order of time: of one key or of all, of the last
         `since` seconds or of all time. The store must have been opened with `audit`."""
         found: builtins.list[AuditEntry] = []
@@ -147,26 +172,46 @@ class Operations:
         finally:
             lib.lh_stats_free(found)
 
-    def break_(self, key: Optional[str], reason: str, by: Optional[str] = None, token: int = -1,
-               id_json: Optional[str] = None) -> Status:
+    def break_(
+        self,
+        key: Optional[str],
+        reason: str,
+        by: Optional[str] = None,
+        token: int = -1,
+        id_json: Optional[str] = None,
+    ) -> Status:
         """For operators: takes the key from its holder, and returns what was broken. Raises `Lost`
         if nobody holds it, or not with that `token`. With `id_json` and no key, it breaks the
         document with that _id."""
         options = _c.BreakOptions(reason=to_c(reason), by=to_c(by), token=token, id=to_c(id_json))
         found, details = ctypes.POINTER(_c.Record)(), _c.Error()
         with self._handle as store:
-            check(lib.lh_break(store, to_c(key), byref(options), byref(found), byref(details)),
-                  details)
+            check(
+                lib.lh_break(store, to_c(key), byref(options), byref(found), byref(details)),
+                details,
+            )
         return taken_status(found)
 
-    def migrate(self, dry_run: bool = False, *, remove: bool = True, no_archive: bool = False,
-                archive: Optional[str] = None, quarantine: bool = False, adopt: bool = False,
-                accept_foreign_keys: bool = False, even_live: bool = False,
-                even_most: bool = False, check_keys: bool = False, no_trial: bool = False,
-                timeout: float = 600, audit_keep: float = 30 * 86400,
-                id_json: Optional[str] = None,
-                progress: Optional[Callable[[str, int, int], object]] = None,
-                verdict: Optional[Callable[[Verdict], object]] = None) -> MigrateReport:
+    def migrate(
+        self,
+        dry_run: bool = False,
+        *,
+        remove: bool = True,
+        no_archive: bool = False,
+        archive: Optional[str] = None,
+        quarantine: bool = False,
+        adopt: bool = False,
+        accept_foreign_keys: bool = False,
+        even_live: bool = False,
+        even_most: bool = False,
+        check_keys: bool = False,
+        no_trial: bool = False,
+        timeout: float = 600,
+        audit_keep: float = 30 * 86400,
+        id_json: Optional[str] = None,
+        progress: Optional[Callable[[str, int, int], object]] = None,
+        verdict: Optional[Callable[[Verdict], object]] = None,
+    ) -> MigrateReport:
         """Creates the unique index, and moves duplicates to an archive. It is safe at every boot,
         from any number of processes. The options are those of lh_migrate() in migrate.h.
         `progress(step, done, total)` and `verdict(verdict)` are called as the work goes on; what
@@ -182,32 +227,54 @@ class Operations:
         """
         trap, details, report = _Trap(), _c.Error(), _c.MigrateReport()
         on_verdict = verdict or _nothing
-        callbacks = (trap(_c.OnMigrate, lambda step, done, total:
-                          (progress or _nothing)(from_c(step), done, total)),
-                     trap(_c.OnVerdict, lambda found:
-                          on_verdict(Verdict(**fields(found.contents)))))
+        callbacks = (
+            trap(
+                _c.OnMigrate,
+                lambda step, done, total: (progress or _nothing)(from_c(step), done, total),
+            ),
+            trap(_c.OnVerdict, lambda found: on_verdict(Verdict(**fields(found.contents)))),
+        )
         options = _c.MigrateOptions(
-            dry_run=dry_run, remove=remove, no_archive=no_archive, archive=to_c(archive),
-            quarantine=quarantine, adopt=adopt, accept_foreign_keys=accept_foreign_keys,
-            even_live=even_live, even_most=even_most, check_keys=check_keys, no_trial=no_trial,
-            timeout_ms=to_ms(timeout), audit_keep_ms=to_ms(audit_keep), id=to_c(id_json),
-            progress=_void(callbacks[0]), verdict=_void(callbacks[1]))
+            dry_run=dry_run,
+            remove=remove,
+            no_archive=no_archive,
+            archive=to_c(archive),
+            quarantine=quarantine,
+            adopt=adopt,
+            accept_foreign_keys=accept_foreign_keys,
+            even_live=even_live,
+            even_most=even_most,
+            check_keys=check_keys,
+            no_trial=no_trial,
+            timeout_ms=to_ms(timeout),
+            audit_keep_ms=to_ms(audit_keep),
+            id=to_c(id_json),
+            progress=_void(callbacks[0]),
+            verdict=_void(callbacks[1]),
+        )
         with self._handle as store:
-            trap.check(lib.lh_migrate(store, byref(options), byref(report), byref(details)),
-                       details)
+            trap.check(
+                lib.lh_migrate(store, byref(options), byref(report), byref(details)), details
+            )
         return migrate_report_from(report)
 
-    def cleanup(self, older_than: float = 86400, dry_run: bool = False,
-                progress: Optional[Callable[[int, int], object]] = None) -> CleanupReport:
+    def cleanup(
+        self,
+        older_than: float = 86400,
+        dry_run: bool = False,
+        progress: Optional[Callable[[int, int], object]] = None,
+    ) -> CleanupReport:
         """Removes documents of keys that nobody used for `older_than` seconds.
         `progress(looked_at, removed)` is called after each batch; what it raises stops it."""
         trap, details, report = _Trap(), _c.Error(), _c.CleanupReport()
         callback = trap(_c.OnCleanup, progress or _nothing)
-        options = _c.CleanupOptions(older_than_ms=to_ms(older_than), dry_run=dry_run,
-                                    progress=_void(callback))
+        options = _c.CleanupOptions(
+            older_than_ms=to_ms(older_than), dry_run=dry_run, progress=_void(callback)
+        )
         with self._handle as store:
-            trap.check(lib.lh_cleanup(store, byref(options), byref(report), byref(details)),
-                       details)
+            trap.check(
+                lib.lh_cleanup(store, byref(options), byref(report), byref(details)), details
+            )
         return CleanupReport(**fields(report))
 
     def reap(self, dry_run: bool = False, by: Optional[str] = None) -> ReapReport:
@@ -218,8 +285,10 @@ class Operations:
         options = _c.ReapOptions(dry_run=dry_run, by=to_c(by))
         each = trap(_c.EachReaped, lambda found: reaped.append(Reaped(**fields(found.contents))))
         with self._handle as store:
-            trap.check(lib.lh_reap(store, byref(options), each, None, byref(report),
-                                   byref(details)), details)
+            trap.check(
+                lib.lh_reap(store, byref(options), each, None, byref(report), byref(details)),
+                details,
+            )
         return ReapReport(reaped=tuple(reaped), **fields(report))
 
     def doctor(self, role: str = "runtime", trial: bool = False) -> builtins.list[Finding]:

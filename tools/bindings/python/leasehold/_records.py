@@ -144,9 +144,12 @@ def status_from(found: _Record) -> Status:
     values["state"] = ("free", "held", "malformed")[record.state]
     holders = _all_of(lib.lh_record_holder, found, record.holders)
     waiters = _all_of(lib.lh_record_waiter, found, record.waiters)
-    return Status(holders=tuple(Holder(**fields(each)) for each in holders),
-                  queue=tuple(Waiter(**fields(each)) for each in waiters),
-                  note=note_from(record.note, record.note_token, record.note_at_ms), **values)
+    return Status(
+        holders=tuple(Holder(**fields(each)) for each in holders),
+        queue=tuple(Waiter(**fields(each)) for each in waiters),
+        note=note_from(record.note, record.note_token, record.note_at_ms),
+        **values,
+    )
 
 
 def taken_status(found: _Record) -> Status:

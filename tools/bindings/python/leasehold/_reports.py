@@ -167,14 +167,18 @@ def _since_from(found: _c.Since) -> Optional[Since]:
 
 
 def stats_from(found: _c.StatsReport) -> Stats:
-    return Stats(oldest=_since_from(found.oldest), longest_wait=_since_from(found.longest_wait),
-                 **fields(found, "oldest", "longest_wait"))
+    return Stats(
+        oldest=_since_from(found.oldest),
+        longest_wait=_since_from(found.longest_wait),
+        **fields(found, "oldest", "longest_wait"),
+    )
 
 
 def finding_from(found: _c.Finding) -> Finding:
     severity, outcome = lib.lh_severity_word(found.severity), lib.lh_outcome_word(found.outcome)
-    return Finding(severity=from_c(severity), outcome=from_c(outcome),
-                   **fields(found, "severity", "outcome"))
+    return Finding(
+        severity=from_c(severity), outcome=from_c(outcome), **fields(found, "severity", "outcome")
+    )
 
 
 def observed_from(found: _c.Observed) -> Observed:
@@ -193,12 +197,21 @@ def _histogram(buckets: list[int], sum_us: int) -> Histogram:
 def metrics_from(found: _c.Metrics) -> Metrics:
     words = [from_c(lib.lh_operation_word(i)) for i in range(len(found.commands_ok))]
     outcomes = ("ok", "refused", "unreachable", "unknown")
-    commands = {outcome: {word: number for word, number
-                          in zip(words, getattr(found, f"commands_{outcome}")) if word}
-                for outcome in outcomes}
+    commands = {
+        outcome: {
+            word: number
+            for word, number in zip(words, getattr(found, f"commands_{outcome}"))
+            if word
+        }
+        for outcome in outcomes
+    }
     shown = ("round_trips", "acquires")
-    others = fields(found, *(f"commands_{outcome}" for outcome in outcomes), *shown,
-                    *(f"{name}_us" for name in shown))
+    others = fields(
+        found,
+        *(f"commands_{outcome}" for outcome in outcomes),
+        *shown,
+        *(f"{name}_us" for name in shown),
+    )
     for name in shown:
         others[name] = _histogram(list(getattr(found, name)), getattr(found, f"{name}_us"))
     return Metrics(commands=commands, **others)

@@ -43,22 +43,47 @@ class Store(Operations):
     moment. `for_others`: the leases outlive this process. The other options are those of
     lh_store_open() in store.h."""
 
-    def __init__(self, uri: Optional[str], db: Optional[str] = None,
-                 collection: Optional[str] = None, owner: Optional[str] = None,
-                 timeout: float = 10, clock_skew: float = 0.5, max_shared: int = 128,
-                 at_open: str = "verify", max_waiters: int = 1000, rollout: str = "enforce", *,
-                 ttl: float = 30, audit: Optional[str] = None, app_name: Optional[str] = None,
-                 pool_size: int = 16, on_lost: Optional[Callable[[str, str], object]] = None,
-                 log_level: Optional[int] = None, for_others: bool = False,
-                 allow_insecure_tls: bool = False) -> None:
+    def __init__(
+        self,
+        uri: Optional[str],
+        db: Optional[str] = None,
+        collection: Optional[str] = None,
+        owner: Optional[str] = None,
+        timeout: float = 10,
+        clock_skew: float = 0.5,
+        max_shared: int = 128,
+        at_open: str = "verify",
+        max_waiters: int = 1000,
+        rollout: str = "enforce",
+        *,
+        ttl: float = 30,
+        audit: Optional[str] = None,
+        app_name: Optional[str] = None,
+        pool_size: int = 16,
+        on_lost: Optional[Callable[[str, str], object]] = None,
+        log_level: Optional[int] = None,
+        for_others: bool = False,
+        allow_insecure_tls: bool = False,
+    ) -> None:
         self.ttl, self.for_others = ttl, for_others
         options = _c.StoreOptions(
-            uri=to_c(uri), db=to_c(db), collection=to_c(collection), owner=to_c(owner),
-            timeout_ms=to_ms(timeout), clock_skew_ms=to_ms(clock_skew), max_waiters=max_waiters,
-            max_shared=max_shared, at_open=_AT_OPEN.index(at_open),
-            rollout=_ROLLOUT.index(rollout), audit=to_c(audit), app_name=to_c(app_name),
-            pool_size=pool_size, for_others=for_others, allow_insecure_tls=allow_insecure_tls,
-            log_level=_log.level_for_c(log_level))
+            uri=to_c(uri),
+            db=to_c(db),
+            collection=to_c(collection),
+            owner=to_c(owner),
+            timeout_ms=to_ms(timeout),
+            clock_skew_ms=to_ms(clock_skew),
+            max_waiters=max_waiters,
+            max_shared=max_shared,
+            at_open=_AT_OPEN.index(at_open),
+            rollout=_ROLLOUT.index(rollout),
+            audit=to_c(audit),
+            app_name=to_c(app_name),
+            pool_size=pool_size,
+            for_others=for_others,
+            allow_insecure_tls=allow_insecure_tls,
+            log_level=_log.level_for_c(log_level),
+        )
         self._handle = Handle(options, on_lost)
 
     @classmethod
@@ -68,12 +93,24 @@ class Store(Operations):
         `options` are those of the class, and go before the variables."""
         return cls(**{**options_from_environment(), **options})
 
-    def acquire(self, key: str, ttl: Optional[float] = None, wait: float = 0,
-                shared: bool = False, owner: Optional[str] = None,
-                purpose: Optional[str] = None, lease_id: Optional[str] = None,
-                by_hand: bool = False, path: bool = False, *, resume: bool = False,
-                claim: float = 5, timeout: float = 0, feedback: Optional[Feedback] = None,
-                on_lost: Optional[OnLost] = None) -> Lease:
+    def acquire(
+        self,
+        key: str,
+        ttl: Optional[float] = None,
+        wait: float = 0,
+        shared: bool = False,
+        owner: Optional[str] = None,
+        purpose: Optional[str] = None,
+        lease_id: Optional[str] = None,
+        by_hand: bool = False,
+        path: bool = False,
+        *,
+        resume: bool = False,
+        claim: float = 5,
+        timeout: float = 0,
+        feedback: Optional[Feedback] = None,
+        on_lost: Optional[OnLost] = None,
+    ) -> Lease:
         """Acquires the lease on a key. Raises `Busy` if another holder has it, after `wait` seconds
         in its queue (math.inf: without limit) `WaitTimeout`. Signal handlers run during the wait;
         if one raises an exception, such as KeyboardInterrupt, the wait ends with it, and nothing
@@ -87,23 +124,57 @@ class Store(Operations):
         the wait, in this thread. `on_lost(lease)`: see `Lease.on_lost()`. The details are those of
         lh_acquire() in acquire.h."""
         request = request_for(
-            [key], False, self._ttl(ttl), wait, shared, feedback, owner=owner, purpose=purpose,
-            lease_id=lease_id, by_hand=by_hand, path=path, resume=resume, claim_ms=to_ms(claim),
-            timeout_ms=to_ms(timeout))
+            [key],
+            False,
+            self._ttl(ttl),
+            wait,
+            shared,
+            feedback,
+            owner=owner,
+            purpose=purpose,
+            lease_id=lease_id,
+            by_hand=by_hand,
+            path=path,
+            resume=resume,
+            claim_ms=to_ms(claim),
+            timeout_ms=to_ms(timeout),
+        )
         request.on_lost = on_lost
         lease: Lease = self._begin(request)
         return lease
 
-    def acquire_many(self, keys: Sequence[str], ttl: Optional[float] = None, wait: float = 0,
-                     shared: bool = False, owner: Optional[str] = None,
-                     purpose: Optional[str] = None, by_hand: bool = False, path: bool = False, *,
-                     claim: float = 5, timeout: float = 0, feedback: Optional[Feedback] = None,
-                     on_lost: Optional[OnLost] = None) -> Leases:
+    def acquire_many(
+        self,
+        keys: Sequence[str],
+        ttl: Optional[float] = None,
+        wait: float = 0,
+        shared: bool = False,
+        owner: Optional[str] = None,
+        purpose: Optional[str] = None,
+        by_hand: bool = False,
+        path: bool = False,
+        *,
+        claim: float = 5,
+        timeout: float = 0,
+        feedback: Optional[Feedback] = None,
+        on_lost: Optional[OnLost] = None,
+    ) -> Leases:
         """Acquires the leases on several keys: all or none, in any order. Callers with overlapping
         keys cannot deadlock. `path` is allowed only without waiting. Otherwise as acquire()."""
         request = request_for(
-            keys, True, self._ttl(ttl), wait, shared, feedback, owner=owner, purpose=purpose,
-            by_hand=by_hand, path=path, claim_ms=to_ms(claim), timeout_ms=to_ms(timeout))
+            keys,
+            True,
+            self._ttl(ttl),
+            wait,
+            shared,
+            feedback,
+            owner=owner,
+            purpose=purpose,
+            by_hand=by_hand,
+            path=path,
+            claim_ms=to_ms(claim),
+            timeout_ms=to_ms(timeout),
+        )
         request.on_lost = on_lost
         leases: Leases = self._begin(request)
         return leases
@@ -113,18 +184,24 @@ class Store(Operations):
         renew(), and the store renews it only after keep()."""
         handle, details = ctypes.c_void_p(), _c.Error()
         with self._handle as store:
-            check(lib.lh_lease_attach(store, to_c(key), to_c(lease_id), byref(handle),
-                                      byref(details)), details)
+            check(
+                lib.lh_lease_attach(
+                    store, to_c(key), to_c(lease_id), byref(handle), byref(details)
+                ),
+                details,
+            )
         return Lease(self, handle, key, ours=False)
 
-    def watch(self, keys: Iterable[str] = (), prefix: Optional[str] = None,
-              after: Optional[str] = None) -> Stream[Event]:
+    def watch(
+        self, keys: Iterable[str] = (), prefix: Optional[str] = None, after: Optional[str] = None
+    ) -> Stream[Event]:
         """The events of these keys and of all that begin with the prefix, as they happen; without
         either of all keys. `after`: the id of an event, to resume after it. Uses a thread."""
         return Stream(self, watch_source(keys, prefix, after))
 
-    def follow_audit(self, key: Optional[str] = None,
-                     since: float = math.inf) -> Stream[AuditEntry]:
+    def follow_audit(
+        self, key: Optional[str] = None, since: float = math.inf
+    ) -> Stream[AuditEntry]:
         """The entries of the audit trail as audit() returns them, and then new ones, within a
         second. Uses a thread."""
         return Stream(self, audit_source(key, since))
@@ -154,19 +231,28 @@ class Store(Operations):
         return Leases(leases) if request.many else leases[0]
 
     def _leases(self, attempt: Attempt) -> list[Lease]:
-        return [Lease(self, handle, key, ours=True)
-                for handle, key in zip(attempt.handles, attempt.keys)]
+        return [
+            Lease(self, handle, key, ours=True)
+            for handle, key in zip(attempt.handles, attempt.keys)
+        ]
 
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        value: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
         self.close()
 
     def __del__(self) -> None:
         handle = getattr(self, "_handle", None)
         if handle and handle.is_open:
-            warnings.warn("the store was forgotten: close it, or use it in a `with` block",
-                          ResourceWarning, source=self)
+            warnings.warn(
+                "the store was forgotten: close it, or use it in a `with` block",
+                ResourceWarning,
+                source=self,
+            )
             handle.close()

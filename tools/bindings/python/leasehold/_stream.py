@@ -27,8 +27,9 @@ class Source(Stopper, Generic[T]):
     """What a stream reads: `call(pointer, cancel, put, details)` makes the call of C, in the
     stream's thread."""
 
-    def __init__(self, name: str,
-                 call: Callable[[c_void_p, c_void_p, Put[T], _c.Error], int]) -> None:
+    def __init__(
+        self, name: str, call: Callable[[c_void_p, c_void_p, Put[T], _c.Error], int]
+    ) -> None:
         self.name, self._call, self._cancel = name, call, Cancel()
         self._thread: Optional[threading.Thread] = None
         self.is_stopped = False
@@ -36,8 +37,9 @@ class Source(Stopper, Generic[T]):
     def start(self, handle: Handle, put: Put[T], end: Callable[[Optional[Error]], None]) -> None:
         """Both are called in the stream's thread; `end` once, after the last thing."""
         handle.stops(self)
-        self._thread = threading.Thread(target=self._run, args=(handle, put, end),
-                                        name=f"leasehold-{self.name}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(handle, put, end), name=f"leasehold-{self.name}", daemon=True
+        )
         self._thread.start()
 
     def _run(self, handle: Handle, put: Put[T], end: Callable[[Optional[Error]], None]) -> None:
@@ -98,13 +100,20 @@ class Stream(Iterator[T]):
     def __enter__(self) -> Stream[T]:
         return self
 
-    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        value: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
         self.close()
 
     def __del__(self) -> None:
         source = getattr(self, "_source", None)
         if source and self._end is False and not source.is_stopped:
-            warnings.warn(f"the {source.name} was forgotten: close it, or use it in a `with` block",
-                          ResourceWarning, source=self)
+            warnings.warn(
+                f"the {source.name} was forgotten: close it, or use it in a `with` block",
+                ResourceWarning,
+                source=self,
+            )
             source.stop()

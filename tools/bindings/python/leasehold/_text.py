@@ -25,8 +25,10 @@ def to_c(text: Optional[str]) -> Optional[bytes]:
 
 def all_to_c(texts: Iterable[str]) -> ctypes.Array[ctypes.c_char_p]:
     if isinstance(texts, (str, bytes)):
-        raise TypeError("several texts are wanted: a list of them, not one, which would be taken "
-                        "as its characters")
+        raise TypeError(
+            "several texts are wanted: a list of them, not one, which would be taken "
+            "as its characters"
+        )
     encoded = [to_c(text) for text in texts]
     return (ctypes.c_char_p * len(encoded))(*encoded)
 

@@ -49,9 +49,11 @@ _WORKERS = 3  # commands at once; what waits, and what takes long, is not among 
 _LEAVING_SECONDS = 5  # how long a cancellation may take; after that it ends in the background
 
 
-def _signature_of(other: Callable[Concatenate[Of, P], Any]) -> Callable[
-        [Callable[..., T]], Callable[Concatenate[Any, P], T]]:
+def _signature_of(
+    other: Callable[Concatenate[Of, P], Any]
+) -> Callable[[Callable[..., T]], Callable[Concatenate[Any, P], T]]:
     """Gives a method the arguments of another one, for the type checker and for help()."""
+
     def decorate(method: Callable[..., T]) -> Callable[Concatenate[Any, P], T]:
         same: Callable[Concatenate[Any, P], T] = cast(Any, functools.wraps(other)(method))
         return same
@@ -59,9 +61,11 @@ def _signature_of(other: Callable[Concatenate[Of, P], Any]) -> Callable[
     return decorate
 
 
-def _threaded(method: Callable[Concatenate[Of, P], T], apart: bool = False) -> Callable[
-        Concatenate[Any, P], Coroutine[Any, Any, T]]:
+def _threaded(
+    method: Callable[Concatenate[Of, P], T], apart: bool = False
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
     """The same call in a thread: one of the store's, or one of its own if it may take long."""
+
     @functools.wraps(method)
     async def call(self: Any, *arguments: Any, **options: Any) -> T:
         threads: _Threads = self._threads
@@ -179,8 +183,12 @@ class _Block:
         for lease in self._all():
             lease.on_lost(lambda _: interrupt())
 
-    async def __aexit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException],
-                        trace: Optional[TracebackType]) -> None:
+    async def __aexit__(
+        self,
+        kind: Optional[type[BaseException]],
+        value: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
         ours = await self._take_back(kind)
         loss = next(filter(None, (lease._loss() for lease in self._all())), None)
         failed = kind is not None and not ours
@@ -272,8 +280,9 @@ AnyHeld = TypeVar("AnyHeld", bound=_Block)
 class Acquiring(Awaitable[AnyHeld], Generic[AnyHeld]):
     """What acquire() returns: to `await`, or for `async with`."""
 
-    def __init__(self, store: Store, request: Request, wrap: Callable[[list[Lease]], AnyHeld]
-                 ) -> None:
+    def __init__(
+        self, store: Store, request: Request, wrap: Callable[[list[Lease]], AnyHeld]
+    ) -> None:
         self._store, self._request, self._wrap = store, request, wrap
         self._held: Optional[AnyHeld] = None
 
@@ -309,8 +318,12 @@ class Acquiring(Awaitable[AnyHeld], Generic[AnyHeld]):
         self._held._enter()
         return self._held
 
-    async def __aexit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException],
-                        trace: Optional[TracebackType]) -> None:
+    async def __aexit__(
+        self,
+        kind: Optional[type[BaseException]],
+        value: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
         if self._held is not None:
             await self._held.__aexit__(kind, value, trace)
 
@@ -363,8 +376,12 @@ class Stream(AsyncIterator[T]):
         self._start()
         return self
 
-    async def __aexit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException],
-                        trace: Optional[TracebackType]) -> None:
+    async def __aexit__(
+        self,
+        kind: Optional[type[BaseException]],
+        value: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
         await self.close()
 
     def __del__(self) -> None:
@@ -434,14 +451,16 @@ class Store:
     def attach(self, *arguments: Any, **options: Any) -> Lease:
         return Lease(self._threads, self._sync.attach(*arguments, **options))
 
-    def watch(self, keys: Iterable[str] = (), prefix: Optional[str] = None,
-              after: Optional[str] = None) -> Stream[Event]:
+    def watch(
+        self, keys: Iterable[str] = (), prefix: Optional[str] = None, after: Optional[str] = None
+    ) -> Stream[Event]:
         return Stream(self, watch_source(keys, prefix, after))
 
     watch.__doc__ = sync.Store.watch.__doc__
 
-    def follow_audit(self, key: Optional[str] = None,
-                     since: float = float("inf")) -> Stream[AuditEntry]:
+    def follow_audit(
+        self, key: Optional[str] = None, since: float = float("inf")
+    ) -> Stream[AuditEntry]:
         return Stream(self, audit_source(key, since))
 
     follow_audit.__doc__ = sync.Store.follow_audit.__doc__
@@ -470,8 +489,12 @@ class Store:
     async def __aenter__(self) -> Store:
         return await self.open()
 
-    async def __aexit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException],
-                        trace: Optional[TracebackType]) -> None:
+    async def __aexit__(
+        self,
+        kind: Optional[type[BaseException]],
+        value: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
         await self.close()
 
 
