@@ -9,7 +9,8 @@ import time
 
 import pytest
 from conftest import BINARY, URI, alive, wait_until
-from test_readme import ROOT, blocks, masked
+from shown import blocks, masked
+from test_readme import README, ROOT
 
 DEMO = ROOT / "scripts" / "demo"
 
@@ -109,7 +110,7 @@ def test_the_readme_quotes_it(story):
     def comparable(text):
         return re.sub(r"\b(anna|ben|carol|dora|emil) \(", "SOMEBODY (", "\n".join(masked(text)))
 
-    (excerpt,) = blocks("text")
+    (excerpt,) = blocks(README, "text")
     rest = comparable(story)
     for part in comparable(excerpt).split("…\n"):
         _, found, after = rest.partition(part)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of tools/examples share: the Python module of this tree with the library of this
+build, for the test and for what it starts."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import BINARY, URI
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "tools" / "examples"
+MODULE = ROOT / "tools" / "bindings" / "python"
+LIBRARY = str(BINARY.parents[1] / "src" / "libleasehold.so.0")
+
+os.environ["LEASEHOLD_LIBRARY"] = LIBRARY
+sys.path.insert(0, str(MODULE))
+import leasehold  # noqa: E402
+
+
+class Job:
+    """Starts programs of one example on a database of their own."""
+
+    def __init__(self, folder, database, owner):
+        self.folder = EXAMPLES / folder
+        self.env = {
+            **{name: value for name, value in os.environ.items() if name[:10] != "LEASEHOLD_"},
+            "LEASEHOLD_URI": URI,
+            "LEASEHOLD_DB": database,
+            "LEASEHOLD_OWNER": owner,
+            "LEASEHOLD_LIBRARY": LIBRARY,
+            "PYTHONPATH": f"{MODULE}{os.pathsep}{self.folder}",
+            "PYTHONWARNINGS": "error::ResourceWarning",
+            "PATH": f"{BINARY.parent}{os.pathsep}{os.environ['PATH']}",
+        }
+
+    def start(self, program, *arguments, env={}, **options):
+        """A program of the example: a file of it, or a command."""
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(
+            [*self.command(program), *arguments],
+            env={**self.env, **env},
+            encoding="utf-8",
+            **{**pipes, **options},
+        )
+
+    def command(self, program):
+        path = self.folder / program
+        if not path.exists():
+            return [program]
+        return [sys.executable, path] if path.suffix == ".py" else [path]
+
+    def __call__(self, program, *arguments, input="", env={}, exit=0, **options):
+        """Its stdout and stderr, at its end."""
+        process = self.start(program, *arguments, env=env, **options)
+        out, err = process.communicate(input, timeout=60)
+        assert process.returncode == exit, (process.returncode, out, err)
+        return out, err
+
+
+__all__ = ["EXAMPLES", "Job", "leasehold"]
