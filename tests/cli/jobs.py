@@ -32,7 +32,9 @@ class Job:
             "LEASEHOLD_LIBRARY": LIBRARY,
             "PYTHONPATH": f"{MODULE}{os.pathsep}{self.folder}",
             "PYTHONWARNINGS": "error::ResourceWarning",
-            "PATH": f"{BINARY.parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join(
+                [str(BINARY.parent), os.path.dirname(sys.executable), os.environ["PATH"]]
+            ),
         }
 
     def start(self, program, *arguments, env={}, **options):

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tools/examples/workflow-worker: jobs on shared storage, deferred if a key is busy."""
+import datetime
+import json
+import shutil
+
+import pytest
+from conftest import URI, wait_until
+from jobs import Job, leasehold
+from serving import ready  # noqa: F401  (a fixture)
+from shown import expect_shown
+
+MUTATION = "project:7:StorageMutation"
+PAST = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
+
+
+@pytest.fixture(scope="module")
+def job(ready):
+    return Job("workflow-worker", ready.env["LEASEHOLD_DB"], "worker")
+
+
+@pytest.fixture(scope="module")
+def store(ready):
+    with leasehold.Store(URI, ready.env["LEASEHOLD_DB"], owner="ben", audit="") as store:
+        yield store
+
+
+@pytest.fixture
+def jobs(ready, client):
+    jobs = client[ready.env["LEASEHOLD_DB"]].jobs
+    yield jobs
+    jobs.drop()
+
+
+def add(jobs, name, *command, keys=(MUTATION,), attempts=0, destroys=None):
+    fixed = {"state": "queued", "deferred": 0, "due": PAST}
+    jobs.insert_one(
+        {
+            "_id": name,
+            "keys": keys,
+            "command": command,
+            "attempts": attempts,
+            "destroys": destroys,
+            **fixed,
+        }
+    )
+
+
+def work(job, jobs, *options, **more):
+    """Its lines, when all jobs were due."""
+    jobs.update_many({"state": "queued"}, {"$set": {"due": PAST}})
+    return job("worker.py", "work", *options, **more)[0].splitlines()
+
+
+def test_readme(job, jobs, tmp_path):
+    folder = shutil.copytree(job.folder, tmp_path / "copy")
+    expect_shown("README.md", (folder / "README.md").read_text(), folder, job.env)
+
+
+def test_keys(job, jobs):
+    job("worker.py", "add", "a", "--project", "7", "--root", "drop box:/m:n", "--", "true")
+    assert jobs.find_one()["keys"] == [MUTATION, "root:drop box:/m%3An"]
+    assert "needs a project" in job("worker.py", "add", "b", "true", exit=2)[1]
+
+
+def test_a_busy_job_is_deferred(job, jobs, store):
+    add(jobs, "a", "true")
+    add(jobs, "b", "false", keys=["root:x:y"], attempts=1)
+    with store.acquire(MUTATION, purpose="backup"):
+        held = f'a: deferred: "{MUTATION}" is held by ben (backup)'
+        assert sorted(work(job, jobs)) == [held, "b: queued after attempt 2: exit status 1"]
+        found = jobs.find_one({"_id": "a"})
+        assert (found["state"], found["attempts"], found["deferred"]) == ("queued", 0, 1)
+        assert found["due"] > PAST and held.endswith(found["last"])
+        assert sorted(work(job, jobs)) == [held, "b: failed after attempt 3: exit status 1"]
+    assert job("worker.py", "show")[0].startswith("a  queued  attempts 0, deferred 2  deferred: ")
+    assert work(job, jobs) == ["a: done in attempt 1"]
+
+
+def test_several_keys_are_all_held_or_none(job, jobs, store):
+    keys = ["root:x:free", "root:x:taken"]
+    add(jobs, "a", "sh", "-c", 'echo "$TOKENS"', keys=keys)
+    with store.acquire("root:x:taken"):
+        assert work(job, jobs)[0].startswith("a: deferred: ")
+        assert store.status("root:x:free").state == "free"
+    printed, done = work(job, jobs, env={"LEASEHOLD_AUDIT": "on"})
+    assert done == "a: done in attempt 1"
+    granted = [each for each in store.audit() if each.owner == "worker" and each.event == "granted"]
+    assert {each.key: each.token for each in granted} == json.loads(printed) and len(granted) == 2
+
+
+def test_two_workers_take_turns(job, jobs, tmp_path):
+    alone = f"mkdir {tmp_path}/held && sleep 0.1 && rmdir {tmp_path}/held"
+    for n in range(6):
+        add(jobs, n, "sh", "-c", alone)
+    workers = [job.start("worker.py", "work") for _ in range(2)]
+    for worker in workers:
+        assert worker.communicate(timeout=60)[1] == "" and worker.returncode == 0
+    work(job, jobs)
+    assert jobs.count_documents({"state": "done", "attempts": 1}) == 6
+
+
+def test_destructive_jobs_need_their_environment(job, jobs):
+    add(jobs, "a", "true", destroys="dev")
+    add(jobs, "b", "true", destroys="dev")
+    assert work(job, jobs, "--environment", "prod") == [
+        f"{name}: refused: it destroys only in dev" for name in "ab"
+    ]
+    jobs.update_one({"_id": "a"}, {"$set": {"state": "queued"}})
+    assert work(job, jobs, "--environment", "dev") == ["a: done in attempt 1"]
+    assert jobs.find_one({"_id": "b"})["attempts"] == 0
+
+
+def test_a_job_whose_lease_is_broken_is_queued_again(job, jobs, store):
+    add(jobs, "a", "sleep", "60", attempts=2)
+    worker = job.start("worker.py", "work", env={"LEASEHOLD_TTL": "1s"})
+    wait_until(lambda: jobs.find_one()["attempts"] == 3)
+    store.break_(MUTATION, reason="test")
+    out, err = worker.communicate(timeout=60)
+    assert (out, err) == ("a: failed after attempt 3: a lease was lost\n", "")
