@@ -21,15 +21,16 @@ typedef struct lh_acquire_options {
     /* 1–256 bytes, shown to other users; it proves nothing. NULL: the store's */
     const char *owner;
     const char *purpose; /* up to 1,024 bytes, shown to other users; NULL: none */
-    /* LH_LEASE_ID_LEN hexadecimal digits from a good random source, never used before. For a caller
-     * that records the id first, and resumes with it after a crash: no sooner than `timeout_ms`
-     * later, once no request of the crashed process, such as a release in the background, can still
-     * be in flight. NULL: the library draws one. */
+    /* LH_LEASE_ID_LEN hexadecimal digits from a good random source, never used before. This is for
+     * a caller that records the id before the acquire, and continues with the id after a crash. It
+     * must first wait for at least `timeout_ms`, until no request of the crashed process, such as a
+     * release in the background, can still arrive. NULL: the library draws one. */
     const char *lease_id;
     int64_t timeout_ms; /* for one command and its retries; 0 (default): the store's */
     int64_t wait_ms;    /* how long to wait in the queue; 0 (default): ask once; LH_FOREVER */
-    /* How long a waiter may be silent before it is skipped, and a grant unclaimed before it ends:
-     * 1,000 … 60,000, at most the ttl; default 5,000. A waiter beats three times in it. */
+    /* How long a waiter may be silent before it is skipped, and how long a grant may stay unclaimed
+     * before it ends: 1,000 … 60,000, at most the ttl; default 5,000. A waiter sends three beats in
+     * this time. */
     int64_t claim_ms;
     /* true: the caller renews the lease. false (default): the store's keeper renews it at a third
      * of the ttl, until it is released, its handle is freed, or the store is closed. */
@@ -56,8 +57,8 @@ LH_API void lh_acquire_options_init(lh_acquire_options *options, size_t size);
 /* Acquires the lease on `key` with one command; the server decides by its own clock. (The first
  * acquire of a store that was opened with LH_AT_OPEN_NOTHING checks the index before that.) With
  * `wait_ms` the caller stays in the key's queue, first come, first served, until the lease is
- * granted, the time is over, or the wait is cancelled. A waiter that leaves the queue leaves no
- * trace in it.
+ * granted, the time is over, or the wait is cancelled. A waiter that gives up is removed from the
+ * queue.
  *
  * LH_OK: granted, and acknowledged by a majority. Free *ret_lease with lh_lease_free(). After a
  *   wait, lh_lease_remaining_ms() may at first be no more than claim_ms; the keeper extends the
@@ -77,30 +78,31 @@ LH_API void lh_acquire_options_init(lh_acquire_options *options, size_t size);
  *
  * `path`: the key consists of parts with a '/' between them, none of them empty; otherwise
  * LH_INVALID. A lease on `org` excludes leases on everything below it (org/project,
- * org/project/file), and the reverse. Two shared leases do not exclude each other. It takes two
- * round trips: the key itself is acquired, and then the keys above and below it are read. If any
- * of them is held, the key is released, and LH_BUSY names the path in the way (record->key, with
- * LH_WHY_PATH). If two callers ask for org and org/project at the same moment without waiting, both
- * may be refused, but never are both granted.
+ * org/project/file), and each of those excludes a lease on `org`. Two shared leases do not exclude
+ * each other. It takes two round trips: the key itself is acquired, and then the keys above and
+ * below it are read. If any of them is held, the key is released, and LH_BUSY names the path that
+ * is held (record->key, with LH_WHY_PATH). If two callers ask for org and org/project at the same
+ * moment without waiting, both may be refused, but at most one is granted.
  *   - All programs that use a tree must set `path`. An ordinary lease on org excludes paths below
  *     it, but an acquire of org/project without `path` does not look at org.
- *   - Waiting: the queue of the key itself is first come, first served. After that, a caller above
- *     goes before one below. The one above keeps its key, so that nothing new is granted below, and
- *     waits until the leases below have ended. The one below releases its key and joins the end of
- *     the queue again when the path above is free. It polls, at intervals that grow to 250 ms. A
- *     path that is always held above is never granted below.
+ *   - Waiting: the queue of the key itself is first come, first served. After that, the caller of
+ *     an upper path goes before the callers of paths below it. The upper caller keeps its key, so
+ *     that nothing new is granted below, and waits until the leases below have ended. A lower
+ *     caller releases its key, and joins the end of the queue again when the path above is free.
+ *     Both poll, at intervals that grow to 250 ms. While a path is always held, nothing below it is
+ *     granted.
  *   - Cost: the read covers the documents of all keys below this one, and free ones too until they
  *     are cleaned up.
  *   - Not allowed with lh_acquire_start(), nor, while waiting, with a `lease_id`: LH_INVALID.
  *
  * `resume`: for a backend that was restarted and continues with what it held. If exactly this owner
- * holds the key exclusively, it is granted again, ahead of the queue: one command, a new lease id,
- * a higher token. The old lease ends as if transferred, and its holder gets LH_LOST at the next
- * renewal. Between the two leases invariant 1 is waived: the old holder, if it still runs, may rely
- * on its lease until its deadline. (Fencing tokens still hold.) An owner is a name, not a proof:
- * use this only if the name belongs to one instance (host, service and number), and set `owner` in
- * these options. A key that another owner holds, or whose document cannot be read, is busy as
- * usual. Exclusive leases only: LH_INVALID. */
+ * holds the key exclusively, the key is granted to it again, ahead of the queue, by one command,
+ * with a new lease id and a higher token. The old lease ends as if transferred, and its holder gets
+ * LH_LOST at the next renewal. Between the two leases invariant 1 is waived: the old holder, if it
+ * still runs, may rely on its lease until its deadline. (Fencing tokens still protect the data.) An
+ * owner is a name, not a proof: use this only if the name belongs to one instance (host, service
+ * and number), and set `owner` in these options. A key that another owner holds, or whose document
+ * cannot be read, is busy as usual. Exclusive leases only: LH_INVALID. */
 LH_API int lh_acquire(lh_store *store, const char *key, const lh_acquire_options *options,
                       lh_lease **ret_lease, lh_record **ret_busy, lh_error *error);
 

@@ -9,12 +9,13 @@
  *     write did: LH_UNREACHABLE, LH_DENIED, LH_CONFIG or LH_SERVER; or LH_UNKNOWN if the reply to
  *     that release was lost too. So an entry may describe a grant that no caller received.
  *   - "released", "transferred" (with `to` and `to_token`), "broken" and "reaped" (lh_reap()),
- *     written after the fact. The operation stands even if the entry cannot be written: the call
- *     returns LH_OK, and error->message is "" or reports the missing entry. (The entry of the next
- *     grant describes how the previous lease ended, so the end is known from then on.)
+ *     written after the operation. The operation is valid even if the entry cannot be written: the
+ *     call returns LH_OK, and error->message is "" or reports the missing entry. (The entry of the
+ *     next grant describes how the previous lease ended, so the end is known from then on.)
  * There are no entries for the end of a lease by time (the next grant's entry describes it), for
  * renewals, for grants that were never returned to a caller (a wait that was cancelled, or whose
- * store was closed), and for what stores without `audit` do: open all stores with it.
+ * store was closed), and for operations of stores without `audit`: open all stores with this
+ * option.
  *
  * Entries are inserted and never changed: a backend needs only the right to insert. lh_migrate()
  * creates the indexes, one of which removes old entries; without it the trail grows. Lease ids are

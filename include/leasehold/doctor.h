@@ -41,7 +41,7 @@ LH_API const char *lh_severity_word(int severity);
  *   no_access_control, no_tls
  *                      anyone who reaches the server, or the network path to it, can do anything
  *   standalone, few_members, arbiter, member_down
- *                      how few failures leave no majority for a grant
+ *                      how many members may fail before no majority is left for a grant
  *   clock_offset       the clocks of two members differ by more than the grace (a warning: by more
  *                      than half of it)
  *   server_defect, driver_defect
@@ -96,8 +96,8 @@ LH_API void lh_doctor_options_init(lh_doctor_options *options, size_t size);
  * With `trial` it then acquires, is refused, renews, waits, is granted by a release, and releases,
  * on a key that cannot be guessed ("leasehold:trial:" and 128 random bits), and removes that
  * document. It needs the role of the runtime. If the trial is killed, its lease ends by itself and
- * the next trial removes the document. A user who may not remove documents leaves it, free. A store
- * with `audit` has the trial in its trail.
+ * the next trial removes the document. If the user may not remove documents, the document stays,
+ * and is free. A store with `audit` records the trial in its audit trail.
  *
  * `each` borrows a finding, and returns 0 to continue; any other value ends the call with
  * LH_STOPPED.

@@ -17,7 +17,7 @@ extern "C" {
     X(LH_OK, 0, "ok", "done")                                                                      \
     X(LH_BUSY, 1, "busy", "somebody else holds the key")                                           \
     X(LH_LOST, 2, "lost", "the lease has ended, or was never this caller's")                       \
-    X(LH_UNKNOWN, 3, "unknown", "the server may or may not have done it; nothing may be believed") \
+    X(LH_UNKNOWN, 3, "unknown", "the server may or may not have done it; rely on neither")         \
     X(LH_INVALID, 4, "invalid", "an argument is outside its documented range")                     \
     X(LH_UNREACHABLE, 5, "unreachable", "the server is unreachable or too slow")                   \
     X(LH_DENIED, 6, "denied", "the credentials are wrong or lack a privilege")                     \
@@ -30,7 +30,8 @@ extern "C" {
     X(LH_BUG, 13, "bug", "a bug in Leasehold; please report it")                                   \
     X(LH_CANCELLED, 14, "cancelled", "the wait was cancelled; nothing is held")                    \
     X(LH_CLOSED, 15, "closed", "the store was closed during the wait; nothing is held")            \
-    X(LH_AGAIN, 16, "again", "the transaction met another one; abort it and begin again")          \
+    X(LH_AGAIN, 16, "again",                                                                       \
+      "another transaction was in conflict; abort this one and begin again")                       \
     X(LH_ABSENT, 17, "absent", "there is no such document")
 
 typedef enum lh_outcome {
@@ -53,7 +54,8 @@ LH_API const char *lh_outcome_sentence(int outcome);
     X(LH_REASON_QUEUE, 102, "queue", "the key is free or shared, but waiters are ahead")           \
     X(LH_REASON_MALFORMED, 103, "malformed", "the key's document cannot be read")                  \
     X(LH_REASON_FULL, 104, "full", "the key has as many shared holders as the store allows")       \
-    X(LH_REASON_RACE, 105, "race", "others kept winning the race for a fresh key")                 \
+    X(LH_REASON_RACE, 105, "race",                                                                 \
+      "others were faster at each attempt, on a key without a document")                           \
     X(LH_REASON_FULL_QUEUE, 106, "full_queue", "the key has as many waiters as the store allows")  \
     X(LH_REASON_PATH, 107, "path", "a path above or below the key is held")                        \
     X(LH_REASON_TIMEOUT, 108, "timeout", "the wait is over, and the key is still held")            \
@@ -72,14 +74,14 @@ LH_API const char *lh_outcome_sentence(int outcome);
       "the server was stopped, or lost an election, during the command")                           \
     X(LH_REASON_NO_MAJORITY, 303, "no_majority", "no majority of the set acknowledged it in time") \
     X(LH_REASON_NOT_GIVEN_BACK, 304, "not_given_back",                                             \
-      "the lease was granted but not handed out, and could not be given back")                     \
+      "the lease was granted but not returned, and could not be released")                         \
     X(LH_REASON_STORE_CLOSED, 401, "store_closed", "the store was closed")                         \
     X(LH_REASON_NO_SERVER, 501, "no_server", "no server accepts connections")                      \
     X(LH_REASON_NO_ADDRESS, 502, "no_address", "the name of a host cannot be resolved")            \
     X(LH_REASON_NO_PRIMARY, 503, "no_primary", "the set has no primary now")                       \
     X(LH_REASON_HANDSHAKE, 504, "handshake", "the TLS handshake failed")                           \
     X(LH_REASON_TIMED_OUT, 505, "timed_out", "the server did not respond in time")                 \
-    X(LH_REASON_OVERLOADED, 506, "overloaded", "the server refuses work that it has no room for")  \
+    X(LH_REASON_OVERLOADED, 506, "overloaded", "the server is overloaded, and refuses work")       \
     X(LH_REASON_IN_PROGRESS, 507, "in_progress",                                                   \
       "another operation must end first, such as an index build or a migration")                   \
     X(LH_REASON_CONNECTIONS, 508, "connections", "all connections of the store are in use")        \
@@ -95,7 +97,8 @@ LH_API const char *lh_outcome_sentence(int outcome);
     X(LH_REASON_TLS, 703, "tls",                                                                   \
       "the connection string weakens TLS, or names files that cannot be used")                     \
     X(LH_REASON_CERTIFICATE, 704, "certificate", "the server's certificate is not accepted")       \
-    X(LH_REASON_SET_NAME, 705, "set_name", "the set has another name, or no primary by that URI")  \
+    X(LH_REASON_SET_NAME, 705, "set_name",                                                         \
+      "the set has another name, or that URI leads to no primary")                                 \
     X(LH_REASON_MONGOS, 706, "mongos", "the server is a mongos")                                   \
     X(LH_REASON_SHARDED, 707, "sharded", "the server is a shard or a config server")               \
     X(LH_REASON_VERSION, 708, "version",                                                           \
@@ -114,10 +117,9 @@ LH_API const char *lh_outcome_sentence(int outcome);
     X(LH_REASON_COLLECTION, 716, "collection", "a view, or a capped or time-series collection")    \
     X(LH_REASON_VALIDATOR, 717, "validator",                                                       \
       "the collection's validator refuses documents of leases")                                    \
-    X(LH_REASON_DUPLICATES, 718, "duplicates",                                                     \
-      "keys with several documents are in the way of the index")                                   \
+    X(LH_REASON_DUPLICATES, 718, "duplicates", "keys with several documents prevent the index")    \
     X(LH_REASON_FOREIGN_KEYS, 719, "foreign_keys",                                                 \
-      "documents whose workspace_id is not a string are in the way")                               \
+      "documents whose workspace_id is not a string prevent the migration")                        \
     X(LH_REASON_NAME, 720, "name",                                                                 \
       "the server refuses the name of the database or the collection")                             \
     X(LH_REASON_API_VERSION, 721, "api_version", "the server requires a declared API version")     \

@@ -51,8 +51,8 @@ LH_API int lh_lease_release(lh_lease *lease, lh_error *error);
 /* Hands the lease on to `to_owner`, ahead of the queue. One command ends this lease and grants the
  * key under a new lease id, with the full ttl and a higher token. The recipient of the id holds the
  * lease after lh_lease_attach() and a first lh_lease_renew(); until then nobody does.
- * lh_lease_valid() is false from the start of the call. No note is left: the caller can pass it on
- * together with the id.
+ * lh_lease_valid() is false from the start of the call. The transfer leaves no note; the caller can
+ * pass a text on together with the id.
  *
  * LH_OK: ret_lease_id is the new id. LH_LOST: the lease had ended; nothing was changed. LH_UNKNOWN:
  * the command was sent and the reply was lost. error->lease_id names the new lease, which ends with
@@ -61,10 +61,10 @@ LH_API int lh_lease_release(lh_lease *lease, lh_error *error);
 LH_API int lh_lease_transfer(lh_lease *lease, const char *to_owner,
                              char ret_lease_id[LH_LEASE_ID_LEN + 1], lh_error *error);
 
-/* Makes a handle on a lease that another process acquired, so that this one can continue with it.
- * No command is sent, and lh_lease_valid() is false until the first lh_lease_renew() has succeeded.
- * The keeper does not renew it before lh_lease_keep() is called. Freeing the handle does not
- * release the lease.
+/* Makes a handle on a lease that another process acquired, so that this process can continue with
+ * the lease. No command is sent, and lh_lease_valid() is false until the first lh_lease_renew() has
+ * succeeded. The keeper does not renew it before lh_lease_keep() is called. Freeing the handle does
+ * not release the lease.
  *
  * LH_OK: free *ret_lease with lh_lease_free(). LH_INVALID, LH_FORKED, LH_MEMORY. */
 LH_API int lh_lease_attach(lh_store *store, const char *key, const char *lease_id,
@@ -80,8 +80,9 @@ LH_API int lh_lease_attach(lh_store *store, const char *key, const char *lease_i
 LH_API int lh_lease_keep(lh_lease *lease, lh_error *error);
 
 /* The fencing token: it strictly increases per key, over release, break, expiry, cleanup and
- * failover (invariant 2). 0 for an attached lease that was not renewed yet. Send it along with what
- * is written under the lease, and refuse a smaller one. For data in MongoDB, mongo.h does that. */
+ * failover (invariant 2). 0 for an attached lease that was not renewed yet. Send the token along
+ * with everything that is written under the lease. The receiver should refuse a token that is
+ * smaller than one that it has seen. For data in MongoDB, mongo.h does that. */
 LH_API int64_t lh_lease_token(const lh_lease *lease);
 LH_API const char *lh_lease_key(const lh_lease *lease);
 /* The lease id is a capability: with it, any process can renew and release the lease. */

@@ -33,7 +33,7 @@
  *     NULL.
  *   - A list of outcomes that ends in `…` continues with the outcomes that all calls to a server
  *     share: LH_UNREACHABLE, LH_DENIED, LH_CONFIG, LH_SERVER, LH_FORKED, LH_MEMORY. Of these, only
- *     LH_UNREACHABLE may pass by itself. LH_DENIED, LH_CONFIG and LH_SERVER need an operator: the
+ *     LH_UNREACHABLE may be temporary. LH_DENIED, LH_CONFIG and LH_SERVER need an operator: the
  *     server would refuse again. The message describes what to do, if that is known.
  *   - Times: `…_ms` is in milliseconds. `…_at_ms` is an instant of the server's wall clock, in
  *     milliseconds since 1970 UTC, or LH_NEVER for a lock without an end.
@@ -43,19 +43,21 @@
  *     leave `size` alone. That allows a program and a library of different versions:
  *       - A newer library uses the defaults for options that the program does not know, and writes
  *         nothing beyond the program's size of a report or an lh_error.
- *       - An older library refuses a call (LH_INVALID) if its options have a nonzero byte that it
- *         does not know. Later versions add only options whose value 0 means "off" or the default.
+ *       - An older library refuses a call (LH_INVALID) if the options have a nonzero byte that the
+ *         library does not know. Later versions add only options whose value 0 means "off" or the
+ *         default.
  *       - A size that no version has, such as 0, is LH_INVALID, and nothing was done. An lh_error
  *         whose size is 0 or absurd was not initialised, and its message reports that.
  *         lh_waiting_finish() and lh_waiting_cancel() free nothing in this case: call again.
  *     A NULL options pointer means all defaults. A report may be NULL.
- *   - Callbacks come with an `arg`, which the library passes back and never looks at. The callback
- *     that a call is for is an argument (`each`, `fn`); additional ones are options, each with an
- *     `…_arg` of its own. A callback returns void if it only reports, or an int: 0 to continue, any
- *     other value to stop. It is called in the thread of the call, and not after the call returns.
- *     The exceptions name their thread and can have an `…_free`: the library calls it with the arg,
- *     exactly once, when the callback is not called any more, also if the call that was given it
- *     fails. (Options that are refused because of their size are not read, and nothing is freed.)
+ *   - Callbacks come with an `arg`, which the library passes back and never looks at. A call that
+ *     needs a callback takes it as an argument (`each`, `fn`); optional callbacks are among the
+ *     options, each with an `…_arg` of its own. A callback returns void if it only reports, or an
+ *     int: 0 to continue, any other value to stop. It is called in the thread of the call, and not
+ *     after the call returns. A callback for which this is not so names its thread in its comment,
+ *     and can have an `…_free`. The library calls `…_free` with the arg, exactly once, when it will
+ *     not call the callback again, also if the call that received the callback fails. (Options that
+ *     are refused because of their size are not read, and nothing is freed.)
  *   - `…_free(NULL)` and `lh_store_close(NULL)` do nothing.
  *   - A store may be used by any number of threads. So may a lease, but not while another thread
  *     frees it.

@@ -11,8 +11,9 @@ extern "C" {
 #endif
 
 /* The level of an event. LH_LEVEL_ERROR: an operator has to act, because the server would refuse
- * again. LH_LEVEL_WARNING: a lease was lost, or the server did not answer. LH_LEVEL_INFO: leases
- * and stores come and go. LH_LEVEL_DEBUG: each command, each renewal, each place in a queue. */
+ * again. LH_LEVEL_WARNING: a lease was lost, or the server did not respond. LH_LEVEL_INFO: the
+ * beginnings and ends of leases and stores. LH_LEVEL_DEBUG: each command, each renewal, each place
+ * in a queue. */
 enum {
     LH_LEVEL_ERROR = 1,
     LH_LEVEL_WARNING = 2,
@@ -52,8 +53,8 @@ LH_API const char *lh_log_sentence(int event);
 LH_API const char *lh_level_word(int level);
 
 /* One event. It contains no secret: neither a connection string nor a password, no lease id in
- * full, no command and no document. Its strings are valid during the call. What does not apply to
- * an event is 0 or NULL. */
+ * full, no command and no document. Its strings are valid during the call. A field that does not
+ * apply to an event is 0 or NULL. */
 typedef struct lh_log_event {
     size_t size;         /* of the library's struct: a field beyond it is not there */
     int event;           /* LH_LOG_… */
@@ -73,15 +74,16 @@ typedef struct lh_log_event {
 
 /* To get the events, set `log` in the lh_store_options (store.h). The callback runs in the thread
  * in which the event happened: in any thread that is in a call on the store, and in the store's own
- * threads; in several at once. The library holds no lock meanwhile. But what the thread does next
- * waits for it, such as the renewals of the keeper: it must return quickly. It is not called after
- * lh_store_close() has returned.
+ * threads; in several at once. The library holds no lock meanwhile. But the next work of that
+ * thread, such as the keeper's renewals, waits until the callback returns. So the callback must
+ * return quickly. It is not called after lh_store_close() has returned.
  *
  * It may use the functions of a lease, a waiting or a record that send no command and return no
  * outcome, such as lh_lease_remaining_ms(), and the functions that return words. Calls on the store
  * or its leases that return an outcome are refused with LH_INVALID. It must not close the store.
  *
- * What the guard and the fence (mongo.h) send over the caller's own client is not logged. */
+ * Commands that the guard and the fence (mongo.h) send over the caller's own client are not
+ * logged. */
 
 #ifdef __cplusplus
 }

@@ -15,8 +15,8 @@ extern "C" {
 /* Acquires the leases on `n` keys, 1 … LH_MANY_MAX, in any order: all or none. Callers with
  * overlapping keys cannot deadlock, because the library acquires keys in one fixed order and
  * releases all of them when one is not granted. The options apply to each key; `lease_id` must be
- * NULL, and no key may be given twice. A hundred free keys cost two round trips; each key that
- * others wait for or share costs one to three more.
+ * NULL, and each key may be given only once. A hundred free keys cost two round trips; each key
+ * that others wait for or share costs one to three more.
  *
  * With `wait_ms`, which counts for all keys together, the caller waits in the queue of the first
  * key that is not free. It holds the keys before that one and renews them, also with `by_hand`,

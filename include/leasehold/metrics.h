@@ -34,13 +34,14 @@ LH_API const char *lh_operation_word(int operation);
  * it, and in no other. */
 LH_API uint64_t lh_metrics_bound_us(size_t bucket);
 
-/* Counters only grow, except for `waiting` and `holding`, which are the numbers of now. They are
- * read one after the other: while the store is used, two of them may not match exactly. */
+/* Counters only grow, except for `waiting` and `holding`, which are current numbers. They are read
+ * one after the other: while the store is used, two of them may not match exactly. */
 typedef struct lh_metrics {
     size_t size;
     /* Commands by operation and outcome; a command is counted once, however often it was sent. */
     uint64_t commands_ok[LH_METRICS_OPERATIONS];
-    /* the server refused it: denied, config, data, server; a lost race for a fresh key is one */
+    /* the server refused it: denied, config, data, server; also, if another client was faster to
+     * create the key's document */
     uint64_t commands_refused[LH_METRICS_OPERATIONS];
     uint64_t commands_unreachable[LH_METRICS_OPERATIONS];
     uint64_t commands_unknown[LH_METRICS_OPERATIONS];
@@ -61,10 +62,10 @@ typedef struct lh_metrics {
     uint64_t streams_closed; /* how often the change stream that wakes waiters ended */
     uint64_t waiting;        /* waiters in queues now */
     uint64_t holding;        /* leases held now by handles of this store */
-    /* How long attempts took until the server answered: a histogram, and the sum. */
+    /* How long attempts took until the server replied: a histogram, and the sum. */
     uint64_t round_trips[LH_METRICS_BUCKETS];
     uint64_t round_trips_us;
-    /* How long acquires took that were granted, with their waits. */
+    /* How long granted acquires took, with their waits. */
     uint64_t acquires[LH_METRICS_BUCKETS];
     uint64_t acquires_us;
 } lh_metrics;

@@ -6,7 +6,7 @@
  * Of the documents of one key, the one with the newest `expires_at` stays. (Dates, ISO-8601 strings
  * and numbers are compared as instants; null, missing and unreadable values are oldest; the highest
  * _id wins a tie.) The others are moved to the archive. It is safe to migrate at every boot, from
- * any number of processes at once, beside live writers. If interrupted at any point, the next call
+ * any number of processes at once, while others write. If interrupted at any point, the next call
  * resumes. */
 #ifndef LEASEHOLD_MIGRATE_H
 #define LEASEHOLD_MIGRATE_H
@@ -40,18 +40,19 @@ typedef struct lh_migrate_options {
     /* Also move documents that cannot be read to the archive, such as those whose workspace_id is
      * not a string. */
     bool quarantine;
-    /* A collection in which no document has a string workspace_id is taken for another program's,
-     * and refused. true: it is a collection of leases. */
+    /* A collection in which no document has a string workspace_id is assumed to belong to another
+     * program, and refused. true: it is a collection of leases. */
     bool adopt;
     /* true: leave documents whose workspace_id is not a string, live ones too. false (default):
      * live ones are LH_CONFIG. */
     bool accept_foreign_keys;
-    /* With quarantine: also documents that are live, because their end is to come or unknown. */
+    /* With quarantine: also documents that are live, because their end is in the future or
+     * unknown. */
     bool even_live;
     bool even_most; /* With quarantine: also more than half of all documents. */
-    /* If the index exists: search for such documents too. That is a second round trip, which reads
-     * a few keys of the index. Without this option, quarantine and dry_run, a call that finds the
-     * index takes one round trip. The command line sets it. */
+    /* If the index exists: also search for documents whose workspace_id is not a string. The search
+     * is a second round trip, which reads a few keys of the index. Without this option, quarantine
+     * and dry_run, a call that finds the index takes one round trip. The command line sets it. */
     bool check_keys;
     /* false (default): a migration that created the index then tries leases, as the trial of
      * lh_doctor() does. It fails if they do not work, and the index stays. For a user who may not
@@ -123,10 +124,10 @@ typedef struct lh_migrate_report {
     uint64_t elapsed_ms;
     /* documents whose workspace_id is not a string, by LH_KEY_…; they count as malformed too */
     uint64_t foreign[LH_KEY_TYPES];
-    uint64_t foreign_live; /* those that are live: their end is to come, missing, or unreadable */
-    /* What is odd in the documents that were read, by field and type, with the number of documents:
-     * values that cannot be read, and values in fields of our names that a grant would overwrite.
-     * "" if nothing is. */
+    uint64_t foreign_live; /* live ones: their end is in the future, missing, or unreadable */
+    /* Odd values in the documents that were read, by field and type, with the number of documents:
+     * values that cannot be read, and values that a grant would overwrite because Leasehold uses a
+     * field of that name. "" if there are none. */
     char problems[512];
 } lh_migrate_report;
 
@@ -140,7 +141,7 @@ LH_API void lh_migrate_report_init(lh_migrate_report *report, size_t size);
 /* Migrates the store's collection. The report is filled on every outcome with what was
  * done so far.
  *
- * LH_OK: the index exists (dry run: nothing stands in its way).
+ * LH_OK: the index exists (dry run: nothing prevents it).
  * LH_CONFIG: the message names the cause, one of
  *   - an index of that name with other options; an index by which the server deletes leases that
  *     are held (a TTL index on another field than expires_at, or one that does not wait for the
@@ -149,12 +150,12 @@ LH_API void lh_migrate_report_init(lh_migrate_report *report, size_t size);
  *     collation; a view; a capped or time-series collection
  *   - duplicates, without `remove`
  *   - documents whose workspace_id is not a string, and that are live (without
- *     `accept_foreign_keys`), are in the way of the index (without `quarantine`), or are all that
- *     the collection has (without `adopt`); the cases of `even_live` and `even_most`
+ *     `accept_foreign_keys`), prevent the index (without `quarantine`), or are the only documents
+ *     of the collection (without `adopt`); the cases of `even_live` and `even_most`
  *   All this is checked before anything is changed. If a cause appears later, the migration puts
  *   the index back; after a crash, the next call does. A dry run has the same outcome and changes
  *   nothing; but duplicates alone are LH_OK.
- * LH_UNREACHABLE: out of time; call again, it resumes. LH_DENIED: the message names the missing
+ * LH_UNREACHABLE: out of time; the next call resumes. LH_DENIED: the message names the missing
  * privilege. LH_STOPPED: `progress` asked for it. LH_INVALID, LH_SERVER, … */
 LH_API int lh_migrate(lh_store *store, const lh_migrate_options *options, lh_migrate_report *report,
                       lh_error *error);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Leasehold and the MongoDB driver: writes that are safe even from a holder that is late.
+ * Leasehold and the MongoDB driver: writes that are safe even if their holder is late.
  *
  * A lease alone cannot stop a holder that was paused: it checked lh_lease_valid(), slept past the
- * end of its lease, and then overwrote the work of its successor. The server can stop it, if it
- * sees the token together with the write:
+ * end of its lease, and then overwrote the work of its successor. The server can refuse such a
+ * write, if it sees the token together with the write:
  *
  *     data                            use                   costs
  *     on a replica set, with          lh_with_guard()       two more commands per transaction
@@ -28,12 +28,12 @@
  * tools/examples/guarded.c is a complete program.
  *
  * Rules for guards and fences (invariant 10)
- *   - Every writer of the data must use them. A writer that skips this is unprotected and defeats
- *     it for everyone.
+ *   - Every writer of the data must use them. A writer that does not use them is unprotected, and
+ *     removes the protection of all others.
  *   - Guard (or fence) first, then read. Read the data that a write depends on in the guarded
  *     transaction itself, or after a guarded transaction of this lease has committed; for a single
  *     document, with lh_fenced_read(). Otherwise the previous holder can still write between your
- *     read and your write, and you overwrite what it believes to be done.
+ *     read and your write, and you overwrite work that it believes to be done.
  *   - Only exclusive leases: readers with different tokens would exclude each other (LH_INVALID).
  *
  * The lease may end while a guarded transaction is open; the transaction still commits if nobody
@@ -86,7 +86,7 @@ extern "C" {
  *   nor write.
  * LH_AGAIN: abort and begin again. Another guarded transaction of the key is open or has just
  *   committed; or the key had no fence yet and the transaction has already read; or there was an
- *   election. The lease limits how long to try: its end is LH_LOST.
+ *   election. Retry until the lease ends; the outcome is then LH_LOST.
  * LH_INVALID: a shared lease; a lease that was attached and not yet renewed; no open transaction.
  * LH_CONFIG: a standalone server, which has no transactions; a transaction with a write concern
  *   weaker than majority.
@@ -108,10 +108,10 @@ LH_API LH_MUST_CHECK int lh_lease_guard(lh_lease *lease, mongoc_client_session_t
  * up after two minutes.
  *
  * LH_OK: committed. LH_STOPPED: `work` returned false and nothing was written; the message is that
- * of `why`. LH_UNKNOWN: the reply to the commit was lost; it is done, or never will be. To find
- * out, look for the writes of `work` in a guarded transaction. On all other outcomes nothing was
- * written: LH_LOST, LH_AGAIN (other transactions were in the way all the time), and the outcomes of
- * lh_lease_guard(). */
+ * of `why`. LH_UNKNOWN: the reply to the commit was lost; the transaction is committed, or it never
+ * will be. To find out, look for the writes of `work` in a guarded transaction. On all other
+ * outcomes nothing was written: LH_LOST, LH_AGAIN (other transactions were in conflict at every
+ * attempt), and the outcomes of lh_lease_guard(). */
 LH_API LH_MUST_CHECK int lh_with_guard(lh_lease *lease, mongoc_client_session_t *session,
                                        mongoc_client_session_with_transaction_cb_t work, void *arg,
                                        lh_error *error);
@@ -140,7 +140,7 @@ enum {
  * LH_OK: *ret_document (NULL: not wanted) is initialised with the document; free it with
  *   bson_destroy().
  * LH_LOST: the lease has ended (if by its local deadline, no command was sent), or a newer holder
- *   was there.
+ *   has used the document.
  * LH_ABSENT: there is no such document; nothing was changed.
  * LH_UNKNOWN: the reply was lost, or the last of several attempts of the driver failed. Read again.
  * LH_DATA: its field LH_FENCE is not a number and so belongs to another program; nothing was

@@ -3,13 +3,13 @@
  * Notes: a text that a holder leaves for the next one, such as a version, an etag, or a summary of
  * its changes.
  *
- * A note exists only while nobody has held the key exclusively since it was left. A holder that
- * leaves none, dies, is broken, or hands the lease on clears it. So if a note names a state that
- * the next holder knows, nothing has changed since; if there is no note, anything may have changed.
- * Readers (LH_SHARED) change nothing: the note stays while they come and go, unless one of them
- * leaves another; but if the last of them is not released, the note is cleared. Programs without
- * Leasehold that update the document in place, and do not write its `released`, leave the note
- * until the end of their lock. */
+ * A note exists only while nobody has held the key exclusively since it was left. The note is
+ * cleared if a holder leaves none, dies, is broken, or hands the lease on. So if a note names a
+ * state that the next holder knows, nothing has changed since; if there is no note, anything may
+ * have changed. Readers (LH_SHARED) keep the note, unless one of them leaves another note. But if
+ * the last of them ends without a release, the note is cleared. Programs without Leasehold that
+ * update the document in place, and do not write its `released`, keep the note until the end of
+ * their lock. */
 #ifndef LEASEHOLD_NOTE_H
 #define LEASEHOLD_NOTE_H
 
@@ -35,21 +35,21 @@ typedef struct lh_release_options {
 LH_API void lh_release_options_init(lh_release_options *options, size_t size);
 
 /* Releases the lease as lh_lease_release() does, with one command, and leaves a note. The next
- * holder can read it with lh_lease_note(), and lh_watch() reports it. A second release leaves no
- * other note.
+ * holder can read it with lh_lease_note(), and lh_watch() reports it. A second release does not
+ * change the note.
  *
  * With keep_ms the key stays taken, although this lease ends at once: nobody is granted the key
  * before now + keep_ms or the end of the lease, whichever is sooner, by the server's clock. Then
- * the key is free at once, without clock_skew_ms. That holds if the process dies, and nothing but
- * lh_break() shortens it. It is for work that is due once in a period, on several machines. A
- * record shows `kept`. Only for an exclusive lease. To keep the key longer, renew the lease first
- * with a longer ttl.
+ * the key is free at once, without clock_skew_ms. The key stays taken even if the process dies, and
+ * only lh_break() shortens the time. Use keep_ms for work that is due once in a period, on several
+ * machines. A record shows `kept`. Only for an exclusive lease. To keep the key longer, renew the
+ * lease first with a longer ttl.
  *
- * LH_INVALID: the note is too long or not such a text, keep_ms is out of range, or the lease is
- * shared. No command was sent, and the lease is still held; but for an attached lease that was not
- * renewed, the handle has ended. LH_UNKNOWN: the note may be missing, also if the lease is released
- * in the background. With keep_ms nothing is sent again: the key is free at the end of the lease at
- * the latest, and not sooner than asked for. Otherwise as lh_lease_release(). */
+ * LH_INVALID: the note is too long or not valid, keep_ms is out of range, or the lease is shared.
+ * No command was sent, and the lease is still held; but for an attached lease that was not renewed,
+ * the handle has ended. LH_UNKNOWN: the note may be missing, also if the lease is released in the
+ * background. With keep_ms nothing is sent again: the key is free at the end of the lease at the
+ * latest, and not sooner than asked for. Otherwise as lh_lease_release(). */
 LH_API int lh_lease_release_with(lh_lease *lease, const lh_release_options *options,
                                  lh_error *error);
 

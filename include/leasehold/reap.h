@@ -54,10 +54,10 @@ LH_API void lh_reap_report_init(lh_reap_report *report, size_t size);
  * process now; processes of other containers or of an earlier boot; leases of older programs;
  * leases that another process renews (lh_lease_attach()) or was handed (lh_lease_transfer()); and
  * leases that were acquired under an id of the caller's (`lease_id`), because the caller may
- * continue with the id. The server decides each write on the lease and the process that were read.
- * `released` then has "break", and that the process has died.
- *   - Children of a dead process may still run. They worked without renewals then, and fencing
- *     tokens hold.
+ * continue with the id. Each write applies only to the lease and the process that were read. The
+ * document's `released` then has "break", and the reason that the process has died.
+ *   - Children of a dead process may still run. They then work without renewals, and only fencing
+ *     tokens protect the data.
  *   - Do not use it where copies of a running machine (a snapshot that is resumed twice) share a
  *     boot id, or where a process was restored from a checkpoint (CRIU): its start time differs, so
  *     that it seems dead.

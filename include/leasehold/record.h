@@ -19,7 +19,7 @@ enum {
     LH_WHY_QUEUE = 2,      /* it is free or shared, but waiters are ahead */
     LH_WHY_MALFORMED = 3,  /* its document cannot be read: held, until an operator breaks it */
     LH_WHY_FULL = 4,       /* it has as many shared holders as the store allows */
-    LH_WHY_RACE = 5,       /* others kept winning the race for a fresh key */
+    LH_WHY_RACE = 5,       /* others were faster at each attempt, on a key without a document */
     LH_WHY_FULL_QUEUE = 6, /* it has as many waiters as the store allows */
     LH_WHY_PATH = 7,       /* a path above or below it is held; the record's key names that path */
 };

@@ -8,7 +8,7 @@
  * LH_ENFORCE: leases exclude each other.
  *
  * LH_OBSERVE: every command is sent and recorded as in LH_ENFORCE, but no call is refused and no
- * call waits. Where an acquire, a renewal, a release or a transfer would fail (busy, lost,
+ * call waits. If an acquire, a renewal, a release or a transfer would fail (busy, lost,
  * unreachable, a missing index or privilege), the failure is counted and the call returns LH_OK. If
  * the server does not respond, no call takes longer than LH_OBSERVE_MS. Leases that are granted are
  * stored, so they exclude programs that enforce and programs without Leasehold.
@@ -43,13 +43,14 @@ enum {
 /* "enforce", "observe" or "off"; "" for any other number. */
 LH_API const char *lh_rollout_word(int rollout);
 
-/* What a store let pass since it was opened. All counters are 0 in a store that enforces. */
+/* Counts of what LH_OBSERVE and LH_OFF let pass since the store was opened. All counters are 0 in a
+ * store that enforces. */
 typedef struct lh_observed {
     size_t size;
     int rollout;        /* LH_ENFORCE, LH_OBSERVE or LH_OFF */
     uint64_t granted;   /* acquired keys that LH_ENFORCE would have granted; they were recorded */
     uint64_t contended; /* acquired keys that would have been busy, or would have waited */
-    uint64_t failed;    /* calls that would have failed otherwise: unreachable, denied, no index */
+    uint64_t failed;    /* other calls that would have failed: unreachable, denied, no index */
     /* leases that ended before their release, or that were missing at a renewal */
     uint64_t lost;
     uint64_t skipped; /* LH_OFF: acquired keys for which no command was sent */

@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-/* The longest holder or waiter. */
+/* The lease that has been held, or the waiter that has waited, for the longest time. */
 typedef struct lh_since {
     const char *key;   /* NULL: there is none */
     const char *owner; /* "" if the document has none */

@@ -17,7 +17,7 @@ extern "C" {
 LH_API int lh_status(lh_store *store, const char *key, lh_record **ret_record, lh_error *error);
 
 /* Reads the record of the document with this _id, in extended JSON: {"$oid": "65f0…"}, 7, "text".
- * So documents can be found that have no key, or a key that no lease could have.
+ * This finds documents without a key too, and those with a key that no lease could have.
  *
  * As lh_status(). LH_LOST: there is no such document. */
 LH_API int lh_status_by_id(lh_store *store, const char *id, lh_record **ret_record,

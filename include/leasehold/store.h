@@ -35,8 +35,9 @@ typedef struct lh_store_options {
      * 10,000 */
     int64_t timeout_ms;
     /* The grace: a lease is taken over no earlier than its end plus this. 0 … 60,000; default 500.
-     * Use one value for the whole deployment. Exclusion by expiry holds while the clocks of any two
-     * members that were primary during the lease differ by at most this (invariant 1). */
+     * Use one value for the whole deployment. Exclusion after an expiry is guaranteed while the
+     * clocks of any two members that were primary during the lease differ by at most this
+     * (invariant 1). */
     int64_t clock_skew_ms;
     uint32_t max_waiters; /* waiters per key: 1 … 10,000; default 1,000 */
     uint32_t max_shared;  /* shared holders per key: 1 … 1,000; default 128 */
@@ -113,9 +114,9 @@ LH_API const char *lh_store_warning(const lh_store *store, size_t i);
 /* Redirects the log of the MongoDB driver, which goes to stderr by default: `fn` gets each line,
  * from any thread; NULL drops them. `level` is that of the driver's mongoc_log_level_t: 0 error, 1
  * critical, 2 warning, 3 message, 4 info, 5 debug, 6 trace. Lines that would quote a connection
- * string are replaced; without this call the driver prints them. The setting is process-wide: a
- * program should make it, a library should not. Call it before the first store is opened. The next
- * call frees `arg` with `arg_free` (NULL: nothing to free). */
+ * string are replaced; without this call the driver prints such lines too. The setting is
+ * process-wide: a program should make it, a library should not. Call it before the first store is
+ * opened. The next call frees `arg` with `arg_free` (NULL: nothing to free). */
 LH_API void lh_driver_log(void (*fn)(void *arg, int level, const char *line), void *arg,
                           void (*arg_free)(void *arg));
 

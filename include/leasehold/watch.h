@@ -21,7 +21,7 @@ extern "C" {
     X(LH_EVENT_RELEASED, 4, "released")       /* `how` "other": by a program without Leasehold */  \
     X(LH_EVENT_TRANSFERRED, 5, "transferred") /* handed on; a grant by transfer follows */         \
     X(LH_EVENT_BROKEN, 6, "broken")           /* by an operator: `by`, `reason` */                 \
-    X(LH_EVENT_EXPIRED, 7, "expired")         /* it ended before, and was noticed now */           \
+    X(LH_EVENT_EXPIRED, 7, "expired")         /* it ended earlier, and is noticed now */           \
     X(LH_EVENT_QUEUED, 8, "queued")           /* a waiter joined the queue */                      \
     X(LH_EVENT_LEFT, 9, "left")               /* a waiter gave up, or was dropped as dead */       \
     X(LH_EVENT_REMOVED, 10, "removed")        /* the document was deleted, with any holder */      \
@@ -55,8 +55,8 @@ typedef struct lh_event {
     const char *by;        /* broken: by whom */
     const char *reason;    /* broken: why; spoilt: what cannot be read */
     const char *note;      /* released: the note for the next holder */
-    /* released: until when the key stays taken (note.h); 0: not at all. Nothing reports that it
-     * is free then. */
+    /* released: until when the key stays taken (note.h); 0: not at all. No event follows when the
+     * key becomes free. */
     int64_t kept_until_ms;
 } lh_event;
 

@@ -34,7 +34,7 @@ class LeaseLostError extends LeaseholdError {}
 /** No server responds, or no server responds in time. */
 class UnreachableError extends LeaseholdError {}
 
-/** The server may or may not have done it; nothing may be believed. */
+/** The server may or may not have done it; rely on neither. */
 class UnknownError extends LeaseholdError {}
 
 /** The credentials are wrong or lack a privilege. */

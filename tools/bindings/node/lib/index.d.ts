@@ -67,7 +67,7 @@ export class LockTimeoutError extends BusyError {}
 /** The lease has ended, or was never this caller's. */
 export class LeaseLostError extends LeaseholdError {}
 export class UnreachableError extends LeaseholdError {}
-/** The server may or may not have done it; nothing may be believed. */
+/** The server may or may not have done it; rely on neither. */
 export class UnknownError extends LeaseholdError {}
 export class DeniedError extends LeaseholdError {}
 /** The deployment or the collection is not fit for leases. */

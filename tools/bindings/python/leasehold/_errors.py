@@ -56,7 +56,7 @@ class Lost(Error):
 
 
 class Unreachable(Error):
-    """The server is unreachable or too slow. It may pass by itself."""
+    """The server is unreachable or too slow. This may be temporary."""
 
 
 class Unknown(Error):
