@@ -16,7 +16,9 @@ secret=$(mktemp) # headers come from this file: what stands on a command line ca
 trap 'rm -f "$secret"' EXIT
 echo "Authorization: Bearer ${LEASEHOLD_TOKEN:-}" >"$secret"
 
-answer=$(curl -sS --fail-with-body -H "@$secret" --json "{\"owner\":\"$(id -un)\",\"purpose\":\"rebuild\",\"ttl_ms\":${TTL_MS:-30000},\"wait_ms\":60000}" "$url") || {
+answer=$(curl -sS --fail-with-body -H "@$secret" \
+  --json "{\"owner\":\"$(id \
+  -un)\",\"purpose\":\"rebuild\",\"ttl_ms\":${TTL_MS:-30000},\"wait_ms\":60000}" "$url") || {
   case $answer in *'"status":423'*) ;; *) echo "not asked: $answer" >&2; exit 69 ;; esac
   holder=$(echo "$answer" | sed -n 's/.*"holder":{"owner":"\([^"]*\)".*/\1/p')
   echo "busy: ${holder:-somebody} holds $key" >&2
