@@ -13,18 +13,29 @@ import http from "node:http";
 
 const LEASEHOLD = process.env.LEASEHOLD_HTTP ?? "http://127.0.0.1:8080";
 const TTL_MS = Number(process.env.TTL_MS ?? 30000);
-const token = process.env.LEASEHOLD_TOKEN ? { Authorization: `Bearer ${process.env.LEASEHOLD_TOKEN}` } : {};
+const token = process.env.LEASEHOLD_TOKEN
+  ? { Authorization: `Bearer ${process.env.LEASEHOLD_TOKEN}` }
+  : {};
 const leases = new Map(); // workspace and user -> lease id: a secret between this server and leasehold
 
 const lease = (method, workspace, { id, body, path = "", signal } = {}) =>
   fetch(`${LEASEHOLD}/v1/leases/workspace:${encodeURIComponent(workspace)}${path}`, {
-    method, signal, body: body && JSON.stringify(body),
-    headers: { ...token, ...(body && { "Content-Type": "application/json" }), ...(id && { "Lease-Id": id }) },
+    method,
+    signal,
+    body: body && JSON.stringify(body),
+    headers: {
+      ...token,
+      ...(body && { "Content-Type": "application/json" }),
+      ...(id && { "Lease-Id": id }),
+    },
   });
 
 const escape = (text) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 
-const editor = (workspace, user) => `<!doctype html><title>${escape(workspace)}</title><h1>${escape(workspace)}</h1>
+const editor = (
+  workspace,
+  user,
+) => `<!doctype html><title>${escape(workspace)}</title><h1>${escape(workspace)}</h1>
 <p>You are editing, ${escape(user)}.</p><textarea></textarea>
 <script>
 const open = new EventSource(location.pathname + "/open" + location.search);
@@ -32,7 +43,10 @@ open.addEventListener("lost", () => { open.close(); document.querySelector("text
 </script>`;
 
 // No holder: others are in line; a lock of older code may have no name, and no end.
-const busy = (workspace, { holder, retry_after_ms }) => `<!doctype html><title>${escape(workspace)}</title><h1>${escape(workspace)}</h1>
+const busy = (
+  workspace,
+  { holder, retry_after_ms },
+) => `<!doctype html><title>${escape(workspace)}</title><h1>${escape(workspace)}</h1>
 <p><b>${escape(holder?.owner ?? "somebody")}</b> is editing. Free in <span id="seconds">${Math.ceil((holder?.remaining_ms ?? retry_after_ms) / 1000)}</span> s, unless it goes on.</p>
 <script>
 setInterval(() => { if (--seconds.textContent <= 0) location.reload(); }, 1000);
@@ -46,12 +60,16 @@ const answer = (response, status, text = "") => {
 async function open(workspace, user, response) {
   const name = JSON.stringify([workspace, user]);
   const mine = leases.get(name);
-  if (mine && (await lease("PATCH", workspace, { id: mine })).ok) // the page was loaded again
+  if (mine && (await lease("PATCH", workspace, { id: mine })).ok)
+    // the page was loaded again
     return answer(response, 200, editor(workspace, user));
-  const asked = await lease("POST", workspace, { body: { owner: user, purpose: "editing", ttl_ms: TTL_MS } });
+  const asked = await lease("POST", workspace, {
+    body: { owner: user, purpose: "editing", ttl_ms: TTL_MS },
+  });
   const told = await asked.json();
   if (asked.status === 423) return answer(response, 423, busy(workspace, told));
-  if (asked.status !== 201) return answer(response, 503, "<p>Workspaces cannot be opened just now.</p>");
+  if (asked.status !== 201)
+    return answer(response, 503, "<p>Workspaces cannot be opened just now.</p>");
   leases.set(name, told.lease);
   answer(response, 200, editor(workspace, user));
 }
@@ -64,7 +82,8 @@ async function keepOpen(workspace, user, response) {
   const id = leases.get(JSON.stringify([workspace, user])) ?? "0".repeat(32);
   const session = await lease("GET", workspace, { id, path: "/session", signal: closed.signal });
   response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
-  if (session.ok) for await (const events of session.body) response.write(events); // renewed …, at last: lost
+  if (session.ok)
+    for await (const events of session.body) response.write(events); // renewed …, at last: lost
   else response.write(`event: ${session.status === 410 ? "lost" : "unavailable"}\ndata: {}\n\n`);
   response.end();
 }
@@ -74,9 +93,11 @@ const server = http.createServer((request, response) => {
   const [workspace, what] = url.pathname.slice(1).split("/");
   const user = url.searchParams.get("user") ?? "somebody";
   (what === "open" ? keepOpen : open)(workspace, user, response).catch((error) => {
-    if (error.name !== "AbortError" && !response.headersSent) answer(response, 503, "<p>Workspaces cannot be opened just now.</p>");
+    if (error.name !== "AbortError" && !response.headersSent)
+      answer(response, 503, "<p>Workspaces cannot be opened just now.</p>");
     else response.end();
   });
 });
 server.listen(Number(process.argv[2] ?? 8000), "127.0.0.1", () =>
-  console.log(`http://127.0.0.1:${server.address().port}/plan?user=alice`));
+  console.log(`http://127.0.0.1:${server.address().port}/plan?user=alice`),
+);

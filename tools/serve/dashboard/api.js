@@ -37,7 +37,14 @@ async function send(path, options = {}) {
   const headers = { ...options.headers };
   if (options.token ?? token) headers.Authorization = `Bearer ${options.token ?? token}`;
   try {
-    return await fetch(path, { method: options.method, body: options.body, signal: options.signal, headers, cache: "no-store", credentials: "omit" });
+    return await fetch(path, {
+      method: options.method,
+      body: options.body,
+      signal: options.signal,
+      headers,
+      cache: "no-store",
+      credentials: "omit",
+    });
   } catch (error) {
     if (options.signal?.aborted) throw error;
     throw new Refusal(0, "network", "the server does not answer");
@@ -55,7 +62,8 @@ async function json(path, options) {
   }
 }
 
-const limited = (ms, signal) => AbortSignal.any([AbortSignal.timeout(ms), ...(signal ? [signal] : [])]);
+const limited = (ms, signal) =>
+  AbortSignal.any([AbortSignal.timeout(ms), ...(signal ? [signal] : [])]);
 
 /** Gives up after `ms`: then it is as if nothing was heard. */
 async function bounded(ms, path, options = {}) {
@@ -72,7 +80,11 @@ export const ready = (options) => bounded(20000, "readyz", options);
 export const busySince = (after, options) => bounded(10000, `v1/busy?after=${after}`, options);
 export const status = (key) => bounded(20000, `v1/leases/${encodeURIComponent(key)}`);
 export const list = (prefix, options) =>
-  bounded(60000, `v1/leases?limit=10000${prefix ? `&prefix=${encodeURIComponent(prefix)}` : ""}`, options);
+  bounded(
+    60000,
+    `v1/leases?limit=10000${prefix ? `&prefix=${encodeURIComponent(prefix)}` : ""}`,
+    options,
+  );
 
 export function breakLease(key, body) {
   return bounded(20000, `v1/leases/${encodeURIComponent(key)}/break`, {

@@ -14,7 +14,11 @@ import * as table from "./table.js";
 
 const LATELY_MS = 5 * 60000;
 let me = { may: "look_in", breaks: false, needs_token: false };
-let loaded = false, framed = false, disordered = true, arrangedAt = 0, shownCount = 0;
+let loaded = false,
+  framed = false,
+  disordered = true,
+  arrangedAt = 0,
+  shownCount = 0;
 
 const isLive = () => link.state.kind === "live";
 
@@ -59,14 +63,23 @@ function update() {
 
 function showFigures() {
   if (!loaded) return;
-  const { waiting, malformed } = model.totals, held = model.totals.held - model.totals.ended, n = model.leases.size;
+  const { waiting, malformed } = model.totals,
+    held = model.totals.held - model.totals.ended,
+    n = model.leases.size;
   setText($("figure-held"), held.toLocaleString("en"));
   setText($("figure-waiting"), waiting.toLocaleString("en"));
   setText($("figure-busy"), model.refusedLately(LATELY_MS).toLocaleString("en"));
   setText($("figure-malformed"), malformed.toLocaleString("en"));
   $("malformed").hidden = malformed === 0;
   const most = model.truncated ? " (there are more: filter by key to see others)" : "";
-  setText($("count"), shownCount === n ? (n ? plural(n, "key", "keys") + most : "") : `${shownCount.toLocaleString("en")} of ${plural(n, "key", "keys")}${most}`);
+  setText(
+    $("count"),
+    shownCount === n
+      ? n
+        ? plural(n, "key", "keys") + most
+        : ""
+      : `${shownCount.toLocaleString("en")} of ${plural(n, "key", "keys")}${most}`,
+  );
   const title = `${isLive() ? "" : "⚠ "}${held.toLocaleString("en")} held · Leasehold`;
   if (document.title !== title) document.title = title;
 }
@@ -74,16 +87,27 @@ function showFigures() {
 // ---- nothing to show ----
 
 function code(...lines) {
-  return make("pre", make("code", ...lines.flatMap((line, i) => (i ? [make("br"), line] : [line]))));
+  return make(
+    "pre",
+    make("code", ...lines.flatMap((line, i) => (i ? [make("br"), line] : [line]))),
+  );
 }
 
 function lesson() {
   const secret = me.needs_token ? ' -H "Authorization: Bearer $TOKEN"' : "";
-  return [make("h3", "No key is held"),
-    make("p", "A lease is a lock with an end: the holder of a key may work on it until the lease ends, is released, or is broken. Leases appear here as they are granted. Try one:"),
+  return [
+    make("h3", "No key is held"),
+    make(
+      "p",
+      "A lease is a lock with an end: the holder of a key may work on it until the lease ends, is released, or is broken. Leases appear here as they are granted. Try one:",
+    ),
     code("leasehold run demo -- sleep 20"),
     make("p", "or, over HTTP:"),
-    code(`curl${secret} --json '{"owner":"me","purpose":"a try"}' \\`, `  ${location.origin}/v1/leases/demo`)];
+    code(
+      `curl${secret} --json '{"owner":"me","purpose":"a try"}' \\`,
+      `  ${location.origin}/v1/leases/demo`,
+    ),
+  ];
 }
 
 function nothingFound() {
@@ -94,7 +118,14 @@ function nothingFound() {
     filter();
     $("prefix").focus();
   });
-  return [make("h3", "No lease matches"), make("p", "A key matches by its beginning, in the same case; an owner by any part, in any case."), clear];
+  return [
+    make("h3", "No lease matches"),
+    make(
+      "p",
+      "A key matches by its beginning, in the same case; an owner by any part, in any case.",
+    ),
+    clear,
+  ];
 }
 
 function showEmpty() {
@@ -102,25 +133,40 @@ function showEmpty() {
   $("empty").hidden = !what;
   if ($("empty").dataset.what === what) return;
   $("empty").dataset.what = what;
-  $("empty").replaceChildren(...(what === "empty" ? lesson() : what === "filtered" ? nothingFound() : []));
+  $("empty").replaceChildren(
+    ...(what === "empty" ? lesson() : what === "filtered" ? nothingFound() : []),
+  );
 }
 
 // ---- how the connection is ----
 
-const words = { connecting: "Connecting", live: "Live", lost: "No connection", database: "Database gone", token: "Token needed", resting: "Resting" };
+const words = {
+  connecting: "Connecting",
+  live: "Live",
+  lost: "No connection",
+  database: "Database gone",
+  token: "Token needed",
+  resting: "Resting",
+};
 
 function bannerText() {
   const { kind, detail: why, retryAt } = link.state;
   const old = loaded ? " The page may be out of date." : "";
-  if (kind === "database") return ["The database does not answer.", `The server runs, and tries again: ${why}.${old}`];
+  if (kind === "database")
+    return ["The database does not answer.", `The server runs, and tries again: ${why}.${old}`];
   if (kind === "token") return ["This server asks for a token.", why];
   if (kind !== "lost") return null;
   const seconds = Math.ceil((retryAt - performance.now()) / 1000);
-  return ["No connection to the server.", old.trim(), seconds > 0 ? `Trying again in ${seconds} s.` : "Trying again."];
+  return [
+    "No connection to the server.",
+    old.trim(),
+    seconds > 0 ? `Trying again in ${seconds} s.` : "Trying again.",
+  ];
 }
 
 function showState() {
-  const { kind } = link.state, texts = bannerText();
+  const { kind } = link.state,
+    texts = bannerText();
   $("state").dataset.state = kind;
   setText($("state-text"), words[kind]);
   document.body.dataset.stale = loaded && !isLive() && kind !== "connecting";
@@ -143,7 +189,10 @@ function showWho() {
 
 function askForToken() {
   const breaks = me.breaks ? " An admin’s token also lets you break leases." : "";
-  dialogs.askForToken(`Paste a line of the server’s token file.${breaks}`, link.state.kind === "token" ? link.state.detail : null);
+  dialogs.askForToken(
+    `Paste a line of the server’s token file.${breaks}`,
+    link.state.kind === "token" ? link.state.detail : null,
+  );
 }
 
 // ---- what people do ----
@@ -171,12 +220,14 @@ function sortBy(name, backwards) {
 }
 
 function onKey(event) {
-  const typing = event.target.matches?.("input, textarea, select"), open = document.querySelector("dialog[open]");
+  const typing = event.target.matches?.("input, textarea, select"),
+    open = document.querySelector("dialog[open]");
   if (event.key === "Escape" && event.target.matches?.("#prefix, #owner")) {
     event.target.value = "";
     filter();
   }
-  if (typing || open || event.ctrlKey || event.metaKey || event.altKey || !$("shortcuts").checked) return;
+  if (typing || open || event.ctrlKey || event.metaKey || event.altKey || !$("shortcuts").checked)
+    return;
   if (event.key === "/") {
     event.preventDefault();
     $("prefix").focus();
@@ -202,7 +253,9 @@ function listen() {
     const name = button.dataset.sort;
     button.addEventListener("click", () => sortBy(name, view.sort === name && !view.backwards));
   }
-  $("retry").addEventListener("click", () => (link.state.kind === "token" ? askForToken() : link.retry()));
+  $("retry").addEventListener("click", () =>
+    link.state.kind === "token" ? askForToken() : link.retry(),
+  );
   $("open-token").addEventListener("click", askForToken);
   document.addEventListener("keydown", onKey);
 }

@@ -36,7 +36,9 @@ export function countdown(ms) {
   const s = Math.max(0, Math.ceil(ms / 1000));
   if (s >= 172800) return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
   const minutes = Math.floor(s / 60) % 60;
-  return s < 3600 ? `${minutes}:${pad(s % 60)}` : `${Math.floor(s / 3600)}:${pad(minutes)}:${pad(s % 60)}`;
+  return s < 3600
+    ? `${minutes}:${pad(s % 60)}`
+    : `${Math.floor(s / 3600)}:${pad(minutes)}:${pad(s % 60)}`;
 }
 
 /** "12 s", "4 min", "2 h 5 min", "3 d". */
@@ -54,5 +56,7 @@ export function span(ms) {
 export function clockTime(at) {
   const then = new Date(at);
   const time = `${pad(then.getHours())}:${pad(then.getMinutes())}:${pad(then.getSeconds())}`;
-  return then.toDateString() === new Date(now()).toDateString() ? time : `${then.toLocaleDateString()} ${time}`;
+  return then.toDateString() === new Date(now()).toDateString()
+    ? time
+    : `${then.toLocaleDateString()} ${time}`;
 }

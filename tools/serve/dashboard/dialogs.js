@@ -17,14 +17,20 @@ let broken = { lease: null, done: () => {} };
 export function askToBreak(lease, done) {
   broken = { lease: { ...lease }, done };
   const holder = lease.holders[0];
-  $("break-who").replaceChildren(...[
-    fact("Key", said(lease.key)),
-    fact("Held by", said(holder?.owner ?? "nobody knows"), lease.holders.length > 1 ? ` and ${lease.holders.length - 1} more, who all lose it` : null),
-    fact("On", holder?.host && said(holder.host), holder?.pid ? ` · pid ${holder.pid}` : null),
-    fact("For", holder?.purpose && said(holder.purpose)),
-    fact("Since", holder?.since ? `${clock.span(clock.now() - holder.since)}` : null),
-    fact("Next", lease.waiters[0] && said(lease.waiters[0].owner)),
-  ].filter(Boolean));
+  $("break-who").replaceChildren(
+    ...[
+      fact("Key", said(lease.key)),
+      fact(
+        "Held by",
+        said(holder?.owner ?? "nobody knows"),
+        lease.holders.length > 1 ? ` and ${lease.holders.length - 1} more, who all lose it` : null,
+      ),
+      fact("On", holder?.host && said(holder.host), holder?.pid ? ` · pid ${holder.pid}` : null),
+      fact("For", holder?.purpose && said(holder.purpose)),
+      fact("Since", holder?.since ? `${clock.span(clock.now() - holder.since)}` : null),
+      fact("Next", lease.waiters[0] && said(lease.waiters[0].owner)),
+    ].filter(Boolean),
+  );
   complain($("break-wrong"), null);
   $("break-reason").value = "";
   $("break").showModal();
@@ -32,15 +38,20 @@ export function askToBreak(lease, done) {
 }
 
 function whyNot(error) {
-  if (error.status === 409) return "The key is free, or has another holder: nothing was done. Close this and look again.";
+  if (error.status === 409)
+    return "The key is free, or has another holder: nothing was done. Close this and look again.";
   if (error.status === 504) return "The result is unknown: look again.";
   return `Nothing was done: ${error.message}`;
 }
 
 async function breakIt(event) {
   event.preventDefault();
-  const { lease, done } = broken, reason = $("break-reason").value.trim(), by = $("break-by").value.trim(), button = $("break-do");
-  if (!reason) return complain($("break-wrong"), "Give a reason: the former holder will ask for it.");
+  const { lease, done } = broken,
+    reason = $("break-reason").value.trim(),
+    by = $("break-by").value.trim(),
+    button = $("break-do");
+  if (!reason)
+    return complain($("break-wrong"), "Give a reason: the former holder will ask for it.");
   const body = { reason };
   if (by) body.by = by;
   if (lease.state === "held" && lease.holders[0]?.token !== null) body.token = lease.token;
@@ -75,7 +86,8 @@ async function tryToken(event) {
   const token = $("token-input").value.trim();
   try {
     const { may } = await api.whoami({ token });
-    if (may === "look_in") return complain($("token-wrong"), "The server does not know this token.");
+    if (may === "look_in")
+      return complain($("token-wrong"), "The server does not know this token.");
     use(token);
   } catch (error) {
     complain($("token-wrong"), `${error.message}.`);

@@ -6,19 +6,53 @@ export const $ = (id) => document.getElementById(id);
 /** What no reader sees, or what turns around what he sees. The program has the same
  * (tools/common/text.c); a test compares the two. */
 export const misleading = [
-  [0x0000, 0x001f], [0x007f, 0x009f], [0x00ad, 0x00ad], [0x034f, 0x034f], [0x0600, 0x0605], [0x061c, 0x061c], [0x06dd, 0x06dd],
-  [0x070f, 0x070f], [0x0890, 0x0891], [0x08e2, 0x08e2], [0x115f, 0x1160], [0x17b4, 0x17b5], [0x180b, 0x180f], [0x200b, 0x200f],
-  [0x2028, 0x202e], [0x2060, 0x206f], [0x3164, 0x3164], [0xd800, 0xdfff], [0xfe00, 0xfe0f], [0xfeff, 0xfeff], [0xffa0, 0xffa0],
-  [0xfff0, 0xfffb], [0x110bd, 0x110bd], [0x110cd, 0x110cd], [0x13430, 0x1343f], [0x1bca0, 0x1bca3], [0x1d173, 0x1d17a],
+  [0x0000, 0x001f],
+  [0x007f, 0x009f],
+  [0x00ad, 0x00ad],
+  [0x034f, 0x034f],
+  [0x0600, 0x0605],
+  [0x061c, 0x061c],
+  [0x06dd, 0x06dd],
+  [0x070f, 0x070f],
+  [0x0890, 0x0891],
+  [0x08e2, 0x08e2],
+  [0x115f, 0x1160],
+  [0x17b4, 0x17b5],
+  [0x180b, 0x180f],
+  [0x200b, 0x200f],
+  [0x2028, 0x202e],
+  [0x2060, 0x206f],
+  [0x3164, 0x3164],
+  [0xd800, 0xdfff],
+  [0xfe00, 0xfe0f],
+  [0xfeff, 0xfeff],
+  [0xffa0, 0xffa0],
+  [0xfff0, 0xfffb],
+  [0x110bd, 0x110bd],
+  [0x110cd, 0x110cd],
+  [0x13430, 0x1343f],
+  [0x1bca0, 0x1bca3],
+  [0x1d173, 0x1d17a],
   [0xe0000, 0xe0fff],
 ];
 
-const misleads = new RegExp(`[${misleading.map((range) => range.map((c) => `\\u{${c.toString(16)}}`).join("-")).join("")}]`, "gu");
+const misleads = new RegExp(
+  `[${misleading.map((range) => range.map((c) => `\\u{${c.toString(16)}}`).join("-")).join("")}]`,
+  "gu",
+);
 const named = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 function escaped(character) {
-  const code = character.codePointAt(0), digits = code.toString(16);
-  return named[character] ?? (code < 0x80 ? `\\x${digits.padStart(2, "0")}` : code <= 0xffff ? `\\u${digits.padStart(4, "0")}` : `\\U${digits.padStart(8, "0")}`);
+  const code = character.codePointAt(0),
+    digits = code.toString(16);
+  return (
+    named[character] ??
+    (code < 0x80
+      ? `\\x${digits.padStart(2, "0")}`
+      : code <= 0xffff
+        ? `\\u${digits.padStart(4, "0")}`
+        : `\\U${digits.padStart(8, "0")}`)
+  );
 }
 
 /** The text with what misleads escaped, as the command line shows it. All that is put onto the page
@@ -32,7 +66,11 @@ export function make(what, ...children) {
   const [tag, ...classes] = what.split(".");
   const element = document.createElement(tag);
   element.className = classes.join(" ");
-  element.append(...children.filter((child) => child !== null && child !== undefined).map((child) => (child instanceof Node ? child : visible(child))));
+  element.append(
+    ...children
+      .filter((child) => child !== null && child !== undefined)
+      .map((child) => (child instanceof Node ? child : visible(child))),
+  );
   return element;
 }
 
@@ -50,7 +88,9 @@ export function setText(node, text) {
 
 /** A term and what it is, for a <dl>; nothing where there is nothing to say. */
 export function fact(term, ...what) {
-  return what.some((part) => part !== null && part !== undefined && part !== "") ? make("div", make("dt", term), make("dd", ...what)) : null;
+  return what.some((part) => part !== null && part !== undefined && part !== "")
+    ? make("div", make("dt", term), make("dd", ...what))
+    : null;
 }
 
 export function plural(n, one, many) {

@@ -4,9 +4,12 @@ import { clockTime } from "./clock.js";
 import { $, make, said } from "./dom.js";
 import { view } from "./order.js";
 
-const MOST = 300, SHOWN = 100;
+const MOST = 300,
+  SHOWN = 100;
 
-const list = $("events"), renewals = $("renewals"), pause = $("pause");
+const list = $("events"),
+  renewals = $("renewals"),
+  pause = $("pause");
 const events = []; // newest first
 let fresh = []; // not shown yet, oldest first
 let frozen = false;
@@ -15,11 +18,24 @@ const who = (event) => make("b", said(event.owner ?? "somebody"));
 
 /** Each as the parts of a sentence; `it` is the key. */
 const sentences = {
-  granted: (e, it) => [who(e), " got ", it, e.how === "queue" ? " from the queue" : e.how === "transfer" ? " by transfer" : ""],
+  granted: (e, it) => [
+    who(e),
+    " got ",
+    it,
+    e.how === "queue" ? " from the queue" : e.how === "transfer" ? " by transfer" : "",
+  ],
   renewed: (e, it) => [who(e), " renewed ", it],
   released: (e, it) => [who(e), e.how === "other" ? " lost " : " released ", it],
   transferred: (e, it) => [who(e), " transferred ", it],
-  broken: (e, it) => [make("b", said(e.by ?? "somebody")), " broke the lease of ", who(e), " on ", it, ": ", said(e.reason)],
+  broken: (e, it) => [
+    make("b", said(e.by ?? "somebody")),
+    " broke the lease of ",
+    who(e),
+    " on ",
+    it,
+    ": ",
+    said(e.reason),
+  ],
   expired: (e, it) => ["the lease of ", who(e), " on ", it, " ran out"],
   queued: (e, it) => [who(e), " waits for ", it],
   left: (e, it) => [who(e), " stopped waiting for ", it],
@@ -32,14 +48,21 @@ export function sentence(event, it) {
 }
 
 function item(event) {
-  const li = make(`li.${event.event}`, make("time", clockTime(Date.parse(event.at))), make("span", ...sentence(event, make("span.of", said(event.key)))));
+  const li = make(
+    `li.${event.event}`,
+    make("time", clockTime(Date.parse(event.at))),
+    make("span", ...sentence(event, make("span.of", said(event.key)))),
+  );
   li.dataset.key = event.key;
   return li;
 }
 
 function isWanted(event) {
   const wanted = view.owner.toLowerCase();
-  return event.key.startsWith(view.prefix) && (!wanted || [event.owner, event.by].some((name) => name?.toLowerCase().includes(wanted)));
+  return (
+    event.key.startsWith(view.prefix) &&
+    (!wanted || [event.owner, event.by].some((name) => name?.toLowerCase().includes(wanted)))
+  );
 }
 
 export function add(event) {

@@ -26,8 +26,16 @@ const time = (text) => (text ? Date.parse(text) : null);
 
 function holderOf(from) {
   return {
-    owner: from.owner, host: from.host, pid: from.pid, purpose: from.purpose, mode: from.mode, token: from.token,
-    since: time(from.acquired_at), ends: time(from.expires_at), kept: from.kept, length: null, // as long as it is not seen to be renewed
+    owner: from.owner,
+    host: from.host,
+    pid: from.pid,
+    purpose: from.purpose,
+    mode: from.mode,
+    token: from.token,
+    since: time(from.acquired_at),
+    ends: time(from.expires_at),
+    kept: from.kept,
+    length: null, // as long as it is not seen to be renewed
   };
 }
 
@@ -54,7 +62,18 @@ function change(lease, how) {
 }
 
 function fresh(key) {
-  return { key, state: "free", token: null, holders: [], waiters: [], released: null, problem: null, refused: refused.get(key) ?? null, read: -Infinity, gone: null };
+  return {
+    key,
+    state: "free",
+    token: null,
+    holders: [],
+    waiters: [],
+    released: null,
+    problem: null,
+    refused: refused.get(key) ?? null,
+    read: -Infinity,
+    gone: null,
+  };
 }
 
 /** When the database wrote this answer, by its clock; null where it does not tell. */
@@ -132,17 +151,29 @@ export function refusedLately(ms) {
 
 // ---- events ----
 
-const sameHolder = (holder, event) => (event.token === null ? holder.token === null && holder.owner === event.owner : holder.token === event.token);
+const sameHolder = (holder, event) =>
+  event.token === null
+    ? holder.token === null && holder.owner === event.owner
+    : holder.token === event.token;
 
 function grant(lease, event, at) {
   const holder = {
-    owner: event.owner, host: event.host, pid: event.pid, purpose: event.purpose, mode: event.mode, token: event.token,
-    since: at, ends: time(event.expires_at), length: time(event.expires_at) - at || null,
+    owner: event.owner,
+    host: event.host,
+    pid: event.pid,
+    purpose: event.purpose,
+    mode: event.mode,
+    token: event.token,
+    since: at,
+    ends: time(event.expires_at),
+    length: time(event.expires_at) - at || null,
   };
   const i = lease.holders.findIndex((other) => sameHolder(other, event));
   if (i >= 0) lease.holders[i] = { ...holder, since: lease.holders[i].since };
-  else if (event.mode === "shared") lease.holders = [holder, ...lease.holders.filter((other) => other.mode === "shared")];
-  else if (lease.token === null || event.token === null || event.token >= lease.token) lease.holders = [holder];
+  else if (event.mode === "shared")
+    lease.holders = [holder, ...lease.holders.filter((other) => other.mode === "shared")];
+  else if (lease.token === null || event.token === null || event.token >= lease.token)
+    lease.holders = [holder];
   if (event.token !== null && event.token > (lease.token ?? 0)) lease.token = event.token;
   lease.state = "held";
   lease.problem = null;
@@ -159,9 +190,14 @@ function renew(lease, event, at) {
 
 function end(lease, event, at) {
   const left = lease.holders.filter((holder) => !sameHolder(holder, event));
-  if (event.kept_until) for (const holder of lease.holders) if (sameHolder(holder, event)) left.push({ ...holder, kept: true, length: null, ends: time(event.kept_until) });
+  if (event.kept_until)
+    for (const holder of lease.holders)
+      if (sameHolder(holder, event))
+        left.push({ ...holder, kept: true, length: null, ends: time(event.kept_until) });
   if (left.length === lease.holders.length && lease.state === "held" && !event.kept_until) return;
-  const how = { released: "release", transferred: "transfer", broken: "break", expired: "expire" }[event.event];
+  const how = { released: "release", transferred: "transfer", broken: "break", expired: "expire" }[
+    event.event
+  ];
   lease.released = { owner: event.owner, how, by: event.by, reason: event.reason, at };
   lease.holders = left;
   lease.problem = null;
@@ -170,26 +206,41 @@ function end(lease, event, at) {
 
 /** Removes who waits, the first of that name. */
 function drop(lease, event) {
-  const i = lease.waiters.findIndex((waiter) => waiter.owner === event.owner && waiter.mode === event.mode);
+  const i = lease.waiters.findIndex(
+    (waiter) => waiter.owner === event.owner && waiter.mode === event.mode,
+  );
   if (i >= 0) lease.waiters.splice(i, 1);
 }
 
 function queue(lease, event, at) {
   // A standalone's events are noticed late: the reading may have it already.
-  const known = lease.read > at - 2000 && lease.waiters.some((waiter) => waiter.owner === event.owner && Math.abs(waiter.since - at) < 2000);
-  if (!known) lease.waiters.push({ owner: event.owner, purpose: event.purpose, mode: event.mode, since: at });
+  const known =
+    lease.read > at - 2000 &&
+    lease.waiters.some(
+      (waiter) => waiter.owner === event.owner && Math.abs(waiter.since - at) < 2000,
+    );
+  if (!known)
+    lease.waiters.push({ owner: event.owner, purpose: event.purpose, mode: event.mode, since: at });
 }
 
 const handlers = {
-  granted: grant, renewed: renew, released: end, transferred: end, broken: end, expired: end, queued: queue,
+  granted: grant,
+  renewed: renew,
+  released: end,
+  transferred: end,
+  broken: end,
+  expired: end,
+  queued: queue,
   left: drop,
   removed: (lease) => Object.assign(lease, { state: "free", holders: [], waiters: [] }),
-  spoilt: (lease, event) => Object.assign(lease, { state: "malformed", holders: [], waiters: [], problem: event.reason }),
+  spoilt: (lease, event) =>
+    Object.assign(lease, { state: "malformed", holders: [], waiters: [], problem: event.reason }),
 };
 
 /** An event about a key. */
 export function apply(event) {
-  const handle = handlers[event.event], at = Date.parse(event.at);
+  const handle = handlers[event.event],
+    at = Date.parse(event.at);
   if (!handle) return;
   clock.heardEvent(at);
   const lease = leases.get(event.key) ?? fresh(event.key);
@@ -201,7 +252,8 @@ export function apply(event) {
 /** Lets go of what has been free for a while. `certain`: events are heard, so what ended has ended.
  * True: something went. */
 export function sweep(certain) {
-  const now = performance.now(), then = clock.now();
+  const now = performance.now(),
+    then = clock.now();
   let went = false;
   totals.ended = 0;
   for (const lease of leases.values()) {

@@ -9,12 +9,22 @@ import * as api from "./api.js";
 import * as clock from "./clock.js";
 import * as model from "./leases.js";
 
-const POLL_MS = 4000, SILENT_MS = 40000, AFRESH_MS = 60000, HIDDEN_MS = 60000, FIRST_PAUSE_MS = 500, LONGEST_PAUSE_MS = 15000;
+const POLL_MS = 4000,
+  SILENT_MS = 40000,
+  AFRESH_MS = 60000,
+  HIDDEN_MS = 60000,
+  FIRST_PAUSE_MS = 500,
+  LONGEST_PAUSE_MS = 15000;
 
 /** kind: connecting, live, lost (the server), database, token, resting (the tab is hidden). */
 export const state = { kind: "connecting", detail: "", since: performance.now(), retryAt: 0 };
 let hooks = { state: () => {}, event: () => {}, who: () => {}, loaded: () => {} };
-let session = null, wake = () => {}, pauseMs = FIRST_PAUSE_MS, resting = false, after = 0, prefix = "";
+let session = null,
+  wake = () => {},
+  pauseMs = FIRST_PAUSE_MS,
+  resting = false,
+  after = 0,
+  prefix = "";
 
 function enter(kind, detail = "", retryAt = 0) {
   if (state.kind !== kind) state.since = performance.now();
@@ -56,7 +66,11 @@ export function narrow(to, needed) {
   restart();
 }
 
-const isDatabase = (error) => error instanceof api.Refusal && [502, 503, 504].includes(error.status) && error.code !== "overloaded" && error.code !== "stopping";
+const isDatabase = (error) =>
+  error instanceof api.Refusal &&
+  [502, 503, 504].includes(error.status) &&
+  error.code !== "overloaded" &&
+  error.code !== "stopping";
 
 /** One session, until something breaks: then it throws. */
 class Session {
@@ -84,7 +98,8 @@ class Session {
 
   /** Reads the list, and goes on from there. */
   async load() {
-    const { signal } = this, sent = performance.now();
+    const { signal } = this,
+      sent = performance.now();
     this.gap = false;
     this.held ??= [];
     const answer = await api.list(prefix, { signal });
@@ -124,10 +139,12 @@ class Session {
     for (;;) {
       await this.refusals();
       await sleep(this.gap ? 0 : POLL_MS, this.signal);
-      if (performance.now() - this.heard > SILENT_MS) throw new api.Refusal(0, "network", "the server has been silent for too long");
+      if (performance.now() - this.heard > SILENT_MS)
+        throw new api.Refusal(0, "network", "the server has been silent for too long");
       if (performance.now() - began > 10000) pauseMs = FIRST_PAUSE_MS;
       await this.whenDatabase(() => api.ready({ signal: this.signal }));
-      if (state.kind !== "live" || this.gap || performance.now() - this.loaded > AFRESH_MS) await this.whenDatabase(() => this.load());
+      if (state.kind !== "live" || this.gap || performance.now() - this.loaded > AFRESH_MS)
+        await this.whenDatabase(() => this.load());
       enter("live");
     }
   }
@@ -135,11 +152,18 @@ class Session {
   async run() {
     const me = await api.whoami({ signal: this.signal });
     hooks.who(me);
-    if (me.may === "look_in") throw new api.Refusal(401, "unauthorized", api.hasToken() ? "The server no longer knows the token." : "");
+    if (me.may === "look_in")
+      throw new api.Refusal(
+        401,
+        "unauthorized",
+        api.hasToken() ? "The server no longer knows the token." : "",
+      );
     clock.forget();
-    const stream = api.events(this.signal, (event) => this.take(event)).then(() => {
-      throw new api.Refusal(0, "network", "the server ended the connection");
-    });
+    const stream = api
+      .events(this.signal, (event) => this.take(event))
+      .then(() => {
+        throw new api.Refusal(0, "network", "the server ended the connection");
+      });
     await Promise.race([stream, this.care()]);
   }
 }
@@ -183,7 +207,8 @@ export function start(given) {
       retry();
       return;
     }
-    timer = setTimeout(() => { // browsers allow few connections to one server: a tab that nobody looks at needs none
+    timer = setTimeout(() => {
+      // browsers allow few connections to one server: a tab that nobody looks at needs none
       resting = true;
       session?.abort();
     }, HIDDEN_MS);

@@ -11,7 +11,8 @@ const orders = {
   owner: (a, b) => compare(owner(a), owner(b)),
   since: (a, b) => compare(sinceOf(a), sinceOf(b)),
   ends: (a, b) => compare(ends(a), ends(b)),
-  queue: (a, b) => compare(b.waiters.length, a.waiters.length) || compare(b.refused?.at ?? 0, a.refused?.at ?? 0),
+  queue: (a, b) =>
+    compare(b.waiters.length, a.waiters.length) || compare(b.refused?.at ?? 0, a.refused?.at ?? 0),
 };
 
 function ends(lease) {

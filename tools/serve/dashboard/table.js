@@ -7,9 +7,11 @@ import { endOf, sinceOf } from "./leases.js";
 
 const AROUND = 6; // rows beyond the window's edges
 
-const table = $("leases"), body = $("rows");
+const table = $("leases"),
+  body = $("rows");
 const rows = new Map(); // key → what is shown of it
-let shown = [], places = new Map(); // key → index in `shown`
+let shown = [],
+  places = new Map(); // key → index in `shown`
 let current = null; // the key that the keyboard is at
 let certain = false; // events are heard
 let open = () => {};
@@ -21,14 +23,30 @@ function cell(name, ...children) {
 }
 
 function makeRow(lease) {
-  const row = { tr: make("tr"), name: make("bdi"), purpose: make("bdi.second"), owner: make("bdi"), more: make("span.tag"), host: make("bdi.second"),
-    since: make("span"), left: make("span.left"), bar: make("div.bar", make("div")), queue: make("span"), refused: make("span.second") };
+  const row = {
+    tr: make("tr"),
+    name: make("bdi"),
+    purpose: make("bdi.second"),
+    owner: make("bdi"),
+    more: make("span.tag"),
+    host: make("bdi.second"),
+    since: make("span"),
+    left: make("span.left"),
+    bar: make("div.bar", make("div")),
+    queue: make("span"),
+    refused: make("span.second"),
+  };
   row.button = make("button.open", row.name);
   row.button.type = "button";
   row.button.setAttribute("aria-haspopup", "dialog");
   row.tr.setAttribute("role", "row");
-  row.tr.append(cell("key", row.button, row.purpose), cell("owner", make("span.first", row.owner, row.more), row.host), cell("since", row.since),
-    cell("ends", row.left, row.bar), cell("queue", row.queue, row.refused));
+  row.tr.append(
+    cell("key", row.button, row.purpose),
+    cell("owner", make("span.first", row.owner, row.more), row.host),
+    cell("since", row.since),
+    cell("ends", row.left, row.bar),
+    cell("queue", row.queue, row.refused),
+  );
   row.bar.setAttribute("aria-hidden", "true");
   row.tr.dataset.key = lease.key;
   setText(row.name, lease.key);
@@ -36,17 +54,24 @@ function makeRow(lease) {
   return row;
 }
 
-const ways = { release: "released by", expire: "ran out:", transfer: "handed on by", break: "broken:" };
+const ways = {
+  release: "released by",
+  expire: "ran out:",
+  transfer: "handed on by",
+  break: "broken:",
+};
 
 /** What stands below the key. */
 function second(lease) {
   if (lease.state === "malformed") return `cannot be read: ${lease.problem ?? ""}`;
-  if (lease.state === "free" && lease.released) return `${ways[lease.released.how] ?? "was held by"} ${lease.released.owner ?? "somebody"}`;
+  if (lease.state === "free" && lease.released)
+    return `${ways[lease.released.how] ?? "was held by"} ${lease.released.owner ?? "somebody"}`;
   return lease.holders[0]?.purpose ?? "";
 }
 
 function more(lease) {
-  if (lease.holders.length > 1) return `and ${plural(lease.holders.length - 1, "reader", "readers")}`;
+  if (lease.holders.length > 1)
+    return `and ${plural(lease.holders.length - 1, "reader", "readers")}`;
   if (lease.holders[0]?.kept) return "released, kept";
   return lease.holders[0]?.mode === "shared" ? "shared" : "";
 }
@@ -56,28 +81,45 @@ function fill(row, lease) {
   const holder = lease.holders[0];
   row.lease = lease;
   setText(row.purpose, second(lease));
-  setText(row.owner, holder ? holder.owner ?? "somebody" : lease.state === "malformed" ? "unknown" : "");
+  setText(
+    row.owner,
+    holder ? (holder.owner ?? "somebody") : lease.state === "malformed" ? "unknown" : "",
+  );
   setText(row.more, more(lease));
   setText(row.host, [holder?.host, holder?.pid && `pid ${holder.pid}`].filter(Boolean).join(" · "));
-  setText(row.queue, lease.waiters.length ? `${lease.waiters.length.toLocaleString("en")} waiting` : "");
+  setText(
+    row.queue,
+    lease.waiters.length ? `${lease.waiters.length.toLocaleString("en")} waiting` : "",
+  );
   tick(row);
 }
 
 /** What is left of a lease, in words; and whether a renewal is late. */
 export function remaining(lease, sure = certain) {
-  const end = endOf(lease), left = end - clock.now();
+  const end = endOf(lease),
+    left = end - clock.now();
   if (lease.state === "malformed") return { text: "unreadable", state: "malformed" };
   if (lease.state === "free") return { text: "free", state: "free" };
   if (end === Infinity) return { text: "no end", state: "held", part: 1 };
   if (left <= 0) return { text: sure ? "ended" : "unknown", state: "ended", part: 0 };
   let length = 0;
-  for (const holder of lease.holders) if (holder.ends === end && !holder.kept) length = holder.length ?? 0;
-  return { text: clock.countdown(left), state: "held", late: left < length / 3, part: length ? Math.min(1, left / length) : null };
+  for (const holder of lease.holders)
+    if (holder.ends === end && !holder.kept) length = holder.length ?? 0;
+  return {
+    text: clock.countdown(left),
+    state: "held",
+    late: left < length / 3,
+    part: length ? Math.min(1, left / length) : null,
+  };
 }
 
 /** Writes what changes with time. */
 function tick(row) {
-  const { lease } = row, what = remaining(lease), since = sinceOf(lease), refused = lease.refused, now = clock.now();
+  const { lease } = row,
+    what = remaining(lease),
+    since = sinceOf(lease),
+    refused = lease.refused,
+    now = clock.now();
   const state = what.late ? "late" : what.state;
   if (row.tr.dataset.state !== state) row.tr.dataset.state = state;
   setText(row.left, what.text);
@@ -85,7 +127,12 @@ function tick(row) {
   if (row.bar.hidden !== hidden) row.bar.hidden = hidden;
   if (!hidden) row.bar.firstChild.style.transform = `scaleX(${what.part.toFixed(3)})`;
   setText(row.since, since === Infinity || lease.state !== "held" ? "" : clock.span(now - since));
-  setText(row.refused, refused && now - refused.at < 600000 ? `refused ${refused.owner} ${clock.span(now - refused.at)} ago` : "");
+  setText(
+    row.refused,
+    refused && now - refused.at < 600000
+      ? `refused ${refused.owner} ${clock.span(now - refused.at)} ago`
+      : "",
+  );
 }
 
 function rowHeight() {
@@ -100,10 +147,15 @@ function remove(key, row) {
 }
 
 function render() {
-  const height = rowHeight(), top = body.getBoundingClientRect().top;
+  const height = rowHeight(),
+    top = body.getBoundingClientRect().top;
   const first = Math.max(0, Math.min(Math.floor(-top / height) - AROUND, shown.length - 1));
-  const last = Math.min(shown.length, Math.max(0, Math.ceil((window.innerHeight - top) / height)) + AROUND);
-  const wanted = shown.slice(first, last), keys = new Set(wanted.map((lease) => lease.key));
+  const last = Math.min(
+    shown.length,
+    Math.max(0, Math.ceil((window.innerHeight - top) / height)) + AROUND,
+  );
+  const wanted = shown.slice(first, last),
+    keys = new Set(wanted.map((lease) => lease.key));
   for (const [key, row] of rows) if (!keys.has(key)) remove(key, row);
   body.style.height = `${shown.length * height}px`;
   body.style.paddingTop = `${first * height}px`;
@@ -149,12 +201,15 @@ export function tickAll(sure) {
 // ---- the keyboard, the mouse ----
 
 function goTo(i) {
-  const height = rowHeight(), place = Math.max(0, Math.min(shown.length - 1, i));
+  const height = rowHeight(),
+    place = Math.max(0, Math.min(shown.length - 1, i));
   const lease = shown[place];
   if (!lease) return;
-  const top = body.getBoundingClientRect().top + place * height, head = table.tHead.offsetHeight;
+  const top = body.getBoundingClientRect().top + place * height,
+    head = table.tHead.offsetHeight;
   if (top < head) window.scrollBy(0, top - head - height);
-  else if (top + height > window.innerHeight) window.scrollBy(0, top + 2 * height - window.innerHeight);
+  else if (top + height > window.innerHeight)
+    window.scrollBy(0, top + 2 * height - window.innerHeight);
   current = lease.key;
   render();
   rows.get(current)?.button.focus({ preventScroll: true });
@@ -162,12 +217,26 @@ function goTo(i) {
 
 function steps(key) {
   const page = Math.max(1, Math.floor(window.innerHeight / rowHeight()) - 2);
-  return { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity }[key];
+  return {
+    ArrowDown: 1,
+    ArrowUp: -1,
+    PageDown: page,
+    PageUp: -page,
+    Home: -Infinity,
+    End: Infinity,
+  }[key];
 }
 
 function onKey(event) {
   const step = steps(event.key);
-  if (step === undefined || event.ctrlKey || event.metaKey || event.altKey || table.tHead.contains(event.target)) return;
+  if (
+    step === undefined ||
+    event.ctrlKey ||
+    event.metaKey ||
+    event.altKey ||
+    table.tHead.contains(event.target)
+  )
+    return;
   event.preventDefault();
   const at = places.get(current);
   goTo(at === undefined ? (step === Infinity ? step : 0) : at + step);
