@@ -28,7 +28,8 @@ int main(int argc, char **argv)
         outcome = lh_acquire(store, argv[3], &acquire, &lease, NULL, &error);
     if (outcome == LH_OK)
         outcome = lh_cleanup(store, NULL, &report, &error);
-    printf("%s %d %s\\n", lh_outcome_word(outcome), lease && lh_lease_valid(lease), outcome == LH_OK ? "" : error.message);
+    printf("%s %d %s\\n", lh_outcome_word(outcome), lease && lh_lease_valid(lease),
+           outcome == LH_OK ? "" : error.message);
     SEE
     (void)lh_lease_free(lease);
     lh_store_close(store);

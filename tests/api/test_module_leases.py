@@ -86,7 +86,9 @@ def test_a_forked_child_ends_while_its_parent_waits(module_database, shared):
     code = f"""if True:
         import leasehold, os, signal, sys, threading, time
         store = leasehold.Store({URI!r}, {module_database.name!r})
-        wait = threading.Thread(target=lambda: store.acquire("forked", wait=60, path=True).release())
+        wait = threading.Thread(
+            target=lambda: store.acquire("forked", wait=60, path=True).release()
+        )
         wait.start()
         while not store.status("forked").waiters:
             time.sleep(0.01)

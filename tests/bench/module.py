@@ -42,12 +42,14 @@ int main(void) {
     clock_gettime(CLOCK_MONOTONIC, &a);
     for (int i = 0; i < TIMES; i++) {
         lh_lease *lease;
-        if (lh_acquire(store, "k", NULL, &lease, NULL, &error) != LH_OK || lh_lease_release(lease, &error) != LH_OK)
+        if (lh_acquire(store, "k", NULL, &lease, NULL, &error) != LH_OK ||
+            lh_lease_release(lease, &error) != LH_OK)
             return 1;
         lh_lease_free(lease);
     }
     clock_gettime(CLOCK_MONOTONIC, &b);
-    printf("%f", ((double)(b.tv_sec - a.tv_sec) * 1e6 + (double)(b.tv_nsec - a.tv_nsec) / 1e3) / TIMES);
+    double us = (double)(b.tv_sec - a.tv_sec) * 1e6 + (double)(b.tv_nsec - a.tv_nsec) / 1e3;
+    printf("%f", us / TIMES);
     lh_store_close(store);
 }
 """

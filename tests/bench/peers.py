@@ -2,7 +2,7 @@
 """What people use today, beside Leasehold's command, on one machine and in one run: acquire, busy
 and release by one client; and 16 threads that want one key.
 
-    python peers.py URI [rounds] [seconds]      (default: 500 rounds, 5 seconds of each for the hot key)
+    python peers.py URI [rounds] [seconds]  (default: 500 rounds, 5 seconds of each for a hot key)
 
 All on MongoDB through the same driver (pymongo), in turn, so that the ratios compare the commands
 and not the languages. The recipes' filters and indexes are those of their projects' sources, as
@@ -470,7 +470,8 @@ def main():
         client.drop_database(NAME)
     floor = statistics.median(samples[peers[0]]["acquire"])
     print(
-        f"{'milliseconds (x floor)':24}{'acquire':>18}{'busy':>18}{'release':>18}{f'{THREADS} threads, one key':>24}"
+        f"{'milliseconds (x floor)':24}{'acquire':>18}{'busy':>18}{'release':>18}"
+        f"{f'{THREADS} threads, one key':>24}"
     )
     for peer in peers:
         cells = (statistics.median(samples[peer][what]) for what in ("acquire", "busy", "release"))

@@ -2,12 +2,17 @@
 """`leasehold serve` in numbers and in trouble. Starts a server of its own (build/tools/leasehold,
 or LEASEHOLD_BUILD). Prints; asserts nothing.
 
-    python serve.py waits URI [n]              n requests (5000) that wait on 50 keys: memory, threads, how long until all are in a queue
-    python serve.py slow URI [n] [seconds]     n requests (2000) that stay half open, and what others meet meanwhile
+    python serve.py waits URI [n]              n requests (5000) that wait on 50 keys: memory,
+                                              threads, how long until all are in a queue
+    python serve.py slow URI [n] [seconds]     n requests (2000) that stay half open, and what
+                                              others meet meanwhile
     python serve.py list URI [n]               a list of n leases (100000): memory, time
-    python serve.py events URI [n]             n changes (200): how long after the request was sent its event is read
-    python serve.py flood URI [n] [rounds]     n waits (300) that one client closes at once, in rounds (20), then 12,400: what another client meets
-    python serve.py kill [seconds]             kill -9 of the primary under load, on a set of its own (scripts/mongod): what clients saw"""
+    python serve.py events URI [n]             n changes (200): how long after the request was
+                                              sent its event is read
+    python serve.py flood URI [n] [rounds]     n waits (300) that one client closes at once, in
+                                              rounds (20), then 12,400: what another meets
+    python serve.py kill [seconds]             kill -9 of the primary under load, on a set of its
+                                              own (scripts/mongod): what clients saw"""
 import collections
 import contextlib
 import http.client

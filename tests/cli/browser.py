@@ -24,7 +24,8 @@ FLAGS = [
     "--window-size=1360,900",
 ]
 ROWS = """return [...document.querySelectorAll("#rows tr")].map((tr) => ({
-  ...Object.fromEntries([...tr.cells].map((td) => [td.className, [...td.children].map((part) => part.textContent)])),
+  ...Object.fromEntries([...tr.cells].map(
+    (td) => [td.className, [...td.children].map((part) => part.textContent)])),
   key: tr.dataset.key, state: tr.dataset.state}))"""
 
 

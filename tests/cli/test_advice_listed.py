@@ -72,7 +72,10 @@ FOLLOWED = {
         "--even-most": MISSING,
     },
     "migrate_move": {
-        "($unset)": f"{REFUSED}::test_among_duplicates_a_document_that_cannot_grow_is_named_and_nothing_is_lost"
+        "($unset)": (
+            f"{REFUSED}::test_among_duplicates_a_document_that_cannot_grow_is_named_and_nothing_"
+            "is_lost"
+        )
     },
     "migrate_one": {"--even-live": MISSING},
     "shell": {
@@ -317,7 +320,8 @@ FACTS = (
 
 STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 HELP = re.compile(
-    r"\.(?:summary|detail|example|help)\s*=(?:\s*(?:\"(?:[^\"\\]|\\.)*\"|PRI\w+))+|\{OPT_\w+,.*?\},\n",
+    r"\.(?:summary|detail|example|help)\s*=(?:\s*(?:\"(?:[^\"\\]|\\.)*\"|PRI\w+))+"
+    r"|\{OPT_\w+,.*?\},\n",
     re.S,
 )
 COMMAND = re.compile(rf"leasehold ((?:{'|'.join(NAMES)})(?: --[a-z-]+)*)(?![a-z:])")

@@ -55,8 +55,14 @@ _describe() { print -rl -- ${(P)4%%:*} }
 _files() { : }
 _arguments() {
   local spec
-  [[ $1 == -C ]] && { if (( $#words <= 2 )); then state=command; else state=rest; shift words; (( CURRENT-- )); fi; return 1 }
-  for spec in "$@"; do [[ $spec == -* ]] && print -r -- ${spec%%\[*}; [[ $spec == 1:*\(*\) ]] && print -rl -- ${=${spec##*\(}%\)}; done
+  if [[ $1 == -C ]]; then
+    if (( $#words <= 2 )); then state=command; else state=rest; shift words; (( CURRENT-- )); fi
+    return 1
+  fi
+  for spec in "$@"; do
+    [[ $spec == -* ]] && print -r -- ${spec%%\[*}
+    [[ $spec == 1:*\(*\) ]] && print -rl -- ${=${spec##*\(}%\)}
+  done
 }
 words=("$@") CURRENT=$#; curcontext=; _leasehold; true
 """

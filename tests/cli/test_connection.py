@@ -128,11 +128,23 @@ CANARY_URIS = {
     "a weak write concern": f"mongodb://u:{CANARY}@h/?w=1",
     "a write concern that is none": f"mongodb://u:{CANARY}@h/?w=1&journal=true",
     "a mechanism that is none": f"mongodb://u:{CANARY}@127.0.0.1:1/?authMechanism={CANARY}",
-    "a mechanism with properties": f"mongodb://u:{CANARY}@127.0.0.1:1/?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_SESSION_TOKEN:{CANARY}",
-    "a proxy's password": f"mongodb://127.0.0.1:1/?proxyHost=127.0.0.1&proxyPort=2&proxyUsername=u&proxyPassword={CANARY}",
-    "the key file's password": f"mongodb://127.0.0.1:1/?tls=true&tlsCertificateKeyFile=/nowhere&tlsCertificateKeyFilePassword={CANARY}",
+    "a mechanism with properties": (
+        f"mongodb://u:{CANARY}@127.0.0.1:1/?authMechanism=MONGODB-AWS"
+        f"&authMechanismProperties=AWS_SESSION_TOKEN:{CANARY}"
+    ),
+    "a proxy's password": (
+        "mongodb://127.0.0.1:1/?proxyHost=127.0.0.1&proxyPort=2&proxyUsername=u"
+        f"&proxyPassword={CANARY}"
+    ),
+    "the key file's password": (
+        "mongodb://127.0.0.1:1/?tls=true&tlsCertificateKeyFile=/nowhere"
+        f"&tlsCertificateKeyFilePassword={CANARY}"
+    ),
     "TLS that checks nothing": f"mongodb://u:{CANARY}@h/?tls=true&tlsInsecure=true",
-    "TLS options at odds": f"mongodb://u:{CANARY}@127.0.0.1:1/?tls=true&tlsInsecure=true&tlsAllowInvalidHostnames=false",
+    "TLS options at odds": (
+        f"mongodb://u:{CANARY}@127.0.0.1:1/?tls=true&tlsInsecure=true"
+        "&tlsAllowInvalidHostnames=false"
+    ),
     "a very long one": f"mongodb://u:{CANARY}{'x' * 9000}@127.0.0.1:1/",
     "two of them": f"mongodb://u:{CANARY}@127.0.0.1:1/ mongodb://u:{CANARY}@127.0.0.1:1/",
 }

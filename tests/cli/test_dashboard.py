@@ -512,9 +512,15 @@ def test_ten_thousand_leases(live, locks, key):
     before = live.metrics()
     changed, rows = live.driver.execute_async_script(
         """const done = arguments[0], seen = new Set();
-      const observer = new MutationObserver((all) => all.forEach((one) => seen.add(one.target.closest?.("tr") ?? one.target.parentElement?.closest("tr"))));
-      observer.observe(document.querySelector("#rows"), {subtree: true, childList: true, characterData: true, attributes: true});
-      setTimeout(() => { observer.disconnect(); done([seen.size, document.querySelectorAll("#rows tr").length]); }, 2000)"""
+      const row = (node) => node.closest?.("tr") ?? node.parentElement?.closest("tr");
+      const observer = new MutationObserver(
+        (all) => all.forEach((one) => seen.add(row(one.target))));
+      observer.observe(document.querySelector("#rows"),
+        {subtree: true, childList: true, characterData: true, attributes: true});
+      setTimeout(() => {
+        observer.disconnect();
+        done([seen.size, document.querySelectorAll("#rows tr").length]);
+      }, 2000)"""
     )
     idle = live.metrics()
     assert rows >= changed >= 5, "only what can be seen ticks"

@@ -164,7 +164,7 @@ def test_an_index_that_deletes_held_leases_is_refused_by_all_and_the_advice_work
     bare.acquire("k")
 
 
-# ---- Trying it --------------------------------------------------------------------------------------------------------
+# ---- Trying it ------------------------------------------------------------------------------
 
 
 def test_a_trial_says_that_leases_work_and_leaves_nothing(cli, locks):
@@ -355,7 +355,7 @@ def test_bad_usage(offline):
     assert offline("doctor", "--uri", "mongodb://127.0.0.1:1/", "--timeout", "300ms").exit == 69
 
 
-# ---- A set of its own, with TLS and access control --------------------------------------------------------------------
+# ---- A set of its own, with TLS and access control ------------------------------------------
 
 
 class Set:

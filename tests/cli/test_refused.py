@@ -142,7 +142,7 @@ def test_undisguised_it_is_not_refused(disguised):
     assert done.exit == 0, done
 
 
-# ---- What a server refuses: on a standalone of our own, whose parameters and failpoints disturb nobody ---------------------------------
+# ---- What a server refuses: on a standalone of our own, whose parameters disturb nobody
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,8 @@ class Place:
 
     def with_duplicates(self):
         now = datetime.datetime.now(datetime.timezone.utc)
-        self.db.workspace_locks.insert_many(  # a token that is to be handed on to the one that stays
+        # A token that is to be handed on to the one that stays.
+        self.db.workspace_locks.insert_many(
             {"workspace_id": f"k{i % 3}", "id": f"i{i}", "token": 9 - i, "expires_at": now}
             for i in range(9)
         )

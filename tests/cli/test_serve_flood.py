@@ -87,7 +87,9 @@ def test_waits_are_counted_before_a_worker_has_them(server, key):
 
 
 def test_streams_of_one_client_leave_room_for_another(server):
-    request = f"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {CLIENT}\r\n\r\n".encode()
+    request = (
+        "GET /v1/events HTTP/1.1\r\nHost: localhost\r\n" f"Authorization: Bearer {CLIENT}\r\n\r\n"
+    ).encode()
 
     def begin():
         connection = server.connect()

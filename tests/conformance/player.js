@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// A driver of its own, as native.py is, by the npm package `mongodb`: by leasehold-schema(5) and commands.json alone.
+// A driver of its own, as native.py is, by the npm package `mongodb`: by leasehold-schema(5) and
+// commands.json alone.
 //
 //     node player.js URI DB      (NODE_PATH: where the package is)
 //
-// Each line of its input is a request in extended JSON, each line of its output the answer, in the same order:
+// Each line of its input is a request in extended JSON, each line of its output the reply, in the
+// same order:
 //     {"run": {"operation", "short", "with": {…}}}           {"outcome"}
 //     {"contend": {"keys": […], "ms", "workers", "salt"}}    {"turns": [{"key", "n", "token"}, …]}
 "use strict";

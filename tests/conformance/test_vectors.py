@@ -6,9 +6,9 @@ table.
 A vector is {name, operation, with, before, outcome, after}: the key's document before (null: none),
 what is asked, what is told, the document after: all of its fields, and the queue's order. In it
     {"$now": ms}      a date, so many ms from the server's now
-    {"$kept": true}   as it was before          {"$grown": true}   a long, greater than the token before
+    {"$kept": true}   as it was before     {"$grown": true}   a long, greater than the token before
     {"$any": type}    whatever of that type; "process": a string, null, or missing
-                                                {"$new": true}     a lease id that was not there before
+                                           {"$new": true}     a lease id that was not there before
     "as before"       nothing was written
 native_only says why the library cannot be asked so.
 
@@ -471,14 +471,16 @@ def test_the_results_of_all_three(capsys):
         names["node"] += " " + json.loads(with_node.read_text())["version"]
     with capsys.disabled():
         print(
-            f"\n{'implementation':24}{'vectors':>12}{'short forms':>14}{'grants on the same keys':>26}"
+            f"\n{'implementation':24}{'vectors':>12}{'short forms':>14}"
+            f"{'grants on the same keys':>26}"
         )
         for who, name in names.items():
             short = (
                 f"{RESULTS[who + ', short']}/{wanted[who + ', short']}" if who != "library" else "-"
             )
             print(
-                f"{name:24}{RESULTS[who]:>8}/{wanted[who]}{short:>14}{GRANTS.get(who, 'not run'):>26}"
+                f"{name:24}{RESULTS[who]:>8}/{wanted[who]}{short:>14}"
+                f"{GRANTS.get(who, 'not run'):>26}"
             )
         print("none lost, tokens strictly increasing" if GRANTS else "the contest did not run")
     if not RESULTS:

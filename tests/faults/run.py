@@ -55,7 +55,8 @@ class Tally:
         print(f"\n{'kind':14}{'how often':>10}{'not done':>10}{'operations':>12}{'violations':>12}")
         for word in words:
             print(
-                f"{word:14}{self.times[word]:10}{self.skipped[word]:10}{self.operations[word]:12}{self.violations[word]:12}"
+                f"{word:14}{self.times[word]:10}{self.skipped[word]:10}{self.operations[word]:12}"
+                f"{self.violations[word]:12}"
             )
 
 

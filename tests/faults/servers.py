@@ -14,7 +14,8 @@ from pathlib import Path
 import pymongo
 
 DISK_MB = 480
-OPLOG_MB = 3  # so small that it can be rolled over in seconds; it is cut at checkpoints, which come each second
+# So small that it can be rolled over in seconds; it is cut at checkpoints, which come each second.
+OPLOG_MB = 3
 NOTHING_PASSES = (
     "tbf rate 8bit burst 1 limit 1".split()
 )  # every packet is too large: netem is not in every kernel

@@ -24,7 +24,7 @@ constexpr int64_t BASE = 1'800'000'000'000, TICK = 1000;   // the server's now, 
 u64 runs = 0, evaluations = 0;
 std::string problem;                                       // why a server would refuse a command: the search ends
 
-// ---- the text: the protocol as it is, or with patches -----------------------------------------------------------------------
+// ---- the text: the protocol as it is, or with patches ----------
 struct Text {
     lh_pipelines* pipelines;
     decltype(&lh_pipeline_command) make;
@@ -41,7 +41,7 @@ void load(const char* patches) {
     text.pipelines = reinterpret_cast<decltype(&lh_pipelines_new)>(dlsym(library, "lh_pipelines_new"))();
 }
 
-// ---- documents ----------------------------------------------------------------------------------------------------------------
+// ---- documents ----------
 std::string id_text(u8 id) { char t[40]; snprintf(t, sizeof t, "%032x", id); return t; }
 std::string holder_text(u8 id) { return id >= SHARED ? "shared:" + id_text(u8(id - SHARED)) : id >= KEPT ? "kept:" + id_text(u8(id - KEPT)) : id_text(id); }
 u8 id_number(const char* t) {
@@ -143,7 +143,7 @@ Doc modelled(const bson_t* b) {
     return d;
 }
 
-// ---- commands -----------------------------------------------------------------------------------------------------------------
+// ---- commands ----------
 struct Woken { u8 id, beat; };
 struct Result {
     Doc after;

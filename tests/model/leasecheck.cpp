@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Explicit-state model checker for the lease protocol (tests/model/README.md). scripts/model builds and runs it.
+// Explicit-state model checker for the lease protocol (tests/model/README.md). scripts/model builds
+// and runs it.
 //
-// One key, its lock document and its fence document; up to three clients; a current primary and, after a failover, a deposed
-// one that still answers no-ops from its stale state. Every write below is a majority-committed write: a write that a failover
-// rolls back was never acknowledged to anybody, which is the same as a lost command. Time is in integer ticks and relative to
-// the real "now" (0), so that a run of any length has finitely many states; what is older than FLOOR is "long ago".
-// Breadth first, so that the first counterexample is a shortest one. Visited states are kept as 64-bit fingerprints.
+// One key, its lock document and its fence document; up to three clients; a current primary and,
+// after a failover, a deposed one that still answers no-ops from its stale state. Every write below
+// is a majority-committed write: a write that a failover rolls back was never acknowledged to
+// anybody, which is the same as a lost command. Time is in integer ticks and relative to the real
+// "now" (0), so that a run of any length has finitely many states; what is older than FLOOR is
+// "long ago". Breadth first, so that the first counterexample is a shortest one. Visited states are
+// kept as 64-bit fingerprints.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -30,7 +33,7 @@ const char* BAD[] = {"", "1 two holders overlap", "2 token not increasing", "3 t
     "5 one lease id, two believed grants", "", "7 live waiter never granted", "B break hit a grant the operator never saw", "",
     "10 guarded write out of token order", "10g guard passed though superseded before its snapshot", "K a key that is kept was granted, or changed"};
 
-// ---- the model's parameters: a scenario is a setting of these ------------------------------------------------------------
+// ---- the model's parameters: a scenario is a setting of these ----------
 struct State;
 struct Config {
     const char* name = ""; u8 expect = FINE; bool ignore_overlap = false, ignore_tokens = false;
@@ -76,7 +79,7 @@ struct Config {
     bool legacy_used() const { for (Role r : role) if (r == LEGACY) return true; return false; }
 } cfg;
 
-// ---- the state -----------------------------------------------------------------------------------------------------------
+// ---- the state ----------
 struct Waiter { u8 id, shared, beat; i8 at; };
 struct Holder { u8 id, token, seq; i8 expires; };
 struct Doc {                                               // `seq` is history: the real order of grants
@@ -115,8 +118,9 @@ bool is_lease(u8 id) { return id > 0 && owner(id) < CLIENTS; }
 
 #include "commands.h"
 
-// ---- the server: what each command does to the document, with its own NOW and cluster time -------------------------------
-// The protocol's commands are run as they are. What other programs send is written out here, and so is a beat: a classic update.
+// ---- the server: what each command does to the document, with its own NOW and cluster time
+// The protocol's commands are run as they are. What other programs send is written out here, and so
+// is a beat: a classic update.
 struct Server {
     State& s; Doc& d; int now, cluster;                    // both may have been frozen before the command applied
     bool changed = false;
@@ -166,13 +170,15 @@ struct Server {
         if (cfg.insert_own_answer_only && r.arg != 64) r.arg = 0;
         return did.told;
     }
-    // Until the end of its keeping a key is nobody's, and only a break or the end of that time changes that.
+    // Until the end of its keeping a key is nobody's, and only a break or the end of that time
+    // changes that.
     void note_kept(const Doc& before, const Msg& m) {
         if (!before.there || !kept(before) || before.expires <= now || m.kind == BREAK) return;
         if (d.id != before.id || d.expires != before.expires || d.released_at != before.released_at) s.bad = SOONER;
     }
     static bool has(const Doc& d, u8 id) { return (exclusive(d) && d.id == id) || shared_holder(d, id); }
-    // History: the order of grants. However many it grants, the command is one write: one step of the cluster time.
+    // History: the order of grants. However many it grants, the command is one write: one step of
+    // the cluster time.
     void note_grants(const Doc& before) {
         bool wrote = false;
         d.seq = before.seq;
@@ -208,7 +214,7 @@ struct Server {
     }
 };
 
-// ---- the clients -----------------------------------------------------------------------------------------------------------
+// ---- the clients ----------
 void put(State& s, const Msg& m) { for (int i = 0; i < cfg.flight; i++) if (!s.m[i].kind) { s.m[i] = m; return; } }
 bool room(const State& s) { for (int i = 0; i < cfg.flight; i++) if (!s.m[i].kind) return true; return false; }
 Msg request(const State& s, int c, Kind kind, int arg = 0, bool orphan = false) {
@@ -296,13 +302,14 @@ void heard(State& s, const Msg& m) {                       // a reply reaches it
     }
 }
 
-// ---- invariants on states ------------------------------------------------------------------------------------------------
+// ---- invariants on states ----------
 bool is_shared(int c) { return cfg.role[c] == S; }
 void judge(State& s) {
     for (int a = 0; a < CLIENTS; a++) for (int b = a + 1; b < CLIENTS; b++)
         if (!cfg.ignore_overlap && believes(s, a) && believes(s, b) && !(is_shared(a) && is_shared(b)) && !s.c[a].broken && !s.c[b].broken) s.bad = OVERLAP;
 }
-// Invariant 7: from here on nothing fails, everybody but `c` is dead and mute; do its own timers alone get it the key in time?
+// Invariant 7: from here on nothing fails, everybody but `c` is dead and mute; do its own timers
+// alone get it the key in time?
 bool starves(State s, int c) {
     memset(s.m, 0, sizeof s.m); s.has_old = 0; Client& k = s.c[c]; k.out = 0;
     int grace = kept(s.doc) ? 0 : cfg.grace;
@@ -322,7 +329,7 @@ bool starves(State s, int c) {
     return true;
 }
 
-// ---- successors ----------------------------------------------------------------------------------------------------------
+// ---- successors ----------
 bool tracing = false;
 using Emit = std::function<void(State&, const std::string&)>;
 const char* KIND[] = {"", "acquire", "beat", "renew", "release", "cancel", "break", "fenced write", "old upsert", "old delete", "old extension", "transfer", "reap", "settle", "release that keeps the key", ""};
@@ -509,7 +516,8 @@ void message_steps(const State& s, int i, const Emit& emit) {
     }
     if (!room(s) && m.orphan) { State t = s; t.m[i] = Msg{}; emit(t, tracing ? name(m.client) + "'s " + KIND[m.kind] + " is lost" : ""); }
 }
-// Two states that no future step can tell apart become one: instants that have served are "long ago", and so on.
+// Two states that no future step can tell apart become one: instants that have served are "long
+// ago", and so on.
 void canonical(State& s) {
     auto forget = [](i8& t, int before) { if (t <= before) t = FLOOR; };
     bool restless = cfg.legacy_used() || cfg.cleanups;
@@ -608,7 +616,7 @@ void successors(const State& s, const Emit& found) {
     }
 }
 
-// ---- breadth-first search ------------------------------------------------------------------------------------------------
+// ---- breadth-first search ----------
 u64 fingerprint(const State& s) { return commands::fingerprint(&s, sizeof s); }
 struct Seen {                                              // open addressing over indices into `node`
     struct Node { u64 print; u32 parent; } __attribute__((packed));
@@ -669,7 +677,7 @@ Result search(bool trace) {
     return r;
 }
 
-// ---- scenarios -----------------------------------------------------------------------------------------------------------
+// ---- scenarios ----------
 struct Scenario { const char* group; Config c; };
 std::vector<Scenario> scenarios() {
     std::vector<Scenario> all;

@@ -4,7 +4,8 @@ file(READ ${IN} hex HEX)
 string(LENGTH "${hex}" digits)
 math(EXPR len "${digits} / 2")
 string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
-string(REGEX REPLACE "((0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,))" "\\1\n" bytes "${bytes}")
+string(REGEX REPLACE "((0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,))" "\\1\n" bytes
+       "${bytes}")
 file(SHA256 ${IN} hash)
 string(SUBSTRING ${hash} 0 16 tag)
 file(WRITE ${OUT} "#include <stddef.h>

@@ -9,15 +9,16 @@
 
 static_assert(std::is_nothrow_move_constructible_v<leasehold::lease> &&
               std::is_nothrow_move_assignable_v<leasehold::lease>);
-static_assert(!std::is_copy_constructible_v<leasehold::lease> && !std::is_copy_assignable_v<leasehold::lease>);
+static_assert(!std::is_copy_constructible_v<leasehold::lease> &&
+              !std::is_copy_assignable_v<leasehold::lease>);
 static_assert(!std::is_copy_constructible_v<leasehold::store>);
 
-#define MUST(what)                                                                                                     \
-    do {                                                                                                               \
-        if (!(what)) {                                                                                                 \
-            std::fprintf(stderr, "line %d: not so: %s\n", __LINE__, #what);                                            \
-            std::exit(1);                                                                                              \
-        }                                                                                                              \
+#define MUST(what)                                                                                 \
+    do {                                                                                           \
+        if (!(what)) {                                                                             \
+            std::fprintf(stderr, "line %d: not so: %s\n", __LINE__, #what);                        \
+            std::exit(1);                                                                          \
+        }                                                                                          \
     } while (0)
 
 template <typename Call> static int code_of(Call call)
@@ -45,7 +46,8 @@ static void a_lease_ends_with_its_scope(leasehold::store &store)
         options.purpose = "rebuild";
         const auto lease = store.acquire("scope", options);
         token = lease.token();
-        MUST(lease.valid() && lease.remaining().count() > 0 && lease.key() == "scope" && held(store, "scope"));
+        MUST(lease.valid() && lease.remaining().count() > 0 && lease.key() == "scope" &&
+             held(store, "scope"));
         leasehold::record busy;
         MUST(!store.try_acquire("scope", {}, &busy));
         MUST(std::string("ann") == lh_record_holder(busy.get(), 0)->owner);
@@ -70,7 +72,8 @@ static void a_lease_moves(leasehold::store &store)
     MUST(!moved.valid() && !held(store, "second"));
     auto leaves = store.acquire("noted");
     MUST(!leaves.note());
-    MUST(code_of([&] { leaves.release(std::string(LH_TEXT_MAX + 1, 'x')); }) == LH_INVALID && leaves.valid());
+    MUST(code_of([&] { leaves.release(std::string(LH_TEXT_MAX + 1, 'x')); }) == LH_INVALID &&
+         leaves.valid());
     leaves.release("v7");
     auto finds = store.acquire("noted");
     MUST(finds.note() == "v7");
@@ -105,7 +108,7 @@ static void a_lease_is_handed_on(leasehold::store &store)
     lh_lease_free(raw);
 }
 
-/* C ends a text at its first NUL: none is cut short, wherever it stands and whichever call it goes to. */
+/* C ends a text at its first NUL: none is cut short, wherever it stands and whoever takes it. */
 static void a_text_with_a_nul_is_refused(leasehold::store &store, const char *uri)
 {
     using namespace std::string_literals;
@@ -114,7 +117,8 @@ static void a_text_with_a_nul_is_refused(leasehold::store &store, const char *ur
             try {
                 call();
             } catch (const leasehold::error &e) {
-                return e.code() == LH_INVALID && std::string(e.what()).find("NUL") != std::string::npos;
+                return e.code() == LH_INVALID &&
+                       std::string(e.what()).find("NUL") != std::string::npos;
             }
             return false;
         };
@@ -138,7 +142,8 @@ static void a_text_with_a_nul_is_refused(leasehold::store &store, const char *ur
         MUST(refused([&] { lease.release(bad); }) && lease.valid());
         MUST(refused([&] { (void)lease.transfer(bad); }) && lease.valid());
         lease.release();
-        MUST(store.status("k")->token == 0 && store.status("nul")->state == LH_FREE); /* nothing was asked for */
+        MUST(store.status("k")->token == 0 &&
+             store.status("nul")->state == LH_FREE); /* nothing was asked for */
     }
 }
 

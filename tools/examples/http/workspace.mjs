@@ -4,7 +4,7 @@
 // serve`, by fetch (Node 18 or later).
 //
 //     leasehold serve --listen 127.0.0.1:8080 &
-//     node workspace.mjs 8000                  # open http://127.0.0.1:8000/plan?user=alice, and another one as bob
+//     node workspace.mjs 8000    # open http://127.0.0.1:8000/plan?user=alice, and as bob
 //
 // Whoever comes first edits, for as long as the page is open: the page keeps a stream to this
 // server open, and this server one to leasehold, which renews the lease meanwhile. Nobody counts
@@ -16,7 +16,8 @@ const TTL_MS = Number(process.env.TTL_MS ?? 30000);
 const token = process.env.LEASEHOLD_TOKEN
   ? { Authorization: `Bearer ${process.env.LEASEHOLD_TOKEN}` }
   : {};
-const leases = new Map(); // workspace and user -> lease id: a secret between this server and leasehold
+// workspace and user -> lease id: a secret between this server and leasehold
+const leases = new Map();
 
 const lease = (method, workspace, { id, body, path = "", signal } = {}) =>
   fetch(`${LEASEHOLD}/v1/leases/workspace:${encodeURIComponent(workspace)}${path}`, {
@@ -39,7 +40,11 @@ const editor = (
 <p>You are editing, ${escape(user)}.</p><textarea></textarea>
 <script>
 const open = new EventSource(location.pathname + "/open" + location.search);
-open.addEventListener("lost", () => { open.close(); document.querySelector("textarea").disabled = true; alert("You lost the lease."); });
+open.addEventListener("lost", () => {
+  open.close();
+  document.querySelector("textarea").disabled = true;
+  alert("You lost the lease.");
+});
 </script>`;
 
 // No holder: others are in line; a lock of older code may have no name, and no end.
@@ -47,7 +52,9 @@ const busy = (
   workspace,
   { holder, retry_after_ms },
 ) => `<!doctype html><title>${escape(workspace)}</title><h1>${escape(workspace)}</h1>
-<p><b>${escape(holder?.owner ?? "somebody")}</b> is editing. Free in <span id="seconds">${Math.ceil((holder?.remaining_ms ?? retry_after_ms) / 1000)}</span> s, unless it goes on.</p>
+<p><b>${escape(holder?.owner ?? "somebody")}</b> is editing. Free in <span id="seconds">${
+  Math.ceil((holder?.remaining_ms ?? retry_after_ms) / 1000)
+}</span> s, unless it goes on.</p>
 <script>
 setInterval(() => { if (--seconds.textContent <= 0) location.reload(); }, 1000);
 </script>`;

@@ -4,7 +4,7 @@
 serve`, by requests.
 
     leasehold serve --listen 127.0.0.1:8080 &
-    python3 workspace.py 8000                  # open http://127.0.0.1:8000/plan?user=alice, and another one as bob
+    python3 workspace.py 8000    # open http://127.0.0.1:8000/plan?user=alice, and as bob
 
 Whoever comes first edits. The page sends a heartbeat, which renews the lease; once it is closed,
 the heartbeats end, and so does the lease, by its ttl. Whoever comes second is told who edits, and
@@ -22,15 +22,19 @@ TTL_MS = int(os.environ.get("TTL_MS", "30000"))
 http = requests.Session()
 if "LEASEHOLD_TOKEN" in os.environ:
     http.headers["Authorization"] = "Bearer " + os.environ["LEASEHOLD_TOKEN"]
-leases = (
-    {}
-)  # (workspace, user) -> lease id: a secret between this server and leasehold. In a real one, part of the user's session.
+# (workspace, user) -> lease id: a secret between this server and leasehold. In a real one, part of
+# the user's session.
+leases = {}
 
-EDITOR = """<!doctype html><title>{workspace}</title><h1>{workspace}</h1><p>You are editing, {user}.</p><textarea></textarea>
+EDITOR = """<!doctype html><title>{workspace}</title><h1>{workspace}</h1>
+<p>You are editing, {user}.</p><textarea></textarea>
 <script>
 const beat = setInterval(async () => {{
   const answer = await fetch(location.href, {{method: "POST"}});
-  if (answer.status == 410) {{ clearInterval(beat); document.querySelector("textarea").disabled = true; alert("You lost the lease."); }}
+  if (answer.status != 410) return;
+  clearInterval(beat);
+  document.querySelector("textarea").disabled = true;
+  alert("You lost the lease.");
 }}, {beat_ms});
 addEventListener("pagehide", () => fetch(location.href, {{method: "DELETE", keepalive: true}}));
 </script>"""

@@ -99,7 +99,8 @@ function lesson() {
     make("h3", "No key is held"),
     make(
       "p",
-      "A lease is a lock with an end: the holder of a key may work on it until the lease ends, is released, or is broken. Leases appear here as they are granted. Try one:",
+      "A lease is a lock with an end: the holder of a key may work on it until the lease ends, " +
+        "is released, or is broken. Leases appear here as they are granted. Try one:",
     ),
     code("leasehold run demo -- sleep 20"),
     make("p", "or, over HTTP:"),

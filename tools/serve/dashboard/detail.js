@@ -258,5 +258,6 @@ export function tick() {
 export function start(given) {
   hooks = given;
   $("detail-close").addEventListener("click", () => drawer.close());
-  drawer.addEventListener("click", (event) => event.target === drawer && drawer.close()); // beside it
+  // A click beside it.
+  drawer.addEventListener("click", (event) => event.target === drawer && drawer.close());
 }

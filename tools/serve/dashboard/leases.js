@@ -8,7 +8,8 @@ const ENDED_MS = 15000; // … what ended, and nobody took over: the server list
 const MOST = 20000; // keys
 
 export const leases = new Map();
-export const totals = { held: 0, waiting: 0, malformed: 0, ended: 0 }; // ended: of the held, those past their end a second ago
+// ended: of the held, those past their end a second ago
+export const totals = { held: 0, waiting: 0, malformed: 0, ended: 0 };
 export let truncated = false;
 
 const changed = new Set();
