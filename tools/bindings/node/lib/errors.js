@@ -55,18 +55,17 @@ const kinds = {
 /** The error for what the addon reports. */
 function errorOf(failure) {
   if (failure instanceof Error) return failure;
-  const Kind = failure.reason === "timeout" ? LockTimeoutError : (kinds[failure.code] ?? LeaseholdError);
-  return new Kind(failure);
+  const Kind = failure.reason === "timeout" ? LockTimeoutError : kinds[failure.code];
+  return new (Kind ?? LeaseholdError)(failure);
+}
+
+/** Why the signal of a lease is aborted. */
+function lostError(lease) {
+  const message = `the lease on ${lease.key} ended before its release`;
+  return errorOf({ code: "lost", reason: "ended", message, leaseId: lease.id, serverCode: 0 });
 }
 
 module.exports = {
-  LeaseholdError,
-  BusyError,
-  LockTimeoutError,
-  LeaseLostError,
-  UnreachableError,
-  UnknownError,
-  DeniedError,
-  ConfigError,
-  errorOf,
+  BusyError, ConfigError, DeniedError, LeaseLostError, LeaseholdError, LockTimeoutError,
+  UnknownError, UnreachableError, errorOf, lostError,
 };

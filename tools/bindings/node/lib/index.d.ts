@@ -169,7 +169,7 @@ export class Store implements AsyncDisposable {
   static open(options: OpenOptions): Promise<Store>;
   readonly isOpen: boolean;
   acquire(key: string, options?: AcquireOptions): Promise<Lease>;
-  /** Acquires the lease, calls `fn`, and releases it. LeaseLostError: it was lost before the end. */
+  /** Acquires the lease, calls `fn`, and releases it. LeaseLostError: it ended before that. */
   withLease<T>(
     key: string,
     options: AcquireOptions | undefined,

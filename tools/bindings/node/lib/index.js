@@ -2,42 +2,24 @@
 // Leases on keys, kept in MongoDB. index.d.ts describes the interface.
 "use strict";
 
-const { errorOf, ...errors } = require("./errors.js");
-const native = require(process.env.LEASEHOLD_NODE_ADDON ?? "../build/leasehold.node");
+const {
+  BusyError, ConfigError, DeniedError, LeaseLostError, LeaseholdError, LockTimeoutError,
+  UnknownError, UnreachableError, errorOf,
+} = require("./errors.js");
+const { EventQueue, asyncDispose } = require("./events.js");
+const { BaseLease, during } = require("./lease.js");
+const {
+  checkFlag, checkNumber, checkText, checkTexts, checkToken, checked, words,
+} = require("./options.js");
 
-// Node before 20 has no such symbol; TypeScript's `await using` looks for the same one.
-const asyncDispose = (Symbol.asyncDispose ??= Symbol("Symbol.asyncDispose"));
-
-// The most events that a watch keeps for a program that does not take them.
-const EVENTS_KEPT = 10_000;
-
-/** C ends a text at its first NUL, and a lone surrogate would become another character. */
-function checkText(name, text) {
-  if (typeof text !== "string") throw new TypeError(`${name} must be a string`);
-  if (/[\0\p{Surrogate}]/u.test(text)) throw new TypeError(`${name} has a NUL or a lone surrogate`);
-}
-
-function checkNumber(name, number) {
-  if (typeof number !== "number" || Number.isNaN(number)) throw new TypeError(`${name} must be a number`);
-}
-
-function checkToken(name, token) {
-  if (typeof token !== "bigint") throw new TypeError(`${name} must be a BigInt`);
-}
-
-function checkFlag(name, flag) {
-  if (typeof flag !== "boolean") throw new TypeError(`${name} must be true or false`);
-}
-
-function checkTexts(name, texts) {
-  if (!Array.isArray(texts)) throw new TypeError(`${name} must be an array of strings`);
-  for (const text of texts) checkText(name, text);
-}
-
-/** The words of an enumeration, which the addon gets as numbers. */
-const words = (...known) => Object.assign((name, word) => {
-  if (!known.includes(word)) throw new TypeError(`${name} must be one of ${known.join(", ")}`);
-}, { known });
+const native = (() => {
+  try {
+    return require(process.env.LEASEHOLD_NODE_ADDON ?? "../build/leasehold.node");
+  } catch (cause) {
+    const where = `${process.platform}-${process.arch}, ${cause.message}`;
+    throw new Error(`the addon is not for this system (${where}); see leasehold/http`, { cause });
+  }
+})();
 
 const checkAtOpen = words("nothing", "verify", "migrate");
 const checkRollout = words("enforce", "observe", "off", "environment");
@@ -55,18 +37,6 @@ const RELEASE = { note: checkText };
 const BREAK = { reason: checkText, by: checkText, token: checkToken };
 const WATCH = { keys: checkTexts, prefix: checkText, after: checkText };
 
-/** Checks the options, and leaves out those that are undefined. */
-function checked(options, known) {
-  const found = {};
-  for (const [name, value] of Object.entries(options ?? {})) {
-    if (!Object.hasOwn(known, name)) throw new TypeError(`there is no option ${name}`);
-    if (value === undefined) continue;
-    known[name](name, value);
-    found[name] = value;
-  }
-  return found;
-}
-
 async function call(promise) {
   try {
     return await promise;
@@ -75,130 +45,54 @@ async function call(promise) {
   }
 }
 
-class Lease {
-  #store;
+class Lease extends BaseLease {
   #handle;
-  #lost = new AbortController();
-  #ended = false;
 
   constructor(store, key, found) {
-    this.#store = store;
+    super(store, key, found);
     this.#handle = found.handle;
-    this.key = key;
-    this.id = found.id;
-    this.token = found.token;
-    this.owner = found.owner;
   }
 
   get remaining() {
-    return this.#ended ? 0 : native.remaining(this.#handle);
-  }
-
-  get valid() {
-    return this.remaining > 0;
-  }
-
-  get signal() {
-    return this.#lost.signal;
-  }
-
-  /** Called by the store. */
-  _lose() {
-    const message = `the lease on ${this.key} ended before its release`;
-    this.#lost.abort(errorOf({ code: "lost", reason: "ended", message, leaseId: this.id, serverCode: 0 }));
-  }
-
-  /** Reports an end that only the clock shows so far. */
-  _notice() {
-    if (!this.#ended && !this.valid) this._lose();
+    return this._ended ? 0 : native.remaining(this.#handle);
   }
 
   async renew(ttl) {
     if (ttl !== undefined) checkNumber("ttl", ttl);
-    await call(native.renew(this.#store._open(), this.#handle, ttl));
+    await call(native.renew(this._store._open(), this.#handle, ttl));
   }
 
   async release(options) {
     const { note } = checked(options, RELEASE);
-    await this.#end(native.release(this.#store._open(), this.#handle, note));
+    await this._end(call(native.release(this._store._open(), this.#handle, note)));
   }
 
   async transfer(to) {
     checkText("to", to);
-    return this.#end(native.transfer(this.#store._open(), this.#handle, to));
-  }
-
-  /** The lease counts as ended from the start of the command, unless an argument was refused. */
-  async #end(promise) {
-    this.#ended = true;
-    try {
-      const value = await call(promise);
-      this.#store._forget(this.id);
-      return value;
-    } catch (error) {
-      this.#ended = error.code !== "invalid";
-      if (this.#ended) this.#store._forget(this.id);
-      throw error;
-    }
-  }
-
-  async [asyncDispose]() {
-    if (!this.#ended && this.#store.isOpen) await this.release();
+    return this._end(call(native.transfer(this._store._open(), this.#handle, to)));
   }
 }
 
-class Watch {
+class Watch extends EventQueue {
   #handle;
-  #events = [];
-  #takers = [];
   #ended; // a promise of the end
-  #failure;
-  #over = false;
 
   constructor(store, options) {
+    super();
     const handle = [];
-    this.#ended = call(native.watch(store, options, (event) => this.#put(event), handle)).then(
-      () => this.#end(),
-      (error) => this.#end(error),
+    this.#ended = call(native.watch(store, options, (event) => this._put(event), handle)).then(
+      () => this._end(),
+      (error) => this._end(error),
     );
     this.#handle = handle[0];
   }
 
-  #put(event) {
-    const taker = this.#takers.shift();
-    if (taker) taker.resolve({ value: event, done: false });
-    else if (this.#events.push(event) > EVENTS_KEPT) this.#events = [{ ...event, kind: "gap", key: "" }];
-  }
-
-  #end(error) {
-    this.#over = true;
-    this.#failure = error;
-    for (const taker of this.#takers.splice(0)) this.next().then(taker.resolve, taker.reject);
-  }
-
-  async next() {
-    if (this.#events.length > 0) return { value: this.#events.shift(), done: false };
-    if (!this.#over) return new Promise((resolve, reject) => this.#takers.push({ resolve, reject }));
-    const failure = this.#failure;
-    this.#failure = undefined;
-    if (failure) throw failure;
-    return { value: undefined, done: true };
-  }
-
   /** Ends the watch, within half a second. */
   async return() {
-    this.#events = [];
-    if (!this.#over) native.unwatch(this.#handle);
+    this._drop();
+    if (!this._over) native.unwatch(this.#handle);
     await this.#ended;
     return { value: undefined, done: true };
-  }
-
-  [Symbol.asyncIterator]() {
-    return this;
-  }
-
-  async [asyncDispose]() {
-    await this.return();
   }
 }
 
@@ -271,17 +165,7 @@ class Store {
 
   async withLease(key, options, fn) {
     const lease = await this.acquire(key, options);
-    let result;
-    try {
-      result = await fn(lease);
-    } catch (error) {
-      await lease[asyncDispose]().catch(() => {}); // the lease ends with its ttl at the latest
-      throw error;
-    }
-    lease._notice();
-    await lease[asyncDispose]().catch(() => {});
-    if (lease.signal.aborted) throw lease.signal.reason;
-    return result;
+    return during(lease, [lease], fn);
   }
 
   async status(key) {
@@ -308,4 +192,7 @@ class Store {
   }
 }
 
-module.exports = { Store, Lease, ...errors };
+module.exports = {
+  BusyError, ConfigError, DeniedError, Lease, LeaseLostError, LeaseholdError, LockTimeoutError,
+  Store, UnknownError, UnreachableError,
+};

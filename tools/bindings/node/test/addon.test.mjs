@@ -8,9 +8,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import leasehold from "../lib/index.js";
+import {
+  BusyError, ConfigError, LeaseLostError, LockTimeoutError, Store, UnreachableError,
+} from "../lib/index.js";
 
-const { BusyError, ConfigError, LeaseLostError, LockTimeoutError, Store, UnreachableError } = leasehold;
 const options = { uri: process.env.LEASEHOLD_TEST_URI, db: `node_${process.pid}`, owner: "a" };
 let store, other;
 
@@ -33,7 +34,8 @@ const waiters = async (key) => (await store.status(key)).waiters.length;
 
 test("a lease is acquired, renewed and released, and others are refused meanwhile", async () => {
   const lease = await store.acquire("life", { ttl: 5_000, purpose: "tést" });
-  assert.ok(lease.valid && lease.remaining <= 5_000 && typeof lease.token === "bigint" && lease.owner === "a");
+  assert.ok(lease.valid && lease.remaining <= 5_000);
+  assert.deepEqual([typeof lease.token, lease.owner], ["bigint", "a"]);
   const refused = await other.acquire("life").catch((error) => error);
   assert.ok(refused instanceof BusyError && !(refused instanceof LockTimeoutError));
   assert.deepEqual([refused.name, refused.code, refused.reason], ["BusyError", "busy", "held"]);
@@ -43,7 +45,8 @@ test("a lease is acquired, renewed and released, and others are refused meanwhil
   await lease.release({ note: "v2" });
   assert.ok(!lease.valid && !lease.signal.aborted);
   const status = await store.status("life");
-  assert.deepEqual([status.state, status.note.text, status.released.how], ["free", "v2", "release"]);
+  assert.deepEqual([status.state, status.note.text], ["free", "v2"]);
+  assert.equal(status.released.how, "release");
 });
 
 test("a lease that is handed on has a new id", async () => {
@@ -63,7 +66,8 @@ test("a waiter is granted the key when it is released", async () => {
 
 test("a wait that is over is a LockTimeoutError", async () => {
   const lease = await store.acquire("over");
-  await assert.rejects(other.acquire("over", { wait: 50 }), (error) =>
+  const waiting = other.acquire("over", { wait: 50 });
+  await assert.rejects(waiting, (error) =>
     error instanceof LockTimeoutError && error instanceof BusyError && error.reason === "timeout");
   await lease.release();
 });
@@ -87,13 +91,17 @@ test("an abort during the first question leaves nothing held", async () => {
     await assert.rejects(asking, { name: "AbortError" });
     assert.equal((await store.status("asked")).state, "free");
   }
-  await assert.rejects(other.acquire("asked", { signal: AbortSignal.abort() }), { name: "AbortError" });
+  const aborted = other.acquire("asked", { signal: AbortSignal.abort() });
+  await assert.rejects(aborted, { name: "AbortError" });
 });
 
 test("withLease releases at the end, also when the function throws", async () => {
   const first = await store.withLease("with", { ttl: 5_000 }, async ({ token }) => token);
   assert.ok((await store.withLease("with", {}, async ({ token }) => token)) > first);
-  await assert.rejects(store.withLease("with", {}, async () => { throw new Error("mine"); }), /mine/);
+  const failing = store.withLease("with", {}, async () => {
+    throw new Error("mine");
+  });
+  await assert.rejects(failing, /mine/);
   assert.equal((await store.status("with")).state, "free");
 });
 
@@ -101,9 +109,10 @@ test("a lease that is broken aborts its signal, and withLease throws", async () 
   await assert.rejects(
     store.withLease("broken", { ttl: 1_000 }, async (lease) => {
       const { token } = await other.status("broken");
-      await assert.rejects(other.break("broken", { reason: "try it", token: Number(token) }), TypeError);
-      await assert.rejects(other.break("broken", { reason: "try it", token: 2n ** 64n + token }), { reason: "changed_hands" });
-      await other.break("broken", { reason: "try it", token });
+      const breaking = (token) => other.break("broken", { reason: "try it", token });
+      await assert.rejects(breaking(Number(token)), TypeError);
+      await assert.rejects(breaking(2n ** 64n + token), { reason: "changed_hands" });
+      await breaking(token);
       await until(() => lease.signal.aborted);
       assert.ok(!lease.valid && lease.signal.reason instanceof LeaseLostError);
     }),
@@ -132,8 +141,9 @@ test("a hundred waits at once, more than there are threads", async () => {
   const lease = await store.acquire("crowd");
   const controller = new AbortController();
   setMaxListeners(0, controller.signal);
+  const options = { wait: Infinity, signal: controller.signal };
   const crowd = Array.from({ length: 100 }, () =>
-    other.acquire("crowd", { wait: Infinity, signal: controller.signal }).catch((error) => error.name));
+    other.acquire("crowd", options).catch((error) => error.name));
   await until(async () => (await waiters("crowd")) >= 50);
   controller.abort();
   assert.deepEqual(new Set(await Promise.all(crowd)), new Set(["AbortError"]));
@@ -160,7 +170,8 @@ test("a program that ends releases what it holds", async () => {
   const program = `
     const { Store } = require(${JSON.stringify(library)});
     Store.open(${JSON.stringify(options)}).then((store) => store.acquire("ended"));`;
-  const thread = `new (require("node:worker_threads").Worker)(${JSON.stringify(program)}, { eval: true });`;
+  const thread = `
+    new (require("node:worker_threads").Worker)(${JSON.stringify(program)}, { eval: true });`;
   for (const text of [program, thread]) {
     await promisify(execFile)(process.execPath, ["-e", text]);
     const status = await store.status("ended");
@@ -174,5 +185,6 @@ test("what is wrong is refused, with the class that says why", async () => {
   await assert.rejects(store.acquire("a", { waitMs: 5 }), /no option waitMs/);
   await assert.rejects(store.acquire("a", { ttl: 5 }), { code: "invalid" });
   await assert.rejects(Store.open({ uri: "mongodb:/" }), ConfigError);
-  await assert.rejects(Store.open({ uri: "mongodb://127.0.0.1:1/", timeout: 300 }), UnreachableError);
+  const nowhere = Store.open({ uri: "mongodb://127.0.0.1:1/", timeout: 300 });
+  await assert.rejects(nowhere, UnreachableError);
 });
