@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of tools/examples share: the Python module of this tree with the library of this
 build, for the test and for what it starts."""
+import copy
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from conftest import BINARY, URI
+from shown import expect_shown
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "tools" / "examples"
 MODULE = ROOT / "tools" / "bindings" / "python"
-LIBRARY = str(BINARY.parents[1] / "src" / "libleasehold.so.0")
+BUILD = BINARY.parents[1]
+LIBRARY = str(BUILD / "src" / "libleasehold.so.0")
+NODE_MODULE = ROOT / "tools" / "bindings" / "node"
+ADDON = BUILD / "tools" / "bindings" / "node" / "leasehold.node"
 
 os.environ["LEASEHOLD_LIBRARY"] = LIBRARY
 sys.path.insert(0, str(MODULE))
@@ -30,12 +36,21 @@ class Job:
             "LEASEHOLD_DB": database,
             "LEASEHOLD_OWNER": owner,
             "LEASEHOLD_LIBRARY": LIBRARY,
+            "LEASEHOLD_NODE_ADDON": str(ADDON),
             "PYTHONPATH": f"{MODULE}{os.pathsep}{self.folder}",
             "PYTHONWARNINGS": "error::ResourceWarning",
             "PATH": os.pathsep.join(
                 [str(BINARY.parent), os.path.dirname(sys.executable), os.environ["PATH"]]
             ),
         }
+
+    def copied(self, folder):
+        """The same, in a copy of the example that may be written to, and has the Node module."""
+        job = copy.copy(self)
+        job.folder = shutil.copytree(self.folder, folder / self.folder.name)
+        (job.folder / "node_modules").mkdir()
+        (job.folder / "node_modules" / "leasehold").symlink_to(NODE_MODULE)
+        return job
 
     def start(self, program, *arguments, env={}, **options):
         """A program of the example: a file of it, or a command."""
@@ -61,4 +76,10 @@ class Job:
         return out, err
 
 
-__all__ = ["EXAMPLES", "Job", "leasehold"]
+def expect_readme(job, folder):
+    """What the README of the example shows is what happens."""
+    job = job.copied(folder)
+    expect_shown("README.md", (job.folder / "README.md").read_text(), job.folder, job.env)
+
+
+__all__ = ["ADDON", "EXAMPLES", "Job", "expect_readme", "leasehold"]

@@ -2,7 +2,6 @@
 """tools/examples/shared-file: windows that edit one file."""
 import contextlib
 import json
-import shutil
 import signal
 import sys
 import threading
@@ -10,9 +9,8 @@ import time
 
 import pytest
 from conftest import URI, wait_until
-from jobs import EXAMPLES, Job, leasehold
+from jobs import EXAMPLES, Job, expect_readme, leasehold
 from serving import ready  # noqa: F401  (a fixture)
-from shown import expect_shown
 
 sys.path.insert(0, str(EXAMPLES / "shared-file"))
 from shared_file import Conflict, SharedFile, merge  # noqa: E402
@@ -53,8 +51,7 @@ def contents(path):
 
 
 def test_readme(job, tmp_path):
-    folder = shutil.copytree(job.folder, tmp_path / "copy")
-    expect_shown("README.md", (folder / "README.md").read_text(), folder, job.env)
+    expect_readme(job, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,11 @@
 """tools/examples/workflow-worker: jobs on shared storage, deferred if a key is busy."""
 import datetime
 import json
-import shutil
 
 import pytest
 from conftest import URI, wait_until
-from jobs import Job, leasehold
+from jobs import Job, expect_readme, leasehold
 from serving import ready  # noqa: F401  (a fixture)
-from shown import expect_shown
 
 MUTATION = "project:7:StorageMutation"
 PAST = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
@@ -53,8 +51,7 @@ def work(job, jobs, *options, **more):
 
 
 def test_readme(job, jobs, tmp_path):
-    folder = shutil.copytree(job.folder, tmp_path / "copy")
-    expect_shown("README.md", (folder / "README.md").read_text(), folder, job.env)
+    expect_readme(job, tmp_path)
 
 
 def test_keys(job, jobs):
