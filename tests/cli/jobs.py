@@ -47,6 +47,7 @@ class Job:
     def copied(self, folder):
         """The same, in a copy of the example that may be written to, and has the Node module."""
         job = copy.copy(self)
+        job.env = dict(self.env)
         job.folder = shutil.copytree(self.folder, folder / self.folder.name)
         (job.folder / "node_modules").mkdir()
         (job.folder / "node_modules" / "leasehold").symlink_to(NODE_MODULE)
@@ -79,6 +80,7 @@ class Job:
 def expect_readme(job, folder):
     """What the README of the example shows is what happens."""
     job = job.copied(folder)
+    del job.env["LEASEHOLD_OWNER"]
     expect_shown("README.md", (job.folder / "README.md").read_text(), job.folder, job.env)
 
 
