@@ -161,7 +161,7 @@ int lh_rollout_begin(lh_request *r, lh_waiting **ret_waiting)
         lh_lease_free(r->lease);
         return lh_fail_memory(r->error);
     }
-    lh_wait_answered(waiting, r, LH_OK, &why);
+    lh_wait_replied(waiting, r, LH_OK, &why);
     *ret_waiting = waiting;
     return LH_OK;
 }

@@ -36,7 +36,7 @@ static int ask_once(lh_request *r, lh_error *why)
 {
     lh_error *error = r->error;
     r->error = why;
-    r->way.deadline = lh_store_deadline(r->store, r->o.timeout_ms);
+    r->context.deadline = lh_store_deadline(r->store, r->o.timeout_ms);
     int outcome = lh_request_run(r);
     if (outcome == LH_OK)
         outcome = keep(r);
@@ -104,7 +104,7 @@ static int begin(lh_request *r, lh_waiting *w)
     if (is_worth_asking(r)) {
         int outcome = ask_once(r, &why);
         if (!is_to_wait(r, outcome)) {
-            lh_wait_answered(w, r, outcome, &why);
+            lh_wait_replied(w, r, outcome, &why);
             return LH_OK;
         }
     }

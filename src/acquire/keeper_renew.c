@@ -111,7 +111,7 @@ static void note_holder(void *arg, const lh_grant *grant, int64_t now_ms)
 }
 
 /* Looks at the leases from `from` to `to`. */
-static int look(lh_store *store, batch *b, size_t from, size_t to, lh_way way)
+static int look(lh_store *store, batch *b, size_t from, size_t to, lh_context context)
 {
     bson_t keys = BSON_INITIALIZER, ids = BSON_INITIALIZER;
     uint32_t n_keys = 0, n_ids = 0;
@@ -119,8 +119,8 @@ static int look(lh_store *store, batch *b, size_t from, size_t to, lh_way way)
         lh_doc_append_text(&keys, &n_keys, b->what[i].key, strlen(b->what[i].key));
         lh_doc_append_text(&ids, &n_ids, b->what[i].id, LH_LEASE_ID_LEN);
     }
-    int outcome =
-        lh_lease_look(store, &keys, &ids, &(lh_look){.granted = note_holder, .arg = b}, way, NULL);
+    int outcome = lh_lease_look(store, &keys, &ids, &(lh_look){.granted = note_holder, .arg = b},
+                                context, NULL);
     bson_destroy(&keys);
     bson_destroy(&ids);
     return outcome;
@@ -176,8 +176,8 @@ static void renew(lh_store *store, batch *b, size_t from, size_t to,
                   struct _mongoc_client_t *client)
 {
     int64_t third = b->shortest_ttl_ms / 3;
-    lh_way way = {.deadline = lh_clock_ms() + (third > PATIENCE_MS ? third : PATIENCE_MS),
-                  .client = client};
+    lh_context context = {.deadline = lh_clock_ms() + (third > PATIENCE_MS ? third : PATIENCE_MS),
+                          .client = client};
     bson_t command = BSON_INITIALIZER, reply;
     /* of the first attempt, which is not later than the answered one */
     int64_t sent = lh_clock_ms(), began_us = lh_clock_us();
@@ -186,7 +186,7 @@ static void renew(lh_store *store, batch *b, size_t from, size_t to,
     lh_call call = {.what = "renew the leases",
                     .operation = LH_OPERATION_RENEW,
                     .command = &command,
-                    .deadline = way.deadline,
+                    .deadline = context.deadline,
                     .client = client};
     int outcome = lh_store_run(store, &call, &reply, NULL, store->log.fn ? &why : NULL);
     int64_t n = outcome == LH_OK ? lh_reply_n(&reply) : -1;
@@ -199,7 +199,7 @@ static void renew(lh_store *store, batch *b, size_t from, size_t to,
     }
     bool all = n == (int64_t)(to - from);
     if (outcome == LH_OK && !all)
-        outcome = n < 0 ? LH_SERVER : look(store, b, from, to, way);
+        outcome = n < 0 ? LH_SERVER : look(store, b, from, to, context);
     lh_log(store,
            &(lh_log_event){.event = LH_LOG_RENEW,
                            .outcome = outcome,

@@ -19,7 +19,7 @@ static bool settle(lh_store *store, const lh_doubtful *doubt, struct _mongoc_cli
 {
     int64_t sent = lh_clock_ms();
     int outcome = lh_lease_leave_queue(store, doubt->key, doubt->id,
-                                       (lh_way){sent + PATIENCE_MS, client}, NULL, NULL);
+                                       (lh_context){sent + PATIENCE_MS, client}, NULL, NULL);
     bool answered = outcome != LH_UNKNOWN && outcome != LH_UNREACHABLE;
     if (answered)
         lh_held_doubt_answered(store, doubt->id, sent);

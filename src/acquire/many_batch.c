@@ -62,7 +62,7 @@ static lh_vars vars_of(const lh_many *many, const lh_many_entry *entry)
 }
 
 typedef struct {
-    lh_do what; /* LH_DO_LEAVE, or one that acquires */
+    lh_op op; /* LH_OP_RELEASE, or one that acquires */
     const lh_many_entry *entries;
     size_t n;
     int64_t deadline;
@@ -73,14 +73,14 @@ typedef struct {
 static int send(const lh_many *many, sending *s, bson_t *reply)
 {
     lh_store *store = many->store;
-    bool acquires = s->what != LH_DO_LEAVE;
+    bool acquires = s->op != LH_OP_RELEASE;
     lh_vars vars[BATCH_MAX];
     bson_t command = BSON_INITIALIZER;
     for (size_t i = 0; i < s->n; i++)
         vars[i] = vars_of(many, &s->entries[i]);
     lh_many_command(store->pipelines,
-                    &(lh_many_form){.what = s->what,
-                                    .whole = !acquires || !lh_pipeline_has_short(s->what, vars),
+                    &(lh_many_form){.op = s->op,
+                                    .whole = !acquires || !lh_pipeline_has_short(s->op, vars),
                                     .stop = acquires,
                                     .collection = store->collection,
                                     .vars = vars,
@@ -103,7 +103,7 @@ static int leave(const lh_many *many, const lh_many_entry *entries, size_t n, bo
                  int64_t deadline)
 {
     bson_t reply = BSON_INITIALIZER;
-    sending s = {.what = LH_DO_LEAVE, .entries = entries, .n = n, .deadline = deadline};
+    sending s = {.op = LH_OP_RELEASE, .entries = entries, .n = n, .deadline = deadline};
     int outcome = lh_clock_ms() >= deadline ? LH_UNREACHABLE : send(many, &s, &reply);
     if (outcome == LH_OK && lh_reply_n(&reply) < 0)
         outcome = LH_SERVER;
@@ -147,7 +147,7 @@ static int look(batch *b)
     }
     int outcome =
         lh_lease_look(b->many->store, &keys, &ids, &(lh_look){.granted = note_grant, .arg = b},
-                      (lh_way){deadline_of(b->many), NULL}, b->many->error);
+                      (lh_context){deadline_of(b->many), NULL}, b->many->error);
     bson_destroy(&keys);
     bson_destroy(&ids);
     return outcome;
@@ -186,11 +186,11 @@ static int send_batch(batch *b)
 {
     bson_t reply;
     lh_many *many = b->many;
-    lh_do what = many->o.mode == LH_SHARED ? LH_DO_ACQUIRE_SHARED
-                 : many->o.resume          ? LH_DO_RESUME
-                                           : LH_DO_ACQUIRE_EXCLUSIVE;
+    lh_op op = many->o.mode == LH_SHARED ? LH_OP_ACQUIRE_SHARED
+               : many->o.resume          ? LH_OP_RESUME
+                                         : LH_OP_ACQUIRE_EXCLUSIVE;
     b->sent = lh_clock_ms();
-    sending s = {.what = what,
+    sending s = {.op = op,
                  .entries = b->entries,
                  .n = b->n,
                  .deadline = deadline_of(many),

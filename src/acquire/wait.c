@@ -73,7 +73,7 @@ void lh_wait_discard(lh_waiting *w)
     lh_wait_unref(w);
 }
 
-void lh_wait_answered(lh_waiting *w, lh_request *r, int outcome, const lh_error *why)
+void lh_wait_replied(lh_waiting *w, lh_request *r, int outcome, const lh_error *why)
 {
     lh_assert(w->core.state == LH_WAIT_NEW && !w->spot);
     memcpy(w->id, r->id, LH_LEASE_ID_ROOM); /* an unknown outcome is reported with it */

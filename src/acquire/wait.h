@@ -77,7 +77,7 @@ lh_waiting *lh_wait_new(const lh_request *r);
 void lh_wait_discard(lh_waiting *w);
 
 /* It was asked for once, and needs no wait: takes over what came of it. */
-void lh_wait_answered(lh_waiting *w, lh_request *r, int outcome, const lh_error *why);
+void lh_wait_replied(lh_waiting *w, lh_request *r, int outcome, const lh_error *why);
 
 /* Into the table, and asked for. Between lh_held_enter() and lh_held_exit(). LH_OK: settled, or
  * waiting; else neither. */

@@ -75,7 +75,7 @@ static void leave(lh_waiting *w, struct _mongoc_client_t *client)
     waits->leaving++;
     pthread_mutex_unlock(&waits->lock);
     int left = lh_lease_leave_queue(store, w->key, w->id,
-                                    (lh_way){lh_store_deadline(store, w->o.timeout_ms), client},
+                                    (lh_context){lh_store_deadline(store, w->o.timeout_ms), client},
                                     &record, &error);
     pthread_mutex_lock(&waits->lock);
     waits->leaving--;
@@ -149,10 +149,10 @@ static void count_beat(lh_waiting *w, lh_request *r)
 }
 
 /* What the answer says, as an event. With the lock. */
-static lh_wait_event read_answer(lh_waiting *w, lh_request *r, lh_next next, int outcome)
+static lh_wait_event read_reply(lh_waiting *w, lh_request *r, lh_next next, int outcome)
 {
     int64_t now = lh_clock_ms();
-    lh_wait_event event = {.kind = LH_WAIT_ANSWERED,
+    lh_wait_event event = {.kind = LH_WAIT_REPLIED,
                            .now = now,
                            .outcome = outcome,
                            .next = next,
@@ -170,8 +170,8 @@ static lh_wait_event read_answer(lh_waiting *w, lh_request *r, lh_next next, int
 }
 
 /* With the lock; releases it while it leaves. */
-static void take_answer(lh_waiting *w, lh_request *r, const lh_wait_event *answer,
-                        struct _mongoc_client_t *client)
+static void take_reply(lh_waiting *w, lh_request *r, const lh_wait_event *answer,
+                       struct _mongoc_client_t *client)
 {
     lh_store *store = w->store;
     unsigned actions = lh_wait_apply(w, answer);
@@ -212,8 +212,8 @@ static void finish(lh_waiting *w, lh_request *r, lh_next next, int outcome)
                 &w->error, LH_REASON_TOO_LATE,
                 "the grant came too late to be believed, and its lease id is good for one only");
     }
-    lh_wait_event answer = read_answer(w, r, next, outcome);
-    take_answer(w, r, &answer, r->way.client);
+    lh_wait_event answer = read_reply(w, r, next, outcome);
+    take_reply(w, r, &answer, r->context.client);
     pthread_mutex_unlock(&store->waits->lock);
     if (queued)
         lh_log(store, &(lh_log_event){.event = LH_LOG_QUEUED, .key = w->key, .lease = r->id}, NULL);
@@ -229,14 +229,14 @@ void lh_wait_ask(lh_waiting *w, struct _mongoc_client_t *client)
     int64_t patience =
         client && w->claim_ms / 2 < store->timeout_ms ? w->claim_ms / 2 : store->timeout_ms;
     lh_request r = {.store = store, .key = w->key, .queue = true, .error = &error, .o = w->o};
-    r.way = (lh_way){lh_clock_ms() + patience, client};
+    r.context = (lh_context){lh_clock_ms() + patience, client};
     lh_next next = LH_NEXT_DONE;
     int outcome = LH_OK;
     unsigned actions = begin(w, &r);
     if (actions & LH_WAIT_DO_ASK) {
         next = lh_request_ask(&r, &outcome);
     } else if (actions & LH_WAIT_DO_RETIRE) {
-        outcome = lh_lease_leave_queue(store, w->key, r.id, r.way, NULL, &error);
+        outcome = lh_lease_leave_queue(store, w->key, r.id, r.context, NULL, &error);
         next = outcome == LH_OK ? LH_NEXT_NEW_ID : LH_NEXT_DONE;
     } else {
         return;

@@ -74,7 +74,7 @@ static void note_queued(void *arg, const char *id, bool first)
 }
 
 /* Finds out which of them are still in their queues. */
-static int look(batch *b, lh_way way)
+static int look(batch *b, lh_context context)
 {
     bson_t keys = BSON_INITIALIZER, ids = BSON_INITIALIZER;
     uint32_t n_keys = 0, n_ids = 0;
@@ -85,7 +85,7 @@ static int look(batch *b, lh_way way)
         lh_doc_append_text(&keys, &n_keys, b->what[i].key, strlen(b->what[i].key));
     }
     lh_look to = {.granted = lh_wait_note_granted, .queued = note_queued, .arg = b};
-    int outcome = lh_lease_look(b->store, &keys, &ids, &to, way, NULL);
+    int outcome = lh_lease_look(b->store, &keys, &ids, &to, context, NULL);
     bson_destroy(&keys);
     bson_destroy(&ids);
     return outcome;
@@ -116,19 +116,19 @@ static void finish(batch *b, bool answered, bool all)
 static void send(batch *b, struct _mongoc_client_t *client)
 {
     lh_store *store = b->store;
-    lh_way way = {.deadline = lh_clock_ms() + b->shortest_claim_ms / 2, .client = client};
+    lh_context context = {.deadline = lh_clock_ms() + b->shortest_claim_ms / 2, .client = client};
     bson_t command = BSON_INITIALIZER, reply;
     size_t statements;
     lh_batch_beats(store->collection, b->what, b->n, &statements, &command);
     lh_call call = {.what = "keep the place in the queue",
                     .operation = LH_OPERATION_WAIT,
                     .command = &command,
-                    .deadline = way.deadline,
+                    .deadline = context.deadline,
                     .client = client};
     int outcome = lh_store_run(store, &call, &reply, NULL, NULL);
     bool all = outcome == LH_OK && lh_reply_n(&reply) == (int64_t)statements;
     if (outcome == LH_OK && !all)
-        outcome = look(b, way);
+        outcome = look(b, context);
     finish(b, outcome == LH_OK, all);
     bson_destroy(&command);
     bson_destroy(&reply);

@@ -84,8 +84,8 @@ static void leave_granted(void *arg, const lh_grant *grant, int64_t now_ms)
     (void)now_ms;
     for (size_t i = 0; i < l->n && lh_clock_ms() < l->deadline; i++)
         if (strcmp(l->who[i]->id, grant->id) == 0)
-            lh_lease_leave(l->store, l->who[i]->key, grant->id, l->who[i]->o.ttl_ms,
-                           (lh_way){l->deadline, NULL});
+            lh_lease_release_id(l->store, l->who[i]->key, grant->id, l->who[i]->o.ttl_ms,
+                                (lh_context){l->deadline, NULL});
 }
 
 /* Takes them out of their queues, and releases those that were granted meanwhile. */
@@ -108,7 +108,7 @@ static void unqueue(leavers *l)
         (void)lh_store_run(l->store, &call, &reply, NULL, NULL);
         bson_destroy(&reply);
         lh_look look = {.granted = leave_granted, .arg = l};
-        (void)lh_lease_look(l->store, &keys, &ids, &look, (lh_way){l->deadline, NULL}, NULL);
+        (void)lh_lease_look(l->store, &keys, &ids, &look, (lh_context){l->deadline, NULL}, NULL);
     }
     bson_destroy(&command);
     bson_destroy(&keys);

@@ -116,9 +116,9 @@ int64_t lh_wait_polls(lh_store *store, struct _mongoc_client_t *client, int64_t 
     if (b.n_keys > 0) {
         lh_look to = {
             .granted = lh_wait_note_granted, .queued = note_queued, .ends = note_end, .arg = &b};
-        lh_way way = {.deadline = lh_clock_ms() + PATIENCE_MS, .client = client};
+        lh_context context = {.deadline = lh_clock_ms() + PATIENCE_MS, .client = client};
         /* if it fails, the next poll follows */
-        (void)lh_lease_look(store, &b.keys, &b.ids, &to, way, NULL);
+        (void)lh_lease_look(store, &b.keys, &b.ids, &to, context, NULL);
     }
     bson_destroy(&b.keys);
     bson_destroy(&b.ids);

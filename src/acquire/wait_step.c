@@ -95,7 +95,7 @@ static unsigned queued(lh_wait_core *core, const lh_wait_event *event, lh_wait_s
 }
 
 /* `idle`: its state if it goes on waiting under this id. */
-static unsigned take_answer(lh_wait_core *core, const lh_wait_event *event, lh_wait_state idle)
+static unsigned take_reply(lh_wait_core *core, const lh_wait_event *event, lh_wait_state idle)
 {
     core->state = idle;
     if (event->next == LH_NEXT_RACE)
@@ -143,7 +143,7 @@ static unsigned answered(lh_wait_core *core, const lh_wait_event *event)
         core->state = LH_WAIT_LEAVING;
         return 0;
     }
-    return take_answer(core, event, state == LH_WAIT_ASKING ? LH_WAIT_QUEUED : LH_WAIT_SPENT);
+    return take_reply(core, event, state == LH_WAIT_ASKING ? LH_WAIT_QUEUED : LH_WAIT_SPENT);
 }
 
 /* ---- Other events -----------------------------------------------------------------------------*/
@@ -193,7 +193,7 @@ unsigned lh_wait_step(lh_wait_core *core, const lh_wait_event *event)
     switch (event->kind) {
     case LH_WAIT_DUE:
         return due(core);
-    case LH_WAIT_ANSWERED:
+    case LH_WAIT_REPLIED:
         return answered(core, event);
     case LH_WAIT_GRANTED:
         return granted(core, event);

@@ -53,14 +53,14 @@ typedef struct {
 } lh_wait_core;
 
 typedef enum {
-    LH_WAIT_DUE,      /* `ask_at` is reached, or it has just come */
-    LH_WAIT_ANSWERED, /* the question's answer; or that to leaving under the spent id */
-    LH_WAIT_GRANTED,  /* another's command named its id */
-    LH_WAIT_STOP,     /* its time is over, or it was cancelled: `outcome` */
-    LH_WAIT_LEFT,     /* the answer to leaving for good */
-    LH_WAIT_CLOSE,    /* the store closes, and takes all out of their queues itself */
-    LH_WAIT_MISSED,   /* its beat found it in no queue */
-    LH_WAIT_ENDED     /* the holder's end has passed, and it is the first of this store */
+    LH_WAIT_DUE,     /* `ask_at` is reached, or it has just come */
+    LH_WAIT_REPLIED, /* the question's answer; or that to leaving under the spent id */
+    LH_WAIT_GRANTED, /* another's command named its id */
+    LH_WAIT_STOP,    /* its time is over, or it was cancelled: `outcome` */
+    LH_WAIT_LEFT,    /* the answer to leaving for good */
+    LH_WAIT_CLOSE,   /* the store closes, and takes all out of their queues itself */
+    LH_WAIT_MISSED,  /* its beat found it in no queue */
+    LH_WAIT_ENDED    /* the holder's end has passed, and it is the first of this store */
 } lh_wait_event_kind;
 
 typedef struct {

@@ -89,63 +89,66 @@ int lh_lease_fail_unreadable(const char *key, const char *problem, lh_error *err
 
 static const char no_keeping[] = "keep_ms is for an exclusive lease, and this one is shared";
 
-/* Sends the release of a lease id, of the token `token` if that is known (not 0); LH_OK also when
- * it was released before, or ended and nobody took over. `line`: for the trail; NULL: it is no end
- * that anybody was told the beginning of. */
-static int leave(lh_store *store, const char *key, const char *lease_id, int64_t token,
-                 const lh_release_options *o, bool whole, lh_way way, const lh_audit_end *line,
-                 lh_error *error)
+typedef struct {
+    const char *key, *id;
+    int64_t token; /* 0: unknown */
+    const lh_release_options *options;
+    bool whole;               /* not by the short form */
+    const lh_audit_end *line; /* for the trail; NULL: the trail does not have its grant */
+} releasing;
+
+/* LH_OK also when it was released before, or ended and nobody took over. */
+static int send_release(lh_store *store, const releasing *r, lh_context context, lh_error *error)
 {
-    lh_answer answer;
-    lh_vars vars = lh_lease_vars(store, key, lease_id);
-    vars.token = token;
-    vars.note = o ? o->note : NULL;
-    vars.keep_ms = o ? o->keep_ms : 0;
-    int outcome = lh_lease_run(store, vars.keep_ms > 0 ? LH_DO_LEAVE_KEPT : LH_DO_LEAVE, whole,
-                               &vars, way, &answer, error);
-    const lh_mine *mine = &answer.mine;
+    lh_reply reply;
+    lh_vars vars = lh_lease_vars(store, r->key, r->id);
+    vars.token = r->token;
+    vars.note = r->options ? r->options->note : NULL;
+    vars.keep_ms = r->options ? r->options->keep_ms : 0;
+    lh_op op = vars.keep_ms > 0 ? LH_OP_RELEASE_KEPT : LH_OP_RELEASE;
+    int outcome = lh_lease_run(store, &(lh_operation){op, r->whole, &vars, context}, &reply, error);
+    const lh_mine *mine = &reply.mine;
     char problem[128];
-    if (outcome == LH_OK && !answer.wrote && !mine->ended) {
-        if (answer.there && lh_doc_reply_problem(&answer.document, problem, sizeof problem))
-            outcome = lh_lease_fail_unreadable(key, problem, error);
+    if (outcome == LH_OK && !reply.wrote && !mine->ended) {
+        if (reply.there && lh_doc_reply_problem(&reply.document, problem, sizeof problem))
+            outcome = lh_lease_fail_unreadable(r->key, problem, error);
         else if (mine->holds && vars.keep_ms > 0)
             outcome = lh_fail(error, LH_INVALID, "%s", no_keeping);
-        else if (!answer
-                      /* else an attempt whose answer was lost released it, and others came since */
-                      .maybe)
+        else if (!reply.maybe) /* else an attempt whose reply was lost released it */
             outcome = lh_fail(error, LH_REASON_NOT_HOLDER,
                               "the lease is not (or no longer) the key's: nothing was changed");
     }
-    if (outcome == LH_OK && mine->ended && line) {
-        lh_ended ended = lh_doc_ended(&answer.document);
-        lh_audit_end all = *line;
-        all.owner = line->owner ? line->owner : ended.owner;
+    if (outcome == LH_OK && mine->ended && r->line) {
+        lh_ended ended = lh_doc_ended(&reply.document);
+        lh_audit_end all = *r->line;
+        all.owner = all.owner ? all.owner : ended.owner;
         all.at_ms = ended.at_ms;
         (void)lh_audit_ended(store, &all, 1, error);
     }
-    bson_destroy(&answer.reply);
+    bson_destroy(&reply.bson);
     return outcome;
 }
 
-bool lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms,
-                    lh_way way)
+bool lh_lease_release_id(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms,
+                         lh_context context)
 {
-    int outcome = leave(store, key, lease_id, 0, NULL, false, way, NULL, NULL);
+    int outcome = send_release(store, &(releasing){.key = key, .id = lease_id}, context, NULL);
     if (outcome == LH_UNKNOWN || outcome == LH_UNREACHABLE)
         lh_held_doubt(store, key, lease_id, ttl_ms, true);
     return outcome == LH_OK;
 }
 
-int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_way way,
+int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_context context,
                          lh_record **ret_record, lh_error *error)
 {
-    lh_answer answer;
+    lh_reply reply;
     lh_vars vars = lh_lease_vars(store, key, lease_id);
-    int outcome = lh_lease_run(store, LH_DO_LEAVE, true, &vars, way, &answer, error);
+    int outcome =
+        lh_lease_run(store, &(lh_operation){LH_OP_RELEASE, true, &vars, context}, &reply, error);
     if (outcome == LH_OK && ret_record)
-        *ret_record = answer.there ? lh_doc_reply_record(&answer.document, store->clock_skew_ms)
-                                   : lh_doc_free_record(key, 0);
-    bson_destroy(&answer.reply);
+        *ret_record = reply.there ? lh_doc_reply_record(&reply.document, store->clock_skew_ms)
+                                  : lh_doc_free_record(key, 0);
+    bson_destroy(&reply.bson);
     return outcome;
 }
 
@@ -156,7 +159,7 @@ int lh_lease_give_back(lh_lease *lease, int64_t timeout_ms)
     lh_assert(!lh_lease_believed(lease));
     int left =
         lh_lease_leave_queue(store, lease->key, lease->id,
-                             (lh_way){lh_store_deadline(store, timeout_ms), NULL}, NULL, NULL);
+                             (lh_context){lh_store_deadline(store, timeout_ms), NULL}, NULL, NULL);
     if (left != LH_OK)
         lh_held_doubt(store, lease->key, lease->id, lh_lease_ttl_ms(lease), true);
     return left;
@@ -282,10 +285,16 @@ static int release(lh_lease *lease, const lh_release_options *o, lh_error *error
                          .key = lease->key,
                          .owner = lease->attached ? NULL : lease->owner,
                          .token = token};
-    int outcome = leave(
-        lease->store, lease->key, lease->id, token, o,
-        again || lease->store->audit || lease->mode == LH_SHARED || atomic_load(&lease->crowded),
-        (lh_way){lh_store_deadline(lease->store, 0), NULL}, lease->in_trail ? &line : NULL, error);
+    bool whole =
+        again || lease->store->audit || lease->mode == LH_SHARED || atomic_load(&lease->crowded);
+    int outcome = send_release(lease->store,
+                               &(releasing){.key = lease->key,
+                                            .id = lease->id,
+                                            .token = token,
+                                            .options = o,
+                                            .whole = whole,
+                                            .line = lease->in_trail ? &line : NULL},
+                               (lh_context){lh_store_deadline(lease->store, 0), NULL}, error);
     if (outcome == LH_UNKNOWN)
         doubt_release(lease, keeps);
     return outcome;
@@ -384,23 +393,23 @@ static bool extend_by_hand(lh_lease *lease, const lh_mine *mine, int64_t sent)
     return good;
 }
 
-static int judge_renewal(lh_lease *lease, const lh_vars *vars, const lh_answer *answer,
+static int judge_renewal(lh_lease *lease, const lh_vars *vars, const lh_reply *reply,
                          lh_record **ret_record, lh_error *error)
 {
-    const bson_t *document = answer->there ? &answer->document : NULL;
+    const bson_t *document = reply->there ? &reply->document : NULL;
     char problem[128];
-    lh_mine mine = answer->mine;
-    if (!document && answer->wrote)
+    lh_mine mine = reply->mine;
+    if (!document && reply->wrote)
         mine = (lh_mine){.holds = true,
                          .written = true,
                          .mode = LH_EXCLUSIVE,
                          .token = vars->token,
                          .ttl_ms = vars->ttl_ms,
-                         .now_ms = lh_lease_expires_after(lease->store, 0, answer->sent),
+                         .now_ms = lh_lease_expires_after(lease->store, 0, reply->sent),
                          .expires_at_ms =
-                             lh_lease_expires_after(lease->store, vars->ttl_ms, answer->sent)};
+                             lh_lease_expires_after(lease->store, vars->ttl_ms, reply->sent)};
     if (mine.holds && mine.written)
-        return extend_by_hand(lease, &mine, answer->sent)
+        return extend_by_hand(lease, &mine, reply->sent)
                    ? LH_OK
                    : lh_fail(error, LH_REASON_ENDED,
                              "the lease ended before the renewal was answered");
@@ -438,23 +447,23 @@ static int renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_err
         return lh_fail(error, LH_REASON_ENDED,
                        "the lease has ended: it was released, or not renewed in time");
     }
-    lh_answer answer;
+    lh_reply reply;
     lh_vars vars = lh_lease_vars(lease->store, lease->key, lease->id);
     vars.ttl_ms = ttl_ms;
     vars.token = token;
     vars.foreign = lease->attached;
     /* of which only the whole form tells what it is */
     bool whole = lease->mode == LH_SHARED || lease->attached;
-    int outcome = lh_lease_run(lease->store, LH_DO_RENEW, whole, &vars, (lh_way){deadline, NULL},
-                               &answer, error);
+    int outcome = lh_lease_run(
+        lease->store, &(lh_operation){LH_OP_RENEW, whole, &vars, {deadline, NULL}}, &reply, error);
     if (outcome == LH_OK)
-        outcome = judge_renewal(lease, &vars, &answer, ret_record, error);
+        outcome = judge_renewal(lease, &vars, &reply, ret_record, error);
     else if (outcome == LH_UNKNOWN) /* no harm if it was applied */
         outcome = lh_fail(
             error, LH_REASON_TIMED_OUT,
             "cannot renew the lease: no answer in time; it is still valid for %lld ms: try again",
             (long long)lh_lease_left_ms(lease));
-    bson_destroy(&answer.reply);
+    bson_destroy(&reply.bson);
     if (outcome == LH_UNREACHABLE && token != 0 && lh_lease_left_ms(lease) == 0)
         outcome = lh_fail(error, LH_REASON_ENDED,
                           "the lease has ended: no server answered its renewal in time");

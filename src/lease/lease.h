@@ -20,17 +20,17 @@ int lh_lease_fail_unreadable(const char *key, const char *problem, lh_error *err
 /* The variables that every command needs. */
 lh_vars lh_lease_vars(const lh_store *store, const char *key, const char *lease_id);
 
-/* What came back: `document` is a view into `reply`, if `there` is one. The short forms of a
+/* What came back: `document` is a view into `bson`, if `there` is one. The short forms of a
  * renewal and a release have none: `wrote` says that they did it, and then all is settled. `sent`:
  * lh_clock_ms() before the send. */
-typedef struct lh_answer {
-    bson_t reply, document;
+typedef struct lh_reply {
+    bson_t bson, document;
     bool there, found, wrote; /* found: there was a document to look at */
     /* an earlier attempt may have been applied, and its answer was lost */
     bool maybe;
     int64_t sent;
     lh_mine mine; /* what the document says of the asker's id; nothing where none is there */
-} lh_answer;
+} lh_reply;
 
 /* How long what was granted or renewed by this command lasts, from the server's time in its answer:
  * the ttl, or longer where an earlier one had given it more. */
@@ -82,12 +82,12 @@ void lh_lease_lose(lh_lease *lease);
 
 /* Sends the release of a lease id that nobody believes in; if that cannot be done now, it becomes a
  * doubt for `ttl_ms`. True: it was answered, and released. */
-bool lh_lease_leave(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms,
-                    lh_way way);
+bool lh_lease_release_id(lh_store *store, const char *key, const char *lease_id, int64_t ttl_ms,
+                         lh_context context);
 
 /* Out of the queue; or released, if it was granted meanwhile. LH_OK also when it was neither.
  * *ret_record (if not NULL): what was seen; NULL: out of memory. */
-int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_way way,
+int lh_lease_leave_queue(lh_store *store, const char *key, const char *lease_id, lh_context context,
                          lh_record **ret_record, lh_error *error);
 
 /* Ends a lease that was not handed out, and takes back what is stored of it. LH_OK: nothing is;

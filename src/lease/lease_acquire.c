@@ -95,8 +95,8 @@ int lh_request_draw_id(lh_request *r)
  * to ask with. */
 static lh_next give_back(lh_request *r, int *ret_outcome, const char *why)
 {
-    lh_lease_leave(r->store, r->key, r->id, r->o.ttl_ms, r->way);
-    if (!r->o.lease_id && lh_clock_ms() < r->way.deadline)
+    lh_lease_release_id(r->store, r->key, r->id, r->o.ttl_ms, r->context);
+    if (!r->o.lease_id && lh_clock_ms() < r->context.deadline)
         return LH_NEXT_NEW_ID;
     *ret_outcome = lh_fail(r->error, LH_REASON_TOO_LATE, "%s", why);
     return LH_NEXT_DONE;
@@ -116,7 +116,7 @@ static int hand_out(lh_request *r, const lh_mine *mine, int64_t deadline)
                                                  .crowded = r->waiting > 0},
                                    &r->lease, r->error);
     if (outcome == LH_MEMORY)
-        lh_lease_leave(r->store, r->key, r->id, r->o.ttl_ms, r->way);
+        lh_lease_release_id(r->store, r->key, r->id, r->o.ttl_ms, r->context);
     return outcome;
 }
 
@@ -142,10 +142,10 @@ static lh_next take(lh_request *r, const bson_t *document, const lh_mine *mine, 
                          "the server took too long for a first grant to be believed: ask again");
     if (inserted || earlier) {
         int64_t age_ms = lh_doc_has_text(document, "_id", r->key) ? LH_INDEX_AGE_MS : 0;
-        *ret_outcome = lh_index_require(r->store, age_ms, r->way.deadline, r->error);
+        *ret_outcome = lh_index_require(r->store, age_ms, r->context.deadline, r->error);
         if (*ret_outcome != LH_OK) {
-            lh_lease_leave(r->store, r->key, r->id, r->o.ttl_ms,
-                           (lh_way){lh_store_deadline(r->store, 0), r->way.client});
+            lh_lease_release_id(r->store, r->key, r->id, r->o.ttl_ms,
+                                (lh_context){lh_store_deadline(r->store, 0), r->context.client});
             return LH_NEXT_DONE;
         }
     }
@@ -199,12 +199,12 @@ int lh_request_busy(lh_request *r, lh_record *record, int why)
                                             : "nobody");
 }
 
-static lh_next judge_answer(lh_request *r, const lh_answer *answer, int *ret_outcome)
+static lh_next judge_reply(lh_request *r, const lh_reply *reply, int *ret_outcome)
 {
-    const bson_t *reply = &answer->reply, *document = &answer->document;
-    const lh_mine *mine = &answer->mine;
+    const bson_t *document = &reply->document;
+    const lh_mine *mine = &reply->mine;
     bson_iter_t top, existing;
-    bool inserted = bson_iter_init(&top, reply) &&
+    bool inserted = bson_iter_init(&top, &reply->bson) &&
                     bson_iter_find_descendant(&top, "lastErrorObject.updatedExisting", &existing) &&
                     !bson_iter_bool(&existing);
     if (mine->holds && mine->mode != r->o.mode) {
@@ -217,7 +217,7 @@ static lh_next judge_answer(lh_request *r, const lh_answer *answer, int *ret_out
     r->place = lh_doc_place(document);
     r->waiting = lh_doc_waiting(document);
     if (mine->holds && mine->written) {
-        lh_next then = take(r, document, mine, inserted, answer->sent, ret_outcome);
+        lh_next then = take(r, document, mine, inserted, reply->sent, ret_outcome);
         if (r->lease)
             lh_lease_hear_note(r->lease, document);
         return then;
@@ -275,7 +275,7 @@ static lh_next judge_failure(lh_request *r, int outcome, int server_code, const 
  * lost a race for that _id. */
 static lh_next ask(lh_request *r, const bson_oid_t *doc_id, bool *ret_by_id, int *ret_outcome)
 {
-    lh_answer answer;
+    lh_reply reply;
     lh_error mine = LH_ERROR_INIT;
     lh_vars vars = lh_lease_vars(r->store, r->key, r->id);
     vars.owner = r->o.owner;
@@ -286,29 +286,30 @@ static lh_next ask(lh_request *r, const bson_oid_t *doc_id, bool *ret_by_id, int
         vars.proc[0] = '\0';
         vars.foreign = true;
     }
-    lh_do what = r->o.mode == LH_SHARED ? LH_DO_ACQUIRE_SHARED
-                 : r->o.resume          ? LH_DO_RESUME
-                                        : LH_DO_ACQUIRE_EXCLUSIVE;
+    lh_op op = r->o.mode == LH_SHARED ? LH_OP_ACQUIRE_SHARED
+               : r->o.resume          ? LH_OP_RESUME
+                                      : LH_OP_ACQUIRE_EXCLUSIVE;
     if (r->queue) {
-        what = r->o.mode == LH_SHARED ? LH_DO_WAIT_SHARED : LH_DO_WAIT_EXCLUSIVE;
+        op = r->o.mode == LH_SHARED ? LH_OP_WAIT_SHARED : LH_OP_WAIT_EXCLUSIVE;
         vars.claim_ms = lh_request_claim_ms(&r->o);
         vars.beat = r->beat;
         vars.max_waiters = r->store->max_waiters;
     }
-    int outcome = lh_lease_run(r->store, what, doc_id != NULL, &vars, r->way, &answer, &mine);
-    r->maybe |= answer.maybe || outcome == LH_UNKNOWN;
+    int outcome = lh_lease_run(r->store, &(lh_operation){op, doc_id != NULL, &vars, r->context},
+                               &reply, &mine);
+    r->maybe |= reply.maybe || outcome == LH_UNKNOWN;
     r->asked |= r->maybe;
     lh_next then = LH_NEXT_DONE;
-    if (outcome == LH_OK && answer.there) {
-        then = judge_answer(r, &answer, ret_outcome);
+    if (outcome == LH_OK && reply.there) {
+        then = judge_reply(r, &reply, ret_outcome);
     } else if (outcome == LH_OK) {
         *ret_outcome =
             lh_fail(r->error, LH_BUG, "the server answered an upsert without a document");
     } else {
         lh_error_give(r->error, &mine);
-        then = judge_failure(r, outcome, mine.server_code, &answer.reply, ret_by_id, ret_outcome);
+        then = judge_failure(r, outcome, mine.server_code, &reply.bson, ret_by_id, ret_outcome);
     }
-    bson_destroy(&answer.reply);
+    bson_destroy(&reply.bson);
     return then;
 }
 
@@ -317,7 +318,7 @@ static lh_next ask(lh_request *r, const bson_oid_t *doc_id, bool *ret_by_id, int
 static bool is_id_taken(lh_request *r)
 {
     lh_record *other;
-    bool taken = lh_lease_look_other(r->store, r->key, r->way, &other, NULL) == LH_OK && other;
+    bool taken = lh_lease_look_other(r->store, r->key, r->context, &other, NULL) == LH_OK && other;
     lh_record_free(other);
     return taken;
 }
@@ -352,8 +353,8 @@ int64_t lh_request_claim_ms(const lh_acquire_options *o)
 
 int lh_request_run(lh_request *r)
 {
-    lh_assert(r->checked && !r->queue && r->way.deadline != 0);
-    int outcome = lh_index_require(r->store, INT64_MAX, r->way.deadline, r->error);
+    lh_assert(r->checked && !r->queue && r->context.deadline != 0);
+    int outcome = lh_index_require(r->store, INT64_MAX, r->context.deadline, r->error);
     if (outcome == LH_OK)
         outcome = lh_request_draw_id(r);
     if (outcome != LH_OK)

@@ -27,7 +27,7 @@ typedef struct lh_request {
     int64_t until;        /* the end of its wait */
     int64_t began_us;     /* its call */
     char id[LH_LEASE_ID_ROOM];
-    lh_way way;
+    lh_context context;
     bool queue;   /* stay in the queue when it is not granted */
     bool asked;   /* an ask with this id may have been applied before */
     int64_t beat; /* … with this beat, if it is not in it yet */

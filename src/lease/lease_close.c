@@ -81,8 +81,8 @@ static void release_held(lh_store *store, int64_t deadline)
         released = simple;
     /* Shared leases, leases with waiters, and ended ones are released one by one. */
     for (size_t i = released; i < n && lh_clock_ms() < deadline; i++)
-        if (lh_lease_leave(store, handles[i]->key, handles[i]->id, handles[i]->ttl_ms,
-                           (lh_way){deadline, NULL}))
+        if (lh_lease_release_id(store, handles[i]->key, handles[i]->id, handles[i]->ttl_ms,
+                                (lh_context){deadline, NULL}))
             handles[released++] = handles[i];
     if (released > 0)
         lh_log(store,
@@ -104,7 +104,7 @@ void lh_held_release_all(lh_store *store, int64_t deadline)
         release_held(store, deadline);
     while (lh_held_take_doubt(store, &doubt))
         if (lh_clock_ms() < deadline)
-            (void)lh_lease_leave(store, doubt.key, doubt.id, LH_TTL_DEFAULT_MS,
-                                 (lh_way){deadline, NULL});
+            (void)lh_lease_release_id(store, doubt.key, doubt.id, LH_TTL_DEFAULT_MS,
+                                      (lh_context){deadline, NULL});
     lh_held_set_released(store);
 }

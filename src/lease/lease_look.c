@@ -69,22 +69,22 @@ static int look_at_one(void *arg, const bson_t *document)
 }
 
 int lh_lease_look(lh_store *store, const bson_t *keys, const bson_t *ids, const lh_look *look,
-                  lh_way way, lh_error *error)
+                  lh_context context, lh_error *error)
 {
     looking l = {.look = look, .store = store, .sent = lh_clock_ms()};
     bson_t command = BSON_INITIALIZER;
     lh_pipeline_poll(store->pipelines, store->collection, keys, ids, &command);
     lh_call call = {.what = "read the keys",
                     .command = &command,
-                    .deadline = way.deadline,
-                    .client = way.client,
+                    .deadline = context.deadline,
+                    .client = context.client,
                     .kind = LH_CALL_READ};
     int outcome = lh_store_each(store, &call, look_at_one, &l, error);
     bson_destroy(&command);
     return outcome;
 }
 
-int lh_lease_look_other(lh_store *store, const char *key, lh_way way, lh_record **ret_other,
+int lh_lease_look_other(lh_store *store, const char *key, lh_context context, lh_record **ret_other,
                         lh_error *error)
 {
     bson_t reply, document,
@@ -93,8 +93,8 @@ int lh_lease_look_other(lh_store *store, const char *key, lh_way way, lh_record 
                      "}", "limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true));
     lh_call call = {.what = "read the key",
                     .command = command,
-                    .deadline = way.deadline,
-                    .client = way.client,
+                    .deadline = context.deadline,
+                    .client = context.client,
                     .kind = LH_CALL_READ};
     int outcome = lh_store_run(store, &call, &reply, NULL, error);
     *ret_other = NULL;

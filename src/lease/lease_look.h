@@ -17,11 +17,11 @@ typedef struct lh_look {
 
 /* One read at majority. A callback may be NULL. LH_OK, or what failed. */
 int lh_lease_look(lh_store *store, const bson_t *keys, const bson_t *ids, const lh_look *look,
-                  lh_way way, lh_error *error);
+                  lh_context context, lh_error *error);
 
 /* The document whose _id is `key` and that is not the key's: *ret_other is its record, NULL where
  * there is none. */
-int lh_lease_look_other(lh_store *store, const char *key, lh_way way, lh_record **ret_other,
+int lh_lease_look_other(lh_store *store, const char *key, lh_context context, lh_record **ret_other,
                         lh_error *error);
 
 /* The first document of a find's or an aggregate's reply, borrowed from it. False: there is

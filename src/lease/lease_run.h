@@ -6,11 +6,17 @@
 
 #include "lease/lease.h"
 
-/* Runs `what` on the document of vars->key: the short form first unless `whole`, and the whole
- * form if the short one did not settle it. Reports grants to others to the store's waiters.
- * answer->reply is always initialised; the caller destroys it. */
-int lh_lease_run(lh_store *store, lh_do what, bool whole, const lh_vars *vars, lh_way way,
-                 lh_answer *answer, lh_error *error);
+/* One operation on the document of vars->key. */
+typedef struct lh_operation {
+    lh_op op;
+    bool whole; /* sends the whole form at once; else the short one first, if there is one */
+    const lh_vars *vars;
+    lh_context context;
+} lh_operation;
+
+/* Runs the operation: the whole form if the short one did not settle it. Reports grants to others
+ * to the store's waiters. reply->bson is always initialised; the caller destroys it. */
+int lh_lease_run(lh_store *store, const lh_operation *operation, lh_reply *reply, lh_error *error);
 
 /* Notes the server's time of a reply (0: none), so that the store knows the distance of that
  * clock. The command was sent at `sent` or later. */

@@ -87,8 +87,8 @@ int lh_status_find_id(lh_store *store, const char *id, lh_stored *ret_seen, lh_e
 static int look_at_id(lh_store *store, const char *key, lh_record *record, lh_error *error)
 {
     lh_record *other;
-    int outcome =
-        lh_lease_look_other(store, key, (lh_way){lh_store_deadline(store, 0), NULL}, &other, error);
+    int outcome = lh_lease_look_other(store, key, (lh_context){lh_store_deadline(store, 0), NULL},
+                                      &other, error);
     if (other)
         lh_doc_set_taken_by(record, *other->key ? other->key : "(none)");
     lh_record_free(other);

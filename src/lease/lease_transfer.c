@@ -18,15 +18,15 @@
 
 /* True if the new id, which nobody else knows, holds: by this command, or by an attempt whose
  * reply was lost. */
-static int judge(const lh_answer *answer, const char *key, const char *to, int64_t *ret_token,
+static int judge(const lh_reply *reply, const char *key, const char *to, int64_t *ret_token,
                  lh_error *error)
 {
-    lh_mine mine = answer->mine, theirs = {0};
+    lh_mine mine = reply->mine, theirs = {0};
     char problem[128];
-    if (answer->there && lh_doc_reply_problem(&answer->document, problem, sizeof problem))
+    if (reply->there && lh_doc_reply_problem(&reply->document, problem, sizeof problem))
         return lh_lease_fail_unreadable(key, problem, error);
-    if (answer->there)
-        lh_doc_mine(&answer->document, to, &theirs);
+    if (reply->there)
+        lh_doc_mine(&reply->document, to, &theirs);
     if (mine.holds)
         return lh_fail(error, LH_DATA,
                        "the token of this key is at its end, so it cannot be handed on: it stays "
@@ -52,17 +52,18 @@ static int transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_
     if (outcome != LH_OK)
         return outcome;
     lh_assert(!lh_lease_believed(lease)); /* from before the transfer */
-    lh_answer answer;
+    lh_reply reply;
     int64_t to_token = 0;
     lh_vars vars = lh_lease_vars(store, lease->key, lease->id);
     vars.to = to;
     vars.to_owner = to_owner;
-    outcome = lh_lease_run(store, LH_DO_TRANSFER, true, &vars,
-                           (lh_way){lh_store_deadline(store, 0), NULL}, &answer, error);
+    outcome = lh_lease_run(
+        store, &(lh_operation){LH_OP_TRANSFER, true, &vars, {lh_store_deadline(store, 0), NULL}},
+        &reply, error);
     if (outcome == LH_OK)
-        outcome = judge(&answer, lease->key, to, &to_token, error);
+        outcome = judge(&reply, lease->key, to, &to_token, error);
     if (outcome == LH_OK) {
-        lh_ended ended = lh_doc_ended(&answer.document);
+        lh_ended ended = lh_doc_ended(&reply.document);
         (void)lh_audit_ended(store,
                              &(lh_audit_end){.event = "transferred",
                                              .key = lease->key,
@@ -73,7 +74,7 @@ static int transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_
                                              .at_ms = ended.at_ms},
                              1, error);
     }
-    bson_destroy(&answer.reply);
+    bson_destroy(&reply.bson);
     if (outcome == LH_OK)
         memcpy(ret_lease_id, to, LH_LEASE_ID_ROOM);
     else if (outcome == LH_UNKNOWN && error)

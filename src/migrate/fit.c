@@ -135,7 +135,7 @@ static int pass_through(const rule *r, const bson_t *document, const bson_t *sta
 }
 
 /* Replaces the document by what the operation makes of it. */
-static int apply(const rule *r, lh_do what, const lh_vars *vars, bson_t *document, lh_error *error)
+static int apply(const rule *r, lh_op what, const lh_vars *vars, bson_t *document, lh_error *error)
 {
     bson_t command = BSON_INITIALIZER, stages, let, made;
     bson_iter_t update, variables;
@@ -221,14 +221,14 @@ static int try_rule(const rule *r, lh_error *error)
 {
     static const char key[] = "leasehold:validator";
     static const struct {
-        lh_do what;
+        lh_op what;
         int who;
         const char *when;
-    } steps[] = {{LH_DO_ACQUIRE_EXCLUSIVE, 0, "held"},
-                 {LH_DO_WAIT_EXCLUSIVE, 1, "waited for"},
-                 {LH_DO_LEAVE, 0, "handed on"},
-                 {LH_DO_LEAVE, 1, "released"},
-                 {LH_DO_ACQUIRE_SHARED, 2, "shared"}};
+    } steps[] = {{LH_OP_ACQUIRE_EXCLUSIVE, 0, "held"},
+                 {LH_OP_WAIT_EXCLUSIVE, 1, "waited for"},
+                 {LH_OP_RELEASE, 0, "handed on"},
+                 {LH_OP_RELEASE, 1, "released"},
+                 {LH_OP_ACQUIRE_SHARED, 2, "shared"}};
     bson_t document = BSON_INITIALIZER;
     int outcome = LH_OK;
     char ids[3][LH_LEASE_ID_ROOM];
@@ -241,7 +241,7 @@ static int try_rule(const rule *r, lh_error *error)
         vars.owner = r->store->owner;
         vars.ttl_ms = LH_TTL_DEFAULT_MS;
         vars.set = atomic_load(&r->store->topology) == LH_TOPOLOGY_SET;
-        if (steps[i].what == LH_DO_WAIT_EXCLUSIVE) {
+        if (steps[i].what == LH_OP_WAIT_EXCLUSIVE) {
             vars.claim_ms = LH_TTL_DEFAULT_MS;
             vars.max_waiters = 1;
         }

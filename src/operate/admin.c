@@ -148,14 +148,15 @@ static int break_seen(lh_store *store, const char *key, const lh_break_options *
     vars.by_id = options->id != NULL;
     vars.seen_id = bson_iter_init_find(&id, seen, "id") ? bson_iter_value(&id) : NULL;
     vars.seen_token = bson_iter_init_find(&token, seen, "token") ? bson_iter_value(&token) : NULL;
-    lh_answer answer;
-    outcome = lh_lease_run(store, LH_DO_BREAK, true, &vars,
-                           (lh_way){lh_store_deadline(store, 0), NULL}, &answer, error);
+    lh_reply reply;
+    outcome = lh_lease_run(
+        store, &(lh_operation){LH_OP_BREAK, true, &vars, {lh_store_deadline(store, 0), NULL}},
+        &reply, error);
     if (outcome == LH_OK) {
         lh_mine broken = {0};
-        if (answer.there)
-            lh_doc_mine(&answer.document, mine, &broken);
-        if (!broken.released && answer.maybe)
+        if (reply.there)
+            lh_doc_mine(&reply.document, mine, &broken);
+        if (!broken.released && reply.maybe)
             outcome = lh_fail(
                 error, LH_REASON_NO_REPLY,
                 "\"%s\" was broken, or changed hands at that moment: look at it again", key);
@@ -164,7 +165,7 @@ static int break_seen(lh_store *store, const char *key, const lh_break_options *
                 error, LH_REASON_CHANGED_HANDS,
                 "\"%s\" changed hands meanwhile, so nothing was broken: look at it again", key);
     }
-    bson_destroy(&answer.reply);
+    bson_destroy(&reply.bson);
     return outcome;
 }
 

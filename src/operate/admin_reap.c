@@ -86,13 +86,14 @@ static int reap_one(reaping *r, const char *key, const char *id, const char *dea
     vars.dead = dead;
     vars.by = r->options->by ? r->options->by : r->store->owner;
     vars.reason = reason;
-    lh_answer answer;
-    int outcome = lh_lease_run(r->store, LH_DO_REAP, true, &vars,
-                               (lh_way){lh_store_deadline(r->store, 0), NULL}, &answer, r->error);
+    lh_reply reply;
+    int outcome = lh_lease_run(
+        r->store, &(lh_operation){LH_OP_REAP, true, &vars, {lh_store_deadline(r->store, 0), NULL}},
+        &reply, r->error);
     lh_mine mine = {0};
-    if (outcome == LH_OK && answer.there)
-        lh_doc_mine(&answer.document, id, &mine);
-    *ret_done = outcome == LH_OK && (what->waited ? answer.there && !mine.holds : mine.released);
+    if (outcome == LH_OK && reply.there)
+        lh_doc_mine(&reply.document, id, &mine);
+    *ret_done = outcome == LH_OK && (what->waited ? reply.there && !mine.holds : mine.released);
     if (*ret_done && !what->waited)
         (void)lh_audit_ended(r->store,
                              &(lh_audit_end){.event = "reaped",
@@ -101,9 +102,9 @@ static int reap_one(reaping *r, const char *key, const char *id, const char *dea
                                              .by = vars.by,
                                              .reason = reason,
                                              .token = what->token,
-                                             .at_ms = lh_doc_ended(&answer.document).at_ms},
+                                             .at_ms = lh_doc_ended(&reply.document).at_ms},
                              1, r->error && !*r->error->message ? r->error : NULL);
-    bson_destroy(&answer.reply);
+    bson_destroy(&reply.bson);
     return outcome;
 }
 

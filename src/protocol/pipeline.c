@@ -11,7 +11,7 @@
 #include "protocol/pipeline_text.h"
 
 struct lh_pipelines {
-    bson_t *updates[LH_DO_COUNT]; /* arrays of stages */
+    bson_t *updates[LH_OP_COUNT]; /* arrays of stages */
     lh_fill *shorts[LH_SHORT_COUNT];
     bson_t *fields, *queue_fields, *poll_fields;
     bson_t *removable, *judge, *shuts_out, *shuts_out_shared, *stats;
@@ -21,7 +21,7 @@ void lh_pipelines_free(lh_pipelines *pipelines)
 {
     if (!pipelines)
         return;
-    for (int i = 0; i < LH_DO_COUNT; i++)
+    for (int i = 0; i < LH_OP_COUNT; i++)
         bson_destroy(pipelines->updates[i]);
     for (int i = 0; i < LH_SHORT_COUNT; i++)
         lh_fill_free(pipelines->shorts[i]);
@@ -40,7 +40,7 @@ lh_pipelines *lh_pipelines_new(void)
 {
     lh_pipelines *pipelines = calloc(1, sizeof *pipelines);
     bool good = pipelines != NULL;
-    for (int i = 0; good && i < LH_DO_COUNT; i++)
+    for (int i = 0; good && i < LH_OP_COUNT; i++)
         good = (pipelines->updates[i] = lh_parse(lh_texts_whole[i])) != NULL;
     for (int i = 0; good && i < LH_SHORT_COUNT; i++)
         good = (pipelines->shorts[i] = lh_short_new(lh_texts_short[i])) != NULL;
@@ -58,15 +58,14 @@ lh_pipelines *lh_pipelines_new(void)
     return NULL;
 }
 
-void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole,
+void lh_pipeline_command(const lh_pipelines *pipelines, lh_op op, bool whole,
                          const char *collection, const lh_vars *vars, bson_t *command)
 {
     bson_t query;
-    bool waits = what == LH_DO_WAIT_EXCLUSIVE || what == LH_DO_WAIT_SHARED;
-    bool asks =
-        what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_ACQUIRE_SHARED || what == LH_DO_RESUME;
+    bool waits = op == LH_OP_WAIT_EXCLUSIVE || op == LH_OP_WAIT_SHARED;
+    bool asks = op == LH_OP_ACQUIRE_EXCLUSIVE || op == LH_OP_ACQUIRE_SHARED || op == LH_OP_RESUME;
     if (!whole) {
-        lh_short_command(what, pipelines->shorts, collection, vars, command);
+        lh_short_command(op, pipelines->shorts, collection, vars, command);
         return;
     }
     BSON_APPEND_UTF8(command, "findAndModify", collection);
@@ -76,15 +75,15 @@ void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole,
     else
         BSON_APPEND_UTF8(&query, "workspace_id", vars->key);
     bson_append_document_end(command, &query);
-    BSON_APPEND_ARRAY(command, "update", pipelines->updates[what]);
+    BSON_APPEND_ARRAY(command, "update", pipelines->updates[op]);
     BSON_APPEND_BOOL(command, "new", true);
     if (asks || waits)
         BSON_APPEND_BOOL(command, "upsert", true);
     /* it grants no other lease */
-    bool alone = what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_RENEW;
+    bool alone = op == LH_OP_ACQUIRE_EXCLUSIVE || op == LH_OP_RENEW;
     BSON_APPEND_DOCUMENT(command, "fields", alone ? pipelines->fields : pipelines->queue_fields);
     lh_vars all = *vars;
-    bool leaves = what == LH_DO_LEAVE || what == LH_DO_LEAVE_KEPT;
+    bool leaves = op == LH_OP_RELEASE || op == LH_OP_RELEASE_KEPT;
     all.note = !leaves ? NULL : vars->note ? vars->note : "";
     lh_pipeline_let(&all, command);
 }
@@ -181,7 +180,7 @@ void lh_pipeline_settle_many(const lh_pipelines *pipelines, const char *collecti
     BSON_APPEND_DOCUMENT_BEGIN(&statement, "q", &filter);
     append_ids(&filter, ids);
     bson_append_document_end(&statement, &filter);
-    BSON_APPEND_ARRAY(&statement, "u", pipelines->updates[LH_DO_SETTLE]);
+    BSON_APPEND_ARRAY(&statement, "u", pipelines->updates[LH_OP_SETTLE]);
     BSON_APPEND_BOOL(&statement, "multi", true);
     bson_append_document_end(&updates, &statement);
     bson_append_array_end(command, &updates);

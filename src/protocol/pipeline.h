@@ -15,27 +15,27 @@
 /* The operations on the document of one key. The sources in protocol/ define them. */
 typedef enum {
     /* extend the caller's lease, or grant one, or leave the document untouched */
-    LH_DO_ACQUIRE_EXCLUSIVE,
-    LH_DO_ACQUIRE_SHARED,
+    LH_OP_ACQUIRE_EXCLUSIVE,
+    LH_OP_ACQUIRE_SHARED,
     /* as acquire exclusive, but a lease that the same owner holds alone is granted again to the
      * caller */
-    LH_DO_RESUME,
-    LH_DO_WAIT_EXCLUSIVE, /* as acquire, or stay in the queue; also grants the first waiter */
-    LH_DO_WAIT_SHARED,
+    LH_OP_RESUME,
+    LH_OP_WAIT_EXCLUSIVE, /* as acquire, or stay in the queue; also grants the first waiter */
+    LH_OP_WAIT_SHARED,
     /* extend the caller's lease if it has not ended; its token must be the given one, unless that
      * is 0 */
-    LH_DO_RENEW,
-    LH_DO_LEAVE,      /* release, or leave the queue; the same write grants the first waiter */
-    LH_DO_LEAVE_KEPT, /* the same, but the key of an exclusive lease stays taken for `keep_ms` */
+    LH_OP_RENEW,
+    LH_OP_RELEASE,      /* release, or leave the queue; the same write grants the first waiter */
+    LH_OP_RELEASE_KEPT, /* the same, but the key of an exclusive lease stays taken for `keep_ms` */
     /* end the caller's lease, and grant one to `to_owner` under the new lease id `to` */
-    LH_DO_TRANSFER,
-    LH_DO_BREAK, /* end exactly the holder that was read */
+    LH_OP_TRANSFER,
+    LH_OP_BREAK, /* end exactly the holder that was read */
     /* as leave, on behalf of a dead process: only if that process still holds the key, or waits for
      * it */
-    LH_DO_REAP,
-    LH_DO_SETTLE, /* remove the dead; grant the first waiter */
-    LH_DO_COUNT
-} lh_do;
+    LH_OP_REAP,
+    LH_OP_SETTLE, /* remove the dead; grant the first waiter */
+    LH_OP_COUNT
+} lh_op;
 
 typedef struct lh_pipelines lh_pipelines;
 
@@ -83,7 +83,7 @@ typedef struct lh_vars {
  * short form, if lh_pipeline_has_short(); it leaves documents that are not simple untouched. The
  * short renewal and release are an update: their reply only shows whether they changed the
  * document. */
-void lh_pipeline_command(const lh_pipelines *pipelines, lh_do what, bool whole,
+void lh_pipeline_command(const lh_pipelines *pipelines, lh_op op, bool whole,
                          const char *collection, const lh_vars *vars, bson_t *command);
 
 /* A find that returns {workspace_id, now, end, granted, queued, first} for each of `keys`: when its

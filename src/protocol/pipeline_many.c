@@ -87,7 +87,7 @@ void lh_many_command(const lh_pipelines *pipelines, const lh_many_form *form, bs
     for (size_t i = 0; i < form->n; i++) {
         const lh_vars *vars = &form->vars[i];
         bson_t one = BSON_INITIALIZER;
-        lh_pipeline_command(pipelines, form->what, form->whole, form->collection, vars, &one);
+        lh_pipeline_command(pipelines, form->op, form->whole, form->collection, vars, &one);
         append_statement(&updates, (uint32_t)i, &one, form->stop ? vars : NULL);
         bson_destroy(&one);
     }

@@ -7,7 +7,7 @@
 #include "protocol/pipeline.h"
 
 typedef struct {
-    lh_do what;
+    lh_op op;
     bool whole; /* the whole form; else the short one */
     /* at the first key that is not granted, with a writeError; later keys stay untouched */
     bool stop;

@@ -15,23 +15,23 @@ lh_fill *lh_short_new(const char *text)
     return lh_fill_new(text, names, NAMES);
 }
 
-bool lh_pipeline_has_short(lh_do what, const lh_vars *vars)
+bool lh_pipeline_has_short(lh_op op, const lh_vars *vars)
 {
-    return what == LH_DO_ACQUIRE_EXCLUSIVE || what == LH_DO_LEAVE ||
-           (what == LH_DO_RENEW && vars->ttl_ms != 0);
+    return op == LH_OP_ACQUIRE_EXCLUSIVE || op == LH_OP_RELEASE ||
+           (op == LH_OP_RENEW && vars->ttl_ms != 0);
 }
 
 /* The index of the form, in the order of lh_texts_short. */
-static size_t form_of(lh_do what, const lh_vars *vars)
+static size_t form_of(lh_op op, const lh_vars *vars)
 {
     bool note = vars->note && *vars->note;
-    size_t base = what == LH_DO_ACQUIRE_EXCLUSIVE ? 0 : what == LH_DO_RENEW ? 4 : note ? 12 : 8;
-    bool second = what == LH_DO_ACQUIRE_EXCLUSIVE ? vars->set : vars->token != 0;
+    size_t base = op == LH_OP_ACQUIRE_EXCLUSIVE ? 0 : op == LH_OP_RENEW ? 4 : note ? 12 : 8;
+    bool second = op == LH_OP_ACQUIRE_EXCLUSIVE ? vars->set : vars->token != 0;
     return base + (second ? 2 : 0) + (vars->own ? 1 : 0);
 }
 
-void lh_short_command(lh_do what, lh_fill *const *forms, const char *collection,
-                      const lh_vars *vars, bson_t *command)
+void lh_short_command(lh_op op, lh_fill *const *forms, const char *collection, const lh_vars *vars,
+                      bson_t *command)
 {
     const lh_value values[NAMES] = {
         [COLLECTION] = {.text = collection},
@@ -47,5 +47,5 @@ void lh_short_command(lh_do what, lh_fill *const *forms, const char *collection,
         [GRACE] = {.is_number = true, .number = vars->grace_ms},
         [TOKEN] = {.is_number = true, .number = vars->token},
     };
-    lh_fill_make(forms[form_of(what, vars)], values, command);
+    lh_fill_make(forms[form_of(op, vars)], values, command);
 }

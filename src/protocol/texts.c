@@ -3,8 +3,8 @@
 #include "protocol/pipeline_text.h"
 
 // clang-format off
-const char *const lh_texts_whole[LH_DO_COUNT] = {
-    [LH_DO_ACQUIRE_EXCLUSIVE] =
+const char *const lh_texts_whole[LH_OP_COUNT] = {
+    [LH_OP_ACQUIRE_EXCLUSIVE] =
     "[{'$replaceWith':{'$let':{'vars':{'end0':{'$switch':{'branches':[{'case':{'$eq':[{'$type':'$expi"
     "res_at'},'date']},'then':'$expires_at'},{'case':{'$eq':[{'$ifNull':['$expires_at',false]},false]"
     "},'then':{'$date':{'$numberLong':'253402300799999'}}},{'case':{'$eq':[{'$type':'$expires_at'},'s"
@@ -105,7 +105,7 @@ const char *const lh_texts_whole[LH_DO_COUNT] = {
     "t','v':1},{'$cond':[{'$eq':['$$woken','']},{},{'wake':'$$woken'}]}]},'value':{'$cond':[{'$eq':['"
     "$$all',[]]},'$$REMOVE',{'$arrayToObject':['$$all']}]}}},'value':{'$cond':[{'$eq':['$$rest',[]]},"
     "'$$REMOVE',{'$arrayToObject':['$$rest']}]}}}}}}}]}}},'$$ROOT']}}}}}}}}}}}}}}}}]",
-    [LH_DO_ACQUIRE_SHARED] =
+    [LH_OP_ACQUIRE_SHARED] =
     "[{'$replaceWith':{'$let':{'vars':{'end0':{'$switch':{'branches':[{'case':{'$eq':[{'$type':'$expi"
     "res_at'},'date']},'then':'$expires_at'},{'case':{'$eq':[{'$ifNull':['$expires_at',false]},false]"
     "},'then':{'$date':{'$numberLong':'253402300799999'}}},{'case':{'$eq':[{'$type':'$expires_at'},'s"
@@ -210,7 +210,7 @@ const char *const lh_texts_whole[LH_DO_COUNT] = {
     "e':'$$woken'}]}]},'value':{'$cond':[{'$eq':['$$all',[]]},'$$REMOVE',{'$arrayToObject':['$$all']}"
     "]}}},'value':{'$cond':[{'$eq':['$$rest',[]]},'$$REMOVE',{'$arrayToObject':['$$rest']}]}}}}}}}]}}"
     "},'$$ROOT']}}}}}}}}}}}}}}}}]",
-    [LH_DO_RESUME] =
+    [LH_OP_RESUME] =
     "[{'$replaceWith':{'$let':{'vars':{'end0':{'$switch':{'branches':[{'case':{'$eq':[{'$type':'$expi"
     "res_at'},'date']},'then':'$expires_at'},{'case':{'$eq':[{'$ifNull':['$expires_at',false]},false]"
     "},'then':{'$date':{'$numberLong':'253402300799999'}}},{'case':{'$eq':[{'$type':'$expires_at'},'s"
@@ -320,7 +320,7 @@ const char *const lh_texts_whole[LH_DO_COUNT] = {
     "v.beat','v':1},{'$cond':[{'$eq':['$$woken','']},{},{'wake':'$$woken'}]}]},'value':{'$cond':[{'$e"
     "q':['$$all',[]]},'$$REMOVE',{'$arrayToObject':['$$all']}]}}},'value':{'$cond':[{'$eq':['$$rest',"
     "[]]},'$$REMOVE',{'$arrayToObject':['$$rest']}]}}}}}}}]}}},'$$ROOT']}}}}}}}}}}}}}}}}]",
-    [LH_DO_WAIT_EXCLUSIVE] =
+    [LH_OP_WAIT_EXCLUSIVE] =
     "[{'$replaceWith':{'$let':{'vars':{'end0':{'$switch':{'branches':[{'case':{'$eq':[{'$type':'$expi"
     "res_at'},'date']},'then':'$expires_at'},{'case':{'$eq':[{'$ifNull':['$expires_at',false]},false]"
     "},'then':{'$date':{'$numberLong':'253402300799999'}}},{'case':{'$eq':[{'$type':'$expires_at'},'s"
@@ -425,7 +425,7 @@ const char *const lh_texts_whole[LH_DO_COUNT] = {
     "oken','']},{},{'wake':'$$woken'}]}]},'value':{'$cond':[{'$eq':['$$all',[]]},'$$REMOVE',{'$arrayT"
     "oObject':['$$all']}]}}},'value':{'$cond':[{'$eq':['$$rest',[]]},'$$REMOVE',{'$arrayToObject':['$"
     "$rest']}]}}}}}}}]}}}]}}}}}}}}}}}}}}}}]",
-    [LH_DO_WAIT_SHARED] =
+    [LH_OP_WAIT_SHARED] =
     "[{'$replaceWith':{'$let':{'vars':{'end0':{'$switch':{'branches':[{'case':{'$eq':[{'$type':'$expi"
     "res_at'},'date']},'then':'$expires_at'},{'case':{'$eq':[{'$ifNull':['$expires_at',false]},false]"
     "},'then':{'$date':{'$numberLong':'253402300799999'}}},{'case':{'$eq':[{'$type':'$expires_at'},'s"
@@ -533,7 +533,7 @@ const char *const lh_texts_whole[LH_DO_COUNT] = {
     "t':'$$w.v.beat','v':1},{'$cond':[{'$eq':['$$woken','']},{},{'wake':'$$woken'}]}]},'value':{'$con"
     "d':[{'$eq':['$$all',[]]},'$$REMOVE',{'$arrayToObject':['$$all']}]}}},'value':{'$cond':[{'$eq':['"
     "$$rest',[]]},'$$REMOVE',{'$arrayToObject':['$$rest']}]}}}}}}}]}}}]}}}}}}}}}}}}}}}}]",
-    [LH_DO_RENEW] =
+    [LH_OP_RENEW] =
     "[{'$replaceWith':{'$let':{'vars':{'end0':{'$switch':{'branches':[{'case':{'$eq':[{'$type':'$expi"
     "res_at'},'date']},'then':'$expires_at'},{'case':{'$eq':[{'$ifNull':['$expires_at',false]},false]"
     "},'then':{'$date':{'$numberLong':'253402300799999'}}},{'case':{'$eq':[{'$type':'$expires_at'},'s"
@@ -593,7 +593,7 @@ const char *const lh_texts_whole[LH_DO_COUNT] = {
     "$cond':['$$foreign',{'proc':null},{}]}]}}}},'$$s']}}}},'in':{'$mergeObjects':['$$ROOT',{'shared'"
     ":{'$arrayToObject':['$$all']},'expires_at':{'$max':{'$map':{'input':'$$all','as':'a','in':'$$a.v"
     ".expires_at'}}}}]}}}}],'default':'$$ROOT'}}}}}}}}}}}]",
-    [LH_DO_LEAVE] =
+    [LH_OP_RELEASE] =
     "[{'$replaceWith':{'$let':{'vars':{'end0':{'$switch':{'branches':[{'case':{'$eq':[{'$type':'$expi"
     "res_at'},'date']},'then':'$expires_at'},{'case':{'$eq':[{'$ifNull':['$expires_at',false]},false]"
     "},'then':{'$date':{'$numberLong':'253402300799999'}}},{'case':{'$eq':[{'$type':'$expires_at'},'s"
@@ -710,7 +710,7 @@ const char *const lh_texts_whole[LH_DO_COUNT] = {
     "eat':'$$w.v.beat','v':1},{'$cond':[{'$eq':['$$woken','']},{},{'wake':'$$woken'}]}]},'value':{'$c"
     "ond':[{'$eq':['$$all',[]]},'$$REMOVE',{'$arrayToObject':['$$all']}]}}},'value':{'$cond':[{'$eq':"
     "['$$rest',[]]},'$$REMOVE',{'$arrayToObject':['$$rest']}]}}}}}}}]}}}]}}}}}}}]}}}}}}}}}}}}}}}}]",
-    [LH_DO_LEAVE_KEPT] =
+    [LH_OP_RELEASE_KEPT] =
     "[{'$replaceWith':{'$let':{'vars':{'end0':{'$switch':{'branches':[{'case':{'$eq':[{'$type':'$expi"
     "res_at'},'date']},'then':'$expires_at'},{'case':{'$eq':[{'$ifNull':['$expires_at',false]},false]"
     "},'then':{'$date':{'$numberLong':'253402300799999'}}},{'case':{'$eq':[{'$type':'$expires_at'},'s"
@@ -840,7 +840,7 @@ const char *const lh_texts_whole[LH_DO_COUNT] = {
     "en','']},{},{'wake':'$$woken'}]}]},'value':{'$cond':[{'$eq':['$$all',[]]},'$$REMOVE',{'$arrayToO"
     "bject':['$$all']}]}}},'value':{'$cond':[{'$eq':['$$rest',[]]},'$$REMOVE',{'$arrayToObject':['$$r"
     "est']}]}}}}}}}]}}}]}}}}}}}]}}}}}}}}}}}}}}}}]",
-    [LH_DO_TRANSFER] =
+    [LH_OP_TRANSFER] =
     "[{'$replaceWith':{'$let':{'vars':{'end0':{'$switch':{'branches':[{'case':{'$eq':[{'$type':'$expi"
     "res_at'},'date']},'then':'$expires_at'},{'case':{'$eq':[{'$ifNull':['$expires_at',false]},false]"
     "},'then':{'$date':{'$numberLong':'253402300799999'}}},{'case':{'$eq':[{'$type':'$expires_at'},'s"
@@ -911,7 +911,7 @@ const char *const lh_texts_whole[LH_DO_COUNT] = {
     "'$cond':[{'$in':[{'$type':'$owner'},['string','objectId']]},'$owner','$user_id']}},'in':{'$cond'"
     ":[{'$in':[{'$type':'$$who'},['string','objectId']]},{'$toString':'$$who'},null]}}},'how':'transf"
     "er','by':null,'reason':null,'at':'$$NOW'}}]}}}}}}}}}}],'default':'$$ROOT'}}}}}}}}}}}]",
-    [LH_DO_BREAK] =
+    [LH_OP_BREAK] =
     "[{'$replaceWith':{'$let':{'vars':{'end0':{'$switch':{'branches':[{'case':{'$eq':[{'$type':'$expi"
     "res_at'},'date']},'then':'$expires_at'},{'case':{'$eq':[{'$ifNull':['$expires_at',false]},false]"
     "},'then':{'$date':{'$numberLong':'253402300799999'}}},{'case':{'$eq':[{'$type':'$expires_at'},'s"
@@ -1006,7 +1006,7 @@ const char *const lh_texts_whole[LH_DO_COUNT] = {
     "ken'}]}]},'value':{'$cond':[{'$eq':['$$all',[]]},'$$REMOVE',{'$arrayToObject':['$$all']}]}}},'va"
     "lue':{'$cond':[{'$eq':['$$rest',[]]},'$$REMOVE',{'$arrayToObject':['$$rest']}]}}}}}}}]}}}]}}}}}]"
     "}}}}}}}}}}]",
-    [LH_DO_REAP] =
+    [LH_OP_REAP] =
     "[{'$replaceWith':{'$let':{'vars':{'end0':{'$switch':{'branches':[{'case':{'$eq':[{'$type':'$expi"
     "res_at'},'date']},'then':'$expires_at'},{'case':{'$eq':[{'$ifNull':['$expires_at',false]},false]"
     "},'then':{'$date':{'$numberLong':'253402300799999'}}},{'case':{'$eq':[{'$type':'$expires_at'},'s"
@@ -1121,7 +1121,7 @@ const char *const lh_texts_whole[LH_DO_COUNT] = {
     "en','']},{},{'wake':'$$woken'}]}]},'value':{'$cond':[{'$eq':['$$all',[]]},'$$REMOVE',{'$arrayToO"
     "bject':['$$all']}]}}},'value':{'$cond':[{'$eq':['$$rest',[]]},'$$REMOVE',{'$arrayToObject':['$$r"
     "est']}]}}}}}}}]}}}]}}}}}}}]}}}}}}}}}}}}}}}}]",
-    [LH_DO_SETTLE] =
+    [LH_OP_SETTLE] =
     "[{'$replaceWith':{'$let':{'vars':{'end0':{'$switch':{'branches':[{'case':{'$eq':[{'$type':'$expi"
     "res_at'},'date']},'then':'$expires_at'},{'case':{'$eq':[{'$ifNull':['$expires_at',false]},false]"
     "},'then':{'$date':{'$numberLong':'253402300799999'}}},{'case':{'$eq':[{'$type':'$expires_at'},'s"
@@ -1323,7 +1323,7 @@ const char *const lh_texts_short[LH_SHORT_COUNT] = {
     "{'$type':'$expires_at'}],{'$literal':['<me>','<key>','long','date']}]},{'$eq':['$token','<token>"
     "']},{'$gt':['$expires_at','$$NOW']}]},{'$mergeObjects':['$$ROOT',{'expires_at':{'$max':['$expire"
     "s_at',{'$add':['$$NOW','<ttl>']}]},'renewed_at':'$$NOW','ttl_ms':'<ttl>'}]},'$$ROOT']}}]}]}",
-    /* short_leave_any_by_key */
+    /* short_release_any_by_key */
     "{'update':'<collection>','updates':[{'q':{'workspace_id':'<key>'},'u':[{'$replaceWith':{'$cond':"
     "[{'$and':[{'$ne':['$released.id',{'$literal':'<me>'}]},{'$eq':[['$id','$workspace_id',{'$type':'"
     "$token'},{'$type':'$expires_at'},{'$type':'$owner'},{'$type':'$shared'},{'$type':'$waiters'}],{'"
@@ -1331,7 +1331,7 @@ const char *const lh_texts_short[LH_SHORT_COUNT] = {
     "mberLong':'0'}]},{'$lt':['$token',{'$numberLong':'4611686018427387904'}]}]},{'$mergeObjects':['$"
     "$ROOT',{'expires_at':{'$min':['$expires_at','$$NOW']},'released':{'id':{'$literal':'<me>'},'owne"
     "r':'$owner','how':'release','by':null,'reason':null,'at':'$$NOW'}}]},'$$ROOT']}}]}]}",
-    /* short_leave_any_by_id */
+    /* short_release_any_by_id */
     "{'update':'<collection>','updates':[{'q':{'_id':'<key>'},'u':[{'$replaceWith':{'$cond':[{'$and':"
     "[{'$ne':['$released.id',{'$literal':'<me>'}]},{'$eq':[['$id','$workspace_id',{'$type':'$token'},"
     "{'$type':'$expires_at'},{'$type':'$owner'},{'$type':'$shared'},{'$type':'$waiters'}],{'$literal'"
@@ -1339,7 +1339,7 @@ const char *const lh_texts_short[LH_SHORT_COUNT] = {
     ":'0'}]},{'$lt':['$token',{'$numberLong':'4611686018427387904'}]}]},{'$mergeObjects':['$$ROOT',{'"
     "expires_at':{'$min':['$expires_at','$$NOW']},'released':{'id':{'$literal':'<me>'},'owner':'$owne"
     "r','how':'release','by':null,'reason':null,'at':'$$NOW'}}]},'$$ROOT']}}]}]}",
-    /* short_leave_by_key */
+    /* short_release_by_key */
     "{'update':'<collection>','updates':[{'q':{'workspace_id':'<key>'},'u':[{'$replaceWith':{'$cond':"
     "[{'$and':[{'$ne':['$released.id',{'$literal':'<me>'}]},{'$eq':[['$id','$workspace_id',{'$type':'"
     "$token'},{'$type':'$expires_at'},{'$type':'$owner'},{'$type':'$shared'},{'$type':'$waiters'}],{'"
@@ -1347,7 +1347,7 @@ const char *const lh_texts_short[LH_SHORT_COUNT] = {
     "n>']}]},{'$mergeObjects':['$$ROOT',{'expires_at':{'$min':['$expires_at','$$NOW']},'released':{'i"
     "d':{'$literal':'<me>'},'owner':'$owner','how':'release','by':null,'reason':null,'at':'$$NOW'}}]}"
     ",'$$ROOT']}}]}]}",
-    /* short_leave_by_id */
+    /* short_release_by_id */
     "{'update':'<collection>','updates':[{'q':{'_id':'<key>'},'u':[{'$replaceWith':{'$cond':[{'$and':"
     "[{'$ne':['$released.id',{'$literal':'<me>'}]},{'$eq':[['$id','$workspace_id',{'$type':'$token'},"
     "{'$type':'$expires_at'},{'$type':'$owner'},{'$type':'$shared'},{'$type':'$waiters'}],{'$literal'"
@@ -1355,7 +1355,7 @@ const char *const lh_texts_short[LH_SHORT_COUNT] = {
     "'$mergeObjects':['$$ROOT',{'expires_at':{'$min':['$expires_at','$$NOW']},'released':{'id':{'$lit"
     "eral':'<me>'},'owner':'$owner','how':'release','by':null,'reason':null,'at':'$$NOW'}}]},'$$ROOT'"
     "]}}]}]}",
-    /* short_leave_any_noted_by_key */
+    /* short_release_any_noted_by_key */
     "{'update':'<collection>','updates':[{'q':{'workspace_id':'<key>'},'u':[{'$replaceWith':{'$cond':"
     "[{'$and':[{'$ne':['$released.id',{'$literal':'<me>'}]},{'$eq':[['$id','$workspace_id',{'$type':'"
     "$token'},{'$type':'$expires_at'},{'$type':'$owner'},{'$type':'$shared'},{'$type':'$waiters'}],{'"
@@ -1364,7 +1364,7 @@ const char *const lh_texts_short[LH_SHORT_COUNT] = {
     "$ROOT',{'expires_at':{'$min':['$expires_at','$$NOW']},'released':{'id':{'$literal':'<me>'},'owne"
     "r':'$owner','how':'release','by':null,'reason':null,'at':'$$NOW','note':{'text':{'$literal':'<no"
     "te>'},'token':'$token','at':'$$NOW'}}}]},'$$ROOT']}}]}]}",
-    /* short_leave_any_noted_by_id */
+    /* short_release_any_noted_by_id */
     "{'update':'<collection>','updates':[{'q':{'_id':'<key>'},'u':[{'$replaceWith':{'$cond':[{'$and':"
     "[{'$ne':['$released.id',{'$literal':'<me>'}]},{'$eq':[['$id','$workspace_id',{'$type':'$token'},"
     "{'$type':'$expires_at'},{'$type':'$owner'},{'$type':'$shared'},{'$type':'$waiters'}],{'$literal'"
@@ -1373,7 +1373,7 @@ const char *const lh_texts_short[LH_SHORT_COUNT] = {
     "expires_at':{'$min':['$expires_at','$$NOW']},'released':{'id':{'$literal':'<me>'},'owner':'$owne"
     "r','how':'release','by':null,'reason':null,'at':'$$NOW','note':{'text':{'$literal':'<note>'},'to"
     "ken':'$token','at':'$$NOW'}}}]},'$$ROOT']}}]}]}",
-    /* short_leave_noted_by_key */
+    /* short_release_noted_by_key */
     "{'update':'<collection>','updates':[{'q':{'workspace_id':'<key>'},'u':[{'$replaceWith':{'$cond':"
     "[{'$and':[{'$ne':['$released.id',{'$literal':'<me>'}]},{'$eq':[['$id','$workspace_id',{'$type':'"
     "$token'},{'$type':'$expires_at'},{'$type':'$owner'},{'$type':'$shared'},{'$type':'$waiters'}],{'"
@@ -1381,7 +1381,7 @@ const char *const lh_texts_short[LH_SHORT_COUNT] = {
     "n>']}]},{'$mergeObjects':['$$ROOT',{'expires_at':{'$min':['$expires_at','$$NOW']},'released':{'i"
     "d':{'$literal':'<me>'},'owner':'$owner','how':'release','by':null,'reason':null,'at':'$$NOW','no"
     "te':{'text':{'$literal':'<note>'},'token':'$token','at':'$$NOW'}}}]},'$$ROOT']}}]}]}",
-    /* short_leave_noted_by_id */
+    /* short_release_noted_by_id */
     "{'update':'<collection>','updates':[{'q':{'_id':'<key>'},'u':[{'$replaceWith':{'$cond':[{'$and':"
     "[{'$ne':['$released.id',{'$literal':'<me>'}]},{'$eq':[['$id','$workspace_id',{'$type':'$token'},"
     "{'$type':'$expires_at'},{'$type':'$owner'},{'$type':'$shared'},{'$type':'$waiters'}],{'$literal'"

@@ -89,10 +89,10 @@ struct lh_store {
 };
 
 /* How a command travels: until when, and by whose connection. */
-typedef struct lh_way {
+typedef struct lh_context {
     int64_t deadline;                /* on lh_clock_ms() */
     struct _mongoc_client_t *client; /* a reserved one; NULL: one of the pool's */
-} lh_way;
+} lh_context;
 
 /* Makes a store from complete options (lh_store_options_take()); contacts nobody. */
 int lh_store_new(const lh_store_options *options, lh_store **ret_store, lh_error *error);

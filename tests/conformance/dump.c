@@ -18,7 +18,7 @@ static void print(const char *name, bson_t *command)
     bson_destroy(command);
 }
 
-static void print_pipeline(const lh_pipelines *pipelines, const char *name, lh_do what, bool whole,
+static void print_pipeline(const lh_pipelines *pipelines, const char *name, lh_op what, bool whole,
                            const lh_vars *vars)
 {
     bson_t command = BSON_INITIALIZER;
@@ -52,18 +52,18 @@ int main(void)
     hands.to_owner = "<to_owner>";
     lh_vars leaves = asks;
     leaves.note = "<note>";
-    print_pipeline(pipelines, "acquire", LH_DO_ACQUIRE_EXCLUSIVE, true, &asks);
-    print_pipeline(pipelines, "acquire_short", LH_DO_ACQUIRE_EXCLUSIVE, false, &asks);
-    print_pipeline(pipelines, "acquire_shared", LH_DO_ACQUIRE_SHARED, true, &asks);
-    print_pipeline(pipelines, "wait", LH_DO_WAIT_EXCLUSIVE, true, &waits);
-    print_pipeline(pipelines, "wait_shared", LH_DO_WAIT_SHARED, true, &waits);
-    print_pipeline(pipelines, "renew", LH_DO_RENEW, true, &asks);
-    print_pipeline(pipelines, "renew_short", LH_DO_RENEW, false, &asks);
-    print_pipeline(pipelines, "release", LH_DO_LEAVE, true, &leaves);
-    print_pipeline(pipelines, "release_short", LH_DO_LEAVE, false, &asks);
+    print_pipeline(pipelines, "acquire", LH_OP_ACQUIRE_EXCLUSIVE, true, &asks);
+    print_pipeline(pipelines, "acquire_short", LH_OP_ACQUIRE_EXCLUSIVE, false, &asks);
+    print_pipeline(pipelines, "acquire_shared", LH_OP_ACQUIRE_SHARED, true, &asks);
+    print_pipeline(pipelines, "wait", LH_OP_WAIT_EXCLUSIVE, true, &waits);
+    print_pipeline(pipelines, "wait_shared", LH_OP_WAIT_SHARED, true, &waits);
+    print_pipeline(pipelines, "renew", LH_OP_RENEW, true, &asks);
+    print_pipeline(pipelines, "renew_short", LH_OP_RENEW, false, &asks);
+    print_pipeline(pipelines, "release", LH_OP_RELEASE, true, &leaves);
+    print_pipeline(pipelines, "release_short", LH_OP_RELEASE, false, &asks);
     leaves.keep_ms = KEEP;
-    print_pipeline(pipelines, "release_kept", LH_DO_LEAVE_KEPT, true, &leaves);
-    print_pipeline(pipelines, "transfer", LH_DO_TRANSFER, true, &hands);
+    print_pipeline(pipelines, "release_kept", LH_OP_RELEASE_KEPT, true, &leaves);
+    print_pipeline(pipelines, "transfer", LH_OP_TRANSFER, true, &hands);
     lh_vars breaks = asks;
     bson_value_t seen[3] = {{.value_type = BSON_TYPE_UTF8},
                             {.value_type = BSON_TYPE_UTF8},
@@ -78,7 +78,7 @@ int main(void)
     breaks.seen_doc_id = &seen[0];
     breaks.seen_id = &seen[1];
     breaks.seen_token = &seen[2];
-    print_pipeline(pipelines, "break", LH_DO_BREAK, true, &breaks);
+    print_pipeline(pipelines, "break", LH_OP_BREAK, true, &breaks);
     for (size_t i = 0; i < 3; i++)
         bson_free(seen[i].value.v_utf8.str);
     bson_t command = BSON_INITIALIZER;

@@ -11,7 +11,7 @@
 #define ME     "00000000000000000000000000000001" /* as the first entry of a random map, too */
 #define OTHER  "00000000000000000000000000000002"
 
-static lh_vars vars_of(lh_do what)
+static lh_vars vars_of(lh_op what)
 {
     static const bson_value_t seen_doc_id = {.value_type = BSON_TYPE_INT32, .value.v_int32 = 7};
     lh_vars vars = {.key = "k",
@@ -23,23 +23,23 @@ static lh_vars vars_of(lh_do what)
                     .grace_ms = 500,
                     .max_shared = 3,
                     .proc = "p"};
-    if (what == LH_DO_WAIT_EXCLUSIVE || what == LH_DO_WAIT_SHARED) {
+    if (what == LH_OP_WAIT_EXCLUSIVE || what == LH_OP_WAIT_SHARED) {
         vars.claim_ms = 5000;
         vars.beat = 3;
         vars.max_waiters = 4;
     }
-    if (what == LH_DO_TRANSFER) {
+    if (what == LH_OP_TRANSFER) {
         vars.to = OTHER;
         vars.to_owner = "next";
     }
-    if (what == LH_DO_BREAK || what == LH_DO_REAP) {
+    if (what == LH_OP_BREAK || what == LH_OP_REAP) {
         vars.by = "operator";
         vars.reason = "$reason";
         vars.dead = "p";
     }
-    if (what == LH_DO_LEAVE_KEPT)
+    if (what == LH_OP_RELEASE_KEPT)
         vars.keep_ms = 60000;
-    if (what == LH_DO_BREAK)
+    if (what == LH_OP_BREAK)
         vars.seen_doc_id = &seen_doc_id;
     return vars;
 }
@@ -154,7 +154,7 @@ static void test_the_server_and_the_evaluator_make_the_same_of_every_document(vo
     ground *g = *state;
     lh_pipelines *pipelines = lh_pipelines_new();
     insert_shapes(g);
-    for (lh_do what = 0; what < LH_DO_COUNT; what++)
+    for (lh_op what = 0; what < LH_OP_COUNT; what++)
         for (int whole = 0; whole <= 1; whole++) {
             lh_vars vars = vars_of(what);
             if (!whole && !lh_pipeline_has_short(what, &vars))

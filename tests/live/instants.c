@@ -90,7 +90,7 @@ static void test_both_read_the_same_instant(void **state)
     lh_pipelines *pipelines = lh_pipelines_new();
     lh_vars vars = {.key = "", .me = "", .owner = "", .host = ""};
     bson_t command = BSON_INITIALIZER, stages = BSON_INITIALIZER, stage, projection;
-    lh_pipeline_command(pipelines, LH_DO_ACQUIRE_EXCLUSIVE, true, "unused", &vars, &command);
+    lh_pipeline_command(pipelines, LH_OP_ACQUIRE_EXCLUSIVE, true, "unused", &vars, &command);
     bson_iter_t end;
     find_expression(&command, &end);
     BSON_APPEND_DOCUMENT_BEGIN(&stages, "0", &stage);

@@ -173,7 +173,7 @@ static bool same_fields(const bson_t *a, const bson_t *b)
 }
 
 /* The command's pipeline and variables, on every document of a collection at once. */
-static void run_on_all(ground *g, const lh_pipelines *pipelines, lh_do what, bool whole,
+static void run_on_all(ground *g, const lh_pipelines *pipelines, lh_op what, bool whole,
                        const char *collection, const lh_vars *vars)
 {
     bson_t command = BSON_INITIALIZER, *update = bson_new(), let = BSON_INITIALIZER, pipeline;
@@ -202,7 +202,7 @@ static void run_on_all(ground *g, const lh_pipelines *pipelines, lh_do what, boo
     bson_destroy(&command);
 }
 
-static void compare_forms(ground *g, lh_do what, bool own, uint64_t seed, unsigned n)
+static void compare_forms(ground *g, lh_op what, bool own, uint64_t seed, unsigned n)
 {
     lh_pipelines *pipelines = lh_pipelines_new();
     mongoc_collection_t *ones = mongoc_client_get_collection(g->client, g->db, "ones");
@@ -231,7 +231,7 @@ static void compare_forms(ground *g, lh_do what, bool own, uint64_t seed, unsign
         done += !bson_equal(before[i], short_form[i]);
         if (bson_equal(before[i], short_form[i]) || same_fields(short_form[i], whole_form[i]))
             continue;
-        if (what == LH_DO_RENEW && lh_doc_problem(before[i], problem, sizeof problem) &&
+        if (what == LH_OP_RENEW && lh_doc_problem(before[i], problem, sizeof problem) &&
             is_about_maps(problem))
             continue; /* who holds it renews, though its queue was spoilt */
         wrong++;
@@ -251,18 +251,18 @@ static void compare_forms(ground *g, lh_do what, bool own, uint64_t seed, unsign
 
 static void test_the_short_acquire_agrees_with_the_whole_one(void **state)
 {
-    compare_forms(*state, LH_DO_ACQUIRE_EXCLUSIVE, false, 2, COMPARED);
-    compare_forms(*state, LH_DO_ACQUIRE_EXCLUSIVE, true, 2, COMPARED);
+    compare_forms(*state, LH_OP_ACQUIRE_EXCLUSIVE, false, 2, COMPARED);
+    compare_forms(*state, LH_OP_ACQUIRE_EXCLUSIVE, true, 2, COMPARED);
 }
 
 static void test_the_short_renewal_agrees_with_the_whole_one(void **state)
 {
-    compare_forms(*state, LH_DO_RENEW, true, 3, COMPARED);
+    compare_forms(*state, LH_OP_RENEW, true, 3, COMPARED);
 }
 
 static void test_the_short_release_agrees_with_the_whole_one(void **state)
 {
-    compare_forms(*state, LH_DO_LEAVE, true, 4, COMPARED);
+    compare_forms(*state, LH_OP_RELEASE, true, 4, COMPARED);
 }
 
 /* No pipeline fails on any document, and none but the break touches what cannot be read. */
@@ -271,9 +271,8 @@ static void test_no_whole_form_fails_on_or_touches_what_cannot_be_read(void **st
     ground *g = *state;
     lh_pipelines *pipelines = lh_pipelines_new();
     mongoc_collection_t *ones = mongoc_client_get_collection(g->client, g->db, "ones");
-    static const lh_do all[] = {
-        LH_DO_ACQUIRE_EXCLUSIVE, LH_DO_ACQUIRE_SHARED, LH_DO_RENEW, LH_DO_LEAVE,
-        LH_DO_LEAVE_KEPT,        LH_DO_SETTLE};
+    static const lh_op all[] = {LH_OP_ACQUIRE_EXCLUSIVE, LH_OP_ACQUIRE_SHARED, LH_OP_RENEW,
+                                LH_OP_RELEASE,           LH_OP_RELEASE_KEPT,   LH_OP_SETTLE};
     char problem[128];
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         do_command(g, g->db, json("{'delete': 'ones', 'deletes': [{'q': {}, 'limit': 0}]}"));
@@ -287,8 +286,8 @@ static void test_no_whole_form_fails_on_or_touches_what_cannot_be_read(void **st
                         .grace_ms = GRACE_MS,
                         .max_shared = 2,
                         .set = g->set};
-        vars.keep_ms = all[i] == LH_DO_LEAVE_KEPT ? 60000 : 0;
-        if (all[i] == LH_DO_RENEW)
+        vars.keep_ms = all[i] == LH_OP_RELEASE_KEPT ? 60000 : 0;
+        if (all[i] == LH_OP_RENEW)
             vars.ttl_ms = 0; /* for as long as the document says */
         run_on_all(g, pipelines, all[i], true, "ones", &vars);
         bson_t **after = read_all(ones, 3000);

@@ -182,7 +182,7 @@ static void append_acquire(const lh_pipelines *pipelines, const texts *t, bool s
                     .ttl_ms = 30000,
                     .max_shared = 128,
                     .set = set};
-    lh_pipeline_command(pipelines, LH_DO_ACQUIRE_EXCLUSIVE, whole, LOCKS, &vars, command);
+    lh_pipeline_command(pipelines, LH_OP_ACQUIRE_EXCLUSIVE, whole, LOCKS, &vars, command);
 }
 
 static void test_random_strings_are_stored_as_given(void **state)

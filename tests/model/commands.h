@@ -171,40 +171,40 @@ void use_table() {
     known = &all[means];
 }
 
-lh_do operation_of(const Asked& a) {
+lh_op operation_of(const Asked& a) {
     switch (a.kind) {
-    case ACQUIRE: return a.arg ? a.shared ? LH_DO_WAIT_SHARED : LH_DO_WAIT_EXCLUSIVE : a.shared ? LH_DO_ACQUIRE_SHARED : LH_DO_ACQUIRE_EXCLUSIVE;
-    case RENEW: return LH_DO_RENEW;
-    case RELEASE: case CANCEL: return LH_DO_LEAVE;
-    case LEAVE_KEPT: return LH_DO_LEAVE_KEPT;
-    case TRANSFER: return LH_DO_TRANSFER;
-    case REAP: return LH_DO_REAP;
-    case BREAK: return LH_DO_BREAK;
-    default: return LH_DO_SETTLE;
+    case ACQUIRE: return a.arg ? a.shared ? LH_OP_WAIT_SHARED : LH_OP_WAIT_EXCLUSIVE : a.shared ? LH_OP_ACQUIRE_SHARED : LH_OP_ACQUIRE_EXCLUSIVE;
+    case RENEW: return LH_OP_RENEW;
+    case RELEASE: case CANCEL: return LH_OP_RELEASE;
+    case LEAVE_KEPT: return LH_OP_RELEASE_KEPT;
+    case TRANSFER: return LH_OP_TRANSFER;
+    case REAP: return LH_OP_REAP;
+    case BREAK: return LH_OP_BREAK;
+    default: return LH_OP_SETTLE;
     }
 }
 bson_value_t value_of(const std::string& t) { bson_value_t v{}; v.value_type = BSON_TYPE_UTF8; v.value.v_utf8.str = const_cast<char*>(t.c_str()); v.value.v_utf8.len = u32(t.size()); return v; }
 bson_value_t value_of(u8 number) { bson_value_t v{}; v.value_type = BSON_TYPE_INT64; v.value.v_int64 = number; return v; }
 bson_t* command_of(const Asked& a) {
-    lh_do what = operation_of(a);
-    std::string me = id_text(what == LH_DO_BREAK ? NOBODY : a.me), to = id_text(a.arg), dead = std::to_string(a.arg), seen = holder_text(a.me), key = "k";
+    lh_op what = operation_of(a);
+    std::string me = id_text(what == LH_OP_BREAK ? NOBODY : a.me), to = id_text(a.arg), dead = std::to_string(a.arg), seen = holder_text(a.me), key = "k";
     lh_vars v{}; bson_value_t doc_id = value_of(key), seen_id = value_of(seen), seen_token = value_of(a.token);
     if (a.before.foreign) doc_id.value_type = BSON_TYPE_OID, memset(&doc_id.value.v_oid, 0, sizeof doc_id.value.v_oid);
     v.key = "k"; v.me = me.c_str(); v.owner = "o"; v.host = "h"; v.ttl_ms = cfg.ttl * TICK; v.grace_ms = cfg.grace * TICK; v.max_shared = SHARED_MAX; v.set = true;
-    if (what == LH_DO_WAIT_EXCLUSIVE || what == LH_DO_WAIT_SHARED) { v.claim_ms = cfg.claim * TICK; v.beat = a.token; v.max_waiters = QUEUE; }
-    if (what == LH_DO_RENEW) v.token = a.token;
-    if (what == LH_DO_LEAVE_KEPT) v.keep_ms = cfg.keep * TICK;
-    if (what == LH_DO_TRANSFER) v.to = to.c_str(), v.to_owner = "o";
-    if (what == LH_DO_REAP) v.dead = dead.c_str();
-    if (what == LH_DO_REAP || what == LH_DO_BREAK) v.by = v.reason = "r";
-    if (what == LH_DO_BREAK) v.seen_doc_id = &doc_id, v.seen_id = &seen_id, v.seen_token = a.token ? &seen_token : nullptr;
+    if (what == LH_OP_WAIT_EXCLUSIVE || what == LH_OP_WAIT_SHARED) { v.claim_ms = cfg.claim * TICK; v.beat = a.token; v.max_waiters = QUEUE; }
+    if (what == LH_OP_RENEW) v.token = a.token;
+    if (what == LH_OP_RELEASE_KEPT) v.keep_ms = cfg.keep * TICK;
+    if (what == LH_OP_TRANSFER) v.to = to.c_str(), v.to_owner = "o";
+    if (what == LH_OP_REAP) v.dead = dead.c_str();
+    if (what == LH_OP_REAP || what == LH_OP_BREAK) v.by = v.reason = "r";
+    if (what == LH_OP_BREAK) v.seen_doc_id = &doc_id, v.seen_id = &seen_id, v.seen_token = a.token ? &seen_token : nullptr;
     if (cfg.deaths) snprintf(v.proc, sizeof v.proc, "%d", owner(a.me) + 1);
     v.own = a.form;
     bson_t* command = bson_new(); text.make(text.pipelines, what, !(a.form && text.has_short(what, &v)), "c", &v, command);
     return command;
 }
 // What the library reads in the answer.
-void read_answer(const Asked& a, const bson_t* shown, bool inserted, Result* r) {
+void read_reply(const Asked& a, const bson_t* shown, bool inserted, Result* r) {
     lh_mine mine{};
     if (shown) lh_doc_mine(shown, id_text(a.me).c_str(), &mine);
     r->token = cfg.tokens ? u8(mine.token) : 1;
@@ -262,7 +262,7 @@ Result evaluate(const Asked& a) {
     else {
         Doc was = modelled(before); r.after = modelled(after);
         r.changed = after && (!before || (!bson_equal(before, after) && memcmp(&was, &r.after, sizeof was)));
-        read_answer(a, shown, !before, &r); read_wake(after, before, &r);
+        read_reply(a, shown, !before, &r); read_wake(after, before, &r);
         if (a.form) r.told = r.changed || cfg.found_is_done ? OK : MISS, r.token = a.token;   // nModified
     }
     for (bson_t* b : {command, before, after, shown}) bson_destroy(b);

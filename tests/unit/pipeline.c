@@ -86,15 +86,15 @@ static void test_strings_stand_only_under_literal(void **state)
     bson_t *seen = BCON_NEW("v", CANARY);
     bson_iter_t value;
     assert_true(bson_iter_init_find(&value, seen, "v"));
-    for (int what = 0; what < LH_DO_COUNT; what++) {
+    for (int what = 0; what < LH_OP_COUNT; what++) {
         for (int whole = 0; whole < 2; whole++) {
             lh_vars vars = vars_with(CANARY);
-            if (!whole && !lh_pipeline_has_short((lh_do)what, &vars))
+            if (!whole && !lh_pipeline_has_short((lh_op)what, &vars))
                 continue;
-            if (what == LH_DO_BREAK)
+            if (what == LH_OP_BREAK)
                 vars.seen_doc_id = vars.seen_id = vars.seen_token = bson_iter_value(&value);
             bson_t command = BSON_INITIALIZER;
-            lh_pipeline_command(pipelines, (lh_do)what, whole, "locks", &vars, &command);
+            lh_pipeline_command(pipelines, (lh_op)what, whole, "locks", &vars, &command);
             assert_true(canaries_in(&command) >= 2); /* the key and the id at least */
             bson_destroy(&command);
         }
@@ -118,11 +118,11 @@ static void test_the_shape_of_the_commands(void **state)
 {
     (void)state;
     lh_pipelines *pipelines = lh_pipelines_new();
-    for (int what = 0; what < LH_DO_COUNT; what++) {
+    for (int what = 0; what < LH_OP_COUNT; what++) {
         lh_vars vars = vars_with("k");
         bson_iter_t query;
         bson_t command = BSON_INITIALIZER;
-        lh_pipeline_command(pipelines, (lh_do)what, true, "locks", &vars, &command);
+        lh_pipeline_command(pipelines, (lh_op)what, true, "locks", &vars, &command);
         bson_iter_t first;
         assert_true(bson_iter_init(&first, &command) && bson_iter_next(&first));
         /* a command's name comes first */
@@ -139,7 +139,7 @@ static void test_the_shape_of_the_commands(void **state)
         /* store_run.c adds them */
         assert_false(has(&command, "writeConcern") || has(&command, "maxTimeMS"));
         /* asking, waiting or not */
-        assert_int_equal(has(&command, "upsert"), what <= LH_DO_WAIT_SHARED);
+        assert_int_equal(has(&command, "upsert"), what <= LH_OP_WAIT_SHARED);
         bson_destroy(&command);
     }
     lh_pipelines_free(pipelines);
@@ -151,11 +151,11 @@ static void test_the_filters_of_the_short_forms(void **state)
 {
     (void)state;
     static const struct {
-        lh_do what;
+        lh_op what;
         const char *filter;
-    } forms[] = {{LH_DO_ACQUIRE_EXCLUSIVE, "query"},
-                 {LH_DO_RENEW, "updates.0.q"},
-                 {LH_DO_LEAVE, "updates.0.q"}};
+    } forms[] = {{LH_OP_ACQUIRE_EXCLUSIVE, "query"},
+                 {LH_OP_RENEW, "updates.0.q"},
+                 {LH_OP_RELEASE, "updates.0.q"}};
     lh_pipelines *pipelines = lh_pipelines_new();
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
         for (int own = 0; own < 2; own++) {
@@ -171,7 +171,7 @@ static void test_the_filters_of_the_short_forms(void **state)
                            own ? "workspace_id" : "_id");
             assert_false(has(&command, path));
             assert_int_equal(has(&command, "upsert"),
-                             forms[i].what == LH_DO_ACQUIRE_EXCLUSIVE && !own);
+                             forms[i].what == LH_OP_ACQUIRE_EXCLUSIVE && !own);
             char *json = bson_as_canonical_extended_json(&command, NULL);
             assert_true(!own || strstr(json, "\"$workspace_id\""));
             bson_free(json);
@@ -185,19 +185,19 @@ static void test_the_filters_of_the_short_forms(void **state)
 static void test_many_commands_are_the_single_ones(void **state)
 {
     (void)state;
-    static const lh_do whats[] = {LH_DO_ACQUIRE_EXCLUSIVE, LH_DO_ACQUIRE_SHARED, LH_DO_RESUME,
-                                  LH_DO_LEAVE};
+    static const lh_op whats[] = {LH_OP_ACQUIRE_EXCLUSIVE, LH_OP_ACQUIRE_SHARED, LH_OP_RESUME,
+                                  LH_OP_RELEASE};
     lh_pipelines *pipelines = lh_pipelines_new();
     for (size_t i = 0; i < sizeof whats / sizeof *whats; i++)
         for (int whole = 0; whole < 2; whole++) {
-            bool acquires = whats[i] != LH_DO_LEAVE;
+            bool acquires = whats[i] != LH_OP_RELEASE;
             lh_vars vars[2] = {vars_with(CANARY), vars_with("b")};
             if (!whole && !lh_pipeline_has_short(whats[i], &vars[0]))
                 continue;
             bson_t one = BSON_INITIALIZER, many = BSON_INITIALIZER;
             lh_pipeline_command(pipelines, whats[i], whole, "locks", &vars[0], &one);
             vars[0].me = "0123456789abcdef0123456789abcdef"; /* as lease ids are */
-            lh_many_form form = {.what = whats[i],
+            lh_many_form form = {.op = whats[i],
                                  .whole = whole,
                                  .stop = acquires,
                                  .collection = "locks",
@@ -261,7 +261,7 @@ static void test_tokens_come_from_the_clock_of_the_topology(void **state)
         lh_vars vars = vars_with("k");
         vars.set = set;
         bson_t command = BSON_INITIALIZER;
-        lh_pipeline_command(pipelines, LH_DO_ACQUIRE_EXCLUSIVE, true, "locks", &vars, &command);
+        lh_pipeline_command(pipelines, LH_OP_ACQUIRE_EXCLUSIVE, true, "locks", &vars, &command);
         char *json = bson_as_relaxed_extended_json(&command, NULL);
         assert_int_equal(strstr(json, "CLUSTER_TIME") != NULL, set);
         bson_free(json);

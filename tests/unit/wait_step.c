@@ -54,7 +54,7 @@ typedef struct {
 
 #define ANSWER(...)                                                                                \
     {                                                                                              \
-        .kind = LH_WAIT_ANSWERED, .now = NOW, .outcome = __VA_ARGS__                               \
+        .kind = LH_WAIT_REPLIED, .now = NOW, .outcome = __VA_ARGS__                                \
     }
 #define DUE                                                                                        \
     {                                                                                              \
@@ -241,7 +241,7 @@ static void ignores_every_other_event(void **state)
     (void)state;
     for (int s = NEW; s <= SETTLED; s++) {
         for (int kind = LH_WAIT_DUE; kind <= LH_WAIT_ENDED; kind++) {
-            if (is_in_table(s, (lh_wait_event_kind)kind) || kind == LH_WAIT_ANSWERED ||
+            if (is_in_table(s, (lh_wait_event_kind)kind) || kind == LH_WAIT_REPLIED ||
                 kind == LH_WAIT_LEFT)
                 continue;
             lh_wait_core core = in_state(s), before = core;
@@ -348,7 +348,7 @@ static lh_wait_event any_event(const lh_wait_core *core, int64_t now)
                            .jitter_ms = roll(LH_WAIT_RETRY_MS),
                            .spends = roll(2) == 0,
                            .has_record = roll(2) == 0};
-    if (event.kind == LH_WAIT_ANSWERED && !lh_wait_is_under_way(core->state))
+    if (event.kind == LH_WAIT_REPLIED && !lh_wait_is_under_way(core->state))
         event.kind = LH_WAIT_DUE; /* nothing was asked */
     if (event.kind == LH_WAIT_LEFT && core->state != LH_WAIT_LEAVING)
         event.kind = LH_WAIT_GRANTED;
@@ -368,7 +368,7 @@ static void must_hold(const lh_wait_core *before, const lh_wait_event *event,
     if (actions & (ASK | RETIRE))
         assert_true(!was_under_way && lh_wait_is_under_way(after->state));
     /* a command ends only by its answer */
-    if (was_under_way && event->kind != LH_WAIT_ANSWERED)
+    if (was_under_way && event->kind != LH_WAIT_REPLIED)
         assert_true(lh_wait_is_under_way(after->state));
     /* settled once, and for good */
     if (lh_wait_is_settled(before->state)) {
@@ -388,7 +388,7 @@ static void must_hold(const lh_wait_core *before, const lh_wait_event *event,
     if (before->state == LH_WAIT_SPENT || before->state == LH_WAIT_RETIRING)
         assert_false(event->kind == LH_WAIT_GRANTED && actions);
     /* what may be stored is left, or is in doubt, or holds, or the closing takes it out */
-    if ((actions & SETTLE) && before->stored && event->kind == LH_WAIT_ANSWERED)
+    if ((actions & SETTLE) && before->stored && event->kind == LH_WAIT_REPLIED)
         assert_true(event->granted || event->outcome == LH_BUSY || event->next == LH_NEXT_NEW_ID);
 }
 
@@ -396,7 +396,7 @@ static void must_hold(const lh_wait_core *before, const lh_wait_event *event,
 static void must_end(lh_wait_core core, int64_t now)
 {
     lh_wait_event events[] = {{.kind = LH_WAIT_STOP, .now = now, .outcome = LH_BUSY},
-                              {.kind = LH_WAIT_ANSWERED, .now = now, .outcome = LH_BUSY},
+                              {.kind = LH_WAIT_REPLIED, .now = now, .outcome = LH_BUSY},
                               {.kind = LH_WAIT_LEFT, .now = now, .outcome = LH_OK}};
     (void)lh_wait_step(&core, &events[0]);
     if (lh_wait_is_under_way(core.state))
