@@ -41,8 +41,9 @@ int lh_acquire_start(lh_store *store, const char *key, const lh_acquire_options 
     lh_request r = {.store = store, .key = key, .error = error};
     int outcome = lh_request_check(&r, options);
     if (outcome == LH_OK && r.o.path)
-        outcome = lh_fail(error, LH_INVALID,
-                          "path needs a thread that looks above and below the key: lh_acquire()");
+        outcome =
+            lh_fail(error, LH_INVALID,
+                    "path needs a thread that reads the keys above and below: use lh_acquire()");
     if (outcome != LH_OK)
         return outcome;
     return store->rollout == LH_ENFORCE ? lh_acquire_begin(&r, ret_waiting)

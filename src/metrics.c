@@ -10,8 +10,9 @@ int lh_store_metrics(lh_store *store, lh_metrics *ret_metrics, lh_error *error)
 {
     int outcome = lh_store_check(store, error);
     if (outcome == LH_OK && !ret_metrics)
-        outcome = lh_fail(error, LH_INVALID,
-                          "no place for the metrics was given: initialise it with LH_METRICS_INIT");
+        outcome =
+            lh_fail(error, LH_INVALID,
+                    "ret_metrics is NULL: pass a struct that is initialised with LH_METRICS_INIT");
     if (outcome == LH_OK)
         outcome = lh_metrics_check(ret_metrics, error);
     if (outcome != LH_OK)

@@ -78,8 +78,9 @@ int lh_store_observed(lh_store *store, lh_observed *ret_observed, lh_error *erro
 {
     int outcome = lh_store_check(store, error);
     if (outcome == LH_OK && !ret_observed)
-        outcome = lh_fail(error, LH_INVALID,
-                          "no place for the counts was given: initialise it with LH_OBSERVED_INIT");
+        outcome = lh_fail(
+            error, LH_INVALID,
+            "ret_observed is NULL: pass a struct that is initialised with LH_OBSERVED_INIT");
     if (outcome == LH_OK)
         outcome = lh_observed_check(ret_observed, error);
     if (outcome != LH_OK)

@@ -66,7 +66,7 @@ static int wait_in_queue(trial *t)
         queued = outcome == LH_OK && lh_record_waiter(record, 0) != NULL;
         lh_record_free(record);
         if (outcome == LH_OK && !queued && lh_clock_ms() > deadline)
-            return lh_fail(t->error, LH_CONFIG, "whoever waits does not come into the queue");
+            return lh_fail(t->error, LH_CONFIG, "a waiter did not enter the queue");
         if (outcome == LH_OK && !queued)
             lh_clock_sleep(lh_backoff_next(&pause));
     }
@@ -82,7 +82,7 @@ static int be_granted(trial *t)
                        "the second lease of a key has no higher token than the first");
     return outcome == LH_BUSY
                ? lh_fail(t->error, LH_CONFIG,
-                         "the key was released, and whoever waited was not granted it")
+                         "the key was released, but the waiter was not granted the key")
                : outcome;
 }
 
@@ -92,7 +92,7 @@ static int go_through(trial *t)
     t->doing = "acquire";
     int outcome = lh_acquire(t->store, t->key, &options, &t->first, NULL, t->error);
     if (outcome == LH_OK) {
-        t->doing = "acquire what is held";
+        t->doing = "be refused a held key";
         outcome = be_refused(t);
     }
     if (outcome == LH_OK) {
@@ -112,7 +112,7 @@ static int go_through(trial *t)
         outcome = be_granted(t);
     }
     if (outcome == LH_OK) {
-        t->doing = "release what a release granted";
+        t->doing = "release a lease that a release granted";
         outcome = lh_lease_release(t->second, t->error);
     }
     return outcome;

@@ -59,10 +59,11 @@ static int check(lh_many *many, const char *const *keys, const lh_acquire_option
         outcome = check_key(many, keys, i);
     if (outcome == LH_OK && many->o.lease_id)
         outcome =
-            lh_fail(many->error, LH_INVALID, "a lease id is good for one key: leave lease_id NULL");
+            lh_fail(many->error, LH_INVALID, "a lease id is for one key only: leave lease_id NULL");
     if (outcome == LH_OK && many->o.path && many->o.wait_ms > 0)
-        outcome = lh_fail(many->error, LH_INVALID,
-                          "many paths cannot be waited for: leave wait_ms 0, and ask again");
+        outcome =
+            lh_fail(many->error, LH_INVALID,
+                    "it is not possible to wait for many paths: leave wait_ms 0, and try again");
     return outcome;
 }
 
@@ -76,7 +77,7 @@ static int sort(lh_many *many, const char *const *keys)
     qsort(many->entries, many->n, sizeof *many->entries, compare_keys);
     for (size_t i = 1; i < many->n; i++)
         if (strcmp(many->entries[i].key, many->entries[i - 1].key) == 0)
-            return lh_fail(many->error, LH_INVALID, "the key \"%s\" is there twice",
+            return lh_fail(many->error, LH_INVALID, "the key \"%s\" is given twice",
                            many->entries[i].key);
     return LH_OK;
 }
@@ -157,7 +158,7 @@ static int check_valid(const lh_many *many)
     for (size_t i = 0; i < many->n; i++)
         if (!lh_lease_believed(many->entries[i].lease))
             return lh_fail(many->error, LH_REASON_TOO_LATE,
-                           "the lease on \"%s\" ended before all others were granted: ask again, "
+                           "the lease on \"%s\" ended before all others were granted: try again, "
                            "or with a longer ttl",
                            many->entries[i].key);
     return LH_OK;
@@ -182,13 +183,13 @@ static int acknowledge(const lh_many *many)
     free(grants);
     for (size_t i = 0; outcome == LH_OK && i < many->n; i++)
         many->entries[i].lease->in_trail = true;
-    return outcome == LH_OK
-               ? LH_OK
-               : lh_fail(many->error,
-                         outcome == LH_UNKNOWN ? LH_REASON_TIMED_OUT
-                                               : lh_error_reason(&why, outcome),
-                         "the leases were given back, for want of their audit lines: %.400s",
-                         why.message);
+    return outcome == LH_OK ? LH_OK
+                            : lh_fail(many->error,
+                                      outcome == LH_UNKNOWN ? LH_REASON_TIMED_OUT
+                                                            : lh_error_reason(&why, outcome),
+                                      "the leases were released, because their audit entries could "
+                                      "not be written: %.400s",
+                                      why.message);
 }
 
 static int take(lh_many *many)
@@ -207,8 +208,8 @@ static int take(lh_many *many)
         lh_held_by_hand(many->entries[i].lease);
     if (outcome != LH_OK && !lh_many_let_go(many) && outcome == LH_UNREACHABLE)
         outcome = lh_fail(many->error, LH_REASON_NOT_GIVEN_BACK,
-                          "some of the leases were granted, and the server stopped answering: they "
-                          "end with their ttl");
+                          "some of the leases were granted, and then the server stopped "
+                          "responding: those leases end with their ttl");
     return outcome;
 }
 

@@ -219,8 +219,9 @@ static int give_back(batch *b, int outcome)
         return outcome;
     int left = leave(many, b->entries, b->maybe ? b->n : b->granted, b->maybe, deadline_of(many));
     if (left != LH_OK && (outcome == LH_OK || outcome == LH_UNREACHABLE))
-        outcome = lh_fail(many->error, LH_REASON_NOT_GIVEN_BACK,
-                          "the server may have granted some of the leases, and stopped answering");
+        outcome =
+            lh_fail(many->error, LH_REASON_NOT_GIVEN_BACK,
+                    "the server may have granted some of the leases, and then stopped responding");
     return outcome;
 }
 

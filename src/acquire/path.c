@@ -95,7 +95,7 @@ static int look_at(lh_store *store, const lh_path_query *query, const bson_t *wh
     lh_vars vars = lh_lease_vars(store, "", "");
     lh_pipeline_conflict(store->pipelines, store->collection, &vars, query->mode == LH_SHARED,
                          where, &command);
-    lh_call call = {.what = "look at the keys above and below",
+    lh_call call = {.what = "read the keys above and below",
                     .command = &command,
                     .deadline = query->deadline,
                     .kind = query->surely ? LH_CALL_READ_SURELY : LH_CALL_READ};
@@ -140,7 +140,7 @@ int lh_path_busy(lh_request *r, lh_record *conflict)
     const lh_holder *holder = lh_record_holder(conflict, 0);
     int outcome = lh_request_busy(r, conflict, LH_WHY_PATH);
     return lh_fail(r->error, outcome == LH_BUSY ? LH_REASON_PATH : outcome,
-                   "\"%s\" is shut out by the lease on \"%s\", which %s holds", r->key,
+                   "\"%s\" is excluded by the lease on \"%s\", which %s holds", r->key,
                    conflict->key, holder && *holder->owner ? holder->owner : "somebody unnamed");
 }
 
@@ -249,7 +249,7 @@ static int settle(climb *c)
             return LH_OK;
         if (outcome == LH_OK && r->o.wait_ms == 0)
             return lh_fail(r->error, LH_REASON_TOO_LATE,
-                           "the lease ended before the keys above and below were seen: ask again, "
+                           "the lease ended before the keys above and below were read: try again, "
                            "or with a longer ttl");
         if (outcome != LH_OK && (outcome != LH_BUSY || r->o.wait_ms == 0))
             return outcome;
@@ -291,10 +291,9 @@ int lh_path_acquire(lh_request *r, lh_lease **ret_lease, lh_record **ret_busy)
     } else if (let_go(&c) != LH_OK &&
                /* it was granted, and its release is not confirmed */
                outcome == LH_UNREACHABLE) {
-        outcome =
-            lh_fail(r->error, LH_REASON_NOT_GIVEN_BACK,
-                    "the server did not answer when the keys above and below \"%s\" were looked at",
-                    r->key);
+        outcome = lh_fail(r->error, LH_REASON_NOT_GIVEN_BACK,
+                          "the server did not reply when the keys above and below \"%s\" were read",
+                          r->key);
         if (r->error)
             memcpy(r->error->lease_id, r->id, LH_LEASE_ID_ROOM);
     }

@@ -56,8 +56,8 @@ static void explain_left(lh_waiting *w, int left, const lh_error *error)
         w->error = *error;
     if (left == LH_UNREACHABLE && w->core.outcome == LH_UNKNOWN)
         (void)lh_fail(&w->error, LH_UNKNOWN,
-                      "the wait for \"%s\" is over and no server answers: it may be queued or "
-                      "granted still, and is released as soon as one does",
+                      "the wait for \"%s\" is over, and no server responds. The waiter may still "
+                      "be queued, or granted the key; it is released as soon as a server responds",
                       w->key);
     else if (left == LH_OK && w->core.outcome == LH_MEMORY && !w->record)
         (void)lh_fail_memory(&w->error);
@@ -210,7 +210,7 @@ static void finish(lh_waiting *w, lh_request *r, lh_next next, int outcome)
         if (next == LH_NEXT_NEW_ID)
             (void)lh_fail(
                 &w->error, LH_REASON_TOO_LATE,
-                "the grant came too late to be believed, and its lease id is good for one only");
+                "the grant came too late to be relied on, and its lease id cannot be used again");
     }
     lh_wait_event answer = read_reply(w, r, next, outcome);
     take_reply(w, r, &answer, r->context.client);

@@ -107,10 +107,10 @@ int lh_error_check(lh_error *error)
 {
     if (!error || (error->size >= LH_ERROR_LEAST && error->size <= LH_SIZE_MAX))
         return LH_OK;
-    return lh_fail(
-        error, LH_INVALID,
-        "the size of lh_error is %zu, which no version of it has: initialise it with LH_ERROR_INIT",
-        error->size);
+    return lh_fail(error, LH_INVALID,
+                   "the size of lh_error is %zu, which no version has: initialise the struct with "
+                   "LH_ERROR_INIT",
+                   error->size);
 }
 
 void lh_error_give(lh_error *to, const lh_error *from)

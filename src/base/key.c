@@ -80,7 +80,7 @@ int lh_lease_id_check(const char *id, lh_error *error)
         return LH_OK;
     return lh_fail(
         error, LH_INVALID,
-        "the lease id is not %d lower-case hexadecimal digits: give the one that acquire printed",
+        "the lease id is not %d lower-case hexadecimal digits: give the id that acquire printed",
         LH_LEASE_ID_LEN);
 }
 

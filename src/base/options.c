@@ -49,7 +49,7 @@ static bool is_size(const layout *kind, size_t size)
 static int refuse_size(const layout *kind, size_t size, lh_error *error)
 {
     return lh_fail(error, LH_INVALID,
-                   "the size of %s is %zu, which no version of it has: initialise it with %s "
+                   "the size of %s is %zu, which no version has: initialise the struct with %s "
                    "(Leasehold " LH_VERSION " knows %zu bytes)",
                    kind->name, size, kind->macro, kind->known);
 }

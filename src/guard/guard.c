@@ -122,7 +122,7 @@ static int read_lease(const lh_lease *lease, mongoc_client_session_t *session, b
         return LH_OK;
     end_transaction(session);
     return lh_fail(error, LH_REASON_NOT_HOLDER,
-                   "the lease does not, or no longer, hold the key; or the session's client is "
+                   "the lease does not hold the key, or no longer does; or the session's client is "
                    "connected to another deployment than the lease's store");
 }
 

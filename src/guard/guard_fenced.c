@@ -189,8 +189,9 @@ static int look(const fencing *f)
             outcome = lh_fail(f->error, LH_REASON_UNREADABLE,
                               "cannot %s: its field \"" LH_FENCE "\" is not a number", f->what);
         else if (!BSON_ITER_HOLDS_INT(&fence) || bson_iter_as_int64(&fence) > token)
-            outcome = lh_fail(f->error, LH_REASON_SUPERSEDED,
-                              "cannot %s: a newer holder of the key fenced it", f->what);
+            outcome =
+                lh_fail(f->error, LH_REASON_SUPERSEDED,
+                        "cannot %s: a newer holder of the key has used the document", f->what);
     }
     mongoc_cursor_destroy(cursor);
     mongoc_read_prefs_destroy(primary);
@@ -300,8 +301,9 @@ int lh_fenced_write(lh_lease *lease, mongoc_collection_t *collection, const bson
     if (outcome != LH_OK)
         return outcome;
     if (!update || bson_empty(update))
-        return lh_fail(error, LH_INVALID,
-                       "the update is empty, and would empty the document: give it a change");
+        return lh_fail(
+            error, LH_INVALID,
+            "the update is empty, and would empty the document: give at least one change");
     bson_t fenced = BSON_INITIALIZER;
     f.pipeline = add_fence(update, fence_of(lease), &fenced);
     f.update = &fenced;

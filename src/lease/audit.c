@@ -69,7 +69,7 @@ static int send(lh_store *store, const bson_t *lines, int64_t deadline, lh_error
     BSON_APPEND_UTF8(&command, "insert", store->audit);
     BSON_APPEND_BOOL(&command, "ordered", false);
     BSON_APPEND_ARRAY(&command, "documents", lines);
-    lh_call call = {.what = "write the audit line", .command = &command, .deadline = deadline};
+    lh_call call = {.what = "write the audit entry", .command = &command, .deadline = deadline};
     int outcome = lh_store_run(store, &call, &reply, NULL, error);
     lh_refusal refusal = {.what = call.what, .db = store->db, .collection = store->audit};
     /* Entries that exist already come from an attempt whose reply was lost. */
@@ -94,7 +94,7 @@ int lh_audit_now(lh_store *store, int64_t deadline, int64_t *ret_now_ms, lh_erro
         BSON_ITER_HOLDS_DATE_TIME(&now))
         *ret_now_ms = bson_iter_date_time(&now);
     else if (outcome == LH_OK)
-        outcome = lh_fail(error, LH_SERVER, "the server does not tell its time");
+        outcome = lh_fail(error, LH_SERVER, "the server does not report its time");
     bson_destroy(command);
     bson_destroy(&reply);
     return outcome;
@@ -186,16 +186,16 @@ static int find_previous(writing *w, int64_t deadline, lh_error *error)
     bson_append_document_end(&command, &part);
     BCON_APPEND(&command, "projection", "{", "_id", BCON_INT32(0), "workspace_id", BCON_INT32(1),
                 "released", BCON_INT32(1), "now", "$$NOW", "}");
-    lh_call call = {.what = "read what the audit line tells",
+    lh_call call = {.what = "read the details of the audit entry",
                     .command = &command,
                     .deadline = deadline,
                     .kind = LH_CALL_READ};
     int outcome = lh_store_each(w->store, &call, add_found, w, error);
     bson_destroy(&command);
     if (outcome == LH_OK && w->n_lines < w->n)
-        outcome =
-            lh_fail(error, LH_REASON_GONE,
-                    "the lease is lost: its document was gone before its audit line was written");
+        outcome = lh_fail(
+            error, LH_REASON_GONE,
+            "the lease is lost: its document was removed before the audit entry was written");
     return outcome;
 }
 
@@ -235,7 +235,8 @@ int lh_audit_ended(lh_store *store, const lh_audit_end *ends, size_t n, lh_error
         outcome = send(store, &lines, deadline, &why);
     bson_destroy(&lines);
     if (outcome != LH_OK)
-        (void)lh_fail(error, LH_OK, "it was done, but its audit line is missing: %.400s",
+        (void)lh_fail(error, LH_OK,
+                      "the operation was done, but its audit entry is missing: %.400s",
                       why.message);
     return LH_OK;
 }
@@ -249,7 +250,7 @@ static int change_age(lh_store *store, int64_t keep_s, int64_t deadline, lh_erro
 {
     bson_t reply, *command = BCON_NEW("collMod", BCON_UTF8(store->audit), "index", "{", "name",
                                       AGE_INDEX, "expireAfterSeconds", BCON_INT64(keep_s), "}");
-    lh_call call = {.what = "change how long the audit is kept",
+    lh_call call = {.what = "change how long the audit trail is kept",
                     .command = command,
                     .deadline = deadline,
                     .slow = true};
@@ -268,7 +269,7 @@ int lh_audit_prepare(lh_store *store, int64_t keep_ms, int64_t deadline, lh_erro
                             BCON_INT64(keep_s), "}", "{", "key", "{", "key", BCON_INT32(1), "at",
                             BCON_INT32(1), "}", "name", "key_at", "}", "]");
     lh_error mine = LH_ERROR_INIT;
-    lh_call call = {.what = "create the indexes of the audit",
+    lh_call call = {.what = "create the indexes of the audit trail",
                     .command = command,
                     .deadline = deadline,
                     .slow = true};

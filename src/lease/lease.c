@@ -42,7 +42,7 @@ int lh_lease_id_new(char ret_id[LH_LEASE_ID_ROOM], lh_error *error)
         n = getrandom(bytes, sizeof bytes, 0);
     while (n < 0 && errno == EINTR);
     if (n != (ssize_t)sizeof bytes)
-        return lh_fail(error, LH_BUG, "the system gives no random bytes");
+        return lh_fail(error, LH_BUG, "the system provides no random bytes");
     for (size_t i = 0; i < sizeof bytes; i++) {
         ret_id[2 * i] = digits[bytes[i] >> 4];
         ret_id[2 * i + 1] = digits[bytes[i] & 15];
@@ -81,10 +81,9 @@ int lh_lease_fail_unreadable(const char *key, const char *problem, lh_error *err
 {
     char word[LH_WORD_ROOM];
     lh_shell_key(key, word);
-    return lh_fail(
-        error, LH_REASON_UNREADABLE,
-        "the document of this key cannot be read: %s; look at it with `leasehold status %s`",
-        problem, word);
+    return lh_fail(error, LH_REASON_UNREADABLE,
+                   "the document of this key cannot be read: %s; run `leasehold status %s`",
+                   problem, word);
 }
 
 static const char no_keeping[] = "keep_ms is for an exclusive lease, and this one is shared";
@@ -115,8 +114,9 @@ static int send_release(lh_store *store, const releasing *r, lh_context context,
         else if (mine->holds && vars.keep_ms > 0)
             outcome = lh_fail(error, LH_INVALID, "%s", no_keeping);
         else if (!reply.maybe) /* else an attempt whose reply was lost released it */
-            outcome = lh_fail(error, LH_REASON_NOT_HOLDER,
-                              "the lease is not (or no longer) the key's: nothing was changed");
+            outcome =
+                lh_fail(error, LH_REASON_NOT_HOLDER,
+                        "the lease does not hold the key, or no longer does: nothing was changed");
     }
     if (outcome == LH_OK && mine->ended && r->line) {
         lh_ended ended = lh_doc_ended(&reply.document);
@@ -335,8 +335,8 @@ int lh_lease_believe(const lh_granted *granted, lh_lease **ret_lease, lh_error *
     if (!lh_held_forget_doubt(store, granted->id)) {
         lh_held_doubt(store, granted->key, granted->id, o->ttl_ms, true);
         return lh_fail(error, LH_REASON_ID_USED,
-                       "this lease id is in doubt since an earlier acquire, and being released: an "
-                       "id is good for one lease");
+                       "the outcome of an earlier acquire with this lease id is unknown, and the "
+                       "lease is being released: use each id for one lease only");
     }
     lh_lease *lease = lh_lease_new(store, granted->key, granted->id, o->owner);
     if (!lease)
@@ -412,7 +412,7 @@ static int judge_renewal(lh_lease *lease, const lh_vars *vars, const lh_reply *r
         return extend_by_hand(lease, &mine, reply->sent)
                    ? LH_OK
                    : lh_fail(error, LH_REASON_ENDED,
-                             "the lease ended before the renewal was answered");
+                             "the lease ended before the reply to the renewal came");
     if (document && lh_doc_reply_problem(document, problem, sizeof problem))
         return lh_lease_fail_unreadable(lease->key, problem, error);
     if (ret_record)
@@ -423,10 +423,10 @@ static int judge_renewal(lh_lease *lease, const lh_vars *vars, const lh_reply *r
                    : mine.lapsed || mine.released ? LH_REASON_ENDED
                                                   : LH_REASON_SUPERSEDED,
                    "%s",
-                   !document       ? "the lease is lost: its document is gone"
+                   !document       ? "the lease is lost: its document was removed"
                    : mine.lapsed   ? "the lease has ended: it was not renewed in time"
                    : mine.released ? "the lease has ended, and was released or taken over"
-                                   : "the lease is lost: the key is somebody else's, or free");
+                                   : "the lease is lost: the key has another holder, or is free");
 }
 
 static int renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_error *error)
@@ -459,14 +459,14 @@ static int renew(lh_lease *lease, int64_t ttl_ms, lh_record **ret_record, lh_err
     if (outcome == LH_OK)
         outcome = judge_renewal(lease, &vars, &reply, ret_record, error);
     else if (outcome == LH_UNKNOWN) /* no harm if it was applied */
-        outcome = lh_fail(
-            error, LH_REASON_TIMED_OUT,
-            "cannot renew the lease: no answer in time; it is still valid for %lld ms: try again",
-            (long long)lh_lease_left_ms(lease));
+        outcome = lh_fail(error, LH_REASON_TIMED_OUT,
+                          "cannot renew the lease: no reply came in time. The lease is still valid "
+                          "for %lld ms: try again",
+                          (long long)lh_lease_left_ms(lease));
     bson_destroy(&reply.bson);
     if (outcome == LH_UNREACHABLE && token != 0 && lh_lease_left_ms(lease) == 0)
         outcome = lh_fail(error, LH_REASON_ENDED,
-                          "the lease has ended: no server answered its renewal in time");
+                          "the lease has ended: no server replied to its renewal in time");
     if (outcome == LH_LOST)
         lh_lease_lose(lease);
     return outcome;

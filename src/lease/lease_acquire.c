@@ -66,11 +66,11 @@ int lh_request_check(lh_request *r, const lh_acquire_options *options)
         outcome = lh_path_check(r->key, r->error);
     if (outcome == LH_OK && r->o.path && r->o.lease_id && r->o.wait_ms > 0)
         outcome = lh_fail(r->error, LH_INVALID,
-                          "a path that is waited for may need several lease ids: leave lease_id "
-                          "NULL, or wait_ms 0");
+                          "a wait for a path may need several lease ids: leave lease_id NULL, or "
+                          "set wait_ms to 0");
     if (outcome == LH_OK && r->o.resume && r->o.mode != LH_EXCLUSIVE)
         outcome = lh_fail(r->error, LH_INVALID,
-                          "resume is for exclusive leases: a shared one has many owners");
+                          "resume is for exclusive leases: a shared lease can have many owners");
     if (outcome == LH_OK && r->o.resume && !named)
         outcome =
             lh_fail(r->error, LH_INVALID,
@@ -134,12 +134,12 @@ static lh_next take(lh_request *r, const bson_t *document, const lh_mine *mine, 
     int64_t took_ms = (now - sent) + (mine->now_ms - mine->acquired_at_ms) +
                       (earlier ? r->store->clock_skew_ms : 0);
     if (now >= deadline)
-        return give_back(
-            r, ret_outcome,
-            "the grant was answered after the lease had ended: ask again, or with a longer ttl");
+        return give_back(r, ret_outcome,
+                         "the reply to the grant came after the lease had ended: try again, or "
+                         "with a longer ttl");
     if ((inserted || earlier) && took_ms >= LH_INSERT_BELIEVED_MS)
         return give_back(r, ret_outcome,
-                         "the server took too long for a first grant to be believed: ask again");
+                         "the reply to a first grant came too late to be relied on: try again");
     if (inserted || earlier) {
         int64_t age_ms = lh_doc_has_text(document, "_id", r->key) ? LH_INDEX_AGE_MS : 0;
         *ret_outcome = lh_index_require(r->store, age_ms, r->context.deadline, r->error);
@@ -179,12 +179,12 @@ int lh_request_busy(lh_request *r, lh_record *record, int why)
 {
     static const char *const sentences[] = {
         [LH_WHY_HELD] = "is held by",
-        [LH_WHY_QUEUE] = "is waited for by others; it is held by",
+        [LH_WHY_QUEUE] = "has waiters; it is held by",
         [LH_WHY_MALFORMED] = "has a document that cannot be read, which counts as held by",
         [LH_WHY_FULL] = "has as many shared holders as are allowed; one is",
-        [LH_WHY_RACE] = "is asked for by many at once; it is held by",
-        [LH_WHY_FULL_QUEUE] = "has as many waiting as are allowed; it is held by",
-        [LH_WHY_PATH] = "is shut out by a lease above or below it, of"};
+        [LH_WHY_RACE] = "has many callers at once; it is held by",
+        [LH_WHY_FULL_QUEUE] = "has as many waiters as are allowed; it is held by",
+        [LH_WHY_PATH] = "is excluded by a lease above or below it, of"};
     if (!record)
         return lh_fail_memory(r->error);
     const lh_holder *holder = lh_record_holder(record, 0);
@@ -225,10 +225,10 @@ static lh_next judge_reply(lh_request *r, const lh_reply *reply, int *ret_outcom
     if (mine->holds || mine->lapsed) /* granted by an attempt whose answer was lost long ago */
         return give_back(
             r, ret_outcome,
-            "the lease ended before its grant was answered: ask again, or with a longer ttl");
+            "the lease ended before the reply to its grant came: try again, or with a longer ttl");
     if (mine->released) {
         *ret_outcome = lh_fail(r->error, LH_REASON_ID_USED,
-                               "this lease id was used before: an id is good for one lease");
+                               "this lease id was used before: use each id for one lease only");
         return r->o.lease_id ? LH_NEXT_DONE : LH_NEXT_NEW_ID;
     }
     lh_record *record = lh_doc_reply_record(document, r->store->clock_skew_ms);
@@ -266,7 +266,7 @@ static lh_next judge_failure(lh_request *r, int outcome, int server_code, const 
         return LH_NEXT_RACE;
     *ret_outcome = lh_fail(r->error, LH_REASON_OTHER_INDEX,
                            "%s.%s has a unique index on other fields than workspace_id, which "
-                           "keeps new leases out: drop that index",
+                           "prevents new leases: drop that index",
                            r->store->db, r->store->collection);
     return LH_NEXT_DONE;
 }
@@ -303,8 +303,7 @@ static lh_next ask(lh_request *r, const bson_oid_t *doc_id, bool *ret_by_id, int
     if (outcome == LH_OK && reply.there) {
         then = judge_reply(r, &reply, ret_outcome);
     } else if (outcome == LH_OK) {
-        *ret_outcome =
-            lh_fail(r->error, LH_BUG, "the server answered an upsert without a document");
+        *ret_outcome = lh_fail(r->error, LH_BUG, "the server's reply to an upsert has no document");
     } else {
         lh_error_give(r->error, &mine);
         then = judge_failure(r, outcome, mine.server_code, &reply.bson, ret_by_id, ret_outcome);

@@ -24,14 +24,15 @@ int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error)
     int outcome = lh_audit_granted(store, &grant, 1, &why);
     if (outcome == LH_OK && !lh_lease_believed(lease))
         outcome =
-            lh_fail(&why, LH_REASON_TOO_LATE, "the lease ended before its audit line was written");
+            lh_fail(&why, LH_REASON_TOO_LATE, "the lease ended before its audit entry was written");
     if (outcome == LH_OK) {
         lease->in_trail = true;
         return LH_OK;
     }
     if (lh_lease_give_back(lease, 0) != LH_OK) {
         outcome = lh_fail(error, LH_REASON_NOT_GIVEN_BACK,
-                          "its audit line could not be written, nor was it given back: %.400s",
+                          "the audit entry of the lease could not be written, and the lease could "
+                          "not be released: %.400s",
                           why.message);
         if (error)
             memcpy(error->lease_id, lease->id, LH_LEASE_ID_ROOM);
@@ -40,7 +41,8 @@ int lh_lease_acknowledge(lh_lease *lease, const char *purpose, lh_error *error)
             outcome = LH_REASON_TIMED_OUT; /* of the entry, not of the lease */
         outcome =
             lh_fail(error, lh_error_reason(&why, outcome),
-                    "the lease was given back, for want of its audit line: %.400s", why.message);
+                    "the lease was released, because its audit entry could not be written: %.400s",
+                    why.message);
     }
     lh_lease_free(lease);
     return outcome;

@@ -74,7 +74,7 @@ static bson_t *query(const lh_lease *lease)
 static int read_note(lh_lease *lease, lh_error *error)
 {
     bson_t *command = query(lease), reply, document;
-    lh_call call = {.what = "read the note that was left",
+    lh_call call = {.what = "read the note",
                     .command = command,
                     .deadline = lh_store_deadline(lease->store, 0),
                     .kind = LH_CALL_READ};

@@ -29,14 +29,13 @@ static int judge(const lh_reply *reply, const char *key, const char *to, int64_t
         lh_doc_mine(&reply->document, to, &theirs);
     if (mine.holds)
         return lh_fail(error, LH_DATA,
-                       "the token of this key is at its end, so it cannot be handed on: it stays "
-                       "held until it is "
-                       "released, or ends");
+                       "the token of this key has reached its maximum, so the lease cannot be "
+                       "handed on. The lease stays held until it is released, or ends");
     *ret_token = theirs.token;
     if (theirs.holds || mine.transferred) /* a reader's entry is not in the reply */
         return LH_OK;
     return lh_fail(error, LH_REASON_NOT_HOLDER,
-                   "the lease is not (or no longer) the key's: nothing was changed");
+                   "the lease does not hold the key, or no longer does: nothing was changed");
 }
 
 static int transfer(lh_lease *lease, const char *to_owner, char ret_lease_id[LH_LEASE_ID_ROOM],

@@ -67,8 +67,10 @@ static int dedupe_and_convert(lh_migration *m, lh_error *error)
         idle += walk.left == 0;
         lh_migrate_pause(m, &pause);
     }
-    return lh_fail(error, LH_LOST, "the server reports duplicates in %s.%s, but a walk finds none",
-                   m->store->db, m->store->collection);
+    return lh_fail(
+        error, LH_LOST,
+        "the server reports duplicates in %s.%s, but a scan of the collection finds none",
+        m->store->db, m->store->collection);
 }
 
 int lh_migrate_convert(lh_migration *m, int *ret_index, lh_error *error)

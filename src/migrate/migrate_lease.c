@@ -151,7 +151,7 @@ int lh_migrate_lease_note(lh_migration *m, lh_error *error)
                             BCON_UTF8(id), "holder", BCON_UTF8(m->me), "}", "u", "{", "$set", "{",
                             "undo", "{", "drop", BCON_BOOL(m->undo.drop), "unprepare",
                             BCON_UTF8(m->undo.unprepare), "}", "}", "}", "}", "]");
-    lh_call call = {.what = "store what the index is like",
+    lh_call call = {.what = "store the state of the index",
                     .command = command,
                     .deadline = lh_migrate_until(m)};
     int outcome = lh_store_run(m->store, &call, &reply, NULL, error);

@@ -170,14 +170,14 @@ static const char *list_flags(const lh_migration *m, char *text, size_t size)
 int lh_migrate_fail_bad_keys(const lh_migration *m, lh_error *error)
 {
     char types[200], flags[LH_FLAGS_ROOM + 32];
-    return lh_fail(error, LH_REASON_FOREIGN_KEYS,
-                   "%" PRIu64 " documents of %s.%s have a workspace_id that is not a string (%s; "
-                   "one has the _id %s) and stand in the way of the unique index: correct them, or "
-                   "run `leasehold migrate --yes --quarantine%s`, which moves them to %s",
-                   m->bad_keys, m->store->db, m->store->collection,
-                   list_types(m, types, sizeof types), m->bad_example,
-                   list_flags(m, flags, sizeof flags),
-                   m->options->no_archive ? "nowhere" : m->archive);
+    return lh_fail(
+        error, LH_REASON_FOREIGN_KEYS,
+        "%" PRIu64 " documents of %s.%s have a workspace_id that is not a string (%s; one has the "
+                   "_id %s) and prevent the unique index: correct them, or run `leasehold migrate "
+                   "--yes --quarantine%s`, which moves them to %s",
+        m->bad_keys, m->store->db, m->store->collection, list_types(m, types, sizeof types),
+        m->bad_example, list_flags(m, flags, sizeof flags),
+        m->options->no_archive ? "nowhere" : m->archive);
 }
 
 static int fail_live(const lh_migration *m, lh_error *error)
@@ -187,10 +187,10 @@ static int fail_live(const lh_migration *m, lh_error *error)
     return lh_fail(
         error, LH_REASON_FOREIGN_KEYS,
         "%" PRIu64 " documents of %s.%s have a workspace_id that is not a string (%s), and %" PRIu64
-        " of them are live (one has the _id %s): the same id as a string would be granted while "
-        "they are live. Wait until they have ended, run `leasehold migrate --yes --quarantine%s`, "
-        "which moves them to %s, or run `leasehold migrate%s --accept-foreign-keys%s`, which "
-        "leaves them",
+        " of them are live (one has the _id %s): a lease on the same id as a string would be "
+        "granted while they are live. Wait until they have ended, run `leasehold migrate --yes "
+        "--quarantine%s`, which moves them to %s, or run `leasehold migrate%s "
+        "--accept-foreign-keys%s`, which leaves them",
         m->bad_keys, m->store->db, m->store->collection, list_types(m, types, sizeof types),
         m->report->foreign_live, m->live_example, list_flags(m, flags, sizeof flags),
         m->options->no_archive ? "nowhere" : m->archive, m->options->remove ? " --yes" : "",
@@ -212,7 +212,7 @@ static int judge_quarantine(const lh_migration *m, lh_error *error)
         return lh_fail(error, LH_CONFIG,
                        "%" PRIu64 " of the %" PRIu64
                        " documents of %s.%s cannot be read, and would be moved to %s: that is more "
-                       "than half. To move them all the same, use --even-most (even_most)",
+                       "than half. To move them anyway, use --even-most (even_most)",
                        m->report->malformed, m->report->scanned, m->store->db, m->store->collection,
                        m->archive);
     return LH_OK;

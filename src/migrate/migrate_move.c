@@ -92,7 +92,7 @@ static int name_large(const lh_migration *m, const lh_slice *s, int outcome, con
 /* Step 3, for the items from..to. */
 static int raise_tokens(lh_migration *m, const lh_slice *s, size_t from, size_t to, lh_error *error)
 {
-    static const char what[] = "raise the survivors' tokens";
+    static const char what[] = "raise the tokens of the remaining documents";
     bson_t updates, *command = BCON_NEW("update", BCON_UTF8(m->store->collection));
     lh_error mine = LH_ERROR_INIT;
     size_t k = 0;

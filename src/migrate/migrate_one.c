@@ -33,11 +33,11 @@ static int judge(lh_migration *m, const bson_t *document, lh_error *error)
                        m->options->id);
     lh_migrate_count_unreadable(m, document);
     if (m->bad_live > 0 && !m->options->even_live)
-        return lh_fail(error, LH_CONFIG,
-                       "the document with the _id %.200s is live: its end is in the future, or not "
-                       "known. Wait until it has ended, or move it all the same with --even-live "
-                       "(even_live)",
-                       m->options->id);
+        return lh_fail(
+            error, LH_CONFIG,
+            "the document with the _id %.200s is live: its end is in the future, or not known. "
+            "Wait until it has ended, or move it anyway with --even-live (even_live)",
+            m->options->id);
     return LH_OK;
 }
 

@@ -56,7 +56,7 @@ int lh_migrate_name_index(lh_migration *m, lh_error *error)
     survey found;
     int outcome = list_indexes(m, &found, error);
     if (outcome == LH_OK && !*found.unique)
-        return lh_fail(error, LH_LOST, "the unique index is gone");
+        return lh_fail(error, LH_LOST, "the unique index was removed");
     if (outcome == LH_OK)
         memcpy(m->index, found.unique, sizeof m->index);
     return outcome;
@@ -115,7 +115,7 @@ int lh_migrate_undo(lh_migration *m, lh_error *error)
             error);
     if (outcome == LH_OK && unprepare)
         outcome =
-            put_back(m, "put the index back as it was",
+            put_back(m, "restore the index",
                      BCON_NEW("collMod", BCON_UTF8(m->store->collection), "index", "{", "name",
                               BCON_UTF8(name), "prepareUnique", BCON_BOOL(false), "}"),
                      error);

@@ -159,11 +159,13 @@ static int break_seen(lh_store *store, const char *key, const lh_break_options *
         if (!broken.released && reply.maybe)
             outcome = lh_fail(
                 error, LH_REASON_NO_REPLY,
-                "\"%s\" was broken, or changed hands at that moment: look at it again", key);
+                "\"%s\" was broken, or its holder changed at that moment: look at the key again",
+                key);
         else if (!broken.released)
             outcome = lh_fail(
                 error, LH_REASON_CHANGED_HANDS,
-                "\"%s\" changed hands meanwhile, so nothing was broken: look at it again", key);
+                "\"%s\" has another holder by now, so nothing was broken: look at the key again",
+                key);
     }
     bson_destroy(&reply.bson);
     return outcome;
@@ -229,11 +231,10 @@ int lh_break(lh_store *store, const char *key, const lh_break_options *options,
         outcome = lh_fail(error, LH_REASON_NOT_HELD,
                           "nobody holds \"%s\": there is nothing to break", key);
     else if (used.token >= 0 && used.token != record->token)
-        outcome =
-            lh_fail(error, LH_REASON_CHANGED_HANDS,
-                    "\"%s\" is held with token %lld, not %lld, so nothing was broken: look at it "
-                    "again",
-                    key, (long long)record->token, (long long)used.token);
+        outcome = lh_fail(error, LH_REASON_CHANGED_HANDS,
+                          "\"%s\" is held with token %lld, not %lld, so nothing was broken: look "
+                          "at the key again",
+                          key, (long long)record->token, (long long)used.token);
     else
         outcome = break_seen(store, key, &used, &found.document, error);
     if (outcome == LH_OK)

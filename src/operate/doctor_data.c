@@ -45,8 +45,8 @@ static int count_duplicates(lh_doctor_state *d)
     if ((outcome == LH_OK || outcome == LH_CONFIG) && report.duplicate_keys > 0)
         lh_doctor_report(d, (lh_kind){"duplicates", LH_SEVERITY_ERROR, LH_CONFIG},
                          report.duplicate_keys,
-                         "run `leasehold migrate`: it keeps the document of each key that ends "
-                         "last, and moves the others to the archive",
+                         "run `leasehold migrate`: it keeps the document with the latest end of "
+                         "each key, and moves the others to the archive",
                          "%" PRIu64 " %s more than one document, %" PRIu64 " too many in all",
                          report.duplicate_keys,
                          report.duplicate_keys == 1 ? "key has" : "keys have", report.removed);
@@ -70,7 +70,7 @@ static void report_ttl(others *other, const bson_t *index)
     else if (kind == LH_TTL_LATE)
         lh_doctor_report(
             other->d, (lh_kind){"ttl_index", LH_SEVERITY_NOTE, LH_OK}, 1,
-            "nothing, if that is wanted: leasehold-upgrade(7) explains what happens to "
+            "nothing, if you want this index: leasehold-upgrade(7) explains what happens to "
             "tokens. leasehold cleanup also removes keys that have been free for long",
             "%s, and the record of the last holder with it", ttl.what);
     other->deletes |= kind == LH_TTL_UNSAFE;
@@ -307,10 +307,10 @@ int lh_doctor_documents(lh_doctor_state *d)
     lh_tally_text(&t.problems, problems, sizeof problems);
     (void)snprintf(what, sizeof what, "that cannot be read, and therefore treated as held (%s)",
                    problems);
-    report_kind(
-        d, &t, MALFORMED, (lh_kind){"malformed", LH_SEVERITY_ERROR, LH_DATA},
-        "leasehold list --malformed shows what is wrong; correct it, or move it to the archive",
-        QUARANTINE, what);
+    report_kind(d, &t, MALFORMED, (lh_kind){"malformed", LH_SEVERITY_ERROR, LH_DATA},
+                "leasehold list --malformed shows what is wrong; correct the document, or move it "
+                "to the archive",
+                QUARANTINE, what);
     report_kind(
         d, &t, ODD_KEY, (lh_kind){"odd_key", LH_SEVERITY_WARNING, LH_OK},
         "no lease can have such a key, so they block nobody; if they are not needed, move them to "

@@ -131,7 +131,7 @@ static void judge_clocks(looking *l)
         1,
         "synchronise the clocks of all members with the same time service (NTP), or set a larger "
         "clock_skew_ms in all programs",
-        "the clock of %s is %" PRId64 " ms ahead of that of %s (give or take %" PRId64
+        "the clock of %s is %" PRId64 " ms ahead of that of %s (± %" PRId64
         " ms); the grace is %" PRId64 " ms%s",
         l->ahead.host, l->ahead.offset_ms - l->behind.offset_ms, l->behind.host, doubt_ms, grace_ms,
         bad ? ": after a failover a lease can be taken over while its holder still relies on it"

@@ -372,8 +372,8 @@ static lh_record *make_record(const bson_t *document, bool whole, int64_t now_ms
         r->problem = b->problem;
     } else if (lh_doc_is_spent(document, now_ms, grace_ms)) {
         r->state = LH_MALFORMED;
-        r->problem =
-            "token is at its end: no higher one can be granted; break the key to restart it";
+        r->problem = "token has reached its maximum: no higher token can be granted; break the key "
+                     "to restart the tokens";
     }
     read_key(b, document);
     read_id(b, document);

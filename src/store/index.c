@@ -78,8 +78,8 @@ int lh_index_look(lh_store *store, int64_t deadline, lh_index_state *ret_state, 
     }
     if (found.collated)
         return lh_fail(error, LH_REASON_COLLATION,
-                       "%s.%s was created with a collation, which can make two keys one: leases "
-                       "need a collection without",
+                       "%s.%s was created with a collation, by which two keys can count as equal: "
+                       "leases need a collection without a collation",
                        store->db, store->collection);
     if (found.deletes)
         return lh_fail(error, LH_REASON_TTL_INDEX, "%s.%s: %s; %s", store->db, store->collection,
@@ -129,11 +129,12 @@ static int judge_kind(void *arg, const bson_t *entry)
                        strcmp(type, "timeseries") == 0 ? "time-series collection" : type);
     else if (bson_iter_init(&top, entry) &&
              bson_iter_find_descendant(&top, "options.capped", &value) && bson_iter_as_bool(&value))
-        (void)snprintf(wrong, KIND_ROOM,
-                       "is a capped collection, which drops its oldest documents");
+        (void)snprintf(
+            wrong, KIND_ROOM,
+            "is a capped collection, from which the server removes the oldest documents");
     else if (bson_iter_init(&top, entry) &&
              bson_iter_find_descendant(&top, "options.collation", &value))
-        (void)snprintf(wrong, KIND_ROOM, "has a collation of its own, which can make two keys one");
+        (void)snprintf(wrong, KIND_ROOM, "has a collation, by which two keys can count as equal");
     else if (bson_iter_init(&top, entry) &&
              bson_iter_find_descendant(&top, "options.expireAfterSeconds", &value))
         (void)snprintf(wrong, KIND_ROOM,
@@ -154,7 +155,7 @@ int lh_index_check_collection(lh_store *store, int64_t deadline, lh_error *error
     bson_destroy(command);
     if (outcome == LH_OK && *wrong)
         return lh_fail(error, LH_REASON_COLLECTION,
-                       "%s.%s %s: leases need an ordinary collection: name another collection, or "
+                       "%s.%s %s. Leases need an ordinary collection: name another collection, or "
                        "create this one again",
                        store->db, store->collection, wrong);
     return outcome;
@@ -204,11 +205,10 @@ int lh_index_require(lh_store *store, int64_t max_age_ms, int64_t deadline, lh_e
     lh_index_state state;
     int outcome = lh_index_look(store, deadline, &state, error);
     if (outcome == LH_OK && state == LH_INDEX_STATE_PLAIN)
-        return lh_fail(
-            error, LH_REASON_NOT_UNIQUE,
-            "the index %s of %s.%s is not unique yet, so nothing may be granted: run the migration "
-            "(leasehold migrate)",
-            LH_INDEX_NAME, store->db, store->collection);
+        return lh_fail(error, LH_REASON_NOT_UNIQUE,
+                       "the index %s of %s.%s is not unique yet, so no lease can be granted: run "
+                       "the migration (leasehold migrate)",
+                       LH_INDEX_NAME, store->db, store->collection);
     if (outcome == LH_OK && state != LH_INDEX_STATE_RIGHT)
         outcome = lh_index_create_on_empty(store, deadline, error);
     return outcome;

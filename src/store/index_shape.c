@@ -24,11 +24,11 @@ const char *lh_index_unfit_option(const bson_t *index)
 {
     bson_iter_t value;
     if (bson_iter_init_find(&value, index, "collation"))
-        return "a collation, which can make two keys one";
+        return "a collation, by which two keys can count as equal";
     if (bson_iter_init_find(&value, index, "partialFilterExpression"))
-        return "a partialFilterExpression, so that some documents escape it";
+        return "a partialFilterExpression, so that it does not cover all documents";
     if (lh_index_is_true(index, "sparse"))
-        return "sparse, so that some documents escape it";
+        return "sparse, so that it does not cover all documents";
     if (bson_iter_init_find(&value, index, "expireAfterSeconds"))
         return "expireAfterSeconds, which deletes documents";
     if (lh_index_is_true(index, "hidden"))

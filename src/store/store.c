@@ -45,8 +45,8 @@ static void forward_log(mongoc_log_level_t level, const char *domain, const char
     (void)unused;
     (void)domain;
     if (lh_store_uri_is_parsing())
-        message = "what the driver says of a part of the connection string is left out: it may "
-                  "quote a password";
+        message = "the driver's message about a part of the connection string is not shown, "
+                  "because it may quote a password";
     if (driver_log.fn)
         driver_log.fn(driver_log.arg, (int)level, message);
 }
@@ -157,10 +157,10 @@ static int check_names(const lh_store *store, lh_error *error)
     if (outcome == LH_OK && store->audit)
         outcome = lh_collection_check("name of the audit", store->audit, COLLECTION_MAX, error);
     if (outcome == LH_OK && store->audit && is_taken(store, store->audit))
-        outcome = lh_fail(
-            error, LH_INVALID,
-            "the audit must be another collection than %s, its archive, migration and fences",
-            store->collection);
+        outcome = lh_fail(error, LH_INVALID,
+                          "the audit trail must be in another collection than %s, its archive, "
+                          "migration and fences",
+                          store->collection);
     return outcome;
 }
 
@@ -305,10 +305,9 @@ int lh_store_check(const lh_store *store, lh_error *error)
         return lh_fail(error, LH_REASON_STORE_CLOSED, "the store is closed");
     if (store->pid != getpid())
         return lh_fail(error, LH_FORKED,
-                       "the store was opened before a fork(): open one in the child");
+                       "the store was opened before a fork(): open another store in the child");
     if (lh_log_is_inside(store))
-        return lh_fail(error, LH_INVALID,
-                       "a log callback must not make calls on the store that it is for");
+        return lh_fail(error, LH_INVALID, "a log callback must not make calls on its own store");
     return LH_OK;
 }
 

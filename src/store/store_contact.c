@@ -47,18 +47,18 @@ static int judge_topology(lh_store *store, mongoc_client_t *client,
     const bson_t *hello = mongoc_server_description_hello_response(server);
     if (strcmp(type, "Mongos") == 0 || strcmp(type, "LoadBalancer") == 0)
         return lh_fail(error, LH_REASON_MONGOS,
-                       "this is a mongos: leases need the clock of one primary, and a sharded "
+                       "this is a mongos. Leases need the clock of one primary, and a sharded "
                        "unique index is not supported yet: connect to a replica set");
     if (is_of_cluster(hello))
-        return lh_fail(
-            error, LH_REASON_SHARDED,
-            "this is a member of a sharded cluster, a shard or a config server, that is "
-            "reached directly: its documents are not those that a mongos shows, and both "
-            "would grant one key: connect to a replica set of its own");
+        return lh_fail(error, LH_REASON_SHARDED,
+                       "this is a shard or a config server of a sharded cluster, reached directly. "
+                       "Its documents are not those that a mongos shows, so both could grant the "
+                       "same key: connect to a replica set that is not part of a cluster");
     if (bson_iter_init_find(&wire, hello, "maxWireVersion") &&
         bson_iter_as_int64(&wire) < WIRE_VERSION_6_0)
-        return lh_fail(error, LH_REASON_VERSION,
-                       "the server is older than MongoDB 6.0, which Leasehold needs: upgrade it");
+        return lh_fail(
+            error, LH_REASON_VERSION,
+            "the server is older than MongoDB 6.0, which Leasehold needs: upgrade the server");
     if (is_ferretdb(client, hello))
         return lh_fail(error, LH_REASON_VERSION,
                        "the server is FerretDB, which lacks commands that leases need: connect to "

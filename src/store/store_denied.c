@@ -40,7 +40,7 @@ void lh_store_name_missing(const lh_store *store, mongoc_client_t *client, const
         lh_rights_of_command(call->command, call->db ? call->db : store->db, note_missing, &s);
         if (!user) {
             (void)lh_fail(error, LH_REASON_NO_CREDENTIALS,
-                          "not permitted to %s: the server wants a user and password, and the "
+                          "not permitted to %s: the server requires a user and password, and the "
                           "connection string has none",
                           call->what);
         } else if (*s.missing) {

@@ -196,7 +196,7 @@ int lh_store_members(lh_store *store, int64_t deadline,
         lh_store_set_no_connection(&why);
     bool direct = client && lh_store_is_direct(mongoc_client_get_uri(client));
     if (!client || !look_at_all(client, direct, each, arg, &why))
-        outcome = lh_fail(error, lh_store_why_unreachable(&why), "no primary can be asked: %s",
+        outcome = lh_fail(error, lh_store_why_unreachable(&why), "no primary can be reached: %s",
                           why.message);
     if (client)
         mongoc_client_pool_push(store->pool, client);

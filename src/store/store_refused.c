@@ -43,10 +43,10 @@ typedef struct {
         code, LH_CODE_REFUSED, why, advice                                                         \
     }
 
-static const char not_mongodb[] = "it is not MongoDB 6.0 or newer, or something between cuts its "
-                                  "commands: leases need all of MongoDB's own";
-static const char too_large[] = "the document would be larger than MongoDB's limit of 16 MiB: take "
-                                "what is not of leases out of it ($unset)";
+static const char not_mongodb[] = "the server is not MongoDB 6.0 or newer, or a proxy does not "
+                                  "pass all commands on: leases need all of MongoDB's commands";
+static const char too_large[] = "the document would be larger than MongoDB's limit of 16 MiB: "
+                                "remove fields that are not Leasehold's ($unset)";
 static const char no_api_version[] =
     "Leasehold declares no API version: in mongosh --apiVersion 1, run "
     "db.adminCommand({setParameter: 1, requireApiVersion: false}), or connect to another server";
@@ -136,20 +136,20 @@ static const meaning meanings[] = {
     UNFIT(323, LH_REASON_API_VERSION, no_api_version),                    /* APIStrictError */
     UNFIT(LH_CODE_NO_API_VERSION, LH_REASON_API_VERSION, no_api_version), /* none was declared */
     UNFIT(13297, LH_REASON_NAME,
-          "name the database as it is there (--db)"), /* DatabaseDifferCase */
+          "spell the name of the database as the server has it (--db)"), /* DatabaseDifferCase */
     {73, LH_CODE_REFUSED, LH_REASON_NAME,
      "choose another name for the database or the collection (--db, --collection)"},
     {291, LH_CODE_REFUSED, LH_REASON_NO_SCAN,
-     "without an index it would have to scan, which it refuses (notablescan): run the migration "
-     "(leasehold migrate) if "
-     "the unique index is missing, else db.adminCommand({setParameter: 1, notablescan: false})"},
+     "the server refuses a command that needs a scan, because it has no index (notablescan): run "
+     "the migration (leasehold migrate) if the unique index is missing, else "
+     "db.adminCommand({setParameter: 1, notablescan: false})"},
     {8000, LH_CODE_REFUSED, LH_REASON_LIMIT,
-     "it is a limit of MongoDB Atlas, such as its space or number of names: raise it"},
+     "this is a limit of MongoDB Atlas, such as the space or the number of names: raise the limit"},
     {14031, LH_CODE_REFUSED, LH_REASON_DISK_FULL, "the server's disk is full: free some space"},
     {CODE_TOO_LARGE, LH_CODE_REFUSED, LH_REASON_TOO_LARGE, too_large},
     /* MongoDB 7.0; 6.0 dies of it (protocol/twice.h) */
     {7693400, LH_CODE_REFUSED, LH_DATA,
-     "a field of the document is stored twice: `leasehold status KEY` names it"},
+     "a field of the document is stored twice: `leasehold status KEY` names the field"},
     {17280, LH_CODE_REFUSED, LH_REASON_KEY_TOO_LONG,
      "the key is too long for an index of this server"},
 };
@@ -239,11 +239,11 @@ void lh_store_validator_advice(const char *db, const char *collection, char advi
 
 int lh_store_fail_old_compatibility(const char *version, lh_error *error)
 {
-    return lh_fail(error, LH_REASON_COMPATIBILITY,
-                   "the feature compatibility version of this deployment is %s: Leasehold needs "
-                   "6.0, with which the server can make an index unique. When no older member is "
-                   "left, " SET_VERSION,
-                   version ? version : "below 6.0");
+    return lh_fail(
+        error, LH_REASON_COMPATIBILITY,
+        "the feature compatibility version of this deployment is %s: Leasehold needs 6.0, because "
+        "only then can the server make an index unique. When no older member is left, " SET_VERSION,
+        version ? version : "below 6.0");
 }
 
 static int fail_validator(const lh_refusal *r, lh_error *error)

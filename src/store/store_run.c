@@ -162,7 +162,8 @@ static attempt judge_success(const bson_t *reply, bson_error_t *why)
     if (bson_iter_recurse(&concern, &text) && bson_iter_find(&text, "errmsg") &&
         BSON_ITER_HOLDS_UTF8(&text))
         message = bson_iter_utf8(&text, NULL);
-    bson_set_error(why, MONGOC_ERROR_WRITE_CONCERN, 64, "no majority acknowledged it: %s", message);
+    bson_set_error(why, MONGOC_ERROR_WRITE_CONCERN, 64, "no majority acknowledged the write: %s",
+                   message);
     return ATTEMPT_OPEN;
 }
 
@@ -244,11 +245,11 @@ static int fail_unanswered(const running *r, lh_error *error)
 {
     const char *what = r->call->what, *message = r->why.message;
     lh_assert(r->maybe || r->why_unreachable != 0);
-    int outcome = r->maybe
-                      ? lh_fail(error, r->why_unknown ? r->why_unknown : LH_REASON_NO_REPLY,
-                                "the server may or may not have done it (%s): %s", what, message)
-                      : lh_fail(error, r->why_unreachable,
-                                "cannot %s: no server answered in time: %s", what, message);
+    int outcome =
+        r->maybe ? lh_fail(error, r->why_unknown ? r->why_unknown : LH_REASON_NO_REPLY,
+                           "the attempt to %s may or may not have succeeded: %s", what, message)
+                 : lh_fail(error, r->why_unreachable, "cannot %s: no server responded in time: %s",
+                           what, message);
     if (error && r->why.domain == MONGOC_ERROR_SERVER)
         error->server_code = (int)r->why.code;
     return outcome;
@@ -473,8 +474,8 @@ static void drain(running *r, bson_t *reply, uint32_t server_id)
     const bson_t *document;
     while (r->outcome == LH_OK && mongoc_cursor_next(cursor, &document))
         if (r->each(r->arg, document) != 0)
-            r->outcome =
-                lh_fail(r->error, LH_STOPPED, "stopped while it was going to %s", call->what);
+            r->outcome = lh_fail(r->error, LH_STOPPED,
+                                 "stopped by the caller during the attempt to %s", call->what);
     if (r->outcome == LH_OK && mongoc_cursor_error(cursor, &r->why)) {
         attempt result = judge_failure(r, NULL);
         if (result != ATTEMPT_DONE) { /* documents were given away: it is not asked again */

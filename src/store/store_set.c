@@ -95,14 +95,13 @@ int lh_store_judge_sets(lh_store *store, lh_error *error)
     const char *wanted = other->wanted, *host = other->host, *name = other->name;
     if (*host && *name)
         outcome = lh_fail(error, LH_REASON_SET_NAME,
-                          "the connection string says replicaSet=%s, but %s belongs to the set %s: "
-                          "write replicaSet=%s, "
-                          "or name the hosts of %s",
+                          "the connection string has replicaSet=%s, but %s belongs to the set %s: "
+                          "write replicaSet=%s, or name the hosts of %s",
                           wanted, host, name, name, wanted);
     else if (*host)
         outcome = lh_fail(error, LH_REASON_SET_NAME,
-                          "the connection string says replicaSet=%s, but %s is %s: %s", wanted,
-                          host, other->is_mongos ? "a mongos" : "a standalone server, in no set",
+                          "the connection string has replicaSet=%s, but %s is %s: %s", wanted, host,
+                          other->is_mongos ? "a mongos" : "a standalone server, in no set",
                           other->is_mongos ? "connect to a replica set" : "leave replicaSet out");
     pthread_mutex_unlock(&other->lock);
     return outcome;
@@ -181,13 +180,13 @@ int lh_store_judge_direct(const mongoc_server_description_t *server, lh_error *e
         return LH_OK;
     size_t n = lh_store_list_set(hello, hosts, sizeof hosts);
     if (n < 2)
-        return lh_fail(error, LH_REASON_NO_PRIMARY, "the set's only member is not its primary yet");
+        return lh_fail(error, LH_REASON_NO_PRIMARY,
+                       "the only member of the set is not primary yet");
     const char *set = text_in(hello, "setName");
     return lh_fail(error, LH_REASON_SET_NAME,
-                   "the connection string names one member of a set, which is not its primary, and "
-                   "follows no election: "
-                   "name the members and the set instead: mongodb://%s/?replicaSet=%s (without "
-                   "directConnection=true)",
+                   "the connection string names one member of a set, which is not the primary, and "
+                   "so does not follow elections. Name the members and the set instead: "
+                   "mongodb://%s/?replicaSet=%s (without directConnection=true)",
                    hosts, set ? set : "");
 }
 
@@ -213,6 +212,6 @@ int lh_store_reach(lh_store *store, lh_reach *ret_reach, lh_error *error)
     if (client)
         mongoc_client_pool_push(store->pool, client);
     return server ? LH_OK
-                  : lh_fail(error, lh_store_why_unreachable(&why), "no primary can be asked: %s",
+                  : lh_fail(error, lh_store_why_unreachable(&why), "no primary can be reached: %s",
                             why.message);
 }

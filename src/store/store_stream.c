@@ -35,7 +35,7 @@ int lh_stream_new(lh_store *store, lh_stream **ret_stream, lh_error *error)
     bool connected = stream->client != NULL;
     lh_stream_free(stream);
     return connected
-               ? lh_fail(error, LH_REASON_NO_SERVER, "no server answers")
+               ? lh_fail(error, LH_REASON_NO_SERVER, "no server responds")
                : lh_fail(error, LH_REASON_CONNECTIONS, "all connections of the store are in use");
 }
 

@@ -52,10 +52,9 @@ int lh_store_tls_check(const mongoc_uri_t *uri, bool allow_insecure, lh_error *e
     for (size_t i = 0; !allow_insecure && i < sizeof insecure / sizeof *insecure; i++)
         if (mongoc_uri_get_option_as_bool(uri, insecure[i].option, false))
             return lh_fail(error, LH_REASON_TLS,
-                           "the connection string has %s=true, with which the server's certificate "
-                           "proves less, or "
-                           "nothing: leave it out (tlsCAFile names the authority to trust), or "
-                           "allow it by name "
+                           "the connection string has %s=true, which weakens the check of the "
+                           "server's certificate, or disables it: leave this option out (tlsCAFile "
+                           "names the authority to trust), or allow it by name "
                            "(allow_insecure_tls; on the command line --insecure-tls)",
                            insecure[i].name);
     int outcome = check_file(uri, MONGOC_URI_TLSCAFILE, "tlsCAFile", error);
@@ -100,20 +99,23 @@ static const char *certificate_advice(const char *reasons)
     if (strstr(reasons, "has expired"))
         return "it has expired: renew the server's certificate (or set this machine's clock)";
     if (strstr(reasons, "not yet valid"))
-        return "it is not valid yet: set the clock of this machine or of the one that made it";
+        return "it is not valid yet: set the clock of this machine, or of the machine that made "
+               "the certificate";
     if (strstr(reasons, "mismatch"))
-        return "it is for another host: connect to the name that is in it, or have one made for "
-               "this name";
+        return "it is for another host: connect to the name in the certificate, or get a "
+               "certificate for this name";
     if (strstr(reasons, "self-signed") || strstr(reasons, "self signed") ||
         strstr(reasons, "issuer certificate"))
-        return "no authority that is trusted here has signed it: name the right one with tlsCAFile";
+        return "it is not signed by an authority that this machine trusts: name the authority with "
+               "tlsCAFile";
     return "check the server's certificate, and which authority tlsCAFile names";
 }
 
 int lh_store_fail_no_server(const mongoc_uri_t *uri, const bson_error_t *why, lh_error *error)
 {
     char hosts[HOSTS_ROOM] = "the server";
-    const char *reasons = why->message, *hint = "check the connection string and that it runs";
+    const char *reasons = why->message,
+               *hint = "check the connection string, and that the server runs";
     if (uri)
         list_hosts(uri, hosts);
     if (all_hosts_say(reasons, "ertificate verif"))
@@ -121,20 +123,20 @@ int lh_store_fail_no_server(const mongoc_uri_t *uri, const bson_error_t *why, lh
                        "the certificate of %s is not accepted: %s (%s)", hosts,
                        certificate_advice(reasons), reasons);
     if (all_hosts_say(reasons, "initialize TLS"))
-        return lh_fail(error, LH_REASON_TLS,
-                       "TLS cannot be used: the file that tlsCAFile or tlsCertificateKeyFile names "
-                       "holds no certificate "
-                       "(and key) in PEM form that can be read, or its password is wrong");
+        return lh_fail(
+            error, LH_REASON_TLS,
+            "TLS cannot be used: the file that tlsCAFile or tlsCertificateKeyFile names has no "
+            "readable certificate (and key) in PEM form, or its password is wrong");
     if (strstr(reasons, "apiVersion parameter is required"))
         return lh_store_fail_refused(
             &(lh_refusal){.what = "connect", .code = LH_CODE_NO_API_VERSION, .message = reasons},
             error);
     if (uri && mongoc_uri_get_tls(uri) && strstr(reasons, "TLS handshake failed"))
-        hint = "check that it runs, and whether it speaks TLS at all: the connection string says "
-               "tls=true";
+        hint =
+            "check that the server runs, and that it uses TLS: the connection string has tls=true";
     else if (uri && !mongoc_uri_get_tls(uri) && strstr(reasons, "socket error"))
-        hint = "check that it runs, and whether it wants TLS: then the connection string needs "
-               "tls=true";
+        hint =
+            "check that the server runs. If it requires TLS, add tls=true to the connection string";
     return lh_fail(error, lh_store_why_unreachable(why), "no server can be reached at %s: %s; %s",
                    hosts, hint, reasons);
 }

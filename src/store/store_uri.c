@@ -31,9 +31,7 @@ static const char *userinfo_fault(const char *uri)
         return NULL;
     if (hosts + strcspn(hosts, "/?#[]") < last_at)
         return "its user name or password has a character that must be percent-encoded (: / ? # [ "
-               "] @ %), or an option "
-               "has an "
-               "'@', which is %40 there";
+               "] @ %), or an option has an '@': write it as %40";
     if (strchr(hosts, '@') != last_at)
         return "it has more than one '@': write '@' in a user name or password as %40";
     for (const char *c = hosts; c < last_at; c++)
@@ -49,12 +47,11 @@ static const char *text_fault(const char *uri)
 {
     size_t len;
     if (lh_trim(uri, &len) != uri || uri[len])
-        return "it has white space around it, as a file or a variable may add (a line feed, a "
-               "blank): take it off "
-               "(lh_trim())";
+        return "it has white space around it, such as a line feed or a blank from a file or a "
+               "variable: remove the white space (lh_trim())";
     if (lh_text_check("connection string", uri, len, 0, SIZE_MAX, NULL) != LH_OK)
         return "it has a control character in it, or is not UTF-8";
-    return strstr(uri, "%00") ? "it has a %00, at which texts end" : NULL;
+    return strstr(uri, "%00") ? "it has a %00, which would end the text there" : NULL;
 }
 
 /* The same sentence for what the connection string says, with its code. */
@@ -89,8 +86,8 @@ static const char *likely_fault(const char *uri)
     if (!*hosts || *hosts == '/' || *hosts == '?')
         return "it names no host";
     if (strchr(hosts, '?') && !strchr(hosts, '/'))
-        return "its options must stand behind a '/': mongodb://host/?option=value";
-    return "a host or a port in it is not valid, or options in it do not go together";
+        return "its options must come after a '/': mongodb://host/?option=value";
+    return "a host or a port in it is not valid, or two of its options contradict each other";
 }
 
 static int refuse_weak_write_concern(mongoc_uri_t *uri, lh_error *error)
@@ -100,8 +97,7 @@ static int refuse_weak_write_concern(mongoc_uri_t *uri, lh_error *error)
     if (w != MONGOC_WRITE_CONCERN_W_DEFAULT && w != MONGOC_WRITE_CONCERN_W_MAJORITY)
         return lh_fail(error, LH_REASON_WRITE_CONCERN,
                        "the URI asks for a write concern weaker than a majority, which can lose a "
-                       "grant at a failover: "
-                       "leave w out of it, or say w=majority");
+                       "grant at a failover: leave w out, or write w=majority");
     if (mongoc_write_concern_journal_is_set(concern) && !mongoc_write_concern_get_journal(concern))
         return lh_fail(error, LH_REASON_WRITE_CONCERN,
                        "the URI asks for unjournalled writes (journal=false), which can lose a "

@@ -36,7 +36,7 @@ static const struct mechanism *find(const char *name)
 
 static int fail(lh_error *error, const char *mechanism, const char *what)
 {
-    return lh_fail(error, LH_CONFIG, "the connection string says authMechanism=%s, %s", mechanism,
+    return lh_fail(error, LH_CONFIG, "the connection string has authMechanism=%s, %s", mechanism,
                    what);
 }
 
@@ -51,9 +51,9 @@ static int check_credentials(const lh_uri_parts *parts, const struct mechanism *
     if (m->password == NEVER && password)
         return fail(error, m->name, "with which no password is sent: leave the password out");
     if (strcmp(m->name, AWS) == 0 && user != password)
-        return fail(
-            error, m->name,
-            "which takes an access key as user and its secret as password, or neither of them");
+        return fail(error, m->name,
+                    "which needs an access key as the user and its secret as the password, or "
+                    "neither of them");
     return LH_OK;
 }
 
@@ -62,12 +62,11 @@ static int check_source(const char *source, const struct mechanism *m, lh_error 
     bool external = strcmp(source, "$external") == 0;
     if (m && m->external && !external)
         return fail(error, m->name,
-                    "whose users are not in a database: leave authSource out, or say $external");
+                    "whose users are not in a database: leave authSource out, or write $external");
     if (external && (!m || strncmp(m->name, "SCRAM", 5) == 0))
         return lh_fail(
             error, LH_CONFIG,
-            "the connection string says authSource=$external, where no passwords are kept: name "
-            "the "
+            "the connection string has authSource=$external, where no passwords are kept: name the "
             "database of the user, or an authMechanism (MONGODB-X509, PLAIN, GSSAPI, MONGODB-AWS)");
     return LH_OK;
 }
@@ -90,15 +89,13 @@ static int check_property(lh_span item, const lh_uri_parts *parts, const struct 
         i++;
     if (i == n || colon + 1 == item.at + item.len)
         return lh_fail(error, LH_CONFIG,
-                       "authMechanismProperties in the connection string has what the driver does "
-                       "not know: it is a "
-                       "list of KEY:VALUE with commas between, of the keys SERVICE_NAME, "
-                       "CANONICALIZE_HOST_NAME and "
-                       "AWS_SESSION_TOKEN");
+                       "authMechanismProperties in the connection string has a part that the "
+                       "driver does not know: write KEY:VALUE, with commas between several; the "
+                       "keys are SERVICE_NAME, CANONICALIZE_HOST_NAME and AWS_SESSION_TOKEN");
     if (!m || strcmp(m->name, known[i].mechanism) != 0)
         return lh_fail(
             error, LH_CONFIG,
-            "the connection string has the property %s, which is for authMechanism=%s alone",
+            "the connection string has the property %s, which is only for authMechanism=%s",
             known[i].key, known[i].mechanism);
     lh_span value = {colon + 1, item.len - key.len - 1};
     bool boolean = (value.len == 4 && strncasecmp(value.at, "true", 4) == 0) ||
@@ -109,9 +106,7 @@ static int check_property(lh_span item, const lh_uri_parts *parts, const struct 
                        "driver knows no "
                        "other value");
     if (strcmp(m->name, AWS) == 0 && !parts->user.at)
-        return fail(
-            error, m->name,
-            "with a session token, and without the access key and its secret that belong to it");
+        return fail(error, m->name, "with a session token, but without its access key and secret");
     return LH_OK;
 }
 
@@ -150,20 +145,20 @@ static int check_together(const lh_uri_parts *parts, const char *name, const cha
 {
     const struct mechanism *m = name ? find(name) : NULL;
     if (name && strcmp(name, "MONGODB-OIDC") == 0)
-        return fail(error, name, "which this library cannot do: use another one");
+        return fail(error, name, "which this library does not support: use another mechanism");
     if (name && strcmp(name, "MONGODB-CR") == 0)
-        return fail(error, name, "which servers have not known since 4.0: leave it out");
+        return fail(error, name, "which servers have not supported since 4.0: leave it out");
     if (name && !m)
-        return lh_fail(error, LH_CONFIG,
-                       "the connection string names an authMechanism that does not exist: "
-                       "SCRAM-SHA-256, SCRAM-SHA-1, "
-                       "MONGODB-X509, PLAIN, GSSAPI and MONGODB-AWS do, in capital letters");
+        return lh_fail(
+            error, LH_CONFIG,
+            "the connection string names an authMechanism that does not exist: use SCRAM-SHA-256, "
+            "SCRAM-SHA-1, MONGODB-X509, PLAIN, GSSAPI or MONGODB-AWS, in capital letters");
     int outcome = m ? check_credentials(parts, m, error) : LH_OK;
     if (outcome == LH_OK && !m && parts->user.at && !parts->password.at)
-        outcome = lh_fail(error, LH_CONFIG,
-                          "the connection string has a user and no password: write "
-                          "mongodb://user:password@host/, or "
-                          "an authMechanism that needs none");
+        outcome =
+            lh_fail(error, LH_CONFIG,
+                    "the connection string has a user and no password: write "
+                    "mongodb://user:password@host/, or an authMechanism that needs no password");
     if (outcome == LH_OK && source)
         outcome = check_source(source, m, error);
     return outcome == LH_OK ? check_properties(parts, m, error) : outcome;

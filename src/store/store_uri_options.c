@@ -271,11 +271,11 @@ static int judge_unknown(const written *one, bool behind_secret, lh_remarks *rem
     const char *guess = meant ? ", perhaps instead of " : "", *guessed = meant ? meant->name : "";
     int outcome;
     if (sounds_secure(start) || (meant && meant->about_security))
-        outcome = lh_fail(error, LH_CONFIG,
-                          "the connection string has %s, which does not exist, and may be about "
-                          "security%s%s. Mend it or "
-                          "leave it out: leasehold-connection(7) lists all options",
-                          shown, guess, guessed);
+        outcome = lh_fail(
+            error, LH_CONFIG,
+            "the connection string has %s, which does not exist, and may be about security%s%s. "
+            "Correct it or leave it out: leasehold-connection(7) lists all options",
+            shown, guess, guessed);
     else
         outcome =
             lh_remark(remarks, error,
@@ -458,9 +458,8 @@ static int check_taken(const written *one, const mongoc_uri_t *uri, lh_remarks *
         return LH_OK;
     if (one->option->about_security)
         return lh_fail(error, LH_CONFIG,
-                       "this version of the driver does not know %s, or not that value of it: "
-                       "leave it out, or write "
-                       "what it knows",
+                       "this version of the driver does not know %s, or does not know its value: "
+                       "leave the option out, or write a value that the driver knows",
                        one->option->name);
     return lh_remark(remarks, error,
                      "the driver does not understand %s in the connection string: it has no effect",

@@ -159,14 +159,14 @@ def test_no_grant_without_its_line(cli, trail, database, locks):
     database.command("collMod", trail.name, validator={"never": {"$exists": True}})
     for options in ([], ["--shared"], ["--wait", "1s"], ["--path"]):
         result = cli("--json", "acquire", "k", *options)
-        assert result.exit not in (0, 75) and "audit line" in result.json["message"], result
-        assert result.json["code"] == "config" and "given back" in result.json["message"]
+        assert result.exit not in (0, 75) and "audit entry" in result.json["message"], result
+        assert result.json["code"] == "config" and "was released" in result.json["message"]
         assert cli("status", "k", "--quiet").out == "free\n"
     assert cli("run", "k", "--", "false").exit not in (0, 1)
     broken = cli("break", "held", "--reason", "r", "--yes")
     assert (
         broken.exit == 0
-        and "its audit line is missing" in broken.err
+        and "its audit entry is missing" in broken.err
         and cli("status", "held", "--quiet").out == "free\n"
     )
     again = cli("release", "held", "--lease", held["lease"])
@@ -175,7 +175,7 @@ def test_no_grant_without_its_line(cli, trail, database, locks):
     lease = cli.acquire("k")["lease"]
     database.command("collMod", trail.name, validator={"never": {"$exists": True}})
     released = cli("release", "k", "--lease", lease)
-    assert released.exit == 0 and "its audit line is missing" in released.err
+    assert released.exit == 0 and "its audit entry is missing" in released.err
     assert trail.count_documents({}) == 2
 
 

@@ -498,5 +498,5 @@ def test_a_member_that_is_down_and_one_whose_clock_is_off(own, tmp_path):
         assert findings["clock_offset"]["severity"] == severity
         ahead, behind = findings["clock_offset"]["what"].split(" ms ahead of that of ")
         assert member in (ahead if offset_ms > 0 else behind)
-        doubt_ms = int(behind.split("give or take ")[1].split()[0])
+        doubt_ms = int(behind.split("± ")[1].split()[0])
         assert abs(int(ahead.split()[-1]) - abs(offset_ms)) <= doubt_ms + 20, findings

@@ -113,10 +113,10 @@ FERRETDB = {
         pytest.param(
             {"maxWireVersion": 13}, ["older than MongoDB 6.0", "upgrade"], "version", id="5.0"
         ),
-        pytest.param(SHARD, ["sharded cluster", "replica set of its own"], "sharded", id="shard"),
-        pytest.param(MEMBER, ["sharded cluster", "replica set of its own"], "sharded", id="member"),
+        pytest.param(SHARD, ["sharded cluster", "not part of a cluster"], "sharded", id="shard"),
+        pytest.param(MEMBER, ["sharded cluster", "not part of a cluster"], "sharded", id="member"),
         pytest.param(
-            {"configsvr": 2}, ["sharded cluster", "replica set of its own"], "sharded", id="config"
+            {"configsvr": 2}, ["sharded cluster", "not part of a cluster"], "sharded", id="config"
         ),
         pytest.param(FERRETDB, ["FerretDB", "MongoDB 6.0 or newer"], "version", id="ferretdb"),
         pytest.param(MONGOS, ["mongos", "connect to a replica set"], "mongos", id="mongos"),

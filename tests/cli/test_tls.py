@@ -66,7 +66,7 @@ def test_another_authority(tls):
         78,
         f"127.0.0.1:{tls.port}",
         "tlsCAFile",
-        "no authority that is trusted",
+        "not signed by an authority",
     )
     refused(status(tls.made(ALWAYS)), 78, "tlsCAFile")  # the system's authorities
 
@@ -135,7 +135,7 @@ def test_tls_towards_a_server_without(tls):
     plain = URI.split("//")[1].split("/")[0].split(",")[0]
     host, port = plain.split(":")
     refused(
-        status(tls.trusting("ca", user="", host=host, port=port)), 69, plain, "speaks TLS at all"
+        status(tls.trusting("ca", user="", host=host, port=port)), 69, plain, "that it uses TLS"
     )
 
 
@@ -145,7 +145,7 @@ def test_a_wrong_password_or_user(tls, user):
 
 
 def test_no_password(tls):
-    refused(status(tls.trusting("ca", user="")), 77, "wants a user and password")
+    refused(status(tls.trusting("ca", user="")), 77, "requires a user and password")
 
 
 INSECURE = [

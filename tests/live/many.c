@@ -178,7 +178,7 @@ static void test_bad_lists_are_refused(void **state)
     const char **too_many = calloc(LH_MANY_MAX + 1, sizeof *too_many);
     for (size_t i = 0; i <= LH_MANY_MAX; i++)
         too_many[i] = "k";
-    expect_refused(g, twice, 3, NULL, "\"b\" is there twice");
+    expect_refused(g, twice, 3, NULL, "\"b\" is given twice");
     expect_refused(g, bad, 2, NULL, "key 2 of 2");
     expect_refused(g, empty, 2, NULL, "key 2 of 2");
     expect_refused(g, none, 2, NULL, "key 2 of 2");

@@ -149,7 +149,7 @@ static void test_at_their_end_they_are_refused_with_a_way_out(void **state)
         bson_destroy(after);
         lh_record *record = status_of(g, "k");
         assert_int_equal(record->state, LH_MALFORMED);
-        assert_true(strstr(record->problem, "break the key to restart it") != NULL);
+        assert_true(strstr(record->problem, "break the key to restart the tokens") != NULL);
         lh_record_free(record);
         lh_cleanup_options c = LH_CLEANUP_OPTIONS_INIT;
         c.older_than_ms = 1000;
@@ -203,7 +203,7 @@ static void test_the_last_one_is_a_token_like_any(void **state)
     put_at(g, LAST_BEFORE);
     lease = take(g, "k");
     expect(g, LH_DATA, lh_lease_transfer(lease, "heir", heir, &g->error));
-    expect_says(g, "at its end");
+    expect_says(g, "reached its maximum");
     lh_lease_free(lease);
     break_it(g); /* while it is held */
     give(g, take(g, "k"));

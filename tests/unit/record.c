@@ -161,7 +161,7 @@ static void test_what_cannot_be_read_is_named(void **state)
     expect_malformed(BCON_NEW("workspace_id", BCON_BOOL(false)), "workspace_id is a boolean");
     expect_malformed(BCON_NEW("workspace_id", "k", "token", BCON_INT64((INT64_C(1) << 62) - 1),
                               "expires_at", BCON_DATE_TIME(0)),
-                     "token is at its end");
+                     "token has reached its maximum");
     expect_malformed(BCON_NEW("workspace_id", "k", "shared", "{", "x", "{", "}", "}"),
                      "an entry of shared");
     expect_malformed(BCON_NEW("workspace_id", "k", "waiters", "{", "x", BCON_INT32(1), "}"),

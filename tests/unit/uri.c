@@ -209,7 +209,7 @@ static void test_logins_that_cannot_be_are_refused(void **state)
         {"u@", "?authMechanism=GSSAPI&authMechanismProperties=SERVICE_NAME", "KEY:VALUE"},
         {"u@", "?authMechanism=GSSAPI&authMechanismProperties=SERVICE_NAME:", "KEY:VALUE"},
         {"u@", "?authMechanism=GSSAPI&authMechanismProperties=c4n4ry:x", "SERVICE_NAME"},
-        {"u:p@", "?authMechanismProperties=SERVICE_NAME:x", "GSSAPI alone"},
+        {"u:p@", "?authMechanismProperties=SERVICE_NAME:x", "only for authMechanism=GSSAPI"},
         {"u@", "?authMechanism=MONGODB-AWS", "neither"},
         {"u:p@", "?authMechanism=MONGODB-AWS&authSource=users", "$external"},
         {"", "?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_SESSION_TOKEN:c4n4ry",
