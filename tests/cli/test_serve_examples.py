@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The programs to copy from, tools/examples/http: with curl, Python's requests, Node's fetch."""
+"""The programs to copy from, tools/examples/http: with curl, and with Node's fetch."""
 import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -93,24 +92,6 @@ def expect_old_lock(app):
         and "<b>somebody</b> is editing" in text
         and re.search(r'<span id="seconds">[1-9]\d*</span>', text)
     ), text
-
-
-def test_python_with_a_heartbeat(env, server, old_lock):
-    app = App(env, sys.executable, EXAMPLES / "workspace.py")
-    expect_old_lock(app)
-    status, text = app("GET", "/python?user=alice")
-    assert status == 200 and "You are editing, alice" in text
-    expect_busy(app("GET", "/python?user=bob"))
-    assert app("GET", "/python?user=alice")[0] == 200  # loaded again
-    until = time.monotonic() + 2 * TTL_MS / 1000
-    while time.monotonic() < until:
-        assert app("POST", "/python?user=alice")[0] == 200
-        expect_busy(app("GET", "/python?user=bob"))
-        time.sleep(TTL_MS / 3000)
-    assert app("DELETE", "/python?user=alice")[0] == 200
-    assert app("GET", "/python?user=bob")[0] == 200
-    assert app("POST", "/python?user=alice")[0] == 410
-    app.end()
 
 
 def test_node_with_a_session(env, server, old_lock):
