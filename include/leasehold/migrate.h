@@ -111,7 +111,7 @@ typedef struct lh_migrate_report {
     /* A dry run found an index in the state in which an interrupted migration left it; the next
      * migration resumes, or puts the index back. */
     bool interrupted;
-    bool tried;              /* leases were tried, and work */
+    bool tried;              /* a trial of leases succeeded */
     uint64_t scanned;        /* documents read (0 if the index existed) */
     uint64_t duplicate_keys; /* keys with more than one document */
     uint64_t removed;        /* losers deleted (dry run: would be) */

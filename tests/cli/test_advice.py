@@ -512,7 +512,7 @@ def test_no_lease(cli):
         ),
         (["transfer", "k", "--lease", "LEASE"], "--to OWNER", ["--to", "ben"], 0),
         (["doctor", "--as", "king"], "runtime, setup or ops", ["--as", "setup"], 0),
-        (["acquire", "-x"], "stands after --", ["--", "-x"], 0),
+        (["acquire", "-x"], "put -- before", ["--", "-x"], 0),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -471,8 +471,8 @@ def test_a_database_that_is_gone_is_said_and_found_again(page, serve, key):
         page.open(server)
         page.wait_for(key)
         tunnel.frozen = True
-        page.wait_for_state("Database gone", 15)
-        assert "The database does not answer" in page.text("#banner") and page.row(key)
+        page.wait_for_state("No database", 15)
+        assert "The database does not respond" in page.text("#banner") and page.row(key)
         tunnel.frozen = False
         page.wait_for_state("Live", 15)
         server.held(key + ":2")

@@ -79,7 +79,7 @@ def test_it_tells_the_whole_story(story):
     assert chapters == [str(n) for n in range(1, len(chapters) + 1)]
     lines = "\n".join(masked(story))
     for expected in (
-        "ok the unique index is converted; leases were tried, and work",
+        "ok the unique index is converted; a trial of leases succeeded",
         "ok the unique index is present",
         "granted project:42",
         "busy project:42: somebody else holds it",

@@ -725,14 +725,14 @@ def test_a_probe_asks_whether_a_server_answers(ready, server, key, tmp_path):
     assert ready("serve", "--probe", "--listen", server.name.removeprefix("http://")).exit == 0
     for address in nowhere:
         refused = ready("serve", "--probe", "--listen", address)
-        assert refused.exit == 69 and "no server answers" in refused.err, refused
+        assert refused.exit == 69 and "no server responds" in refused.err, refused
     assert ready("serve", "--probe", "--listen", "nonsense").exit == 64
     with socket.create_server(("127.0.0.1", 0)) as other:
         threading.Thread(
             target=lambda: other.accept()[0].sendall(b"SSH-2.0-something\r\n"), daemon=True
         ).start()
         refused = ready("serve", "--probe", "--listen", "127.0.0.1:%d" % other.getsockname()[1])
-        assert refused.exit == 69 and "does not answer" in refused.err, refused
+        assert refused.exit == 69 and "does not reply" in refused.err, refused
 
 
 def test_it_ends_in_good_order(ready, key, tmp_path):

@@ -67,7 +67,7 @@ def refused(server, *request, status=400):
         ),
         (
             ("POST", {"owner": "ann", "ttl": 1}),
-            "is no field of this body",
+            "is not a field of this body",
             ("POST", {"owner": "ann"}),
         ),
         (("POST", [{"owner": "ann"}]), "one JSON object", ("POST", {"owner": "ann"})),
@@ -76,7 +76,11 @@ def refused(server, *request, status=400):
             "Content-Type: application/json",
             ("POST", {"owner": "ann"}, {"Content-Type": "application/json"}),
         ),
-        (("DELETE",), "Send its id in the header Lease-Id", ("DELETE", None, {"Lease-Id": "MINE"})),
+        (
+            ("DELETE",),
+            "Send the lease id in the header Lease-Id",
+            ("DELETE", None, {"Lease-Id": "MINE"}),
+        ),
         (
             ("PATCH", None, {"Lease-Id": "F" * 32}),
             "32 digits of lower-case hexadecimal",
@@ -109,10 +113,10 @@ def test_a_request_that_is_wrong(server, key, wrong, detail, right):
         ("/v1/leases?all=perhaps", "true or false", "/v1/leases?all=false"),
         ("/v1/leases?prefix=%ff", "percent-encoded UTF-8", "/v1/leases?prefix=%C3%A4"),
         ("/v1/leases?onwer=x", 'no argument "onwer"', "/v1/leases?owner=x"),
-        ("/v1/leases?limit=1&limit=2", "there twice", "/v1/leases?limit=1"),
+        ("/v1/leases?limit=1&limit=2", "given twice", "/v1/leases?limit=1"),
         ("/v1/leases/a%zz", "two hexadecimal digits", "/v1/leases/a%25zz"),
         ("/v1/leases?" + "&".join(["limit=1"] * 70), "too many arguments", "/v1/leases?limit=1"),
-        ("/v1/busy?after=x", '"next" of an answer before', "/v1/busy?after=NEXT"),
+        ("/v1/busy?after=x", '"next" of an earlier reply', "/v1/busy?after=NEXT"),
     ],
 )
 def test_an_argument_that_is_wrong(server, wrong, detail, right):
@@ -157,10 +161,10 @@ def test_an_idempotency_key_that_is_spent(server, key):
     name = secrets.token_hex(8)
     lease = ask(name).json["lease"]
     other = ask(name, ttl_ms=5000)
-    assert other.status == 422 and "use a new one" in other.json["detail"]
+    assert other.status == 422 and "use a new key" in other.json["detail"]
     server.release(key, lease)
     over = ask(name)
-    assert over.status == 410 and "ask with a new one" in over.json["detail"]
+    assert over.status == 410 and "use a new key" in over.json["detail"]
     assert ask(name + "2", ttl_ms=5000).status == 201
 
 
@@ -174,7 +178,7 @@ def test_who_may_not_is_told_how(server, loopback, ready, tokens, key):
     assert server("POST", path, body, token=ADMIN).status == 200
     detail = refused(loopback, "GET", "/v1/leases", None, {"Host": "evil.example"}, status=421)
     names = re.search(
-        r"only requests for (\S+), (\S+) or (\S+) are answered, as the Host", detail
+        r"only requests whose Host header names (\S+), (\S+) or (\S+)", detail
     ).groups()
     assert [loopback("GET", "/v1/leases", headers={"Host": name}).status for name in names] == [
         200
@@ -223,7 +227,7 @@ def test_where_to_listen(ready, tokens, tmp_path):
     )
     there = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     there.bind(str(tmp_path / "used"))
-    assert "Listen elsewhere, or remove it" in said("--listen", f"unix:{tmp_path}/used")
+    assert "Listen elsewhere, or remove the socket" in said("--listen", f"unix:{tmp_path}/used")
     serves("--listen", f"unix:{tmp_path}/elsewhere")
     (tmp_path / "used").unlink()
     serves("--listen", f"unix:{tmp_path}/used")
@@ -233,7 +237,7 @@ def test_where_to_listen(ready, tokens, tmp_path):
     "wrong, advice, right",
     [
         (f"{CLIENT}\n{OTHER}\n{CLIENT}\n", "remove one of the two", f"{CLIENT}\n{OTHER}\n"),
-        (f"{CLIENT} {OTHER}\n", "one a line", f"{CLIENT}\n{OTHER}\n"),
+        (f"{CLIENT} {OTHER}\n", "one token on each line", f"{CLIENT}\n{OTHER}\n"),
         (f"na/me:{CLIENT}\n", "is written :TOKEN", f":na/me:{CLIENT}\n"),
         (f"{'n' * 65}:{CLIENT}\n", "1 to 64 of A-Z a-z 0-9 . _ @ -", f"{'n' * 64}:{CLIENT}\n"),
         (f"{CLIENT}\u00e4\n", "printable ASCII", f"{CLIENT}a\n"),
@@ -281,7 +285,7 @@ def test_a_server_that_ends_is_asked_again(ready, key):
     waiting = server.wait(key, "bob")
     server.process.send_signal(signal.SIGTERM)
     answer = Answer(waiting.getresponse())
-    assert answer.status == 503 and "nothing is held: ask again" in answer.json["detail"]
+    assert answer.status == 503 and "nothing is held: try again" in answer.json["detail"]
     assert server.process.wait(timeout=20) == 0
     server = Server(ready, "--listen", "127.0.0.1:0")
     assert server.queue(key) == []
@@ -305,7 +309,7 @@ def test_a_command_that_is_not_installed_names_a_package_that_there_is(offline, 
             capture_output=True,
             text=True,
         )
-    name = re.search(r"a program of its own, (\S+), in a package of that name", said.stderr)[1]
+    name = re.search(r"the program (\S+) is not installed", said.stderr)[1]
     packages = "".join(
         path.read_text(encoding="utf-8", errors="replace")
         for path in (ROOT / "scripts").glob("deb*")

@@ -164,7 +164,7 @@ def test_what_switches_checks_off_is_refused_unless_asked_for_by_name(tls, optio
     uri = tls.trusting("ca") + f"&{option}"
     refused(status(uri), 78, name, "--insecure-tls")
     allowed = status(uri, "--insecure-tls", "--quiet")
-    assert allowed.exit == 0 and "NOT checked" in allowed.err, allowed
+    assert allowed.exit == 0 and "NOT made" in allowed.err, allowed
 
 
 def test_insecure_tls_alone_switches_nothing_off(tls):

@@ -73,7 +73,7 @@ def test_what_must_be_said(offline):
     env = {"LEASEHOLD_URI": "mongodb://127.0.0.1:1/"}
     for args, hint in (
         (["--to", "bob"], "which lease?"),
-        (["--lease", ID], "to whom?"),
+        (["--lease", ID], "which new owner?"),
         (["--lease", "x", "--to", "bob"], "lease"),
     ):
         result = offline("transfer", "k", *args, env=env)

@@ -92,5 +92,5 @@ def test_a_signal_while_the_server_keeps_silent_ends_it(cli, deaf):
     assert (
         process.returncode == 128 + 15
         and time.monotonic() - start < 5
-        and "has not answered" in err
+        and "has not replied" in err
     )

@@ -143,7 +143,7 @@ def test_on_a_terminal_a_line_says_who_and_how_long(cli, locks, screen):
     process = start_waiting(cli, locks, "acquire", "k", "--wait", "forever", stderr=screen.other)
     screen.read(lambda shown: len(set(re.findall(r"\r([|/\\-]) ", shown))) == 4)  # it turns
     line = screen.shown.split("\r")[-2]
-    assert "waiting for k, 1 in front; held by alice\\u202e, 4 min 5" in line and line.endswith(
+    assert "waiting for k, 1 ahead; held by alice\\u202e, 4 min 5" in line and line.endswith(
         "\033[K"
     ), line
     assert "\n" not in screen.shown

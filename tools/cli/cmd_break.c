@@ -79,8 +79,9 @@ static int run(const struct cli *cli)
 
     int code = confirm_allowed(cli->command->name, &error);
     if (code == LH_OK && (!options.reason || !*options.reason))
-        code = out_fail(&error, LH_INVALID,
-                        "why? --reason TEXT is stored with the key, for whoever is hit by it");
+        code = out_fail(
+            &error, LH_INVALID,
+            "add --reason TEXT: it is stored with the key, and the former holder can read it");
     if (code == LH_OK && ask && !confirm_can_ask())
         code = out_fail(&error, LH_INVALID,
                         "break ends a lease although its holder may still be working: add --yes");

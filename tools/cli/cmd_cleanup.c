@@ -29,8 +29,7 @@ static void print_report(const struct out *out, bool dry_run, const lh_cleanup_r
         json_print(&json);
     } else if (!out->quiet) {
         out_word(out, dry_run ? OUT_WARN : OUT_GOOD, dry_run ? "dry run" : "ok");
-        printf("  %s %" PRIu64 " %s that were free that long, and dropped %" PRIu64
-               " dead %s and %" PRIu64 " dead %s\n",
+        printf("  %s %" PRIu64 " %s, and dropped %" PRIu64 " dead %s and %" PRIu64 " dead %s\n",
                dry_run ? "would have removed" : "removed", report->removed,
                report->removed == 1 ? "key" : "keys", report->holders_dropped,
                report->holders_dropped == 1 ? "holder" : "holders", report->waiters_dropped,
@@ -106,6 +105,5 @@ const struct command cmd_cleanup = {
               "key is used again, its tokens are larger than all before.\n"
               "On a terminal it shows the counts and asks first; elsewhere it needs --yes.",
     .example = "  $ leasehold cleanup --older-than 7d --yes\n"
-               "  ok  removed 310 keys that were free that long, and dropped 2 dead holders and 0 "
-               "dead waiters\n",
+               "  ok  removed 310 keys, and dropped 2 dead holders and 0 dead waiters\n",
 };

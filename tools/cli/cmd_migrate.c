@@ -116,7 +116,7 @@ static void print_foreign(const lh_migrate_report *report)
         before = ", ";
     }
     if (*before)
-        printf(" (documents whose workspace_id is no string), %" PRIu64 " of them live\n",
+        printf(" (documents whose workspace_id is not a string), %" PRIu64 " of them live\n",
                report->foreign_live);
 }
 
@@ -132,25 +132,27 @@ static void print_report(const struct migration *migration, int code)
     if (!migration->options.id &&
         (code == LH_OK || report->scanned > 0)) /* else it may be that nothing could be looked at */
         printf("  the unique index is %s%s", lh_index_word(report->index),
-               report->tried ? "; leases were tried, and work" : "");
+               report->tried ? "; a trial of leases succeeded" : "");
     putchar('\n');
     print_line("scanned", report->scanned, "document", "documents");
     print_line("keys", report->duplicate_keys, "with more than one document",
                "with more than one document");
     print_line("removed", report->removed,
-               dry ? "would be" : "document that was older than the one that stays",
-               dry ? "would be" : "documents that were older than the one that stays");
-    print_line("archived", report->archived, "copy of what was removed",
-               "copies of what was removed");
+               dry ? "document in a real run" : "older document of these keys",
+               dry ? "documents in a real run" : "older documents of these keys");
+    print_line("archived", report->archived, "copy of the removed document",
+               "copies of the removed documents");
     print_line("moved", report->quarantined,
-               dry ? "would be, to the archive" : "document that could not be read",
-               dry ? "would be, to the archive" : "documents that could not be read");
+               dry ? "document to the archive, in a real run" : "document that could not be read",
+               dry ? "documents to the archive, in a real run"
+                   : "documents that could not be read");
     print_foreign(report);
     char *odd = out_advice(
         out,
         report->malformed == 1
-            ? "document could not be read; leasehold list --malformed shows it if it is left"
-            : "documents could not be read; leasehold list --malformed shows those that are left");
+            ? "document could not be read; leasehold list --malformed shows it if it was not moved"
+            : "documents could not be read; leasehold list --malformed shows those that were not "
+              "moved");
     print_line("odd", report->malformed, odd ? odd : "", odd ? odd : "");
     free(odd);
     if (*report->problems) {
@@ -160,8 +162,7 @@ static void print_report(const struct migration *migration, int code)
     }
     if (report->interrupted) {
         out_label("index");
-        puts("left by a migration that was interrupted: the next run goes on, or puts it back as "
-             "it was");
+        puts("left by an interrupted migration: the next run resumes, or restores the index");
     }
     print_line("waited", report->waited_ms, "ms for another migration", "ms for another migration");
     print_line("took", report->elapsed_ms, "ms", "ms");
@@ -274,23 +275,23 @@ static int run(const struct cli *cli)
 
 static const struct opt_spec options_table[] = {
     {OPT_DRY_RUN, OPT_FLAG, "dry-run", 0, NULL, NULL, 0, 0,
-     "only report; with --verbose also why each surviving document stays"},
+     "only report; with --verbose also why each remaining document stays"},
     {OPT_YES, OPT_FLAG, "yes", 0, NULL, NULL, 0, 0,
      "remove duplicates without asking, as a migration at boot needs"},
     {OPT_ARCHIVE, OPT_NAME, "archive", 0, "NAME", NULL, 0, 0,
      "the collection for removed documents (default: <collection>_archive)"},
     {OPT_NO_ARCHIVE, OPT_FLAG, "no-archive", 0, NULL, NULL, 0, 0, "keep no copies"},
     {OPT_QUARANTINE, OPT_FLAG, "quarantine", 0, NULL, NULL, 0, 0,
-     "also move documents that cannot be read, such as those whose workspace_id is no string"},
+     "also move documents that cannot be read, such as those whose workspace_id is not a string"},
     {OPT_ID, OPT_TEXT, "id", 0, "JSON", NULL, 0, 0,
      "with --quarantine: move only the document with this _id, in extended JSON"},
     {OPT_EVEN_LIVE, OPT_FLAG, "even-live", 0, NULL, NULL, 0, 0,
-     "with --quarantine: also those that are live: their end is to come, is missing, or cannot be "
-     "read"},
+     "with --quarantine: also those that are live: their end is in the future, is missing, or "
+     "cannot be read"},
     {OPT_EVEN_MOST, OPT_FLAG, "even-most", 0, NULL, NULL, 0, 0,
      "with --quarantine: also more than half of the collection"},
     {OPT_ACCEPT_FOREIGN_KEYS, OPT_FLAG, "accept-foreign-keys", 0, NULL, NULL, 0, 0,
-     "leave documents whose workspace_id is no string, even live ones"},
+     "leave documents whose workspace_id is not a string, even live ones"},
     {OPT_ADOPT, OPT_FLAG, "adopt", 0, NULL, NULL, 0, 0,
      "use the collection for leases although no workspace_id in it is a string"},
     {OPT_NO_TRIAL, OPT_FLAG, "no-trial", 0, NULL, NULL, 0, 0,
@@ -306,14 +307,14 @@ const struct command cmd_migrate = {
     .options = options_table,
     .summary = "prepare the collection: create the unique index, remove duplicates",
     .detail = "No lease is granted before the unique index exists. Of several documents of one\n"
-              "key, the one that ends last stays; the others are moved to the archive.\n"
-              "It is safe at every boot, in any number of processes at once, and beside live\n"
-              "writers. If interrupted, it resumes. If there is nothing to do, it takes two round\n"
+              "key, the document with the latest end stays; the others are moved to the archive.\n"
+              "It is safe at every boot, in any number of processes at once, and while others\n"
+              "write. If interrupted, it resumes. If there is nothing to do, it takes two round\n"
               "trips.\n"
               "On a terminal it asks before it removes anything. Elsewhere it needs --yes:\n"
               "without that it reports duplicates and ends with 78.\n"
               "It also ends with 78, and changes nothing, in three cases: documents whose\n"
-              "workspace_id is no string are live or prevent the index; no workspace_id is a\n"
+              "workspace_id is not a string are live or prevent the index; no workspace_id is a\n"
               "string (the collection may belong to another program); --quarantine would move\n"
               "live documents, or more than half of all. A flag allows each. A killed run is\n"
               "resumed, or undone, by the next one.\n"
@@ -321,9 +322,9 @@ const struct command cmd_migrate = {
               "--trial does. If they do not work, it ends with their exit code, and the index\n"
               "stays. A user without the right to hold leases tries nothing.",
     .example = "  $ leasehold migrate --yes\n"
-               "  ok  the unique index is converted; leases were tried, and work\n"
+               "  ok  the unique index is converted; a trial of leases succeeded\n"
                "    scanned  4127 documents\n"
                "    keys     63 with more than one document\n"
-               "    removed  92 documents that were older than the one that stays\n"
-               "    archived 92 copies of what was removed\n",
+               "    removed  92 older documents of these keys\n"
+               "    archived 92 copies of the removed documents\n",
 };

@@ -106,8 +106,8 @@ const struct command cmd_reap = {
     .run = run,
     .options = options_table,
     .summary = "release the leases of dead processes on this host",
-    .detail = "For the start of a service that was killed, so that nobody has to wait for the\n"
-              "ends of its leases. Safe at any time: a lease records boot, host name, pid\n"
+    .detail = "Run it before a killed service starts again, so that nobody has to wait for the\n"
+              "ends of its leases. It is safe at any time: a lease records boot, host name, pid\n"
               "namespace, pid and start time, and all must belong to a process that is surely\n"
               "dead.\n"
               "It leaves alone: stopped processes; other containers (run it inside one, or in the\n"

@@ -74,8 +74,8 @@ const struct command cmd_release = {
     .options = options_table,
     .summary = "release a lease",
     .detail = "The next waiter gets the key at once, with the note; status and watch show the\n"
-              "note. It stays until the key was held again by a holder that left none. So a new\n"
-              "holder that finds a note knows that nobody has held the key since.\n"
+              "note. The note stays until a later holder of the key ends without a note. So a\n"
+              "new holder that finds a note knows that nobody has held the key since.\n"
               "With --keep nobody gets the key before that time is over. Then the next waiter\n"
               "does. Only an exclusive lease can be kept.\n"
               "A second release is no error. If the key has another holder by now, nothing is\n"

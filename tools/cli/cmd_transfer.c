@@ -24,8 +24,8 @@ static int hand_on(lh_store *store, lh_lease *old, const char *to, lh_lease **re
         return code;
     char why[256];
     (void)snprintf(why, sizeof why, "%.250s", error->message);
-    code =
-        out_fail(error, LH_UNKNOWN, "handed on, but the new lease was not heard of again: %s", why);
+    code = out_fail(error, LH_UNKNOWN,
+                    "handed on, but the state of the new lease could not be read: %s", why);
     memcpy(error->lease_id, new_id, sizeof new_id);
     return code;
 }
@@ -37,7 +37,7 @@ static int run(const struct cli *cli)
     lh_error error = LH_ERROR_INIT;
     const char *to = cli_text(cli, OPT_TO);
     int exit = EXIT_DONE, code = to ? connect_lease(cli, &store, &old, &error)
-                                    : out_fail(&error, LH_INVALID, "to whom? --to OWNER");
+                                    : out_fail(&error, LH_INVALID, "which new owner? --to OWNER");
     if (code == LH_OK)
         code = hand_on(store, old, to, &lease, &error);
     if (code == LH_OK)
@@ -55,7 +55,7 @@ static int run(const struct cli *cli)
 static const struct opt_spec options_table[] = {
     {OPT_LEASE, OPT_SECRET, "lease", 0, "ID", "LEASEHOLD_LEASE", 0, 0,
      "the lease, as acquire printed it"},
-    {OPT_TO, OPT_NAME, "to", 0, "OWNER", NULL, 0, 0, "the new holder's name, shown to people"},
+    {OPT_TO, OPT_NAME, "to", 0, "OWNER", NULL, 0, 0, "the new holder's name, which others see"},
     {0},
 };
 

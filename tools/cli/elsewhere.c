@@ -55,10 +55,8 @@ int elsewhere_run(const struct cli *cli, int argc, char **argv, int at)
     int why = errno;
     free(line);
     if (why == ENOENT)
-        out_fail(
-            &error, LH_INVALID,
-            "it is a program of its own, %s, in a package of that name, which is not installed",
-            program);
+        out_fail(&error, LH_INVALID,
+                 "the program %s is not installed; the package of that name has it", program);
     else
         out_fail(&error, LH_CONFIG, "the program %s cannot be run: %s", program, strerror(why));
     return out_error(&cli->out, &error);

@@ -125,7 +125,7 @@ static void print_holder(const struct out *out, const lh_record *record, const l
     text_from_duration(holder->remaining_ms, duration);
     out_label(holder->remaining_ms > 0 ? "ends in" : "ended");
     printf("%s%s\n", duration,
-           holder->remaining_ms <= 0 ? " ago; the next to ask gets it"
+           holder->remaining_ms <= 0 ? " ago; the next acquire gets it"
            : holder->kept            ? "; it was released, and is kept until then"
                                      : " unless renewed");
 }
@@ -213,7 +213,7 @@ void record_print(const struct out *out, const lh_record *record)
         out_text(record->problem);
         puts("; it counts as held");
         out_label("to do");
-        fputs("mend it, or move it to the archive: ", stdout);
+        fputs("correct it, or move it to the archive: ", stdout);
         print_command(out, "leasehold migrate --quarantine --even-live", record);
     }
     for (size_t i = 0; (holder = lh_record_holder(record, i)); i++)
@@ -232,18 +232,18 @@ static const char *why_sentence(const lh_record *record)
 {
     switch (record ? record->why : LH_WHY_RACE) {
     case LH_WHY_QUEUE:
-        return "others wait in front";
+        return "others wait ahead";
     case LH_WHY_MALFORMED:
-        return "its document cannot be read, so it counts as held: `leasehold list --malformed` "
-               "names it";
+        return "its document cannot be read, so the key counts as held: `leasehold list "
+               "--malformed` shows why";
     case LH_WHY_FULL:
-        return "as many share it as may";
+        return "it has as many shared holders as are allowed";
     case LH_WHY_FULL_QUEUE:
-        return "as many wait for it as may";
+        return "it has as many waiters as are allowed";
     case LH_WHY_PATH:
         return "somebody holds a path above or below it";
     case LH_WHY_RACE:
-        return "others kept winning the race for it";
+        return "others were faster at each attempt";
     default:
         return "somebody else holds it";
     }
@@ -277,7 +277,7 @@ void record_print_busy(const struct out *out, const char *key, const lh_record *
     if (record && record->holders > 1)
         printf("  and %zu more share it\n", record->holders - 1);
     if (record && record->waiters > 0)
-        printf("  %zu waiting in front\n", record->waiters);
+        printf("  %zu waiting ahead\n", record->waiters);
     if (record && record->retry_after_ms > 0 && record->why != LH_WHY_MALFORMED) {
         text_from_duration(record->retry_after_ms, duration);
         out_label("retry");
@@ -319,7 +319,7 @@ static void print_note(const struct out *out, lh_lease *lease)
     const lh_note *note = NULL;
     lh_error error = LH_ERROR_INIT;
     if (lh_lease_note(lease, &note, &error) != LH_OK)
-        out_note(out, "whether the holder before left a note cannot be told: %s", error.message);
+        out_note(out, "cannot read whether the previous holder left a note: %s", error.message);
     else if (note)
         print_labelled("note", note->text);
 }
@@ -359,7 +359,7 @@ int record_hand_over(const struct out *out, lh_lease *lease, const char *owner)
         return EXIT_DONE;
     lh_error error = LH_ERROR_INIT;
     if (lh_lease_release(lease, &error) == LH_OK)
-        out_note(out, "the lease was released again, because it could not be told");
+        out_note(out, "the lease was released again, because it could not be printed");
     else
         out_note(out, "the lease could not be released again; it ends with its ttl: %s",
                  error.message);

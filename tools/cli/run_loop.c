@@ -86,7 +86,7 @@ static void look_at_child(struct watch *watch)
     struct run *run = watch->run;
     if (!child_look(&run->child) || watch->ending)
         return;
-    out_note(run->out, "stopped; the lease is not renewed until it goes on");
+    out_note(run->out, "stopped; the lease is not renewed until the command continues");
     child_stop_with(&run->child);
     look_at_lease(watch); /* before the child is woken */
     if (!watch->ending)

@@ -66,7 +66,7 @@ static void compose(const struct view *view, char line[LINE_SIZE])
         (void)snprintf(left, sizeof left, ", %s left unless renewed", duration);
     }
     if (view->place > 0)
-        (void)snprintf(place, sizeof place, "%u in front", view->place);
+        (void)snprintf(place, sizeof place, "%u ahead", view->place);
     bool held = *view->owner;
     (void)snprintf(line, LINE_SIZE, "%c %s: waiting for %s, %s; %s%s%s",
                    "|/-\\"[view->step % SPINNER_STEPS], waited, view -> key, place,
@@ -106,8 +106,8 @@ static void give_up(void *arg)
 {
     struct view *view = arg;
     erase(view);
-    out_note(view->out, "the server was asked and has not answered: a lease that it still grants "
-                        "ends with its ttl");
+    out_note(view->out, "the server has not replied to the acquire. If it still grants a lease, "
+                        "the lease ends with its ttl");
 }
 
 int wait_acquire(struct wait *wait)

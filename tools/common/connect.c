@@ -143,10 +143,9 @@ int connect_options(const struct cli *cli, int64_t timeout_ms, const char *owner
     options.at_open = LH_AT_OPEN_NOTHING; /* whoever needs the index looks at it */
     options.allow_insecure_tls = cli_flag(cli, OPT_INSECURE_TLS);
     if (options.allow_insecure_tls) /* also with --quiet */
-        fprintf(
-            stderr,
-            "leasehold: --insecure-tls: NOT checked: the parts of TLS that the connection string "
-            "switches off. Another server may pose as yours, and learn the password\n");
+        fprintf(stderr,
+                "leasehold: --insecure-tls: the checks of TLS that the connection string switches "
+                "off are NOT made. Another server may pose as yours, and learn the password\n");
     *ret_options = options;
     return LH_OK;
 }

@@ -12,7 +12,7 @@ const struct help_exit help_exits[] = {
     {EXIT_USAGE, "usage"},
     {EXIT_DATA, "unreadable stored data"},
     {EXIT_UNREACHABLE, "server unreachable"},
-    {EXIT_BUG, "a bug of ours"},
+    {EXIT_BUG, "a bug in Leasehold"},
     {EXIT_UNKNOWN, "outcome unknown"},
     {EXIT_BUSY, "busy"},
     {EXIT_LOST, "lost or not the holder"},

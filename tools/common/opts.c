@@ -49,11 +49,11 @@ const struct opt_spec opts_lease[] = {
      "how long the lease lasts without a renewal (default: 30s)"},
     {OPT_SHARED, OPT_FLAG, "shared", 0, NULL, NULL, 0, 0, "share the key with other readers"},
     {OPT_OWNER, OPT_NAME, "owner", 0, "NAME", "LEASEHOLD_OWNER", 0, 0,
-     "the holder's name, shown to people (default: user@host)"},
-    {OPT_PURPOSE, OPT_TEXT, "purpose", 0, "TEXT", NULL, 0, 0, "the reason, shown to people"},
+     "the holder's name, which others see (default: user@host)"},
+    {OPT_PURPOSE, OPT_TEXT, "purpose", 0, "TEXT", NULL, 0, 0, "the reason, which others see"},
     {OPT_PATH, OPT_FLAG, "path", 0, NULL, NULL, 0, 0,
-     "the key is a path: org/project shuts out org and all below it; all users of a tree use "
-     "--path"},
+     "the key is a path: org/project excludes org, and all paths below org/project; all users of a "
+     "tree use --path"},
     {OPT_RESUME, OPT_FLAG, "resume", 0, NULL, NULL, 0, 0,
      "take over the lease of the same --owner: for a restarted program with an owner name of its "
      "own"},
@@ -149,10 +149,10 @@ static int unknown_option(const struct menu *menu, const char *word, lh_error *e
     char name[64];
     option_name(word, name);
     if (strncmp(word, "--", 2) != 0)
-        return out_fail(error, LH_INVALID,
-                        "there is no option %.2s (see --help); what begins with - and is no option "
-                        "stands after --",
-                        word);
+        return out_fail(
+            error, LH_INVALID,
+            "there is no option %.2s (see --help); put -- before an argument that begins with -",
+            word);
     const char *names[MOST_OPTIONS + 1] = {0};
     for (int i = 0; i < menu->n; i++)
         names[i] = menu->specs[i]->name;

@@ -27,7 +27,7 @@ static int check_words(const struct cli *cli, lh_error *error)
     char quoted[64];
     if (args->n_words > wanted && command->takes_command)
         return out_fail(error, LH_INVALID,
-                        "\"%s\" is one word too many: the command to run stands after --",
+                        "\"%s\" is one word too many: the command to run comes after --",
                         opts_quotable(args->words[wanted], quoted));
     if (args->n_words > wanted)
         return out_fail(error, LH_INVALID, "\"%s\" is one word too many",

@@ -270,7 +270,7 @@ static void run(struct ask *ask)
         settle(ask, LH_CLOSED, NULL, NULL,
                &(lh_error){.size = sizeof(lh_error),
                            .code = LH_CLOSED,
-                           .message = "the server has no room to wait"});
+                           .message = "the server has no room for another wait"});
     }
 }
 
@@ -289,7 +289,7 @@ static void answer_again(struct request *request, const struct repeat *repeat)
     else if (code == LH_LOST)
         answer_failure(
             request, MHD_HTTP_GONE, "lost",
-            "the lease that this Idempotency-Key was granted has ended: ask with a new one");
+            "the lease that was granted for this Idempotency-Key has ended: use a new key");
     else
         answer_outcome(request, &error);
     lh_lease_free(lease);
@@ -320,7 +320,7 @@ static int look_back(struct ask *ask, struct request *request, const char *name,
         refused = "out of memory";
         status = MHD_HTTP_SERVICE_UNAVAILABLE;
     } else if (!repeats_same(repeat, request)) {
-        refused = "this Idempotency-Key was used for another body: use a new one";
+        refused = "this Idempotency-Key was used for another body: use a new key";
         status = MHD_HTTP_UNPROCESSABLE_CONTENT;
     } else if (repeat->ask && count_twins(repeat->ask) >= MOST_TWINS) {
         refused = "too many requests with this Idempotency-Key are open";

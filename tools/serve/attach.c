@@ -16,7 +16,7 @@ lh_lease *attach_lease(struct request *request)
     const char *id = request_header(request, "Lease-Id");
     if (!id) {
         answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
-                       "which lease? Send its id in the header Lease-Id");
+                       "which lease? Send the lease id in the header Lease-Id");
         return NULL;
     }
     if (strlen(id) != LH_LEASE_ID_LEN || strspn(id, "0123456789abcdef") != LH_LEASE_ID_LEN) {

@@ -74,7 +74,7 @@ static const char *wrong_with(const char *token)
 {
     for (const char *at = token; *at; at++) {
         if (*at == ' ' || *at == '\t')
-            return "a token has no blanks: one a line";
+            return "a token has no blanks: write one token on each line";
         if (*at < ' ' || *at > '~')
             return "a token is printable ASCII";
     }
@@ -110,7 +110,7 @@ static int add_line(struct reader *reader, char *line, size_t len)
     if (len > 0 && line[len - 1] == '\r')
         line[--len] = '\0';
     if (strlen(line) != len)
-        return fail(reader, "it has a NUL in it: a token file is plain text");
+        return fail(reader, "it contains a NUL: a token file is plain text");
     if (strchr(line, '\r'))
         return fail(reader, "a carriage return inside: lines end with a line feed");
     char *text = line + strspn(line, " \t");
@@ -172,9 +172,9 @@ static int open_file(const char *path, bool *ret_open, int *ret_fd, lh_error *er
     }
     if (!S_ISREG(info.st_mode)) {
         (void)close(fd);
-        return out_fail(error, LH_CONFIG,
-                        "the token file %s is no regular file: it must be one, to be read again",
-                        path);
+        return out_fail(
+            error, LH_CONFIG,
+            "the token file %s is not a regular file, which the server could read again", path);
     }
     *ret_open = info.st_mode & (S_IROTH | S_IWOTH);
     *ret_fd = fd;

@@ -51,13 +51,13 @@ static bool take(struct request *request, const struct field *fields, size_t n, 
         if (strcmp(fields[i].name, name) != 0)
             continue;
         if (given[i])
-            return fail(request, name, "is there twice");
+            return fail(request, name, "is given twice");
         given[i] = true;
         return fields[i].text ? take_text(request, &fields[i], at)
                               : take_number(request, &fields[i], at);
     }
     return fail(request, bson_utf8_validate(name, strlen(name), false) ? name : "?",
-                "is no field of this body");
+                "is not a field of this body");
 }
 
 /* NULL: it is no JSON object, and nothing else behind it. */

@@ -117,7 +117,7 @@ void busy_get(struct request *request)
         return;
     if (given && !text_number(text, &after)) {
         answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
-                       "after must be the \"next\" of an answer before");
+                       "after must be the \"next\" of an earlier reply");
         return;
     }
     bson_t json, array;

@@ -16,11 +16,11 @@ static const struct opt_spec options_table[] = {
     {OPT_MAX_WAITS_PER_CLIENT, OPT_NUMBER, "max-waits-per-client", 0, "N", NULL, 1, 10000,
      "the largest number of waits of one client (default: 1000)"},
     {OPT_CLEANUP_EVERY, OPT_DURATION, "cleanup-every", 0, "DURATION", NULL, 1000,
-     7 * 24 * 3600 * INT64_C(1000), "run `cleanup` about that often (default: never)"},
+     7 * 24 * 3600 * INT64_C(1000), "how often to run `cleanup`, approximately (default: never)"},
     {OPT_OLDER_THAN, OPT_DURATION, "older-than", 0, "DURATION", NULL, 1000, OLDER_THAN_MAX,
      "for --cleanup-every: the least time since the release (default: 24h)"},
     {OPT_PROBE, OPT_FLAG, "probe", 0, NULL, NULL, 0, 0,
-     "check that the server at --listen answers, and exit with 0 or 69 (asks no database)"},
+     "check that the server at --listen responds, and exit with 0 or 69 (uses no database)"},
     {OPT_RELEASE_AT_EXIT, OPT_FLAG, "release-at-exit", 0, NULL, NULL, 0, 0,
      "release the leases of sessions at the end (default: they stay held)"},
     {0},
@@ -63,12 +63,12 @@ const struct command cmd_serve = {
         "first ':'. Write a token that contains a ':' as :TOKEN, or with a name. The log\n"
         "shows names; so do `by` and the audit trail when an admin breaks a lease. Several\n"
         "tokens may have one name. Tokens without a name are logged as #1, #2, …\n"
-        "On SIGHUP the server reads the files again. If one is wrong, the log says why, and\n"
-        "all tokens stay as they were. If a token is gone, everything that its client has\n"
-        "open ends within a second: waits leave their queues (401), event streams end,\n"
-        "sessions end with the event `revoked`. Leases stay held until their ttl is over;\n"
-        "use `break` if necessary. A token that was renamed or moved keeps everything. A\n"
-        "token that left the admins' file can no longer break leases.\n"
+        "On SIGHUP the server reads the files again. If a file is wrong, the log has the\n"
+        "reason, and all tokens stay as they were. If a token is gone, everything that its\n"
+        "client has open ends within a second: waits leave their queues (401), event\n"
+        "streams end, sessions end with the event `revoked`. Leases stay held until their\n"
+        "ttl is over; use `break` if necessary. A token that was renamed or moved keeps\n"
+        "everything. A token that left the admins' file can no longer break leases.\n"
         "A client is a token; without tokens it is the user (uid) behind a Unix socket, or\n"
         "an address: on loopback all programs are one client. One client may use half of\n"
         "the server's 4000 requests for the database, 1000 event streams, 4 long lists and\n"

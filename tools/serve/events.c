@@ -156,7 +156,7 @@ static void *keep_watching(void *arg)
         pthread_mutex_unlock(&events->lock);
         if (ends)
             return NULL;
-        log_note(events->server, "watching has ended and is tried again: %s: %s",
+        log_note(events->server, "watching has ended, and the server tries again: %s: %s",
                  lh_outcome_word(code), error.message);
         if (was_open)
             append(events, &gap);
@@ -332,7 +332,7 @@ void events_get(struct request *request)
             clients_unref(request->server->clients, subscriber->client);
         free(subscriber);
         answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded",
-                       "the server ends, or has no room left");
+                       "the server is stopping, or has no room left");
         return;
     }
     struct MHD_Response *response =

@@ -37,7 +37,7 @@ static bool fail(struct head *head, const char *name, const char *wrong)
 static bool follows(struct head *head, const char *part, size_t len, size_t separator)
 {
     if (head->at && part != head->at)
-        return fail(head, "", "a NUL, a folded line, a bare line feed or a blank too many");
+        return fail(head, "", "a NUL, a folded line, a bare line feed or an extra blank");
     if (head->at)
         head->at = part + len + separator;
     return true;
@@ -76,7 +76,8 @@ static bool check(struct head *head, const char *name, const char *value)
 {
     enum { COLON = 1, LINE_END = 2 };
     if (!is_name(name))
-        return fail(head, "", "a header's name with a blank, or what no name may have");
+        return fail(head, "",
+                    "a header's name with a blank, or with another character that is not allowed");
     if (!follows(head, name, strlen(name), COLON))
         return false;
     while (head->at && (*head->at == ' ' || *head->at == '\t') && head->at < value)
@@ -86,12 +87,12 @@ static bool check(struct head *head, const char *name, const char *value)
     if (!is_value(value))
         return fail(head, name, "a control character in the value");
     if (!is_single(head, name))
-        return fail(head, name, "this header may be there once");
+        return fail(head, name, "this header may occur only once");
     head->length |= strcasecmp(name, "Content-Length") == 0;
     if (strcasecmp(name, "Transfer-Encoding") == 0) {
         head->chunked = true;
         if (strcasecmp(value, "chunked") != 0)
-            return fail(head, name, "it may only be chunked");
+            return fail(head, name, "only chunked is allowed");
     }
     return true;
 }
@@ -132,7 +133,7 @@ static bool is_clear(struct request *request, struct head *head, const char *met
     if (head->at && !follows(head, method + size - LINE_END, 0, LINE_END)) /* the empty line */
         return false;
     if (head->chunked && head->length)
-        return fail(head, "Content-Length", "not beside Transfer-Encoding");
+        return fail(head, "Content-Length", "not together with Transfer-Encoding");
     if (head->chunked && strcmp(version, "HTTP/1.1") != 0)
         return fail(head, "Transfer-Encoding", "not in HTTP/1.0");
     return true;

@@ -35,7 +35,7 @@ void request_refuse(struct request *request, enum share share, int why)
     };
     if (why == SHARE_OVER)
         answer_failure(request, MHD_HTTP_TOO_MANY_REQUESTS, words[share].code,
-                       "your client has %u %s open, which is all that one may have",
+                       "your client has %u %s open, the most that one client may have",
                        clients_most(request->server->clients, share), words[share].what);
     else
         answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded",

@@ -102,7 +102,7 @@ void health_ready(struct request *request)
         ready->asked_ms = now;
     }
     int code = hangs ? LH_UNREACHABLE : ready->code;
-    strcpy(message, hangs ? "the database was asked, and has not answered yet" : ready->message);
+    strcpy(message, hangs ? "the database has not replied yet" : ready->message);
     pthread_mutex_unlock(&ready->lock);
     if (!ask) {
         answer_ready(request, code, message);

@@ -67,7 +67,7 @@ static void *on_line(void *arg, const char *uri, struct MHD_Connection *connecti
     atomic_fetch_add(&http->open, 1);
     /* libmicrohttpd has no room for more of them than a few hundred, and would never answer. */
     if (request->held_by && framing_arguments(uri) > MOST_ARGUMENTS)
-        connections_refuse(request->held_by, "too many arguments behind the ?");
+        connections_refuse(request->held_by, "too many arguments after the ?");
     return request;
 }
 

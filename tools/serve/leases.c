@@ -112,7 +112,7 @@ void leases_break(struct request *request)
     if (!*reason) {
         answer_failure(
             request, MHD_HTTP_BAD_REQUEST, "invalid",
-            "\"reason\" is missing: it is stored with the key, for whoever is hit by it");
+            "\"reason\" is missing: it is stored with the key, and the former holder can read it");
         return;
     }
     lh_record *record = NULL;

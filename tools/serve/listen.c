@@ -40,7 +40,7 @@ static int make_room(const struct sockaddr_un *address, lh_error *error)
     if (lstat(address->sun_path, &there) != 0)
         return LH_OK;
     if (!S_ISSOCK(there.st_mode))
-        return out_fail(error, LH_CONFIG, "%s is there already, and is no socket",
+        return out_fail(error, LH_CONFIG, "%s exists already, and is not a socket",
                         address->sun_path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int why = connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ? 0 : errno;
@@ -50,8 +50,8 @@ static int make_room(const struct sockaddr_un *address, lh_error *error)
         return out_fail(error, LH_CONFIG, "another server listens on %s", address->sun_path);
     if (why != ECONNREFUSED)
         return out_fail(error, LH_CONFIG,
-                        "%s is in use, or not known to be unused: %s. Listen elsewhere, or remove "
-                        "it if nobody needs it",
+                        "%s is in use, or may be: %s. Listen elsewhere, or remove the socket if "
+                        "nobody needs it",
                         address->sun_path, strerror(why));
     (void)unlink(address->sun_path);
     return LH_OK;
@@ -102,7 +102,7 @@ static int name_it(struct listener *listener, lh_error *error)
     if (getsockname(listener->fd, (struct sockaddr *)&address, &len) != 0 ||
         getnameinfo((struct sockaddr *)&address, len, host, sizeof host, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        return out_fail(error, LH_CONFIG, "the address listened on cannot be told");
+        return out_fail(error, LH_CONFIG, "cannot read the address that the server listens on");
     bool v6 = address.ss_family == AF_INET6;
     (void)snprintf(listener->name, sizeof listener->name, "http://%s%s%s:%s", v6 ? "[" : "", host,
                    v6 ? "]" : "", port);
@@ -116,7 +116,7 @@ static int open_address(struct listener *listener, const char *text, const struc
     if (!with_tokens && !is_loopback(address->ai_addr))
         return out_fail(
             error, LH_CONFIG,
-            "%s can be reached from elsewhere: give --token-file, or listen on 127.0.0.1", text);
+            "%s can be reached from other hosts: give --token-file, or listen on 127.0.0.1", text);
     listener->by_address = true;
     listener->fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (listener->fd >= 0)
@@ -237,7 +237,7 @@ int listen_connect(const char *address, int *ret_fd, lh_error *error)
         freeaddrinfo(found);
     }
     if (*ret_fd < 0)
-        return out_fail(error, LH_UNREACHABLE, "no server answers at %s: %s", address,
+        return out_fail(error, LH_UNREACHABLE, "no server responds at %s: %s", address,
                         strerror(errno));
     return LH_OK;
 }

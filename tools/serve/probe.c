@@ -24,9 +24,11 @@ static int ask(int fd, lh_error *error)
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     if (send(fd, question, sizeof question - 1, MSG_NOSIGNAL) != sizeof question - 1 ||
         recv(fd, answer, sizeof answer, MSG_WAITALL) != sizeof answer)
-        return out_fail(error, LH_UNREACHABLE, "the server did not answer within %d s", PATIENCE_S);
+        return out_fail(error, LH_UNREACHABLE, "the server did not respond within %d s",
+                        PATIENCE_S);
     if (memcmp(answer, yes, sizeof answer) != 0)
-        return out_fail(error, LH_UNREACHABLE, "the server is there, and does not answer /healthz");
+        return out_fail(error, LH_UNREACHABLE,
+                        "the server accepts connections, but does not reply to /healthz");
     return LH_OK;
 }
 

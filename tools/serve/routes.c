@@ -99,8 +99,8 @@ static bool find(struct request *request, const char *path)
     }
     if (!known) {
         answer_failure(request, MHD_HTTP_NOT_FOUND, "not_found",
-                       "there is nothing at this path; /openapi.json lists what there is. A '/' in "
-                       "a key is written %%2F");
+                       "there is nothing at this path; /openapi.json lists all paths. A '/' in a "
+                       "key is written %%2F");
         return false;
     }
     if (!request->route) {
@@ -134,8 +134,8 @@ static bool is_for_us(struct request *request)
     if (host && listen_is_loopback_name(host))
         return true;
     answer_failure(request, MHD_HTTP_MISDIRECTED_REQUEST, "host",
-                   "without --token-file only requests for localhost, 127.0.0.1 or [::1] are "
-                   "answered, as the Host header names it");
+                   "without --token-file the server serves only requests whose Host header names "
+                   "localhost, 127.0.0.1 or [::1]");
     return false;
 }
 
@@ -163,7 +163,7 @@ static bool is_small(struct request *request)
     const char *length = request_header(request, "Content-Length");
     if (request->uri_len > MOST_URI) {
         answer_failure(request, MHD_HTTP_URI_TOO_LONG, "uri",
-                       "the path and what follows it have more than %d bytes", MOST_URI);
+                       "the path and the arguments have more than %d bytes", MOST_URI);
         return false;
     }
     if (request_head_size(request) > MOST_HEADERS) {
@@ -213,7 +213,7 @@ bool routes_admit(struct request *request, const char *path)
     char unknown[64];
     if (!request_knows_arguments(request, request->route->arguments, unknown)) {
         answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
-                       "there is no argument \"%s\" here, or it is there twice", unknown);
+                       "there is no argument \"%s\" here, or it is given twice", unknown);
         return false;
     }
     return true;

@@ -47,7 +47,7 @@ static void print_requests(FILE *to, struct metrics *metrics)
 
 static void print_calls(FILE *to, struct metrics *metrics)
 {
-    head(to, "calls_total", "counter", "What the library said, by call and outcome.");
+    head(to, "calls_total", "counter", "Calls of the library, by call and outcome.");
     for (int call = 0; call < METRICS_CALLS; call++) {
         for (int outcome = 0; outcome < METRICS_OUTCOMES; outcome++) {
             uint64_t n = atomic_load(&metrics->calls[call][outcome]);
@@ -84,7 +84,7 @@ static void print_waits(FILE *to, struct metrics *metrics)
     for (size_t i = 0; i <= METRICS_BOUNDS; i++)
         counts[i] = atomic_load(&metrics->waited[i]);
     head(to, "wait_seconds", "histogram",
-         "How long requests with wait_ms waited, however it ended.");
+         "How long requests with wait_ms waited, whatever the outcome.");
     print_histogram(to, "wait_seconds", counts, METRICS_BOUNDS + 1, wait_bound_s,
                     (double)atomic_load(&metrics->waits_ms) / 1000);
 }
@@ -112,7 +112,7 @@ static void print_rollout(FILE *to, lh_store *store)
                   {"lost", observed.lost},
                   {"skipped", observed.skipped}};
     head(to, "observed_total", "counter",
-         "What was let pass while leases are not enforced, by what it would have been.");
+         "Calls while leases are not enforced, by the outcome that they would have had.");
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
         fprintf(to, "leasehold_observed_total{what=\"%s\"} %" PRIu64 "\n", counts[i].word,
                 counts[i].n);
@@ -152,7 +152,7 @@ static void print_store(FILE *to, lh_store *store)
     print_counter(to, "store_streams_closed_total",
                   "How often the change stream that wakes waiters ended.", m.streams_closed);
     head(to, "store_round_trip_seconds", "histogram",
-         "How long the database took to answer a command.");
+         "How long the database took to reply to a command.");
     print_histogram(to, "store_round_trip_seconds", m.round_trips, LH_METRICS_BUCKETS,
                     round_trip_bound_s, (double)m.round_trips_us / 1e6);
 }
@@ -164,7 +164,8 @@ static void print_cleanups(FILE *to, struct cleaning *cleaning)
     head(to, "cleanups_total", "counter", "Cleanups (--cleanup-every) that have ended.");
     fprintf(to, "leasehold_cleanups_total{outcome=\"ok\"} %" PRIu64 "\n", done);
     fprintf(to, "leasehold_cleanups_total{outcome=\"failed\"} %" PRIu64 "\n", failed);
-    print_counter(to, "cleanup_removed_keys_total", "Keys that they removed.", removed);
+    print_counter(to, "cleanup_removed_keys_total", "Keys that cleanups (--cleanup-every) removed.",
+                  removed);
 }
 
 static void print_open(FILE *to, struct server *server)
@@ -177,15 +178,15 @@ static void print_open(FILE *to, struct server *server)
     print_gauge(to, "sessions", "Open sessions: leases that are renewed for their clients.",
                 sessions_count(server->sessions));
     print_counter(to, "sessions_lost_total",
-                  "Sessions whose lease was lost while the client was there.",
+                  "Sessions whose lease was lost while the client was connected.",
                   sessions_lost(server->sessions));
     print_gauge(to, "http_connections", "Open connections.",
                 connections_count(server->connections));
     print_counter(to, "log_lines_dropped_total", "Lines of the log that could not be written.",
                   log_dropped(server->log));
     print_counter(to, "http_timeouts_total",
-                  "Connections that were shut because a request was not sent, or an answer not "
-                  "taken, in time.",
+                  "Connections that were closed because the client did not send a request, or read "
+                  "a reply, in time.",
                   connections_ended(server->connections));
 }
 
@@ -199,9 +200,9 @@ void scrape_get(struct request *request)
         answer_text(request, 503, NULL, NULL, 0);
         return;
     }
-    head(to, "build_info", "gauge", "The version that runs.");
+    head(to, "build_info", "gauge", "The version of the server.");
     fprintf(to, "leasehold_build_info{version=\"%s\"} 1\n", lh_version());
-    print_gauge(to, "uptime_seconds", "Since the server began.",
+    print_gauge(to, "uptime_seconds", "Seconds since the server started.",
                 (uint64_t)(serve_now_ms() - server->began_ms) / 1000);
     print_requests(to, server->metrics);
     print_calls(to, server->metrics);
@@ -212,7 +213,7 @@ void scrape_get(struct request *request)
     print_cleanups(to, server->cleaning);
     print_counter(to, "handoffs_total", "Grants to requests that had waited in the key's queue.",
                   atomic_load(&server->metrics->handoffs));
-    print_counter(to, "events_total", "Events heard from the database.",
+    print_counter(to, "events_total", "Events received from the database.",
                   atomic_load(&server->metrics->events));
     if (fclose(to) != 0) {
         free(text);

@@ -61,8 +61,9 @@ static int open_store(const struct cli *cli, struct server *server, lh_error *er
 static int check_config(struct config *config, lh_error *error)
 {
     if (config->admin_token_file && !config->token_file)
-        return out_fail(error, LH_INVALID,
-                        "--admin-token-file needs --token-file: without it anybody may call");
+        return out_fail(
+            error, LH_INVALID,
+            "--admin-token-file needs --token-file: without --token-file anybody may call");
     int code = confirm_allowed("break", error);
     config->may_break = code == LH_OK;
     if (code == LH_DENIED)
@@ -152,8 +153,8 @@ static void reload(struct server *server)
     if (auth_reload(server->auth, &revoked, &error) == LH_OK) {
         end_revoked(server);
         log_note(server,
-                 "the tokens were read again; %u of those before are gone, and what their clients "
-                 "had open has ended",
+                 "the tokens were read again; %u earlier tokens were removed, and everything that "
+                 "their clients had open has ended",
                  revoked);
     } else {
         log_note(server, "the tokens stay as they were: %s", error.message);
@@ -234,7 +235,7 @@ int serve_run(const struct cli *cli)
         note_open_tokens(&server);
         health_notify("READY=1");
         int number = serve(&server, &signals);
-        log_note(&server, "ends by signal %d (%s)", number, strsignal(number));
+        log_note(&server, "stopped by signal %d (%s)", number, strsignal(number));
         stop(&server);
     } else if (server.waits) {
         waits_stop(server.waits);

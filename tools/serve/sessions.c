@@ -312,7 +312,7 @@ static void begin(struct request *request, lh_lease *lease)
             request_revoke(request);
         else
             answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded",
-                           "the server ends, or has no room left");
+                           "the server is stopping, or has no room left");
         return;
     }
     struct MHD_Response *response =

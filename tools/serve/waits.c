@@ -233,7 +233,7 @@ void waits_stop(struct waits *waits)
             struct request *request = ask->requests;
             ask->requests = request->next;
             answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "stopping",
-                           "the server ends; nothing is held: ask again");
+                           "the server is stopping; nothing is held: try again");
         }
         ask->next = waits->ending;
         waits->ending = ask;

@@ -15,7 +15,7 @@ export function useToken(text) {
   else sessionStorage.setItem(KEPT, text);
 }
 
-/** What the server said no with. status 0: nothing was heard of it. */
+/** A refusal by the server. status 0: no reply came. */
 export class Refusal extends Error {
   constructor(status, code, detail) {
     super(detail);
@@ -29,7 +29,7 @@ async function refusalOf(response) {
     const problem = await response.json();
     return new Refusal(response.status, problem.code, problem.detail);
   } catch {
-    return new Refusal(response.status, "", `the server answered ${response.status}`);
+    return new Refusal(response.status, "", `the server replied with status ${response.status}`);
   }
 }
 
@@ -47,7 +47,7 @@ async function send(path, options = {}) {
     });
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    throw new Refusal(0, "network", "the server does not answer");
+    throw new Refusal(0, "network", "the server does not respond");
   }
 }
 
@@ -58,20 +58,20 @@ async function json(path, options) {
     return await response.json();
   } catch (error) {
     if (options?.signal?.aborted) throw error;
-    throw new Refusal(0, "network", "the answer broke off");
+    throw new Refusal(0, "network", "the connection broke during the reply");
   }
 }
 
 const limited = (ms, signal) =>
   AbortSignal.any([AbortSignal.timeout(ms), ...(signal ? [signal] : [])]);
 
-/** Gives up after `ms`: then it is as if nothing was heard. */
+/** Gives up after `ms`, as if no reply had come. */
 async function bounded(ms, path, options = {}) {
   try {
     return await json(path, { ...options, signal: limited(ms, options.signal) });
   } catch (error) {
     if (error instanceof Refusal || options.signal?.aborted) throw error;
-    throw new Refusal(0, "network", "the server does not answer in time");
+    throw new Refusal(0, "network", "the server does not respond in time");
   }
 }
 

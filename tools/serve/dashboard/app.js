@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The dashboard: what the server tells is put into the model, and from there onto the page, once a
-// frame at most.
+// The dashboard: data from the server goes into the model, and from there onto the page, at most
+// once per frame.
 import { hasToken } from "./api.js";
 import * as clock from "./clock.js";
 import * as detail from "./detail.js";
@@ -30,7 +30,7 @@ function schedule() {
   requestAnimationFrame(update);
 }
 
-/** Sorting all takes a while where there are many: not more than every so often. */
+/** Sorting many rows takes time, so it is done only at intervals. */
 function arrangeSoon() {
   const wait = arrangedAt + (model.leases.size > 2000 ? 1000 : 250) - performance.now();
   if (wait > 0) {
@@ -123,7 +123,7 @@ function nothingFound() {
     make("h3", "No lease matches"),
     make(
       "p",
-      "A key matches by its beginning, in the same case; an owner by any part, in any case.",
+      "Keys match from the beginning, and by case. Owners match anywhere, in any case.",
     ),
     clear,
   ];
@@ -139,13 +139,13 @@ function showEmpty() {
   );
 }
 
-// ---- how the connection is ----
+// ---- state of the connection ----
 
 const words = {
   connecting: "Connecting",
   live: "Live",
   lost: "No connection",
-  database: "Database gone",
+  database: "No database",
   token: "Token needed",
   resting: "Resting",
 };
@@ -154,7 +154,7 @@ function bannerText() {
   const { kind, detail: why, retryAt } = link.state;
   const old = loaded ? " The page may be out of date." : "";
   if (kind === "database")
-    return ["The database does not answer.", `The server runs, and tries again: ${why}.${old}`];
+    return ["The database does not respond.", `The server runs, and tries again: ${why}.${old}`];
   if (kind === "token") return ["This server asks for a token.", why];
   if (kind !== "lost") return null;
   const seconds = Math.ceil((retryAt - performance.now()) / 1000);
@@ -196,7 +196,7 @@ function askForToken() {
   );
 }
 
-// ---- what people do ----
+// ---- actions of the user ----
 
 function filter() {
   view.prefix = $("prefix").value;
@@ -261,7 +261,8 @@ function listen() {
   document.addEventListener("keydown", onKey);
 }
 
-/** Once a second, when the database's clock has the next: all countdowns move together. */
+/** Once a second, when the database's clock reaches the next second: all countdowns move
+ * together. */
 function tick() {
   setTimeout(tick, 1000 - (clock.now() % 1000) + 2);
   if (link.state.kind === "lost") showState();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The database's time, as it was heard: leases end by that clock, and the browser's may be wrong by
-// any amount.
+// The database's time, taken from its replies: leases end by that clock, and the browser's clock
+// may be wrong by any amount.
 
-let ahead = Date.now() - performance.now(); // of performance.now(); a guess until an answer comes
+let ahead = Date.now() - performance.now(); // of performance.now(); a guess until a reply comes
 let doubt = Infinity;
 
 /** The database's time in milliseconds since 1970. */
@@ -10,21 +10,21 @@ export function now() {
   return performance.now() + ahead;
 }
 
-/** An answer that was written when the database's clock said `at`, asked for and received at these
- * times of performance.now(). */
+/** A reply that was written when the database's clock was at `at`. The request was sent, and the
+ * reply received, at these times of performance.now(). */
 export function heardAnswer(at, sent, received) {
   const half = (received - sent) / 2;
-  if (half > doubt && now() - at < doubt) return; // what is known is better
+  if (half > doubt && now() - at < doubt) return; // the known offset is better
   ahead = at - received + Math.min(half, 50);
   doubt = Math.max(half, 20);
 }
 
-/** An event of that time has arrived: it is at least as late. */
+/** An event of that time has arrived: the clock is at least at that time. */
 export function heardEvent(at) {
   if (at > now()) ahead = at - performance.now();
 }
 
-/** Before the first answer, and after an interruption: nothing that was heard before counts. */
+/** Before the first reply, and after an interruption: earlier times do not count. */
 export function forget() {
   doubt = Infinity;
 }
@@ -52,7 +52,7 @@ export function span(ms) {
   return minutes % 60 ? `${hours} h ${minutes % 60} min` : `${hours} h`;
 }
 
-/** "14:03:12"; with the day where that is another. */
+/** "14:03:12"; with the day, if it is not today. */
 export function clockTime(at) {
   const then = new Date(at);
   const time = `${pad(then.getHours())}:${pad(then.getMinutes())}:${pad(then.getSeconds())}`;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// All about one key, in a drawer that follows what happens to it.
+// The details of one key, in a drawer that is updated by events.
 import * as api from "./api.js";
 import * as clock from "./clock.js";
 import { askToBreak } from "./dialogs.js";
@@ -12,8 +12,8 @@ const drawer = $("detail"),
   body = $("detail-body"),
   foot = $("detail-foot");
 let key = null,
-  lease = null; // the last that was known of it
-let ticking = []; // what changes with time: functions
+  lease = null; // its last known state
+let ticking = []; // functions that update texts that change with time
 let hooks = { may: () => ({}), token: () => {}, changed: () => {} };
 
 /** A text that changes with time. */
@@ -111,7 +111,7 @@ function refusedSection() {
 
 const ways = {
   release: "released it",
-  expire: "held it until the lease ran out",
+  expire: "held it until the lease ended",
   transfer: "handed it on",
   break: "was broken",
 };
@@ -222,7 +222,7 @@ async function reload() {
     hooks.changed();
     if (asked === key && drawer.open) render();
   } catch {
-    // What is shown stays; the page says by itself what is the matter.
+    // The drawer keeps its content; the banner of the page reports the failure.
   }
 }
 

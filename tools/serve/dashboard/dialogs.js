@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What asks before something is done: breaking a lease, using a token.
+// The dialogs: before a lease is broken, and for a token.
 import * as api from "./api.js";
 import { $, fact, said, setText } from "./dom.js";
 import * as clock from "./clock.js";
@@ -22,8 +22,10 @@ export function askToBreak(lease, done) {
       fact("Key", said(lease.key)),
       fact(
         "Held by",
-        said(holder?.owner ?? "nobody knows"),
-        lease.holders.length > 1 ? ` and ${lease.holders.length - 1} more, who all lose it` : null,
+        said(holder?.owner ?? "unknown"),
+        lease.holders.length > 1
+          ? ` and ${lease.holders.length - 1} more, who all lose the lease`
+          : null,
       ),
       fact("On", holder?.host && said(holder.host), holder?.pid ? ` · pid ${holder.pid}` : null),
       fact("For", holder?.purpose && said(holder.purpose)),
@@ -51,7 +53,7 @@ async function breakIt(event) {
     by = $("break-by").value.trim(),
     button = $("break-do");
   if (!reason)
-    return complain($("break-wrong"), "Give a reason: the former holder will ask for it.");
+    return complain($("break-wrong"), "Give a reason. The former holder can read it.");
   const body = { reason };
   if (by) body.by = by;
   if (lease.state === "held" && lease.holders[0]?.token !== null) body.token = lease.token;
@@ -71,7 +73,7 @@ async function breakIt(event) {
 
 let used = () => {};
 
-/** Asks for a token; `text` says what for. */
+/** Asks for a token; `text` explains the purpose. */
 export function askForToken(text, wrong) {
   setText($("token-text"), text);
   $("token-forget").hidden = !api.hasToken();

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Elements, made without markup: what others stored is text, never HTML.
+// Elements, made without markup: stored strings are text, never HTML.
 
 export const $ = (id) => document.getElementById(id);
 
-/** What no reader sees, or what turns around what he sees. The program has the same
- * (tools/common/text.c); a test compares the two. */
+/** Characters that are invisible, or that change the direction of the text. The program has the
+ * same (tools/common/text.c); a test compares the two. */
 export const misleading = [
   [0x0000, 0x001f],
   [0x007f, 0x009f],
@@ -55,8 +55,8 @@ function escaped(character) {
   );
 }
 
-/** The text with what misleads escaped, as the command line shows it. All that is put onto the page
- * passes through here. */
+/** The text with misleading characters escaped, as the command line shows it. All text on the page
+ * passes through this function. */
 export function visible(text) {
   return String(text).replace(misleads, escaped);
 }
@@ -74,19 +74,18 @@ export function make(what, ...children) {
   return element;
 }
 
-/** A string of others: it does not mix with its neighbours, also when it is written from right to
- * left. */
+/** A stored string, isolated from the text around it, also if it is written from right to left. */
 export function said(text) {
   return make("bdi", text ?? "");
 }
 
-/** Sets the text only where it changes: what is the same costs nothing to lay out. */
+/** Sets the text only if it differs, so that unchanged text needs no new layout. */
 export function setText(node, text) {
   const shown = visible(text);
   if (node.textContent !== shown) node.textContent = shown;
 }
 
-/** A term and what it is, for a <dl>; nothing where there is nothing to say. */
+/** A term and its description, for a <dl>; nothing if there is no description. */
 export function fact(term, ...what) {
   return what.some((part) => part !== null && part !== undefined && part !== "")
     ? make("div", make("dt", term), make("dd", ...what))

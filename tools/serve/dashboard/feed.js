@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What has happened, newest first: as much as a person reads.
+// The latest events, newest first, as many as a person can read.
 import { clockTime } from "./clock.js";
 import { $, make, said } from "./dom.js";
 import { view } from "./order.js";
@@ -36,7 +36,7 @@ const sentences = {
     ": ",
     said(e.reason),
   ],
-  expired: (e, it) => ["the lease of ", who(e), " on ", it, " ran out"],
+  expired: (e, it) => ["the lease of ", who(e), " on ", it, " ended"],
   queued: (e, it) => [who(e), " waits for ", it],
   left: (e, it) => [who(e), " stopped waiting for ", it],
   removed: (e, it) => [it, " was removed"],
@@ -73,7 +73,7 @@ export function add(event) {
   if (fresh.length > SHOWN) fresh.shift();
 }
 
-/** Shows what came since. */
+/** Shows the new events. */
 export function flush() {
   if (frozen || fresh.length === 0) return;
   const items = fresh.filter(isWanted).map(item).reverse();
@@ -83,7 +83,7 @@ export function flush() {
   $("no-events").hidden = list.children.length > 0;
 }
 
-/** Shows all anew: the filter is another. */
+/** Shows all events again, because the filter has changed. */
 export function refilter() {
   fresh = [];
   list.replaceChildren(...events.filter(isWanted).slice(0, SHOWN).map(item));
@@ -98,7 +98,7 @@ export function start(open) {
   pause.addEventListener("click", () => {
     frozen = !frozen;
     pause.setAttribute("aria-pressed", frozen);
-    pause.textContent = frozen ? "Go on" : "Pause";
+    pause.textContent = frozen ? "Continue" : "Pause";
     if (!frozen) refilter();
   });
   list.addEventListener("click", (event) => {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is known of each key: read as a whole, then kept up by events. An event may be told that the
-// reading had seen already, and may come twice; tokens tell the grants apart.
+// The known state of each key: first from a list of all keys, then updated by events. An event may
+// be older than the list, or may come twice; tokens distinguish the grants.
 import * as clock from "./clock.js";
 
-const GONE_MS = 4000; // how long what has become free is still shown
-const ENDED_MS = 15000; // … what ended, and nobody took over: the server lists it no more
+const GONE_MS = 4000; // how long a free key is still shown
+// … a lease that ended, and that nobody took over: the server lists it no more
+const ENDED_MS = 15000;
 const MOST = 20000; // keys
 
 export const leases = new Map();
@@ -15,7 +16,7 @@ export let truncated = false;
 const changed = new Set();
 let all = true; // everything has changed
 
-/** What has changed since it was asked last. */
+/** The changes since the last call. */
 export function takeChanges() {
   const taken = { all, keys: new Set(changed) };
   changed.clear();
@@ -40,7 +41,7 @@ function holderOf(from) {
   };
 }
 
-/** Adds `sign` times what the lease counts for. */
+/** Adds the lease to the totals, `sign` times. */
 function count(lease, sign) {
   totals.held += lease.state === "held" ? sign : 0;
   totals.waiting += lease.waiters.length * sign;
@@ -77,7 +78,7 @@ function fresh(key) {
   };
 }
 
-/** When the database wrote this answer, by its clock; null where it does not tell. */
+/** When the database wrote this reply, by its clock; null if it has no time. */
 function readAt(objects) {
   for (const object of objects)
     for (const holder of object.holders)
@@ -100,7 +101,8 @@ function take(object, at) {
   });
 }
 
-/** The whole list, asked for and received at these times of performance.now(). */
+/** The whole list. The request was sent, and the reply received, at these times of
+ * performance.now(). */
 export function reset(answer, sent, received) {
   const heard = readAt(answer.leases);
   if (heard !== null) clock.heardAnswer(heard, sent, received);
@@ -128,11 +130,11 @@ export function put(object, sent, received) {
   take(object, heard ?? clock.now() - (received - sent));
 }
 
-// ---- what the server refused ----
+// ---- requests that the server refused ----
 
 const refused = new Map();
 
-/** Enters who was refused; returns how many. */
+/** Records the refused requests; returns their number. */
 export function noteRefusals(list) {
   for (const { key, owner, reason, n, at } of list) {
     const refusal = { owner, reason, n, at: time(at) };
@@ -205,7 +207,7 @@ function end(lease, event, at) {
   lease.state = left.length ? "held" : "free";
 }
 
-/** Removes who waits, the first of that name. */
+/** Removes a waiter, the first with that name. */
 function drop(lease, event) {
   const i = lease.waiters.findIndex(
     (waiter) => waiter.owner === event.owner && waiter.mode === event.mode,
@@ -214,7 +216,7 @@ function drop(lease, event) {
 }
 
 function queue(lease, event, at) {
-  // A standalone's events are noticed late: the reading may have it already.
+  // Events of a standalone come late: the list may have this one already.
   const known =
     lease.read > at - 2000 &&
     lease.waiters.some(
@@ -245,13 +247,13 @@ export function apply(event) {
   if (!handle) return;
   clock.heardEvent(at);
   const lease = leases.get(event.key) ?? fresh(event.key);
-  // What was read later knows better, but for what a renewal tells: how long the lease is.
+  // A later list is more recent, except for the length of the lease, which only a renewal shows.
   if (lease.read > at && event.event !== "renewed") return;
   change(lease, () => handle(lease, event, at));
 }
 
-/** Lets go of what has been free for a while. `certain`: events are heard, so what ended has ended.
- * True: something went. */
+/** Removes keys that have been free for a while. `certain`: events arrive, so a lease that has
+ * passed its end has ended. Returns true if a key was removed. */
 export function sweep(certain) {
   const now = performance.now(),
     then = clock.now();
@@ -279,7 +281,7 @@ export function endOf(lease) {
   return lease.state === "malformed" ? Infinity : latest;
 }
 
-/** Since when it is held; Infinity where nobody knows. */
+/** Since when it is held; Infinity if unknown. */
 export function sinceOf(lease) {
   let first = Infinity;
   for (const { since } of lease.holders) first = Math.min(first, since ?? Infinity);

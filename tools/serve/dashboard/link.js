@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The way to the server and, through it, to the database: says which of the two is gone, and comes
-// back by itself.
+// The connection to the server and, through it, to the database: reports which of the two is lost,
+// and reconnects by itself.
 //
 // A stream of events is open all the time; the list is read when it opens, after a gap, and now and
-// then. Whether the database answers is asked every few seconds, because a quiet stream does not
-// tell.
+// then. Every few seconds the page checks that the database responds, because a silent stream does
+// not show that.
 import * as api from "./api.js";
 import * as clock from "./clock.js";
 import * as model from "./leases.js";
@@ -46,20 +46,20 @@ function sleep(ms, signal) {
   });
 }
 
-/** Tries again now, whatever it is waiting for. */
+/** Tries again now, without waiting for the end of a pause. */
 export function retry() {
   pauseMs = FIRST_PAUSE_MS;
   wake();
 }
 
-/** Begins anew: with another token. */
+/** Starts again, with another token. */
 export function restart() {
   pauseMs = FIRST_PAUSE_MS;
   session?.abort();
   wake();
 }
 
-/** Asks only for keys that begin so, where there are more than the server lists at once. */
+/** Requests only keys with this prefix, if there are more keys than the server lists at once. */
 export function narrow(to, needed) {
   if (to === prefix || (!needed && to.startsWith(prefix))) return;
   prefix = needed ? to : "";
@@ -96,7 +96,7 @@ class Session {
     }
   }
 
-  /** Reads the list, and goes on from there. */
+  /** Reads the list, and then follows the events. */
   async load() {
     const { signal } = this,
       sent = performance.now();
@@ -118,7 +118,7 @@ class Session {
     hooks.loaded();
   }
 
-  /** Does it; while the database is gone, says so and tries again. */
+  /** Calls `act`; while the database does not respond, reports that and tries again. */
   async whenDatabase(act) {
     for (;;) {
       try {
@@ -131,7 +131,7 @@ class Session {
     }
   }
 
-  /** Keeps an eye on both. */
+  /** Watches both connections. */
   async care() {
     await this.whenDatabase(() => this.load());
     enter("live");
@@ -168,7 +168,7 @@ class Session {
   }
 }
 
-/** After a session has ended: waits until another is worth it. */
+/** After a session has ended: waits before the next one. */
 async function recover(error) {
   if (resting) {
     enter("resting");

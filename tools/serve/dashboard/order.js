@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which leases are shown, and in which order.
+// The filter and the order of the table.
 import { endOf, sinceOf } from "./leases.js";
 
 const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
@@ -30,7 +30,7 @@ export function matches(lease) {
   return lease.holders.some(has) || lease.waiters.some(has);
 }
 
-/** Does the order of what is there depend on anything that events change? */
+/** Does the order depend on a value that events change? */
 export function isLively() {
   return view.sort !== "key" || view.owner !== "";
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of leases. Only the rows that can be seen, and a few around them, are there: 10,000
-// leases cost what 30 do.
+// The table of leases. It has only the visible rows, and a few around them, so that 10,000 leases
+// cost as much as 30.
 import * as clock from "./clock.js";
 import { $, make, plural, setText, visible } from "./dom.js";
 import { endOf, sinceOf } from "./leases.js";
@@ -9,11 +9,11 @@ const AROUND = 6; // rows beyond the window's edges
 
 const table = $("leases"),
   body = $("rows");
-const rows = new Map(); // key → what is shown of it
+const rows = new Map(); // key → its row
 let shown = [],
   places = new Map(); // key → index in `shown`
-let current = null; // the key that the keyboard is at
-let certain = false; // events are heard
+let current = null; // the key that has the keyboard's focus
+let certain = false; // events arrive
 let open = () => {};
 
 function cell(name, ...children) {
@@ -56,12 +56,12 @@ function makeRow(lease) {
 
 const ways = {
   release: "released by",
-  expire: "ran out:",
+  expire: "ended:",
   transfer: "handed on by",
   break: "broken:",
 };
 
-/** What stands below the key. */
+/** The text below the key. */
 function second(lease) {
   if (lease.state === "malformed") return `cannot be read: ${lease.problem ?? ""}`;
   if (lease.state === "free" && lease.released)
@@ -94,7 +94,7 @@ function fill(row, lease) {
   tick(row);
 }
 
-/** What is left of a lease, in words; and whether a renewal is late. */
+/** The remaining time of a lease, in words; and whether a renewal is late. */
 export function remaining(lease, sure = certain) {
   const end = endOf(lease),
     left = end - clock.now();
@@ -113,7 +113,7 @@ export function remaining(lease, sure = certain) {
   };
 }
 
-/** Writes what changes with time. */
+/** Writes the parts of a row that change with time. */
 function tick(row) {
   const { lease } = row,
     what = remaining(lease),
@@ -139,7 +139,7 @@ function rowHeight() {
   return parseFloat(getComputedStyle(table).getPropertyValue("--row"));
 }
 
-/** A row that is focused goes: the table keeps the place. */
+/** A focused row is removed: the table keeps the focus. */
 function remove(key, row) {
   if (row.tr.contains(document.activeElement)) table.focus({ preventScroll: true });
   row.tr.remove();
@@ -185,7 +185,7 @@ export function show(list) {
 
 export const isShown = (key) => places.has(key);
 
-/** These have changed, and keep their places. */
+/** These keys have changed, and keep their places. */
 export function refresh(keys) {
   for (const key of keys) {
     const row = rows.get(key);

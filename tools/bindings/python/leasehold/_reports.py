@@ -17,7 +17,7 @@ class MigrateReport:
 
     index: str  #: "present", "created", "converted" or "missing"
     interrupted: bool  #: a dry run found what an interrupted migration left
-    tried: bool  #: leases were tried, and work
+    tried: bool  #: a trial of leases succeeded
     scanned: int  #: documents that were read
     duplicate_keys: int
     removed: int
