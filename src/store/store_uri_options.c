@@ -21,7 +21,7 @@
 #define PRIMARY  "no effect: all commands go to the primary"
 #define REPEATED "no effect: Leasehold repeats commands itself, by lease id"
 #define INSECURE "unless allow_insecure_tls (--insecure-tls) permits it"
-#define NO_PROXY "the driver does not support proxies, and would bypass it"
+#define NO_PROXY "the driver does not support proxies, and would connect without one"
 
 /* Those of the drivers' specification, of the C driver, and older names that the driver still
  * knows. By name. */
