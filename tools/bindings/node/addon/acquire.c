@@ -14,18 +14,12 @@ struct lhn_acquire {
     lhn_store *of; /* call.store while a command is under way, NULL during the wait */
     struct lhn_acquire *next, **link; /* in store->queued; link NULL: not in it */
     uv_poll_t *poll;
-    char *key, *texts[3];
-    lh_acquire_options options;
+    char *key;
+    lhn_acquire_options options;
     lh_waiting *waiting;
     lh_lease *lease;
-    struct ticket *ticket; /* NULL: JavaScript cannot cancel it */
+    lhn_ticket *ticket;    /* NULL: JavaScript cannot cancel it */
     atomic_bool cancelled; /* set in the loop's thread */
-};
-
-/* What JavaScript cancels an acquire by; it may be kept longer than the acquire. */
-struct ticket {
-    struct lhn_acquire *acquire; /* NULL: it has ended */
-    bool forgotten;              /* JavaScript has no handle on it any more */
 };
 
 /* ---- In a thread of the pool ------------------------------------------------------------------
@@ -73,13 +67,13 @@ static void work_ask(lhn_call *call)
         call->outcome = LH_CANCELLED; /* before a thread was free: no command is sent */
         return;
     }
-    if (acquire->options.wait_ms == 0) {
-        call->outcome = lh_acquire(store, acquire->key, &acquire->options, &acquire->lease,
+    if (acquire->options.options.wait_ms == 0) {
+        call->outcome = lh_acquire(store, acquire->key, &acquire->options.options, &acquire->lease,
                                    &call->record, &call->error);
         return;
     }
-    call->outcome =
-        lh_acquire_start(store, acquire->key, &acquire->options, &acquire->waiting, &call->error);
+    call->outcome = lh_acquire_start(store, acquire->key, &acquire->options.options,
+                                     &acquire->waiting, &call->error);
     if (call->outcome == LH_OK && settled(acquire->waiting))
         work_finish(call);
 }
@@ -170,14 +164,9 @@ static void free_acquire(lhn_call *call)
 {
     struct lhn_acquire *acquire = (struct lhn_acquire *)call;
     free(acquire->key);
-    for (size_t i = 0; i < sizeof acquire->texts / sizeof acquire->texts[0]; i++)
-        free(acquire->texts[i]);
+    lhn_acquire_options_free(&acquire->options);
     lh_lease_free(acquire->lease);
-    if (!acquire->ticket)
-        return;
-    acquire->ticket->acquire = NULL;
-    if (acquire->ticket->forgotten)
-        free(acquire->ticket);
+    lhn_ticket_end(acquire->ticket);
 }
 
 void lhn_acquire_leave(struct lhn_acquire *acquire)
@@ -191,31 +180,10 @@ void lhn_acquire_leave(struct lhn_acquire *acquire)
 /* ---- From JavaScript --------------------------------------------------------------------------
  */
 
-static void forget(napi_env env, void *data, void *hint)
+void lhn_acquire_options_read(napi_env env, napi_value from, lhn_acquire_options *ret_options)
 {
-    (void)env, (void)hint;
-    struct ticket *ticket = data;
-    if (ticket->acquire)
-        ticket->forgotten = true;
-    else
-        free(ticket);
-}
-
-static napi_value ticket_value(napi_env env, struct lhn_acquire *acquire)
-{
-    struct ticket *ticket = calloc(1, sizeof *ticket);
-    if (!ticket)
-        abort();
-    ticket->acquire = acquire;
-    acquire->ticket = ticket;
-    napi_value value;
-    napi_create_external(env, ticket, forget, NULL, &value);
-    return value;
-}
-
-static void read_options(napi_env env, napi_value from, struct lhn_acquire *acquire)
-{
-    lh_acquire_options *options = &acquire->options;
+    lh_acquire_options *options = &ret_options->options;
+    char **texts = ret_options->texts;
     lh_acquire_options_init(options, sizeof *options);
     options->ttl_ms = lhn_number_of(env, from, "ttl", options->ttl_ms);
     options->wait_ms = lhn_number_of(env, from, "wait", options->wait_ms);
@@ -223,9 +191,15 @@ static void read_options(napi_env env, napi_value from, struct lhn_acquire *acqu
     options->mode = lhn_flag_of(env, from, "shared") ? LH_SHARED : LH_EXCLUSIVE;
     options->path = lhn_flag_of(env, from, "path");
     options->resume = lhn_flag_of(env, from, "resume");
-    options->owner = acquire->texts[0] = lhn_text_of(env, from, "owner");
-    options->purpose = acquire->texts[1] = lhn_text_of(env, from, "purpose");
-    options->lease_id = acquire->texts[2] = lhn_text_of(env, from, "leaseId");
+    options->owner = texts[0] = lhn_text_of(env, from, "owner");
+    options->purpose = texts[1] = lhn_text_of(env, from, "purpose");
+    options->lease_id = texts[2] = lhn_text_of(env, from, "leaseId");
+}
+
+void lhn_acquire_options_free(lhn_acquire_options *options)
+{
+    for (size_t i = 0; i < sizeof options->texts / sizeof options->texts[0]; i++)
+        free(options->texts[i]);
 }
 
 /* (store, key, options, the array to which the ticket is added, or undefined): a lease */
@@ -240,11 +214,11 @@ napi_value lhn_acquire(napi_env env, napi_callback_info info)
     acquire->call.value = value_acquire;
     acquire->call.free = free_acquire;
     acquire->key = lhn_text(env, arguments[1]);
-    read_options(env, arguments[2], acquire);
+    lhn_acquire_options_read(env, arguments[2], &acquire->options);
     bool wanted = false;
     napi_is_array(env, arguments[3], &wanted);
     if (wanted)
-        napi_set_element(env, arguments[3], 0, ticket_value(env, acquire));
+        acquire->ticket = lhn_ticket_new(env, acquire, arguments[3]);
     return lhn_call_start(env, &acquire->call);
 }
 
@@ -253,8 +227,7 @@ napi_value lhn_cancel(napi_env env, napi_callback_info info)
 {
     napi_value arguments[LHN_ARGUMENTS];
     lhn_arguments(env, info, arguments);
-    struct ticket *ticket = lhn_pointer(env, arguments[0]);
-    struct lhn_acquire *acquire = ticket->acquire;
+    struct lhn_acquire *acquire = ((lhn_ticket *)lhn_pointer(env, arguments[0]))->target;
     if (!acquire || acquire->cancelled)
         return NULL;
     acquire->cancelled = true;

@@ -43,6 +43,7 @@ static void on_closed(uv_handle_t *handle)
     lhn_addon *addon = handle->data;
     uv_mutex_destroy(&addon->mutex);
     uv_cond_destroy(&addon->todo_cond);
+    uv_cond_destroy(&addon->row_cond);
     napi_remove_async_cleanup_hook(addon->hook);
     free(addon);
 }
@@ -56,9 +57,9 @@ static void at_end(napi_async_cleanup_hook_handle hook, void *arg)
     for (lhn_store *store = addon->stores; store; store = store->next) {
         while (store->queued)
             lhn_acquire_leave(store->queued);
-        for (struct lhn_watch *watch = store->watches; watch; watch = lhn_watch_next(watch)) {
-            lhn_watch_cancel(watch);
-            lhn_watch_join(watch);
+        for (lhn_apart *apart = store->apart; apart; apart = apart->next) {
+            lhn_apart_cancel(apart);
+            lhn_apart_join(apart);
         }
     }
     lhn_pool_drain(addon);
@@ -98,10 +99,15 @@ NAPI_MODULE_INIT()
         const char *name;
         napi_callback callback;
     } functions[] = {
-        {"open", lhn_open},           {"close", lhn_close},       {"status", lhn_status},
-        {"break", lhn_break},         {"acquire", lhn_acquire},   {"cancel", lhn_cancel},
-        {"renew", lhn_renew},         {"release", lhn_release},   {"transfer", lhn_transfer},
-        {"remaining", lhn_remaining}, {"watch", lhn_watch_start}, {"unwatch", lhn_watch_stop},
+        {"open", lhn_open},        {"close", lhn_close},
+        {"status", lhn_status},    {"list", lhn_list},
+        {"break", lhn_break},      {"metrics", lhn_metrics},
+        {"keyJoin", lhn_key_join}, {"acquire", lhn_acquire},
+        {"cancel", lhn_cancel},    {"acquireMany", lhn_acquire_many},
+        {"watch", lhn_watch},      {"stop", lhn_apart_stop},
+        {"attach", lhn_attach},    {"renew", lhn_renew},
+        {"release", lhn_release},  {"transfer", lhn_transfer},
+        {"note", lhn_note},        {"remaining", lhn_remaining},
     };
     begin(env);
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)

@@ -5,7 +5,8 @@
  *
  * The loop's thread sends no command. Each call that does is an `lhn_call`, which runs in a thread
  * of a small pool of the addon's own: libuv's threads would be missing for files and names while a
- * server hangs. An acquire that waits needs no thread (acquire.c), a watch has one (watch.c). */
+ * server hangs. An acquire that waits needs no thread (acquire.c). What may last long and has no
+ * descriptor has a thread of its own (apart.c): a watch, and an acquire of several keys. */
 #ifndef LEASEHOLD_NODE_ADDON_H
 #define LEASEHOLD_NODE_ADDON_H
 
@@ -61,6 +62,41 @@ void lhn_call_free(napi_env env, lhn_call *call);
 /* Runs `call->done` in the loop's thread. From any thread. */
 void lhn_call_done(lhn_call *call);
 
+/* What JavaScript cancels a call by; it may be kept longer than the call. */
+typedef struct {
+    void *target;   /* NULL: the call has ended */
+    bool forgotten; /* JavaScript has no handle on it any more */
+} lhn_ticket;
+/* Makes a ticket, and puts its handle into the array. */
+lhn_ticket *lhn_ticket_new(napi_env env, void *target, napi_value array);
+/* The call ends. NULL is allowed. */
+void lhn_ticket_end(lhn_ticket *ticket);
+
+/* ---- Calls in a thread of their own (apart.c) -------------------------------------------------
+ */
+
+/* The first member of a struct, as lhn_call. It is in the list of its store until it is done. */
+typedef struct lhn_apart lhn_apart;
+struct lhn_apart {
+    lhn_call call;
+    lhn_apart *next;
+    lh_cancel *cancel; /* for the options of the library's call */
+    lhn_ticket *ticket;
+    uv_thread_t thread;
+    bool started; /* false: no descriptor or thread was left */
+};
+
+void *lhn_apart_new(napi_env env, size_t size, lhn_store *store, napi_value hold,
+                    void (*work)(lhn_call *call));
+/* Starts the thread; the promise of the result. The array gets the handle for lhn_apart_stop(). */
+napi_value lhn_apart_start(napi_env env, lhn_apart *apart, napi_value array);
+/* Ends the library's call, a watch within half a second. */
+void lhn_apart_cancel(lhn_apart *apart);
+/* When the environment ends: waits for the thread. */
+void lhn_apart_join(lhn_apart *apart);
+/* To be called by `free` of the call. */
+void lhn_apart_free(lhn_apart *apart);
+
 /* ---- The environment (addon.c, call.c) --------------------------------------------------------
  */
 
@@ -77,6 +113,7 @@ struct lhn_addon {
 
     uv_mutex_t mutex; /* protects what follows */
     uv_cond_t todo_cond;
+    uv_cond_t row_cond; /* JavaScript has taken a row of a list: operate.c */
     lhn_call *todo, **todo_end;
     lhn_call *done, **done_end;
     uv_thread_t threads[LHN_THREADS];
@@ -105,10 +142,11 @@ struct lhn_store {
     lhn_addon *addon;
     lh_store *store;
     napi_ref on_lost;           /* a function of JavaScript: (lease id) */
-    size_t calls;               /* under way, with watches, without acquires that wait */
+    napi_ref log;               /* … (event); NULL: nobody listens */
+    size_t calls;               /* under way, without acquires that wait in acquire.c */
     lhn_call *closing;          /* waits until `calls` is 0 */
     struct lhn_acquire *queued; /* acquires that wait: acquire.c */
-    struct lhn_watch *watches;  /* watch.c */
+    lhn_apart *apart;           /* calls in threads of their own */
     bool leaving;               /* its close was asked for */
     bool closed;
     bool forgotten; /* JavaScript has no handle on it any more */
@@ -119,32 +157,50 @@ void lhn_store_left(lhn_store *store);
 /* When the environment ends: closes the store, in this thread. */
 void lhn_store_end(lhn_store *store);
 
-napi_value lhn_open(napi_env env, napi_callback_info info);
-napi_value lhn_close(napi_env env, napi_callback_info info);
-napi_value lhn_status(napi_env env, napi_callback_info info);
-napi_value lhn_break(napi_env env, napi_callback_info info);
-
-/* ---- Acquiring (acquire.c), leases (lease.c), watching (watch.c) ------------------------------
+/* ---- Acquiring (acquire.c, many.c) ------------------------------------------------------------
  */
+
+/* The options of an acquire, with copies of their texts. */
+typedef struct {
+    lh_acquire_options options;
+    char *texts[3];
+} lhn_acquire_options;
+void lhn_acquire_options_read(napi_env env, napi_value from, lhn_acquire_options *ret_options);
+void lhn_acquire_options_free(lhn_acquire_options *options);
 
 /* Makes {handle, id, token, owner}. The handle frees the lease. */
 napi_value lhn_lease_value(napi_env env, lh_lease *lease);
 /* Leaves the queue, with a call that the pool runs. */
 void lhn_acquire_leave(struct lhn_acquire *acquire);
-/* Ends the watch, within half a second; its thread then calls lhn_call_done(). */
-void lhn_watch_cancel(struct lhn_watch *watch);
-struct lhn_watch *lhn_watch_next(struct lhn_watch *watch);
-/* When the environment ends: waits for the thread. */
-void lhn_watch_join(struct lhn_watch *watch);
+
+/* In any thread: gives an event of the store's log to JavaScript (report.c). */
+void lhn_log(void *store, const lh_log_event *event);
+
+/* ---- What JavaScript calls; each file has the functions with their arguments ------------------
+ */
+
+napi_value lhn_open(napi_env env, napi_callback_info info);
+napi_value lhn_close(napi_env env, napi_callback_info info);
+
+napi_value lhn_status(napi_env env, napi_callback_info info);
+napi_value lhn_list(napi_env env, napi_callback_info info);
+napi_value lhn_break(napi_env env, napi_callback_info info);
+
+napi_value lhn_metrics(napi_env env, napi_callback_info info);
+napi_value lhn_key_join(napi_env env, napi_callback_info info);
 
 napi_value lhn_acquire(napi_env env, napi_callback_info info);
 napi_value lhn_cancel(napi_env env, napi_callback_info info);
+napi_value lhn_acquire_many(napi_env env, napi_callback_info info);
+napi_value lhn_apart_stop(napi_env env, napi_callback_info info);
+napi_value lhn_watch(napi_env env, napi_callback_info info);
+
+napi_value lhn_attach(napi_env env, napi_callback_info info);
 napi_value lhn_renew(napi_env env, napi_callback_info info);
 napi_value lhn_release(napi_env env, napi_callback_info info);
 napi_value lhn_transfer(napi_env env, napi_callback_info info);
+napi_value lhn_note(napi_env env, napi_callback_info info);
 napi_value lhn_remaining(napi_env env, napi_callback_info info);
-napi_value lhn_watch_start(napi_env env, napi_callback_info info);
-napi_value lhn_watch_stop(napi_env env, napi_callback_info info);
 
 /* ---- Values (value.c) -------------------------------------------------------------------------
  */
@@ -158,6 +214,10 @@ napi_value lhn_property(napi_env env, napi_value object, const char *name);
 /* A copy, which free() frees. NULL: the value is not a string. */
 char *lhn_text(napi_env env, napi_value value);
 char *lhn_text_of(napi_env env, napi_value object, const char *name);
+/* Copies of an array of strings, which lhn_texts_free() frees; NULL: there is none, or it is
+ * empty. */
+char **lhn_texts(napi_env env, napi_value array, size_t *ret_n);
+void lhn_texts_free(char **texts, size_t n);
 /* Infinity is INT64_MAX. */
 int64_t lhn_number(napi_env env, napi_value value, int64_t otherwise);
 int64_t lhn_number_of(napi_env env, napi_value object, const char *name, int64_t otherwise);
@@ -177,6 +237,8 @@ void lhn_set_number(napi_env env, napi_value object, const char *name, int64_t n
 void lhn_set_flag(napi_env env, napi_value object, const char *name, bool flag);
 
 napi_value lhn_record_value(napi_env env, const lh_record *record);
+/* Undefined if there is no text. */
+napi_value lhn_note_value(napi_env env, const char *text, int64_t token, int64_t at_ms);
 /* What a promise is rejected with: an object that lib/index.js makes an error of. */
 napi_value lhn_failure(napi_env env, int outcome, const lh_error *error, const lh_record *record);
 

@@ -85,6 +85,40 @@ void lhn_call_free(napi_env env, lhn_call *call)
         lhn_store_left(store);
 }
 
+/* ---- Tickets ----------------------------------------------------------------------------------
+ */
+
+static void forget_ticket(napi_env env, void *data, void *hint)
+{
+    (void)env, (void)hint;
+    lhn_ticket *ticket = data;
+    if (ticket->target)
+        ticket->forgotten = true;
+    else
+        free(ticket);
+}
+
+lhn_ticket *lhn_ticket_new(napi_env env, void *target, napi_value array)
+{
+    lhn_ticket *ticket = calloc(1, sizeof *ticket);
+    if (!ticket)
+        abort();
+    ticket->target = target;
+    napi_value value;
+    napi_create_external(env, ticket, forget_ticket, NULL, &value);
+    napi_set_element(env, array, 0, value);
+    return ticket;
+}
+
+void lhn_ticket_end(lhn_ticket *ticket)
+{
+    if (!ticket)
+        return;
+    ticket->target = NULL;
+    if (ticket->forgotten)
+        free(ticket);
+}
+
 /* ---- The pool ---------------------------------------------------------------------------------
  */
 
@@ -183,7 +217,7 @@ void lhn_pool_init(lhn_addon *addon)
     uv_loop_t *loop = NULL;
     napi_get_uv_event_loop(addon->env, &loop);
     if (uv_mutex_init(&addon->mutex) || uv_cond_init(&addon->todo_cond) ||
-        uv_async_init(loop, &addon->done_async, on_done))
+        uv_cond_init(&addon->row_cond) || uv_async_init(loop, &addon->done_async, on_done))
         abort();
     addon->done_async.data = addon;
     uv_unref((uv_handle_t *)&addon->done_async);
@@ -194,6 +228,7 @@ void lhn_pool_drain(lhn_addon *addon)
     uv_mutex_lock(&addon->mutex);
     addon->stopping = true;
     uv_cond_broadcast(&addon->todo_cond);
+    uv_cond_broadcast(&addon->row_cond);
     uv_mutex_unlock(&addon->mutex);
     for (size_t i = 0; i < addon->n_threads; i++)
         uv_thread_join(&addon->threads[i]);

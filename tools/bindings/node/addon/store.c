@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Stores, and the calls that need no lease. */
+ * Stores: open, close, and what they report by themselves. */
 #include "addon.h"
 
 #include <stdlib.h>
@@ -75,6 +75,13 @@ static napi_value value_open(napi_env env, lhn_call *call)
     return value;
 }
 
+static void delete_functions(lhn_store *store)
+{
+    napi_delete_reference(store->addon->env, store->on_lost);
+    if (store->log)
+        napi_delete_reference(store->addon->env, store->log);
+}
+
 static void free_open(lhn_call *call)
 {
     struct open *open = (struct open *)call;
@@ -83,7 +90,7 @@ static void free_open(lhn_call *call)
     if (!open->opened)
         return;
     lh_store_close(open->opened->store);
-    napi_delete_reference(call->addon->env, open->opened->on_lost);
+    delete_functions(open->opened);
     free(open->opened);
 }
 
@@ -105,9 +112,14 @@ static void read_options(napi_env env, napi_value from, struct open *open)
     options->rollout = (int)lhn_number_of(env, from, "rollout", options->rollout);
     options->on_lost = on_lost;
     options->on_lost_arg = open->opened;
+    if (!open->opened->log)
+        return;
+    options->log_level = (int)lhn_number_of(env, from, "logLevel", 0);
+    options->log = lhn_log;
+    options->log_arg = open->opened;
 }
 
-/* (options, (lease id) => undefined): a store */
+/* (options, (lease id) => undefined, (log event) => undefined, or undefined): a store */
 napi_value lhn_open(napi_env env, napi_callback_info info)
 {
     napi_value arguments[LHN_ARGUMENTS];
@@ -120,6 +132,10 @@ napi_value lhn_open(napi_env env, napi_callback_info info)
         abort();
     open->opened->addon = open->call.addon;
     napi_create_reference(env, arguments[1], 1, &open->opened->on_lost);
+    napi_valuetype type = napi_undefined;
+    napi_typeof(env, arguments[2], &type);
+    if (type == napi_function)
+        napi_create_reference(env, arguments[2], 1, &open->opened->log);
     read_options(env, arguments[0], open);
     return lhn_call_start(env, &open->call);
 }
@@ -139,7 +155,7 @@ static void remove_store(lhn_store *store)
     while (*link != store)
         link = &(*link)->next;
     *link = store->next;
-    napi_delete_reference(store->addon->env, store->on_lost);
+    delete_functions(store);
     store->closed = true;
     if (store->forgotten)
         free(store);
@@ -168,8 +184,8 @@ napi_value lhn_close(napi_env env, napi_callback_info info)
     close->call.done = done_close;
     napi_value promise;
     napi_create_promise(env, &close->call.deferred, &promise);
-    for (struct lhn_watch *watch = store->watches; watch; watch = lhn_watch_next(watch))
-        lhn_watch_cancel(watch);
+    for (lhn_apart *apart = store->apart; apart; apart = apart->next)
+        lhn_apart_cancel(apart);
     store->leaving = true;
     store->closing = &close->call;
     store->calls++;
@@ -193,74 +209,4 @@ void lhn_store_end(lhn_store *store)
     if (store->closing)
         lhn_call_free(store->addon->env, store->closing);
     remove_store(store);
-}
-
-/* ---- Status and break -------------------------------------------------------------------------
- */
-
-struct query {
-    lhn_call call;
-    char *key;
-    lh_record *found;
-    lh_break_options options;
-    char *reason, *by;
-};
-
-static napi_value value_query(napi_env env, lhn_call *call)
-{
-    return lhn_record_value(env, ((struct query *)call)->found);
-}
-
-static void free_query(lhn_call *call)
-{
-    struct query *query = (struct query *)call;
-    lh_record_free(query->found);
-    free(query->key);
-    free(query->reason);
-    free(query->by);
-}
-
-static struct query *query_new(napi_env env, const napi_value *arguments,
-                               void (*work)(lhn_call *call))
-{
-    lhn_store *store = lhn_pointer(env, arguments[0]);
-    struct query *query = lhn_call_new(env, sizeof *query, store, arguments[0], work);
-    query->call.value = value_query;
-    query->call.free = free_query;
-    query->key = lhn_text(env, arguments[1]);
-    return query;
-}
-
-static void work_status(lhn_call *call)
-{
-    struct query *query = (struct query *)call;
-    call->outcome = lh_status(call->store->store, query->key, &query->found, &call->error);
-}
-
-/* (store, key): a record */
-napi_value lhn_status(napi_env env, napi_callback_info info)
-{
-    napi_value arguments[LHN_ARGUMENTS];
-    lhn_arguments(env, info, arguments);
-    return lhn_call_start(env, &query_new(env, arguments, work_status)->call);
-}
-
-static void work_break(lhn_call *call)
-{
-    struct query *query = (struct query *)call;
-    call->outcome =
-        lh_break(call->store->store, query->key, &query->options, &query->found, &call->error);
-}
-
-/* (store, key, {reason, by, token}): the record of what was broken */
-napi_value lhn_break(napi_env env, napi_callback_info info)
-{
-    napi_value arguments[LHN_ARGUMENTS];
-    lhn_arguments(env, info, arguments);
-    struct query *query = query_new(env, arguments, work_break);
-    lh_break_options_init(&query->options, sizeof query->options);
-    query->options.reason = query->reason = lhn_text_of(env, arguments[2], "reason");
-    query->options.by = query->by = lhn_text_of(env, arguments[2], "by");
-    query->options.token = lhn_token_of(env, arguments[2], "token", -1);
-    return lhn_call_start(env, &query->call);
 }

@@ -52,6 +52,30 @@ char *lhn_text_of(napi_env env, napi_value object, const char *name)
     return lhn_text(env, lhn_property(env, object, name));
 }
 
+char **lhn_texts(napi_env env, napi_value array, size_t *ret_n)
+{
+    uint32_t n = 0;
+    if (napi_get_array_length(env, array, &n) != napi_ok || n == 0)
+        return NULL;
+    char **texts = calloc(n, sizeof *texts);
+    if (!texts)
+        abort();
+    for (uint32_t i = 0; i < n; i++) {
+        napi_value text;
+        napi_get_element(env, array, i, &text);
+        texts[i] = lhn_text(env, text);
+    }
+    *ret_n = n;
+    return texts;
+}
+
+void lhn_texts_free(char **texts, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(texts[i]);
+    free(texts);
+}
+
 int64_t lhn_number(napi_env env, napi_value value, int64_t otherwise)
 {
     double number = 0;
@@ -143,6 +167,7 @@ static napi_value holder_value(napi_env env, const lh_holder *holder)
     lhn_set_number(env, value, "acquiredAt", holder->acquired_at_ms);
     lhn_set_number(env, value, "expiresAt", holder->expires_at_ms);
     lhn_set_number(env, value, "remaining", holder->remaining_ms);
+    lhn_set_flag(env, value, "kept", holder->kept);
     return value;
 }
 
@@ -189,14 +214,14 @@ static napi_value released_value(napi_env env, const lh_record *record)
     return value;
 }
 
-static napi_value note_value(napi_env env, const lh_record *record)
+napi_value lhn_note_value(napi_env env, const char *text, int64_t token, int64_t at_ms)
 {
-    if (!record->note[0])
+    if (!text || !text[0])
         return lhn_undefined(env);
     napi_value value = lhn_object(env);
-    lhn_set_text(env, value, "text", record->note);
-    lhn_set_token(env, value, record->note_token);
-    lhn_set_number(env, value, "at", record->note_at_ms);
+    lhn_set_text(env, value, "text", text);
+    lhn_set_token(env, value, token);
+    lhn_set_number(env, value, "at", at_ms);
     return value;
 }
 
@@ -213,7 +238,8 @@ napi_value lhn_record_value(napi_env env, const lh_record *record)
     lhn_set(env, value, "waiters", waiters_value(env, record));
     lhn_set_number(env, value, "now", record->now_ms);
     lhn_set(env, value, "released", released_value(env, record));
-    lhn_set(env, value, "note", note_value(env, record));
+    lhn_set(env, value, "note",
+            lhn_note_value(env, record->note, record->note_token, record->note_at_ms));
     return value;
 }
 

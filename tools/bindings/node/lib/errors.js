@@ -20,7 +20,7 @@ class BusyError extends LeaseholdError {
   constructor(failure) {
     super(failure);
     this.record = failure.record;
-    this.holder = failure.record?.holders[0];
+    this.holder = failure.holder ?? failure.record?.holders[0];
     this.retryAfter = failure.retryAfter ?? 0;
   }
 }

@@ -1,77 +1,88 @@
 // SPDX-License-Identifier: Apache-2.0
+// All durations are milliseconds, and all instants milliseconds since 1970. Infinity: no end.
+import { BaseLease, BaseStore } from "./common";
+import type {
+  BaseAcquireOptions, BreakOptions, ListOptions, Status as BaseStatus,
+} from "./common";
 
-/** All durations are milliseconds, and all instants milliseconds since 1970. Infinity: no end. */
+export {
+  BusyError, ConfigError, DeniedError, LeaseLostError, LeaseholdError, LockTimeoutError,
+  UnknownError, UnreachableError,
+} from "./common";
+export type {
+  BreakOptions, Holder, LeaseEvent, ListOptions, Note, ReleaseOptions, Waiter, Watch, WatchOptions,
+} from "./common";
 
-export interface Holder {
-  readonly owner: string;
-  readonly host: string;
-  readonly purpose: string;
-  /** 0 if unknown. */
-  readonly pid: number;
-  readonly shared: boolean;
-  readonly token: bigint;
-  readonly acquiredAt: number;
-  readonly expiresAt: number;
-  readonly remaining: number;
-}
-
-export interface Waiter {
-  readonly owner: string;
-  readonly purpose: string;
-  readonly shared: boolean;
-  readonly since: number;
-}
+/** Joins parts to a key: "project" and "42" give project:42. A ":" or "%" inside a part becomes %3A
+ * or %25, so different parts never give the same key. */
+export function keyJoin(...parts: [string, ...string[]]): string;
 
 /** The stored state of a key. */
-export interface Status {
-  readonly key: string;
-  /** "malformed" counts as held. */
-  readonly state: "free" | "held" | "malformed";
-  readonly problem: string;
-  readonly token: bigint;
+export interface Status extends BaseStatus {
+  /** The holder is past its end, and nobody took over. */
   readonly expired: boolean;
-  readonly holders: readonly Holder[];
-  readonly waiters: readonly Waiter[];
   /** The server's clock when it replied. */
   readonly now: number;
-  /** How the previous lease ended. */
-  readonly released?: {
-    readonly how: "release" | "expire" | "transfer" | "break";
-    readonly owner: string;
-    readonly by: string;
-    readonly reason: string;
-    readonly at: number;
-  };
-  readonly note?: { readonly text: string; readonly token: bigint; readonly at: number };
 }
 
-/** The base of all errors of the library. A wrong type of an argument is a TypeError. */
-export class LeaseholdError extends Error {
-  /** The outcome, such as "busy" or "unreachable". */
-  readonly code: string;
-  /** Why, such as "timeout" or "no_primary"; "" if there is no finer reason. */
+/** log.h describes the events. What does not apply to an event is 0 or "". */
+export interface LogEvent {
+  readonly event:
+    | "opened" | "closed" | "command" | "repeat" | "acquire" | "queued" | "granted" | "renew"
+    | "lost" | "release" | "transfer" | "stream_opened" | "stream_closed";
+  readonly level: "error" | "warning" | "info" | "debug";
+  readonly outcome: string;
   readonly reason: string;
   readonly serverCode: number;
-  /** The id of a lease whose state is unknown; otherwise "". */
-  readonly leaseId: string;
+  /** command, repeat: the attempts so far. */
+  readonly attempt: number;
+  readonly duration: number;
+  readonly token: bigint;
+  /** renew, release: how many leases; `key` and `lease` are those of the first. */
+  readonly count: number;
+  readonly key: string;
+  /** The first eight characters of the lease id. */
+  readonly lease: string;
+  readonly command: string;
+  readonly message: string;
 }
-/** Another holder has the key. */
-export class BusyError extends LeaseholdError {
-  readonly holder?: Holder;
-  readonly record?: Status;
-  /** A hint: how long to wait before asking again. */
-  readonly retryAfter: number;
+
+export interface Histogram {
+  /** A bucket does not count those of the buckets before it. The last one has no end. */
+  readonly buckets: readonly { readonly upTo: number; readonly count: number }[];
+  readonly count: number;
+  readonly sum: number;
 }
-/** The wait is over, and another holder still has the key. */
-export class LockTimeoutError extends BusyError {}
-/** The lease has ended, or was never this caller's. */
-export class LeaseLostError extends LeaseholdError {}
-export class UnreachableError extends LeaseholdError {}
-/** The server may or may not have done it; rely on neither. */
-export class UnknownError extends LeaseholdError {}
-export class DeniedError extends LeaseholdError {}
-/** The deployment or the collection is not fit for leases. */
-export class ConfigError extends LeaseholdError {}
+
+/** Counters since the store was opened; metrics.h describes them. */
+export interface Metrics {
+  readonly commands: Readonly<
+    Record<
+      "other" | "read" | "acquire" | "wait" | "renew" | "release" | "transfer",
+      { readonly ok: number; readonly refused: number; readonly unreachable: number;
+        readonly unknown: number }
+    >
+  >;
+  readonly repeats: number;
+  readonly acquired: number;
+  readonly busy: number;
+  readonly acquiresFailed: number;
+  readonly queued: number;
+  readonly granted: number;
+  readonly renewed: number;
+  readonly renewalsFailed: number;
+  readonly lost: number;
+  readonly released: number;
+  readonly releasesFailed: number;
+  readonly transferred: number;
+  readonly streamsClosed: number;
+  /** Now. */
+  readonly waiting: number;
+  /** Now. */
+  readonly holding: number;
+  readonly roundTrips: Histogram;
+  readonly acquires: Histogram;
+}
 
 export interface OpenOptions {
   /** A MongoDB connection string. */
@@ -91,96 +102,58 @@ export interface OpenOptions {
   /** How the unique index is treated at open; by default "verify". */
   atOpen?: "nothing" | "verify" | "migrate";
   rollout?: "enforce" | "observe" | "off" | "environment";
+  /** Gets what happens in the store, soon after it happened, while the loop runs. */
+  log?: (event: LogEvent) => void;
+  /** The least important events that `log` gets; "default" is "info". */
+  logLevel?: "default" | "error" | "warning" | "info" | "debug";
 }
 
-export interface AcquireOptions {
-  /** 1,000 to 7 days; by default 30,000. The library renews the lease at a third of it. */
-  ttl?: number;
-  /** How long to wait in the queue; by default 0. A path cannot be waited for. */
-  wait?: number;
-  /** Ends the acquire with the signal's reason, once nothing is held and the queue is left. */
-  signal?: AbortSignal;
-  shared?: boolean;
-  /** The key is a path: a lease on org excludes those on org/project, and the reverse. */
+export interface AcquireOptions extends BaseAcquireOptions {
+  /** The key is a path: a lease on org excludes those on org/project, and the reverse. A wait for
+   * a path uses a thread. */
   path?: boolean;
   /** Take over the lease that this owner already holds. */
   resume?: boolean;
-  owner?: string;
-  purpose?: string;
   leaseId?: string;
   /** For one command and its retries; by default the store's. */
   timeout?: number;
 }
 
-/** A lease stays held until it is released or lost, or its store is closed. */
-export class Lease implements AsyncDisposable {
+export type AcquireManyOptions = Omit<AcquireOptions, "leaseId">;
+
+/** The library renews it, also while the loop is busy. */
+export class Lease extends BaseLease {
   private constructor();
-  readonly key: string;
-  /** A capability: with it, any process can renew and release the lease. */
-  readonly id: string;
-  /** The fencing token: it strictly increases per key. It may be above Number.MAX_SAFE_INTEGER. */
-  readonly token: bigint;
-  readonly owner: string;
-  readonly valid: boolean;
-  readonly remaining: number;
-  /** Aborted when the lease is lost; its reason is the LeaseLostError. */
-  readonly signal: AbortSignal;
-  /** Only to change the ttl: the library renews the lease by itself. */
-  renew(ttl?: number): Promise<void>;
-  /** `note`: a text for the next holder. */
-  release(options?: { note?: string }): Promise<void>;
-  /** Hands the lease on; the id of the new lease. */
+  /** Hands the lease on; the id of the new lease, for attach(). */
   transfer(to: string): Promise<string>;
-  [Symbol.asyncDispose](): Promise<void>;
 }
 
-export interface LeaseEvent {
-  /** "gap": events before this one may have been missed. */
-  readonly kind:
-    | "opened" | "gap" | "granted" | "renewed" | "released" | "transferred" | "broken" | "expired"
-    | "queued" | "left" | "removed" | "spoilt";
-  /** For the option `after`. */
-  readonly id: string;
-  readonly key: string;
-  readonly at: number;
-  readonly how: string;
-  readonly owner: string;
-  readonly host: string;
-  readonly purpose: string;
-  readonly pid: number;
-  readonly shared: boolean;
-  readonly token: bigint;
-  readonly expiresAt: number;
-  readonly by: string;
-  readonly reason: string;
-  readonly note: string;
-}
+/** In the order of their keys in the call. Each can be released on its own. */
+export type Leases = readonly Lease[] & AsyncDisposable;
 
-/** Events as they happen. Leaving a `for await` ends the watch. */
-export interface Watch extends AsyncIterableIterator<LeaseEvent>, AsyncDisposable {
-  return(): Promise<IteratorResult<LeaseEvent>>;
-  [Symbol.asyncIterator](): Watch;
-}
-
-/** One collection of leases. An open store and its leases do not keep the process running; at its
- * end they are released, but not by process.exit(). */
-export class Store implements AsyncDisposable {
+/** One collection of leases. A held lease, an open store and its change stream do not keep the
+ * process running; a call or a watch does. At the end of the program, and of a worker thread, the
+ * leases are released, but not by process.exit() or a signal. */
+export class Store extends BaseStore<Lease, AcquireOptions> {
   private constructor();
   static open(options: OpenOptions): Promise<Store>;
-  readonly isOpen: boolean;
+  /** `signal`: ends it with the signal's reason, once nothing is held and the queue is left. */
   acquire(key: string, options?: AcquireOptions): Promise<Lease>;
-  /** Acquires the lease, calls `fn`, and releases it. LeaseLostError: it ended before that. */
-  withLease<T>(
-    key: string,
-    options: AcquireOptions | undefined,
-    fn: (lease: Lease) => T | PromiseLike<T>,
+  /** All keys or none, at most 1,000. Callers with overlapping keys cannot deadlock. `wait` is for
+   * all keys together. The call uses a thread. */
+  acquireMany(keys: readonly string[], options?: AcquireManyOptions): Promise<Leases>;
+  withLeases<T>(
+    keys: readonly string[],
+    options: AcquireManyOptions | undefined,
+    fn: (leases: Leases) => T | PromiseLike<T>,
   ): Promise<T>;
+  /** Goes on with a lease of another process: renews it, and has the library renew it. */
+  attach(key: string, id: string, ttl?: number): Promise<Lease>;
   status(key: string): Promise<Status>;
+  /** In the order of the keys. */
+  list(options?: ListOptions): Promise<Status[]>;
   /** For operators: ends the lease of the holder. Returns the state before. */
-  break(key: string, options: { reason: string; by?: string; token?: bigint }): Promise<Status>;
-  /** These keys, and all that begin with the prefix; without either, all keys. */
-  watch(options?: { keys?: readonly string[]; prefix?: string; after?: string }): Watch;
-  /** Ends all waits and watches, and releases what is held. */
-  close(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
+  break(key: string, options: BreakOptions): Promise<Status>;
+  /** Sends no command. */
+  metrics(): Metrics;
 }

@@ -9,7 +9,8 @@ const {
 const { EventQueue, asyncDispose } = require("./events.js");
 const { BaseLease, during } = require("./lease.js");
 const {
-  checkFlag, checkNumber, checkText, checkTexts, checkToken, checked, words,
+  BREAK, LIST, RELEASE, WATCH, checkFlag, checkFunction, checkNumber, checkText, checkTexts,
+  checked, words,
 } = require("./options.js");
 
 const native = (() => {
@@ -23,19 +24,18 @@ const native = (() => {
 
 const checkAtOpen = words("nothing", "verify", "migrate");
 const checkRollout = words("enforce", "observe", "off", "environment");
+const checkLevel = words("default", "error", "warning", "info", "debug");
 
 const OPEN = {
   uri: checkText, db: checkText, collection: checkText, owner: checkText, appName: checkText,
   audit: checkText, timeout: checkNumber, clockSkew: checkNumber, maxWaiters: checkNumber,
-  maxShared: checkNumber, atOpen: checkAtOpen, rollout: checkRollout,
+  maxShared: checkNumber, atOpen: checkAtOpen, rollout: checkRollout, log: checkFunction,
+  logLevel: checkLevel,
 };
 const ACQUIRE = {
   ttl: checkNumber, wait: checkNumber, timeout: checkNumber, shared: checkFlag, path: checkFlag,
   resume: checkFlag, owner: checkText, purpose: checkText, leaseId: checkText,
 };
-const RELEASE = { note: checkText };
-const BREAK = { reason: checkText, by: checkText, token: checkToken };
-const WATCH = { keys: checkTexts, prefix: checkText, after: checkText };
 
 async function call(promise) {
   try {
@@ -43,6 +43,24 @@ async function call(promise) {
   } catch (failure) {
     throw errorOf(failure);
   }
+}
+
+/** What the program's function throws is an uncaught exception, as in any callback. */
+const guarded = (log) => (event) => {
+  try {
+    log(event);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+};
+
+function keyJoin(...parts) {
+  checkTexts("parts", parts);
+  const key = native.keyJoin(parts);
+  if (typeof key === "string") return key;
+  throw errorOf(key);
 }
 
 class Lease extends BaseLease {
@@ -63,8 +81,12 @@ class Lease extends BaseLease {
   }
 
   async release(options) {
-    const { note } = checked(options, RELEASE);
-    await this._end(call(native.release(this._store._open(), this.#handle, note)));
+    const { note, keep } = checked(options, RELEASE);
+    await this._end(call(native.release(this._store._open(), this.#handle, note, keep)));
+  }
+
+  async note() {
+    return call(native.note(this._store._open(), this.#handle));
   }
 
   async transfer(to) {
@@ -90,7 +112,7 @@ class Watch extends EventQueue {
   /** Ends the watch, within half a second. */
   async return() {
     this._drop();
-    if (!this._over) native.unwatch(this.#handle);
+    native.stop(this.#handle);
     await this.#ended;
     return { value: undefined, done: true };
   }
@@ -109,8 +131,10 @@ class Store {
     const found = checked(options, OPEN);
     if (found.atOpen !== undefined) found.atOpen = checkAtOpen.known.indexOf(found.atOpen);
     if (found.rollout !== undefined) found.rollout = checkRollout.known.indexOf(found.rollout);
+    if (found.logLevel !== undefined) found.logLevel = checkLevel.known.indexOf(found.logLevel);
     const store = new Store(native);
-    store.#handle = await call(native.open(found, (id) => store.#lose(id)));
+    const log = found.log && guarded(found.log);
+    store.#handle = await call(native.open(found, (id) => store.#lose(id), log));
     return store;
   }
 
@@ -137,30 +161,60 @@ class Store {
     const { signal, ...rest } = options;
     checkText("key", key);
     const found = checked(rest, ACQUIRE);
+    // The library has no descriptor for the wait for a path.
+    if (found.path && found.wait > 0) return (await this.#acquireApart([key], found, signal))[0];
+    const begin = (tickets) => native.acquire(this._open(), key, found, tickets);
+    return this.#acquired(begin, native.cancel, signal, (lease) => this.#granted(key, lease));
+  }
+
+  async acquireMany(keys, options = {}) {
+    const { signal, ...rest } = options;
+    checkTexts("keys", keys);
+    const leases = await this.#acquireApart(keys, checked(rest, ACQUIRE), signal);
+    leases[asyncDispose] = async () => {
+      await Promise.all(leases.map((lease) => lease[asyncDispose]()));
+    };
+    return leases;
+  }
+
+  #acquireApart(keys, options, signal) {
+    const begin = (tickets) => native.acquireMany(this._open(), keys, options, tickets ?? []);
+    return this.#acquired(begin, native.stop, signal, (leases) =>
+      leases.map((lease, i) => this.#granted(keys[i], lease)));
+  }
+
+  /** The promise that `begin` makes, until the signal is aborted. `cancel` gets its ticket. */
+  async #acquired(begin, cancel, signal, make) {
     signal?.throwIfAborted();
-    const ticket = signal ? [] : undefined;
-    const promise = native.acquire(this._open(), key, found, ticket);
-    const cancel = () => native.cancel(ticket[0]);
-    signal?.addEventListener("abort", cancel, { once: true });
+    const tickets = signal && [];
+    const promise = begin(tickets);
+    const abort = () => cancel(tickets[0]);
+    signal?.addEventListener("abort", abort, { once: true });
     try {
-      return await this.#granted(key, promise, signal);
+      const made = make(await call(promise));
+      // While the promise settled, the caller may have given up.
+      if (!signal?.aborted || !this.isOpen) return made;
+      await Promise.allSettled([made].flat().map((lease) => lease.release()));
+      throw signal.reason;
     } catch (error) {
       throw error.code === "cancelled" && signal?.aborted ? signal.reason : error;
     } finally {
-      signal?.removeEventListener("abort", cancel);
+      signal?.removeEventListener("abort", abort);
     }
   }
 
-  async #granted(key, promise, signal) {
-    const lease = new Lease(this, key, await call(promise));
-    // While the promise settled, the caller may have given up, and the lease may have ended.
-    if (signal?.aborted && this.isOpen) {
-      await lease.release().catch(() => {});
-      throw signal.reason;
-    }
+  #granted(key, found) {
+    const lease = new Lease(this, key, found);
     this.#leases.set(lease.id, lease);
-    lease._notice();
+    lease._notice(); // it may have ended while the promise settled
     return lease;
+  }
+
+  async attach(key, id, ttl) {
+    checkText("key", key);
+    checkText("id", id);
+    if (ttl !== undefined) checkNumber("ttl", ttl);
+    return this.#granted(key, await call(native.attach(this._open(), key, id, ttl)));
   }
 
   async withLease(key, options, fn) {
@@ -168,9 +222,22 @@ class Store {
     return during(lease, [lease], fn);
   }
 
+  async withLeases(keys, options, fn) {
+    const leases = await this.acquireMany(keys, options);
+    return during(leases, leases, fn);
+  }
+
   async status(key) {
     checkText("key", key);
     return call(native.status(this._open(), key));
+  }
+
+  async list(options) {
+    return call(native.list(this._open(), checked(options, LIST)));
+  }
+
+  metrics() {
+    return native.metrics(this._open());
   }
 
   async break(key, options) {
@@ -194,5 +261,5 @@ class Store {
 
 module.exports = {
   BusyError, ConfigError, DeniedError, Lease, LeaseLostError, LeaseholdError, LockTimeoutError,
-  Store, UnknownError, UnreachableError,
+  Store, UnknownError, UnreachableError, keyJoin,
 };

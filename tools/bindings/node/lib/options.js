@@ -21,6 +21,10 @@ function checkFlag(name, flag) {
   if (typeof flag !== "boolean") throw new TypeError(`${name} must be true or false`);
 }
 
+function checkFunction(name, value) {
+  if (typeof value !== "function") throw new TypeError(`${name} must be a function`);
+}
+
 function checkTexts(name, texts) {
   if (!Array.isArray(texts)) throw new TypeError(`${name} must be an array of strings`);
   for (const text of texts) checkText(name, text);
@@ -43,6 +47,16 @@ function checked(options, known) {
   return found;
 }
 
+// The options that all kinds of stores have.
+const RELEASE = { note: checkText, keep: checkNumber };
+const BREAK = { reason: checkText, by: checkText, token: checkToken };
+const LIST = {
+  prefix: checkText, owner: checkText, expired: checkFlag, malformed: checkFlag, all: checkFlag,
+  limit: checkNumber,
+};
+const WATCH = { keys: checkTexts, prefix: checkText, after: checkText };
+
 module.exports = {
-  checkFlag, checkNumber, checkText, checkTexts, checkToken, checked, words,
+  BREAK, LIST, RELEASE, WATCH, checkFlag, checkFunction, checkNumber, checkText, checkTexts,
+  checked, words,
 };

@@ -9,8 +9,9 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 import {
-  BusyError, ConfigError, LeaseLostError, LockTimeoutError, Store, UnreachableError,
+  BusyError, ConfigError, LeaseLostError, LockTimeoutError, Store, UnreachableError, keyJoin,
 } from "../lib/index.js";
+import { until, waiters } from "./support.mjs";
 
 const options = { uri: process.env.LEASEHOLD_TEST_URI, db: `node_${process.pid}`, owner: "a" };
 let store, other;
@@ -21,16 +22,6 @@ before(async () => {
 });
 
 after(() => Promise.all([store.close(), other.close()]));
-
-async function until(condition) {
-  const end = Date.now() + 10_000;
-  while (!(await condition())) {
-    assert.ok(Date.now() < end, "it did not happen in time");
-    await sleep(10);
-  }
-}
-
-const waiters = async (key) => (await store.status(key)).waiters.length;
 
 test("a lease is acquired, renewed and released, and others are refused meanwhile", async () => {
   const lease = await store.acquire("life", { ttl: 5_000, purpose: "tést" });
@@ -49,17 +40,95 @@ test("a lease is acquired, renewed and released, and others are refused meanwhil
   assert.equal(status.released.how, "release");
 });
 
-test("a lease that is handed on has a new id", async () => {
+test("a lease that is handed on has a new id, by which it is attached", async () => {
   const lease = await store.acquire("handed");
-  assert.match(await lease.transfer("b"), /^[0-9a-f]{32}$/);
+  const id = await lease.transfer("b");
   assert.ok(!lease.valid);
   assert.equal((await store.status("handed")).holders[0].owner, "b");
+  const attached = await other.attach("handed", id, 5_000);
+  assert.ok(attached.valid && attached.token > lease.token && attached.id === id);
+  await attached.release();
+  await assert.rejects(other.attach("handed", id), LeaseLostError);
+});
+
+test("a key is kept after its release, and a note is left", async () => {
+  const lease = await store.acquire("kept for a while");
+  assert.equal(await lease.note(), undefined);
+  await lease.release({ note: "v3", keep: 20_000 });
+  const refused = await store.acquire("kept for a while").catch((error) => error);
+  assert.ok(refused.holder.kept && refused.holder.remaining > 10_000);
+  const { token } = lease;
+  await store.break("kept for a while", { reason: "try it", token });
+  const next = await store.acquire("kept for a while");
+  assert.equal(await next.note(), undefined); // a break clears it
+  await next.release({ note: "v4" });
+  await store.withLease("kept for a while", {}, async (third) => {
+    const note = await third.note();
+    assert.deepEqual([note.text, note.token], ["v4", next.token]);
+  });
+});
+
+test("several keys are acquired together, or none", async () => {
+  const keys = ["many:b", "many:a", "many:c"];
+  const leases = await store.acquireMany(keys, { ttl: 5_000 });
+  assert.deepEqual(leases.map(({ key }) => key), keys);
+  assert.deepEqual((await store.list({ prefix: "many:" })).map(({ key }) => key), keys.sort());
+  const more = ["many:d", ...keys];
+  const refused = await other.acquireMany(more).catch((error) => error);
+  assert.ok(refused instanceof BusyError && keys.includes(refused.record.key));
+  assert.equal((await store.list({ prefix: "many:d" })).length, 0);
+  const controller = new AbortController();
+  const waits = { wait: Infinity, signal: controller.signal };
+  const waiting = other.acquireMany(more, waits);
+  await until(async () => (await waiters(store, "many:a")) === 1);
+  controller.abort(new Error("no longer wanted"));
+  await assert.rejects(waiting, /no longer wanted/);
+  assert.equal(await waiters(store, "many:a"), 0);
+  const granted = other.withLeases(more, { wait: 10_000 }, (leases) => leases.length);
+  await Promise.all(leases.map((lease) => lease.release()));
+  assert.equal(await granted, 4);
+  assert.equal((await store.list({ prefix: "many:", all: true, limit: 2 })).length, 2);
+});
+
+test("a path excludes what is below it, and can be waited for", async () => {
+  const lease = await store.acquire("org/project", { path: true });
+  const below = { path: true, wait: 10_000 };
+  await assert.rejects(other.acquire("org", { path: true, wait: 50 }), LockTimeoutError);
+  const waiting = other.acquire("org/project/file", below);
+  await lease.release();
+  await (await waiting).release();
+  const held = await store.acquire("org", { path: true });
+  const aborted = other.acquire("org", { ...below, signal: AbortSignal.timeout(50) });
+  await assert.rejects(aborted, { name: "TimeoutError" });
+  await held.release();
+});
+
+test("a store reports its events and counts", async () => {
+  const events = [];
+  const log = (event) => events.push(event);
+  const logging = await Store.open({ ...options, log, logLevel: "debug" });
+  await logging.withLease("logged", {}, () => {});
+  const { acquired, released, holding, commands, roundTrips } = logging.metrics();
+  assert.deepEqual([acquired, released, holding, commands.acquire.ok], [1, 1, 0, 1]);
+  assert.ok(roundTrips.count >= 2 && roundTrips.sum > 0);
+  assert.deepEqual([roundTrips.buckets[0].upTo, roundTrips.buckets.at(-1).upTo], [0.25, Infinity]);
+  await logging.close();
+  const { level, key, token, duration } = events.find(({ event }) => event === "acquire");
+  assert.deepEqual([level, key, typeof token, duration > 0], ["info", "logged", "bigint", true]);
+  assert.equal(events.at(-1).event, "closed");
+  assert.throws(() => logging.metrics(), /closed/);
+});
+
+test("parts are joined to a key", () => {
+  assert.equal(keyJoin("root", "git:hub", "100%"), "root:git%3Ahub:100%25");
+  assert.throws(() => keyJoin("a", ""), { code: "invalid" });
+  assert.throws(() => keyJoin("a", 7), TypeError);
 });
 
 test("a waiter is granted the key when it is released", async () => {
   const lease = await store.acquire("wait");
   const waiting = other.acquire("wait", { wait: Infinity });
-  await until(async () => (await waiters("wait")) === 1);
+  await until(async () => (await waiters(store, "wait")) === 1);
   await lease.release();
   await (await waiting).release();
 });
@@ -76,10 +145,10 @@ test("an abort ends a wait with its reason, and leaves no waiter", async () => {
   const lease = await store.acquire("abort");
   const controller = new AbortController();
   const waiting = other.acquire("abort", { wait: Infinity, signal: controller.signal });
-  await until(async () => (await waiters("abort")) === 1);
+  await until(async () => (await waiters(store, "abort")) === 1);
   controller.abort(new Error("no longer wanted"));
   await assert.rejects(waiting, /no longer wanted/);
-  assert.equal(await waiters("abort"), 0);
+  assert.equal(await waiters(store, "abort"), 0);
   await lease.release();
 });
 
@@ -144,10 +213,10 @@ test("a hundred waits at once, more than there are threads", async () => {
   const options = { wait: Infinity, signal: controller.signal };
   const crowd = Array.from({ length: 100 }, () =>
     other.acquire("crowd", options).catch((error) => error.name));
-  await until(async () => (await waiters("crowd")) >= 50);
+  await until(async () => (await waiters(store, "crowd")) >= 50);
   controller.abort();
   assert.deepEqual(new Set(await Promise.all(crowd)), new Set(["AbortError"]));
-  assert.equal(await waiters("crowd"), 0);
+  assert.equal(await waiters(store, "crowd"), 0);
   await lease.release();
 });
 
@@ -155,11 +224,12 @@ test("a close ends waits, watches and leases", async () => {
   const closing = await Store.open(options);
   await closing.acquire("closed");
   const waiting = closing.acquire("closed", { wait: Infinity });
+  const several = closing.acquireMany(["closed", "closed too"], { wait: Infinity });
   const events = closing.watch();
-  await until(async () => (await waiters("closed")) === 1);
-  const refused = assert.rejects(waiting, { code: "closed" });
+  await until(async () => (await waiters(store, "closed")) === 2);
+  const refused = [waiting, several].map((each) => assert.rejects(each, { code: "closed" }));
   await Promise.all([closing.close(), closing.close()]);
-  await refused;
+  await Promise.all(refused);
   while (!(await events.next()).done);
   assert.equal((await store.status("closed")).state, "free");
   await assert.rejects(closing.acquire("closed"), /closed/);
