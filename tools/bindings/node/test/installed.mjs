@@ -3,9 +3,14 @@
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 
-import { LockTimeoutError, Store } from "leasehold";
+import { LockTimeoutError, Store, UnreachableError } from "leasehold";
+import { Store as HttpStore } from "leasehold/http";
 
-assert.equal(createRequire(import.meta.url)("leasehold").Store, Store);
+const require = createRequire(import.meta.url);
+assert.equal(require("leasehold").Store, Store);
+assert.equal(require("leasehold/http").Store, HttpStore);
+const nowhere = { url: "http://127.0.0.1:1", owner: "try", timeout: 300 };
+await assert.rejects(HttpStore.open(nowhere), UnreachableError);
 const off = await Store.open({ rollout: "off" });
 await off.withLease("k", {}, ({ valid }) => assert.ok(valid));
 await off.close();

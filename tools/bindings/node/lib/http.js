@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: Apache-2.0
+// Leases from `leasehold serve`, for systems without the addon: browsers, Windows, macOS.
+// http.d.ts describes the interface, which is that of index.js as far as HTTP goes.
+"use strict";
+
+const {
+  BusyError, ConfigError, DeniedError, LeaseLostError, LeaseholdError, LockTimeoutError,
+  UnknownError, UnreachableError, errorOf,
+} = require("./errors.js");
+const { EventQueue, asyncDispose } = require("./events.js");
+const { Connection, now, passing, since, sleep } = require("./http_connection.js");
+const { holderOf, noteOf, statusOf } = require("./http_values.js");
+const { BaseLease, during } = require("./lease.js");
+const {
+  BREAK, LIST, RELEASE, WATCH, checkFlag, checkNumber, checkText, checked,
+} = require("./options.js");
+
+const OPEN = { url: checkText, token: checkText, owner: checkText, timeout: checkNumber };
+const ACQUIRE = {
+  ttl: checkNumber, wait: checkNumber, shared: checkFlag, owner: checkText, purpose: checkText,
+};
+
+const DAY = 24 * 3600 * 1000; // the server cuts a wait to its own longest
+const MOST = 1_000_000; // keys of a list
+// A request that waits is made anew after this time: fetch() of Node ends a silent one after five
+// minutes, and many a proxy after one. The server keeps the place in the queue for five seconds.
+const PATIENCE = 45_000;
+const LEAVING = 300; // for the reply that may be on its way when a wait is aborted
+const RETRY = 1_000; // between two streams of events
+
+const pathOf = (key) => `/v1/leases/${encodeURIComponent(key)}`;
+
+function queryOf(options) {
+  const query = new URLSearchParams(options).toString();
+  return query && `?${query}`;
+}
+
+// Node 18 has no such global.
+const webcrypto = globalThis.crypto ?? require("node:crypto").webcrypto;
+
+function drawn() {
+  const bytes = webcrypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+class Lease extends BaseLease {
+  #note;
+  #sent; // when the request was sent that granted or last renewed it
+  #granted; // milliseconds from then on
+  #ttl;
+  #timer;
+
+  constructor(store, key, json, sent) {
+    super(store, key, { id: json.lease, token: BigInt(json.token), owner: json.owner });
+    this.#note = noteOf(json.note);
+    this.#believe(json, sent);
+  }
+
+  /** The server computed `remaining_ms` after the request was sent: counted from then, it is an end
+   * that is too early, if anything. */
+  #believe(json, sent) {
+    this.#sent = sent;
+    this.#granted = json.remaining_ms;
+    this.#ttl = json.ttl_ms;
+  }
+
+  get remaining() {
+    return this._ended ? 0 : Math.max(0, this.#granted - since(this.#sent));
+  }
+
+  /** A long wait leaves open when in its course the key was granted. */
+  get _isOld() {
+    return this.remaining < (this.#ttl * 2) / 3;
+  }
+
+  async #renew(body, limit) {
+    const sent = now();
+    const headers = { "Lease-Id": this.id };
+    const options = { body, headers, limit, signal: this._store._signal };
+    const json = await this._store._connection.send("PATCH", pathOf(this.key), options);
+    if (since(sent) < json.remaining_ms && !this._ended) this.#believe(json, sent);
+  }
+
+  /** Renews it from now on. */
+  _keep() {
+    this.#schedule(this.#ttl / 3);
+  }
+
+  #schedule(delay) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#tick(), Math.min(delay, this.remaining));
+    this.#timer.unref?.(); // of Node: a held lease does not keep the program running
+  }
+
+  async #tick() {
+    if (this._ended || !this._store.isOpen) return;
+    let delay = this.#ttl / 3;
+    try {
+      if (this.valid) await this.#renew({}, this.remaining);
+    } catch (error) {
+      if (error instanceof LeaseLostError) this.#granted = 0;
+      delay = Math.min(1_000, this.#ttl / 30);
+    }
+    if (this._ended || !this._store.isOpen) return;
+    if (this.valid) this.#schedule(delay);
+    else this._store._lost(this);
+  }
+
+  async renew(ttl) {
+    this._store._open();
+    if (ttl !== undefined) checkNumber("ttl", ttl);
+    try {
+      await this.#renew({ ttl_ms: ttl }, this._store._connection.timeout);
+    } catch (error) {
+      if (error instanceof LeaseLostError && !this._ended) {
+        this.#granted = 0;
+        this._store._lost(this);
+      }
+      throw error;
+    }
+    this.#schedule(this.#ttl / 3);
+  }
+
+  /** The server sent it with the grant. */
+  async note() {
+    return this.#note;
+  }
+
+  async release(options) {
+    this._store._open();
+    const { note, keep } = checked(options, RELEASE);
+    await this._release({ note, keep_ms: keep });
+  }
+
+  /** `keepalive`: a page may be left at once. */
+  async _release(body) {
+    clearTimeout(this.#timer);
+    const options = { body, headers: { "Lease-Id": this.id }, keepalive: true };
+    await this._end(this._store._connection.repeat("DELETE", pathOf(this.key), options));
+    clearTimeout(this.#timer); // a renewal that was under way
+  }
+}
+
+class Watch extends EventQueue {
+  #controller = new AbortController();
+  #seen = false;
+  #last;
+  #ended;
+
+  constructor(connection, signal, { keys, prefix, after }) {
+    super();
+    this.#last = after;
+    signal.addEventListener("abort", () => this.#controller.abort(), { once: true });
+    const wanted = keys && ((event) => !event.key || keys.includes(event.key));
+    const path = `/v1/events${queryOf(prefix === undefined ? {} : { prefix })}`;
+    this.#ended = this.#run(connection, path, wanted).then(
+      () => this._end(),
+      (error) => this._end(error),
+    );
+  }
+
+  #take(event, wanted) {
+    if (event.id) this.#last = event.id;
+    // The stream is a new one; what happened meanwhile is missing.
+    const again = this.#seen && event.kind === "opened";
+    this.#seen = true;
+    if (!wanted || wanted(event)) this._put(again ? { ...event, kind: "gap" } : event);
+  }
+
+  /** Before the first event a server must respond in time; after that, the watch never gives up. */
+  async #run(connection, path, wanted) {
+    const { signal } = this.#controller;
+    const begin = now();
+    while (!signal.aborted) {
+      try {
+        const headers = this.#last ? { "Last-Event-ID": this.#last } : {};
+        await connection.follow(path, headers, signal, (event) => this.#take(event, wanted));
+      } catch (error) {
+        const late = !this.#seen && since(begin) > connection.timeout;
+        if (!signal.aborted && (!passing(error) || late)) throw error;
+      }
+      await sleep(RETRY, signal);
+    }
+  }
+
+  async return() {
+    this._drop();
+    this.#controller.abort();
+    await this.#ended;
+    return { value: undefined, done: true };
+  }
+}
+
+class Store {
+  #owner;
+  #leases = new Map();
+  #acquires = new Set(); // under way
+  #closed = new AbortController();
+  #closing;
+
+  constructor(connection, owner) {
+    if (!(connection instanceof Connection)) throw new TypeError("use Store.open()");
+    this._connection = connection;
+    this.#owner = owner;
+  }
+
+  static async open(options) {
+    const found = checked(options, OPEN);
+    for (const name of ["url", "owner"]) checkText(name, found[name]);
+    const connection = new Connection(found);
+    const { needs_token: needed, may } = await connection.repeat("GET", "/v1/whoami");
+    if (needed && may === "look_in") {
+      const message = "the server does not know the token";
+      throw errorOf({ code: "denied", reason: "credentials", message, serverCode: 0, leaseId: "" });
+    }
+    return new Store(connection, found.owner);
+  }
+
+  get isOpen() {
+    return this.#closing === undefined;
+  }
+
+  /** Ends what is under way when the store is closed. */
+  get _signal() {
+    return this.#closed.signal;
+  }
+
+  _open() {
+    if (!this.isOpen) throw new Error("the store is closed");
+  }
+
+  _forget(id) {
+    this.#leases.delete(id);
+  }
+
+  _lost(lease) {
+    this._forget(lease.id);
+    lease._lose();
+  }
+
+  async acquire(key, options = {}) {
+    const { signal, ...rest } = options;
+    checkText("key", key);
+    const { ttl, wait = 0, shared, owner = this.#owner, purpose } = checked(rest, ACQUIRE);
+    signal?.throwIfAborted();
+    this._open();
+    const body = { owner, purpose, ttl_ms: ttl, mode: shared ? "shared" : "exclusive" };
+    const ended = new AbortController(); // by the caller, or by close()
+    const abort = () => ended.abort(signal?.aborted ? signal.reason : this._signal.reason);
+    const asking = this.#ask(key, body, wait, ended.signal)
+      .then((lease) => this.#granted(lease, ended.signal));
+    this.#acquires.add(asking);
+    for (const each of [signal, this._signal]) each?.addEventListener("abort", abort);
+    try {
+      return await asking;
+    } finally {
+      for (const each of [signal, this._signal]) each?.removeEventListener("abort", abort);
+      this.#acquires.delete(asking);
+    }
+  }
+
+  /** Asks until the key is granted or the wait is over: the server may allow shorter waits only. */
+  async #ask(key, body, wait, signal) {
+    const begin = now();
+    for (;;) {
+      const left = Math.max(0, Math.ceil(wait - since(begin)));
+      const asked = { ...body, wait_ms: Math.min(left, DAY) };
+      try {
+        return await this.#stand(key, asked, signal);
+      } catch (error) {
+        if (error.reason !== "timeout" || since(begin) >= wait) throw error;
+      }
+    }
+  }
+
+  /** One place in the queue, over as many requests as it takes. */
+  async #stand(key, body, signal) {
+    const options = { body, headers: { "Idempotency-Key": drawn() } };
+    if (body.wait_ms > 0) Object.assign(options, { signal, limit: PATIENCE });
+    const begin = now();
+    for (;;) {
+      const sent = now();
+      try {
+        const json = await this._connection.repeat("POST", pathOf(key), options);
+        return new Lease(this, key, json, sent);
+      } catch (error) {
+        if (signal.aborted) return this.#leave(key, options, signal);
+        const over = since(begin) > body.wait_ms + this._connection.timeout;
+        if (!passing(error) || since(sent) < PATIENCE || over) throw error;
+      }
+    }
+  }
+
+  /** The server leaves the queue by itself, within five seconds, and releases what it grants
+   * meanwhile; unless its reply is on the way already. */
+  async #leave(key, options, signal) {
+    const again = { ...options, signal: undefined, limit: LEAVING };
+    const sent = now();
+    const json = await this._connection.send("POST", pathOf(key), again).catch(() => undefined);
+    if (!json) throw signal.reason;
+    return new Lease(this, key, json, sent);
+  }
+
+  async #granted(lease, signal) {
+    try {
+      signal.throwIfAborted();
+      if (lease._isOld) await lease.renew();
+      signal.throwIfAborted();
+    } catch (error) {
+      await lease._release({}).catch(() => {});
+      throw error;
+    }
+    this.#leases.set(lease.id, lease);
+    lease._keep();
+    return lease;
+  }
+
+  async withLease(key, options, fn) {
+    const lease = await this.acquire(key, options);
+    return during(lease, [lease], fn);
+  }
+
+  async status(key) {
+    checkText("key", key);
+    this._open();
+    return statusOf(await this._connection.repeat("GET", pathOf(key)));
+  }
+
+  async list(options) {
+    const found = { limit: MOST, ...checked(options, LIST) };
+    this._open();
+    const { leases } = await this._connection.repeat("GET", `/v1/leases${queryOf(found)}`);
+    return leases.map(statusOf);
+  }
+
+  /** Sent once: when a reply was lost, a second request could break the next holder's lease. */
+  async break(key, options) {
+    checkText("key", key);
+    const body = checked(options, BREAK);
+    this._open();
+    const json = await this._connection.send("POST", `${pathOf(key)}/break`, { body });
+    return { key: json.key, holders: json.holders.map(holderOf) };
+  }
+
+  watch(options) {
+    const found = checked(options, WATCH);
+    this._open();
+    return new Watch(this._connection, this._signal, found);
+  }
+
+  async close() {
+    this.#closing ??= this.#close();
+    await this.#closing;
+  }
+
+  async #close() {
+    const message = "the store was closed";
+    const failure = { code: "closed", reason: "store_closed", message };
+    this.#closed.abort(errorOf({ ...failure, serverCode: 0, leaseId: "" }));
+    const held = [...this.#leases.values()].map((lease) => lease._release({}));
+    await Promise.allSettled([...held, ...this.#acquires]);
+  }
+
+  async [asyncDispose]() {
+    await this.close();
+  }
+}
+
+module.exports = {
+  BusyError, ConfigError, DeniedError, Lease, LeaseLostError, LeaseholdError, LockTimeoutError,
+  Store, UnknownError, UnreachableError,
+};
