@@ -23,6 +23,8 @@ LH_API int lh_status(lh_store *store, const char *key, lh_record **ret_record, l
 LH_API int lh_status_by_id(lh_store *store, const char *id, lh_record **ret_record,
                            lh_error *error);
 
+#define LH_LIST_KEYS_MAX 1000
+
 typedef struct lh_list_options {
     size_t size;
     const char *prefix; /* only keys that begin with this; NULL: all */
@@ -31,11 +33,15 @@ typedef struct lh_list_options {
     bool malformed;     /* only documents that cannot be read */
     bool free_too;      /* also free keys; default: only held and malformed ones */
     uint64_t limit;     /* the most records; 0: all */
+    /* Only these keys, at most LH_LIST_KEYS_MAX, by one command. A key without a document is free,
+     * and is not given. NULL: all keys. */
+    const char *const *keys;
+    size_t n_keys;
 } lh_list_options;
 
 #define LH_LIST_OPTIONS_INIT                                                                       \
     {                                                                                              \
-        sizeof(lh_list_options), NULL, NULL, false, false, false, 0                                \
+        sizeof(lh_list_options), NULL, NULL, false, false, false, 0, NULL, 0                       \
     }
 LH_API void lh_list_options_init(lh_list_options *options, size_t size);
 
@@ -43,8 +49,8 @@ LH_API void lh_list_options_init(lh_list_options *options, size_t size);
  * thread, borrows the record, and returns 0 to continue; any other value ends the list with
  * LH_STOPPED. A change during the call may or may not be seen.
  *
- * LH_OK: all records were given to `each`. LH_STOPPED. LH_INVALID: the prefix cannot begin a key;
- * … (some records may have been given before) */
+ * LH_OK: all records were given to `each`. LH_STOPPED. LH_INVALID: the prefix cannot begin a key, one
+ * of `keys` is no key, or they are too many; … (some records may have been given before) */
 LH_API int lh_list(lh_store *store, const lh_list_options *options,
                    int (*each)(void *arg, const lh_record *record), void *arg, lh_error *error);
 

@@ -19,7 +19,7 @@
     X(lh_store_options, LH_STORE_OPTIONS, log_free)                                                \
     X(lh_acquire_options, LH_ACQUIRE_OPTIONS, feedback_arg)                                        \
     X(lh_release_options, LH_RELEASE_OPTIONS, keep_ms)                                             \
-    X(lh_list_options, LH_LIST_OPTIONS, limit)                                                     \
+    X(lh_list_options, LH_LIST_OPTIONS, n_keys)                                                    \
     X(lh_stats_options, LH_STATS_OPTIONS, timeout_ms)                                              \
     X(lh_watch_options, LH_WATCH_OPTIONS, cancel)                                                  \
     X(lh_break_options, LH_BREAK_OPTIONS, id)                                                      \

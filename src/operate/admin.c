@@ -80,12 +80,29 @@ static int list_one(void *arg, const bson_t *entry)
     return l->state != GOING;
 }
 
+static void append_keys(bson_t *filter, const char *const *keys, size_t n)
+{
+    bson_t condition, array;
+    char buffer[16];
+    const char *index;
+    BSON_APPEND_DOCUMENT_BEGIN(filter, "workspace_id", &condition);
+    BSON_APPEND_ARRAY_BEGIN(&condition, "$in", &array);
+    for (size_t i = 0; i < n; i++) {
+        (void)bson_uint32_to_string((uint32_t)i, &index, buffer, sizeof buffer);
+        BSON_APPEND_UTF8(&array, index, keys[i]);
+    }
+    bson_append_array_end(&condition, &array);
+    bson_append_document_end(filter, &condition);
+}
+
 static void append_list_command(const lh_store *store, const listing *l, bson_t *command)
 {
     bson_t filter, range, sort;
     BSON_APPEND_UTF8(command, "find", store->collection);
     BSON_APPEND_DOCUMENT_BEGIN(command, "filter", &filter);
-    if (l->options.prefix && *l->options.prefix) {
+    if (l->options.keys) {
+        append_keys(&filter, l->options.keys, l->options.n_keys);
+    } else if (l->options.prefix && *l->options.prefix) {
         BSON_APPEND_DOCUMENT_BEGIN(&filter, "workspace_id", &range);
         BSON_APPEND_UTF8(&range, "$gte", l->options.prefix);
         bson_append_document_end(&filter, &range);
@@ -99,6 +116,20 @@ static void append_list_command(const lh_store *store, const listing *l, bson_t 
     BSON_APPEND_INT32(command, "batchSize", 500);
 }
 
+static int check_list(const lh_list_options *o, lh_error *error)
+{
+    int outcome = LH_OK;
+    if (o->prefix)
+        outcome = lh_text_check("prefix", o->prefix, strlen(o->prefix), 0, LH_KEY_MAX, error);
+    if (outcome == LH_OK && o->n_keys > (o->keys ? LH_LIST_KEYS_MAX : 0))
+        outcome = lh_fail(error, LH_INVALID, "n_keys must be 0 … %d, and 0 without keys",
+                          LH_LIST_KEYS_MAX);
+    for (size_t i = 0; outcome == LH_OK && i < o->n_keys; i++)
+        outcome = o->keys[i] ? lh_key_check(o->keys[i], strlen(o->keys[i]), error)
+                             : lh_fail(error, LH_INVALID, "a key of the list is NULL");
+    return outcome;
+}
+
 int lh_list(lh_store *store, const lh_list_options *options,
             int (*each)(void *arg, const lh_record *record), void *arg, lh_error *error)
 {
@@ -107,9 +138,8 @@ int lh_list(lh_store *store, const lh_list_options *options,
         return outcome;
     listing l = {.each = each, .arg = arg, .grace_ms = store->clock_skew_ms, .state = GOING};
     outcome = lh_list_options_take(&l.options, options, error);
-    if (outcome == LH_OK && l.options.prefix)
-        outcome = lh_text_check("prefix", l.options.prefix, strlen(l.options.prefix), 0, LH_KEY_MAX,
-                                error);
+    if (outcome == LH_OK)
+        outcome = check_list(&l.options, error);
     if (outcome != LH_OK)
         return outcome;
     bson_t command = BSON_INITIALIZER;

@@ -227,6 +227,7 @@ def test_what_is_held_is_listed(store, database):
         ]
         assert [status.key for status in store.list(owner="bob")] == ["p:2"]
         assert [status.key for status in store.list(limit=1)] == ["p:1"]
+        assert [status.key for status in store.list(keys=["p:2", "p:9"])] == ["p:2"]
     assert store.list() == [] and [status.key for status in store.list(free=True)] == [
         "p:1",
         "p:2",

@@ -92,6 +92,39 @@ static void test_filters(void **state)
     assert_int_equal(s.n, 0);
 }
 
+static void test_some_keys(void **state)
+{
+    ground *g = *state;
+    furnish(g);
+    static const char *const keys[] = {"b/3", "a/1", "a/2", "b/2", "none"};
+    lh_list_options options = LH_LIST_OPTIONS_INIT;
+    options.keys = keys;
+    options.n_keys = 5;
+    seen s = list(g, &options);
+    expect_keys(&s, "a/1 b/2 b/3");
+    options.free_too = true;
+    s = list(g, &options);
+    expect_keys(&s, "a/1 a/2 b/2 b/3");
+    options.prefix = "b";
+    s = list(g, &options);
+    expect_keys(&s, "b/2 b/3");
+    options.n_keys = 0;
+    s = list(g, &options);
+    assert_int_equal(s.n, 0);
+    static const char *const bad[] = {"a", "b\nc", NULL};
+    for (size_t n = 2; n <= 3; n++) {
+        options = (lh_list_options)LH_LIST_OPTIONS_INIT;
+        options.keys = n == 2 ? bad : bad + 2;
+        options.n_keys = n == 2 ? 2 : 1;
+        expect(g, LH_INVALID, lh_list(g->store, &options, see, &s, &g->error));
+    }
+    options.keys = NULL;
+    expect(g, LH_INVALID, lh_list(g->store, &options, see, &s, &g->error));
+    options.keys = keys;
+    options.n_keys = LH_LIST_KEYS_MAX + 1;
+    expect(g, LH_INVALID, lh_list(g->store, &options, see, &s, &g->error));
+}
+
 static void test_a_prefix_is_no_pattern(void **state)
 {
     ground *g = *state;
@@ -226,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         live_test(test_what_is_held_comes_in_the_order_of_keys),
         live_test(test_filters),
+        live_test(test_some_keys),
         live_test(test_a_prefix_is_no_pattern),
         live_test(test_the_caller_may_stop),
         live_test(test_many_keys_are_streamed),

@@ -179,6 +179,8 @@ class ListOptions(Sized):
         ("malformed", c_bool),
         ("free_too", c_bool),
         ("limit", c_uint64),
+        ("keys", POINTER(c_char_p)),
+        ("n_keys", c_size_t),
     ]
 
 

@@ -130,9 +130,11 @@ class Operations:
         malformed: bool = False,
         free: bool = False,
         limit: int = 0,
+        keys: Optional[Iterable[str]] = None,
     ) -> builtins.list[Status]:
         """Held and unreadable keys, in order; with `free` also free keys.
-        `expired` and `malformed` select only these."""
+        `expired` and `malformed` select only these, and `keys` (at most 1,000) only those; a key
+        that is not stored is free, and is not in the result."""
         found: builtins.list[Status] = []
         trap, details = _Trap(), _c.Error()
         options = _c.ListOptions(
@@ -143,6 +145,9 @@ class Operations:
             free_too=free,
             limit=limit,
         )
+        if keys is not None:
+            options.keys = names = all_to_c(keys)
+            options.n_keys = len(names)
         each = trap(_c.EachRecord, lambda record: found.append(status_from(record)))
         with self._handle as store:
             trap.check(lib.lh_list(store, byref(options), each, None, byref(details)), details)
