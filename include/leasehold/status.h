@@ -49,8 +49,8 @@ LH_API void lh_list_options_init(lh_list_options *options, size_t size);
  * thread, borrows the record, and returns 0 to continue; any other value ends the list with
  * LH_STOPPED. A change during the call may or may not be seen.
  *
- * LH_OK: all records were given to `each`. LH_STOPPED. LH_INVALID: the prefix cannot begin a key, one
- * of `keys` is no key, or they are too many; … (some records may have been given before) */
+ * LH_OK: all records were given to `each`. LH_STOPPED. LH_INVALID: the prefix cannot begin a key,
+ * one of `keys` is no key, or they are too many; … (some records may have been given before) */
 LH_API int lh_list(lh_store *store, const lh_list_options *options,
                    int (*each)(void *arg, const lh_record *record), void *arg, lh_error *error);
 

@@ -24,6 +24,7 @@ WHO_MAY = f"{SERVE}::test_who_may_not_is_told_how"
 
 # By source file: commands of ours, calls for the MongoDB shell, options, pages, and connection
 # strings that are to be written.
+REACH = "test_serve_reach.py"
 FOLLOWED = {
     "doctor": {
         "leasehold doctor --trial": f"{ADVICE}::test_a_trial_that_was_not_made",
@@ -119,6 +120,7 @@ FOLLOWED = {
     "cmd_break": {"--reason": MISSING, "--yes": MISSING},
     "cmd_cleanup": {"--yes": MISSING, "--dry-run": MISSING},
     "cmd_doctor": {"--as": MISSING},
+    "cmd_key": {"leasehold key": f"{REACH}::test_parts_are_joined_as_everywhere"},
     "cmd_migrate": {
         "leasehold list --malformed": (
             f"{ADVICE}::test_what_stands_on_the_command_line_stands_in_the_advice"
@@ -154,7 +156,10 @@ FOLLOWED = {
         "--id": UNREADABLE,
         "--wait": f"{ADVICE}::test_what_waits_by_itself",
     },
-    "handling": {"--admin-token-file": WHO_MAY},
+    "handling": {
+        "--admin-token-file": WHO_MAY,
+        "--max-ttl": f"{REACH}::test_bounds_are_the_servers",
+    },
     "listen": {"--listen": LISTEN, "--token-file": LISTEN},
     "routes": {"--token-file": WHO_MAY},
     "serve": {"--token-file": LISTEN, "--admin-token-file": LISTEN},
@@ -205,6 +210,7 @@ DOCTOR = {
 }
 
 # What `serve` says, by how it begins: advice, with its test …
+SEVERAL = f"{REACH}::test_what_is_no_request_for_several_keys"
 WRONG, ARGUMENT, TOKENS = (
     f"{SERVE}::test_a_request_that_is_wrong",
     f"{SERVE}::test_an_argument_that_is_wrong",
@@ -217,6 +223,15 @@ SPENT, NOTHING = (
 SAID = {
     '"owner" is missing': WRONG,
     '"mode" must be': WRONG,
+    '"wait_ms" is for one key': SEVERAL,
+    'the body must have "keys"': SEVERAL,
+    "has too many strings: see maxItems in /openapi.json": SEVERAL,
+    '"ttl_ms" is more than': SEVERAL,
+    "Idempotency-Key is for one key": SEVERAL,
+    '"resume" takes over': f"{REACH}::test_only_the_bearer_of_a_name_resumes",
+    '"to" is missing': f"{REACH}::test_a_lease_is_transferred",
+    "%s must be a percent-encoded key": f"{REACH}::test_what_is_no_list_of_keys",
+    "since must be a duration": f"{REACH}::test_counts_and_the_trail",
     '"wait_ms" must be': WRONG,
     "Idempotency-Key must be": WRONG,
     "must be": WRONG,

@@ -11,6 +11,7 @@
 #include "common/cli.h"
 #include "common/connect.h"
 #include "common/json.h"
+#include "common/objects.h"
 #include "common/text.h"
 
 struct reader {
@@ -19,32 +20,6 @@ struct reader {
     bool follow; /* each line at once */
     bool began;
 };
-
-static void print_json(const lh_audit_entry *e)
-{
-    bson_t json;
-    json_init(&json, NULL);
-    json_time(&json, "at", e->at_ms, 0);
-    json_text(&json, "event", e->event);
-    json_text(&json, "key", e->key);
-    json_text(&json, "owner", e->owner);
-    json_text(&json, "host", e->host);
-    json_number_or_null(&json, "pid", e->pid, 0);
-    json_text(&json, "purpose", e->purpose);
-    bool grant = strcmp(e->event, "granted") == 0 || strcmp(e->event, "taken_over") == 0;
-    json_text(&json, "mode",
-              !grant                 ? NULL
-              : e->mode == LH_SHARED ? "shared"
-                                     : "exclusive"); /* ends do not tell */
-    json_number_or_null(&json, "token", e->token, 0);
-    json_text(&json, "by", e->by);
-    json_text(&json, "reason", e->reason);
-    json_text(&json, "to", e->to);
-    json_number_or_null(&json, "to_token", e->to_token, 0);
-    json_text(&json, "previous_owner", e->previous_owner);
-    json_text(&json, "previous_how", e->previous_how);
-    json_print(&json);
-}
 
 /* What else there is to say, in one cell. To be freed. */
 static char *details(const lh_audit_entry *e)
@@ -86,10 +61,13 @@ static bool print_row(struct reader *reader, const lh_audit_entry *e)
 static int each(void *arg, const lh_audit_entry *entry)
 {
     struct reader *reader = arg;
-    if (reader->out->json)
-        print_json(entry);
-    else if (!print_row(reader, entry))
+    bson_t json;
+    if (reader->out->json) {
+        object_audit(&json, entry);
+        json_print(&json);
+    } else if (!print_row(reader, entry)) {
         return 1;
+    }
     return reader->follow ? !out_flush() : ferror(stdout) != 0;
 }
 

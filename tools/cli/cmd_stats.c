@@ -7,63 +7,13 @@
 #include "common/cli.h"
 #include "common/connect.h"
 #include "common/json.h"
+#include "common/stats.h"
 #include "common/text.h"
-
-/* Everything that is a plain number, once: its names, and what it is. Those with a state are one
- * metric. */
-static const struct number {
-    const char *json, *state, *metric, *words;
-    size_t at;
-} numbers[] = {
-#define AT(field) offsetof(lh_stats_report, field)
-    {"exclusive", "exclusive", "keys", "held exclusively", AT(exclusive)},
-    {"shared", "shared", "keys", "shared", AT(shared)},
-    {"malformed", "malformed", "keys", "cannot be read, so held", AT(malformed)},
-    {"free", "free", "keys", "free", AT(free)},
-    {"expired", "expired", "keys", "past their end, not taken over", AT(expired)},
-    {"shared_holders", NULL, "shared_holders", "holders of shared keys", AT(shared_holders)},
-    {"queues", NULL, "queues", "keys with waiters", AT(queues)},
-    {"waiters", NULL, "waiters", "waiters", AT(waiters)},
-#undef AT
-};
-enum { NUMBERS = sizeof numbers / sizeof numbers[0] };
-
-static uint64_t value_of(const lh_stats_report *report, const struct number *number)
-{
-    return *(const uint64_t *)(const void *)((const char *)report + number->at);
-}
-
-static int64_t age_ms(const lh_stats_report *report, const lh_since *since)
-{
-    return since->key && report->now_ms > since->at_ms ? report->now_ms - since->at_ms : 0;
-}
-
-static void append_since(bson_t *json, const char *name, const lh_stats_report *report,
-                         const lh_since *since)
-{
-    bson_t item;
-    if (!since->key) {
-        json_text(json, name, NULL);
-        return;
-    }
-    bson_append_document_begin(json, name, -1, &item);
-    json_text(&item, "key", since->key);
-    json_text(&item, "owner", since->owner);
-    json_time(&item, "since", since->at_ms, 0);
-    json_number(&item, "age_ms", age_ms(report, since));
-    bson_append_document_end(json, &item);
-}
 
 static void print_json(const lh_stats_report *report)
 {
     bson_t json;
-    json_init(&json, NULL);
-    json_number(&json, "documents", (int64_t)report->documents);
-    json_number(&json, "held", (int64_t)(report->exclusive + report->shared + report->malformed));
-    for (size_t i = 0; i < NUMBERS; i++)
-        json_number(&json, numbers[i].json, (int64_t)value_of(report, &numbers[i]));
-    append_since(&json, "oldest", report, &report->oldest);
-    append_since(&json, "longest_wait", report, &report->longest_wait);
+    stats_object(&json, report);
     json_print(&json);
 }
 
@@ -76,10 +26,10 @@ static void print_gauge(const char *name, const char *help)
 static void print_prometheus(const lh_stats_report *report)
 {
     print_gauge("keys", "Keys by state; malformed ones count as held.");
-    for (size_t i = 0; i < NUMBERS; i++)
-        if (numbers[i].state)
-            printf("leasehold_keys{state=\"%s\"} %" PRIu64 "\n", numbers[i].state,
-                   value_of(report, &numbers[i]));
+    for (size_t i = 0; i < STATS_NUMBERS; i++)
+        if (stats_numbers[i].state)
+            printf("leasehold_keys{state=\"%s\"} %" PRIu64 "\n", stats_numbers[i].state,
+                   stats_value(report, &stats_numbers[i]));
     print_gauge("shared_holders", "Leases on shared keys.");
     printf("leasehold_shared_holders %" PRIu64 "\n", report->shared_holders);
     print_gauge("queues", "Keys with waiters.");
@@ -88,10 +38,11 @@ static void print_prometheus(const lh_stats_report *report)
     printf("leasehold_waiters %" PRIu64 "\n", report->waiters);
     print_gauge("oldest_lease_seconds",
                 "Age of the lease that has been held for the longest time.");
-    printf("leasehold_oldest_lease_seconds %.3f\n", (double)age_ms(report, &report->oldest) / 1000);
+    printf("leasehold_oldest_lease_seconds %.3f\n",
+           (double)stats_age_ms(report, &report->oldest) / 1000);
     print_gauge("longest_wait_seconds", "The longest time that a current waiter has waited.");
     printf("leasehold_longest_wait_seconds %.3f\n",
-           (double)age_ms(report, &report->longest_wait) / 1000);
+           (double)stats_age_ms(report, &report->longest_wait) / 1000);
 }
 
 static void print_since(const char *label, const lh_stats_report *report, const lh_since *since)
@@ -99,7 +50,7 @@ static void print_since(const char *label, const lh_stats_report *report, const 
     char age[TEXT_DURATION_SIZE];
     if (!since->key)
         return;
-    text_from_duration(age_ms(report, since), age);
+    text_from_duration(stats_age_ms(report, since), age);
     printf("%s: %s, ", label, age);
     out_text(since->key);
     fputs(", ", stdout);
@@ -115,8 +66,8 @@ static void print_line(const char *words, uint64_t value)
 static void print_people(const lh_stats_report *report)
 {
     print_line("keys", report->documents);
-    for (size_t i = 0; i < NUMBERS; i++)
-        print_line(numbers[i].words, value_of(report, &numbers[i]));
+    for (size_t i = 0; i < STATS_NUMBERS; i++)
+        print_line(stats_numbers[i].words, stats_value(report, &stats_numbers[i]));
     print_since("held longest", report, &report->oldest);
     print_since("waiting longest", report, &report->longest_wait);
 }

@@ -1,34 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold transfer: hands a lease on. It is renewed before, because only who surely holds it may
- * hand it on, and after, because the new lease is nobody's until then. */
-#include <stdio.h>
-#include <string.h>
-
+ * leasehold transfer. */
 #include "cli/record.h"
 #include "common/cli.h"
 #include "common/connect.h"
-
-static int hand_on(lh_store *store, lh_lease *old, const char *to, lh_lease **ret_new,
-                   lh_error *error)
-{
-    char new_id[LH_LEASE_ID_LEN + 1];
-    int code = lh_lease_renew(old, 0, NULL, error);
-    if (code == LH_OK)
-        code = lh_lease_transfer(old, to, new_id, error);
-    if (code != LH_OK)
-        return code;
-    code = lh_lease_attach(store, lh_lease_key(old), new_id, ret_new, error);
-    if (code == LH_OK)
-        code = lh_lease_renew(*ret_new, 0, NULL, error);
-    if (code == LH_OK)
-        return code;
-    char why[256];
-    (void)snprintf(why, sizeof why, "%.250s", error->message);
-    code = out_fail(error, LH_UNKNOWN,
-                    "handed on, but the state of the new lease could not be read: %s", why);
-    memcpy(error->lease_id, new_id, sizeof new_id);
-    return code;
-}
+#include "common/transfer.h"
 
 static int run(const struct cli *cli)
 {
@@ -39,7 +14,7 @@ static int run(const struct cli *cli)
     int exit = EXIT_DONE, code = to ? connect_lease(cli, &store, &old, &error)
                                     : out_fail(&error, LH_INVALID, "which new owner? --to OWNER");
     if (code == LH_OK)
-        code = hand_on(store, old, to, &lease, &error);
+        code = transfer_lease(store, old, to, &lease, &error);
     if (code == LH_OK)
         exit = record_hand_over(&cli->out, lease, to);
     else

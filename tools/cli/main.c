@@ -14,9 +14,9 @@
 enum { MOST_COMMANDS = 32 };
 
 const struct command *const commands[] = {
-    &cmd_acquire, &cmd_renew, &cmd_release, &cmd_transfer, &cmd_run,        &cmd_status, &cmd_list,
-    &cmd_stats,   &cmd_watch, &cmd_migrate, &cmd_cleanup,  &cmd_break,      &cmd_reap,   &cmd_audit,
-    &cmd_doctor,  &cmd_bench, &cmd_torture, &cmd_serve,    &cmd_completion, NULL,
+    &cmd_acquire, &cmd_renew,  &cmd_release, &cmd_transfer, &cmd_run,   &cmd_status,     &cmd_list,
+    &cmd_stats,   &cmd_watch,  &cmd_migrate, &cmd_cleanup,  &cmd_break, &cmd_reap,       &cmd_audit,
+    &cmd_key,     &cmd_doctor, &cmd_bench,   &cmd_torture,  &cmd_serve, &cmd_completion, NULL,
 };
 
 static const struct command *find_command(const char *name)

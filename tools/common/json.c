@@ -58,6 +58,15 @@ void json_item_begin(bson_t *array, uint32_t n, bson_t *ret_item)
     bson_append_document_begin(array, index, -1, ret_item);
 }
 
+void json_item(bson_t *array, uint32_t n, bson_t *item)
+{
+    char buffer[16];
+    const char *index;
+    (void)bson_uint32_to_string(n, &index, buffer, sizeof buffer);
+    BSON_APPEND_DOCUMENT(array, index, item);
+    bson_destroy(item);
+}
+
 /* A character as JSON escapes it: beyond U+FFFF as a pair of surrogates. */
 static void write_escaped(FILE *to, uint32_t character)
 {

@@ -21,6 +21,9 @@ void json_time(bson_t *json, const char *name, int64_t at_ms, int64_t none);
 /* Begins the object at index `n` of an array; to be ended with bson_append_document_end(). */
 void json_item_begin(bson_t *array, uint32_t n, bson_t *ret_item);
 
+/* Puts `item` there, and destroys it. */
+void json_item(bson_t *array, uint32_t n, bson_t *item);
+
 /* Writes it, without an end of line, and destroys it. */
 void json_write(FILE *to, bson_t *json);
 /* Prints it as a line on stdout and destroys it. */

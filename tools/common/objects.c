@@ -3,6 +3,7 @@
 #include "common/objects.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "common/json.h"
 
@@ -10,11 +11,23 @@ static const char *const state_words[] = {
     [LH_FREE] = "free", [LH_HELD] = "held", [LH_MALFORMED] = "malformed"};
 static const char *const mode_words[] = {[LH_EXCLUSIVE] = "exclusive", [LH_SHARED] = "shared"};
 
+static bool hides_hosts;
+
+void objects_hide_hosts(void)
+{
+    hides_hosts = true;
+}
+
+static void append_host(bson_t *json, const char *host, int64_t pid)
+{
+    json_text(json, "host", hides_hosts ? NULL : host);
+    json_number_or_null(json, "pid", hides_hosts ? 0 : pid, 0);
+}
+
 static void append_holder(bson_t *json, const lh_holder *holder)
 {
     json_text(json, "owner", holder->owner);
-    json_text(json, "host", holder->host);
-    json_number_or_null(json, "pid", holder->pid, 0);
+    append_host(json, holder->host, holder->pid);
     json_text(json, "purpose", holder->purpose);
     json_text(json, "mode", mode_words[holder->mode]);
     json_number_or_null(json, "token", holder->token, 0);
@@ -104,6 +117,19 @@ void object_status(bson_t *json, const lh_record *record)
         json_text(json, "id_taken_by", record->id_taken_by);
 }
 
+void object_free(bson_t *json, const char *key)
+{
+    bson_t nobody = BSON_INITIALIZER;
+    json_init(json, NULL);
+    json_text(json, "key", key);
+    json_text(json, "state", state_words[LH_FREE]);
+    json_number(json, "token", 0);
+    BSON_APPEND_ARRAY(json, "holders", &nobody);
+    BSON_APPEND_ARRAY(json, "waiters", &nobody);
+    json_text(json, "released", NULL);
+    json_text(json, "note", NULL);
+}
+
 void object_append_reason(bson_t *json, const lh_error *error)
 {
     if (error->reason)
@@ -158,12 +184,33 @@ void object_lease(bson_t *json, const char *outcome, lh_lease *lease, const char
     json_number(json, "ttl_ms", lh_lease_ttl_ms(lease));
     json_time(json, "expires_at", lh_lease_expires_at_ms(lease), 0);
     json_number(json, "remaining_ms", lh_lease_remaining_ms(lease));
+    json_number(json, "renew_after_ms", lh_lease_remaining_ms(lease) / 3);
     append_rollout(json, lease);
     const lh_note *note = NULL;
     if (owner && lh_lease_note(lease, &note, NULL) != LH_OK)
         note = NULL;
     if (owner)
         append_note(json, note ? note->text : NULL, note ? note->token : 0, note ? note->at_ms : 0);
+}
+
+void object_audit(bson_t *json, const lh_audit_entry *e)
+{
+    bool grant = strcmp(e->event, "granted") == 0 || strcmp(e->event, "taken_over") == 0;
+    json_init(json, NULL);
+    json_time(json, "at", e->at_ms, 0);
+    json_text(json, "event", e->event);
+    json_text(json, "key", e->key);
+    json_text(json, "owner", e->owner);
+    append_host(json, e->host, e->pid);
+    json_text(json, "purpose", e->purpose);
+    json_text(json, "mode", grant ? mode_words[e->mode] : NULL); /* ends do not tell */
+    json_number_or_null(json, "token", e->token, 0);
+    json_text(json, "by", e->by);
+    json_text(json, "reason", e->reason);
+    json_text(json, "to", e->to);
+    json_number_or_null(json, "to_token", e->to_token, 0);
+    json_text(json, "previous_owner", e->previous_owner);
+    json_text(json, "previous_how", e->previous_how);
 }
 
 void object_event(bson_t *json, const lh_event *e)
@@ -175,8 +222,7 @@ void object_event(bson_t *json, const lh_event *e)
     json_time(json, "at", e->at_ms, 0);
     json_text(json, "how", e->how);
     json_text(json, "owner", e->owner);
-    json_text(json, "host", e->host);
-    json_number_or_null(json, "pid", e->pid, 0);
+    append_host(json, e->host, e->pid);
     json_text(json, "purpose", e->purpose);
     json_text(json, "mode", told ? mode_words[e->mode] : NULL);
     json_number_or_null(json, "token", e->token, 0);

@@ -63,10 +63,10 @@ static void print_name(const struct out *out)
  * itself ("leasehold run: …"). */
 static size_t advised(const char *text)
 {
-    static const char *const names[] = {"acquire", "audit",   "bench",   "break",      "cleanup",
-                                        "doctor",  "list",    "migrate", "reap",       "release",
-                                        "renew",   "run",     "serve",   "completion", "stats",
-                                        "status",  "torture", "watch",   "transfer"};
+    static const char *const names[] = {"acquire", "audit",  "bench",   "break",   "cleanup",
+                                        "doctor",  "key",    "list",    "migrate", "reap",
+                                        "release", "renew",  "run",     "serve",   "completion",
+                                        "stats",   "status", "torture", "watch",   "transfer"};
     static const char program[] = "leasehold ";
     const char *word = text + sizeof program - 1;
     if (strncmp(text, program, sizeof program - 1) != 0)

@@ -18,6 +18,7 @@
 #include "common/objects.h"
 #include "serve/body.h"
 #include "serve/busy.h"
+#include "serve/many.h"
 #include "serve/metrics.h"
 #include "serve/repeat.h"
 
@@ -29,6 +30,10 @@ static void free_ask(struct ask *ask)
     if (ask->wait_ms > 0)
         clients_give(clients, ask->client, SHARE_WAITS);
     clients_unref(clients, ask->client);
+    if (ask->lease_ids)
+        explicit_bzero(ask->lease_ids, ask->keys.n * sizeof *ask->lease_ids);
+    free(ask->lease_ids);
+    texts_free(&ask->keys);
     free(ask);
 }
 
@@ -43,39 +48,100 @@ static int64_t shorter(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static struct ask *read_ask(struct request *request)
+/* A name proves something only if it is that of the client's token. */
+static bool may_resume(struct request *request, const char *owner)
+{
+    char name[CLIENT_NAME_MAX + 1];
+    clients_name(request->server->clients, request->client, name);
+    return *name && *name != '#' && strcmp(name, owner) == 0;
+}
+
+/* The sentence for a body that cannot be; NULL: it can. */
+static const char *find_fault(const struct ask *ask, const char *mode)
+{
+    if (!*ask->owner)
+        return "\"owner\" is missing: the name of the holder, which others see";
+    if (*mode && strcmp(mode, "exclusive") != 0 && strcmp(mode, "shared") != 0)
+        return "\"mode\" must be \"exclusive\" or \"shared\"";
+    if (ask->wait_ms < 0)
+        return "\"wait_ms\" must be 0 or more";
+    if (ask->wait_ms > 0 && (ask->keys.n > 0 || ask->path))
+        return "\"wait_ms\" is for one key without \"path\": ask again after retry_after_ms";
+    return NULL;
+}
+
+/* The key, or the keys, of a request whose path has none. */
+static bool read_keys(struct request *request, struct ask *ask, const struct texts *parts)
+{
+    lh_error error = LH_ERROR_INIT;
+    char *key = NULL;
+    if ((ask->keys.n > 0) == (parts->n > 0)) {
+        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
+                       "the body must have \"keys\", or \"parts\" to be joined to one key");
+        return false;
+    }
+    if (ask->keys.n > 0)
+        return true;
+    if (lh_key_join((const char *const *)parts->items, parts->n, &key, &error) != LH_OK) {
+        answer_outcome(request, &error);
+        return false;
+    }
+    strcpy(request->key, key);
+    lh_string_free(key);
+    return true;
+}
+
+static bool read_body(struct request *request, struct ask *ask)
 {
     char mode[16];
+    struct texts parts = {0};
+    const struct field fields[] = {
+        FIELD_TEXT("owner", ask->owner),
+        FIELD_TEXT("purpose", ask->purpose),
+        FIELD_TEXT("mode", mode),
+        FIELD_NUMBER("ttl_ms", &ask->ttl_ms),
+        FIELD_NUMBER("wait_ms", &ask->wait_ms),
+        FIELD_FLAG("path", &ask->path),
+        FIELD_FLAG("resume", &ask->resume),
+        FIELD_TEXTS("keys", &ask->keys),
+        FIELD_TEXTS("parts", &parts),
+    };
+    size_t n = sizeof fields / sizeof fields[0];
+    bool has_key = *request->key;
+    bool read = body_read(request, fields, has_key ? n - 2 : n) &&
+                (has_key || read_keys(request, ask, &parts)) &&
+                request_ttl_fits(request, ask->ttl_ms);
+    texts_free(&parts);
+    if (!read)
+        return false;
+    ask->mode = strcmp(mode, "shared") == 0 ? LH_SHARED : LH_EXCLUSIVE;
+    const char *fault = find_fault(ask, mode);
+    if (fault)
+        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "%s", fault);
+    else if (ask->resume && !may_resume(request, ask->owner))
+        answer_failure(request, MHD_HTTP_FORBIDDEN, "resume",
+                       "\"resume\" takes over the lease of the same owner: \"owner\" must be the "
+                       "name of the token, as NAME:TOKEN in the token file gives it");
+    else
+        return true;
+    return false;
+}
+
+static struct ask *read_ask(struct request *request)
+{
     struct ask *ask = calloc(1, sizeof *ask);
     if (!ask) {
         answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "memory", "out of memory");
         return NULL;
     }
-    ask->ttl_ms = LH_TTL_DEFAULT_MS;
-    const struct field fields[] = {
-        {"owner", ask->owner, sizeof ask->owner, NULL},
-        {"purpose", ask->purpose, sizeof ask->purpose, NULL},
-        {"mode", mode, sizeof mode, NULL},
-        {"ttl_ms", NULL, 0, &ask->ttl_ms},
-        {"wait_ms", NULL, 0, &ask->wait_ms},
-    };
-    const char *wrong = NULL;
-    bool read = body_read(request, fields, sizeof fields / sizeof fields[0]);
-    if (read && !*ask->owner)
-        wrong = "\"owner\" is missing: the name of the holder, which others see";
-    else if (read && *mode && strcmp(mode, "exclusive") != 0 && strcmp(mode, "shared") != 0)
-        wrong = "\"mode\" must be \"exclusive\" or \"shared\"";
-    else if (read && ask->wait_ms < 0)
-        wrong = "\"wait_ms\" must be 0 or more";
-    if (wrong)
-        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "%s", wrong);
-    if (wrong || !read) {
+    ask->ttl_ms = request->server->config.default_ttl_ms;
+    if (!read_body(request, ask)) {
+        texts_free(&ask->keys);
         free(ask);
         return NULL;
     }
     ask->server = request->server;
     ask->began_ms = serve_now_ms();
-    ask->mode = strcmp(mode, "shared") == 0 ? LH_SHARED : LH_EXCLUSIVE;
     ask->wait_ms = shorter(ask->wait_ms, request->server->config.max_wait_ms);
     strcpy(ask->key, request->key);
     return ask;
@@ -100,6 +166,13 @@ bool acquire_admit(struct request *request)
     struct ask *ask = !name || is_name(request, name) ? read_ask(request) : NULL;
     if (!ask)
         return false;
+    if (name && ask->keys.n > 0) {
+        texts_free(&ask->keys);
+        free(ask);
+        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
+                       "Idempotency-Key is for one key, not for \"keys\"");
+        return false;
+    }
     int result = ask->wait_ms > 0 ? clients_take(ask->server->clients, request->client, SHARE_WAITS)
                                   : SHARE_TAKEN;
     if (result != SHARE_TAKEN) {
@@ -122,20 +195,21 @@ static void answer_granted(struct request *request, lh_lease *lease, const char 
     answer_json(request, MHD_HTTP_CREATED, &json);
 }
 
-static void answer_busy(struct request *request, const lh_record *record, const lh_error *error)
+static void answer_busy(struct request *request, const char *key, const lh_record *record,
+                        const lh_error *error)
 {
     bson_t json;
     problem_init(&json, MHD_HTTP_LOCKED, "busy", "busy", error->message);
-    object_append_busy(&json, request->key, record, error);
+    object_append_busy(&json, key, record, error);
     int64_t retry_ms = record ? record->retry_after_ms : 0;
     answer_problem(request, MHD_HTTP_LOCKED, &json, retry_ms > 0 ? retry_ms : 1000);
 }
 
-static void answer_refused(struct request *request, int code, const lh_record *busy,
-                           const lh_error *error)
+void acquire_refused(struct request *request, const char *key, int code, const lh_record *busy,
+                     const lh_error *error)
 {
     if (code == LH_BUSY)
-        answer_busy(request, busy, error);
+        answer_busy(request, key, busy, error);
     else if (code == LH_LOST) /* the grant's own answer came too late to be believed: it may be
                                  asked again */
         answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "lost", "%s", error->message);
@@ -189,7 +263,7 @@ static void settle(struct ask *ask, int code, lh_lease *lease, lh_record *busy, 
         else if (code == LH_OK)
             answer_granted(request, lease, ask->owner);
         else
-            answer_refused(request, code, busy, error);
+            acquire_refused(request, request->key, code, busy, error);
     }
     lh_lease_free(lease);
     lh_record_free(busy);
@@ -239,19 +313,27 @@ const struct waits_ends acquire_ends = {
 
 /* ---- asking ---- */
 
-static void run(struct ask *ask)
+lh_acquire_options acquire_options(const struct ask *ask)
 {
-    lh_lease *lease = NULL;
-    lh_record *busy = NULL;
-    lh_error error = LH_ERROR_INIT;
     lh_acquire_options options = LH_ACQUIRE_OPTIONS_INIT;
     options.by_hand = true;
     options.ttl_ms = ask->ttl_ms;
     options.wait_ms = ask->wait_ms;
     options.claim_ms = CLAIM_MS;
     options.mode = ask->mode;
+    options.path = ask->path;
+    options.resume = ask->resume;
     options.owner = ask->owner;
     options.purpose = *ask->purpose ? ask->purpose : NULL;
+    return options;
+}
+
+static void run(struct ask *ask)
+{
+    lh_lease *lease = NULL;
+    lh_record *busy = NULL;
+    lh_error error = LH_ERROR_INIT;
+    lh_acquire_options options = acquire_options(ask);
     if (ask->wait_ms == 0) {
         int code = lh_acquire(ask->server->store, ask->key, &options, &lease, &busy, &error);
         settle(ask, code, lease, busy, &error);
@@ -348,6 +430,10 @@ void acquire_post(struct request *request)
     const char *name = request_header(request, "Idempotency-Key");
     struct ask *ask = request->wanted;
     struct server *server = ask->server;
+    if (ask->keys.n > 0) {
+        many_acquire(request, ask);
+        return;
+    }
     request->wanted = NULL;
     int what = ASK_FIRST;
     if (name) {

@@ -9,6 +9,11 @@
 bool acquire_admit(struct request *request);
 /* By a worker. */
 void acquire_post(struct request *request);
+/* What the library is asked for. */
+lh_acquire_options acquire_options(const struct ask *ask);
+/* The answer where nothing was granted. */
+void acquire_refused(struct request *request, const char *key, int code, const lh_record *busy,
+                     const lh_error *error);
 /* What was read and not taken up. NULL: nothing is done. */
 void acquire_drop(struct ask *ask);
 

@@ -10,6 +10,7 @@
 #include "common/json.h"
 #include "common/objects.h"
 #include "serve/request.h"
+#include "serve/routes.h"
 
 /* Nothing of ours is to be framed, guessed at, or run from elsewhere; the dashboard makes no markup
  * out of strings. */
@@ -104,7 +105,7 @@ static struct MHD_Response *response_of(bson_t *json)
 void answer_json(struct request *request, unsigned status, bson_t *json)
 {
     struct MHD_Response *response = response_of(json);
-    if (response && status == MHD_HTTP_CREATED)
+    if (response && status == MHD_HTTP_CREATED && strchr(request->route->path, '{'))
         (void)MHD_add_response_header(response, "Location", request->path);
     give(request, status, "application/json", response);
 }

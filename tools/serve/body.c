@@ -6,7 +6,7 @@
 #include <microhttpd.h>
 #include <string.h>
 
-enum { MOST_FIELDS = 8 };
+enum { MOST_FIELDS = 12 };
 
 static bool fail(struct request *request, const char *name, const char *what)
 {
@@ -43,6 +43,44 @@ static bool take_number(struct request *request, const struct field *field, cons
     return true;
 }
 
+static bool take_flag(struct request *request, const struct field *field, const bson_iter_t *at)
+{
+    if (!BSON_ITER_HOLDS_BOOL(at))
+        return fail(request, field->name, "must be true or false");
+    *field->flag = bson_iter_bool(at);
+    return true;
+}
+
+static bool take_texts(struct request *request, const struct field *field, const bson_iter_t *at)
+{
+    bson_iter_t item;
+    char text[LH_KEY_MAX + 1];
+    const struct field one = {field->name, text, sizeof text, NULL, NULL, NULL};
+    if (!BSON_ITER_HOLDS_ARRAY(at) || !bson_iter_recurse(at, &item))
+        return fail(request, field->name, "must be an array of strings");
+    while (bson_iter_next(&item)) {
+        if (!take_text(request, &one, &item))
+            return false;
+        if (field->texts->n == MOST_TEXTS)
+            return fail(request, field->name,
+                        "has too many strings: see maxItems in /openapi.json");
+        if (!texts_add(field->texts, text)) {
+            answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "memory", "out of memory");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool take_value(struct request *request, const struct field *field, const bson_iter_t *at)
+{
+    if (field->text)
+        return take_text(request, field, at);
+    if (field->number)
+        return take_number(request, field, at);
+    return field->flag ? take_flag(request, field, at) : take_texts(request, field, at);
+}
+
 static bool take(struct request *request, const struct field *fields, size_t n, bool *given,
                  const bson_iter_t *at)
 {
@@ -53,8 +91,7 @@ static bool take(struct request *request, const struct field *fields, size_t n, 
         if (given[i])
             return fail(request, name, "is given twice");
         given[i] = true;
-        return fields[i].text ? take_text(request, &fields[i], at)
-                              : take_number(request, &fields[i], at);
+        return take_value(request, &fields[i], at);
     }
     return fail(request, bson_utf8_validate(name, strlen(name), false) ? name : "?",
                 "is not a field of this body");

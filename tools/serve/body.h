@@ -4,6 +4,7 @@
 #define SERVE_BODY_H
 
 #include "serve/request.h"
+#include "serve/texts.h"
 
 /* A field that a body may have. Whatever else is in it is refused: a typing error must not mean a
  * default. */
@@ -11,8 +12,28 @@ struct field {
     const char *name;
     char *text; /* a string: room for `size` bytes, NUL too; "" where it is not given */
     size_t size;
-    int64_t *number; /* or a whole number: left as it is where it is not given */
+    /* Or one of these, which are left as they are where the field is not given: */
+    int64_t *number; /* a whole number */
+    bool *flag;
+    struct texts *texts; /* strings, each of 1 to LH_KEY_MAX bytes */
 };
+
+#define FIELD_TEXT(name, array)                                                                    \
+    {                                                                                              \
+        name, array, sizeof(array), NULL, NULL, NULL                                               \
+    }
+#define FIELD_NUMBER(name, number)                                                                 \
+    {                                                                                              \
+        name, NULL, 0, number, NULL, NULL                                                          \
+    }
+#define FIELD_FLAG(name, flag)                                                                     \
+    {                                                                                              \
+        name, NULL, 0, NULL, flag, NULL                                                            \
+    }
+#define FIELD_TEXTS(name, texts)                                                                   \
+    {                                                                                              \
+        name, NULL, 0, NULL, NULL, texts                                                           \
+    }
 
 /* Reads the body, an empty one as {}. False: it was answered. */
 bool body_read(struct request *request, const struct field *fields, size_t n_fields);

@@ -5,20 +5,28 @@
 static const struct opt_spec options_table[] = {
     {OPT_LISTEN, OPT_NAME, "listen", 0, "WHERE", "LEASEHOLD_LISTEN", 0, 0,
      "unix:PATH or HOST:PORT (default: unix:$XDG_RUNTIME_DIR/leasehold.sock)"},
-    {OPT_TOKEN_FILE, OPT_NAME, "token-file", 0, "FILE", NULL, 0, 0,
+    {OPT_TOKEN_FILE, OPT_NAME, "token-file", 0, "FILE", "LEASEHOLD_TOKEN_FILE", 0, 0,
      "the clients that may call: lines with TOKEN or NAME:TOKEN"},
-    {OPT_ADMIN_TOKEN_FILE, OPT_NAME, "admin-token-file", 0, "FILE", NULL, 0, 0,
-     "the clients that may also break leases"},
-    {OPT_MAX_WAIT, OPT_DURATION, "max-wait", 0, "DURATION", NULL, 0, 24 * 3600 * INT64_C(1000),
-     "the longest wait of a request for a key (default: 5m)"},
-    {OPT_MAX_WAITS, OPT_NUMBER, "max-waits", 0, "N", NULL, 1, 10000,
+    {OPT_ADMIN_TOKEN_FILE, OPT_NAME, "admin-token-file", 0, "FILE", "LEASEHOLD_ADMIN_TOKEN_FILE", 0,
+     0, "the clients that may also break leases"},
+    {OPT_DEFAULT_TTL, OPT_DURATION, "default-ttl", 0, "DURATION", "LEASEHOLD_DEFAULT_TTL",
+     LH_TTL_MIN_MS, LH_TTL_MAX_MS, "the ttl of a request without ttl_ms (default: 30s)"},
+    {OPT_MAX_TTL, OPT_DURATION, "max-ttl", 0, "DURATION", "LEASEHOLD_MAX_TTL", LH_TTL_MIN_MS,
+     LH_TTL_MAX_MS, "the longest ttl that a request may ask for (default: 7d)"},
+    {OPT_MAX_WAIT, OPT_DURATION, "max-wait", 0, "DURATION", "LEASEHOLD_MAX_WAIT", 0,
+     24 * 3600 * INT64_C(1000), "the longest wait of a request for a key (default: 5m)"},
+    {OPT_MAX_WAITS, OPT_NUMBER, "max-waits", 0, "N", "LEASEHOLD_MAX_WAITS", 1, 10000,
      "the largest number of waits (default: 10000)"},
-    {OPT_MAX_WAITS_PER_CLIENT, OPT_NUMBER, "max-waits-per-client", 0, "N", NULL, 1, 10000,
+    {OPT_MAX_WAITS_PER_CLIENT, OPT_NUMBER, "max-waits-per-client", 0, "N",
+     "LEASEHOLD_MAX_WAITS_PER_CLIENT", 1, 10000,
      "the largest number of waits of one client (default: 1000)"},
-    {OPT_CLEANUP_EVERY, OPT_DURATION, "cleanup-every", 0, "DURATION", NULL, 1000,
-     7 * 24 * 3600 * INT64_C(1000), "how often to run `cleanup`, approximately (default: never)"},
-    {OPT_OLDER_THAN, OPT_DURATION, "older-than", 0, "DURATION", NULL, 1000, OLDER_THAN_MAX,
-     "for --cleanup-every: the least time since the release (default: 24h)"},
+    {OPT_CLEANUP_EVERY, OPT_DURATION, "cleanup-every", 0, "DURATION", "LEASEHOLD_CLEANUP_EVERY",
+     1000, 7 * 24 * 3600 * INT64_C(1000),
+     "how often to run `cleanup`, approximately (default: never)"},
+    {OPT_OLDER_THAN, OPT_DURATION, "older-than", 0, "DURATION", "LEASEHOLD_OLDER_THAN", 1000,
+     OLDER_THAN_MAX, "for --cleanup-every: the least time since the release (default: 24h)"},
+    {OPT_HIDE_HOSTS, OPT_FLAG, "hide-hosts", 0, NULL, NULL, 0, 0,
+     "hosts and process numbers are null in all replies and events"},
     {OPT_PROBE, OPT_FLAG, "probe", 0, NULL, NULL, 0, 0,
      "check that the server at --listen responds, and exit with 0 or 69 (uses no database)"},
     {OPT_RELEASE_AT_EXIT, OPT_FLAG, "release-at-exit", 0, NULL, NULL, 0, 0,
@@ -36,7 +44,10 @@ const struct command cmd_serve = {
         "Runs until SIGTERM or SIGINT. Waiting clients are then asked to retry, and leases\n"
         "stay held.\n"
         "  POST   /v1/leases/KEY        acquire: "
-        "{\"owner\",\"ttl_ms\",\"wait_ms\",\"mode\",\"purpose\"}; 201, or 423 and the holder\n"
+        "{\"owner\",\"ttl_ms\",\"wait_ms\",\"mode\",\"purpose\",\"path\"}; 201, or 423 and the "
+        "holder\n"
+        "  POST   /v1/leases            the same for {\"keys\":[…]}, all or none, or for "
+        "{\"parts\":[…]}, as `key join`\n"
         "  PATCH  /v1/leases/KEY        renew, with the header Lease-Id, at a third of ttl_ms; "
         "410: lost\n"
         "  DELETE /v1/leases/KEY        release, with the header Lease-Id; 410: it was no longer "
@@ -45,9 +56,12 @@ const struct command cmd_serve = {
         "(server-sent events)\n"
         "  GET    /v1/leases/KEY/session  renews the lease while this stream is open, with the "
         "header Lease-Id\n"
+        "  POST   /v1/leases/KEY/transfer  {\"to\"}, with the header Lease-Id; the reply has the "
+        "new lease\n"
         "  POST   /v1/leases/KEY/break  {\"reason\"}, with an admin's token\n"
         "  GET    /                     a dashboard for the browser; it asks for a token if one is "
         "needed\n"
+        "  GET    /v1/stats, /v1/audit  for operators; the trail needs --audit\n"
         "  GET    /v1/busy, /v1/whoami, /openapi.json, /metrics, /healthz, /readyz\n"
         "KEY is percent-encoded, also a '/' in it (%2F). The client renews the lease or\n"
         "keeps a session open. When its connection ends, renewing ends, and the lease ends\n"

@@ -21,6 +21,52 @@ bool request_decode(struct request *request, const char *name, char *out, size_t
     return false;
 }
 
+enum { MOST_ASKED = 60 }; /* of MOST_ARGUMENTS */
+
+struct search {
+    struct request *request;
+    const char *name;
+    struct texts *texts;
+    bool good;
+};
+
+static enum MHD_Result take_one(void *arg, enum MHD_ValueKind kind, const char *name,
+                                const char *value)
+{
+    struct search *search = arg;
+    char text[LH_KEY_MAX + 1];
+    (void)kind;
+    if (strcmp(name, search->name) != 0)
+        return MHD_YES;
+    search->good = search->texts->n < MOST_ASKED && value &&
+                   uri_decode(value, strlen(value), text, sizeof text) &&
+                   lh_key_check(text, strlen(text), NULL) == LH_OK &&
+                   texts_add(search->texts, text);
+    return search->good ? MHD_YES : MHD_NO;
+}
+
+bool request_decode_all(struct request *request, const char *name, struct texts *texts)
+{
+    struct search search = {request, name, texts, true};
+    (void)MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, take_one, &search);
+    if (!search.good)
+        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
+                       "%s must be a percent-encoded key, and may be there %d times", name,
+                       MOST_ASKED);
+    return search.good;
+}
+
+bool request_ttl_fits(struct request *request, int64_t ttl_ms)
+{
+    int64_t most_ms = request->server->config.max_ttl_ms;
+    if (ttl_ms <= most_ms)
+        return true;
+    answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
+                   "\"ttl_ms\" is more than %lld, the longest that this server grants (--max-ttl)",
+                   (long long)most_ms);
+    return false;
+}
+
 void request_refuse(struct request *request, enum share share, int why)
 {
     static const struct {

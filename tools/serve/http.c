@@ -17,6 +17,7 @@
 #include "serve/leases.h"
 #include "serve/listen.h"
 #include "serve/log.h"
+#include "serve/many.h"
 #include "serve/metrics.h"
 #include "serve/routes.h"
 
@@ -172,7 +173,9 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
     if (!request)
         return;
     bool sent = end == MHD_REQUEST_TERMINATED_COMPLETED_OK && request->status != 0;
-    if (*request->lease_id && !sent)
+    if (*request->lease_id && !sent && request->wanted)
+        many_take_back(request, request->wanted);
+    else if (*request->lease_id && !sent)
         leases_give_back(http->server, request->client, request->key, request->lease_id);
     if (request->presented) {
         metrics_request(http->server->metrics,

@@ -9,6 +9,7 @@
 
 #include "common/json.h"
 #include "common/objects.h"
+#include "common/transfer.h"
 #include "serve/attach.h"
 #include "serve/body.h"
 #include "serve/metrics.h"
@@ -17,8 +18,8 @@
 void leases_renew(struct request *request)
 {
     int64_t ttl_ms = 0;
-    const struct field fields[] = {{"ttl_ms", NULL, 0, &ttl_ms}};
-    if (!body_read(request, fields, 1))
+    const struct field fields[] = {FIELD_NUMBER("ttl_ms", &ttl_ms)};
+    if (!body_read(request, fields, 1) || !request_ttl_fits(request, ttl_ms))
         return;
     lh_lease *lease = attach_lease(request);
     if (!lease)
@@ -42,8 +43,8 @@ void leases_release(struct request *request)
 {
     char note[LH_TEXT_MAX + 1] = "";
     lh_release_options options = LH_RELEASE_OPTIONS_INIT;
-    const struct field fields[] = {{"note", note, sizeof note, NULL},
-                                   {"keep_ms", NULL, 0, &options.keep_ms}};
+    const struct field fields[] = {FIELD_TEXT("note", note),
+                                   FIELD_NUMBER("keep_ms", &options.keep_ms)};
     options.note = note;
     if (!body_read(request, fields, sizeof fields / sizeof fields[0]))
         return;
@@ -65,6 +66,38 @@ void leases_release(struct request *request)
         answer_outcome(request, &error);
     }
     lh_lease_free(lease);
+}
+
+/* The new lease goes to the client, who gives its id to the new owner. */
+void leases_transfer(struct request *request)
+{
+    char to[LH_OWNER_MAX + 1] = "";
+    const struct field fields[] = {FIELD_TEXT("to", to)};
+    if (!body_read(request, fields, 1))
+        return;
+    if (!*to) {
+        answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
+                       "\"to\" is missing: the name of the new owner");
+        return;
+    }
+    lh_lease *old = attach_lease(request), *lease = NULL;
+    if (!old)
+        return;
+    lh_error error = LH_ERROR_INIT;
+    int code = transfer_lease(request->server->store, old, to, &lease, &error);
+    metrics_outcome(request->server->metrics, METRICS_TRANSFER, code);
+    if (code == LH_OK) {
+        bson_t json;
+        strcpy(request->lease_id, lh_lease_id(lease));
+        object_lease(&json, "granted", lease, to);
+        answer_json(request, MHD_HTTP_OK, &json);
+    } else if (code == LH_LOST) {
+        attach_lost(request, MHD_HTTP_GONE, "lost", NULL, &error);
+    } else {
+        answer_outcome(request, &error);
+    }
+    lh_lease_free(lease);
+    lh_lease_free(old);
 }
 
 void leases_status(struct request *request)
@@ -98,9 +131,9 @@ void leases_break(struct request *request)
 {
     char reason[LH_TEXT_MAX + 1], by[LH_OWNER_MAX + CLIENT_NAME_MAX + sizeof " ()"];
     lh_break_options options = LH_BREAK_OPTIONS_INIT;
-    const struct field fields[] = {{"reason", reason, sizeof reason, NULL},
-                                   {"by", by, LH_OWNER_MAX + 1, NULL},
-                                   {"token", NULL, 0, &options.token}};
+    const struct field fields[] = {FIELD_TEXT("reason", reason),
+                                   {"by", by, LH_OWNER_MAX + 1, NULL, NULL, NULL},
+                                   FIELD_NUMBER("token", &options.token)};
     if (!request->server->config.may_break) {
         answer_failure(request, MHD_HTTP_FORBIDDEN, "protected",
                        "LEASEHOLD_PROTECT forbids break on this server");

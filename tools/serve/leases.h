@@ -8,6 +8,7 @@
 void leases_status(struct request *request);
 void leases_renew(struct request *request);
 void leases_release(struct request *request);
+void leases_transfer(struct request *request);
 void leases_break(struct request *request);
 
 /* Releases a lease whose grant could not be told, as soon as a worker can. */

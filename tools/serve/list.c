@@ -41,6 +41,8 @@ struct list {
     FILE *to; /* the piece that is being written */
     char *text;
     size_t len;
+    const struct texts *keys; /* those that are asked for, if there are some; else all */
+    bool found[MOST_TEXTS];
     uint64_t n, limit;
     bool truncated, refused;
 };
@@ -218,11 +220,27 @@ static int add(void *arg, const lh_record *record)
     }
     if (atomic_load(&list->client->revoked))
         return 1; /* it breaks off */
+    for (size_t i = 0; i < list->keys->n; i++)
+        list->found[i] |= strcmp(list->keys->items[i], record->key) == 0;
     if (list->n++ > 0)
         fputs(",\n", list->to);
     object_status(&json, record);
     json_write(list->to, &json);
     return ftell(list->to) >= PIECE && !pass_on(list);
+}
+
+/* The keys that no document has are free. */
+static void add_free(struct list *list)
+{
+    bson_t json;
+    for (size_t i = 0; list->to && i < list->keys->n; i++) {
+        if (list->found[i])
+            continue;
+        if (list->n++ > 0)
+            fputs(",\n", list->to);
+        object_free(&json, list->keys->items[i]);
+        json_write(list->to, &json);
+    }
 }
 
 /* true or false; anything else is answered. */
@@ -283,11 +301,13 @@ static void finish(struct list *list, int code, const lh_error *error)
         answer_outcome(list->request, error);
 }
 
-static void answer_list(struct request *request, const lh_list_options *options, uint64_t limit)
+static void answer_list(struct request *request, const lh_list_options *options,
+                        const struct texts *keys, uint64_t limit)
 {
     lh_error error = LH_ERROR_INIT;
     struct server *server = request->server;
-    struct list list = {.request = request, .client = request->client, .limit = limit};
+    struct list list = {
+        .request = request, .client = request->client, .keys = keys, .limit = limit};
     if (!begin_piece(&list)) {
         answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "memory", "out of memory");
         return;
@@ -295,6 +315,8 @@ static void answer_list(struct request *request, const lh_list_options *options,
     fputs("{\"v\":1,\"leases\":[", list.to);
     int code = lh_list(server->store, options, add, &list, &error);
     metrics_outcome(server->metrics, METRICS_LOOK, code == LH_STOPPED ? LH_OK : code);
+    if (code == LH_OK)
+        add_free(&list);
     finish(&list, code, &error);
 }
 
@@ -320,5 +342,12 @@ void list_get(struct request *request)
     options.prefix = has_prefix ? prefix : NULL;
     options.owner = has_owner ? owner : NULL;
     options.limit = limit + 1; /* to know whether there are more */
-    answer_list(request, &options, limit);
+    struct texts keys = {0};
+    if (request_decode_all(request, "key", &keys)) {
+        options.keys = keys.n > 0 ? (const char *const *)keys.items : NULL;
+        options.n_keys = keys.n;
+        options.free_too |= keys.n > 0;
+        answer_list(request, &options, &keys, limit);
+    }
+    texts_free(&keys);
 }

@@ -47,7 +47,9 @@ static enum MHD_Result is_known(void *arg, enum MHD_ValueKind kind, const char *
     (void)kind, (void)value;
     for (size_t i = 0; search->known && search->known[i]; i++) {
         uint64_t bit = UINT64_C(1) << i;
-        if (strcmp(search->known[i], name) == 0 && !(search->seen & bit)) {
+        size_t len = strcspn(search->known[i], "*");
+        bool again = search->known[i][len] == '*' || !(search->seen & bit);
+        if (again && strlen(name) == len && memcmp(search->known[i], name, len) == 0) {
             search->seen |= bit;
             return MHD_YES;
         }

@@ -9,6 +9,7 @@
 
 #include "serve/clients.h"
 #include "serve/server.h"
+#include "serve/texts.h"
 #include "serve/work.h"
 
 struct ask;
@@ -45,7 +46,7 @@ struct request {
     bool handed;    /* its answer comes from elsewhere; libmicrohttpd's thread alone looks at it */
     bool suspended; /* … and has not come yet */
     /* While it waits: */
-    struct ask *wanted; /* what it asks for, until a worker takes it up */
+    struct ask *wanted; /* what it asks for, until a worker takes it up; several keys: to the end */
     struct ask *ask;
     struct request *next;
 };
@@ -57,8 +58,8 @@ const char *request_argument(const struct request *request, const char *name);
 
 /* Bytes of all headers. */
 size_t request_head_size(const struct request *request);
-/* Is each argument among `known` (NULL at the end; may be NULL), and there once? Else one that
- * is not. */
+/* Is each argument among `known` (NULL at the end; may be NULL), and there once, unless a * stands
+ * behind it there? Else one that is not. */
 bool request_knows_arguments(const struct request *request, const char *const *known,
                              char unknown[64]);
 
@@ -103,6 +104,8 @@ void request_suspend(struct request *request);
  * answered. */
 bool request_decode(struct request *request, const char *name, char *out, size_t size,
                     bool *ret_given);
+/* As request_decode(), of an argument that may be there more than once. */
+bool request_decode_all(struct request *request, const char *name, struct texts *texts);
 /* One more of what all share, until the request is over. False: there is no more for it (429,
  * 503), and it was answered. */
 bool request_take(struct request *request, enum share share);
@@ -110,6 +113,8 @@ bool request_take(struct request *request, enum share share);
 void request_give(struct request *request);
 /* The answer where clients_take() gave nothing. */
 void request_refuse(struct request *request, enum share share, int why);
+/* Is it at most --max-ttl? False: it was answered. */
+bool request_ttl_fits(struct request *request, int64_t ttl_ms);
 /* May its client still do what the route needs? False: it was answered (401, 403). */
 bool request_may(struct request *request);
 /* 401: its token was taken away while it waited. */

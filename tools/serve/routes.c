@@ -18,19 +18,23 @@
 #include "serve/leases.h"
 #include "serve/list.h"
 #include "serve/listen.h"
+#include "serve/reports.h"
 #include "serve/scrape.h"
 #include "serve/sessions.h"
 #include "serve/uri.h"
 #include "serve/whoami.h"
 
+/* An argument with a * may be there more than once. */
 static const char *const list_arguments[] = {"prefix",    "owner", "limit", "expired",
-                                             "malformed", "all",   NULL};
+                                             "malformed", "all",   "key*",  NULL};
 static const char *const events_arguments[] = {"prefix", NULL};
+static const char *const audit_arguments[] = {"key", "since", NULL};
 static const char *const busy_arguments[] = {"after", NULL};
 
 const struct route routes[] = {
     {"GET", "/v1/leases", MAY_CALL, BY_WORKER_IF_HEARD, false, list_get, list_arguments,
      list_admit},
+    {"POST", "/v1/leases", MAY_CALL, BY_WORKER_IF_HEARD, true, acquire_post, NULL, acquire_admit},
     {"GET", "/v1/leases/{key}", MAY_CALL, BY_WORKER_IF_HEARD, false, leases_status, NULL, NULL},
     {"POST", "/v1/leases/{key}", MAY_CALL, BY_WORKER_IF_HEARD, true, acquire_post, NULL,
      acquire_admit},
@@ -38,9 +42,13 @@ const struct route routes[] = {
     {"DELETE", "/v1/leases/{key}", MAY_CALL, BY_WORKER, true, leases_release, NULL, NULL},
     {"GET", "/v1/leases/{key}/session", MAY_CALL, BY_WORKER_IF_HEARD, false, sessions_get, NULL,
      sessions_admit},
+    {"POST", "/v1/leases/{key}/transfer", MAY_CALL, BY_WORKER, true, leases_transfer, NULL, NULL},
     {"POST", "/v1/leases/{key}/break", MAY_BREAK, BY_WORKER, true, leases_break, NULL, NULL},
     {"GET", "/v1/events", MAY_CALL, BY_SERVER, false, events_get, events_arguments, NULL},
     {"GET", "/v1/busy", MAY_CALL, BY_SERVER, false, busy_get, busy_arguments, NULL},
+    {"GET", "/v1/stats", MAY_CALL, BY_WORKER_IF_HEARD, false, reports_stats, NULL, reports_admit},
+    {"GET", "/v1/audit", MAY_CALL, BY_WORKER_IF_HEARD, false, reports_audit, audit_arguments,
+     reports_admit},
     {"GET", "/v1/whoami", MAY_LOOK_IN, BY_SERVER, false, whoami_get, NULL, NULL},
     {"GET", "/metrics", MAY_CALL, BY_SERVER, false, scrape_get, NULL, NULL},
     {"GET", "/healthz", MAY_LOOK_IN, BY_SERVER, false, health_alive, NULL, NULL},

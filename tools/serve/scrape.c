@@ -16,8 +16,8 @@
 #include "serve/sessions.h"
 #include "serve/waits.h"
 
-static const char *const call_words[METRICS_CALLS] = {"acquire", "renew", "release", "break",
-                                                      "look"};
+static const char *const call_words[METRICS_CALLS] = {"acquire",  "renew", "release",
+                                                      "transfer", "break", "look"};
 
 static void head(FILE *to, const char *name, const char *type, const char *help)
 {

@@ -15,6 +15,7 @@
 #include "common/cli.h"
 #include "common/confirm.h"
 #include "common/connect.h"
+#include "common/objects.h"
 #include "serve/acquire.h"
 #include "serve/auth.h"
 #include "serve/busy.h"
@@ -41,10 +42,16 @@ static void read_config(const struct cli *cli, struct config *config)
     config->token_file = cli_text(cli, OPT_TOKEN_FILE);
     config->admin_token_file = cli_text(cli, OPT_ADMIN_TOKEN_FILE);
     config->max_wait_ms = cli_number(cli, OPT_MAX_WAIT, 5 * 60 * 1000);
+    config->max_ttl_ms = cli_number(cli, OPT_MAX_TTL, LH_TTL_MAX_MS);
+    int64_t ttl_ms =
+        config->max_ttl_ms < LH_TTL_DEFAULT_MS ? config->max_ttl_ms : LH_TTL_DEFAULT_MS;
+    config->default_ttl_ms = cli_number(cli, OPT_DEFAULT_TTL, ttl_ms);
     config->max_waits = (uint32_t)cli_number(cli, OPT_MAX_WAITS, 10000);
     config->max_waits_per_client = (uint32_t)cli_number(cli, OPT_MAX_WAITS_PER_CLIENT, 1000);
     config->cleanup_every_ms = cli_number(cli, OPT_CLEANUP_EVERY, 0);
     config->cleanup_older_than_ms = cli_number(cli, OPT_OLDER_THAN, (int64_t)24 * 3600 * 1000);
+    if (cli_flag(cli, OPT_HIDE_HOSTS))
+        objects_hide_hosts();
     config->release_at_exit = cli_flag(cli, OPT_RELEASE_AT_EXIT);
 }
 

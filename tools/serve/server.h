@@ -61,7 +61,7 @@ enum {
 struct config {
     const char *listen; /* unix:PATH or HOST:PORT */
     const char *token_file, *admin_token_file;
-    int64_t max_wait_ms;
+    int64_t max_wait_ms, default_ttl_ms, max_ttl_ms;
     uint32_t max_waits, max_waits_per_client;
     int64_t cleanup_every_ms; /* 0: never */
     int64_t cleanup_older_than_ms;

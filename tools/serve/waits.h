@@ -4,6 +4,7 @@
 #define SERVE_WAITS_H
 
 #include "serve/request.h"
+#include "serve/texts.h"
 
 struct waits;
 
@@ -23,6 +24,9 @@ struct ask {
     int64_t ttl_ms, wait_ms, began_ms;
     int64_t deserted_ms; /* when its last client went away; 0: there is one */
     int mode;
+    bool path, resume;
+    struct texts keys;                      /* several; then none of them is in `key` */
+    char (*lease_ids)[LH_LEASE_ID_LEN + 1]; /* of `keys`, once they are granted; else NULL */
     struct ask *next, *before;
 };
 

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A few strings: the keys of a request. */
+#include "serve/texts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool texts_add(struct texts *texts, const char *text)
+{
+    char *copy = strdup(text);
+    if (copy)
+        texts->items[texts->n++] = copy;
+    return copy;
+}
+
+bool texts_have(const struct texts *texts, const char *text)
+{
+    for (size_t i = 0; i < texts->n; i++)
+        if (strcmp(texts->items[i], text) == 0)
+            return true;
+    return false;
+}
+
+void texts_free(struct texts *texts)
+{
+    while (texts->n > 0)
+        free(texts->items[--texts->n]);
+}
