@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold acquire: takes a lease and leaves it behind, for whoever knows its id. */
+ * leasehold acquire: acquires a lease and exits. Any process that knows the lease id can continue
+ * with it. */
 #include <signal.h>
 
 #include "cli/record.h"

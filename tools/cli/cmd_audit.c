@@ -21,7 +21,7 @@ struct reader {
     bool began;
 };
 
-/* What else there is to say, in one cell. To be freed. */
+/* The other details of an entry, in one cell. The caller frees the result. */
 static char *details(const lh_audit_entry *e)
 {
     char *text = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold break: an operator takes a key from whoever holds it. */
+ * leasehold break: an operator takes a key from its holder. */
 #include <stdio.h>
 
 #include "cli/record.h"
@@ -41,7 +41,8 @@ static void print_not_held(const struct out *out, const char *key, const lh_erro
     }
 }
 
-/* Shows who it is and asks. What is then broken is that grant and no later one. LH_OK: go on. */
+/* Shows the holder and asks. The break applies to that grant and to no later one. LH_OK:
+ * continue. */
 static int show_and_ask(const struct cli *cli, lh_store *store, lh_break_options *options,
                         lh_error *error)
 {

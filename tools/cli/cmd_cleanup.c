@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold cleanup: removes what is dead. */
+ * leasehold cleanup: removes the documents of unused keys, and dead holders and waiters. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -37,7 +37,7 @@ static void print_report(const struct out *out, bool dry_run, const lh_cleanup_r
     }
 }
 
-/* Looks first, then asks. LH_OK: go on. */
+/* Counts first, then asks. LH_OK: continue. */
 static int look_and_ask(const struct cli *cli, lh_store *store, lh_cleanup_options options,
                         lh_error *error)
 {

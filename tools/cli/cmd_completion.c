@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold completion: what a shell needs to complete our command lines, made from the command
- * table. Keys are not completed: it would ask the server at each press of a key. */
+ * leasehold completion: the scripts by which a shell completes our command lines, made from the
+ * command table. Lease keys are not completed, because that would send a request to the server at
+ * each key press. */
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/commands.h"
 
-/* Calls `each` for every option that there is, of all commands; those of several come several
+/* Calls `each` for every option of every command; an option of several commands comes several
  * times. */
 static void each_option(void (*each)(const struct opt_spec *spec))
 {
@@ -36,8 +37,8 @@ static void put_commands(void)
         printf(" %s", (*command)->name);
 }
 
-/* As text between single quotes: what would end them, or mean something to zsh's specifications, is
- * escaped. */
+/* Writes text between single quotes. Characters that would end the quotes, or that zsh's
+ * specifications interpret, are escaped. */
 static void put_quoted(const char *text, const char *escaped, const char *quote)
 {
     for (const char *c = text; *c; c++) {

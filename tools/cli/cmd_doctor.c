@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold doctor: is all as leases need it? And the roles that its users need. */
+ * leasehold doctor: checks the deployment, and prints the roles that users need. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,8 @@ typedef struct {
     int exit;
 } visit;
 
-/* Of several, the code of what must be put right first: without the configuration nothing works. */
+/* The exit code of several errors is that of the error to correct first: without the configuration
+ * nothing works. */
 static int worse_exit(int a, int b)
 {
     static const int order[] = {EXIT_CONFIG, EXIT_DENIED, EXIT_DATA};
@@ -117,7 +118,7 @@ static int examine(const struct cli *cli)
     return code == LH_OK ? v.exit : out_error(&cli->out, &error);
 }
 
-/* The createRole commands: one a line, or all in one object. */
+/* Prints the createRole commands, one on each line, or all in one object. */
 static void print_roles(const struct out *out, const bson_t *roles)
 {
     bson_iter_t list, one;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold list: what is held, as a table or a stream of objects. */
+ * leasehold list: the held keys, as a table or a stream of objects. */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@ static void ends_cell(const lh_holder *holder, char buffer[2 * TEXT_DURATION_SIZ
                    holder->remaining_ms > 0 ? "" : " ago");
 }
 
-/* "granted 12 s ago", "released 5 min ago": what happened last, but for renewals. */
+/* "granted 12 s ago", "released 5 min ago": the last event, other than a renewal. */
 static void last_cell(const lh_record *record, const lh_holder *holder,
                       char buffer[2 * TEXT_DURATION_SIZE])
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold migrate: the unique index, and what stands in its way. */
+ * leasehold migrate: creates the unique index, and moves duplicates to the archive first. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,7 +130,7 @@ static void print_report(const struct migration *migration, int code)
     else
         out_word(out, dry ? OUT_WARN : OUT_GOOD, dry ? "dry run" : "ok");
     if (!migration->options.id &&
-        (code == LH_OK || report->scanned > 0)) /* else it may be that nothing could be looked at */
+        (code == LH_OK || report->scanned > 0)) /* else perhaps nothing could be read */
         printf("  the unique index is %s%s", lh_index_word(report->index),
                report->tried ? "; a trial of leases succeeded" : "");
     putchar('\n');
@@ -168,7 +168,8 @@ static void print_report(const struct migration *migration, int code)
     print_line("took", report->elapsed_ms, "ms", "ms");
 }
 
-/* On a terminal: looks first, shows it, and asks where something would go. LH_OK: go on. */
+/* On a terminal: makes a dry run, shows its report, and asks if documents would be removed. LH_OK:
+ * continue. */
 static int look_and_ask(struct migration *migration, lh_store *store, lh_error *error)
 {
     struct migration look = *migration;
@@ -178,7 +179,7 @@ static int look_and_ask(struct migration *migration, lh_store *store, lh_error *
     out_progress(&migration->cli->out, NULL);
     migration->options.verdict = NULL; /* has been told */
     if (code != LH_OK)
-        return LH_OK; /* the real one will say it, with its report */
+        return LH_OK; /* the real run reports it */
     if (look.report.removed == 0 && look.report.quarantined == 0)
         return LH_OK;
     if (!migration->cli->out.json)
@@ -191,7 +192,7 @@ static int look_and_ask(struct migration *migration, lh_store *store, lh_error *
     return confirm_ask(question, error);
 }
 
-/* What may be removed: all with --yes, or when somebody says so; without either, duplicates are
+/* Documents may be removed with --yes, or after a yes on the terminal; otherwise duplicates are
  * only reported. */
 static int settle(struct migration *migration, lh_store *store, lh_error *error)
 {
@@ -269,7 +270,7 @@ static int run(const struct cli *cli)
     if (code == LH_OK)
         return EXIT_DONE;
     struct out plain = cli->out;
-    plain.json = false; /* the object above says it already */
+    plain.json = false; /* the object above already has it */
     return out_error(&plain, &error);
 }
 

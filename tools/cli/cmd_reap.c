@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold reap: lets go of what processes of this host held that have died. */
+ * leasehold reap: releases the leases of dead processes on this host. */
 #include <inttypes.h>
 #include <stdio.h>
 

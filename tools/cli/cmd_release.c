@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold release: gives a lease back by its id. */
+ * leasehold release: releases a lease by its id. */
 #include <stdio.h>
 
 #include "common/cli.h"

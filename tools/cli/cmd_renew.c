@@ -68,7 +68,7 @@ static int run(const struct cli *cli)
         exit = out_error(&cli->out, &error);
     }
     lh_record_free(record);
-    lh_lease_free(lease); /* before the store: what was renewed is not ours to release */
+    lh_lease_free(lease); /* before the store, which must not release a lease of others */
     connect_close(store, code);
     return exit;
 }

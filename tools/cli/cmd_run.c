@@ -17,14 +17,14 @@
 
 enum { TIES = 5, TIE_SIZE = 2048, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
-/* What the command is told of its lease. */
+/* Sets the variables that describe the lease to the command. */
 struct ties {
     char text[TIES][TIE_SIZE];
     char **environment;
 };
 
-/* Is it one of the variables with a connection string, and does that have a secret in it? What
- * looks so counts: whatever stands before the last @, and options that are named so. */
+/* Whether the variable is one of those with a connection string, and whether that has a secret: any
+ * text before the last @, and options with a name like a secret. */
 static bool is_secret(const char *variable)
 {
     static const char *const names[] = {"LEASEHOLD_URI=", "MONGODB_URI="};
@@ -50,7 +50,7 @@ static bool ties_init(struct ties *ties, lh_lease *lease, bool pass_uri)
         "LEASEHOLD_NOTE="};
     const lh_note *note = NULL;
     if (lh_lease_note(lease, &note, NULL) !=
-        LH_OK) /* as if there were none: then all may be different */
+        LH_OK) /* as if there were none: anything may have changed */
         note = NULL;
     char token[24];
     (void)snprintf(token, sizeof token, "%" PRId64, lh_lease_token(lease));
@@ -78,9 +78,9 @@ static bool ties_init(struct ties *ties, lh_lease *lease, bool pass_uri)
     return true;
 }
 
-/* Gives the lease back after the command has ended. Returns the exit code: the command's, unless
- * somebody else had the lease by then — then the command did not run alone, and nobody may think it
- * did. */
+/* Releases the lease after the command has ended. Returns the exit code: the command's, unless
+ * another holder had the key by then. In that case the command was not exclusive, and the exit code
+ * must show that. */
 static int give_back(const struct cli *cli, lh_lease *lease, int status)
 {
     const struct out *out = &cli->out;
@@ -111,8 +111,8 @@ static int cannot_start(const struct out *out, const char *command, int why)
                        message);
 }
 
-/* Waits no longer for signals: whoever is impatient from now on may end us; the lease then ends
- * with its ttl. What came while the child was ending is forgotten. */
+/* Restores the default effect of signals: from now on a signal ends this process, and the lease
+ * then ends with its ttl. Signals that came while the child was ending are dropped. */
 static void stop_listening(struct run *run, const sigset_t *mask)
 {
     struct signalfd_siginfo info;
@@ -134,13 +134,13 @@ static char *how_it_ended(const lh_record *record)
     return n < 0 ? NULL : text;
 }
 
-/* The command was ended. What became of the lease, the server says, if it can be asked. */
+/* The command was ended. Reads from the server how the lease ended, if a server responds. */
 static int tell_lost(const struct cli *cli, bool lost, lh_store *store, lh_lease *lease)
 {
     lh_error error = LH_ERROR_INIT;
     lh_record *record = NULL;
     char *sentence = NULL;
-    (void)lh_lease_release(lease, NULL); /* it may be ours still: it was about to end */
+    (void)lh_lease_release(lease, NULL); /* we may still hold it: it was about to end */
     if (lost && lh_status(store, cli_key(cli), &record, NULL) == LH_OK)
         sentence =
             record->state == LH_FREE ? how_it_ended(record) : record_sentence(cli_key(cli), record);
@@ -151,7 +151,7 @@ static int tell_lost(const struct cli *cli, bool lost, lh_store *store, lh_lease
     return out_error(&cli->out, &error);
 }
 
-/* With the lease in hand: start, watch, release. */
+/* With the lease held: starts and watches the command, then releases the lease. */
 static int run_holding(const struct cli *cli, struct guard *guard, const struct wait *wait,
                        const sigset_t *signals, const sigset_t *mask)
 {
@@ -230,14 +230,14 @@ static int run(const struct cli *cli)
     cli_lease_options(cli, &wait.options);
     wait.options.wait_ms = cli_number(cli, OPT_WAIT, LH_FOREVER);
     wait.options.timeout_ms = connect_timeout_ms(cli);
-    /* A renewal that hangs must leave time for another. */
+    /* A renewal that hangs must leave time for a second one. */
     int64_t timeout_ms = connect_timeout_ms(cli);
     if (timeout_ms > wait.options.ttl_ms / 3)
         timeout_ms = wait.options.ttl_ms / 3;
 
     const char *note = cli_text(cli, OPT_NOTE);
     if (note && *note &&
-        lh_key_check(note, strlen(note), NULL) != LH_OK) { /* a note is as much as a key */
+        lh_key_check(note, strlen(note), NULL) != LH_OK) { /* a note follows the rules of a key */
         out_fail(&wait.error, LH_INVALID,
                  "--note must be up to 1,024 bytes of UTF-8 without control characters");
         return out_error(&cli->out, &wait.error);

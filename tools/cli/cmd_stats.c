@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold stats: how many keys are held, free, waited for; for people, scripts, and
- * Prometheus. */
+ * leasehold stats: counts held and free keys, and waiters; as text, as JSON, and for Prometheus. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -22,7 +21,7 @@ static void print_gauge(const char *name, const char *help)
     printf("# HELP leasehold_%s %s\n# TYPE leasehold_%s gauge\n", name, help, name);
 }
 
-/* Keys and owners are no labels: their number has no bound. */
+/* Keys and owners are not labels, because their number has no bound. */
 static void print_prometheus(const lh_stats_report *report)
 {
     print_gauge("keys", "Keys by state; malformed ones count as held.");

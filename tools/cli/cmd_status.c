@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold status: who holds a key. */
+ * leasehold status: shows the holder of a key. */
 #include <stdio.h>
 
 #include "cli/record.h"

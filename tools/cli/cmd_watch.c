@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold watch: a line for each thing that happens to keys, as it happens. */
+ * leasehold watch: prints a line for each event, as it happens. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,8 +52,7 @@ static void print_part(const char *before, const char *text)
     out_text(text);
 }
 
-/* ", ends in 30 s", ", kept for 20 s": what is to come. Another program may write a lock whose end
- * has passed. */
+/* ", ends in 30 s", ", kept for 20 s". Another program may write a lock whose end has passed. */
 static void print_end(const lh_event *e)
 {
     char duration[TEXT_DURATION_SIZE];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Commands that are programs of their own, in packages of their own: `leasehold serve` runs
- * leasehold-serve, as git does it. The program is looked for beside this one, then in PATH. */
+ * Commands that are separate programs, in separate packages: `leasehold serve` runs
+ * leasehold-serve, as git does. The program is searched in the folder of this program, then in
+ * PATH. */
 #include "cli/elsewhere.h"
 
 #include <errno.h>

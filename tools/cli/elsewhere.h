@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Commands that are programs of their own. */
+ * Commands that are separate programs. */
 #ifndef CLI_ELSEWHERE_H
 #define CLI_ELSEWHERE_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A thread listens for signals by a descriptor: no signal handler, nothing that must be safe in
- * one. It never talks to the server, so a signal is answered even while that keeps silent. */
+ * A thread reads signals from a descriptor, so there is no signal handler, and no code that must be
+ * safe in a handler. The thread never calls the server, so it reacts to a signal even while the
+ * server does not respond. */
 #include "cli/interrupt.h"
 
 #include <poll.h>

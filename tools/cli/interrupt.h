@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What goes on beside a call that waits: a signal ends it, and a line on the terminal may be kept
- * up to date. */
+ * While a call waits: a signal ends the call, and a line on the terminal can be updated. */
 #ifndef CLI_INTERRUPT_H
 #define CLI_INTERRUPT_H
 
@@ -23,8 +22,8 @@ struct interrupt {
 };
 
 /* For a command that only reads, before the store's threads exist: SIGINT, SIGTERM and SIGHUP end
- * it, with nothing to undo; and a pipe that nobody reads any more, as with other programs.
- * `signals` must outlive it. */
+ * the command, with nothing to undo. A pipe that nobody reads any more ends it too, as in other
+ * programs. `signals` must outlive `interrupt`. */
 void interrupt_init_reader(struct interrupt *interrupt, sigset_t *signals);
 
 /* Begins to listen. LH_OK, or LH_MEMORY: the system has no thread or descriptor left. */

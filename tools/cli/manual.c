@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The manual pages' source, made from the command table: what `leasehold help --scdoc [COMMAND]`
- * prints, for tools/man/make. It is in the program because the table is; it is not in the help
- * because it is for building only. */
+ * prints, for tools/man/make. This code is in the program because the table is there. The help does
+ * not mention it, because it is only for building. */
 #include "cli/manual.h"
 
 #include <ctype.h>
@@ -13,8 +13,8 @@
 
 enum { LINE_WIDTH = 72 };
 
-/* Text as text: what scdoc would take for markup is escaped, and the lines are cut anew, never
- * before what would be markup at the beginning of a line. */
+/* Writes plain text. Characters that scdoc would interpret as markup are escaped. The lines are
+ * wrapped again, but never before a word that would be markup at the beginning of a line. */
 static void put_at(const char *text, const char *indent)
 {
     size_t column = 0;

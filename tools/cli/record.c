@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What is known of a key, for people. Strings in a record come from whoever wrote the document:
- * they pass through text_safe() before a terminal sees them. */
+ * Prints a record as text. Strings in a record come from the writer of the document, so they pass
+ * through text_safe() before they reach a terminal. */
 #include "cli/record.h"
 
 #include <inttypes.h>
@@ -71,7 +71,8 @@ static char *with_backslashes(const char *word)
     return copy;
 }
 
-/* A word for a shell; where it would mislead, in the form that has escapes (bash, zsh). */
+/* A word for a shell. If its characters would mislead a reader, it has the form with escapes (bash,
+ * zsh). */
 static void print_word(const char *word)
 {
     char *safe = text_safe(word, NULL);
@@ -93,8 +94,8 @@ static void print_word(const char *word)
     printf("%s'", word);
 }
 
-/* The command for this record. What names it comes last: its key, or its _id where it has none that
- * a lease could have. */
+/* The command for this record, with the key at the end, or with the _id if no lease could have the
+ * key. */
 static void print_command(const struct out *out, const char *command, const lh_record *record)
 {
     char *advice = out_advice(out, command);
@@ -183,7 +184,8 @@ static void print_released(const lh_record *record)
         print_labelled("note", record->note);
 }
 
-/* The odd _ids around a key: its own document's, and the one that is its name. */
+/* The odd _ids of a key: that of its own document, and that of another document whose _id is this
+ * key. */
 static void print_ids(const lh_record *record)
 {
     if (*record->document_id) {
@@ -313,7 +315,7 @@ char *record_sentence(const char *key, const lh_record *record)
     return n < 0 ? NULL : text;
 }
 
-/* What the holder before left. */
+/* The note of the previous holder. */
 static void print_note(const struct out *out, lh_lease *lease)
 {
     const lh_note *note = NULL;

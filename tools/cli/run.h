@@ -17,12 +17,12 @@ struct guard {
     int fd; /* what it listens to */
 };
 
-/* Starts it; to be called while there is one thread only. False when the system has no process
+/* Starts the guard. Call it while there is only one thread. False: the system has no process
  * left. */
 bool guard_start(struct guard *guard);
 /* From now on it guards that group. */
 void guard_watch(const struct guard *guard, pid_t group);
-/* Sends it away. */
+/* Ends the guard. */
 void guard_stop(struct guard *guard);
 
 /* ---- the child ---- */
@@ -30,18 +30,18 @@ struct child {
     pid_t pid;        /* also its process group */
     bool on_terminal; /* the terminal was handed over to it */
     bool ended;
-    int status; /* once ended: as a shell would say it */
+    int status; /* once ended: as in a shell */
 };
 
-/* Starts argv with the environment and signal mask given. 0, or the errno that says why it could
- * not. */
+/* Starts argv with the given environment and signal mask. Returns 0, or the errno of the
+ * failure. */
 int child_start(struct child *child, char *const *argv, char *const *environment,
                 const sigset_t *mask);
 /* To the whole group; a stopped one is woken for it. */
 void child_signal(const struct child *child, int signal);
-/* Is anything of the group still there? */
+/* Whether a process of the group still exists. */
 bool child_group_exists(const struct child *child);
-/* Looks whether it ended or stopped. Returns true when it was stopped from the terminal. */
+/* Checks whether the child ended or stopped. Returns true if it was stopped from the terminal. */
 bool child_look(struct child *child);
 /* Stops this process as the child was stopped, and wakes the child when a shell has woken this
  * one. */
@@ -56,15 +56,15 @@ struct run {
     lh_lease *lease; /* the library renews it */
     int signal_fd;
     int64_t grace_ms;
-    bool lost; /* once it was ended: the lease was heard to be lost, else it could not be renewed */
+    bool lost; /* of a child that was ended: the lease was lost; else it could not be renewed */
 };
 
 /* Signals that are passed on to the child. */
 extern const int run_forwarded[];
 enum { RUN_FORWARDED = 6 };
 
-/* Until the child has ended. False when it was ended because the lease was lost, or was about to
- * end. */
+/* Runs until the child has ended. False: the loop ended it because the lease was lost, or was about
+ * to end. */
 bool run_watch(struct run *run);
 
 #endif

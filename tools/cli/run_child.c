@@ -15,7 +15,7 @@
 
 /* ---- the guard ---- */
 
-/* Listens until the other end is closed. What comes is the group to guard, 0 for none. */
+/* Reads until the other end is closed. Each value is the group to guard, or 0 for none. */
 static void guard_main(int fd)
 {
     sigset_t all;
@@ -106,7 +106,7 @@ int child_start(struct child *child, char *const *argv, char *const *environment
         why = errno;
     (void)close(report[1]);
     if (child->pid > 0) {
-        (void)setpgid(child->pid, child->pid); /* both do it: whoever comes first */
+        (void)setpgid(child->pid, child->pid); /* the child does this too: either may be first */
         ssize_t n;
         while ((n = read(report[0], &why, sizeof why)) < 0 && errno == EINTR)
             continue;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The loop of `leasehold run`: it never talks to the server and never blocks on anything but its
- * own events, so the child is gone before the lease can end, whatever the server does.
+ * The loop of `leasehold run`: it never calls the server, and blocks only on its own events, so the
+ * child has ended before the lease can end, whatever the server does.
  *
  * The time line of an end:   … TERM … grace … KILL … margin … the lease's deadline */
 #include <errno.h>
@@ -43,10 +43,9 @@ static int64_t clamp(int64_t value, int64_t least, int64_t most)
     return value < least ? least : value > most ? most : value;
 }
 
-/* TERM, when the lease is lost or the grace would no longer fit in; then KILL. Called first thing
- * whenever we wake: we may have been stopped, or the machine asleep, for any time. A lease that is
- * lost has no time left, but its holder has: nobody was told anything else by the deadline seen
- * last. */
+/* TERM, when the lease is lost or the grace would no longer fit in; then KILL. It is called first
+ * after each wake-up, because this process may have been stopped, or the machine asleep, for any
+ * time. A lost lease has no time left; then the deadline that was seen last limits the grace. */
 static void look_at_lease(struct watch *watch)
 {
     struct run *run = watch->run;
@@ -105,7 +104,8 @@ static void read_signals(struct watch *watch)
     }
 }
 
-/* The child has ended, and, when it was us who ended it, all that it had started. */
+/* Whether the child has ended, and, if this loop ended it, also all processes that it had
+ * started. */
 static bool is_over(const struct watch *watch)
 {
     const struct child *child = &watch->run->child;

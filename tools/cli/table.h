@@ -21,7 +21,7 @@ struct table {
 void table_init(struct table *table, int columns);
 /* Adds a row of `columns` texts, which are copied. False when memory is out. */
 bool table_row(struct table *table, const char *const *cells);
-/* Prints what waits, and forgets it. */
+/* Prints the stored rows, and drops them. */
 void table_flush(struct table *table);
 
 #endif

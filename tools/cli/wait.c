@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The waiting is the library's. This file shows it, and lets a signal end it: granted in the moment
- * of the signal means released again. */
+ * The library waits. This file shows the wait, and lets a signal end it. A lease that is granted at
+ * the moment of the signal is released again. */
 #include "cli/wait.h"
 
 #include <pthread.h>
@@ -18,7 +18,7 @@
 
 enum { SPINNER_STEPS = 4, LINE_SIZE = 1024 };
 
-/* What was heard last, and when. */
+/* The last feedback, and its time. */
 struct view {
     const struct out *out;
     const char *key;

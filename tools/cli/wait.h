@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Acquiring with patience: in the key's queue, until granted, until the time is over, or until a
- * signal. On a terminal a line says meanwhile who holds it, how long still, and how many are in
- * front. */
+ * Acquires and waits in the key's queue, until the lease is granted, the time is over, or a signal
+ * comes. On a terminal, a line shows the current holder, the time remaining, and the number of
+ * waiters ahead. */
 #ifndef CLI_WAIT_H
 #define CLI_WAIT_H
 
@@ -25,9 +25,9 @@ struct wait {
 };
 
 /* LH_OK: the lease has its full ttl, also after a wait. LH_BUSY, LH_CANCELLED (a signal came;
- * nothing is held), or what lh_acquire() returned. Does not return when a signal came and the
- * server does not answer within a second: the process ends, and the lease, if it was granted, with
- * its ttl; its place in the queue sooner. */
+ * nothing is held), or what lh_acquire() returned. Does not return if a signal came and the server
+ * does not reply within a second. Then the process ends. A lease that was granted ends with its
+ * ttl, and a place in the queue ends sooner. */
 int wait_acquire(struct wait *wait);
 
 #endif

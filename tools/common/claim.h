@@ -5,9 +5,9 @@
 
 #include <leasehold/leasehold.h>
 
-/* What somebody else's release granted lasts only until it is claimed. The library claims it too,
- * in the background; this is for a caller that must know that it was done. LH_OK, or what the
- * renewal returned. */
+/* A grant by another client's release is short until it is claimed. The library claims it too, in
+ * the background; this function is for a caller that must know that it was claimed. LH_OK, or what
+ * the renewal returned. */
 int claim_lease(lh_lease *lease, lh_error *error);
 
 #endif

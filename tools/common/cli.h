@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a command is: an entry of a table. Usage, help, completions and man pages are made from
- * it. */
+ * A command is an entry of a table. Usage, help, completions and man pages are made from the
+ * table. */
 #ifndef COMMON_CLI_H
 #define COMMON_CLI_H
 
@@ -50,7 +50,7 @@ static inline int64_t cli_number(const struct cli *cli, enum opt_id id, int64_t 
     return cli->args.opt[id].given ? cli->args.opt[id].number : otherwise;
 }
 
-/* What the options in common of those that acquire (opts_lease) say. */
+/* Reads the common options of the commands that acquire (opts_lease). */
 static inline void cli_lease_options(const struct cli *cli, lh_acquire_options *options)
 {
     options->ttl_ms = cli_number(cli, OPT_TTL, LH_TTL_DEFAULT_MS);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What destroys something is asked about on a terminal, needs --yes off it, and can be forbidden by
- * LEASEHOLD_PROTECT=break,cleanup,migrate in a production shell. What only lets go of what is dead
- * (reap) is not asked about. */
+ * A command that destroys something asks first on a terminal, needs --yes elsewhere, and can be
+ * forbidden by LEASEHOLD_PROTECT=break,cleanup,migrate in a production shell. A command that only
+ * releases the leases of dead processes (reap) does not ask. */
 #include "common/confirm.h"
 
 #include <stdio.h>
@@ -27,7 +27,7 @@ int confirm_allowed(const char *name, lh_error *error)
     const char *at = getenv("LEASEHOLD_PROTECT");
     for (at = at ? at + strspn(at, separators) : ""; *at; at += strspn(at, separators)) {
         size_t len = strcspn(at, separators);
-        /* A slip of the pen must not leave unprotected what was meant. */
+        /* A misspelt name must not leave a command unprotected. */
         if (!can_be_named(at, len))
             return out_fail(error, LH_CONFIG,
                             "LEASEHOLD_PROTECT names \"%.*s\": it can protect from break, cleanup, "

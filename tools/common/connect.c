@@ -30,9 +30,8 @@ static ssize_t read_all(int fd, char *buffer, size_t size)
     return (ssize_t)len;
 }
 
-/* What the environment says, without the white space around it, in `buffer`; NULL where it says
- * nothing. What does not fit is cut to one byte more than any text of the kind may have: refused
- * for that, then. */
+/* Copies the variable's value, without the white space around it, to `buffer`; NULL: it is not set.
+ * A longer value is cut to one byte more than the limit, so that the limit then refuses it. */
 static const char *from_environment(const char *name, char *buffer, size_t size)
 {
     const char *text = getenv(name);
@@ -67,7 +66,7 @@ static int uri_from_file(const char *path, char *buffer, lh_error *error)
     return LH_OK;
 }
 
-/* Flags first, then the environment, the more particular before the more general. */
+/* Flags come first, then the environment, the specific variable before the general one. */
 int connect_find_uri(const struct cli *cli, char buffer[CONNECT_URI_SIZE], const char **ret_uri,
                      lh_error *error)
 {
@@ -91,8 +90,8 @@ int connect_find_uri(const struct cli *cli, char buffer[CONNECT_URI_SIZE], const
                     "--uri-file FILE or --uri URI");
 }
 
-/* What LEASEHOLD_MODE says, of every command: neither enforce nor ignore in silence what this
- * version does not know. Those that operators ask for by name are done in every mode. */
+/* Checks LEASEHOLD_MODE, for every command: an unknown mode is neither enforced nor ignored without
+ * a message. Commands of operators are done in every mode. */
 static int find_rollout(const struct cli *cli, int *ret_rollout, lh_error *error)
 {
     char buffer[16];
@@ -140,7 +139,7 @@ int connect_options(const struct cli *cli, int64_t timeout_ms, const char *owner
     options.pool_size = 2;
     options.for_others =
         !cli->command->takes_command;     /* only `run` lives as long as what it acquires */
-    options.at_open = LH_AT_OPEN_NOTHING; /* whoever needs the index looks at it */
+    options.at_open = LH_AT_OPEN_NOTHING; /* a command that needs the index checks it */
     options.allow_insecure_tls = cli_flag(cli, OPT_INSECURE_TLS);
     if (options.allow_insecure_tls) /* also with --quiet */
         fprintf(stderr,
@@ -188,9 +187,9 @@ static void *close_store(void *store)
     return NULL;
 }
 
-/* The driver waits up to half a second for a thread of its own that watches the server. Nobody at a
- * prompt should: the goodbye to the server comes before that, so it gets its time, and then the
- * process just ends (see main). */
+/* The driver waits up to half a second for its monitor thread. A user at a prompt should not wait
+ * for that. The driver sends its goodbye to the server before this wait, so the goodbye gets some
+ * time, and then the process ends (see main). */
 void connect_close(lh_store *store, int code)
 {
     bool patient = code == LH_UNKNOWN;

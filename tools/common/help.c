@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Usage and help, made from a command's description, so that they can't say anything else than what
- * is parsed. */
+ * Usage and help, made from a command's description, so that they always agree with the parser. */
 #include "common/help.h"
 
 #include <string.h>

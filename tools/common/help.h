@@ -7,7 +7,7 @@
 
 #include "common/cli.h"
 
-/* What the exit codes mean; a NULL meaning ends the table. */
+/* The meanings of the exit codes; a NULL meaning ends the table. */
 extern const struct help_exit {
     int code;
     const char *meaning;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * JSON by libbson, which knows the escapes and the numbers. Here is only what the contract adds:
- * null for what is not known, RFC 3339 instants, and one compact line (libbson puts spaces between
- * everything). */
+ * JSON by libbson, which knows the escapes and the numbers. This file has only the additions of the
+ * contract: null for unknown values, RFC 3339 instants, and one compact line (libbson writes spaces
+ * between tokens). */
 #include "common/json.h"
 
 #include <stdio.h>
@@ -77,8 +77,8 @@ static void write_escaped(FILE *to, uint32_t character)
     fprintf(to, "\\u%04x", character);
 }
 
-/* Writes libbson's text without its spaces between tokens, and with what misleads escaped: a string
- * may come from anybody, and JSON too is read on terminals, in logs, and by people. */
+/* Writes libbson's text without its spaces between tokens, and with misleading characters escaped:
+ * a string may come from anybody, and people read JSON on terminals and in logs. */
 static void write_compact(FILE *to, const char *text)
 {
     bool inside = false;

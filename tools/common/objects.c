@@ -159,7 +159,7 @@ void object_append_busy(bson_t *json, const char *key, const lh_record *record,
     json_number(json, "retry_after_ms", record ? record->retry_after_ms : 0);
 }
 
-/* Whether it binds; and if it would have been refused, by which outcome and why. */
+/* Whether the lease is enforced; and if it would have been refused, the outcome and the reason. */
 static void append_rollout(bson_t *json, const lh_lease *lease)
 {
     const lh_error *refusal = lh_lease_refusal(lease);

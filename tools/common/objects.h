@@ -14,8 +14,8 @@ void objects_hide_hosts(void);
 void object_free(bson_t *json, const char *key);
 /* Begins the status object. */
 void object_status(bson_t *json, const lh_record *record);
-/* Begins {"v":1,"outcome":outcome, …} of a lease that its holder is told of. `owner` NULL: without
- * owner, mode and note (which may have to be read first; it is null where that cannot be done). */
+/* Begins {"v":1,"outcome":outcome, …} of a lease, for its holder. `owner` NULL: without owner, mode
+ * and note (which may have to be read first; it is null where that cannot be done). */
 void object_lease(bson_t *json, const char *outcome, lh_lease *lease, const char *owner);
 /* Begins the object of an entry of the trail. */
 void object_audit(bson_t *json, const lh_audit_entry *entry);
@@ -24,10 +24,10 @@ void object_event(bson_t *json, const lh_event *event);
 
 /* Appends "holders":[…]. */
 void object_append_holders(bson_t *json, const lh_record *record);
-/* Appends what a busy object says beside v and outcome. `record` may be NULL. */
+/* Appends the fields of a busy object after v and outcome. `record` may be NULL. */
 void object_append_busy(bson_t *json, const char *key, const lh_record *record,
                         const lh_error *error);
-/* "reason": the word of the error's reason, where it has one. */
+/* "reason": the word of the error's reason, if it has one. */
 void object_append_reason(bson_t *json, const lh_error *error);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Options by specification: what a command takes is a table, and parsing, environment, ranges and
- * help all read it. */
+ * Options by specification: the options of a command are a table, and parsing, environment, ranges
+ * and help all read it. */
 #ifndef COMMON_OPTS_H
 #define COMMON_OPTS_H
 
@@ -147,16 +147,16 @@ void args_fini(struct args *args);
 int opts_parse_globals(int argc, char **argv, struct args *args, int *ret_command, lh_error *error);
 
 /* Reads the options of `tables` and the global ones after argv[0], which is the command's name.
- * With `takes_rest` what follows `--` is kept apart; else those are words like the others. LH_OK or
- * LH_INVALID. */
+ * With `takes_rest` the words after `--` are kept apart; else they are words like the others. LH_OK
+ * or LH_INVALID. */
 int opts_parse_command(int argc, char **argv, const struct opt_spec *const tables[OPTS_TABLES],
                        bool takes_rest, struct args *args, lh_error *error);
 
-/* Writes the secrets back to where they stood on the command line, for a program that is to get the
- * same line. */
+/* Writes the secrets back to their place on the command line, for a program that gets the same
+ * line. */
 void opts_uncover(const struct args *args);
 
-/* Fills from the environment what was not given. LH_OK or LH_INVALID. */
+/* Fills the options that were not given from the environment. LH_OK or LH_INVALID. */
 int opts_from_environment(const struct opt_spec *specs, struct args *args, lh_error *error);
 
 /* Is --json on the line, before any `--`? For errors that come before the options are

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What leaves the program. Every command speaks through this file, so that errors, colours and exit
- * codes are the same everywhere. */
+ * The output of the program. Every command writes through this file, so that errors, colours and
+ * exit codes are the same everywhere. */
 #include "common/out.h"
 
 #include <errno.h>
@@ -198,7 +198,7 @@ void out_progress(const struct out *out, const char *line)
     fflush(stderr);
 }
 
-/* Why the first write failed that was looked at: stdout itself only remembers that one did. */
+/* The errno of the first failed write; stdout itself records only that a write failed. */
 static int write_errno;
 
 bool out_flush(void)

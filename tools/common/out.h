@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What leaves the program: results on stdout, errors, exit codes, colours. */
+ * The output of the program: results on stdout, errors, exit codes, colours. */
 #ifndef COMMON_OUT_H
 #define COMMON_OUT_H
 
@@ -21,7 +21,7 @@ enum {
     EXIT_SIGNAL = 128, /* and the signal's number */
 };
 
-/* How to speak. Set once, from the options. */
+/* The form of the output. It is set once, from the options. */
 struct out {
     const char *command; /* for "leasehold acquire: …"; NULL before a command is known */
     bool json, quiet, verbose;
@@ -42,12 +42,13 @@ int out_exit_code(int outcome);
 int out_fail(lh_error *error, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Says it on stderr, and as an object on stdout with --json. Returns the exit code. */
+/* Prints the error on stderr, and as an object on stdout with --json. Returns the exit code. */
 int out_error(const struct out *out, const lh_error *error);
 /* The same for a call whose callback prints what it is given, and stops it when stdout cannot be
  * written, of which out_finish() tells, or memory is out. */
 int out_stopped(const struct out *out, lh_error *error);
-/* The same for what is no lh_outcome: `word` is the "code" of the object. Returns `exit`. */
+/* The same for a failure without an lh_outcome: `word` is the "code" of the object. Returns
+ * `exit`. */
 int out_failure(const struct out *out, const char *word, int exit, const char *message);
 
 /* The text, in which each command that it advises has the same options (`out->same`). To be freed;
@@ -61,7 +62,7 @@ void out_note(const struct out *out, const char *format, ...) __attribute__((for
 void out_word(const struct out *out, int tone, const char *word);
 /* "released  project:42": an outcome's word and its key, without an end of line. */
 void out_outcome(const struct out *out, int tone, const char *word, const char *key);
-/* What others stored, safe for terminals. */
+/* Prints a stored text, safe for terminals. */
 void out_text(const char *text);
 /* "  name     " — the left column of details. */
 void out_label(const char *label);
@@ -74,7 +75,7 @@ void out_progress(const struct out *out, const char *line);
  * did. */
 bool out_flush(void);
 /* Closes stdout at the very end. Returns `exit`, or EXIT_UNKNOWN when that was 0 and the result
- * could not be written: what was done was done, but whoever reads the result does not know it. */
+ * could not be written: the operation was done, but the reader of the result does not know it. */
 int out_finish(const struct out *out, int exit);
 
 #endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What every program does around its commands: its start and its end, and the options of a
- * command. */
+ * The start and the end of every program, and the options of a command. */
 #include "common/program.h"
 
 #include <fcntl.h>
@@ -39,7 +38,7 @@ static int check_words(const struct cli *cli, lh_error *error)
         return out_fail(error, LH_INVALID,
                         "which command is to run? usage: leasehold %s %s -- CMD…", command->name,
                         command->words);
-    /* Here, so that a bad key is told without asking a server. */
+    /* Checked here, so that a bad key is reported without a request to a server. */
     for (int i = 0; i < wanted; i++) {
         if (lh_key_check(args->words[i], strlen(args->words[i]), error) != LH_OK)
             return LH_INVALID;
@@ -120,7 +119,7 @@ bool program_begin(struct cli *cli, int argc, char **argv, int *ret_exit)
 }
 
 /* The driver, loaded, has made a file of counters in shared memory, which it removes when the
- * process ends in good order. Nobody reads ours, and we may be killed: away with it at once. */
+ * process ends in good order. Nobody reads ours, and we may be killed: remove the file at once. */
 static void drop_driver_counters(void)
 {
     char name[32];
@@ -150,8 +149,7 @@ _Noreturn void program_main(int argc, char **argv,
     /* Text is UTF-8 whatever the environment says, because that is what is stored. */
     if (!setlocale(LC_CTYPE, "C.UTF-8"))
         (void)setlocale(LC_CTYPE, "");
-    /* A result that nobody reads must not end us before we have undone what it would have told
-     * of. */
+    /* If nobody reads the result, the program must not end before it has undone the operation. */
     (void)signal(SIGPIPE, SIG_IGN);
     /* it may quote connection strings; what matters comes back as errors */
     lh_driver_log(NULL, NULL, NULL);

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What every program does around its commands. */
+ * The start and the end of every program. */
 #ifndef COMMON_PROGRAM_H
 #define COMMON_PROGRAM_H
 
 #include "common/cli.h"
 
-/* Prepares the process, lets `run` do its work, and ends the process by the exit code that it
- * returns. */
+/* Prepares the process, calls `run`, and ends the process with the exit code that `run` returns. */
 _Noreturn void program_main(int argc, char **argv,
                             int (*run)(struct cli *cli, int argc, char **argv));
 

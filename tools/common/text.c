@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Text for people and from people. Pure: the tables here are constants, and nothing is printed. */
+ * Text for users, and text from users. Pure: the tables here are constants, and nothing is
+ * printed. */
 #include "common/text.h"
 
 #include <inttypes.h>
@@ -102,9 +103,10 @@ bool text_time(int64_t at_ms, char buffer[TEXT_TIME_SIZE])
     return true;
 }
 
-/* What no reader sees, or what turns around what he sees: the categories Cc, Cf, Cs, Zl and Zp of
- * Unicode 15, and its Default_Ignorable_Code_Points (variation selectors and fillers among them).
- * In order. The dashboard has the same (serve/dashboard/dom.js); a test compares the two. */
+/* Characters that are invisible, or that change the direction of the text: the categories Cc, Cf,
+ * Cs, Zl and Zp of Unicode 15, and its Default_Ignorable_Code_Points (variation selectors and
+ * fillers among them). In order. The dashboard has the same (serve/dashboard/dom.js); a test
+ * compares the two. */
 static const struct {
     uint32_t first, last;
 } misleading[] = {
@@ -125,7 +127,7 @@ bool text_misleads(uint32_t character)
     return i < n && character >= misleading[i].first;
 }
 
-/* Writes one character's safe form (at most 10 bytes and a NUL) and says how wide it is. */
+/* Writes one character's safe form (at most 10 bytes and a NUL) and returns its width. */
 static size_t safe_character(char *to, const char *from, size_t len, wchar_t c)
 {
     int width = wcwidth(c);

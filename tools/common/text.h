@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Text for people and from people: durations, safe printing of what others stored, the nearest
+ * Text for users, and text from users: durations, safe printing of what others stored, the nearest
  * name. Pure. */
 #ifndef COMMON_TEXT_H
 #define COMMON_TEXT_H
@@ -28,13 +28,12 @@ void text_as_option(int64_t ms, char buffer[TEXT_DURATION_SIZE]);
  * digits. */
 bool text_time(int64_t at_ms, char buffer[TEXT_TIME_SIZE]);
 
-/* Whether a reader does not see this character, or sees others in another place because of it:
- * control characters, marks of writing direction, zero width, tags, variation selectors, line
- * separators, surrogates. */
+/* Whether this character is invisible, or moves other characters: control characters, marks of
+ * writing direction, zero width, tags, variation selectors, line separators, surrogates. */
 bool text_misleads(uint32_t character);
 
-/* A copy in which nothing misleads: such characters, and bytes that are not UTF-8, are shown as \n,
- * \x1b, \u202e, \U000e0001. `ret_width` (may be NULL): columns on a terminal. To be freed; NULL
+/* A copy without misleading characters: such characters, and bytes that are not UTF-8, are shown as
+ * \n, \x1b, \u202e, \U000e0001. `ret_width` (may be NULL): columns on a terminal. To be freed; NULL
  * when memory is out. Needs a UTF-8 LC_CTYPE. */
 char *text_safe(const char *text, size_t *ret_width);
 
