@@ -6,7 +6,7 @@
 #include <bson/bson.h>
 #include <leasehold/leasehold.h>
 
-/* Everything that is a plain number, once: its names, and what it is. Those with a state are one
+/* Each plain number, once: its names, and its description. The numbers with a state are one
  * metric. */
 struct stats_number {
     const char *json, *state, *metric, *words;

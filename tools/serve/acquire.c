@@ -120,8 +120,8 @@ static bool read_body(struct request *request, struct ask *ask)
         answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid", "%s", fault);
     else if (ask->resume && !may_resume(request, ask->owner))
         answer_failure(request, MHD_HTTP_FORBIDDEN, "resume",
-                       "\"resume\" takes over the lease of the same owner: \"owner\" must be the "
-                       "name of the token, as NAME:TOKEN in the token file gives it");
+                       "\"resume\" takes over the lease of the same owner, so \"owner\" must be "
+                       "the NAME of the line NAME:TOKEN in the token file");
     else
         return true;
     return false;

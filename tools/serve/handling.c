@@ -51,7 +51,7 @@ bool request_decode_all(struct request *request, const char *name, struct texts 
     (void)MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, take_one, &search);
     if (!search.good)
         answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
-                       "%s must be a percent-encoded key, and may be there %d times", name,
+                       "%s must be a percent-encoded key, and may be given %d times", name,
                        MOST_ASKED);
     return search.good;
 }
