@@ -48,7 +48,7 @@ class Job:
         """The same, in a copy of the example that may be written to, and has the Node module."""
         job = copy.copy(self)
         job.env = dict(self.env)
-        job.folder = shutil.copytree(self.folder, folder / self.folder.name)
+        job.folder = shutil.copytree(EXAMPLES / self.folder.name, folder / self.folder.name)
         (job.folder / "node_modules").mkdir()
         (job.folder / "node_modules" / "leasehold").symlink_to(NODE_MODULE)
         return job

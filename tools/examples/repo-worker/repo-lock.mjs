@@ -11,9 +11,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 
-import leasehold from "leasehold";
+import { LeaseholdError, LockTimeoutError, Store } from "leasehold";
 
-export const { LeaseholdError, LockTimeoutError } = leasehold;
+export { LeaseholdError, LockTimeoutError };
 const GRACE_MS = 5_000; // for a process to end by itself, while the lease is held
 const ttl = Number(process.env.TTL_MS ?? 30_000);
 const shutdown = new AbortController();
@@ -21,7 +21,7 @@ let opening; // only one store, however many callers begin at once
 
 function open() {
   const { LEASEHOLD_URI: uri, LEASEHOLD_DB: db, LEASEHOLD_OWNER: owner } = process.env;
-  opening ??= leasehold.Store.open({ uri, db, owner, atOpen: "migrate", rollout: "environment" });
+  opening ??= Store.open({ uri, db, owner, atOpen: "migrate", rollout: "environment" });
   opening.catch(() => (opening = undefined)); // the next caller tries again
   return opening;
 }
