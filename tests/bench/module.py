@@ -5,7 +5,8 @@ that is off, where C sends no command; how soon a signal ends a wait; and many w
 
     LEASEHOLD_BUILD=build tests/bench/module.py [URI [WAITERS]]
 
-Without a URI only the first is measured. Prints one line for each figure. Needs a C compiler."""
+Without a URI only the first is measured. Prints one line for each figure. Needs a build with
+tests."""
 import asyncio
 import math
 import os
@@ -14,7 +15,6 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -27,35 +27,10 @@ import leasehold  # noqa: E402
 from leasehold import aio  # noqa: E402
 
 TIMES, ROUNDS = 20000, 5
-PROGRAM = """
-#include <leasehold/leasehold.h>
-#include <stdio.h>
-#include <time.h>
-int main(void) {
-    lh_store_options options = LH_STORE_OPTIONS_INIT;
-    options.rollout = LH_OFF;
-    lh_store *store;
-    lh_error error = LH_ERROR_INIT;
-    if (lh_store_open(&options, &store, &error) != LH_OK)
-        return 1;
-    struct timespec a, b;
-    clock_gettime(CLOCK_MONOTONIC, &a);
-    for (int i = 0; i < TIMES; i++) {
-        lh_lease *lease;
-        if (lh_acquire(store, "k", NULL, &lease, NULL, &error) != LH_OK ||
-            lh_lease_release(lease, &error) != LH_OK)
-            return 1;
-        lh_lease_free(lease);
-    }
-    clock_gettime(CLOCK_MONOTONIC, &b);
-    double us = (double)(b.tv_sec - a.tv_sec) * 1e6 + (double)(b.tv_nsec - a.tv_nsec) / 1e3;
-    printf("%f", us / TIMES);
-    lh_store_close(store);
-}
-"""
 
 
-def in_c(program):
+def in_c():
+    program = BUILD / "tests/bench_module"
     return float(subprocess.run([program], capture_output=True, text=True, check=True).stdout)
 
 
@@ -77,31 +52,9 @@ async def in_asyncio():
 
 
 def overhead():
-    with tempfile.TemporaryDirectory() as folder, leasehold.Store(None, rollout="off") as store:
-        program = Path(folder) / "program"
-        subprocess.run(
-            [
-                "cc",
-                "-O2",
-                f"-DTIMES={TIMES}",
-                f"-I{ROOT}/include",
-                "-x",
-                "c",
-                "-",
-                "-x",
-                "none",
-                "-o",
-                program,
-                os.environ["LEASEHOLD_LIBRARY"],
-                f"-Wl,-rpath,{BUILD}/src",
-            ],
-            input=PROGRAM,
-            text=True,
-            check=True,
-        )
+    with leasehold.Store(None, rollout="off") as store:
         c, python = (
-            min(measure() for _ in range(ROUNDS))
-            for measure in (lambda: in_c(program), lambda: in_python(store))
+            min(measure() for _ in range(ROUNDS)) for measure in (in_c, lambda: in_python(store))
         )
     print(
         f"acquire and release, no server: C {c:.1f} us, Python {python:.1f} us, the module adds"

@@ -173,8 +173,8 @@ void lhn_call_queue(lhn_call *call)
     *addon->todo_end = call;
     addon->todo_end = &call->next;
     grow(addon);
-    uv_cond_signal(&addon->todo_cond);
     uv_mutex_unlock(&addon->mutex);
+    uv_cond_signal(&addon->todo_cond); /* the thread that wakes needs the mutex */
 }
 
 void lhn_call_done(lhn_call *call)
@@ -184,8 +184,8 @@ void lhn_call_done(lhn_call *call)
     call->next = NULL;
     *addon->done_end = call;
     addon->done_end = &call->next;
-    uv_async_send(&addon->done_async);
     uv_mutex_unlock(&addon->mutex);
+    uv_async_send(&addon->done_async); /* the addon exists: its end waits for all threads */
 }
 
 static lhn_call *take_done(lhn_addon *addon)

@@ -11,7 +11,7 @@ import { promisify } from "node:util";
 import {
   BusyError, ConfigError, LeaseLostError, LockTimeoutError, Store, UnreachableError, keyJoin,
 } from "../lib/index.js";
-import { until, waiters } from "./support.mjs";
+import { runExamples, until, waiters } from "./support.mjs";
 
 const options = { uri: process.env.LEASEHOLD_TEST_URI, db: `node_${process.pid}`, owner: "a" };
 let store, other;
@@ -257,4 +257,14 @@ test("what is wrong is refused, with the class that says why", async () => {
   await assert.rejects(Store.open({ uri: "mongodb:/" }), ConfigError);
   const nowhere = Store.open({ uri: "mongodb://127.0.0.1:1/", timeout: 300 });
   await assert.rejects(nowhere, UnreachableError);
+});
+
+test("the README's examples work", async () => {
+  const uri = options.uri.replace("/?", `/${options.db}?`);
+  const printed = await runExamples(false, {
+    '"leasehold"': JSON.stringify(new URL("../lib/index.js", import.meta.url)),
+    '"mongodb://db0,db1,db2/?replicaSet=rs"': JSON.stringify(uri),
+  });
+  const lines = [/^\d+n \d+$/, /^\d+n \d+n$/, /^\[ '.*@.*' \]$/, /^opened/, /^released org/, /^0$/];
+  printed.trimEnd().split("\n").forEach((line, i) => assert.match(line, lines[i]));
 });

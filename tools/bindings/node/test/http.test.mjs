@@ -16,7 +16,7 @@ import { fileURLToPath } from "node:url";
 import {
   BusyError, DeniedError, LeaseLostError, LockTimeoutError, Store, UnreachableError,
 } from "../lib/http.js";
-import { until, waiters } from "./support.mjs";
+import { runExamples, until, waiters } from "./support.mjs";
 
 const program = process.env.LEASEHOLD_PROGRAM;
 const uri = process.env.LEASEHOLD_TEST_URI;
@@ -233,4 +233,13 @@ test("the modules for browsers have the same exports, and work", async () => {
   const third = await modules.Store.open({ url, ...tokens, owner: "c" });
   await third.withLease("modules", {}, ({ valid }) => assert.ok(valid));
   await third.close();
+});
+
+test("the README's example works", async () => {
+  const printed = await runExamples(true, {
+    '"leasehold/http"': JSON.stringify(new URL("../lib/http.js", import.meta.url)),
+    '"http://127.0.0.1:8420"': JSON.stringify(url),
+    "process.env.TOKEN": JSON.stringify(tokens.token),
+  });
+  assert.match(printed, /^\d+n 0\n$/);
 });
