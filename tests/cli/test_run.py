@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import select
 import signal
 import time
@@ -146,8 +147,8 @@ def test_the_signal_mask_is_not_passed_on(cli):
 
 
 def test_it_is_held_and_renewed_while_the_command_runs(cli, tmp_path):
-    process, _ = start_sleeper(cli, tmp_path, "--ttl", "2s", script="sleep 3.5")
-    end = time.monotonic() + 3
+    process, _ = start_sleeper(cli, tmp_path, "--ttl", "4s", script="sleep 6")
+    end = time.monotonic() + 5.5
     while time.monotonic() < end:
         assert cli("acquire", "k").exit == 75
         time.sleep(0.1)
@@ -444,3 +445,30 @@ def test_woken_after_the_lease_s_end_a_stopped_command_does_not_go_on(cli, termi
     terminal.expect("prompt> ")
     terminal.type('echo sta""tus $?\n')
     terminal.expect("status 76")
+
+
+def test_several_keys_are_held_together(cli):
+    """Or none: and the first that is lost ends the command."""
+    shown = cli("run", "b", "a", "--owner", "alice", "--", "env").out
+    values = re.findall(r"LEASEHOLD_(KEY|TOKEN|LEASE|OWNER)=((?:.+\n)+?)(?=\w+=|\Z)", shown)
+    values = {name: value.split("\n")[:-1] for name, value in values}
+    assert values["KEY"] == ["b", "a"] and values["OWNER"] == ["alice"]
+    assert len(values["LEASE"]) == len(values["TOKEN"]) == 2
+    process = cli.start("run", "a", "b", "--", "sleep", "60")
+    wait_until(lambda: cli("list", "--quiet").out.split() == ["a", "b"])
+    busy = cli("run", "c", "b", "--wait", "0", "--", "echo", "never")
+    assert busy.exit == 75 and "never" not in busy.out and "busy  b" in busy.out
+    assert cli("status", "c", "--quiet").out.strip() == "free"
+    assert cli("break", "b", "--reason", "r", "--yes").exit == 0
+    assert process.wait(20) == 76
+    wait_until(lambda: cli("list", "--quiet").out == "")
+
+
+def test_several_keys_leave_their_notes_and_the_exit_code(cli):
+    assert cli("run", "a", "b", "--note", "v1", "--", "true").exit == 0
+    assert (
+        cli("run", "b", "--", "sh", "-c", 'test "$LEASEHOLD_NOTE" = v1; exit $((3 + $?))').exit == 3
+    )
+    assert cli("run", "a", "b", "--", "sh", "-c", "exit 5").exit == 5
+    assert cli("run", "a", "a", "--", "true").exit == 64
+    assert cli("run", *(f"k{i}" for i in range(101)), "--", "true").exit == 64

@@ -85,7 +85,7 @@ def test_version(offline, args):
         (["acquire", "k", "l"], '"l" is one word too many'),
         (["list", "k"], '"k" is one word too many'),
         (["run", "k"], "which command"),
-        (["run", "k", "true"], "the command to run comes after --"),
+        (["run", "k", "true"], "which command is to run? It comes after --"),
         (["renew", "k"], "which lease?"),
         (["release", "k"], "which lease?"),
         (["break", "k", "--yes"], "--reason"),

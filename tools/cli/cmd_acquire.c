@@ -19,8 +19,12 @@ static int run(const struct cli *cli)
     (void)sigprocmask(SIG_BLOCK, &signals,
                       NULL); /* before the store's threads exist: they inherit it */
 
+    const char *key = cli_key(cli);
+    lh_lease *lease = NULL;
     struct wait wait = {.out = &cli->out,
-                        .key = cli_key(cli),
+                        .keys = &key,
+                        .n_keys = 1,
+                        .leases = &lease,
                         .options = LH_ACQUIRE_OPTIONS_INIT,
                         .signals = &signals,
                         .error = LH_ERROR_INIT};
@@ -35,7 +39,7 @@ static int run(const struct cli *cli)
 
     int exit;
     if (code == LH_OK)
-        exit = record_hand_over(&cli->out, wait.lease, lh_lease_owner(wait.lease));
+        exit = record_hand_over(&cli->out, lease, lh_lease_owner(lease));
     else if (code == LH_CANCELLED)
         exit = EXIT_SIGNAL + wait.signal;
     else if (code == LH_BUSY)
@@ -45,7 +49,7 @@ static int run(const struct cli *cli)
     if (code == LH_BUSY)
         record_print_busy(&cli->out, cli_key(cli), wait.busy, &wait.error);
     lh_record_free(wait.busy);
-    lh_lease_free(wait.lease); /* before the store, which would release it */
+    lh_lease_free(lease); /* before the store, which would release it */
     connect_close(store, code);
     return exit;
 }

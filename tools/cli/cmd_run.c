@@ -15,11 +15,11 @@
 #include "common/cli.h"
 #include "common/connect.h"
 
-enum { TIES = 5, TIE_SIZE = 2048, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
+enum { TIES = 5, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
 /* Sets the variables that describe the lease to the command. */
 struct ties {
-    char text[TIES][TIE_SIZE];
+    char *text[TIES];
     char **environment;
 };
 
@@ -43,39 +43,100 @@ static bool is_secret(const char *variable)
     return at && memchr(user, ':', (size_t)(at - user));
 }
 
-static bool ties_init(struct ties *ties, lh_lease *lease, bool pass_uri)
+static void print_key(FILE *to, lh_lease *lease)
 {
-    static const char *const names[TIES] = {
-        "LEASEHOLD_KEY=", "LEASEHOLD_LEASE=", "LEASEHOLD_TOKEN=", "LEASEHOLD_OWNER=",
-        "LEASEHOLD_NOTE="};
+    fputs(lh_lease_key(lease), to);
+}
+
+static void print_id(FILE *to, lh_lease *lease)
+{
+    fputs(lh_lease_id(lease), to);
+}
+
+static void print_token(FILE *to, lh_lease *lease)
+{
+    fprintf(to, "%" PRId64, lh_lease_token(lease));
+}
+
+static void print_owner(FILE *to, lh_lease *lease)
+{
+    fputs(lh_lease_owner(lease), to);
+}
+
+static void print_note(FILE *to, lh_lease *lease)
+{
     const lh_note *note = NULL;
-    if (lh_lease_note(lease, &note, NULL) !=
-        LH_OK) /* as if there were none: anything may have changed */
-        note = NULL;
-    char token[24];
-    (void)snprintf(token, sizeof token, "%" PRId64, lh_lease_token(lease));
-    const char *const values[TIES] = {lh_lease_key(lease), lh_lease_id(lease), token,
-                                      lh_lease_owner(lease), note ? note->text : NULL};
+    if (lh_lease_note(lease, &note, NULL) == LH_OK &&
+        note) /* as if there were none: anything may have changed */
+        fputs(note->text, to);
+}
+
+/* "LEASEHOLD_KEY=" and what `print` prints of each lease, a line each. NULL: out of memory. */
+static char *tie(const char *name, const struct wait *wait,
+                 void (*print)(FILE *to, lh_lease *lease))
+{
+    char *text = NULL;
+    size_t len;
+    FILE *to = open_memstream(&text, &len);
+    if (!to)
+        return NULL;
+    fputs(name, to);
+    size_t n = print == print_owner ? 1 : wait->n_keys; /* all have the same */
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0)
+            fputc('\n', to);
+        print(to, wait->leases[i]);
+    }
+    if (fclose(to) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+static const struct {
+    const char *name;
+    void (*print)(FILE *to, lh_lease *lease);
+} ties_table[TIES] = {
+    {"LEASEHOLD_KEY=", print_key},     {"LEASEHOLD_LEASE=", print_id},
+    {"LEASEHOLD_TOKEN=", print_token}, {"LEASEHOLD_OWNER=", print_owner},
+    {"LEASEHOLD_NOTE=", print_note},
+};
+
+static bool is_ours(const char *variable)
+{
+    for (size_t t = 0; t < TIES; t++)
+        if (strncmp(variable, ties_table[t].name, strlen(ties_table[t].name)) == 0)
+            return true;
+    return false;
+}
+
+static bool ties_init(struct ties *ties, const struct wait *wait, bool pass_uri)
+{
     size_t n = 0, kept = 0;
     while (environ[n])
         n++;
     ties->environment = calloc(n + TIES + 1, sizeof *ties->environment);
     if (!ties->environment)
         return false;
-    for (size_t i = 0; i < n; i++) {
-        bool ours = !pass_uri && is_secret(environ[i]);
-        for (size_t t = 0; t < TIES; t++)
-            ours = ours || strncmp(environ[i], names[t], strlen(names[t])) == 0;
-        if (!ours)
+    for (size_t i = 0; i < n; i++)
+        if (!is_ours(environ[i]) && (pass_uri || !is_secret(environ[i])))
             ties->environment[kept++] = environ[i];
-    }
     for (size_t t = 0; t < TIES; t++) {
-        if (!values[t])
-            continue;
-        (void)snprintf(ties->text[t], TIE_SIZE, "%s%s", names[t], values[t]);
-        ties->environment[kept++] = ties->text[t];
+        char *text = ties->text[t] = tie(ties_table[t].name, wait, ties_table[t].print);
+        if (!text)
+            return false;
+        const char *value = text + strlen(ties_table[t].name);
+        if (value[strspn(value, "\n")]) /* notes may be there or not */
+            ties->environment[kept++] = text;
     }
     return true;
+}
+
+static void ties_fini(struct ties *ties)
+{
+    for (size_t t = 0; t < TIES; t++)
+        free(ties->text[t]);
+    free(ties->environment);
 }
 
 /* Releases the lease after the command has ended. Returns the exit code: the command's, unless
@@ -100,6 +161,17 @@ static int give_back(const struct cli *cli, lh_lease *lease, int status)
     if (code != LH_OK)
         out_note(out, "not released, the lease ends with its ttl: %s", error.message);
     return status;
+}
+
+/* The exit code of the first that was lost, if one was. */
+static int give_all_back(const struct cli *cli, const struct wait *wait, int status)
+{
+    int exit = status;
+    for (size_t i = 0; i < wait->n_keys; i++) {
+        int one = give_back(cli, wait->leases[i], status);
+        exit = exit == status ? one : exit;
+    }
+    return exit;
 }
 
 static int cannot_start(const struct out *out, const char *command, int why)
@@ -134,16 +206,27 @@ static char *how_it_ended(const lh_record *record)
     return n < 0 ? NULL : text;
 }
 
+/* The lease that ended, or else the one that ends first. */
+static lh_lease *first_to_end(const struct wait *wait)
+{
+    lh_lease *first = wait->leases[0];
+    for (size_t i = 1; i < wait->n_keys; i++)
+        if (lh_lease_remaining_ms(wait->leases[i]) < lh_lease_remaining_ms(first))
+            first = wait->leases[i];
+    return first;
+}
+
 /* The command was ended. Reads from the server how the lease ended, if a server responds. */
-static int tell_lost(const struct cli *cli, bool lost, lh_store *store, lh_lease *lease)
+static int tell_lost(const struct cli *cli, bool lost, const struct wait *wait)
 {
     lh_error error = LH_ERROR_INIT;
     lh_record *record = NULL;
     char *sentence = NULL;
-    (void)lh_lease_release(lease, NULL); /* we may still hold it: it was about to end */
-    if (lost && lh_status(store, cli_key(cli), &record, NULL) == LH_OK)
-        sentence =
-            record->state == LH_FREE ? how_it_ended(record) : record_sentence(cli_key(cli), record);
+    const char *key = lh_lease_key(first_to_end(wait));
+    for (size_t i = 0; i < wait->n_keys; i++)
+        (void)lh_lease_release(wait->leases[i], NULL); /* we may still hold it */
+    if (lost && lh_status(wait->store, key, &record, NULL) == LH_OK)
+        sentence = record->state == LH_FREE ? how_it_ended(record) : record_sentence(key, record);
     out_fail(&error, LH_REASON_ENDED, "the lease was lost and the command was ended: %.400s",
              sentence ? sentence : "it was not renewed in time");
     free(sentence);
@@ -155,23 +238,26 @@ static int tell_lost(const struct cli *cli, bool lost, lh_store *store, lh_lease
 static int run_holding(const struct cli *cli, struct guard *guard, const struct wait *wait,
                        const sigset_t *signals, const sigset_t *mask)
 {
-    lh_lease *lease = wait->lease;
-    struct run run = {.out = &cli->out, .lease = lease};
-    struct ties ties;
-    int64_t ttl_ms = lh_lease_ttl_ms(lease);
+    struct run run = {.out = &cli->out, .leases = wait->leases, .n_leases = wait->n_keys};
+    struct ties ties = {0};
+    int64_t ttl_ms = lh_lease_ttl_ms(wait->leases[0]);
     run.grace_ms = cli_number(cli, OPT_GRACE, 5000);
     if (run.grace_ms > ttl_ms / 3)
         run.grace_ms = ttl_ms / 3;
     run.signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (!ties_init(&ties, lease, cli_flag(cli, OPT_PASS_URI)) || run.signal_fd < 0 ||
-        lh_lease_lost_fd(lease) < 0) {
+    bool able = ties_init(&ties, wait, cli_flag(cli, OPT_PASS_URI)) && run.signal_fd >= 0;
+    for (size_t i = 0; i < wait->n_keys; i++)
+        able = able && lh_lease_lost_fd(wait->leases[i]) >= 0;
+    if (!able) {
         lh_error error = LH_ERROR_INIT;
-        (void)lh_lease_release(lease, &error);
+        for (size_t i = 0; i < wait->n_keys; i++)
+            (void)lh_lease_release(wait->leases[i], &error);
+        ties_fini(&ties);
         out_fail(&error, LH_MEMORY, "the system has no memory or file descriptor left");
         return out_error(&cli->out, &error);
     }
     bool held = true;
-    record_note_rollout(&cli->out, lease);
+    record_note_rollout(&cli->out, wait->leases[0]);
     int why = child_start(&run.child, cli->args.rest, ties.environment, mask);
     if (why == 0) {
         guard_watch(guard, run.child.pid);
@@ -179,12 +265,12 @@ static int run_holding(const struct cli *cli, struct guard *guard, const struct 
         guard_stop(guard);
     }
     stop_listening(&run, mask);
-    free(ties.environment);
+    ties_fini(&ties);
 
     int exit = why ? cannot_start(&cli->out, cli->args.rest[0], why) : run.child.status;
     if (held)
-        return give_back(cli, lease, exit);
-    return tell_lost(cli, run.lost, wait->store, lease);
+        return give_all_back(cli, wait, exit);
+    return tell_lost(cli, run.lost, wait);
 }
 
 /* Returns the exit code; *ret_code is what the acquire returned. */
@@ -196,7 +282,9 @@ static int acquire_and_run(const struct cli *cli, struct guard *guard, struct wa
     case LH_OK:
         return run_holding(cli, guard, wait, signals, mask);
     case LH_BUSY:
-        record_print_busy(&cli->out, cli_key(cli), wait->busy, &wait->error);
+        record_print_busy(&cli->out,
+                          wait->n_keys > 1 && wait->busy ? wait->busy->key : cli_key(cli),
+                          wait->busy, &wait->error);
         return (int)cli_number(cli, OPT_BUSY_EXIT, EXIT_BUSY);
     case LH_CANCELLED:
         return EXIT_SIGNAL + wait->signal;
@@ -222,8 +310,11 @@ static int run(const struct cli *cli)
 {
     lh_store *store = NULL;
     sigset_t ending, signals, mask;
+    lh_lease *leases[RUN_KEYS] = {NULL};
     struct wait wait = {.out = &cli->out,
-                        .key = cli_key(cli),
+                        .keys = (const char *const *)cli->args.words,
+                        .n_keys = (size_t)cli->args.n_words,
+                        .leases = leases,
                         .options = LH_ACQUIRE_OPTIONS_INIT,
                         .signals = &ending,
                         .error = LH_ERROR_INIT};
@@ -242,6 +333,10 @@ static int run(const struct cli *cli)
                  "--note must be up to 1,024 bytes of UTF-8 without control characters");
         return out_error(&cli->out, &wait.error);
     }
+    if (wait.n_keys > RUN_KEYS) {
+        out_fail(&wait.error, LH_INVALID, "too many keys: at most %d", RUN_KEYS);
+        return out_error(&cli->out, &wait.error);
+    }
     block_signals(&ending, &signals, &mask);
     struct guard guard = {.pid = -1, .fd = -1};
     int exit, code = LH_OK;
@@ -257,7 +352,8 @@ static int run(const struct cli *cli)
     if (guard.fd >= 0)
         guard_stop(&guard);
     lh_record_free(wait.busy);
-    lh_lease_free(wait.lease);
+    for (size_t i = 0; i < wait.n_keys; i++)
+        lh_lease_free(leases[i]);
     connect_close(store, code);
     return exit;
 }
@@ -282,22 +378,28 @@ const struct command cmd_run = {
     .name = "run",
     .run = run,
     .holds = true,
-    .words = "KEY",
+    .words = "KEY…",
+    .any_words = true,
     .takes_command = true,
     .options = options_table,
     .also = opts_lease,
     .summary = "hold a lease while a command runs",
-    .detail = "Waits for the lease in the key's queue, runs CMD, renews the lease meanwhile, and\n"
-              "releases it at the end. The exit code is that of CMD (128 + N if signal N ended\n"
-              "it; 126 and 127 as in a shell). TERM, INT, HUP, QUIT, USR1 and USR2 are passed on.\n"
-              "If the lease is lost or cannot be renewed, CMD and its process group get TERM, and\n"
-              "KILL before the lease can end; the exit code is then 76. CMD does not survive\n"
-              "leasehold. Processes that CMD leaves in the background are not covered by the\n"
-              "lease.\n"
-              "The environment of CMD has LEASEHOLD_KEY, LEASEHOLD_LEASE, LEASEHOLD_TOKEN and\n"
-              "LEASEHOLD_OWNER, and LEASEHOLD_NOTE if the previous holder left a note. It has\n"
-              "LEASEHOLD_URI and MONGODB_URI only if they contain no password, or with\n"
-              "--pass-uri. CMD may read the file of LEASEHOLD_URI_FILE if you may.",
+    .detail =
+        "Waits for the lease in the key's queue, runs CMD, renews the lease meanwhile, and\n"
+        "releases it at the end. The exit code is that of CMD (128 + N if signal N ended\n"
+        "it; 126 and 127 as in a shell). TERM, INT, HUP, QUIT, USR1 and USR2 are passed on.\n"
+        "If the lease is lost or cannot be renewed, CMD and its process group get TERM, and\n"
+        "KILL before the lease can end; the exit code is then 76. CMD does not survive\n"
+        "leasehold. Processes that CMD leaves in the background are not covered by the\n"
+        "lease.\n"
+        "With several KEYs all leases are held, or none: the first that is lost ends CMD. The\n"
+        "command waits for a busy key while it holds keys that are less in byte order, so\n"
+        "commands with the same keys cannot block each other. --path with several KEYs needs\n"
+        "--wait 0. The variables below then have a line for each KEY (LEASEHOLD_OWNER: one).\n"
+        "The environment of CMD has LEASEHOLD_KEY, LEASEHOLD_LEASE, LEASEHOLD_TOKEN and\n"
+        "LEASEHOLD_OWNER, and LEASEHOLD_NOTE if the previous holder left a note. It has\n"
+        "LEASEHOLD_URI and MONGODB_URI only if they contain no password, or with\n"
+        "--pass-uri. CMD may read the file of LEASEHOLD_URI_FILE if you may.",
     .example = "  $ leasehold run project:42 --wait 10s --purpose rebuild -- make all\n"
                "  $ leasehold run nightly --wait 0 -E 0 -- ./report.sh     # somebody does it "
                "already: fine\n"

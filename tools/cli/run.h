@@ -50,13 +50,16 @@ void child_stop_with(const struct child *child);
 void child_leave_terminal(struct child *child);
 
 /* ---- the loop ---- */
+enum { RUN_KEYS = 100 }; /* at most */
+
 struct run {
     const struct out *out;
     struct child child;
-    lh_lease *lease; /* the library renews it */
+    lh_lease **leases; /* the library renews them */
+    size_t n_leases;
     int signal_fd;
     int64_t grace_ms;
-    bool lost; /* of a child that was ended: the lease was lost; else it could not be renewed */
+    bool lost; /* of a child that was ended: a lease was lost; else it could not be renewed */
 };
 
 /* Signals that are passed on to the child. */

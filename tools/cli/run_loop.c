@@ -43,13 +43,24 @@ static int64_t clamp(int64_t value, int64_t least, int64_t most)
     return value < least ? least : value > most ? most : value;
 }
 
+/* Of the lease that ends first. */
+static int64_t remaining_of(const struct run *run)
+{
+    int64_t least_ms = INT64_MAX;
+    for (size_t i = 0; i < run->n_leases; i++) {
+        int64_t ms = lh_lease_remaining_ms(run->leases[i]);
+        least_ms = ms < least_ms ? ms : least_ms;
+    }
+    return least_ms;
+}
+
 /* TERM, when the lease is lost or the grace would no longer fit in; then KILL. It is called first
  * after each wake-up, because this process may have been stopped, or the machine asleep, for any
  * time. A lost lease has no time left; then the deadline that was seen last limits the grace. */
 static void look_at_lease(struct watch *watch)
 {
     struct run *run = watch->run;
-    int64_t now_ms = clock_boot_ms(), remaining_ms = lh_lease_remaining_ms(run->lease);
+    int64_t now_ms = clock_boot_ms(), remaining_ms = remaining_of(run);
     if (remaining_ms > 0)
         watch->deadline_ms = now_ms + remaining_ms;
     int64_t left_ms = watch->deadline_ms - watch->margin_ms - now_ms;
@@ -115,20 +126,21 @@ static bool is_over(const struct watch *watch)
 bool run_watch(struct run *run)
 {
     struct watch watch = {.run = run,
-                          .margin_ms = clamp(lh_lease_ttl_ms(run->lease) / 20, 50, 500)};
+                          .margin_ms = clamp(lh_lease_ttl_ms(run->leases[0]) / 20, 50, 500)};
     watch.timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC);
-    struct pollfd pollers[] = {{.fd = run->signal_fd, .events = POLLIN},
-                               {.fd = watch.timer_fd, .events = POLLIN},
-                               {.fd = lh_lease_lost_fd(run->lease), .events = POLLIN}};
+    struct pollfd pollers[2 + RUN_KEYS] = {{.fd = run->signal_fd, .events = POLLIN},
+                                           {.fd = watch.timer_fd, .events = POLLIN}};
+    for (size_t i = 0; i < run->n_leases; i++)
+        pollers[2 + i] = (struct pollfd){.fd = lh_lease_lost_fd(run->leases[i]), .events = POLLIN};
     for (;;) {
         look_at_lease(&watch);
         read_signals(&watch);
         if (is_over(&watch))
             break;
-        if (watch.ending)
-            pollers[2].fd = -1; /* has been heard */
         set_alarm(watch.timer_fd, next_look_ms(&watch));
-        (void)poll(pollers, 3, watch.timer_fd < 0 ? LOOK_AGAIN_MS : -1);
+        /* once one was heard to be lost, no more of them is listened to */
+        (void)poll(pollers, watch.ending ? 2 : 2 + run->n_leases,
+                   watch.timer_fd < 0 ? LOOK_AGAIN_MS : -1);
     }
     (void)close(watch.timer_fd);
     return !watch.ending;

@@ -110,9 +110,19 @@ static void give_up(void *arg)
                         "the lease ends with its ttl");
 }
 
+static void give_back(struct wait *wait)
+{
+    for (size_t i = 0; i < wait->n_keys; i++) {
+        if (wait->leases[i])
+            (void)lh_lease_release(wait->leases[i], NULL); /* it ends with its ttl else */
+        lh_lease_free(wait->leases[i]);
+        wait->leases[i] = NULL;
+    }
+}
+
 int wait_acquire(struct wait *wait)
 {
-    struct view view = {.out = wait->out, .key = wait->key, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct view view = {.out = wait->out, .key = wait->keys[0], .lock = PTHREAD_MUTEX_INITIALIZER};
     bool shows = wait->out->progress && !wait->out->quiet;
     struct interrupt interrupt = {
         .signals = wait->signals, .tick = shows ? draw : NULL, .give_up = give_up, .arg = &view};
@@ -122,17 +132,16 @@ int wait_acquire(struct wait *wait)
     wait->options.cancel = interrupt.cancel;
     wait->options.feedback = hear;
     wait->options.feedback_arg = &view;
-    code =
-        lh_acquire(wait->store, wait->key, &wait->options, &wait->lease, &wait->busy, &wait->error);
-    if (code == LH_OK)
-        code = claim_lease(wait->lease, &wait->error);
+    code = wait->n_keys == 1
+               ? lh_acquire(wait->store, wait->keys[0], &wait->options, wait->leases, &wait->busy,
+                            &wait->error)
+               : lh_acquire_many(wait->store, wait->keys, wait->n_keys, &wait->options,
+                                 wait->leases, &wait->busy, &wait->error);
+    for (size_t i = 0; i < wait->n_keys && code == LH_OK; i++)
+        code = claim_lease(wait->leases[i], &wait->error);
     wait->signal = interrupt_stop(&interrupt);
     erase(&view);
-    if (wait->signal || code != LH_OK) {
-        if (wait->lease)
-            (void)lh_lease_release(wait->lease, NULL); /* it ends with its ttl else */
-        lh_lease_free(wait->lease);
-        wait->lease = NULL;
-    }
+    if (wait->signal || code != LH_OK)
+        give_back(wait);
     return wait->signal ? LH_CANCELLED : code;
 }

@@ -14,11 +14,12 @@ struct wait {
     /* what is wanted */
     const struct out *out;
     lh_store *store;
-    const char *key;
+    const char *const *keys; /* one, or several, of which all are granted or none */
+    size_t n_keys;
     lh_acquire_options options; /* but for cancel and feedback */
     const sigset_t *signals;    /* those that end it; the caller has blocked them */
     /* what came of it */
-    lh_lease *lease; /* LH_OK */
+    lh_lease **leases; /* room for n_keys, NULLs; LH_OK: one for each key */
     lh_record *busy; /* LH_BUSY; may be NULL */
     int signal;      /* LH_CANCELLED: which */
     lh_error error;  /* all others */

@@ -24,20 +24,16 @@ static int check_words(const struct cli *cli, lh_error *error)
     bool by_id = command->or_id && cli_flag(cli, OPT_ID);
     int wanted = command->any_words ? args->n_words : command->words && !by_id ? 1 : 0;
     char quoted[64];
-    if (args->n_words > wanted && command->takes_command)
-        return out_fail(error, LH_INVALID,
-                        "\"%s\" is one word too many: the command to run comes after --",
-                        opts_quotable(args->words[wanted], quoted));
     if (args->n_words > wanted)
         return out_fail(error, LH_INVALID, "\"%s\" is one word too many",
                         opts_quotable(args->words[wanted], quoted));
-    if (args->n_words < wanted)
+    if (args->n_words < (command->takes_command ? 1 : wanted))
         return out_fail(error, LH_INVALID, "which key? usage: leasehold %s %s …", command->name,
                         command->words);
     if (command->takes_command && args->n_rest == 0)
         return out_fail(error, LH_INVALID,
-                        "which command is to run? usage: leasehold %s %s -- CMD…", command->name,
-                        command->words);
+                        "which command is to run? It comes after --: leasehold %s %s -- CMD…",
+                        command->name, command->words);
     /* Checked here, so that a bad key is reported without a request to a server. */
     for (int i = 0; i < wanted; i++) {
         if (lh_key_check(args->words[i], strlen(args->words[i]), error) != LH_OK)
