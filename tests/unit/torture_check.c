@@ -116,20 +116,20 @@ static void catches_two_who_believe(void **state)
     expect_violation(RUN("false") BELIEF(1010, 0, "a", "false", 990) BELIEF(1700, 0, "a", "false", 300)
                      BELIEF(1600, 1, "b", "false", 990) BELIEF(1800, 1, "b", "false", 700),
                      1,
-                     "process 0 and process 1 believed at the same time that they held \"k\", for at least 100.0 ms");
+                     "process 0 and process 1 relied on leases on \"k\" at the same time, for at least 100.0 ms");
     expect_violation(RUN("false") BELIEF(1010, 0, "a", "true", 990) BELIEF(1700, 0, "a", "true", 300)
                      BELIEF(1600, 1, "b", "false", 990) BELIEF(1800, 1, "b", "false", 700),
-                     1, "believed at the same time");
+                     1, "relied on leases on \"k\" at the same time");
     expect_violation(RUN("false") BELIEF(1010, 0, "a", "false", 990) BELIEF(1700, 0, "a", "false", 300)
                      BELIEF(1600, 1, "b", "false", 990) BELIEF(1601, 1, "b", "false", 0),
-                     1, "believed at the same time"); /* once is enough */
+                     1, "relied on leases on \"k\" at the same time"); /* once is enough */
 }
 
 static void catches_a_belief_past_the_end(void **state)
 {
     (void)state;
     expect_violation(RUN("true") A_CALLS A_HOLDS BELIEF(1011, 0, "a", "false", 990) BELIEF(2600, 0, "a", "false", 9),
-                     1, "process 0 still believed that it held \"k\" 99 ms after anybody else could have taken it");
+                     1, "process 0 still relied on its lease on \"k\" 99 ms after another process could have taken the key over");
     expect_violation(RUN("true") A_CALLS A_HOLDS BELIEF(1011, 0, "a", "false", 990) BELIEF(2000, 0, "a", "false", 1), 0, "");
 }
 
@@ -170,7 +170,7 @@ static void waives_the_broken_holder_for_a_while(void **state)
 {
     (void)state;
     expect_violation(BROKEN(1960), 0, "");
-    expect_violation(BROKEN(7500), 1, "believed at the same time");
+    expect_violation(BROKEN(7500), 1, "relied on leases on \"k\" at the same time");
 }
 
 static void catches_tokens_that_go_back(void **state)
@@ -192,22 +192,22 @@ static void catches_tokens_that_go_back(void **state)
 static void catches_a_document_that_went_too_soon(void **state)
 {
     (void)state;
-    expect_violation(RUN("true") A_CALLS A_HOLDS A_LEAVES A_GONE COMMIT(1800, 3, "null"), 2, "its token is forgotten");
+    expect_violation(RUN("true") A_CALLS A_HOLDS A_LEAVES A_GONE COMMIT(1800, 3, "null"), 2, "its token is lost");
     expect_violation(RUN("true") A_CALLS A_HOLDS A_LEAVES A_GONE COMMIT(2600, 3, "null"), 0, "");
 }
 
 static void catches_a_lost_grant(void **state)
 {
     (void)state;
-    expect_violation(RUN("true") A_CALLS, 3, "that was not committed");
+    expect_violation(RUN("true") A_CALLS, 3, "the grant was not committed");
     expect_violation(RUN("true") A_CALLS COMMIT(1002, 1, HELD("a", "0.0.1", 6, 1001, 1001, 2001, "")), 3,
-                     "another token");
+                     "differs from the committed token");
 }
 
 static void catches_a_lost_release(void **state)
 {
     (void)state;
-    expect_violation(RUN("true") A_CALLS A_HOLDS A_LEAVES, 3, "was released, but it still held it at the end");
+    expect_violation(RUN("true") A_CALLS A_HOLDS A_LEAVES, 3, "was released, but it still held the key at the end");
 }
 
 static void catches_a_grant_that_nobody_was_told_of(void **state)
@@ -215,10 +215,10 @@ static void catches_a_grant_that_nobody_was_told_of(void **state)
     (void)state;
     expect_violation(RUN("true") CALL(1000, 0, 1, "acquire", "") A_HOLDS END(1010, 0, 1, "acquire", "busy", "")
                      COMMIT(1600, 2, HELD("a", "0.0.1", 5, 1001, 1001, 2001, "")),
-                     3, "was told \"busy\" of \"k\", but holds it 590 ms later");
+                     3, "got the reply \"busy\" for \"k\", but holds the key 590 ms later");
     expect_violation(RUN("true") CALL(1000, 0, 1, "acquire", "") A_HOLDS
                      END(1010, 0, 1, "acquire", "busy", ",'holder':'0.0.1','holder_token':5"),
-                     3, "it holds it itself");
+                     3, "the process itself holds the key");
 }
 
 static void catches_renewals_that_shorten_revive_or_change(void **state)
@@ -232,7 +232,7 @@ static void catches_renewals_that_shorten_revive_or_change(void **state)
                      "got another token");
     expect_violation(RUN("true") CALL(1000, 0, 1, "acquire", "") END(1010, 0, 1, "acquire", "unknown", "") A_HOLDS A_GONE
                      COMMIT(1600, 3, HELD("a", "0.0.1", 7, 1600, 1600, 2600, RELEASED("x", "release", 1599))),
-                     4, "was made to live again");
+                     4, "was revived");
     /* The same, but the acquire was not answered yet, and is granted anew. */
     expect_violation(RUN("true") CALL(1000, 0, 1, "acquire", "") A_HOLDS A_GONE
                      COMMIT(1600, 3, HELD("a", "0.0.1", 7, 1600, 1600, 2600, RELEASED("x", "release", 1599)))
@@ -254,10 +254,10 @@ static void allows_for_an_attempt_that_comes_late(void **state)
 #define A_AGAIN COMMIT(1801, 5, HELD("a", "0.0.1", 7, 1800, 1800, 2800, RELEASED("b", "release", 1700)))
 #define IN_THE_WAY "{'e':'fault','t':1005" MS ",'kind':'slow','p':-1,'ms':100}\n"
     expect_violation(RUN("true") IN_THE_WAY A_UNKNOWN B_MEANWHILE A_AGAIN, 0, "");
-    expect_violation(RUN("true") A_UNKNOWN B_MEANWHILE A_AGAIN, 4, "was made to live again");
+    expect_violation(RUN("true") A_UNKNOWN B_MEANWHILE A_AGAIN, 4, "was revived");
     expect_violation(RUN("true") IN_THE_WAY A_UNKNOWN
                      COMMIT(1600, 3, HELD("a", "0.0.1", 7, 1600, 1600, 2600, RELEASED("a", "release", 1501))),
-                     4, "was made to live again");
+                     4, "was revived");
 }
 
 static void catches_a_renewal_that_the_holder_did_not_ask_for(void **state)
@@ -265,14 +265,14 @@ static void catches_a_renewal_that_the_holder_did_not_ask_for(void **state)
     (void)state;
 #define BY_HAND CALL(1000, 0, 1, "acquire", ",'by_hand':true") END(1010, 0, 1, "acquire", "ok", GRANTED("a", 5)) A_HOLDS
 #define RENEWED COMMIT(1300, 2, HELD("a", "0.0.1", 5, 1001, 1300, 2300, ""))
-    expect_violation(RUN("true") BY_HAND RENEWED, 4, "who holds it, did not ask for that");
+    expect_violation(RUN("true") BY_HAND RENEWED, 4, "did not request that");
     expect_violation(RUN("true") BY_HAND CALL(1299, 0, 2, "renew", ",'lease':'a'")
                      END(1305, 0, 2, "renew", "ok", ",'lease':'a'") RENEWED,
                      0, "");
     /* One that is over explains nothing; one that was given up may still arrive. */
     expect_violation(RUN("true") BY_HAND CALL(1050, 0, 2, "renew", ",'lease':'a'")
                      END(1060, 0, 2, "renew", "ok", ",'lease':'a'") RENEWED,
-                     4, "who holds it, did not ask for that");
+                     4, "did not request that");
     expect_violation(RUN("true") BY_HAND CALL(1050, 0, 2, "renew", ",'lease':'a'")
                      END(1060, 0, 2, "renew", "unreachable", ",'lease':'a'") RENEWED,
                      0, "");
@@ -299,14 +299,14 @@ static void catches_a_holder_that_never_was(void **state)
                      6, "which nobody had");
     expect_violation(RUN("true") A_CALLS A_HOLDS A_LEAVES A_GONE CALL(31200, 1, 1, "acquire", "")
                      END(31210, 1, 1, "acquire", "busy", ",'holder':'0.0.1','holder_token':5"),
-                     6, "whose time was another");
+                     6, "which was not held at that time");
 #define LATE_BUSY                                                                                                      \
     A_CALLS A_HOLDS A_LEAVES A_GONE CALL(2200, 1, 1, "acquire", "")                                                    \
         END(2210, 1, 1, "acquire", "busy", ",'holder':'0.0.1','holder_token':5")
-    expect_violation(RUN("true") LATE_BUSY, 6, "whose time was another");
+    expect_violation(RUN("true") LATE_BUSY, 6, "which was not held at that time");
     expect_violation(RUN("true") "{'e':'fault','t':1900" MS ",'kind':'stepdown','p':-1,'ms':100}\n" LATE_BUSY, 0, "");
     expect_violation(RUN("true") "{'e':'fault','t':1200" MS ",'kind':'stepdown','p':-1,'ms':100}\n" LATE_BUSY, 6,
-                     "whose time was another"); /* before it was over */
+                     "which was not held at that time"); /* before it was over */
 }
 
 #define WROTE(t, who, token) "{'e':'wrote','t':" #t MS ",'p':-1,'key':'k','who':'" who "','token':" #token "}\n"
@@ -324,7 +324,7 @@ static void catches_writes_that_the_fence_should_keep_out(void **state)
     expect_violation(RUN("true") WRITES(1100, 0, 2, "ok") WROTE(9000, "0.0.2", 5) WROTE(9001, "0.0.2", 5), 10,
                      "landed twice");
     expect_violation(RUN("true") WRITES(1100, 0, 2, "ok"), 10, "the write is missing");
-    expect_violation(RUN("true") WRITES(1100, 0, 2, "lost") WROTE(9000, "0.0.2", 5), 10, "and it landed");
+    expect_violation(RUN("true") WRITES(1100, 0, 2, "lost") WROTE(9000, "0.0.2", 5), 10, "but the write landed");
     expect_violation(RUN("true") WRITES(1100, 0, 2, "unknown"), 0, "");
 }
 
@@ -349,10 +349,10 @@ static void catches_guarded_writes_behind_a_newer_guard(void **state)
                      WROTE_AND(9002, "1.0.3", 6, ",'older':1") WROTE(9003, "0.0.3", 5),
                      0, "");
     expect_violation(RUN("true") WROTE_AND(9000, "1.0.2", 6, ",'older':0") WROTE_AND(9001, "0.0.2", 5, ",'older':0"),
-                     10, "process 1 with token 6 found 0 guarded writes of older tokens, and there are 1");
-    expect_violation(RUN("true") WROTE_AND(9000, "1.0.2", 6, ",'older':1"), 10, "and there are 0");
+                     10, "process 1 with token 6 found 0 guarded writes of older tokens, but the data has 1");
+    expect_violation(RUN("true") WROTE_AND(9000, "1.0.2", 6, ",'older':1"), 10, "but the data has 0");
     expect_violation(RUN("true") WRITES(1100, 0, 2, "again") WROTE_AND(9000, "0.0.2", 5, ",'older':0"), 10,
-                     "was told \"again\" of a write, and it landed");
+                     "got the reply \"again\" to a write, but the write landed");
 }
 
 /* What is there of the commits would be a violation, were it all. */
@@ -375,7 +375,7 @@ static void catches_overtaking(void **state)
 #define LEFT_B      ",'waiters':{" WAITER("b", "1.0.1", 1200, 1300) "}"
     expect_violation(RUN("true") A_HOLDS COMMIT(1302, 2, HELD("a", "0.0.1", 5, 1001, 1001, 2001, QUEUE(1300))) COMMIT(
                      1502, 3, HELD("c", "2.0.1", 6, 1501, 1501, 2501, RELEASED("a", "release", 1501) LEFT_B)),
-                     7, "was granted to process 2, past process 1, who had waited for it for 301 ms");
+                     7, "was granted to process 2, ahead of process 1, which had waited for it for 301 ms");
     /* Who is silent for longer than its claim is skipped. */
     expect_violation(RUN("true") A_HOLDS COMMIT(1302, 2, HELD("a", "0.0.1", 5, 1001, 1001, 2001, QUEUE(400))) COMMIT(
                      1502, 3, HELD("c", "2.0.1", 6, 1501, 1501, 2501, RELEASED("a", "release", 1501) LEFT_B)),
@@ -396,7 +396,7 @@ static void catches_one_who_waits_for_what_is_free(void **state)
                   "{'id':'a','expires_at':" DATE(1501)                                                                 \
                       RELEASED("a", "release", 1501) ",'waiters':{" WAITER("b", "1.0.1", 1600, 8900) "}}")
 #define AT_LAST COMMIT(9001, 4, HELD("b", "1.0.1", 6, 9000, 9000, 10000, RELEASED("a", "release", 1501)))
-    expect_violation(RUN("true") A_HOLDS WAITS_ON AT_LAST, 7, "was free for 7400 ms while process 1 stood first");
+    expect_violation(RUN("true") A_HOLDS WAITS_ON AT_LAST, 7, "was free for 7400 ms while process 1 was first");
     expect_violation(RUN("true") A_HOLDS WAITS_ON "{'e':'fault','t':5000" MS
                      ",'p':-1,'kind':'stepdown','ms':3000}\n" AT_LAST,
                      0, "");
@@ -410,7 +410,7 @@ static void catches_one_who_left_and_still_waits(void **state)
                      1202, 2, HELD("a", "0.0.1", 5, 1001, 1001, 2001, ",'waiters':{" WAITER("b", "1.0.1", 1200, 1200) "}"))
                      CALL(1200, 1, 1, "acquire", "") END(1300, 1, 1, "acquire", "cancelled", "") COMMIT(
                      1700, 3, HELD("a", "0.0.1", 5, 1001, 1700, 2700, ",'waiters':{" WAITER("b", "1.0.1", 1200, 1200) "}")),
-                     7, "is still in its queue");
+                     7, "is still in the queue of the key");
 }
 
 static void catches_a_takeover_before_the_end(void **state)
@@ -437,16 +437,16 @@ static void refuses_what_is_no_history(void **state)
     (void)state;
     char message[200];
     assert_false(read_text("{'e':'run','t':1}\nrubbish\n", DONE, message));
-    assert_string_equal(message, "line 2 is no line of a history");
+    assert_string_equal(message, "line 2 is not a line of a history");
     check_fini(&checked);
     assert_false(read_text("{'e':'party','t':1}\n", DONE, message));
-    assert_string_equal(message, "line 1 is no line of a history");
+    assert_string_equal(message, "line 1 is not a line of a history");
     check_fini(&checked);
     assert_false(read_text(A_CALLS, DONE, message));
-    assert_string_equal(message, "this is no history: no line tells of the run");
+    assert_string_equal(message, "this is not a history: no line describes the run");
     check_fini(&checked);
     assert_false(read_text(RUN("true") A_CALLS A_HOLDS, "", message));
-    assert_string_equal(message, "it ends before its run does: it was cut off behind line 4, or its torture was killed");
+    assert_string_equal(message, "it ends before its run: it was cut off after line 4, or its torture process was killed");
     check_fini(&checked);
 }
 

@@ -106,7 +106,7 @@ static int between_processes(struct bench *bench)
     double at_ms = 0;
     int code = wait_for(bench->store, KEY, &lease, &bench->error);
     if (code == LH_OK && write(bench->go, "x", 1) != 1)
-        code = out_fail(&bench->error, LH_BUG, "the other process is gone");
+        code = out_fail(&bench->error, LH_BUG, "the other process has ended");
     if (code == LH_OK)
         code = wait_queued(bench);
     nap(PAUSE_MS);
@@ -232,8 +232,7 @@ int bench_hot_key(struct bench *bench, double ms)
         tell_hot(bench, clients, n, end_ms - start_ms);
     for (int i = 0; i < n; i++) {
         if (code == LH_OK && clients[i].code != LH_OK)
-            code = out_fail(&bench->error, clients[i].code,
-                            "a client that wanted the hot key failed: %s",
+            code = out_fail(&bench->error, clients[i].code, "a client of the hot key failed: %s",
                             lh_outcome_sentence(clients[i].code));
         lh_store_close(clients[i].store);
     }

@@ -163,8 +163,8 @@ static void print_text(const struct bench *bench)
     if (any_load)
         puts("ratio: cycles of two writes to half as many upserts; 1 is the floor");
     if (bench->hot.clients > 0)
-        printf("%s%d clients on one key: %.0f grants a second; the one with fewest had %u, with "
-               "most %u (%.2f)\n",
+        printf("%s%d clients on one key: %.0f grants a second; the least for one client was %u, "
+               "the most %u (%.2f)\n",
                any_row || any_load ? "\n" : "", bench->hot.clients, bench->hot.grants_per_s,
                bench->hot.fewest, bench->hot.most, hot_fairness(&bench->hot));
 }

@@ -115,8 +115,8 @@ static void judge_end(struct check *check, const struct belief *belief)
     int64_t end = committed_end(check, last), late_ms = (last->t - end) / 1000000 - check->grace_ms;
     if (end && late_ms > 0)
         check_violation(check, 1, belief->last, belief->first,
-                        "process %d still believed that it held \"%s\" %lld ms after anybody else "
-                        "could have taken it",
+                        "process %d still relied on its lease on \"%s\" %lld ms after another "
+                        "process could have taken the key over",
                         last->who.p, last->key, (long long)late_ms);
 }
 
@@ -129,7 +129,7 @@ static void judge_given(struct check *check, const struct belief *belief)
         if (end->kind == EV_END && (end->op == OP_RELEASE || end->op == OP_TRANSFER) &&
             strcmp(end->outcome, "ok") == 0 && strcmp(end->id, last->id) == 0) {
             check_violation(check, 1, belief->last, i,
-                            "process %d still believed that it held \"%s\", which it had %s",
+                            "process %d still relied on its lease on \"%s\", which it had %s",
                             last->who.p, last->key,
                             end->op == OP_RELEASE ? "released" : "handed on");
             return;
@@ -147,8 +147,8 @@ static void judge_pair(struct check *check, const struct belief *a, const struct
         return;
     const struct belief *later = a->from > b->from ? a : b, *sooner = later == a ? b : a;
     check_violation(check, 1, later->first, sooner->last,
-                    "process %d and process %d believed at the same time that they held \"%s\", "
-                    "for at least %.1f ms",
+                    "process %d and process %d relied on leases on \"%s\" at the same time, for at "
+                    "least %.1f ms",
                     check->events[sooner->first].who.p, check->events[later->first].who.p, one->key,
                     (double)(to - from) / 1e6);
 }

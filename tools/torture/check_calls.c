@@ -73,15 +73,14 @@ static void check_acknowledged(struct check *check, size_t at)
     const struct event *end = &check->events[at];
     size_t times, grant = find_grant(check, end->key, end->id, &times);
     if (times == 0)
-        check_violation(
-            check, 3, at, SIZE_MAX,
-            "process %d got the reply that it was granted \"%s\" (lease %.8s…), but that "
-            "was not committed",
-            end->who.p, end->key, end->id);
+        check_violation(check, 3, at, SIZE_MAX,
+                        "process %d got the reply that it was granted \"%s\" (lease %.8s…), but "
+                        "the grant was not committed",
+                        end->who.p, end->key, end->id);
     else if (check_holder(check->events[grant].state, end->id)->token != end->token)
         check_violation(check, 3, at, grant,
-                        "process %d got another token of \"%s\" than was committed", end->who.p,
-                        end->key);
+                        "process %d got a token of \"%s\" that differs from the committed token",
+                        end->who.p, end->key);
 }
 
 static const struct state *last_state(const struct check *check, const char *key)
@@ -98,8 +97,8 @@ static void check_released(struct check *check, size_t at)
     const struct event *end = &check->events[at];
     if (check_holder(last_state(check, end->key), end->id))
         check_violation(check, 3, at, SIZE_MAX,
-                        "process %d was told that \"%s\" (lease %.8s…) was released, but it still "
-                        "held it at the end",
+                        "process %d got the reply that \"%s\" (lease %.8s…) was released, but it "
+                        "still held the key at the end",
                         end->who.p, end->key, end->id);
 }
 
@@ -115,18 +114,19 @@ static void check_nothing_held(struct check *check, size_t at)
         for (size_t h = 0; h < commit->state->n_holders; h++)
             if (check_same_who(&commit->state->holders[h].who, &end->who)) {
                 check_violation(check, 3, i, at,
-                                "process %d was told \"%s\" of \"%s\", but holds it %.0f ms later, "
-                                "and does not know",
+                                "process %d got the reply \"%s\" for \"%s\", but holds the key "
+                                "%.0f ms later without knowing it",
                                 end->who.p, end->outcome, end->key,
                                 (double)(commit->t - end->t) / 1e6);
                 return;
             }
         for (size_t w = 0; w < commit->state->n_waiters; w++)
             if (check_same_who(&commit->state->waiters[w].who, &end->who)) {
-                check_violation(
-                    check, 7, i, at,
-                    "process %d was told \"%s\" of \"%s\", but is still in its queue %.0f ms later",
-                    end->who.p, end->outcome, end->key, (double)(commit->t - end->t) / 1e6);
+                check_violation(check, 7, i, at,
+                                "process %d got the reply \"%s\" for \"%s\", but is still in the "
+                                "queue of the key %.0f ms later",
+                                end->who.p, end->outcome, end->key,
+                                (double)(commit->t - end->t) / 1e6);
                 return;
             }
         return; /* what is stored at the next commit was stored until then */
@@ -175,22 +175,24 @@ static void check_busy(struct check *check, size_t at)
         return;
     bool ever = find_token(check, end->key, end->holder_token, &from, &to);
     if (ever && to > surely_after(check, end->t) && check_same_who(&end->holder, &end->who)) {
-        check_violation(check, 3, at, SIZE_MAX,
-                        "process %d was told that \"%s\" is busy, and it holds it itself: the "
-                        "grant was committed, and asked for again under another lease id",
-                        end->who.p, end->key);
+        check_violation(
+            check, 3, at, SIZE_MAX,
+            "process %d got the reply that \"%s\" is busy, but the process itself holds the key: "
+            "the grant was committed, and the acquire was sent again with another lease id",
+            end->who.p, end->key);
         return;
     }
     int64_t begin = end->end == SIZE_MAX ? end->t : check->events[end->end].t;
     if (!ever)
-        check_violation(check, 6, at, SIZE_MAX,
-                        "process %d was told that \"%s\" is held with token %lld, which nobody had",
-                        end->who.p, end->key, (long long)end->holder_token);
-    else if (from > surely_after(check, end->t) || is_stale(check, to, begin, end->t))
         check_violation(
             check, 6, at, SIZE_MAX,
-            "process %d was told that \"%s\" is held with token %lld, whose time was another",
+            "process %d got the reply that \"%s\" is held with token %lld, which nobody had",
             end->who.p, end->key, (long long)end->holder_token);
+    else if (from > surely_after(check, end->t) || is_stale(check, to, begin, end->t))
+        check_violation(check, 6, at, SIZE_MAX,
+                        "process %d got the reply that \"%s\" is held with token %lld, which was "
+                        "not held at that time",
+                        end->who.p, end->key, (long long)end->holder_token);
 }
 
 void check_calls(struct check *check)

@@ -77,8 +77,8 @@ static void judge_granted(struct walk *walk, const struct holder *holder)
         return;
     if (has_ended(walk, holder->id) && !is_asked_for(walk, holder))
         check_violation(walk->check, 4, walk->at, SIZE_MAX,
-                        "the lease %.8s… of \"%s\" had ended, and was made to live again",
-                        holder->id, walk->key);
+                        "the lease %.8s… of \"%s\" had ended, and was revived", holder->id,
+                        walk->key);
     else if (holder->token <= walk->highest)
         check_violation(walk->check, 2, walk->at, SIZE_MAX,
                         "\"%s\" was granted with token %" PRId64 ", after token %" PRId64,
@@ -115,7 +115,7 @@ static void judge_gone(struct walk *walk, const struct holder *holder, const str
         return;
     if (holder->expires_at == CHECK_NEVER)
         check_violation(walk->check, 1, walk->at, SIZE_MAX,
-                        "\"%s\" was held without an end, and was taken from its holder", walk->key);
+                        "\"%s\" was held without an end, and was taken over", walk->key);
     else if (now < holder->expires_at + walk->check->grace_ms)
         check_violation(walk->check, 1, walk->at, SIZE_MAX,
                         "\"%s\" was taken from the lease %.8s… %" PRId64
@@ -143,8 +143,8 @@ static void judge_removed(struct walk *walk, const struct state *removal)
     }
     if (latest == CHECK_NEVER || latest + RETENTION_MIN_MS > removal->wall + walk->check->clocks_ms)
         check_violation(walk->check, 2, walk->at, SIZE_MAX,
-                        "the document of \"%s\" was removed though it was in use less than a "
-                        "second ago: its token is forgotten",
+                        "the document of \"%s\" was removed although the key was in use less than "
+                        "a second before: its token is lost",
                         walk->key);
 }
 
@@ -232,8 +232,8 @@ static void follow_renewals(struct check *check, const struct event *grant)
         if (was && is && is->expires_at > was->expires_at && !repeated &&
             !has_renewal(check, grant->id, event->t)) {
             check_violation(check, 4, i, SIZE_MAX,
-                            "the lease %.8s… of \"%s\" was renewed, but process %d, who holds it, "
-                            "did not ask for that",
+                            "the lease %.8s… of \"%s\" was renewed, but its holder, process %d, "
+                            "did not request that",
                             grant->id, grant->key, grant->who.p);
             return;
         }

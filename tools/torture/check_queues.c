@@ -24,11 +24,10 @@ static void judge_order(struct check *check, size_t at, const struct state *befo
         if (!is_alive(queued, now) || check_holder(after, queued->id) ||
             !check_queued(after, queued->id))
             continue;
-        check_violation(
-            check, 7, at, SIZE_MAX,
-            "\"%s\" was granted to process %d, past process %d, who had waited for it for %" PRId64
-            " ms",
-            check->events[at].key, holder->who.p, queued->who.p, now - queued->since);
+        check_violation(check, 7, at, SIZE_MAX,
+                        "\"%s\" was granted to process %d, ahead of process %d, which had waited "
+                        "for it for %" PRId64 " ms",
+                        check->events[at].key, holder->who.p, queued->who.p, now - queued->since);
         return;
     }
 }
@@ -62,7 +61,7 @@ static void judge_patience(struct check *check, size_t at, const struct state *b
         check_disturbed(check, p, t - (now - from) * 1000000, t))
         return;
     check_violation(check, 7, at, SIZE_MAX,
-                    "\"%s\" was free for %" PRId64 " ms while process %d stood first in its queue",
+                    "\"%s\" was free for %" PRId64 " ms while process %d was first in its queue",
                     check->events[at].key, now - from, p);
 }
 

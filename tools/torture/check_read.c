@@ -263,16 +263,16 @@ bool check_read(struct check *check, FILE *file, char message[200])
     }
     free(text_line);
     if (ferror(file)) /* what is behind it, nobody knows */
-        (void)snprintf(message, 200, "it cannot be read behind line %zu: %s", n_line,
+        (void)snprintf(message, 200, "it cannot be read after line %zu: %s", n_line,
                        strerror(errno));
     else if (!good || !check->violations)
-        (void)snprintf(message, 200, "line %zu is no line of a history", n_line);
+        (void)snprintf(message, 200, "line %zu is not a line of a history", n_line);
     else if (check->n == 0 || !check->start)
-        (void)snprintf(message, 200, "this is no history: no line tells of the run");
+        (void)snprintf(message, 200, "this is not a history: no line describes the run");
     else if (!check->done)
         (void)snprintf(message, 200,
-                       "it ends before its run does: it was cut off behind line %zu, or its "
-                       "torture was killed",
+                       "it ends before its run: it was cut off after line %zu, or its torture "
+                       "process was killed",
                        n_line);
     else {
         if (check->hole)

@@ -85,14 +85,14 @@ static void tell_event(const struct check *check, const struct event *event, FIL
     case EV_BELIEF:
         tell_who(&event->who, to);
         if (event->remaining_ms > 0)
-            fprintf(to, " believes that it holds it, for %" PRId64 " ms more (lease %.8s)",
+            fprintf(to, " relies on the lease, for %" PRId64 " ms more (lease %.8s)",
                     event->remaining_ms, event->id);
         else
-            fprintf(to, " knows that it is over (lease %.8s)", event->id);
+            fprintf(to, " knows that the lease is over (lease %.8s)", event->id);
         break;
     case EV_LOST:
         tell_who(&event->who, to);
-        fprintf(to, " is told that it lost it (lease %.8s)", event->id);
+        fprintf(to, " is notified of the loss (lease %.8s)", event->id);
         break;
     case EV_FAULT:
         if (event->who.p >= 0)
@@ -112,7 +112,7 @@ static void tell_event(const struct check *check, const struct event *event, FIL
         fprintf(to, " (token …%" PRId64 ")", event->token % 100000000);
         break;
     case EV_HOLE:
-        fputs("the oplog was cut off before it was read", to);
+        fputs("the oplog was cut off before torture read it", to);
         break;
     case EV_DONE:
         fputs("the run was over", to);
@@ -172,7 +172,7 @@ void check_tell(const struct check *check, FILE *to)
     fprintf(to, "Invariant %d: %s.\n", violation->invariant, violation->text);
     fprintf(to,
             "%.3f s after the beginning, seed %" PRId64
-            ". Times in ms, 0 is where it shows; what concerns \"%s\":\n",
+            ". Times in ms, 0 is where it shows; events of \"%s\":\n",
             (double)(at->t - check->start) / 1e9, check->seed, at->key);
     for (size_t k = n; k-- > 0;) {
         size_t i = k >= after ? shown[k] : shown[after - 1 - k];

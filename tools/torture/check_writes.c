@@ -58,8 +58,8 @@ static void check_guarded(struct check *check, size_t at)
         older += is_same_place(wrote, &check->events[i]) && check->events[i].token < wrote->token;
     if (older != wrote->older)
         check_violation(check, 10, at, SIZE_MAX,
-                        "process %d with token %lld found %lld guarded writes of older tokens, and "
-                        "there are %lld",
+                        "process %d with token %lld found %lld guarded writes of older tokens, but "
+                        "the data has %lld",
                         wrote->holder.p, (long long)wrote->token, (long long)wrote->older,
                         (long long)older);
 }
@@ -79,12 +79,12 @@ static void check_told(struct check *check, size_t at)
         refused = refused || strcmp(end->outcome, refusals[i]) == 0;
     if (ok && found == SIZE_MAX)
         check_violation(check, 10, at, SIZE_MAX,
-                        "process %d got the reply that it wrote, and the write is missing",
+                        "process %d got the reply that it wrote, but the write is missing",
                         end->who.p);
     if (refused && found != SIZE_MAX)
         check_violation(check, 10, at, found,
-                        "process %d was told \"%s\" of a write, and it landed", end->who.p,
-                        end->outcome);
+                        "process %d got the reply \"%s\" to a write, but the write landed",
+                        end->who.p, end->outcome);
 }
 
 void check_writes(struct check *check)

@@ -29,17 +29,17 @@ const struct command cmd_torture = {
     .summary = "test leases on a deployment under faults, and check the invariants",
     .detail = "Many processes acquire, wait, share, renew, release, transfer and break leases on\n"
               "few keys, with ttls of a second or two. Some of them are stopped past the ends of\n"
-              "their leases, killed and started again. The history has each call and each belief;\n"
-              "on a replica set the oplog shows what was committed. Then the invariants are\n"
-              "checked: no two holders at once, growing tokens, every acknowledged operation\n"
-              "stored once, no revived lease, no overtaking. The first violation is printed as a\n"
-              "story; the exit code is then 70.\n"
+              "their leases, killed and started again. The history has each call, and whether\n"
+              "each process relied on its leases; on a replica set the oplog shows what was\n"
+              "committed. Then the invariants are checked: no two holders at once, growing\n"
+              "tokens, every acknowledged operation stored once, no revived lease, no overtaking.\n"
+              "The first violation is printed as a story; the exit code is then 70.\n"
               "\n"
               "It works in a database of its own, leasehold_torture_…, and drops it. All users of\n"
               "the deployment feel stepdown, lag, rollback, errors and killops: use a test\n"
               "deployment (lag, rollback and errors need a server with enableTestCommands). A\n"
               "seed repeats the requests, not their timing.",
     .example = "  $ leasehold torture --seed 32 --seconds 60s --processes 12 --yes\n"
-               "  ok  seed 32: 1755 operations, 206 grants, 4225 looks at what is believed, 2291 "
+               "  ok  seed 32: 1755 operations, 206 grants, 4225 samples of beliefs, 2291 "
                "committed changes\n",
 };

@@ -291,7 +291,7 @@ static void end_all(struct crowd *crowd)
         kill_all(crowd);
         if (!*crowd->report->failed)
             (void)snprintf(crowd->report->failed, sizeof crowd->report->failed,
-                           "a process did not come to its end within %d s", GOODBYE_S);
+                           "a process did not end within %d s", GOODBYE_S);
     }
 }
 

@@ -200,7 +200,7 @@ bool follow_finish(struct follow *f, lh_error *error)
             torture_nap(50);
     }
     if (f->state == NOT_UNDERSTOOD)
-        (void)out_fail(error, LH_DATA, "an entry of the oplog cannot be understood");
+        (void)out_fail(error, LH_DATA, "an entry of the oplog has an unknown form");
     else if (f->state == GOES_ON)
         (void)out_fail(error, LH_UNREACHABLE, "the oplog cannot be read to its end: %s",
                        f->why.message);

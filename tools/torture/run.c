@@ -134,8 +134,8 @@ static void print_summary(const struct cli *cli, const struct run *run, const st
         return;
     out_word(&cli->out, check->n_violations ? OUT_BAD : OUT_GOOD,
              check->n_violations ? "violated" : "ok");
-    printf("  seed %" PRId64 ": %zu operations, %zu grants, %zu looks at what is believed, ",
-           check->seed, check->calls, check->grants, check->beliefs);
+    printf("  seed %" PRId64 ": %zu operations, %zu grants, %zu samples of beliefs, ", check->seed,
+           check->calls, check->grants, check->beliefs);
     if (check->oplog)
         printf("%zu committed changes\n", check->commits);
     else
@@ -202,8 +202,8 @@ static int check_file(const struct cli *cli, const struct run *run, const char *
     }
     bool clean = check_all(&check);
     if (check.hole)
-        out_note(&cli->out, "the oplog was cut off before it was read: what was committed is NOT "
-                            "checked (it is too small)");
+        out_note(&cli->out, "the oplog was cut off before it was read: the committed operations "
+                            "are NOT checked (the oplog is too small)");
     print_summary(cli, run, &check);
     if (run && !cli->out.json && !cli->out.quiet) {
         print_table(&check);
@@ -249,7 +249,7 @@ static int prepare(struct run *run, lh_error *error)
     (void)snprintf(run->mail, sizeof run->mail, "%s/leasehold-torture-XXXXXX",
                    folder && *folder ? folder : "/tmp");
     if (!mkdtemp(run->mail))
-        return out_fail(error, LH_CONFIG, "no folder can be made as %s: %s", run->mail,
+        return out_fail(error, LH_CONFIG, "cannot create a folder %s: %s", run->mail,
                         strerror(errno));
     run->keep_history = path != NULL;
     if (path && !realpath(path, run->path) && errno == ENOENT)
@@ -323,8 +323,7 @@ static int torment(struct run *run, lh_error *error)
     struct follow *follow = run->torture.is_set ? follow_start(&run->torture, &run->history) : NULL;
     run->oplog = follow != NULL;
     if (!follow)
-        out_note(&run->cli->out,
-                 "there is no oplog that may be read: what was committed is not checked");
+        out_note(&run->cli->out, "no readable oplog: the committed operations are not checked");
     int64_t seconds_ms = cli_number(run->cli, OPT_SECONDS, 10000),
             term = deployment_term(run->deployment);
     begin_history(run);
@@ -412,9 +411,9 @@ int torture_run(const struct cli *cli)
     if (code == LH_OK)
         code = read_options(all, &error);
     if (code == LH_OK && ask && !confirm_can_ask())
-        code = out_fail(
-            &error, LH_INVALID,
-            "torture puts load and faults on a deployment, in a database of its own: add --yes");
+        code = out_fail(&error, LH_INVALID,
+                        "torture puts load and faults on a deployment, and uses a database of its "
+                        "own: add --yes");
     if (code == LH_OK)
         code = connect_find_uri(cli, all->uri, &all->torture.uri, &error);
     if (code == LH_OK && ask)
