@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Asking for a lease. What is granted is told, or given back: a lease that nobody heard of would
- * shut others out until its end.
+ * Acquires leases. If the reply to a grant cannot be sent, the lease is released, because it would
+ * exclude others until its end.
  *
- * A lease belongs to whoever knows its id; this server keeps no handle on it and renews nothing.
- * Only with an Idempotency-Key the id is remembered, to answer the same request again, and the
- * database is asked then whether it still holds. */
+ * A lease belongs to any client that knows its id; this server keeps no handle on it and renews
+ * nothing. Only with an Idempotency-Key the id is stored, to reply to the same request again; then
+ * the database is asked whether the lease still holds. */
 #include "serve/acquire.h"
 
 #include <microhttpd.h>
@@ -186,7 +186,7 @@ bool acquire_admit(struct request *request)
     return true;
 }
 
-/* ---- what came of it ---- */
+/* ---- the outcome ---- */
 
 static void answer_granted(struct request *request, lh_lease *lease, const char *owner)
 {
@@ -217,8 +217,8 @@ void acquire_refused(struct request *request, const char *key, int code, const l
         answer_outcome(request, error);
 }
 
-/* Whoever wants to hear of it; the Idempotency-Key's entry becomes what they are told.
- * *ret_revoked: nothing may be granted to them. */
+/* Takes the requests that wait for the outcome; the outcome becomes the entry of the
+ * Idempotency-Key. *ret_revoked: nothing may be granted to them. */
 static struct request *take_requests(struct ask *ask, int code, const lh_lease *lease,
                                      bool *ret_revoked)
 {
@@ -387,8 +387,8 @@ static unsigned count_twins(const struct ask *ask)
 
 enum { ASK_FIRST, ASK_JOINED, ASK_AGAIN, ASK_REFUSED };
 
-/* What an earlier request with the same Idempotency-Key means for this one. *ret_repeat: a copy,
- * for ASK_AGAIN. */
+/* The effect of an earlier request with the same Idempotency-Key on this request. *ret_repeat: a
+ * copy, for ASK_AGAIN. */
 static int look_back(struct ask *ask, struct request *request, const char *name,
                      struct repeat *ret_repeat)
 {

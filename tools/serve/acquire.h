@@ -5,7 +5,8 @@
 
 #include "serve/waits.h"
 
-/* Reads what is asked for; a wait is one of the client's from here on. False: it was answered. */
+/* Reads the request; from here on its wait counts for the client. False: the request was
+ * answered. */
 bool acquire_admit(struct request *request);
 /* By a worker. */
 void acquire_post(struct request *request);
@@ -14,7 +15,7 @@ lh_acquire_options acquire_options(const struct ask *ask);
 /* The answer where nothing was granted. */
 void acquire_refused(struct request *request, const char *key, int code, const lh_record *busy,
                      const lh_error *error);
-/* What was read and not taken up. NULL: nothing is done. */
+/* Frees a request that was read and not started. NULL: nothing is done. */
 void acquire_drop(struct ask *ask);
 
 /* For waits_new(). */

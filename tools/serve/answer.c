@@ -12,8 +12,8 @@
 #include "serve/request.h"
 #include "serve/routes.h"
 
-/* Nothing of ours is to be framed, guessed at, or run from elsewhere; the dashboard makes no markup
- * out of strings. */
+/* Browsers must not frame our pages, guess their type, or run scripts from other sites; the
+ * dashboard makes no markup out of strings. */
 static const struct {
     const char *name, *value;
 } common[] = {
@@ -33,7 +33,7 @@ static void give(struct request *request, unsigned status, const char *type,
 {
     if (response && type)
         (void)MHD_add_response_header(response, "Content-Type", type);
-    if (response) /* what has an ETag may be kept, and is asked for again */
+    if (response) /* a reply with an ETag may be cached, and is revalidated */
         (void)MHD_add_response_header(response, "Cache-Control",
                                       MHD_get_response_header(response, "ETag") ? "no-cache"
                                                                                 : "no-store");
@@ -150,7 +150,7 @@ void answer_problem(struct request *request, unsigned status, bson_t *json, int6
     give(request, status, "application/problem+json", response);
 }
 
-/* Where the server is short of something that comes back. */
+/* For a shortage that is temporary. */
 static int64_t retry_of(unsigned status)
 {
     bool soon = status == MHD_HTTP_SERVICE_UNAVAILABLE || status == MHD_HTTP_GATEWAY_TIMEOUT ||
@@ -196,7 +196,8 @@ unsigned problem_status(int outcome)
         return MHD_HTTP_CONFLICT;
     case LH_UNKNOWN:
         return MHD_HTTP_GATEWAY_TIMEOUT;
-    case LH_SERVER: /* the database refuses, and would again: a person must change something there
+    case LH_SERVER: /* the database refuses, and would refuse again: an operator must change
+                     something there
                      */
     case LH_CONFIG:
     case LH_DENIED: /* this server's own user, not the client's */

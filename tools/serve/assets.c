@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What is served as it is. embed.cmake writes the arrays. */
+ * The static files. embed.cmake writes the arrays. */
 #include "serve/assets.h"
 
 #include <microhttpd.h>

@@ -6,7 +6,7 @@
 #include "serve/request.h"
 
 void assets_openapi(struct request *request);
-/* The dashboard's page, and what it needs: the file that the path names. */
+/* Replies with the file that the path names: the dashboard's page, or one of its files. */
 void assets_page(struct request *request);
 void assets_file(struct request *request);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A lease id comes in the header Lease-Id and goes out in the answer to who was granted it; nowhere
- * else. */
+ * A lease id is received in the header Lease-Id, and sent only in the reply to the client that was
+ * granted the lease. */
 #include "serve/attach.h"
 
 #include <microhttpd.h>

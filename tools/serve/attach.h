@@ -5,12 +5,13 @@
 
 #include "serve/request.h"
 
-/* The handle on the lease that the header Lease-Id names; NULL: it was answered. */
+/* The handle on the lease that the header Lease-Id names; NULL: the request was answered. */
 lh_lease *attach_lease(struct request *request);
-/* That its client does not hold it, and who does (NULL: not known). */
+/* Replies that the client does not hold the lease, with the current holder (NULL: unknown). */
 void attach_lost(struct request *request, unsigned status, const char *outcome,
                  const lh_record *record, const lh_error *error);
-/* That it was not renewed: lost, and who holds the key now (NULL: not known), or a failure. */
+/* Replies that the lease was not renewed: lost, with the current holder (NULL: unknown), or a
+ * failure. */
 void attach_not_renewed(struct request *request, int code, const lh_record *record,
                         const lh_error *error);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Tokens are a line each, TOKEN or NAME:TOKEN, so that one can be exchanged while the other is
- * still in use; `#` begins a comment. They are compared over their whole length with every one
- * there is: the time says nothing of how far a guess was right. */
+ * Each line has one token, TOKEN or NAME:TOKEN, so that a token can be replaced while the old token
+ * is still in use; `#` begins a comment. A token is compared over its whole length with every known
+ * token, so that the time does not show how much of a guess was right. */
 #include "serve/auth.h"
 
 #include <errno.h>
@@ -56,7 +56,8 @@ static int fail(const struct reader *reader, const char *what)
                     reader->line, what);
 }
 
-/* The token on this line; what comes before it is its name. NULL: that is none. */
+/* The token on this line; the text before the token is its name. NULL: the line has no valid
+ * token. */
 static const char *split(char *text, const char **ret_name)
 {
     static const char letters[] =
@@ -157,7 +158,7 @@ static ssize_t read_all(int fd, char *text)
     return (ssize_t)len;
 }
 
-/* A pipe, or what else would keep us waiting, is refused: the file is read again later, while
+/* A pipe, or another file that could block, is refused, because the file is read again later, while
  * requests are served. */
 static int open_file(const char *path, bool *ret_open, int *ret_fd, lh_error *error)
 {
@@ -228,7 +229,7 @@ static const struct token *find_same(const struct tokens *tokens, const struct t
     return NULL;
 }
 
-/* Each gets the client that the same token had. False: memory is out. */
+/* Each token gets the client that the same token had before. False: out of memory. */
 static bool give_clients(struct auth *auth, struct tokens *fresh)
 {
     for (size_t i = 0; i < fresh->n; i++) {
@@ -331,7 +332,8 @@ bool auth_needs_token(const struct auth *auth)
     return auth->path[0] != NULL;
 }
 
-/* Which of them it is, from 1; 0: none. Looks at all of all. A token is there once. */
+/* The number of the matching token, from 1; 0: none. Compares with all tokens completely. A token
+ * occurs only once. */
 static size_t find(const struct tokens *tokens, const char given[LONGEST])
 {
     size_t found = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Who may do what: bearer tokens from files. */
+ * Permissions, by bearer tokens from files. */
 #ifndef SERVE_AUTH_H
 #define SERVE_AUTH_H
 
@@ -12,16 +12,16 @@ struct clients;
 
 enum { CLIENT_NAME_MAX = 64 }; /* bytes of the name before a token */
 
-/* What a caller may do, each including the one before. */
+/* The permissions of a caller; each includes the previous one. */
 enum may { MAY_LOOK_IN, MAY_CALL, MAY_BREAK };
 
-/* Reads the files; NULL: there is none. LH_OK, or LH_CONFIG: a file cannot be read, or holds
- * what is no token, or a token twice. */
+/* Reads the files; NULL: there is none. LH_OK, or LH_CONFIG: a file cannot be read, or has an
+ * invalid token, or a token twice. */
 int auth_new(struct clients *clients, const char *token_file, const char *admin_token_file,
              struct auth **ret_auth, lh_error *error);
-/* Reads them again. A token that is still there is still the same client, also under another
- * name, or in the other file; the clients of those that are gone are marked `revoked`:
- * *ret_revoked. On failure what was there stays. */
+/* Reads them again. A token that is still in a file is still the same client, also with another
+ * name, or in the other file. The clients of removed tokens are marked `revoked`, and counted in
+ * *ret_revoked. On failure the old tokens stay. */
 int auth_reload(struct auth *auth, unsigned *ret_revoked, lh_error *error);
 void auth_free(struct auth *auth);
 
@@ -29,11 +29,11 @@ void auth_free(struct auth *auth);
  * there is none. */
 const char *auth_open_file(const struct auth *auth);
 
-/* Is there a token file? Without one whoever reaches the server may call. */
+/* Is there a token file? Without one, any client that reaches the server may call. */
 bool auth_needs_token(const struct auth *auth);
 
-/* A reference to the client whose token this Authorization header (NULL: none was sent) bears.
- * NULL: it bears none that is known. */
+/* A reference to the client whose token this Authorization header (NULL: none was sent) has. NULL:
+ * it has no known token. */
 struct client *auth_client(struct auth *auth, const char *authorization);
 
 #endif

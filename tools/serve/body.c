@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * JSON is parsed by libbson. What that is generous about (a field twice, something behind the
- * object, NULs) is not. */
+ * libbson parses JSON. This file refuses what libbson would accept: a field twice, text after the
+ * object, NULs. */
 #include "serve/body.h"
 
 #include <microhttpd.h>
@@ -97,7 +97,7 @@ static bool take(struct request *request, const struct field *fields, size_t n, 
                 "is not a field of this body");
 }
 
-/* NULL: it is no JSON object, and nothing else behind it. */
+/* NULL: the body is not exactly one JSON object. */
 static bson_t *parse(const struct request *request)
 {
     bson_error_t why;

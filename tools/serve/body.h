@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What is in a request's body. */
+ * The body of a request. */
 #ifndef SERVE_BODY_H
 #define SERVE_BODY_H
 
 #include "serve/request.h"
 #include "serve/texts.h"
 
-/* A field that a body may have. Whatever else is in it is refused: a typing error must not mean a
+/* A field that a body may have. Other fields are refused, so that a typing error does not select a
  * default. */
 struct field {
     const char *name;
@@ -35,7 +35,7 @@ struct field {
         name, NULL, 0, NULL, NULL, texts                                                           \
     }
 
-/* Reads the body, an empty one as {}. False: it was answered. */
+/* Reads the body; an empty body is {}. False: the request was answered. */
 bool body_read(struct request *request, const struct field *fields, size_t n_fields);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A table without order: the key that was refused longest ago makes room. It is read by those who
- * ask for what is newer than they have, by a number that only grows, over restarts too:
- * microseconds since 1970, unless two fall into one. */
+ * A table without order: the key that was refused longest ago makes room. Clients read the entries
+ * that are newer than a number. The numbers only grow, also over restarts: they are microseconds
+ * since 1970, unless two entries fall into the same microsecond. */
 #include "serve/busy.h"
 
 #include <microhttpd.h>
@@ -47,7 +47,7 @@ void busy_free(struct busy *busy)
     free(busy);
 }
 
-/* The key's own place, or the one that is to be given up for it. */
+/* The place of the key, or else the place that it replaces. */
 static struct refusal *place_of(struct busy *busy, const char *key, size_t len)
 {
     struct refusal *oldest = busy->refusals;

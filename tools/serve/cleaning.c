@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Several servers may clean at once: each document is judged again by the write that removes it. So
- * that they seldom do, the first time is anywhere in the interval, and each interval is a tenth
- * longer or shorter. */
+ * Several servers may clean at once: each document is judged again by the write that removes it. To
+ * make that rare, the first cleanup comes at a random time in the interval, and each interval is up
+ * to a tenth longer or shorter. */
 #include "serve/cleaning.h"
 
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * --cleanup-every: what `leasehold cleanup` does, from time to time. */
+ * --cleanup-every: does the work of `leasehold cleanup`, at intervals. */
 #ifndef SERVE_CLEANING_H
 #define SERVE_CLEANING_H
 
@@ -8,11 +8,11 @@
 struct cleaning;
 
 int cleaning_new(struct server *server, struct cleaning **ret_cleaning, lh_error *error);
-/* Begins one when it is due, by a worker. */
+/* Starts a cleanup when it is due, in a worker. */
 void cleaning_tick(struct cleaning *cleaning);
-/* One that runs ends at its next batch. */
+/* A running cleanup ends at its next batch. */
 void cleaning_stop(struct cleaning *cleaning);
-/* How many ended well, and not; how many keys they removed. */
+/* The numbers of successful and failed cleanups, and of removed keys. */
 void cleaning_counts(struct cleaning *cleaning, uint64_t *ret_done, uint64_t *ret_failed,
                      uint64_t *ret_removed);
 void cleaning_free(struct cleaning *cleaning);

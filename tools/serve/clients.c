@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A table of those that have something open. No client can have all of anything: the bounds of
- * one leave room for others. */
+ * A table of the clients that have something open. No client can use up a resource: the limits for
+ * one client leave room for others. */
 #include "serve/clients.h"
 
 #include <pthread.h>
@@ -47,7 +47,7 @@ static void free_client(struct entry *entry, void *arg)
     free(entry);
 }
 
-/* Those that are left have no other reference: all that could hold one has ended. */
+/* The remaining clients have no other reference, because every holder of a reference has ended. */
 void clients_free(struct clients *clients)
 {
     if (!clients)

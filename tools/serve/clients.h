@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The clients: who asks, and how much each has of what all share. A client is a token, whatever
- * its line in a file and its name; without token files it is the user behind a Unix socket, or
- * an address. */
+ * The clients, and how much of the shared resources each of them uses. A client is a token,
+ * whatever its line in a file and its name; without token files it is the user behind a Unix
+ * socket, or an address. */
 #ifndef SERVE_CLIENTS_H
 #define SERVE_CLIENTS_H
 
@@ -14,7 +14,7 @@
 
 struct repeat;
 
-/* What is shared: of each there is so much, and one client may have so much of it. */
+/* The shared resources: each has a total limit, and a limit for one client. */
 enum share {
     SHARE_REQUESTS, /* that need the database, and do not wait for a key */
     SHARE_WAITS,
@@ -57,12 +57,12 @@ void clients_rename(struct clients *clients, struct client *client, const char *
 void clients_name(struct clients *clients, const struct client *client,
                   char name[CLIENT_NAME_MAX + 1]);
 
-/* One more of `share`. SHARE_FULL: there are no more of it; SHARE_OVER: the client has what one
- * may have. */
+/* Takes one unit of `share`. SHARE_FULL: none is left; SHARE_OVER: the client has reached its
+ * limit. */
 enum { SHARE_TAKEN, SHARE_FULL, SHARE_OVER };
 int clients_take(struct clients *clients, struct client *client, enum share share);
 void clients_give(struct clients *clients, struct client *client, enum share share);
-/* How many are taken by all; how many one client may have. */
+/* How many units all clients have taken; the limit for one client. */
 unsigned clients_taken(struct clients *clients, enum share share);
 unsigned clients_most(const struct clients *clients, enum share share);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * libmicrohttpd closes a connection that says nothing for IDLE_SECONDS. One that says a byte now
- * and then would stay: a request has a time in which it must be there, and an answer one in which
- * it must be taken. Whoever is slower is told (408), where nothing was answered yet, and the
- * connection is shut; libmicrohttpd notices, and closes it. */
+ * libmicrohttpd closes a connection that sends nothing for IDLE_SECONDS. A connection that sends a
+ * byte now and then would stay open. So a request must arrive, and a reply must be read, within a
+ * limit. A slower client gets 408, if no reply has begun, and the connection is shut down;
+ * libmicrohttpd notices this, and closes it. */
 #include "serve/connections.h"
 
 #include <netinet/in.h>
@@ -13,8 +13,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* A peer that vanished (its machine, the network) answers no probes: closed after about half a
- * minute, also while it only listens. */
+/* A peer that vanished (its machine, the network) does not reply to probes. Its connection is
+ * closed after about half a minute, also while it only listens. */
 enum { PROBE_AFTER_S = 15, PROBE_EVERY_S = 5, PROBES = 3, UNHEARD_MS = 30000 };
 
 struct connection {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One lh_watch() in one thread writes events into a ring; each subscriber reads from it at its own
- * pace, from libmicrohttpd's thread, and is suspended while there is nothing. Who is slower than
- * the ring is long is told of a gap, and loses what was in it: no subscriber costs more than its
- * place, nor holds up the others.
+ * pace, from libmicrohttpd's thread, and is suspended while there are no events. A subscriber that
+ * falls behind by more than the ring gets a gap, and loses the events in between. So no subscriber
+ * needs more than its place, or delays the others.
  *
- * Last-Event-ID: what is still in the ring is told again; else a gap, after which the client reads
- * /v1/leases anew. */
+ * With Last-Event-ID, events that are still in the ring are sent again; otherwise a gap is sent,
+ * after which the client reads /v1/leases again. */
 #include "serve/events.h"
 
 #include <microhttpd.h>
@@ -110,7 +110,7 @@ static void append(struct events *events, const lh_event *event)
         events->ring[events->end++ % RING] = frame;
     for (struct subscriber *subscriber = events->subscribers; subscriber && !made;
          subscriber = subscriber->next)
-        subscriber->gap = true; /* memory is out: what cannot be told is missed, by all */
+        subscriber->gap = true; /* out of memory: all subscribers miss this event */
     wake_all(events);
     pthread_mutex_unlock(&events->lock);
 }
@@ -179,7 +179,7 @@ static const struct frame *next_frame(struct subscriber *subscriber)
     return NULL;
 }
 
-/* What is to be sent next becomes `pending`. False: nothing is, or memory is out. */
+/* Puts the next frame to send into `pending`. False: there is none, or out of memory. */
 static bool fetch(struct subscriber *subscriber)
 {
     static const char gap_text[] = "event: gap\ndata: {\"v\":1,\"event\":\"gap\"}\n\n",
@@ -257,7 +257,7 @@ static void leave(void *arg)
     free(subscriber);
 }
 
-/* Behind the event with this id, if that is still there. */
+/* Places the subscriber after the event with this id, if the event is still in the ring. */
 static void go_on_behind(struct subscriber *subscriber, const char *id)
 {
     struct events *events = subscriber->events;
@@ -270,8 +270,8 @@ static void go_on_behind(struct subscriber *subscriber, const char *id)
     subscriber->gap = true;
 }
 
-/* A first word, so that the client knows it is heard: a comment, and "opened" when it is so
- * already. */
+/* The first data, so that the client knows that it is subscribed: a comment, and "opened" if
+ * watching has begun already. */
 static bool greet(struct subscriber *subscriber)
 {
     static const char waits[] = ": hello\n\n",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * GET /v1/events: what happens to keys, as server-sent events. */
+ * GET /v1/events: events on keys, as server-sent events. */
 #ifndef SERVE_EVENTS_H
 #define SERVE_EVENTS_H
 
@@ -7,13 +7,13 @@
 
 struct events;
 
-/* Watching begins with the first subscriber, and goes on from then on. */
+/* Watching begins with the first subscriber, and then continues. */
 int events_new(struct server *server, struct events **ret_events, lh_error *error);
 void events_get(struct request *request);
 /* Ends the streams of clients whose token was taken away. */
 void events_revoke(struct events *events);
-/* A comment for those that have heard nothing for long: it shows both ends that the other is
- * there. */
+/* Sends a comment on streams that were silent for long, so that each end sees that the other is
+ * connected. */
 void events_beat(struct events *events);
 unsigned events_subscribers(struct events *events);
 /* Ends all streams, and watching. */

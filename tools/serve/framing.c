@@ -144,8 +144,8 @@ bool framing_is_clear(struct request *request, const char *method, const char *p
 {
     struct head head = {0};
     if (is_clear(request, &head, method, path, version)) {
-        request->closes = head.chunked; /* where a chunk ends is a matter of taste, too: nothing is
-                                           read behind them */
+        request->closes = head.chunked; /* servers differ about the end of a chunk, too: nothing is
+                                           read after the chunks */
         return true;
     }
     request->closes = true;

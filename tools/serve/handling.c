@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What handlers begin with; each answers the request where it cannot. */
+ * The first steps of handlers; each step answers the request itself if it fails. */
 #include <microhttpd.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * /healthz says that the server answers; /readyz that the database does, too: it was read from a
- * second ago at most. */
+ * /healthz reports that the server responds; /readyz also reports that the database responds: the
+ * last read is at most a second old. */
 #include "serve/health.h"
 
 #include <microhttpd.h>
@@ -27,7 +27,7 @@ void health_alive(struct request *request)
     answer_ok(request, "alive");
 }
 
-/* What was last heard of the database. */
+/* The last known state of the database. */
 struct ready {
     pthread_mutex_t lock;
     int64_t known_ms, asked_ms;
@@ -58,7 +58,7 @@ static void answer_ready(struct request *request, int code, const char *message)
 {
     if (code == LH_OK)
         answer_ok(request, "ready");
-    else /* What the server's sentence says of hosts is for who may call, not for anybody. */
+    else /* The error message names hosts; only clients that may call get it. */
         answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, lh_outcome_word(code), "%s",
                        request->may >= MAY_CALL ? message : lh_outcome_sentence(code));
 }
@@ -81,7 +81,7 @@ static void ask_database(struct job *job)
     answer_ready(request, code, error.message);
 }
 
-/* Anybody may ask, as often as he likes: the database is asked once in READY_MS, and by one request
+/* Any client may ask, at any rate, so the database is asked only once in READY_MS, by one request
  * at a time. */
 void health_ready(struct request *request)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Is it alive, is it ready? For who looks after processes. */
+ * Liveness and readiness, for supervisors of processes. */
 #ifndef SERVE_HEALTH_H
 #define SERVE_HEALTH_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * libmicrohttpd, wrapped: one thread with epoll reads requests, hands them to routes.c, and sends
- * what came of them. */
+ * the replies. */
 #include "serve/http.h"
 
 #include <microhttpd.h>
@@ -48,7 +48,7 @@ static struct connection *held_by(struct MHD_Connection *connection)
     return info ? info->socket_context : NULL;
 }
 
-/* The first that is heard of a request: its line. Paths stay encoded, see keep_encoded(). */
+/* Called with the first line of a request. Paths stay encoded, see keep_encoded(). */
 static void *on_line(void *arg, const char *uri, struct MHD_Connection *connection)
 {
     struct http *http = arg;
@@ -82,7 +82,7 @@ static enum MHD_Result send_answer(struct request *request)
 {
     if (*request->lease_id &&
         request_gone(
-            request)) { /* nobody would hear of the grant: http.c's on_completed() releases it */
+            request)) { /* the grant cannot be reported: on_completed() of http.c releases it */
         MHD_destroy_response(request->response);
         request->response = NULL;
         request->status = 0;
@@ -101,8 +101,8 @@ static enum MHD_Result send_answer(struct request *request)
 }
 
 /* A request that was answered by its head: its body is read nevertheless, if it is not too long,
- * because who is still sending may find the connection closed, and not look for an answer. Who
- * expects to be told does not send it. */
+ * because a client that is still sending may find the connection closed, and not read the reply. A
+ * client that expects 100 Continue does not send the body. */
 static bool reads_on(const struct request *request)
 {
     const char *length = request_header(request, "Content-Length");
@@ -110,7 +110,8 @@ static bool reads_on(const struct request *request)
            (!length || strtoull(length, NULL, 10) <= MOST_SWALLOWED);
 }
 
-/* A part of the body. What is too much is read up to a bound, so that the answer arrives. */
+/* Takes a part of the body. A body that is too long is read up to a limit, so that the reply
+ * arrives. */
 static enum MHD_Result take(struct request *request, const char *data, size_t len)
 {
     request->body_len += len;

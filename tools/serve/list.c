@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A list that fits into a piece is answered as a whole, so that a failure still has its status.
  * A longer one goes out in pieces while it is read: the worker makes the next while
- * libmicrohttpd sends the last, so that the longest costs two of them in memory. Who does not
- * take a piece in STALL_MS loses the rest: a worker waits for it, and MOST_LISTS may do so at
- * once, half of them of one client. */
+ * libmicrohttpd sends the last, so that the longest costs two of them in memory. A client that does
+ * not read a piece within STALL_MS loses the rest, because a worker waits for the client.
+ * MOST_LISTS lists may be sent at once, half of them to one client. */
 #include "serve/list.h"
 
 #include <microhttpd.h>
@@ -20,8 +20,7 @@
 
 enum { PIECE = 256 * 1024, BLOCK = 32 * 1024, STALL_MS = 10000 };
 
-/* What the worker and libmicrohttpd share of a list that goes out in pieces. Each has a
- * reference. */
+/* The state of a list in pieces, shared by the worker and libmicrohttpd. Each has a reference. */
 struct stream {
     pthread_mutex_t lock;
     pthread_cond_t taken;
@@ -124,7 +123,7 @@ static void leave(void *arg)
     stream_unref(stream);
 }
 
-/* Takes `text`, as soon as what was given before is taken. False: it won't be. */
+/* Takes `text`, as soon as the previous piece was taken. False: it will not be taken. */
 static bool give(struct stream *stream, char *text, size_t len)
 {
     const struct timespec until = clock_after(CLOCK_MONOTONIC, STALL_MS);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * GET /v1/leases: who holds what. */
+ * GET /v1/leases: keys and their holders. */
 #ifndef SERVE_LIST_H
 #define SERVE_LIST_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A Unix socket belongs to the user who serves (mode 0600): its folder and mode say who may call.
- * An address other than loopback is not listened on without tokens: whoever reaches the port could
- * take every lease. */
+ * A Unix socket belongs to the user who serves (mode 0600): the folder and the mode decide which
+ * users may call. Without tokens the server listens only on loopback, because any client that
+ * reaches the port could take every lease. */
 #include "serve/listen.h"
 
 #include <arpa/inet.h>
@@ -32,8 +32,8 @@ struct listener {
 };
 
 /* A socket that nobody listens on was left behind by a server that was killed: connecting is
- * refused. Anything else says that somebody is there: a server, or another program, or one of
- * another user, that does not let us in. */
+ * refused. Any other result means that the socket is in use: by a server, by another program, or by
+ * a program of another user, which does not accept us. */
 static int make_room(const struct sockaddr_un *address, lh_error *error)
 {
     struct stat there;

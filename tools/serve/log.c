@@ -182,8 +182,7 @@ int log_new(struct log **ret_log, lh_error *error)
     return LH_OK;
 }
 
-/* Where nobody reads, the thread hangs in write(), which can be cancelled; it has the lock
- * nowhere else. */
+/* If nobody reads, the thread hangs in write(), which can be cancelled. It holds no lock there. */
 void log_free(struct log *log)
 {
     if (!log)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the server says on stderr: one JSON object a line. Never a token, a lease id, a query or
- * a body. A thread of its own writes, so that no reader who is slow, or gone, holds anything up. */
+ * The log of the server on stderr: one JSON object on each line, never with a token, a lease id, a
+ * query or a body. A separate thread writes, so that a slow or missing reader delays nothing. */
 #ifndef SERVE_LOG_H
 #define SERVE_LOG_H
 
@@ -10,7 +10,8 @@ struct log;
 
 /* LH_OK, or LH_MEMORY. */
 int log_new(struct log **ret_log, lh_error *error);
-/* Lets it write what there is, for a moment, and ends it. NULL: nothing is done. */
+/* Waits a moment for the thread to write the remaining lines, and ends it. NULL: nothing is
+ * done. */
 void log_free(struct log *log);
 
 /* A request that has ended; not with --quiet. `sent`: its answer was. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Idempotency-Keys: what a POST came to, so that the same request again, of the same client, is
- * told the same. In memory, for this process's life: grants for REPEAT_MS, at most MOST_REPEATS
- * of them. All functions with the waits locked. */
+ * Idempotency-Keys: the results of POST requests, so that the same request of the same client gets
+ * the same reply again. In memory, for this process's life: grants for REPEAT_MS, at most
+ * MOST_REPEATS of them. All functions with the waits locked. */
 #ifndef SERVE_REPEAT_H
 #define SERVE_REPEAT_H
 
@@ -30,10 +30,10 @@ void repeats_free(struct repeats *repeats);
  * out. */
 struct repeat *repeats_enter(struct repeats *repeats, const struct request *request,
                              const char *idempotency_key);
-/* Does this request say the same as the one before? */
+/* Whether this request has the same body as the previous request. */
 bool repeats_same(const struct repeat *repeat, const struct request *request);
-/* It was granted to its ask, and is remembered. Where there are too many, the client that has
- * most loses its oldest. */
+/* It was granted to its ask, and is remembered. If there are too many, the client with the most
+ * grants loses its oldest. */
 void repeats_grant(struct repeats *repeats, struct repeat *repeat, const char *lease_id);
 void repeats_forget(struct repeats *repeats, struct repeat *repeat);
 /* Forgets what was granted to clients whose token was taken away. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A request, from its first line until its answer is sent, and how it is answered. */
+ * A request, from its first line until its reply is sent, and the functions that reply. */
 #ifndef SERVE_REQUEST_H
 #define SERVE_REQUEST_H
 
@@ -89,7 +89,7 @@ void answer_failure(struct request *request, unsigned status, const char *code, 
                     ...) __attribute__((format(printf, 4, 5)));
 /* 405, with the methods that the path has. */
 void answer_not_allowed(struct request *request, const char *allow);
-/* What the library said. */
+/* Replies with the outcome of a library call. */
 void answer_outcome(struct request *request, const lh_error *error);
 unsigned problem_status(int outcome);
 
@@ -111,11 +111,12 @@ bool request_decode_all(struct request *request, const char *name, struct texts 
 bool request_take(struct request *request, enum share share);
 /* Gives it all back. */
 void request_give(struct request *request);
-/* The answer where clients_take() gave nothing. */
+/* Replies that clients_take() refused. */
 void request_refuse(struct request *request, enum share share, int why);
 /* Is it at most --max-ttl? False: it was answered. */
 bool request_ttl_fits(struct request *request, int64_t ttl_ms);
-/* May its client still do what the route needs? False: it was answered (401, 403). */
+/* Whether the client still has the permission that the route needs. False: the request was answered
+ * (401, 403). */
 bool request_may(struct request *request);
 /* 401: its token was taken away while it waited. */
 void request_revoke(struct request *request);

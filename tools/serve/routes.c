@@ -132,8 +132,8 @@ static bool find(struct request *request, const char *path)
     return true;
 }
 
-/* A page of another site that the browser was told has our address could else speak to us in the
- * user's name. */
+/* Otherwise a page of another site, whose name was made to resolve to our address (DNS rebinding),
+ * could call us in the user's name. */
 static bool is_for_us(struct request *request)
 {
     if (auth_needs_token(request->server->auth) || !listen_by_address(request->server->listener))
@@ -147,7 +147,7 @@ static bool is_for_us(struct request *request)
     return false;
 }
 
-/* Who asks: the bearer of a token, else whoever is at that address. */
+/* Finds the client: by its token, else by its address. */
 static bool is_known(struct request *request)
 {
     struct server *server = request->server;

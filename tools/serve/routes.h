@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Which request goes where, and who may send it. openapi.json says the same; a test holds the two
- * together. */
+ * The routes, and the permission that each needs. openapi.json has the same; a test compares the
+ * two. */
 #ifndef SERVE_ROUTES_H
 #define SERVE_ROUTES_H
 

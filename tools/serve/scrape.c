@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * /metrics: what was counted, and what there is now, in Prometheus' text format. Keys and owners
- * are no labels: their number has no bound. */
+ * /metrics: counters and current numbers, in Prometheus' text format. Keys and owners are not
+ * labels, because their number has no bound. */
 #include "serve/scrape.h"
 
 #include <inttypes.h>
@@ -136,7 +136,7 @@ static void print_commands(FILE *to, const char *outcome, const uint64_t *comman
                 lh_operation_word(operation), outcome, commands[operation]);
 }
 
-/* What the library counts itself: between this program and the database. */
+/* The library's own counters, for the traffic between this program and the database. */
 static void print_store(FILE *to, lh_store *store)
 {
     lh_metrics m = LH_METRICS_INIT;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * leasehold serve, from its beginning to its end.
  *
- * The end: nobody is accepted any more; who waits is told to ask again, streams end; what the
- * workers have is done; the store is closed, which leaves all queues and releases what was granted
- * in the meantime. What clients hold stays theirs, sessions' leases too: another server, or this
- * one when it is back, renews it for them. */
+ * The end: new connections are refused; waiters are asked to retry, and streams end; the workers
+ * finish their jobs; the store is closed, which leaves all queues and releases leases that were
+ * granted meanwhile. Clients keep their leases, also those of sessions: another server, or this
+ * server after its restart, renews them. */
 #include "serve/serve.h"
 
 #include <errno.h>
@@ -145,7 +145,7 @@ static void note_open_tokens(struct server *server)
                  path);
 }
 
-/* What a client has open whose token is gone ends now. */
+/* Ends everything that the clients of removed tokens have open. */
 static void end_revoked(struct server *server)
 {
     waits_revoke(server->waits);
@@ -192,8 +192,7 @@ static void stop(struct server *server)
     waits_stop(server->waits);
     sessions_stop(server->sessions);
     events_stop(server->events);
-    /* What the workers have takes as long as the database lets them; each call is bounded by
-     * --timeout. */
+    /* The jobs of the workers take as long as the database needs; --timeout limits each call. */
     while (!http_drain(server->http, FLUSH_MS) && work_queued(server->work) > 0)
         continue;
 }

@@ -2,11 +2,11 @@
  * leasehold serve: what its parts share.
  *
  * Threads: libmicrohttpd's one reads, writes and answers what needs no database; WORKERS call the
- * library, each a request at a time; one looks after who waits (waits.c), one after sessions
- * (sessions.c); one watches (events.c); the main thread listens for signals, and once a second does
- * what is due. While a worker or the wait has a request, its connection is suspended: libmicrohttpd
- * does not touch it, so that no request is slowed by another's. Lock order: waits, work, clients;
- * the others by themselves. */
+ * library, each a request at a time; one thread serves waits (waits.c), one serves sessions
+ * (sessions.c), and one watches (events.c); the main thread waits for signals, and does periodic
+ * work once a second. While a worker or the wait has a request, its connection is suspended:
+ * libmicrohttpd does not touch it, so that no request is slowed by another's. Lock order: waits,
+ * work, clients; the others by themselves. */
 #ifndef SERVE_SERVER_H
 #define SERVE_SERVER_H
 

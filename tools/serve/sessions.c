@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A session is a handle that the library's keeper renews (lh_lease_keep(): a thousand leases a
- * command), and a stream that tells of it. It ends with whichever ends first: the lease (its
- * descriptor says so), or the connection. Where the connection breaks the handle is forgotten
- * and nothing is released: the client may be back, here or elsewhere, before the lease ends by
- * its ttl. So it is where the client's token is taken away.
+ * command), and a stream of its events. A session ends when the lease ends (its descriptor shows
+ * that), or when the connection ends. If the connection breaks, the handle is dropped and nothing
+ * is released, because the client may reconnect, here or to another server, before the lease ends
+ * by its ttl. The same is done if the client's token is removed.
  *
  * Threads: libmicrohttpd's reads what is to be sent; one of ours watches the descriptors,
  * because libmicrohttpd does not look at suspended connections. That thread alone frees

@@ -13,7 +13,7 @@ int sessions_new(struct server *server, struct sessions **ret_sessions, lh_error
 bool sessions_admit(struct request *request);
 /* By a worker. */
 void sessions_get(struct request *request);
-/* The lease was released through this server: who holds a session on it hears so at once. */
+/* The lease was released through this server: its session gets an event at once. */
 void sessions_released(struct sessions *sessions, const char *lease_id);
 /* Those of clients whose token was taken away: the renewals end at once, the streams with an
  * event that says so. */

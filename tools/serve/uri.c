@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * libmicrohttpd's own decoder would turn %2F into a separator, and leaves in place what is no
- * escape. */
+ * libmicrohttpd's own decoder would turn %2F into a separator, and does not refuse invalid
+ * escapes. */
 #include "serve/uri.h"
 
 static int digit(char c)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Who waits for a key, behind an open request: a table, and one thread with epoll. */
+ * The waits for keys, each with an open request: a table, and one thread with epoll. */
 #ifndef SERVE_WAITS_H
 #define SERVE_WAITS_H
 
@@ -8,9 +8,8 @@
 
 struct waits;
 
-/* What was asked for, and by which requests: one, or several with the same Idempotency-Key. It
- * outlives its requests: where a client goes away, the place in the queue has still to be given
- * back. */
+/* An acquire, and the requests for it: one, or several with the same Idempotency-Key. It outlives
+ * its requests: if a client disconnects, the place in the queue must still be released. */
 struct ask {
     struct server *server;
     struct job job;
@@ -48,7 +47,7 @@ bool waits_add(struct waits *waits, struct ask *ask);
 /* Who reads or changes the requests of an ask. */
 void waits_lock(struct waits *waits);
 void waits_unlock(struct waits *waits);
-/* One more request wants to hear of it. Locked. */
+/* Adds a request to an ask. Locked. */
 void waits_join(struct waits *waits, struct ask *ask, struct request *request);
 
 /* Those of clients whose token was taken away are answered (401), and leave the queues. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the caller may do: for a page that shows only what can be done. */
+ * The permissions of the caller, for a page that shows only permitted actions. */
 #ifndef SERVE_WHOAMI_H
 #define SERVE_WHOAMI_H
 

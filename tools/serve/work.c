@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A ring of lanes, two a client, and a handful of threads. A lane whose turn it is gives one job
- * and goes to the end. No client has all workers, so that there is one for a client that asks
- * little, however much another asks.
+ * and goes to the end. No client has all workers, so that a worker is left for a client with few
+ * requests, however many another client sends.
  *
- * A database that hangs fills the workers and then the lanes; whatever needs none goes on. */
+ * If the database hangs, the workers and then the lanes fill up; requests that need no worker
+ * continue. */
 #include "serve/work.h"
 
 #include <pthread.h>

@@ -10,8 +10,7 @@
 struct client;
 struct clients;
 
-/* Part of what is to be done; the worker gives it back to `run`, and does not touch it
- * afterwards. */
+/* The common part of all jobs; the worker passes it to `run`, and does not touch it afterwards. */
 struct job {
     struct job *next;
     struct lane *lane;
@@ -41,7 +40,7 @@ int work_new(struct clients *clients, struct work **ret_work, lh_error *error);
 void work_push(struct work *work, struct lane *lane, struct job *job);
 /* Jobs that wait. */
 size_t work_queued(struct work *work);
-/* Lets the workers do what there is, and ends them. NULL: nothing is done. */
+/* Lets the workers finish their jobs, and ends them. NULL: nothing is done. */
 void work_stop(struct work *work);
 /* Frees it after it was stopped; does, here, what came since. NULL: nothing is done. */
 void work_free(struct work *work);
