@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """leasehold bench: what it tells, and that nothing of it stays."""
+import re
 import signal
 import time
 
@@ -15,8 +16,10 @@ def names(database):
 def test_tells_each_figure_and_leaves_nothing_behind(cli, database):
     lease = cli.acquire("project:42")
     before = database.workspace_locks.find_one({"_id": "project:42"})
-    told = cli("bench", "--json", "--seconds", "1", "--only", "commands").json
+    done = cli("bench", "--json", "--seconds", "1", "--only", "commands")
+    told = done.json
     assert told["outcome"] == "ok"
+    assert re.search(r"\.\d", done.out) and not re.search(r"\.\d{4}", done.out), done.out
     for name in SAMPLES:
         row = told[name]
         assert row["n"] > 0 and 0 < row["p50_ms"] <= row["p90_ms"] <= row["p99_ms"], (name, row)

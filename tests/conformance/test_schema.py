@@ -12,6 +12,7 @@ PAGE = (HERE.parents[1] / "tools" / "man" / "leasehold-schema.5.scd").read_text(
 COMMANDS = json.loads(FILE.read_text(encoding="utf-8"))
 VECTOR_FILES = {path.name for path in HERE.glob("*.json")} - {
     "commands.json",
+    "keys.json",
     "package.json",
     "package-lock.json",
 }
@@ -203,4 +204,7 @@ def test_what_users_typed_stands_under_literal_and_nowhere_else():
 
 
 def test_the_files_are_named():
-    assert set(re.findall(r"([a-z]+\.json)", section("FILES"))) == VECTOR_FILES | {"commands.json"}
+    assert set(re.findall(r"([a-z]+\.json)", section("FILES"))) == VECTOR_FILES | {
+        "commands.json",
+        "keys.json",
+    }

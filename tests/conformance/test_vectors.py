@@ -45,7 +45,7 @@ URI = os.environ["LEASEHOLD_TEST_URI"]
 FILES = sorted(
     path
     for path in HERE.glob("*.json")
-    if path.name not in ("commands.json", "package.json", "package-lock.json")
+    if path.name not in ("commands.json", "keys.json", "package.json", "package-lock.json")
 )
 VECTORS = [vector for path in FILES for vector in json_util.loads(path.read_text(encoding="utf-8"))]
 OUTCOMES = {

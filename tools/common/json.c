@@ -77,6 +77,17 @@ static void write_escaped(FILE *to, uint32_t character)
     fprintf(to, "\\u%04x", character);
 }
 
+/* 5.697, which libbson writes as 5.6970000000000000639. Returns what follows. */
+static const char *write_number(FILE *to, const char *text)
+{
+    size_t len = strspn(text, "-+.eE0123456789");
+    if (memchr(text, '.', len))
+        fprintf(to, "%.15g", strtod(text, NULL));
+    else
+        fwrite(text, 1, len, to);
+    return text + len;
+}
+
 /* Writes libbson's text without its spaces between tokens, and with misleading characters escaped:
  * a string may come from anybody, and people read JSON on terminals and in logs. */
 static void write_compact(FILE *to, const char *text)
@@ -89,6 +100,10 @@ static void write_compact(FILE *to, const char *text)
             inside = !inside;
         if (c == ' ' && !inside)
             continue;
+        if (!inside && (c == '-' || (c >= '0' && c <= '9'))) {
+            next = write_number(to, at);
+            continue;
+        }
         if (c >= 0x7F && text_misleads(c)) {
             write_escaped(to, c);
             continue;
