@@ -93,7 +93,7 @@ async function crowd(store) {
   const options = { wait: Infinity, ttl: 600_000 };
   const wait = async () => (await store.acquire("crowd", options)).release();
   const waiting = Array.from({ length: waits }, wait);
-  while ((await store.status("crowd")).waiters.length < waits) await sleep(50);
+  while ((await store.status("crowd")).waiters.length < waits) await sleep(200);
   const queued = performance.now();
   console.log(`${waits} waits on one loop, queued in ${seconds(begin)} s: ${footprint()}`);
   await held.release();

@@ -83,7 +83,7 @@ napi_value lhn_break(napi_env env, napi_callback_info info)
 struct list {
     lhn_call call;
     lh_list_options options;
-    char *prefix, *owner;
+    char *prefix, *owner, **keys;
     napi_ref rows; /* an array of JavaScript */
     uint32_t n;
     bool taken; /* under the addon's mutex: the last row */
@@ -150,11 +150,12 @@ static void free_list(lhn_call *call)
 {
     struct list *list = (struct list *)call;
     napi_delete_reference(call->addon->env, list->rows);
+    lhn_texts_free(list->keys, list->options.n_keys);
     free(list->prefix);
     free(list->owner);
 }
 
-/* (store, {prefix, owner, expired, malformed, all, limit}): an array of records */
+/* (store, {prefix, owner, keys, expired, malformed, all, limit}): an array of records */
 napi_value lhn_list(napi_env env, napi_callback_info info)
 {
     napi_value arguments[LHN_ARGUMENTS], rows;
@@ -168,6 +169,8 @@ napi_value lhn_list(napi_env env, napi_callback_info info)
     lh_list_options_init(&list->options, sizeof list->options);
     list->options.prefix = list->prefix = lhn_text_of(env, arguments[1], "prefix");
     list->options.owner = list->owner = lhn_text_of(env, arguments[1], "owner");
+    list->keys = lhn_texts(env, lhn_property(env, arguments[1], "keys"), &list->options.n_keys);
+    list->options.keys = (const char *const *)list->keys;
     list->options.expired = lhn_flag_of(env, arguments[1], "expired");
     list->options.malformed = lhn_flag_of(env, arguments[1], "malformed");
     list->options.free_too = lhn_flag_of(env, arguments[1], "all");

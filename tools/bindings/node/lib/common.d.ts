@@ -94,6 +94,10 @@ export interface BaseAcquireOptions {
   shared?: boolean;
   owner?: string;
   purpose?: string;
+  /** The key is a path: a lease on org excludes those on org/project, and the reverse. */
+  path?: boolean;
+  /** Take over the lease that this owner already holds. */
+  resume?: boolean;
 }
 
 export interface ReleaseOptions {
@@ -104,6 +108,8 @@ export interface ReleaseOptions {
 }
 
 export interface ListOptions {
+  /** Only these keys. */
+  keys?: readonly string[];
   prefix?: string;
   /** Only keys that this owner holds or waits for. */
   owner?: string;
@@ -145,6 +151,8 @@ export abstract class BaseLease implements AsyncDisposable {
   readonly remaining: number;
   /** Aborted when the lease is lost; its reason is the LeaseLostError. */
   readonly signal: AbortSignal;
+  /** Hands the lease on; the id of the new lease, for attach(). */
+  transfer(to: string): Promise<string>;
   /** Only to change the ttl: the lease is renewed without it. */
   renew(ttl?: number): Promise<void>;
   /** What the previous holder left, if nobody has held the key since. */
@@ -178,16 +186,30 @@ export interface Watch extends AsyncIterableIterator<LeaseEvent>, AsyncDisposabl
   [Symbol.asyncIterator](): Watch;
 }
 
-export abstract class BaseStore<L extends BaseLease, O extends BaseAcquireOptions>
-  implements AsyncDisposable {
+/** In the order of their keys in the call. Each can be released on its own. */
+export type LeasesOf<L extends BaseLease> = readonly L[] & AsyncDisposable;
+
+/** M: the options for several keys. */
+export abstract class BaseStore<
+  L extends BaseLease, O extends BaseAcquireOptions, M extends BaseAcquireOptions,
+> implements AsyncDisposable {
   protected constructor();
   readonly isOpen: boolean;
   acquire(key: string, options?: O): Promise<L>;
+  /** All keys or none. Callers with overlapping keys cannot deadlock. */
+  acquireMany(keys: readonly string[], options?: M): Promise<LeasesOf<L>>;
+  /** Goes on with a lease of another process: renews it, now and from now on. */
+  attach(key: string, id: string, ttl?: number): Promise<L>;
   /** Acquires the lease, calls `fn`, and releases it. LeaseLostError: it ended before that. */
   withLease<T>(
     key: string,
     options: O | undefined,
     fn: (lease: L) => T | PromiseLike<T>,
+  ): Promise<T>;
+  withLeases<T>(
+    keys: readonly string[],
+    options: M | undefined,
+    fn: (leases: LeasesOf<L>) => T | PromiseLike<T>,
   ): Promise<T>;
   watch(options?: WatchOptions): Watch;
   /** Ends all waits and watches, and releases what is held. */

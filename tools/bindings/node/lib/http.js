@@ -7,21 +7,23 @@ const {
   BusyError, ConfigError, DeniedError, LeaseLostError, LeaseholdError, LockTimeoutError,
   UnknownError, UnreachableError, errorOf,
 } = require("./errors.js");
-const { EventQueue, asyncDispose } = require("./events.js");
+const { EventQueue } = require("./events.js");
 const { Connection, now, passing, since, sleep } = require("./http_connection.js");
 const { holderOf, noteOf, statusOf } = require("./http_values.js");
-const { BaseLease, during } = require("./lease.js");
+const { BaseLease, BaseStore, together } = require("./lease.js");
 const {
-  BREAK, LIST, RELEASE, WATCH, checkFlag, checkNumber, checkText, checked,
+  BREAK, LIST, RELEASE, WATCH, checkFlag, checkNumber, checkText, checkTexts, checked,
 } = require("./options.js");
 
 const OPEN = { url: checkText, token: checkText, owner: checkText, timeout: checkNumber };
 const ACQUIRE = {
-  ttl: checkNumber, wait: checkNumber, shared: checkFlag, owner: checkText, purpose: checkText,
+  ttl: checkNumber, wait: checkNumber, shared: checkFlag, path: checkFlag, resume: checkFlag,
+  owner: checkText, purpose: checkText,
 };
 
 const DAY = 24 * 3600 * 1000; // the server cuts a wait to its own longest
 const MOST = 1_000_000; // keys of a list
+const KEYS = 60; // of a request for chosen ones
 // A request that waits is made anew after this time: fetch() of Node ends a silent one after five
 // minutes, and many a proxy after one. The server keeps the place in the queue for five seconds.
 const PATIENCE = 45_000;
@@ -31,8 +33,9 @@ const RETRY = 1_000; // between two streams of events
 const pathOf = (key) => `/v1/leases/${encodeURIComponent(key)}`;
 
 function queryOf(options) {
-  const query = new URLSearchParams(options).toString();
-  return query && `?${query}`;
+  const pairs = Object.entries(options).flatMap(([name, value]) =>
+    [value].flat().map((each) => [name, each]));
+  return pairs.length > 0 ? `?${new URLSearchParams(pairs)}` : "";
 }
 
 // Node 18 has no such global.
@@ -51,7 +54,7 @@ class Lease extends BaseLease {
   #timer;
 
   constructor(store, key, json, sent) {
-    super(store, key, { id: json.lease, token: BigInt(json.token), owner: json.owner });
+    super(store, key, { id: json.lease, token: BigInt(json.token), owner: json.owner ?? "" });
     this.#note = noteOf(json.note);
     this.#believe(json, sent);
   }
@@ -132,6 +135,16 @@ class Lease extends BaseLease {
     await this._release({ note, keep_ms: keep });
   }
 
+  /** Sent once: a second request would find that the lease has ended. */
+  async transfer(to) {
+    this._store._open();
+    checkText("to", to);
+    clearTimeout(this.#timer);
+    const options = { body: { to }, headers: { "Lease-Id": this.id } };
+    const path = `${pathOf(this.key)}/transfer`;
+    return (await this._end(this._store._connection.send("POST", path, options))).lease;
+  }
+
   /** `keepalive`: a page may be left at once. */
   async _release(body) {
     clearTimeout(this.#timer);
@@ -191,7 +204,7 @@ class Watch extends EventQueue {
   }
 }
 
-class Store {
+class Store extends BaseStore {
   #owner;
   #leases = new Map();
   #acquires = new Set(); // under way
@@ -199,6 +212,7 @@ class Store {
   #closing;
 
   constructor(connection, owner) {
+    super();
     if (!(connection instanceof Connection)) throw new TypeError("use Store.open()");
     this._connection = connection;
     this.#owner = owner;
@@ -241,21 +255,48 @@ class Store {
   async acquire(key, options = {}) {
     const { signal, ...rest } = options;
     checkText("key", key);
-    const { ttl, wait = 0, shared, owner = this.#owner, purpose } = checked(rest, ACQUIRE);
+    const { wait = 0, ...found } = checked(rest, ACQUIRE);
+    return this.#tracked(signal, async (ended) =>
+      this.#granted(await this.#ask(key, this.#bodyOf(found), wait, ended), ended));
+  }
+
+  /** Sent once: the server remembers no such grant. */
+  async acquireMany(keys, options = {}) {
+    const { signal, ...rest } = options;
+    checkTexts("keys", keys);
+    const { wait = 0, ...found } = checked(rest, ACQUIRE);
+    const body = { keys, ...this.#bodyOf(found), wait_ms: wait };
+    return this.#tracked(signal, async (ended) => {
+      const sent = now();
+      const { leases } = await this._connection.send("POST", "/v1/leases", { body });
+      const granted = await Promise.allSettled(
+        leases.map((json) => this.#granted(new Lease(this, json.key, json, sent), ended)));
+      const failed = granted.find(({ reason }) => reason);
+      const held = granted.flatMap(({ value }) => value ?? []);
+      if (!failed) return together(held);
+      await Promise.allSettled(held.map((lease) => lease.release()));
+      throw failed.reason;
+    });
+  }
+
+  #bodyOf({ ttl, shared, owner = this.#owner, purpose, path, resume }) {
+    return { owner, purpose, ttl_ms: ttl, mode: shared ? "shared" : "exclusive", path, resume };
+  }
+
+  /** Runs an acquire, which `signal` and close() end. A close waits for it. */
+  async #tracked(signal, run) {
     signal?.throwIfAborted();
     this._open();
-    const body = { owner, purpose, ttl_ms: ttl, mode: shared ? "shared" : "exclusive" };
-    const ended = new AbortController(); // by the caller, or by close()
+    const ended = new AbortController();
     const abort = () => ended.abort(signal?.aborted ? signal.reason : this._signal.reason);
-    const asking = this.#ask(key, body, wait, ended.signal)
-      .then((lease) => this.#granted(lease, ended.signal));
-    this.#acquires.add(asking);
     for (const each of [signal, this._signal]) each?.addEventListener("abort", abort);
+    const running = run(ended.signal);
+    this.#acquires.add(running);
     try {
-      return await asking;
+      return await running;
     } finally {
       for (const each of [signal, this._signal]) each?.removeEventListener("abort", abort);
-      this.#acquires.delete(asking);
+      this.#acquires.delete(running);
     }
   }
 
@@ -315,9 +356,15 @@ class Store {
     return lease;
   }
 
-  async withLease(key, options, fn) {
-    const lease = await this.acquire(key, options);
-    return during(lease, [lease], fn);
+  async attach(key, id, ttl) {
+    checkText("key", key);
+    checkText("id", id);
+    if (ttl !== undefined) checkNumber("ttl", ttl);
+    this._open();
+    const sent = now();
+    const options = { body: { ttl_ms: ttl }, headers: { "Lease-Id": id } };
+    const json = await this._connection.repeat("PATCH", pathOf(key), options);
+    return this.#granted(new Lease(this, key, json, sent), this._signal);
   }
 
   async status(key) {
@@ -327,9 +374,18 @@ class Store {
   }
 
   async list(options) {
-    const found = { limit: MOST, ...checked(options, LIST) };
+    const { keys, ...found } = { limit: MOST, ...checked(options, LIST) };
     this._open();
-    const { leases } = await this._connection.repeat("GET", `/v1/leases${queryOf(found)}`);
+    if (!keys) return this.#list(found);
+    const pieces = [];
+    for (let i = 0; i < keys.length; i += KEYS)
+      pieces.push(this.#list({ ...found, key: keys.slice(i, i + KEYS) }));
+    const all = (await Promise.all(pieces)).flat(); // also keys that are free
+    return all.filter(({ state }) => found.all || state !== "free");
+  }
+
+  async #list(query) {
+    const { leases } = await this._connection.repeat("GET", `/v1/leases${queryOf(query)}`);
     return leases.map(statusOf);
   }
 
@@ -359,10 +415,6 @@ class Store {
     this.#closed.abort(errorOf({ ...failure, serverCode: 0, leaseId: "" }));
     const held = [...this.#leases.values()].map((lease) => lease._release({}));
     await Promise.allSettled([...held, ...this.#acquires]);
-  }
-
-  async [asyncDispose]() {
-    await this.close();
   }
 }
 

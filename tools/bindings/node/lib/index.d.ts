@@ -2,7 +2,7 @@
 // All durations are milliseconds, and all instants milliseconds since 1970. Infinity: no end.
 import { BaseLease, BaseStore } from "./common";
 import type {
-  BaseAcquireOptions, BreakOptions, ListOptions, Status as BaseStatus,
+  BaseAcquireOptions, BreakOptions, LeasesOf, ListOptions, Status as BaseStatus,
 } from "./common";
 
 export {
@@ -109,11 +109,6 @@ export interface OpenOptions {
 }
 
 export interface AcquireOptions extends BaseAcquireOptions {
-  /** The key is a path: a lease on org excludes those on org/project, and the reverse. A wait for
-   * a path uses a thread. */
-  path?: boolean;
-  /** Take over the lease that this owner already holds. */
-  resume?: boolean;
   leaseId?: string;
   /** For one command and its retries; by default the store's. */
   timeout?: number;
@@ -124,31 +119,20 @@ export type AcquireManyOptions = Omit<AcquireOptions, "leaseId">;
 /** The library renews it, also while the loop is busy. */
 export class Lease extends BaseLease {
   private constructor();
-  /** Hands the lease on; the id of the new lease, for attach(). */
-  transfer(to: string): Promise<string>;
 }
 
-/** In the order of their keys in the call. Each can be released on its own. */
-export type Leases = readonly Lease[] & AsyncDisposable;
+export type Leases = LeasesOf<Lease>;
 
 /** One collection of leases. A held lease, an open store and its change stream do not keep the
  * process running; a call or a watch does. At the end of the program, and of a worker thread, the
  * leases are released, but not by process.exit() or a signal. */
-export class Store extends BaseStore<Lease, AcquireOptions> {
+export class Store extends BaseStore<Lease, AcquireOptions, AcquireManyOptions> {
   private constructor();
   static open(options: OpenOptions): Promise<Store>;
   /** `signal`: ends it with the signal's reason, once nothing is held and the queue is left. */
   acquire(key: string, options?: AcquireOptions): Promise<Lease>;
-  /** All keys or none, at most 1,000. Callers with overlapping keys cannot deadlock. `wait` is for
-   * all keys together. The call uses a thread. */
+  /** At most 1,000 keys; `wait` is for all of them together. */
   acquireMany(keys: readonly string[], options?: AcquireManyOptions): Promise<Leases>;
-  withLeases<T>(
-    keys: readonly string[],
-    options: AcquireManyOptions | undefined,
-    fn: (leases: Leases) => T | PromiseLike<T>,
-  ): Promise<T>;
-  /** Goes on with a lease of another process: renews it, and has the library renew it. */
-  attach(key: string, id: string, ttl?: number): Promise<Lease>;
   status(key: string): Promise<Status>;
   /** In the order of the keys. */
   list(options?: ListOptions): Promise<Status[]>;

@@ -6,8 +6,8 @@ const {
   BusyError, ConfigError, DeniedError, LeaseLostError, LeaseholdError, LockTimeoutError,
   UnknownError, UnreachableError, errorOf,
 } = require("./errors.js");
-const { EventQueue, asyncDispose } = require("./events.js");
-const { BaseLease, during } = require("./lease.js");
+const { EventQueue } = require("./events.js");
+const { BaseLease, BaseStore, together } = require("./lease.js");
 const {
   BREAK, LIST, RELEASE, WATCH, checkFlag, checkFunction, checkNumber, checkText, checkTexts,
   checked, words,
@@ -118,12 +118,13 @@ class Watch extends EventQueue {
   }
 }
 
-class Store {
+class Store extends BaseStore {
   #handle;
   #leases = new Map();
   #closing;
 
   constructor(token) {
+    super();
     if (token !== native) throw new TypeError("use Store.open()");
   }
 
@@ -170,11 +171,7 @@ class Store {
   async acquireMany(keys, options = {}) {
     const { signal, ...rest } = options;
     checkTexts("keys", keys);
-    const leases = await this.#acquireApart(keys, checked(rest, ACQUIRE), signal);
-    leases[asyncDispose] = async () => {
-      await Promise.all(leases.map((lease) => lease[asyncDispose]()));
-    };
-    return leases;
+    return together(await this.#acquireApart(keys, checked(rest, ACQUIRE), signal));
   }
 
   #acquireApart(keys, options, signal) {
@@ -217,23 +214,15 @@ class Store {
     return this.#granted(key, await call(native.attach(this._open(), key, id, ttl)));
   }
 
-  async withLease(key, options, fn) {
-    const lease = await this.acquire(key, options);
-    return during(lease, [lease], fn);
-  }
-
-  async withLeases(keys, options, fn) {
-    const leases = await this.acquireMany(keys, options);
-    return during(leases, leases, fn);
-  }
-
   async status(key) {
     checkText("key", key);
     return call(native.status(this._open(), key));
   }
 
   async list(options) {
-    return call(native.list(this._open(), checked(options, LIST)));
+    const found = checked(options, LIST);
+    if (found.keys?.length === 0) return [];
+    return call(native.list(this._open(), found));
   }
 
   metrics() {
@@ -252,10 +241,6 @@ class Store {
   async close() {
     this.#closing ??= call(native.close(this.#handle)).then(() => this.#leases.clear());
     await this.#closing;
-  }
-
-  async [asyncDispose]() {
-    await this.close();
   }
 }
 

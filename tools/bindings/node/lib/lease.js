@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the leases of all kinds of stores have in common. A kind adds `remaining`, `renew()` and
-// `release()`.
+// What all kinds of stores and their leases have in common. A kind of store adds what asks a
+// server, and a kind of lease `remaining`, `renew()` and `release()`.
 "use strict";
 
 const { lostError } = require("./errors.js");
@@ -54,6 +54,12 @@ class BaseLease {
   }
 }
 
+/** Leases that are released together, too. */
+function together(leases) {
+  const release = () => Promise.all(leases.map((lease) => lease[asyncDispose]()));
+  return Object.defineProperty(leases, asyncDispose, { value: async () => void (await release()) });
+}
+
 /** Calls `fn` with what was acquired, and releases that. `leases`: those that must last so long. */
 async function during(acquired, leases, fn) {
   let result;
@@ -69,4 +75,20 @@ async function during(acquired, leases, fn) {
   return result;
 }
 
-module.exports = { BaseLease, during };
+class BaseStore {
+  async withLease(key, options, fn) {
+    const lease = await this.acquire(key, options);
+    return during(lease, [lease], fn);
+  }
+
+  async withLeases(keys, options, fn) {
+    const leases = await this.acquireMany(keys, options);
+    return during(leases, leases, fn);
+  }
+
+  async [asyncDispose]() {
+    await this.close();
+  }
+}
+
+module.exports = { BaseLease, BaseStore, together };

@@ -51,8 +51,8 @@ function checked(options, known) {
 const RELEASE = { note: checkText, keep: checkNumber };
 const BREAK = { reason: checkText, by: checkText, token: checkToken };
 const LIST = {
-  prefix: checkText, owner: checkText, expired: checkFlag, malformed: checkFlag, all: checkFlag,
-  limit: checkNumber,
+  keys: checkTexts, prefix: checkText, owner: checkText, expired: checkFlag, malformed: checkFlag,
+  all: checkFlag, limit: checkNumber,
 };
 const WATCH = { keys: checkTexts, prefix: checkText, after: checkText };
 

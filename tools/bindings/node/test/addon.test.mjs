@@ -73,6 +73,9 @@ test("several keys are acquired together, or none", async () => {
   const leases = await store.acquireMany(keys, { ttl: 5_000 });
   assert.deepEqual(leases.map(({ key }) => key), keys);
   assert.deepEqual((await store.list({ prefix: "many:" })).map(({ key }) => key), keys.sort());
+  const chosen = await store.list({ keys: ["many:c", "many:x"] });
+  assert.deepEqual(chosen.map(({ key }) => key), ["many:c"]);
+  assert.deepEqual(await store.list({ keys: [] }), []);
   const more = ["many:d", ...keys];
   const refused = await other.acquireMany(more).catch((error) => error);
   assert.ok(refused instanceof BusyError && keys.includes(refused.record.key));

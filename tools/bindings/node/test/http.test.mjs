@@ -177,6 +177,41 @@ test("a lease is renewed, and outlives the server for its ttl", async () => {
   await end(third);
 });
 
+test("a lease that is handed on has a new id, by which it is attached", async () => {
+  const lease = await store.acquire("handed");
+  const id = await lease.transfer("b");
+  assert.ok(!lease.valid);
+  const attached = await other.attach("handed", id, 5_000);
+  assert.ok(attached.valid && attached.token > lease.token && attached.id === id);
+  await attached.release();
+  await assert.rejects(other.attach("handed", id), LeaseLostError);
+});
+
+test("several keys are acquired together, or none; a path excludes what is below it", async () => {
+  const leases = await store.acquireMany(["many/b", "many/a"], { path: true });
+  assert.deepEqual(leases.map(({ key }) => key), ["many/b", "many/a"]);
+  for (const key of ["many", "many/a/c"])
+    await assert.rejects(other.acquire(key, { path: true }), { reason: "path" });
+  await assert.rejects(other.acquireMany(["many/c", "many/b"]), BusyError);
+  const keys = (await store.list({ keys: ["many/c", "many/b"] })).map(({ key }) => key);
+  assert.deepEqual(keys, ["many/b"]);
+  await leases[Symbol.asyncDispose]();
+  assert.equal(await store.withLeases(["many/c", "many/b"], {}, ({ length }) => length), 2);
+  const controller = new AbortController();
+  const aborted = store.acquireMany(["many/c"], { signal: controller.signal });
+  controller.abort();
+  await assert.rejects(aborted, { name: "AbortError" });
+  assert.equal((await store.status("many/c")).state, "free");
+});
+
+test("an owner takes over its own lease", async () => {
+  const lease = await store.acquire("resumed", { owner: "ops", ttl: 1_000 });
+  const resumed = await store.acquire("resumed", { owner: "ops", resume: true });
+  assert.ok(resumed.token > lease.token);
+  await until(() => lease.signal.aborted);
+  await resumed.release();
+});
+
 test("events come in order, until the iterator is left", async () => {
   const seen = [];
   for await (const event of store.watch({ keys: ["seen"] })) {

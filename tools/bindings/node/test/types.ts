@@ -40,13 +40,15 @@ export async function follow(store: AnyStore): Promise<LeaseEvent | undefined> {
     if (event.kind === "released") return event;
   const [first] = await store.list({ prefix: "project:", all: true });
   const lease = await store.acquire("project:42", { wait: 1_000, shared: true });
-  await lease.release();
+  const attached = await store.attach(lease.key, await lease.transfer("b"));
+  await attached.release();
   console.log(first?.waiters.length, (await store.break("k", { reason: "stuck" })).holders.length);
   return undefined;
 }
 
 export async function remote(url: string): Promise<void> {
   await using store = await HttpStore.open({ url, owner: "edit form", token: "0123456789abcdef" });
+  await store.withLeases(["a", "b"], { path: true }, ([a, b]) => console.log(a?.id, b?.token));
   const error: unknown = await store.acquire("k").catch((error: unknown) => error);
   if (error instanceof HttpBusyError && error instanceof BusyError) console.log(error.holder?.kept);
 }
