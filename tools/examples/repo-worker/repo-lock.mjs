@@ -11,7 +11,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 
-import { LeaseholdError, LockTimeoutError, Store } from "leasehold";
+import { LeaseholdError, LockTimeoutError, Store, keyJoin } from "leasehold";
 
 export { LeaseholdError, LockTimeoutError };
 const GRACE_MS = 5_000; // for a process to end by itself, while the lease is held
@@ -26,13 +26,10 @@ function open() {
   return opening;
 }
 
-/** The key of all languages: see leasehold-schema(5). */
-const keyOf = (repo) => `repo:${repo.replaceAll("%", "%25").replaceAll(":", "%3A")}`;
-
 export async function withRepoLock(repo, job, fn, wait = 30_000) {
   const store = await open();
   const options = { wait, ttl, purpose: job, signal: shutdown.signal };
-  return store.withLease(keyOf(repo), options, async (lease) => {
+  return store.withLease(keyJoin("repo", repo), options, async (lease) => {
     const either = new AbortController();
     const abort = ({ target }) => either.abort(target.reason);
     for (const signal of [lease.signal, shutdown.signal]) signal.addEventListener("abort", abort);

@@ -9,6 +9,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual as same, promisify } from "node:util";
 
+import { keyJoin } from "leasehold";
+
 const FENCE = fileURLToPath(new URL("fence.sh", import.meta.url));
 const ENDS = ["opened", "gap", "released", "transferred", "broken", "expired"];
 const LOOK_EVERY_MS = 250; // for changes by editors that take no lease
@@ -47,9 +49,6 @@ export function merge(base, ours, theirs) {
 
 const bytesOf = (document) => `${JSON.stringify(document, null, 2)}\n`;
 
-/** The key of all languages: see leasehold-schema(5). */
-const keyOf = (file) => `file:${file.replaceAll("%", "%25").replaceAll(":", "%3A")}`;
-
 async function stampOf(file) {
   const found = await stat(file, { bigint: true }).catch(() => undefined);
   return found && `${found.ino} ${found.size} ${found.mtimeNs}`;
@@ -63,7 +62,7 @@ export class SharedFile {
   constructor(store, file) {
     this.#store = store;
     this.file = path.join(realpathSync(path.dirname(file)), path.basename(file));
-    this.key = keyOf(this.file);
+    this.key = keyJoin("file", this.file);
   }
 
   /** The file as it is now, from the cache if the note shows that nobody has written since. */
@@ -128,7 +127,7 @@ export class SharedFile {
   }
 
   async #load(lease, mode) {
-    const { note } = await this.#store.status(this.key);
+    const note = await lease.note();
     await this.fence(lease, mode);
     const stamp = await stampOf(this.file);
     const { snapshot } = this.#cache;
