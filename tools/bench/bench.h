@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold bench: between its files. All that is measured happens in one collection of its own,
- * which is dropped. */
+ * leasehold bench: between its files. All measurements use one separate collection, which is
+ * dropped at the end. */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
@@ -77,7 +77,7 @@ extern atomic_int bench_signal;
 void bench_catch_signals(void);
 bool bench_goes_on(double until_ms);
 
-/* What the leases of a bench are: renewed by nobody. */
+/* The options of a bench's leases: nobody renews them. */
 lh_acquire_options bench_by_hand(void);
 
 /* Each part: LH_OK, or bench->error is filled. `ms`: how long it may take, about. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold bench: what leases cost on the caller's own deployment, beside what the driver alone
- * needs for a plain write. */
+ * leasehold bench: measures the cost of leases on the caller's own deployment, compared with a
+ * plain write by the driver alone. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

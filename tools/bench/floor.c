@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The floor of leasehold bench: what the driver alone needs for a ping, and for the one write that
- * a lock of any kind costs.
+ * The floor of leasehold bench: the time of the driver alone for a ping, and for the one write that
+ * a lock of any kind needs.
  *
- * The one file of the command line that includes the driver: what is compared with Leasehold must
- * not go through it. */
+ * This is the only file of the command line that includes the driver, because the floor must not go
+ * through Leasehold. */
 #include <mongoc/mongoc.h>
 #include <stdio.h>
 #include <stdlib.h>

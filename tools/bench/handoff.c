@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * leasehold bench: from hand to hand. From the start of a release to the return of the acquire that
- * waited for it, between two processes and within one; and many clients who want the same key.
+ * waited for it, between two processes and within one; and many clients that compete for the same
+ * key.
  *
  * The other process is forked before there is any thread, opens a store of its own, and ends when
  * its pipe does. */

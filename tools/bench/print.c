@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * leasehold bench: samples, and how they are told: a table with a histogram for people, an object
- * for programs. */
+ * leasehold bench: samples, and their output: a table with a histogram for users, an object for
+ * programs. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the parts of the checker share, and what a violation is. */
+ * The functions that the parts of the checker share, and violations. */
 #include "torture/check.h"
 
 #include <stdarg.h>

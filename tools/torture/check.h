@@ -2,9 +2,9 @@
  * The checker: a history (history.h) against the invariants. Pure: it knows neither a server nor
  * the library.
  *
- * What it says is proven by the history: a belief is only what a process was seen to believe
- * (between the first and the last sample that said "valid"), an order only that of the oplog, or
- * that of calls that did not overlap. */
+ * The history proves each violation: a belief counts only between the first and the last sample
+ * that was "valid", and an order only if it is the order of the oplog, or of calls that did not
+ * overlap. */
 #ifndef TORTURE_CHECK_H
 #define TORTURE_CHECK_H
 
@@ -24,7 +24,7 @@ struct who {
 
 struct holder {
     char id[CHECK_ID];
-    struct who who;                                     /* p -1: nobody of ours */
+    struct who who;                                     /* p -1: not a process of the run */
     int64_t token, expires_at, acquired_at, renewed_at; /* CHECK_NEVER: no end */
     bool shared;
 };
@@ -36,7 +36,7 @@ struct queued {
     bool shared;
 };
 
-/* What is stored for a key after a commit. Instants are the server's, in ms. */
+/* The stored state of a key after a commit. Instants are the server's, in ms. */
 struct state {
     bool removed;
     char doc_id[CHECK_ID];
@@ -102,18 +102,18 @@ struct violation {
 struct check {
     struct event *events; /* in the order of t, commits by seq */
     size_t n;
-    bool oplog, hole; /* what was committed is known; it would be, had the oplog not been cut off */
+    bool oplog, hole; /* the commits are known; they would be, if the oplog had not been cut off */
     bool done;        /* the end of the run is there */
     int64_t grace_ms, seed, start;
-    /* How far apart the time in a command and that of its entry in the oplog may be: more where
-     * clocks were stepped. */
+    /* The largest difference between the time in a command and the time of its oplog entry; it is
+     * larger if clocks were stepped. */
     int64_t clocks_ms;
     struct violation *violations; /* room for CHECK_VIOLATIONS; the first is the earliest */
     size_t n_violations, of[CHECK_INVARIANTS + 1];
     size_t calls, beliefs, commits, grants, processes_lost;
 };
 
-/* Reads a file. False: `message` says what is wrong in which line. */
+/* Reads a file. False: `message` has the fault and the line. */
 bool check_read(struct check *check, FILE *file, char message[200]);
 void check_fini(struct check *check);
 
@@ -131,12 +131,12 @@ bool check_same_who(const struct who *a, const struct who *b);
 size_t check_call_of(const struct check *check, const struct who *who);
 const struct holder *check_holder(const struct state *state, const char *id);
 const struct queued *check_queued(const struct state *state, const char *id);
-/* The server's time at which a commit was decided: that of its grant or release; else when it was
- * written, which is not before. */
+/* The server's time at which a commit was decided: the time of its grant or release; otherwise the
+ * time of the write, which is not earlier. */
 int64_t check_now(const struct state *before, const struct state *after);
-/* The time of the grants in it; 0: nobody was granted. */
+/* The time of the grants in the commit; 0: it has no grant. */
 int64_t check_granted_at(const struct state *before, const struct state *after);
-/* Was the deployment, or the process (-1: only the deployment), disturbed between? */
+/* Whether a fault hit the deployment, or the process (-1: only the deployment), in that time. */
 bool check_disturbed(const struct check *check, int p, int64_t from, int64_t to);
 
 void check_beliefs(struct check *check);  /* 1, 5 */

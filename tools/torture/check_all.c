@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * All that is checked, one after the other. */
+ * Runs all checks, one after the other. */
 #include <stdlib.h>
 #include <string.h>
 

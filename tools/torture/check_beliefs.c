@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Invariant 1 in real time: no two processes were seen to believe in one key at once, unless both
- * shared it. */
+ * Invariant 1 in real time: no two processes relied on leases of one key at the same time, unless
+ * both shared the key. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "torture/check.h"
 
-/* From the first to the last sample that said "valid": between them it was, because a lease that is
- * over stays so. */
+/* From the first to the last sample that was "valid". Between them the lease was valid, because a
+ * lease that has ended stays ended. */
 struct belief {
     size_t first, last; /* events */
     int64_t from, to;
@@ -50,8 +50,8 @@ static size_t collect(const struct check *check, struct belief *beliefs)
     return n;
 }
 
-/* When the lease was asked for, as far as is known: a waiter may be broken before it hears that it
- * was granted. */
+/* The time of the acquire, if it is known: a waiter's grant may be broken before the waiter learns
+ * of the grant. */
 static int64_t asked_at(const struct check *check, const struct belief *belief)
 {
     const struct event *first = &check->events[belief->first];
@@ -63,8 +63,9 @@ static int64_t asked_at(const struct check *check, const struct belief *belief)
     return belief->from;
 }
 
-/* A broken holder may believe until its deadline: from the break on it does not count until its ttl
- * has passed, which is 2.5 s at most in a run. */
+/* A holder whose lease was broken may rely on it until its deadline. So from the break on, its
+ * belief does not count as a violation until its ttl has passed, which is 2.5 s at most in a
+ * run. */
 static void waive_broken(const struct check *check, struct belief *beliefs, size_t n)
 {
     for (size_t i = 0; i < check->n; i++) {
@@ -108,7 +109,8 @@ static int64_t committed_end(const struct check *check, const struct event *beli
     return end;
 }
 
-/* Nobody believes past the end + grace: from there on anybody may have it, if only he comes. */
+/* No process may rely on a lease after its end + grace, because from then on any other process may
+ * get the key. */
 static void judge_end(struct check *check, const struct belief *belief)
 {
     const struct event *last = &check->events[belief->last];
@@ -120,7 +122,8 @@ static void judge_end(struct check *check, const struct belief *belief)
                         last->who.p, last->key, (long long)late_ms);
 }
 
-/* What was released or handed on is believed by nobody any more, whoever has it now. */
+/* After a release or a transfer, the process no longer relies on the lease, whether or not the key
+ * has a new holder. */
 static void judge_given(struct check *check, const struct belief *belief)
 {
     const struct event *last = &check->events[belief->last];

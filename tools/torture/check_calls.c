@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the callers were told, against what was committed: invariants 3 and 6; and 2 by the callers'
- * own order, which needs no oplog. */
+ * Compares the replies to callers with the commits: invariants 3 and 6; and invariant 2 by the
+ * order of the calls, which needs no oplog. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,9 +11,9 @@
      1000000) /* a commit's time is a clock's, in milliseconds, before it is written */
 #define STALE_NS                                                                                   \
     (INT64_C(15000) *                                                                              \
-     1000000) /* for so long, at most, a deposed primary says `busy` of what has passed */
+     1000000) /* the longest time for which a deposed primary replies `busy` with old data */
 
-/* From here on what is stored is later than `t` for sure. */
+/* From here on the stored state is certainly later than `t`. */
 static int64_t surely_after(const struct check *check, int64_t t)
 {
     return t + SLACK_NS + check->clocks_ms * 1000000;
@@ -24,7 +24,7 @@ static bool is_grant(const struct event *event)
     return event->kind == EV_END && event->op == OP_ACQUIRE && strcmp(event->outcome, "ok") == 0;
 }
 
-/* A grant that was asked for after another one was answered has a higher token. */
+/* If an acquire began after the reply to another grant, its grant has the higher token. */
 static void check_tokens(struct check *check)
 {
     for (size_t i = 0; i < check->n; i++) {
@@ -45,7 +45,7 @@ static void check_tokens(struct check *check)
     }
 }
 
-/* The last commit by which a lease came to be held, and how often that was. */
+/* The last commit that granted the lease, and the number of such commits. */
 static size_t find_grant(const struct check *check, const char *key, const char *id,
                          size_t *ret_times)
 {
@@ -66,8 +66,8 @@ static size_t find_grant(const struct check *check, const char *key, const char 
     return found;
 }
 
-/* More than one may be: granted, not answered before that had ended, and asked for again under the
- * same id. Whether all came of that one call, check_commits looks at. */
+/* There may be several: a grant whose lease ended before the reply came, and a second attempt with
+ * the same id. check_commits checks that all belong to that one call. */
 static void check_acknowledged(struct check *check, size_t at)
 {
     const struct event *end = &check->events[at];
@@ -91,7 +91,7 @@ static const struct state *last_state(const struct check *check, const char *key
     return NULL;
 }
 
-/* A release that was acknowledged is there. */
+/* An acknowledged release was committed. */
 static void check_released(struct check *check, size_t at)
 {
     const struct event *end = &check->events[at];
@@ -102,7 +102,8 @@ static void check_released(struct check *check, size_t at)
                         end->who.p, end->key, end->id);
 }
 
-/* Who was told that it has nothing must have nothing: neither a lease nor a place in the queue. */
+/* A caller that got the reply that it holds nothing must hold nothing: neither a lease nor a place
+ * in the queue. */
 static void check_nothing_held(struct check *check, size_t at)
 {
     const struct event *end = &check->events[at];
@@ -129,11 +130,11 @@ static void check_nothing_held(struct check *check, size_t at)
                                 (double)(commit->t - end->t) / 1e6);
                 return;
             }
-        return; /* what is stored at the next commit was stored until then */
+        return; /* the state before the next commit was stored until then */
     }
 }
 
-/* When the token was somebody's on this key; false: never. */
+/* The time in which a lease with this token held the key; false: there was none. */
 static bool find_token(const struct check *check, const char *key, int64_t token, int64_t *ret_from,
                        int64_t *ret_to)
 {
@@ -157,9 +158,9 @@ static bool find_token(const struct check *check, const char *key, int64_t token
     return ever;
 }
 
-/* A question of after `begin` was answered by what was over at `to`. The primary's own answer is no
- * older than the question; only where the deployment was disturbed since may another have given it,
- * who does not know yet that it is deposed. */
+/* Whether a call that began at `begin` got a reply about a state that ended at `to`. A primary's
+ * reply is not older than the call. Only after a fault of the deployment, a server that does not
+ * know yet that it is deposed may have sent the reply. */
 static bool is_stale(const struct check *check, int64_t to, int64_t begin, int64_t end)
 {
     if (to == INT64_MAX || surely_after(check, to) >= begin)

@@ -7,12 +7,12 @@
 
 #include "torture/check.h"
 
-#define RETENTION_MIN_MS 1000 /* what cleanup removes was free at least that long */
+#define RETENTION_MIN_MS 1000 /* cleanup removes only documents that were free that long */
 #define RENEW_SLACK_NS                                                                             \
     (INT64_C(4000) * 1000000) /* a renewal that was given up may still arrive: maxTimeMS */
 #define LATE_NS                                                                                    \
-    (INT64_C(15000) *                                                                              \
-     1000000) /* so long a disturbed network may keep one: maxTimeMS counts from its arrival */
+    (INT64_C(15000) * 1000000) /* the longest time for which a disturbed network may delay a       \
+                                  command: maxTimeMS counts from its arrival */
 
 struct ended {
     char id[CHECK_ID];
@@ -54,9 +54,9 @@ static bool has_ended(const struct walk *walk, const char *id)
     return false;
 }
 
-/* Its acquire goes on: what was granted before has ended, unanswered, and it was asked for again.
- * Nobody believed it. Or it ended unknown, and an attempt arrives late; but what stands there as
- * released never acquires again. */
+/* The acquire continues: an earlier grant ended before its reply, and the acquire was sent again,
+ * so no process relied on that grant. Or the acquire ended unknown, and an attempt arrives late;
+ * but a lease id in `released` never acquires again. */
 static bool is_asked_for(const struct walk *walk, const struct holder *holder)
 {
     size_t at = check_call_of(walk->check, &holder->who);
@@ -226,7 +226,7 @@ static void follow_renewals(struct check *check, const struct event *grant)
         if (event->kind != EV_COMMIT || strcmp(event->key, grant->key) != 0)
             continue;
         const struct holder *is = check_holder(event->state, grant->id);
-        /* An acquire whose answer was lost is repeated, and extends what it was granted. */
+        /* An acquire whose reply was lost is repeated, and extends its lease. */
         bool repeated = event->t <= grant->t + check->clocks_ms * INT64_C(1000000) ||
                         check_disturbed(check, grant->who.p, check->events[grant->end].t, event->t);
         if (was && is && is->expires_at > was->expires_at && !repeated &&
@@ -250,7 +250,7 @@ void check_renewals(struct check *check)
             continue;
         const struct event *call = &check->events[end->end];
         if (call->by_hand &&
-            call->wait_ms == 0) /* who waited has his grant claimed by the library: a renewal */
+            call->wait_ms == 0) /* the library claims a waiter's grant by a renewal */
             follow_renewals(check, end);
     }
 }

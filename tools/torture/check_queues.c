@@ -13,7 +13,8 @@ static bool is_alive(const struct queued *queued, int64_t now)
     return queued->beat_at + queued->claim_ms > now;
 }
 
-/* Those who stood before `holder` in the queue, and live: all were granted too, or have left. */
+/* Checks that all living waiters ahead of `holder` in the queue were granted the key too, or have
+ * left. */
 static void judge_order(struct check *check, size_t at, const struct state *before,
                         const struct state *after, const struct holder *holder, int64_t now)
 {
@@ -32,8 +33,8 @@ static void judge_order(struct check *check, size_t at, const struct state *befo
     }
 }
 
-/* From when on this waiter could have been granted: nobody held, and nobody alive stood before it.
- * CHECK_NEVER: never. */
+/* The time from which this waiter could have been granted the key: there was no holder, and no
+ * living waiter ahead. CHECK_NEVER: never. */
 static int64_t could_from(const struct check *check, const struct state *before, const char *id)
 {
     int64_t from = before->released_at;
@@ -70,8 +71,8 @@ static void judge_step(struct check *check, size_t at, const struct state *befor
     const struct state *after = check->events[at].state;
     if (after->removed)
         return;
-    /* By its id: its time is when the command began, which may be before the change that it
-     * follows. */
+    /* Found by its id, because its time is that of the start of the command, which may be earlier
+     * than the change before it. */
     bool transfer = strcmp(after->released_how, "transfer") == 0 &&
                     strcmp(after->released_id, before->released_id) != 0;
     int64_t now = check_granted_at(before, after);

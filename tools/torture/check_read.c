@@ -192,7 +192,8 @@ static int compare(const void *one, const void *two)
     return a->line < b->line ? -1 : a->line > b->line;
 }
 
-/* Where some are missing those that are there say nothing: what is between them is not known. */
+/* If some commits are missing, the others prove nothing, because the states between them are not
+ * known. */
 static void leave_out_commits(struct check *check)
 {
     size_t kept = 0;
@@ -262,7 +263,7 @@ bool check_read(struct check *check, FILE *file, char message[200])
         bson_destroy(line);
     }
     free(text_line);
-    if (ferror(file)) /* what is behind it, nobody knows */
+    if (ferror(file)) /* the lines after it are unknown */
         (void)snprintf(message, 200, "it cannot be read after line %zu: %s", n_line,
                        strerror(errno));
     else if (!good || !check->violations)

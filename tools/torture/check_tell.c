@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A violation as a story: what happened to the key around it, in the order of time, in words. */
+ * Prints a violation as a story: the events of the key around that time, in order, in words. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the callers wrote under their leases: invariant 10. Each document says what landed in it, in
- * order; a guarded write says how many of older tokens it found. */
+ * The writes of callers under their leases: invariant 10. Each document lists the writes that
+ * landed, in order; a guarded write records how many writes of older tokens it found. */
 #include <string.h>
 
 #include "torture/check.h"
@@ -21,8 +21,8 @@ static void check_once(struct check *check, size_t at)
                             wrote->holder.p);
 }
 
-/* In the order of the tokens. And between a fenced read and the write that follows from it nothing
- * of an older token. */
+/* Checks that writes landed in the order of their tokens, and that no write with an older token
+ * landed between a fenced read and the write that depends on it. */
 static void check_order(struct check *check, size_t at)
 {
     const struct event *wrote = &check->events[at];
@@ -49,7 +49,7 @@ static void check_order(struct check *check, size_t at)
     }
 }
 
-/* Who has guarded and read has seen all that older tokens will ever write. */
+/* A process that has guarded and read has seen all writes that older tokens can ever make. */
 static void check_guarded(struct check *check, size_t at)
 {
     const struct event *wrote = &check->events[at];
@@ -64,7 +64,7 @@ static void check_guarded(struct check *check, size_t at)
                         (long long)older);
 }
 
-/* What was told of it is so. */
+/* Checks that the reply to the write is true. */
 static void check_told(struct check *check, size_t at)
 {
     const struct event *end = &check->events[at];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A store does not survive fork(), so each process is this program again, started anew. What it is
- * to do stands in its environment, and the connection string, which may hold a password, comes
- * through a pipe. */
+ * A store does not survive fork(), so each process is this program again, started anew. Its task is
+ * in its environment, and the connection string, which may contain a password, comes through a
+ * pipe. */
 #include "torture/crowd.h"
 
 #include <errno.h>
@@ -233,8 +233,9 @@ static void wake(struct crowd *crowd, int64_t now)
 
 /* ---- The run --------------------------------------------------------------------------------- */
 
-/* Looks who has ended. Returns how many are still there. Whether it was time is asked after the end
- * is seen: a fault may have taken the last seconds of the run. */
+/* Collects the processes that have ended, and returns the number of the others. The clock is read
+ * after the end of a process is noticed, because a fault may have taken the last seconds of the
+ * run. */
 static int reap(struct crowd *crowd)
 {
     int there = 0, status;
@@ -262,7 +263,7 @@ static int reap(struct crowd *crowd)
     return there;
 }
 
-/* Whom we kill did not end otherwise than it should. */
+/* A process that the run kills has ended as expected. */
 static void kill_all(struct crowd *crowd)
 {
     for (int p = 0; p < crowd->torture->processes; p++) {

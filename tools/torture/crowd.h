@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The processes of a run, and what is done to them. */
+ * The processes of a run, and their faults. */
 #ifndef TORTURE_CROWD_H
 #define TORTURE_CROWD_H
 
@@ -16,13 +16,14 @@ struct crowd_report {
 
 extern const char *const crowd_fault_words[CROWD_FAULTS];
 
-/* Starts the processes, does to them and to the deployment what the run's faults say until its time
- * is over, and ends them. `stop` (a signal's flag) ends it sooner. */
+/* Starts the processes, applies the run's faults to them and to the deployment until the run's time
+ * is over, and ends the processes. `stop` (a signal's flag) ends it sooner. */
 void crowd_run(const struct torture *torture, struct deployment *deployment,
                const struct history *history, const volatile int *stop,
                struct crowd_report *report);
 
-/* In a process that was started by crowd_run(): reads what it has to do. False: it was not. */
+/* In a process that was started by crowd_run(): reads its task. False: this process was not started
+ * by crowd_run(). */
 bool crowd_is_member(struct torture *ret_torture, int *ret_p, int *ret_life);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Stepping a primary down and failpoints are no business of the library's. One connection, used by
- * one thread. */
+ * The library does not step primaries down or set failpoints. One connection, used by one
+ * thread. */
 #include "torture/deployment.h"
 
 #include <stdio.h>
@@ -144,8 +144,8 @@ static bool step_down(struct deployment *d, int seconds)
     return true;
 }
 
-/* What the primary has acknowledged by itself alone is lost; what a majority acknowledged must not
- * be. */
+/* Writes that only the primary acknowledged are lost; writes that a majority acknowledged must not
+ * be lost. */
 static bool roll_back(struct deployment *d, uint64_t *dice)
 {
     uint32_t ids[8], primary = find_primary(d);
@@ -255,7 +255,7 @@ void deployment_mend(struct deployment *d)
         (void)stall_secondaries(d, false);
 }
 
-/* What older code does where there is a document: it takes what is free. */
+/* Behaves as older code does if a document exists: takes the key if it is free. */
 static bool take_as_old(struct deployment *d, const char *key, const char *id)
 {
     bson_t reply;

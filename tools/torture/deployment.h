@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What torture does to a deployment beside the library: faults, its own database. */
+ * The actions of torture on a deployment without the library: faults, and its own database. */
 #ifndef TORTURE_DEPLOYMENT_H
 #define TORTURE_DEPLOYMENT_H
 
@@ -15,7 +15,8 @@ struct deployment *deployment_open(const char *uri, const char *db, const char *
 void deployment_close(struct deployment *deployment);
 
 bool deployment_is_set(const struct deployment *deployment);
-/* Those of FAULT_… that can be done here: a set, privileges, test commands. */
+/* The FAULT_… that are possible on this deployment: they depend on the set, privileges and test
+ * commands. */
 unsigned deployment_allows(struct deployment *deployment);
 
 /* Begins a fault, which is over after *ret_ms at the latest, or when deployment_mend() is called.

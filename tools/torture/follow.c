@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Only what a majority has is read: it is not rolled back. Each reading begins with the last entry
- * of the one before. Where the first that comes is another one, that entry was cut off, and so may
- * be what followed it. */
+ * of the one before. If another entry comes first, that last entry was cut off, and perhaps entries
+ * after it too. */
 #include "torture/follow.h"
 
 #include <pthread.h>
@@ -97,8 +97,8 @@ static void take(struct follow *f, const bson_t *entry)
         f->state = REACHED_END;
 }
 
-/* What is there since the last entry. Nothing at all: this server's majority is behind where we
- * are. */
+/* Reads the entries after the last one. No entry at all: the majority commit point of this server
+ * is behind our position. */
 static void read_on(struct follow *f)
 {
     bson_t filter = BSON_INITIALIZER, from,
@@ -174,8 +174,7 @@ struct follow *follow_start(const struct torture *torture, const struct history 
     return NULL;
 }
 
-/* A write of ours, acknowledged by a majority: all that can be committed before it comes before
- * it. */
+/* Writes a document, acknowledged by a majority: every earlier commit precedes it in the oplog. */
 static bool write_end(struct follow *f)
 {
     bson_t *command = BCON_NEW("insert", END, "documents", "[", "{", "}", "]", "writeConcern", "{",

@@ -10,10 +10,10 @@
  *   belief   lh_lease_remaining_ms() of a lease: 0 is "not valid"
  *   lost     on_lost was called
  *   fault    kind, p (-1: the deployment), ms: how long it may be felt; clocks_ms: how far apart it
- * set the servers' clocks. Others than torture may write these lines too: scripts/faults does wrote
+ * set the servers' clocks. Other programs may write these lines too, such as scripts/faults wrote
  * key, who, token: a write that is in the data, each key's in order; seen: how many were when it
- * read; or older: it was guarded, and found so many of older tokens commit   key, doc: what is
- * stored from then on, null when it was removed; seq: the order
+ * read; or older: it was guarded, and found so many of older tokens commit key, doc: what is stored
+ * from then on, null when it was removed; seq: the order
  *
  *   hole     the oplog was cut off before it was read: what was committed is not known
  *   done     the run is over, and all of it is here

@@ -7,7 +7,7 @@
 
 extern const struct command cmd_torture;
 
-/* Runs it, or does the part of one of its processes. Returns the exit code. */
+/* Runs torture, or the part of one of its processes. Returns the exit code. */
 int torture_run(const struct cli *cli);
 
 #endif

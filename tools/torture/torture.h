@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a run of torture is, for its processes. */
+ * The description of a run, for its processes. */
 #ifndef TORTURE_TORTURE_H
 #define TORTURE_TORTURE_H
 
@@ -22,7 +22,7 @@ enum {
     FAULT_KILLOPS = 128, /* operations and cursors of ours are killed */
 };
 
-/* What the clients that write data are called, behind `app`. */
+/* The suffix after `app` in the names of clients that write data. */
 #define TORTURE_DATA "-data"
 
 struct torture {
@@ -37,8 +37,8 @@ struct torture {
     bool insecure_tls; /* as the option of that name */
 };
 
-/* Who stops itself does it by this signal, and is let go on after so long. (By SIGSTOP others may
- * stop it too, and let it go on.) */
+/* A process that stops itself uses this signal, and is continued after this time. (Others may stop
+ * and continue it by SIGSTOP and SIGCONT too.) */
 #define TORTURE_STOP_SIGNAL SIGTSTP
 #define TORTURE_STOP_MIN_MS 2000
 #define TORTURE_STOP_MAX_MS 4000

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A process of a run: holds up to three leases, and does at random what callers do. The dice are
- * seeded; what meets what is the machine's affair. */
+ * A process of a run: holds up to three leases, and does random operations of callers. The random
+ * numbers are seeded; the timing depends on the machine. */
 #include "torture/worker.h"
 
 #include <stdio.h>

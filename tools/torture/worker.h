@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A process of a run: its store, what it holds, and its operations, each of which writes its two
- * lines. */
+ * A process of a run: its store, its leases, and its operations, each of which writes two lines. */
 #ifndef TORTURE_WORKER_H
 #define TORTURE_WORKER_H
 
@@ -10,7 +9,7 @@
 
 enum { HANDS = 3, REMEMBERED = 6 };
 
-/* A lease that it let go of, for commands that come too late. */
+/* A lease that it released, transferred or lost, for commands that come too late. */
 struct old_lease {
     char key[16], id[LH_LEASE_ID_LEN + 1];
 };
@@ -28,9 +27,9 @@ struct worker {
 };
 
 uint32_t worker_dice(struct worker *worker, uint32_t n);
-/* Sleeps, and writes down meanwhile what it believes. */
+/* Sleeps, and records its beliefs meanwhile. */
 void worker_doze(struct worker *worker, int64_t ms);
-/* Writes down what it believes of one lease, or of all. */
+/* Records whether one lease is valid, or all leases. */
 void worker_believe(struct worker *worker, lh_lease *lease);
 void worker_believe_all(struct worker *worker);
 /* The lease's handle is done with. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The operations. Every acquire names its call as its purpose ("3.0.17": process, life, number), so
- * that what the deployment committed can be laid beside the call that it came of, even when nobody
- * was answered. */
+ * that each commit can be matched with its call, even if no reply came. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -113,7 +112,7 @@ static int acquire_or_cancel(struct worker *worker, const char *key,
     return outcome == LH_OK ? LH_CANCELLED : outcome;
 }
 
-/* Goes on looking at a lease, which is kept, whether it is valid or not. */
+/* Continues to sample a lease, which is kept, whether it is valid or not. */
 static void look_on(struct worker *worker, lh_lease *lease, uint32_t times)
 {
     for (uint32_t i = 0; i < times; i++) {
@@ -122,7 +121,7 @@ static void look_on(struct worker *worker, lh_lease *lease, uint32_t times)
     }
 }
 
-/* What follows from a read a while ago. */
+/* A write that depends on an earlier read. */
 static int read_and_write(struct worker *worker, lh_lease *lease, const char *who)
 {
     int64_t seen = 0;
@@ -219,7 +218,8 @@ void worker_release(struct worker *worker)
     worker_forget(worker, hand);
 }
 
-/* Lease ids that were handed on lie in a folder, as files KEY.ID; whoever renames one has it. */
+/* Lease ids that were handed on are in a folder, as files KEY.ID; the process that renames a file
+ * takes the lease. */
 void worker_transfer(struct worker *worker)
 {
     char id[LH_LEASE_ID_LEN + 1], path[512];
@@ -287,7 +287,8 @@ void worker_take_mail(struct worker *worker)
         lh_lease_free(lease);
 }
 
-/* A renewal or a release of a lease that was let go of, or lost: it must change nothing. */
+/* A renewal or a release of a lease that was released, transferred or lost: it must change
+ * nothing. */
 void worker_come_late(struct worker *worker)
 {
     lh_lease *lease = NULL;

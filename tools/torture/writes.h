@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The callers' own data, that whoever holds a key writes to. By the fence: a document a key, each
- * write of which adds its name to a list in it, so that the document itself says which landed, and
- * in which order. By the guard: a new document a write, which says how many it found that were
- * written under older tokens, and so how many there may ever be. */
+ * The callers' own data, which the holder of a key writes. With the fence: one document for each
+ * key. Each write adds its name to a list in the document, so that the document shows which writes
+ * landed, and in which order. With the guard: a new document for each write, which records how many
+ * documents of older tokens the write found. There may never be more of them. */
 #ifndef TORTURE_WRITES_H
 #define TORTURE_WRITES_H
 
@@ -11,13 +11,13 @@
 
 struct writes;
 
-/* A client as an application has it, retryable writes and all. NULL: no memory. With FAULT_PAUSE a
+/* A client like that of an application, with retryable writes. NULL: no memory. With FAULT_PAUSE a
  * process (not the parent) stops itself now and then where a lease cannot help: after it looked
  * whether it holds it, and before its command is sent. */
 struct writes *writes_open(const struct torture *torture, const struct history *history);
 void writes_close(struct writes *writes);
 
-/* Where guarded writes go must be there before. */
+/* The collection for guarded writes must exist before. */
 bool writes_prepare(struct writes *writes, lh_error *error);
 
 /* A fenced read under the lease: how many writes have landed so far. */
@@ -29,7 +29,7 @@ int writes_add(struct writes *writes, lh_lease *lease, const char *who, int64_t 
 /* A guarded transaction: it reads, and adds a document. */
 int writes_guarded(struct writes *writes, lh_lease *lease, const char *who);
 
-/* Writes what landed as lines of the history, each key's in order. */
+/* Writes the writes that landed as lines of the history, in order for each key. */
 bool writes_tell(struct writes *writes, const struct history *history, lh_error *error);
 
 #endif
