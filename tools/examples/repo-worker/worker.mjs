@@ -56,11 +56,12 @@ async function perform(job) {
     settle(name, true, "done");
   } catch (error) {
     if (stopping) return;
+    const why = error.holder ? `${repo} is held by ${error.holder.owner}` : error.message;
     if (error instanceof LockTimeoutError && --job.attempts > 0) {
       queue.push(job);
-      console.log(`${name}: retried, ${error.message}`);
+      console.log(`${name}: retried, ${why}`);
     } else if (error instanceof LeaseholdError || error instanceof CommandFailed) {
-      settle(name, false, `failed, ${error.message}`);
+      settle(name, false, `failed, ${why}`);
     } else {
       throw error;
     }

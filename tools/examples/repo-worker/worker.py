@@ -60,11 +60,12 @@ class Worker:
             await with_repo_lock(repo, name, lambda lease: work(lease, source, target), self.wait)
             self.settle(name, True, "done")
         except LockTimeoutError as busy:
+            why = f"{repo} is held by {busy.holder.owner}" if busy.holder else busy
             if attempts > 1:
                 self.queue.append((name, work, repo, attempts - 1))
-                print(f"{name}: retried, {busy}", flush=True)
+                print(f"{name}: retried, {why}", flush=True)
             else:
-                self.settle(name, False, f"failed, {busy}")
+                self.settle(name, False, f"failed, {why}")
         except (CommandFailed, OSError, leasehold.Error) as why:
             self.settle(name, False, f"failed, {why}")
 

@@ -34,7 +34,6 @@ from pymongo import AsyncMongoClient, ReturnDocument
 log = logging.getLogger("uvicorn.error")
 ADMINS = os.environ.get("ADMINS", "").split()
 MIGRATE_AGAIN = float(os.environ.get("MIGRATE_AGAIN", "30"))  # seconds
-PREFIX = "workspace:"
 
 
 async def prepare(store):
@@ -217,8 +216,9 @@ async def status(
     name: List[str] = Query(), user: str = Depends(current_user), store=Depends(the_store)
 ):
     """The states of many workspaces, for a list, with one command."""
-    held = {each.key: each for each in await store.list(prefix=PREFIX)}
-    return {each: state_of(held.get(key_of(each)), user) for each in name}
+    keys = [key_of(each) for each in name]
+    held = {each.key: each for each in await store.list(keys=keys)}
+    return {each: state_of(held.get(key), user) for each, key in zip(name, keys)}
 
 
 def state_of(found, user):
