@@ -5,11 +5,10 @@ import re
 import shutil
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
+import requests
 from conftest import wait_until
 from serving import (
     ADMIN,
@@ -50,23 +49,24 @@ def env(server):
 
 
 class App:
+    """The program, and a browser."""
+
     def __init__(self, env, *command):
         self.process = subprocess.Popen(
             [*command, "0"], env=env, stdout=subprocess.PIPE, encoding="utf-8"
         )
         self.url = self.process.stdout.readline().split("/plan")[0]
+        self.browser = requests.Session()
 
-    def __call__(self, method, path):
-        try:
-            with urllib.request.urlopen(
-                urllib.request.Request(self.url + path, method=method), timeout=20
-            ) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+    def __call__(self, path):
+        reply = self.browser.get(self.url + path, timeout=20)
+        return reply.status_code, reply.text
+
+    def stream(self, path):
+        return self.browser.get(self.url + path, timeout=20, stream=True)
 
     def end(self):
-        self.process.terminate()
+        self.process.kill()
         self.process.wait(timeout=10)
 
 
@@ -86,7 +86,7 @@ def old_lock(ready, client):
 
 
 def expect_old_lock(app):
-    status, text = app("GET", "/old?user=alice")
+    status, text = app("/old?user=alice")
     assert (
         status == 423
         and "<b>somebody</b> is editing" in text
@@ -99,19 +99,31 @@ def test_node_with_a_session(env, server, old_lock):
     assert node, "node is not installed: scripts/setup test"
     app = App(env, node, EXAMPLES / "workspace.mjs")
     expect_old_lock(app)
-    status, text = app("GET", "/node?user=alice")
+    status, text = app("/node?user=alice")
     assert status == 200 and "You are editing, alice" in text
-    page = urllib.request.urlopen(app.url + "/node/open?user=alice", timeout=20)
-    assert page.readline() == b"event: renewed\n"
+    page = app.stream("/node/open?user=alice")
+    lines = page.iter_lines()
+    assert next(lines) == b"event: renewed"
     until = time.monotonic() + 2 * TTL_MS / 1000
     while time.monotonic() < until:
-        expect_busy(app("GET", "/node?user=bob"))
+        expect_busy(app("/node?user=bob"))
         time.sleep(TTL_MS / 3000)
     page.close()
-    wait_until(lambda: app("GET", "/node?user=bob")[0] == 200)
-    with urllib.request.urlopen(app.url + "/node/open?user=alice", timeout=20) as page:
-        assert page.readline() == b"event: lost\n"
+    wait_until(lambda: app("/node?user=bob")[0] == 200)
+    assert next(app.stream("/node/open?user=alice").iter_lines()) == b"event: lost"
     app.end()
+
+
+def test_node_after_a_restart(env, server):
+    first = App(env, shutil.which("node"), EXAMPLES / "workspace.mjs")
+    assert first("/restart%20a?user=alice")[0] == 200
+    first.end()
+    second = App(env, shutil.which("node"), EXAMPLES / "workspace.mjs")
+    second.browser = first.browser
+    assert "You are editing, alice" in second("/restart%20a?user=alice")[1]
+    assert second("/%ff?user=alice")[0] == 400
+    expect_busy(second("/restart%20a?user=bob"))
+    second.end()
 
 
 def test_curl_with_a_session(env, server, tmp_path):

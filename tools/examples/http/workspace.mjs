@@ -8,7 +8,8 @@
 //
 // Whoever comes first edits, for as long as the page is open: the page keeps a stream to this
 // server open, and this server one to leasehold, which renews the lease meanwhile. Nobody counts
-// seconds. Whoever comes second is told who edits.
+// seconds. Whoever comes second sees the holder. The lease id is in a cookie, so that the same user
+// goes on after a restart of this server, and on another instance of it.
 import http from "node:http";
 
 const LEASEHOLD = process.env.LEASEHOLD_HTTP ?? "http://127.0.0.1:8080";
@@ -16,8 +17,14 @@ const TTL_MS = Number(process.env.TTL_MS ?? 30000);
 const token = process.env.LEASEHOLD_TOKEN
   ? { Authorization: `Bearer ${process.env.LEASEHOLD_TOKEN}` }
   : {};
-// workspace and user -> lease id: a secret between this server and leasehold
-const leases = new Map();
+
+const cookieOf = (user) => `lease-${Buffer.from(user).toString("hex")}`;
+
+/** The lease id that this browser has for the user; the cookie's path is the workspace. */
+function mineIn(request, user) {
+  const cookies = (request.headers.cookie ?? "").split("; ");
+  return cookies.find((each) => each.startsWith(`${cookieOf(user)}=`))?.split("=")[1];
+}
 
 const lease = (method, workspace, { id, body, path = "", signal } = {}) =>
   fetch(`${LEASEHOLD}/v1/leases/workspace:${encodeURIComponent(workspace)}${path}`, {
@@ -64,9 +71,7 @@ const answer = (response, status, text = "") => {
   response.end(text);
 };
 
-async function open(workspace, user, response) {
-  const name = JSON.stringify([workspace, user]);
-  const mine = leases.get(name);
+async function open(workspace, user, mine, response) {
   if (mine && (await lease("PATCH", workspace, { id: mine })).ok)
     // the page was loaded again
     return answer(response, 200, editor(workspace, user));
@@ -77,16 +82,17 @@ async function open(workspace, user, response) {
   if (asked.status === 423) return answer(response, 423, busy(workspace, told));
   if (asked.status !== 201)
     return answer(response, 503, "<p>Workspaces cannot be opened just now.</p>");
-  leases.set(name, told.lease);
+  const scope = `Path=/${encodeURIComponent(workspace)}; HttpOnly; SameSite=Strict`;
+  response.setHeader("Set-Cookie", `${cookieOf(user)}=${told.lease}; ${scope}`);
   answer(response, 200, editor(workspace, user));
 }
 
 // As long as the page listens. When it is closed the lease is not renewed any more, and ends by its
 // ttl: the page may have been reloaded.
-async function keepOpen(workspace, user, response) {
+async function keepOpen(workspace, user, mine, response) {
   const closed = new AbortController();
   response.on("close", () => closed.abort());
-  const id = leases.get(JSON.stringify([workspace, user])) ?? "0".repeat(32);
+  const id = mine ?? "0".repeat(32);
   const session = await lease("GET", workspace, { id, path: "/session", signal: closed.signal });
   response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
   if (session.ok)
@@ -95,16 +101,22 @@ async function keepOpen(workspace, user, response) {
   response.end();
 }
 
-const server = http.createServer((request, response) => {
+async function serve(request, response) {
   const url = new URL(request.url, "http://localhost");
-  const [workspace, what] = url.pathname.slice(1).split("/");
+  const [workspace, what] = url.pathname.slice(1).split("/").map(decodeURIComponent);
   const user = url.searchParams.get("user") ?? "somebody";
-  (what === "open" ? keepOpen : open)(workspace, user, response).catch((error) => {
-    if (error.name !== "AbortError" && !response.headersSent)
+  const mine = mineIn(request, user);
+  await (what === "open" ? keepOpen : open)(workspace, user, mine, response);
+}
+
+const server = http.createServer((request, response) =>
+  serve(request, response).catch((error) => {
+    if (error instanceof URIError) answer(response, 400);
+    else if (error.name !== "AbortError" && !response.headersSent)
       answer(response, 503, "<p>Workspaces cannot be opened just now.</p>");
     else response.end();
-  });
-});
+  }),
+);
 server.listen(Number(process.argv[2] ?? 8000), "127.0.0.1", () =>
   console.log(`http://127.0.0.1:${server.address().port}/plan?user=alice`),
 );
