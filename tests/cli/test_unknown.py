@@ -90,7 +90,5 @@ def test_a_signal_while_the_server_keeps_silent_ends_it(cli, deaf):
     process.terminate()
     _, err = process.communicate(timeout=10)
     assert (
-        process.returncode == 128 + 15
-        and time.monotonic() - start < 5
-        and "has not replied" in err
+        process.returncode == 128 + 15 and time.monotonic() - start < 5 and "has not replied" in err
     )
