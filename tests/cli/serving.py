@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of `leasehold serve` share: a server, requests to it, streams of events."""
+import contextlib
 import http.client
 import json
+import os
 import re
 import secrets
 import signal
@@ -10,11 +12,15 @@ import threading
 import time
 import urllib.parse
 
+import pymongo
 import pytest
 from conftest import URI, Cli, wait_until
 
 CLIENT, OTHER, ADMIN = "client-token-0123456789", "other-token-0123456789", "admin-token-0123456789"
 COMMENTED = "commented-out-token-0123456789"
+
+
+STANDALONE = os.environ.get("LEASEHOLD_TEST_STANDALONE") or URI
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -158,6 +164,17 @@ class WithEnvironment:
 
     def start(self, *args):
         return self.cli.start(*args, env=self.env)
+
+
+@contextlib.contextmanager
+def program_on(uri):
+    """The program, on a database of its own on that server."""
+    name = "cli_serve_" + secrets.token_hex(6)
+    cli = Cli(uri, name)
+    assert cli("migrate", "--yes").exit == 0
+    yield cli
+    with pymongo.MongoClient(uri) as client:
+        client.drop_database(name)
 
 
 @pytest.fixture(scope="module")

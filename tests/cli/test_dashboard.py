@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The dashboard of `leasehold serve`, in a real browser, at a real server."""
 import datetime
-import os
 import re
 import secrets
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
-import pymongo
 import pytest
 from browser import BROWSER, DRIVER, page  # noqa: F401  (a fixture)
-from conftest import URI, Cli, wait_until
+from conftest import URI, wait_until
 from selenium.webdriver.common.keys import Keys
 from serving import (
     ADMIN,
@@ -21,6 +18,8 @@ from serving import (
     WithEnvironment,
     key,
     path_of,
+    STANDALONE,
+    program_on,
     ready,
     tokens,
 )  # noqa: F401  (fixtures among them)
@@ -35,7 +34,6 @@ if not BROWSER or not DRIVER:
         allow_module_level=True,
     )
 
-STANDALONE = os.environ.get("LEASEHOLD_TEST_STANDALONE") or URI
 HOSTILE = "<img src=x onerror=window.harmed=1>"
 
 
@@ -86,17 +84,6 @@ def locks(client, ready):
     locks = client[ready.env["LEASEHOLD_DB"]].workspace_locks
     locks.delete_many({})
     return locks
-
-
-@contextmanager
-def program_on(uri):
-    """The program, on a database of its own on that server."""
-    name = "cli_serve_" + secrets.token_hex(6)
-    cli = Cli(uri, name)
-    assert cli("migrate", "--yes").exit == 0
-    yield cli
-    with pymongo.MongoClient(uri) as client:
-        client.drop_database(name)
 
 
 def seconds(text):

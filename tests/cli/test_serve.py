@@ -629,6 +629,24 @@ def test_who_does_not_read_holds_nobody_up(server, key):
 # ---- what it says of itself ----
 
 
+def test_generators_of_clients_get_along_with_the_specification():
+    """A token needs 64 bits; and null where an object may be lets nothing be required in it."""
+
+    def look(node, name=""):
+        if isinstance(node, list):
+            for each in node:
+                look(each, name)
+        elif isinstance(node, dict):
+            kinds = node.get("type", [])
+            kinds = kinds if isinstance(kinds, list) else [kinds]
+            assert "integer" not in kinds or node["format"] == "int64", (name, node)
+            assert "null" not in kinds or "required" not in node, (name, node)
+            for key, each in node.items():
+                look(each, key)
+
+    look(SPEC)
+
+
 def test_routes_and_specification_agree(server):
     counted = server("GET", "/metrics").body.decode()
     routes = set(re.findall(r'requests_total\{method="([A-Z]+)",route="([^"]+)"', counted))
