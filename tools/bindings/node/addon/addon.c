@@ -66,6 +66,8 @@ static void at_end(napi_async_cleanup_hook_handle hook, void *arg)
     while (addon->stores)
         lhn_store_end(addon->stores);
     lhn_pool_discard(addon);
+    napi_async_destroy(addon->env, addon->context);
+    napi_delete_reference(addon->env, addon->resource);
     uv_close((uv_handle_t *)&addon->done_async, on_closed);
 }
 
