@@ -18,6 +18,14 @@ MODULE = ROOT / "tools" / "bindings" / "python"
 BUILD = BINARY.parents[1]
 LIBRARY = str(BUILD / "src" / "libleasehold.so.0")
 NODE_MODULE = ROOT / "tools" / "bindings" / "node"
+NODE_DRIVER = (
+    Path(
+        subprocess.run(
+            [ROOT / "scripts" / "setup", "--node"], capture_output=True, text=True
+        ).stdout.strip()
+    )
+    / "mongodb"
+)
 ADDON = BUILD / "tools" / "bindings" / "node" / "leasehold.node"
 
 os.environ["LEASEHOLD_LIBRARY"] = LIBRARY
@@ -51,6 +59,7 @@ class Job:
         job.folder = shutil.copytree(EXAMPLES / self.folder.name, folder / self.folder.name)
         (job.folder / "node_modules").mkdir()
         (job.folder / "node_modules" / "leasehold").symlink_to(NODE_MODULE)
+        (job.folder / "node_modules" / "mongodb").symlink_to(NODE_DRIVER)
         return job
 
     def start(self, program, *arguments, env={}, **options):
@@ -84,4 +93,4 @@ def expect_readme(job, folder):
     expect_shown("README.md", (job.folder / "README.md").read_text(), job.folder, job.env)
 
 
-__all__ = ["ADDON", "EXAMPLES", "Job", "expect_readme", "leasehold"]
+__all__ = ["ADDON", "EXAMPLES", "NODE_DRIVER", "Job", "expect_readme", "leasehold"]

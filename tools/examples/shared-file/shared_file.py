@@ -208,7 +208,7 @@ class SharedFile:
     def _fence(self, lease):
         """The block runs under the file's lock, if no newer holder has come. A reader's token
         raises the fence too, but readers do not shut out each other."""
-        fence = os.open(f"{self.path}.fence", os.O_RDWR | os.O_CREAT, 0o644)
+        fence = os.open(f"{self.path}.fence", os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(fence, fcntl.LOCK_EX)
             highest = int(os.pread(fence, 20, 0) or b"0")
