@@ -120,7 +120,7 @@ class Hanging:
 
 def test_git_is_ended_when_the_lease_is_lost(worker, store, tmp_path):
     with Hanging() as server:
-        env = {"LEASEHOLD_TTL": "1s", "TTL_MS": "1000"}
+        env = {"LEASEHOLD_TTL": "3s", "TTL_MS": "3000"}
         process = worker(["a clone o/r"], server.url, tmp_path, env=env)
         with server.connected() as git:
             store.break_(KEY, reason="test")

@@ -134,7 +134,7 @@ def test_destructive_jobs_need_their_environment(jobs, workers):
 @pytest.mark.parametrize("language", ["python", "node"])
 def test_a_job_whose_lease_is_broken_is_queued_again(jobs, store, workers, language):
     add(jobs, "a", "sleep", "60", attempts=2)
-    process = workers(language, {"LEASEHOLD_TTL": "1s", "TTL_MS": "1000"})
+    process = workers(language, {"LEASEHOLD_TTL": "3s", "TTL_MS": "3000"})
     wait_until(lambda: jobs.find_one()["attempts"] == 3)
     store.break_(MUTATION, reason="test")
     assert ended(process) == ["a: failed after attempt 3: a lease was lost"]
