@@ -163,7 +163,7 @@ def test_every_variable_and_every_computed_field_stands_on_the_page():
         for name, value in command.get("fields", {}).items()
         if value not in (0, 1)
     }
-    assert computed == set(entries(section("ANSWERS")))
+    assert computed == set(entries(section("REPLIES")))
 
 
 def outside_of_literals(value):
