@@ -29,6 +29,7 @@ def test_acquire_grants(cli, locks):
         "ttl_ms",
         "expires_at",
         "remaining_ms",
+        "renew_after_ms",
         "enforced",
         "note",
     ]
@@ -243,6 +244,7 @@ def test_renew(cli):
         "ttl_ms",
         "expires_at",
         "remaining_ms",
+        "renew_after_ms",
         "enforced",
     ]
     assert (renewed["outcome"], renewed["lease"], renewed["token"]) == (
