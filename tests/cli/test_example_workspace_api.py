@@ -46,6 +46,11 @@ class User(requests.Session):
         assert reply.status_code == status, reply.text
         return reply.json()
 
+    def keep(self, workspace):
+        """Its lease, as long as this stream is open."""
+        self.lock(workspace)
+        return self.get(f"/workspaces/{workspace}/session", stream=True)
+
     def save(self, workspace, text, status=200):
         reply = self.put(f"/workspaces/{workspace}", json={"text": text})
         assert reply.status_code == status, reply.text
@@ -95,14 +100,13 @@ def test_one_user_edits_and_others_see_who(app):
 
 def test_a_session_renews_and_its_end_ends_the_lease(app, store):
     alice, bob = app.user("alice"), app.user("bob")
-    alice.lock("session")
-    session = alice.get("/workspaces/session/session", stream=True)
+    session = alice.keep("session")
     lines = session.iter_lines()
     assert [next(lines) for _ in range(12)][::3] == 4 * [b"event: renewed"]  # longer than the ttl
     bob.lock("session", 423)
     session.close()
-    wait_until(lambda: bob.post("/workspaces/session/lock").ok)
-    session = bob.get("/workspaces/session/session", stream=True)
+    wait_until(lambda: bob.post("/workspaces/session/lock").ok, 30)
+    session = bob.keep("session")
     store.break_("workspace:session", reason="test")
     assert b"event: lost" in list(session.iter_lines())
     alice.save("session", "late", 410)
@@ -149,16 +153,17 @@ def test_the_same_user_goes_on_after_a_restart(app, job, store):
 
 
 def test_observe_then_enforce(app, job, store):
-    app.user("alice").lock("rollout")
+    session = app.user("alice").keep("rollout")
     observing = App(job, {"LEASEHOLD_MODE": "observe"})
     bob = observing.user("bob")
     assert "is held by alice" in bob.lock("rollout")["warning"]
     bob.save("rollout", "two")
     observing.user("carol").lock("kept")
     observing.end()
-    assert store.status("workspace:kept").state == "held"  # its end releases nothing
+    assert store.status("workspace:kept").released_how == ""  # its end releases nothing
     bob.app = app
     bob.lock("rollout", 423)
+    session.close()
 
 
 def test_the_boot_goes_on_without_the_database(job):
@@ -176,10 +181,11 @@ def test_the_migration_at_the_start(app):
 @pytest.mark.skipif(not BROWSER or not DRIVER, reason="NOT TESTED: there is no chromium")
 def test_page(app, page):
     alice = app.user("alice")
-    alice.lock("page")
+    session = alice.keep("page")
     alice.save("page", "one")
     page.driver.get(f"{app.url}/login?user=bob&workspace=page")
     wait_until(lambda: "alice is editing. Free in " in page.text("#state"))
+    session.close()
     alice.delete("/workspaces/page/lock")
     wait_until(lambda: page.text("#state") == "You are editing.")
     assert page.js("const text = document.querySelector('textarea'); return text.value") == "one"
