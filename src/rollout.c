@@ -219,12 +219,18 @@ int lh_rollout_acquire_many(lh_many *many, lh_lease **ret_leases)
 
 /* ---- Having one -------------------------------------------------------------------------------*/
 
+/* With its lock. */
+static int64_t ttl_of(const lh_lease *lease)
+{
+    return lease->ttl_ms > 0 ? lease->ttl_ms : LH_TTL_DEFAULT_MS;
+}
+
 /* As if it was renewed just now, until its holder ends it. */
 int64_t lh_rollout_remaining_ms(const lh_lease *lease)
 {
     bool locked = lh_lease_lock(lease);
     bool ended = lease->given_up;
-    int64_t ttl_ms = lease->ttl_ms > 0 ? lease->ttl_ms : LH_TTL_DEFAULT_MS;
+    int64_t ttl_ms = ttl_of(lease);
     lh_lease_unlock(lease, locked);
     return ended || lh_store_check(lease->store, NULL) == LH_FORKED ? 0 : ttl_ms;
 }
@@ -239,13 +245,15 @@ static bool is_stored(const lh_lease *lease)
 
 int lh_rollout_renew(lh_lease *lease, int64_t ttl_ms, lh_error *error)
 {
+    int outcome = LH_OK;
     if (is_stored(lease))
-        return lh_rollout_judge(lease->store, lh_core_renew(lease, ttl_ms, NULL, error));
+        outcome = lh_rollout_judge(lease->store, lh_core_renew(lease, ttl_ms, NULL, error));
     pthread_mutex_lock(&lease->lock);
-    if (ttl_ms != 0)
-        lease->ttl_ms = ttl_ms;
+    /* a lease that no server renewed has no ttl but this: a caller that renews by it needs one */
+    if (outcome == LH_OK && (!is_stored(lease) || lease->token == 0))
+        lease->ttl_ms = ttl_ms != 0 ? ttl_ms : ttl_of(lease);
     pthread_mutex_unlock(&lease->lock);
-    return LH_OK;
+    return outcome;
 }
 
 int lh_rollout_release(lh_lease *lease, const lh_release_options *o, lh_error *error)

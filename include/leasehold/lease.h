@@ -87,6 +87,7 @@ LH_API int64_t lh_lease_token(const lh_lease *lease);
 LH_API const char *lh_lease_key(const lh_lease *lease);
 /* The lease id is a capability: with it, any process can renew and release the lease. */
 LH_API const char *lh_lease_id(const lh_lease *lease);
+/* The name with which it was acquired; "" of an attached lease: lh_status() has its owner. */
 LH_API const char *lh_lease_owner(const lh_lease *lease);
 LH_API int lh_lease_mode(const lh_lease *lease);
 LH_API int64_t lh_lease_ttl_ms(const lh_lease *lease);

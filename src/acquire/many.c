@@ -107,10 +107,10 @@ static int take_one(lh_many *many, lh_many_entry *entry)
         r.o.wait_ms = 0;
     bool late = r.o.wait_ms == 0 && many->o.wait_ms > 0;
     int outcome = lh_acquire_key(&r, &entry->lease, &many->busy);
-    return outcome == LH_BUSY && late
-               ? lh_fail(many->error, LH_REASON_TIMEOUT, "the wait is over: \"%s\" is still held",
-                         entry->key)
-               : outcome;
+    return outcome == LH_BUSY && late ? lh_fail(many->error, LH_REASON_TIMEOUT,
+                                                "the wait is over: \"%s\" is still held by %s",
+                                                entry->key, lh_request_holder_name(many->busy))
+                                      : outcome;
 }
 
 static int take_all(lh_many *many)

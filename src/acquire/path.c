@@ -137,11 +137,10 @@ int lh_path_look(lh_store *store, const lh_path_query *query, lh_record **ret_co
 
 int lh_path_busy(lh_request *r, lh_record *conflict)
 {
-    const lh_holder *holder = lh_record_holder(conflict, 0);
     int outcome = lh_request_busy(r, conflict, LH_WHY_PATH);
     return lh_fail(r->error, outcome == LH_BUSY ? LH_REASON_PATH : outcome,
                    "\"%s\" is excluded by the lease on \"%s\", which %s holds", r->key,
-                   conflict->key, holder && *holder->owner ? holder->owner : "somebody unnamed");
+                   conflict->key, lh_request_holder_name(conflict));
 }
 
 /* ---- Acquiring --------------------------------------------------------------------------------*/

@@ -181,9 +181,7 @@ static void wait_until_settled(lh_waiting *w)
             (void)lh_fail(&w->error, LH_CANCELLED, "the wait for \"%s\" was cancelled", w->key);
             lh_wait_leave(w, LH_CANCELLED, NULL);
         } else if (now >= w->until) {
-            (void)lh_fail(&w->error, LH_REASON_TIMEOUT, "the wait is over: \"%s\" is still held",
-                          w->key);
-            lh_wait_leave(w, LH_BUSY, NULL);
+            lh_wait_time_out(w, NULL);
         } else {
             if (w->news)
                 tell_news(w);

@@ -102,6 +102,13 @@ void lh_wait_leave(lh_waiting *w, int outcome, struct _mongoc_client_t *client)
     leave(w, client);
 }
 
+void lh_wait_time_out(lh_waiting *w, struct _mongoc_client_t *client)
+{
+    (void)lh_fail(&w->error, LH_REASON_TIMEOUT, "the wait is over: \"%s\" is still held by %s",
+                  w->key, lh_request_holder_name(w->record));
+    lh_wait_leave(w, LH_BUSY, client);
+}
+
 /* ---- Asking -----------------------------------------------------------------------------------*/
 
 static void draw_new_id(lh_waiting *w)
@@ -269,11 +276,8 @@ int64_t lh_wait_asks(lh_store *store, struct _mongoc_client_t *client, int64_t n
             w->refs++;
             over = !w->attended && w->until <= now;
         }
-        if (w && over) {
-            (void)lh_fail(&w->error, LH_REASON_TIMEOUT, "the wait is over: \"%s\" is still held",
-                          w->key);
-            lh_wait_leave(w, LH_BUSY, client);
-        }
+        if (w && over)
+            lh_wait_time_out(w, client);
         pthread_mutex_unlock(&waits->lock);
         if (!w)
             return next;

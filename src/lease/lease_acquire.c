@@ -175,6 +175,14 @@ static int64_t retry_after_ms(const lh_request *r, const lh_holder *holder)
     return ms < 10 ? 10 : ms;
 }
 
+const char *lh_request_holder_name(const lh_record *record)
+{
+    const lh_holder *holder = record ? lh_record_holder(record, 0) : NULL;
+    if (!holder)
+        return "nobody";
+    return *holder->owner ? holder->owner : "somebody unnamed";
+}
+
 int lh_request_busy(lh_request *r, lh_record *record, int why)
 {
     static const char *const sentences[] = {
@@ -193,10 +201,7 @@ int lh_request_busy(lh_request *r, lh_record *record, int why)
     lh_record_free(r->busy);
     r->busy = record;
     return lh_fail(r->error, LH_REASON_HELD - LH_WHY_HELD + why, "\"%s\" %s %s", r->key,
-                   sentences[why],
-                   holder && *holder->owner ? holder->owner
-                   : holder                 ? "somebody unnamed"
-                                            : "nobody");
+                   sentences[why], lh_request_holder_name(record));
 }
 
 static lh_next judge_reply(lh_request *r, const lh_reply *reply, int *ret_outcome)

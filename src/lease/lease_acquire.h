@@ -50,6 +50,9 @@ int lh_request_check(lh_request *r, const lh_acquire_options *options);
 /* The id that the options name, else a new one. */
 int lh_request_draw_id(lh_request *r);
 
+/* The name of the (first) holder, for sentences. */
+const char *lh_request_holder_name(const lh_record *record);
+
 /* How long a grant by somebody else lasts until it is claimed. */
 int64_t lh_request_claim_ms(const lh_acquire_options *o);
 

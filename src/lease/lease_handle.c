@@ -42,7 +42,7 @@ int lh_lease_attach(lh_store *store, const char *key, const char *lease_id, lh_l
         outcome = lh_lease_id_check(lease_id, error);
     if (outcome != LH_OK)
         return outcome;
-    lh_lease *lease = lh_lease_new(store, key, lease_id, store->owner);
+    lh_lease *lease = lh_lease_new(store, key, lease_id, "");
     if (!lease)
         return lh_fail_memory(error);
     lease->attached = lease->in_trail = true;

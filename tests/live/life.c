@@ -260,6 +260,7 @@ static void test_another_process_goes_on_with_a_lease(void **state)
     expect(g, LH_OK, lh_lease_attach(other, "k", lh_lease_id(lease), &theirs, &g->error));
     assert_false(lh_lease_valid(theirs));
     assert_int_equal(lh_lease_token(theirs), 0);
+    assert_string_equal(lh_lease_owner(theirs), ""); /* and not this store's */
     expect(g, LH_OK, lh_lease_renew(theirs, 0, NULL, &g->error));
     assert_true(lh_lease_valid(theirs));
     assert_int_equal(lh_lease_token(theirs), lh_lease_token(lease));

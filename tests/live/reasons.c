@@ -32,6 +32,7 @@ static void test_busy_is_held_or_a_wait_that_is_over(void **state)
     lh_lease *lease = take(g, "k");
     expect_reason(g, LH_REASON_HELD, ask(g, "k", &now));
     expect_reason(g, LH_REASON_TIMEOUT, ask(g, "k", &wait));
+    assert_non_null(strstr(g->error.message, "is still held by tester"));
     const char *keys[] = {"a", "k"};
     lh_lease *leases[2];
     expect_reason(g, LH_REASON_HELD,
