@@ -28,6 +28,7 @@ const KEYS = 60; // of a request for chosen ones
 // minutes, and many a proxy after one. The server keeps the place in the queue for five seconds.
 const PATIENCE = 45_000;
 const LEAVING = 300; // for the reply that may be on its way when a wait is aborted
+const FORGOTTEN = 7_000; // by then the server has dropped a wait without a client
 const RETRY = 1_000; // between two streams of events
 
 const pathOf = (key) => `/v1/leases/${encodeURIComponent(key)}`;
@@ -143,6 +144,11 @@ class Lease extends BaseLease {
     const options = { body: { to }, headers: { "Lease-Id": this.id } };
     const path = `${pathOf(this.key)}/transfer`;
     return (await this._end(this._store._connection.send("POST", path, options))).lease;
+  }
+
+  /** Nobody has worked under it: the note of the previous holder stays. */
+  async _giveBack() {
+    await this._release({ note: this.#note?.text });
   }
 
   /** `keepalive`: a page may be left at once. */
@@ -333,13 +339,28 @@ class Store extends BaseStore {
   }
 
   /** The server leaves the queue by itself, within five seconds, and releases what it grants
-   * meanwhile; unless its reply is on the way already. */
+   * meanwhile; unless it has sent its reply, which a closed connection may have lost. */
   async #leave(key, options, signal) {
     const again = { ...options, signal: undefined, limit: LEAVING };
+    const lease = await this.#told(key, again).catch(() => undefined);
+    if (lease) return lease;
+    setTimeout(() => this.#settle(key, again).catch(() => {}), FORGOTTEN).unref?.();
+    throw signal.reason;
+  }
+
+  /** Once the server has forgotten the wait. It refuses the Idempotency-Key for another request if
+   * it has granted the wait, and then tells the grant once more. */
+  async #settle(key, options) {
+    const once = { ...options, body: { ...options.body, wait_ms: 0 } };
+    const lease = await this.#told(key, once).catch((error) => {
+      if (error.code === "idempotency_key") return this.#told(key, options);
+    });
+    await lease?._giveBack();
+  }
+
+  async #told(key, options) {
     const sent = now();
-    const json = await this._connection.send("POST", pathOf(key), again).catch(() => undefined);
-    if (!json) throw signal.reason;
-    return new Lease(this, key, json, sent);
+    return new Lease(this, key, await this._connection.send("POST", pathOf(key), options), sent);
   }
 
   async #granted(lease, signal) {
@@ -348,7 +369,7 @@ class Store extends BaseStore {
       if (lease._isOld) await lease.renew();
       signal.throwIfAborted();
     } catch (error) {
-      await lease._release({}).catch(() => {});
+      await lease._giveBack().catch(() => {});
       throw error;
     }
     this.#leases.set(lease.id, lease);

@@ -23,8 +23,9 @@ function sleep(ms, signal) {
   });
 }
 
-/** The outcome, as the library names it. */
+/** The outcome, as the library names it: by the code of the problem, or else by the status. */
 const outcomes = {
+  not_held: "lost",
   400: "invalid", 401: "denied", 403: "denied", 410: "lost", 423: "busy", 429: "unreachable",
   503: "unreachable", 504: "unknown",
 };
@@ -35,7 +36,7 @@ function errorOfResponse(response, text) {
     problem = parse(text);
   } catch {} // a proxy sent it
   return errorOf({
-    code: outcomes[response.status] ?? problem.code ?? "server",
+    code: outcomes[problem.code] ?? outcomes[response.status] ?? problem.code ?? "server",
     reason: problem.reason ?? problem.code ?? "",
     message: problem.detail ?? `the server replied ${response.status} ${response.statusText}`,
     serverCode: 0,

@@ -6,8 +6,8 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 
-export async function until(condition) {
-  const end = Date.now() + 10_000;
+export async function until(condition, most = 10_000) {
+  const end = Date.now() + most;
   while (!(await condition())) {
     assert.ok(Date.now() < end, "it did not happen in time");
     await sleep(10);
