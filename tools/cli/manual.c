@@ -90,7 +90,8 @@ static void put_see_also(const char *but)
             printf("*leasehold-%s*(1),\n", (*command)->name);
     }
     fputs("*libleasehold*(3), *leasehold-schema*(5), *leasehold-connection*(7), "
-          "*leasehold-restart*(7), *leasehold-upgrade*(7)\n",
+          "*leasehold-node*(7), *leasehold-python*(7), *leasehold-restart*(7), "
+          "*leasehold-upgrade*(7)\n",
           stdout);
 }
 
