@@ -25,12 +25,26 @@ project_version() {
   sed -n 's/^project(leasehold VERSION \([0-9.]*\) .*/\1/p' "$root/CMakeLists.txt"
 }
 
+# add_notices DIR: puts into DIR the licences of the libraries that its files need, as their Debian
+# packages have them.
+add_notices() {
+  local library owner
+  cp "$root/LICENSE" "$1"
+  while read -r library; do
+    owner=$(dpkg-query -S "$library" 2>/dev/null || dpkg-query -S "${library#/usr}") ||
+      die "no package has $library: its licence is unknown"
+    cp "/usr/share/doc/${owner%%:*}/copyright" "$1/NOTICE-${owner%%:*}.txt"
+  done < <(find "$1" -type f \( -name '*.so*' -o -name '*.node' \) -exec ldd {} + |
+    awk '$2 == "=>" { print $3 }' | sort -u | xargs realpath)
+}
+
 # pack_wheel SOURCE DIR: makes the Python package in SOURCE a wheel, with the libraries inside that
 # its files need, and puts it into DIR. Needs the group "wheel" of scripts/setup. $work: a folder
 # for what is made on the way.
 pack_wheel() {
   local python; python=$("$here/setup" --wheel)
   : "${work:?}"
+  add_notices "$1"
   cat >"$1/setup.py" <<'PYTHON'
 from setuptools import Distribution, setup
 from setuptools.command.bdist_wheel import bdist_wheel

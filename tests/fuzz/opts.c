@@ -31,6 +31,8 @@ static void secrets_are_black(const struct args *args, int argc, char **argv)
         if (strncmp(argv[i], "--uri=", 6) == 0) {
             words++;
             value = argv[i] + 6;
+        } else if (strcmp(argv[i], "--uri") == 0) {
+            words += 2; /* the next word may be the one that was taken */
         }
     if (words == 1 && args->n_owned == 1 && strlen(args->owned[0]) == strlen(value) &&
         /* else it may have been another option's value, or the command's word */

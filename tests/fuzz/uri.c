@@ -14,8 +14,11 @@
 /* Is it in an option's name? Those are printed. */
 static bool is_name(const char *uri)
 {
-    const char *options = strchr(uri, '?'), *found = options ? strstr(options, CANARY) : NULL;
-    return found && !memchr(found - 1, '=', 1) && strchr(found, '=');
+    const char *found = strchr(uri, '?');
+    while (found && (found = strstr(found + 1, CANARY)))
+        if (found[-1] != '=' && strchr(found, '='))
+            return true;
+    return false;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
