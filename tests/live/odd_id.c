@@ -215,7 +215,7 @@ static void test_a_hundred_of_them_are_granted_together(void **state)
     }
     for (int i = 0; i < N; i++) { /* a ring, pairs, and the rest renamed out of sight */
         char away[32];
-        (void)snprintf(away, sizeof away, "%s-away", names[i]);
+        (void)snprintf(away, sizeof away, "%.16s-away", names[i]);
         const char *key = i < 40 ? names[(i + 1) % 40] : i < 80 ? names[i ^ 1] : away;
         put(g, json("{'_id': '%s', 'workspace_id': '%s', 'expires_at': " PAST "}", names[i], key));
     }

@@ -252,7 +252,8 @@ static void test_a_field_that_is_stored_twice_is_named(void **state)
     };
     for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)
         for (const char *const *field = objects[i].fields; *field; field++) {
-            char says[128], *at = strstr(objects[i].says, "%s");
+            char says[128];
+            const char *at = strstr(objects[i].says, "%s");
             (void)snprintf(says, sizeof says, "%.*s%s%s", at ? (int)(at - objects[i].says) : 0,
                            objects[i].says, at ? *field : "", at ? at + 2 : objects[i].says);
             expect_malformed(twice(objects[i].in, *field), says);
