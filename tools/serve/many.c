@@ -31,17 +31,18 @@ static void answer_granted(struct request *request, struct ask *ask, lh_lease **
 void many_acquire(struct request *request, struct ask *ask)
 {
     struct server *server = request->server;
+    size_t n = ask->keys.n; /* the ask may be freed as soon as the request was answered */
     lh_lease *leases[MOST_TEXTS] = {NULL};
     lh_record *busy = NULL;
     lh_error error = LH_ERROR_INIT;
     lh_acquire_options options = acquire_options(ask);
-    ask->lease_ids = calloc(ask->keys.n, sizeof *ask->lease_ids);
+    ask->lease_ids = calloc(n, sizeof *ask->lease_ids);
     if (!ask->lease_ids) {
         answer_failure(request, MHD_HTTP_SERVICE_UNAVAILABLE, "memory", "out of memory");
         return;
     }
-    int code = lh_acquire_many(server->store, (const char *const *)ask->keys.items, ask->keys.n,
-                               &options, leases, &busy, &error);
+    int code = lh_acquire_many(server->store, (const char *const *)ask->keys.items, n, &options,
+                               leases, &busy, &error);
     const char *key = busy ? busy->key : ask->keys.items[0];
     metrics_acquired(server->metrics, code, -1);
     if (code == LH_BUSY)
@@ -50,7 +51,7 @@ void many_acquire(struct request *request, struct ask *ask)
         answer_granted(request, ask, leases);
     else
         acquire_refused(request, key, code, busy, &error);
-    for (size_t i = 0; i < ask->keys.n; i++)
+    for (size_t i = 0; i < n; i++)
         lh_lease_free(leases[i]);
     lh_record_free(busy);
 }

@@ -5,8 +5,8 @@
 
 #include "serve/waits.h"
 
-/* Acquires all or none, and answers. What was granted stays in `ask`, which stays the request's,
- * until the answer was sent. */
+/* Acquires all or none, and answers. The request keeps `ask`, which has the lease ids, until the
+ * answer was sent. */
 void many_acquire(struct request *request, struct ask *ask);
 /* Releases it again: it could not be sent. */
 void many_take_back(struct request *request, const struct ask *ask);
