@@ -83,14 +83,11 @@ static int list_one(void *arg, const bson_t *entry)
 static void append_keys(bson_t *filter, const char *const *keys, size_t n)
 {
     bson_t condition, array;
-    char buffer[16];
-    const char *index;
+    uint32_t count = 0;
     BSON_APPEND_DOCUMENT_BEGIN(filter, "workspace_id", &condition);
     BSON_APPEND_ARRAY_BEGIN(&condition, "$in", &array);
-    for (size_t i = 0; i < n; i++) {
-        (void)bson_uint32_to_string((uint32_t)i, &index, buffer, sizeof buffer);
-        BSON_APPEND_UTF8(&array, index, keys[i]);
-    }
+    for (size_t i = 0; i < n; i++)
+        lh_doc_append_text(&array, &count, keys[i], strlen(keys[i]));
     bson_append_array_end(&condition, &array);
     bson_append_document_end(filter, &condition);
 }

@@ -81,7 +81,7 @@ def test_units(job, tmp_path):
     variables = [each.split("=")[0] for each in service["Service"]["Environment"].split()]
     run_as_written(job, service["Service"]["ExecStart"], variables, tmp_path)
     if not shutil.which("systemd-analyze"):
-        warnings.warn("NOT TESTED: the units, for want of systemd-analyze")
+        warnings.warn("NOT TESTED: the units, because systemd-analyze is missing")
         return
     for name in ("nightly.service", "nightly.timer"):
         text = (FOLDER / name).read_text().replace(INSTALLED, f"{FOLDER}/")

@@ -315,7 +315,7 @@ def test_bytes_that_are_no_text(stored, client, as_json):
 
 
 @pytest.mark.skipif(
-    not shutil.which("bash"), reason="NOT TESTED: advice in bash's words, for want of bash"
+    not shutil.which("bash"), reason="NOT TESTED: advice in bash's words, because bash is missing"
 )
 @pytest.mark.parametrize(
     "key", [EVIL_KEY, "it's \\u202e \u202e", "a\\'b\u00ad", "plain \\u202e 'quoted'"]

@@ -21,7 +21,7 @@ OPTION = re.compile(r"^  (?:-(\w), )?--([a-z-]+)(?: ([A-Z]+))? .*?(?: \[(\w+)\])
 def pages():
     if not (MAN / "stamp").exists() or not shutil.which("mandoc"):
         warnings.warn(
-            "NOT TESTED: the manual pages, for want of scdoc or mandoc: scripts/setup docs"
+            "NOT TESTED: the manual pages, because scdoc or mandoc is missing: scripts/setup docs"
         )
         pytest.skip("there is no scdoc, or no mandoc")
 

@@ -24,17 +24,23 @@
 
 enum { MOST_TWINS = 8, IDEMPOTENCY_KEY_MAX = 255 };
 
+/* One that has no client yet. */
+static void free_read(struct ask *ask)
+{
+    if (ask->lease_ids)
+        explicit_bzero(ask->lease_ids, ask->keys.n * sizeof *ask->lease_ids);
+    free(ask->lease_ids);
+    texts_free(&ask->keys);
+    free(ask);
+}
+
 static void free_ask(struct ask *ask)
 {
     struct clients *clients = ask->server->clients;
     if (ask->wait_ms > 0)
         clients_give(clients, ask->client, SHARE_WAITS);
     clients_unref(clients, ask->client);
-    if (ask->lease_ids)
-        explicit_bzero(ask->lease_ids, ask->keys.n * sizeof *ask->lease_ids);
-    free(ask->lease_ids);
-    texts_free(&ask->keys);
-    free(ask);
+    free_read(ask);
 }
 
 void acquire_drop(struct ask *ask)
@@ -136,8 +142,7 @@ static struct ask *read_ask(struct request *request)
     }
     ask->ttl_ms = request->server->config.default_ttl_ms;
     if (!read_body(request, ask)) {
-        texts_free(&ask->keys);
-        free(ask);
+        free_read(ask);
         return NULL;
     }
     ask->server = request->server;
@@ -167,8 +172,7 @@ bool acquire_admit(struct request *request)
     if (!ask)
         return false;
     if (name && ask->keys.n > 0) {
-        texts_free(&ask->keys);
-        free(ask);
+        free_read(ask);
         answer_failure(request, MHD_HTTP_BAD_REQUEST, "invalid",
                        "Idempotency-Key is for one key, not for \"keys\"");
         return false;
@@ -176,7 +180,7 @@ bool acquire_admit(struct request *request)
     int result = ask->wait_ms > 0 ? clients_take(ask->server->clients, request->client, SHARE_WAITS)
                                   : SHARE_TAKEN;
     if (result != SHARE_TAKEN) {
-        free(ask);
+        free_read(ask);
         request_refuse(request, SHARE_WAITS, result);
         return false;
     }

@@ -13,14 +13,6 @@ bool texts_add(struct texts *texts, const char *text)
     return copy;
 }
 
-bool texts_have(const struct texts *texts, const char *text)
-{
-    for (size_t i = 0; i < texts->n; i++)
-        if (strcmp(texts->items[i], text) == 0)
-            return true;
-    return false;
-}
-
 void texts_free(struct texts *texts)
 {
     while (texts->n > 0)

@@ -15,8 +15,6 @@ struct texts {
 
 /* Adds a copy; there must be room. False: out of memory. */
 bool texts_add(struct texts *texts, const char *text);
-/* Is it one of them? */
-bool texts_have(const struct texts *texts, const char *text);
 void texts_free(struct texts *texts);
 
 #endif
