@@ -261,9 +261,7 @@ def test_a_command_that_ignores_term_is_killed_after_the_grace(cli, locks, tmp_p
 
 
 def test_lost_is_told_as_an_object_too(cli, locks, tmp_path):
-    process = cli.start("--json", "run", "k", "--ttl", "1s", "--", "sh", "-c", "sleep 60")
-    wait_until(lambda: locks.find_one({"workspace_id": "k"}))
-    time.sleep(0.2)
+    process, _ = start_sleeper(cli, tmp_path, "--json", "--ttl", "1s")
     end_it("stolen", cli, locks)
     out, _ = process.communicate(timeout=10)
     error = json.loads(out)
